@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The wire: what a probe hands to the reader, byte for byte.
+ * Apart, because both halves obey it: model.py mirrors it, and the loader compares the two through the object's BTF.
+ * Next: lib/emit.bpf.h writes events, lib/define.bpf.h writes definitions.
+ */
+#ifndef FILETAP_EVENT_H
+#define FILETAP_EVENT_H
+
+/* What the 64-byte stride leaves behind the ring's 8-byte header. */
+struct event {
+	__u64 time; /* CLOCK_BOOTTIME at the return, ns */
+	__u64 offset; /* read, write: bytes; open: flags; fork: task id of the child */
+	__u64 size; /* read, write: bytes asked for; open: mode */
+	__s32 result; /* what the call returned; negative errno when it failed */
+	__u32 duration; /* ns, or us with EVENT_MICROSECONDS; 0: not known */
+	__u32 task; /* id of a task definition; 0: see struct identity */
+	__u32 file; /* id of a file or name definition; 0: no file, or see struct identity */
+	__u32 tid;
+	__s32 fd; /* -1: none */
+	__u32 open; /* one number per open file description, while it lives; 0: none */
+	__u16 call; /* CALL_MASK: index into model.CALLS; the rest: EVENT_* */
+	__u16 rule; /* the rule set that let it pass */
+};
+
+#define CALL_MASK 0x03ff
+#define EVENT_MORE 0x0400 /* struct identity follows in the next slot */
+#define EVENT_MICROSECONDS 0x0800 /* duration is in us */
+#define EVENT_UNCERTAIN 0x1000 /* offset or file: another thread or process may have moved it meanwhile */
+#define EVENT_NO_SIZE 0x2000 /* the size asked for could not be read */
+#define EVENT_NO_OFFSET 0x4000 /* the file has no position */
+#define EVENT_COMPAT 0x8000 /* a 32-bit call */
+
+/* The second slot of an event whose definition could not be sent. 'mark' stands where a record's header would. */
+#define IDENTITY_MARK 0x3fffffff
+struct identity {
+	__u64 mark;
+	__u64 inode;
+	__u64 subvolume;
+	__u32 generation;
+	__u32 device;
+	__u32 pid;
+	__u32 uid;
+	char comm[16];
+	__u64 reserved;
+};
+
+enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE };
+
+#define DEFINITION_TRUNCATED 1 /* the path or the arguments were cut */
+#define DEFINITION_DELETED 2 /* unlinked while open */
+#define DEFINITION_RACED 4 /* a rename crossed the walk, twice */
+#define DEFINITION_DETACHED 8 /* no way up to a mount namespace's root */
+
+/* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
+#define DEFINITION_FIXED 136
+struct definition {
+	__u16 kind;
+	__u16 flags;
+	__u32 id;
+	__u32 length; /* bytes behind the fixed part */
+	__u32 reserved;
+};
+
+/* file: its path follows, components from the leaf up, each ended by NUL. */
+struct file_definition {
+	struct definition head;
+	__u64 inode;
+	__u64 subvolume;
+	__u64 size; /* at first sight */
+	__u64 parent; /* inode */
+	__u32 device; /* the kernel's own encoding: major << 20 | minor */
+	__u32 generation;
+	__u32 mode;
+	__u32 rdev;
+	__u64 magic; /* of the file system */
+	__u32 mount; /* mnt_id */
+	__u32 mount_namespace;
+	char filesystem[16];
+};
+
+/* name: the bytes asked for follow; relative to the file 'directory'. */
+struct name_definition {
+	struct definition head;
+	__u32 directory;
+	__u32 root;
+};
+
+/* task: its arguments follow, each ended by NUL, when they were asked for. */
+struct task_definition {
+	struct definition head;
+	__u64 start; /* CLOCK_BOOTTIME, ns */
+	__u64 cgroup;
+	__u32 pid;
+	__u32 tid;
+	__u32 ppid;
+	__u32 namespace_pid;
+	__u32 parent; /* task id of the one that forked it, where that was traced */
+	__u32 exe; /* file id */
+	__u32 root; /* file id */
+	__u32 execs; /* how many the process made since it was first seen */
+	__u32 uid;
+	__u32 euid;
+	__u32 fsuid;
+	__u32 gid;
+	__u32 loginuid;
+	__u32 pid_namespace;
+	__u32 mount_namespace;
+	__u32 user_namespace;
+	__u32 cgroup_namespace;
+	__u32 reserved;
+	char comm[16]; /* the process's */
+	char thread[16]; /* the thread's own */
+};
+
+/* cgroup: its path follows like a file's. */
+struct cgroup_definition {
+	struct definition head;
+	__u64 cgroup;
+};
+
+enum op { OP_NONE, OP_OPEN, OP_CLOSE, OP_READ, OP_WRITE, OP_DUP, OP_FORK, OP_THREAD, OP_EXEC, OP_EXIT };
+
+/* How a call is read. */
+enum call_kind { KIND_NONE, KIND_READ, KIND_WRITE, KIND_OPEN, KIND_CLOSE, KIND_DUP, KIND_FCNTL, KIND_EXEC, KIND_MOVES };
+
+#define CALL_POSITIONAL 1 /* the offset is an argument, not the file's position */
+#define CALL_VECTORED 2
+#define CALL_RWF 4 /* the sixth argument is RWF_* */
+#define CALL_AT 8 /* the first argument is a directory's descriptor */
+#define CALL_HOW 16 /* openat2's struct open_how */
+#define CALL_CREAT 32
+#define CALL_DROP 64 /* known, but not asked for */
+
+struct call {
+	__u16 call; /* index into model.CALLS */
+	__u8 op; /* index into model.OPS */
+	__u8 kind;
+	__u8 flags;
+	__u8 enter; /* resolve at enter, whoever calls */
+	__u16 reserved;
+};
+
+#define MAX_OPS 64
+#define MAX_NR 512
+#define MAX_CGROUPS 8
+#define MAX_COMMS 8
+
+/* What one run is told, in rodata. */
+struct config {
+	__u32 self; /* filetap's own tgid */
+	__u32 wake; /* one wake-up per so many events of a CPU, less one; all ones in binary */
+	__u32 scramble; /* odd; hides kernel addresses in event.open */
+	__u32 ncpu;
+	__u64 min_latency; /* ns */
+	__u32 ops; /* bit per op of the process hooks */
+	__u32 types; /* bit per S_IFMT >> 12 */
+	__u16 rule;
+	__u16 exit_call; /* a process may end without a call */
+	__u8 direct; /* bpf_rdonly_cast is there */
+	__u8 all;
+	__u8 follow;
+	__u8 failed;
+	__u8 latency; /* sys_enter is attached for every call */
+	__u8 enter; /* sys_enter is attached at all */
+	__u8 paths; /* rules say which files: bit 0 some are wanted, bit 1 some are not */
+	__u8 args;
+	__u8 cgroups; /* how many of them */
+	__u8 comms;
+	__u8 command_in_cgroup; /* both must hold */
+	__u8 reserved[5];
+	__u64 cgroup_ids[MAX_CGROUPS];
+	__u32 cgroup_levels[MAX_CGROUPS];
+	char comm[MAX_COMMS][16];
+};
+
+/* One per CPU. */
+struct counters {
+	__u64 seen[MAX_OPS];
+	__u64 folded[MAX_OPS];
+	__u64 lost[MAX_OPS];
+	__u64 events;
+	__u64 compat; /* 32-bit calls, not decoded */
+	__u64 files_full; /* the cache of file ids had no room */
+	__u64 undefined; /* definitions that found no room in their ring */
+	__u64 uncounted_tasks; /* a task that could not be given its state */
+	__u32 next_id;
+	__u32 reserved;
+};
+
+struct globals {
+	__u64 epoch; /* renames and mounts so far: a cached path of an older epoch is checked again */
+	__s64 live; /* processes counted as targets by pid or command, still running */
+	__u64 threads; /* threads that targets started */
+	__u64 files; /* entries in the cache, roughly */
+};
+
+/* What the ring could not take. */
+struct fold_key {
+	__u32 task;
+	__u32 file;
+	__u32 op;
+	__u32 pid;
+};
+
+struct fold {
+	__u64 count;
+	__u64 bytes;
+	__u64 first;
+	__u64 last;
+};
+
+#define RULE_TREE 1
+#define RULE_CHILDREN 2
+#define RULE_EXCLUDE 4
+
+struct rule_key {
+	__u64 inode;
+	__u64 subvolume;
+	__u32 device;
+	__u32 generation;
+};
+
+/* A value of the file cache. User space takes entries out when it forgets ids. */
+struct file_key {
+	__u64 inode;
+	__u64 dentry;
+	__u64 mount;
+	__u32 generation;
+	__u32 sequence;
+};
+
+struct file_entry {
+	__u64 chain; /* what the walk up met, as one number */
+	__u32 id; /* 0: not defined yet */
+	__u32 epoch;
+	__u32 wanted;
+	__u32 reserved;
+};
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * How kernel memory is read, and everything that differs between kernels.
+ * Apart, so that no probe tests for a kernel: each difference is found by BTF and named with its commit here.
+ * Next: lib/state.bpf.h, the maps and the run's configuration.
+ */
+#ifndef FILETAP_COMPAT_H
+#define FILETAP_COMPAT_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "../event.h"
+#include "kernel.h"
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x) __builtin_expect(!!(x), 1)
+
+/* bpf_rdonly_cast came with a35b9af4ec2c (v6.2): plain loads instead of a helper call for each member, half the cost
+ * of an event. Older kernels take the other branch; the verifier drops the one that config.direct rules out. */
+extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+
+#define as(type, pointer) ((type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(type)))
+
+/* A member through a pointer of as(type), when the constant 'direct' is in scope and true; by helper otherwise. */
+#define get(pointer, first, ...) (direct ? get_plain(pointer, first, ##__VA_ARGS__) : BPF_CORE_READ(pointer, first, ##__VA_ARGS__))
+#define get_plain(pointer, ...) ___arrow(pointer, ##__VA_ARGS__)
+#undef ___arrow1
+#undef ___arrow2
+#undef ___arrow3
+#define ___arrow1(a) a
+#define ___arrow2(a, b) a->b
+#define ___arrow3(a, b, c) a->b->c
+
+/* kernfs_node.parent became __parent in 633488947ef6 (v6.15). */
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	struct kernfs_node___before_6_15 *old = (void *)node;
+
+	if (bpf_core_field_exists(old->parent))
+		return BPF_CORE_READ(old, parent);
+	return BPF_CORE_READ(node, __parent);
+}
+
+/* Does more than one descriptor lead to this open file? file.f_count became f_ref, which counts from zero, in
+ * 90ee6ed776c0 (v6.13). */
+static __always_inline bool file_shared(struct file *file, const bool direct)
+{
+	struct file___before_6_13 *old = (void *)file;
+
+	if (!bpf_core_field_exists(old->f_count))
+		return get(file, f_ref.refcnt.counter) > 0;
+	return BPF_CORE_READ(old, f_count.counter) > 1;
+}
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The few kernel types that the probes read, each with only the members they read; CO-RE finds the real offsets.
+ * Apart, because a whole vmlinux.h is 3 MB of other people's lines and hides what we depend on.
+ * Next: lib/compat.bpf.h reads them.
+ */
+#ifndef FILETAP_KERNEL_H
+#define FILETAP_KERNEL_H
+
+typedef _Bool bool;
+enum { false, true };
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	__u32 val;
+} kuid_t, kgid_t;
+typedef struct {
+	int counter;
+} atomic_t;
+typedef struct {
+	long counter;
+} atomic_long_t;
+typedef struct {
+	unsigned int sequence;
+} seqcount_t;
+typedef struct {
+	seqcount_t seqcount;
+} seqcount_spinlock_t;
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+struct hlist_head {
+	struct hlist_node *first;
+};
+struct hlist_bl_node {
+	struct hlist_bl_node *next, **pprev;
+};
+
+struct pt_regs {
+	unsigned long r10, r9, r8, dx, si, di, orig_ax, ax;
+};
+
+struct qstr {
+	__u32 len;
+	const char *name;
+};
+
+struct dentry {
+	unsigned int d_flags;
+	seqcount_spinlock_t d_seq;
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+struct ns_common {
+	unsigned int inum;
+};
+struct mnt_namespace {
+	struct ns_common ns;
+};
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
+	int mnt_id;
+};
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file_system_type {
+	const char *name;
+};
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+	struct file_system_type *s_type;
+};
+struct inode {
+	__u16 i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	unsigned int i_nlink;
+	__u32 i_rdev;
+	long long i_size;
+	__u32 i_generation;
+};
+typedef struct {
+	atomic_long_t refcnt;
+} file_ref_t;
+struct file {
+	struct inode *f_inode;
+	unsigned int f_flags;
+	struct path f_path;
+	long long f_pos;
+	file_ref_t f_ref;
+};
+struct file___before_6_13 {
+	atomic_long_t f_count;
+};
+
+struct btrfs_key {
+	__u64 objectid;
+};
+struct btrfs_root {
+	struct btrfs_key root_key;
+};
+struct btrfs_inode {
+	struct btrfs_root *root;
+	struct inode vfs_inode;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+struct files_struct {
+	atomic_t count;
+	struct fdtable *fdt;
+};
+struct fs_struct {
+	struct path root;
+	struct path pwd;
+};
+
+struct user_namespace {
+	struct ns_common ns;
+};
+struct pid_namespace {
+	struct ns_common ns;
+};
+struct cgroup_namespace {
+	struct ns_common ns;
+};
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct pid_namespace *pid_ns_for_children;
+	struct cgroup_namespace *cgroup_ns;
+};
+struct cred {
+	kuid_t uid;
+	kgid_t gid;
+	kuid_t euid;
+	kuid_t fsuid;
+	struct user_namespace *user_ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID, PIDTYPE_MAX };
+struct signal_struct {
+	atomic_t live;
+	int nr_threads;
+	int group_exit_code;
+	unsigned int flags;
+	struct pid *pids[PIDTYPE_MAX];
+};
+struct mm_struct {
+	struct file *exe_file;
+	unsigned long arg_start, arg_end;
+};
+
+struct kernfs_node {
+	struct kernfs_node *__parent;
+	const char *name;
+	__u64 id;
+};
+struct kernfs_node___before_6_15 {
+	struct kernfs_node *parent;
+};
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+};
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct thread_info {
+	unsigned long flags;
+	__u32 status;
+};
+struct task_struct {
+	struct thread_info thread_info;
+	int pid, tgid;
+	int exit_code;
+	unsigned int flags;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct mm_struct *mm;
+	__u64 start_boottime;
+	struct cred *cred;
+	char comm[16];
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct nsproxy *nsproxy;
+	struct signal_struct *signal;
+	struct css_set *cgroups;
+	kuid_t loginuid;
+};
+
+struct linux_binprm {
+	struct file *file;
+	const char *filename;
+	const char *interp;
+};
+
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+};
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+#pragma clang attribute pop
+
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define O_CREAT 0100
+#define O_WRONLY 01
+#define O_TRUNC 01000
+#define O_APPEND 02000
+#define AT_FDCWD (-100)
+#define F_DUPFD 0
+#define F_DUPFD_CLOEXEC 1030
+#define RWF_APPEND 0x10
+#define RWF_NOAPPEND 0x20
+#define TS_COMPAT 2
+#define SIGNAL_GROUP_EXIT 4
+#define BTRFS_SUPER_MAGIC 0x9123683e
+#define ANON_INODE_FS_MAGIC 0x09041934
+#define E2BIG 7
+#define EEXIST 17
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The walk from a file up to the root of its mount namespace: its name, whether a rule wants it, and a number that
+ * changes when a directory on the way is moved.
+ * Apart, because it is the one place that knows dentries and mounts. Next: lib/define.bpf.h gives what it found an id.
+ */
+#ifndef FILETAP_PATH_H
+#define FILETAP_PATH_H
+
+#include "state.bpf.h"
+
+#define MAX_STEPS (PATH_SPACE / 2)
+
+/* One definition being written: the fixed part, as long for each kind, then its bytes. */
+struct scratch {
+	union {
+		struct definition head;
+		struct file_definition file;
+		struct name_definition name;
+		struct task_definition task;
+		struct cgroup_definition cgroup;
+	};
+	char bytes[PATH_SPACE + COMPONENT_SPACE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+struct walk {
+	struct dentry *dentry;
+	struct mount *mount;
+	__u64 chain;
+	__u32 length;
+	__u32 depth;
+	__u32 verdict; /* RULE_* met on the way */
+	__u16 flags; /* DEFINITION_* */
+	__u8 copy;
+	__u8 done;
+};
+
+static __always_inline struct mount *real_mount(struct vfsmount *mnt)
+{
+	return (struct mount *)((void *)mnt - bpf_core_field_offset(struct mount, mnt));
+}
+
+/* btrfs subvolumes share device, inode numbers and generations; the subvolume's id tells them apart. */
+static __always_inline __u64 subvolume(struct inode *inode)
+{
+	struct btrfs_inode *bi;
+
+	if (!bpf_core_type_exists(struct btrfs_inode) || BPF_CORE_READ(inode, i_sb, s_magic) != BTRFS_SUPER_MAGIC)
+		return 0;
+	bi = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
+	return BPF_CORE_READ(bi, root, root_key.objectid);
+}
+
+static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
+{
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct rule_key key = {};
+	__u32 *rule;
+
+	if (!inode)
+		return;
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	key.generation = BPF_CORE_READ(inode, i_generation);
+	key.subvolume = subvolume(inode);
+	rule = bpf_map_lookup_elem(&rules, &key);
+	if (!rule)
+		return;
+	if (w->depth > 1)
+		w->verdict |= *rule & (RULE_TREE | RULE_EXCLUDE);
+	else
+		w->verdict |= *rule;
+}
+
+static __always_inline void copy_component(struct walk *w, struct dentry *dentry)
+{
+	struct scratch *s = scratch();
+	const char *name = BPF_CORE_READ(dentry, d_name.name);
+	__u32 length = BPF_CORE_READ(dentry, d_name.len);
+	__u32 at = w->length;
+
+	if (!s)
+		return;
+	if (at >= PATH_SPACE || length >= COMPONENT_SPACE) {
+		w->flags |= DEFINITION_TRUNCATED;
+		w->done = 1;
+		return;
+	}
+	if (bpf_probe_read_kernel(s->bytes + at, length, name))
+		w->flags |= DEFINITION_RACED;
+	s->bytes[(at + length) & (2 * PATH_SPACE - 1)] = 0;
+	w->length = at + length + 1;
+}
+
+/* One step up; bpf_loop's callback. Returns 1 at the top. */
+static long step(__u32 index, void *context)
+{
+	struct walk *w = context;
+	struct dentry *dentry = w->dentry;
+	struct mount *mount = w->mount, *parent;
+
+	w->chain = (w->chain ^ (__u64)dentry ^ BPF_CORE_READ(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
+	if (config.paths)
+		apply_rules(w, dentry);
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+		parent = BPF_CORE_READ(mount, mnt_parent);
+		w->chain ^= (__u64)mount;
+		w->done = parent == mount;
+		if (w->done && !BPF_CORE_READ(mount, mnt_ns))
+			w->flags |= DEFINITION_DETACHED;
+		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->mount = parent;
+		return w->done != 0;
+	}
+	w->dentry = BPF_CORE_READ(dentry, d_parent);
+	if (w->dentry == dentry) {
+		w->flags |= DEFINITION_DETACHED;
+		w->done = 1;
+	}
+	if (w->copy)
+		copy_component(w, dentry);
+	w->depth++;
+	return w->done != 0;
+}
+
+static __always_inline void walk_up(struct walk *w, struct dentry *dentry, struct vfsmount *mnt, bool copy)
+{
+	__builtin_memset(w, 0, sizeof(*w));
+	w->dentry = dentry;
+	w->mount = real_mount(mnt);
+	w->copy = copy;
+	bpf_loop(MAX_STEPS, step, w, 0);
+	if (!w->done)
+		w->flags |= DEFINITION_TRUNCATED;
+}
+
+static __always_inline bool is_wanted(__u32 verdict)
+{
+	if (verdict & RULE_EXCLUDE)
+		return false;
+	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN));
+}
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The maps that all objects of one run share by name, the run's configuration, and what is kept for each task.
+ * Apart, because the loader makes each map once and hands it to every object.
+ * Next: lib/target.bpf.h decides whose events count.
+ */
+#ifndef FILETAP_STATE_H
+#define FILETAP_STATE_H
+
+#include "compat.bpf.h"
+
+#define PATH_SPACE 8192
+#define COMPONENT_SPACE 256
+
+/* Each in a section of its own, so that the loader finds it without looking for offsets. */
+const volatile struct config config SEC(".rodata.config") = {};
+const volatile __u64 calls[MAX_NR] SEC(".rodata.calls") = {};
+
+static __always_inline struct call call_of(__u64 nr)
+{
+	union {
+		__u64 raw;
+		struct call call;
+	} u = { .raw = nr < MAX_NR ? calls[nr] : 0 };
+
+	return u.call;
+}
+
+/* task_state.member */
+#define MEMBER_PID 1 /* a target, or the child of one */
+#define MEMBER_COMM 2
+#define MEMBER_SEEN 4 /* counts by a rule that is tested at each call */
+#define MEMBER_HELD 8 /* a launched command that has not reached its exec */
+#define MEMBER_LIVE 16 /* in globals.live */
+
+struct file_cache {
+	struct file_key key;
+	__u32 id;
+	__u32 epoch;
+	__u32 wanted;
+	__u32 reserved;
+};
+
+struct task_state {
+	__u64 entered; /* when the call under way began */
+	__u64 position; /* the file's, at enter */
+	__u64 cred_ids; /* what the definition 'task' says, in short */
+	__u64 cred_fs;
+	__u64 cgroup; /* address of the css_set */
+	__u64 comm[2];
+	__u32 task; /* id of the definition; 0: to be sent */
+	__u32 parent;
+	__u32 execs;
+	__u32 member;
+	__u32 file; /* resolved at enter */
+	__u32 open;
+	__u16 resolved; /* 1 + number of the call that was resolved at enter */
+	__u16 flags; /* EVENT_*, found at enter */
+	__u32 wanted;
+	struct file_cache last;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} definitions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256 << 10);
+	__type(key, struct file_key);
+	__type(value, struct file_entry);
+} files SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u32);
+} cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct rule_key);
+	__type(value, __u32);
+} rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64 << 10);
+	__type(key, struct fold_key);
+	__type(value, struct fold);
+} folds SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct globals);
+} shared SEC(".maps");
+
+static __always_inline struct counters *counters(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+static __always_inline struct globals *globals(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shared, &zero);
+}
+
+/* A number no other file or task of this run has. Probes are not preempted by one another on a CPU, so a plain
+ * increment serves; an atomic fetch-and-add would keep the object from loading on 5.10. */
+static __always_inline __u32 new_id(struct counters *c)
+{
+	c->next_id += config.ncpu;
+	return c->next_id + bpf_get_smp_processor_id();
+}
+
+#endif

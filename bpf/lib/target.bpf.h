@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Whose events count: the state of a task that is a target, or nothing.
+ * Apart, because every probe asks it first and must agree with the others.
+ * Next: lib/path.bpf.h, which files count and what they are called.
+ */
+#ifndef FILETAP_TARGET_H
+#define FILETAP_TARGET_H
+
+#include "state.bpf.h"
+
+/* Tested at each call, not remembered: a task may be moved between cgroups at any time. */
+static __always_inline bool in_cgroup(void)
+{
+	for (int i = 0; i < MAX_CGROUPS; i++) {
+		if (i >= config.cgroups)
+			break;
+		if (bpf_get_current_ancestor_cgroup_id(config.cgroup_levels[i]) == config.cgroup_ids[i])
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool comm_matches(const __u64 comm[2])
+{
+	for (int i = 0; i < MAX_COMMS; i++) {
+		const volatile __u64 *want = (const volatile __u64 *)config.comm[i];
+
+		if (i >= config.comms)
+			break;
+		if (want[0] == comm[0] && want[1] == comm[1])
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_self(struct task_struct *task)
+{
+	return (__u32)task->tgid == config.self;
+}
+
+static __always_inline struct task_state *new_state(struct task_struct *task)
+{
+	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct counters *c;
+
+	if (!s && (c = counters()))
+		c->uncounted_tasks++;
+	return s;
+}
+
+/* Targets that are no property of the task: everything, or a cgroup's subtree. */
+static __always_inline struct task_state *tested_member(struct task_struct *task, struct task_state *s)
+{
+	if (is_self(task))
+		return NULL;
+	if (!config.all && !in_cgroup())
+		return NULL;
+	if (config.command_in_cgroup && (!s || !(s->member & MEMBER_COMM)))
+		return NULL;
+	if (!s) {
+		s = new_state(task);
+		if (s)
+			s->member = MEMBER_SEEN;
+	}
+	return s;
+}
+
+/* The current task's state, if its events count. */
+static __always_inline struct task_state *current_member(struct task_struct *task)
+{
+	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+
+	if (s && unlikely(s->member & MEMBER_HELD))
+		return NULL;
+	if (s && (s->member & (config.command_in_cgroup ? MEMBER_PID : MEMBER_PID | MEMBER_COMM)))
+		return s;
+	if (config.all || config.cgroups)
+		return tested_member(task, s);
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The task definition: who it is, sent before its first event and again when credentials, name or cgroup change.
+ * Apart, because noticing a change must cost a few loads per event and describing it may cost a thousand.
+ * Next: lib/emit.bpf.h.
+ */
+#ifndef FILETAP_TASK_H
+#define FILETAP_TASK_H
+
+#include "define.bpf.h"
+
+static __always_inline void define_cgroup(struct task_struct *task, struct scratch *s, struct counters *c)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	__u64 id = BPF_CORE_READ(node, id);
+	__u32 length = 0, one = 1;
+
+	if (bpf_map_lookup_elem(&cgroups, &id))
+		return;
+	start_definition(s, DEFINE_CGROUP, 0);
+	s->cgroup.cgroup = id;
+	for (int i = 0; i < 32; i++) {
+		struct kernfs_node *parent = kernfs_parent(node);
+		long n;
+
+		if (!parent)
+			break;
+		n = bpf_probe_read_kernel_str(s->bytes + (length & (PATH_SPACE - 1)), COMPONENT_SPACE, BPF_CORE_READ(node, name));
+		if (n <= 0 || n > COMPONENT_SPACE)
+			break;
+		length += n;
+		node = parent;
+	}
+	s->head.length = length;
+	if (!submit_definition(s, c))
+		bpf_map_update_elem(&cgroups, &id, &one, BPF_ANY);
+}
+
+static __always_inline __u32 namespace_pid(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
+	__u32 level = BPF_CORE_READ(pid, level), offset = level * bpf_core_type_size(struct upid);
+	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) + offset;
+
+	return BPF_CORE_READ(innermost, nr);
+}
+
+static __always_inline __u32 pid_namespace(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
+	__u32 level = BPF_CORE_READ(pid, level), offset = level * bpf_core_type_size(struct upid);
+	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) + offset;
+
+	return BPF_CORE_READ(innermost, ns, ns.inum);
+}
+
+static __always_inline void fill_credentials(struct task_definition *d, struct task_struct *task)
+{
+	d->uid = BPF_CORE_READ(task, cred, uid.val);
+	d->euid = BPF_CORE_READ(task, cred, euid.val);
+	d->fsuid = BPF_CORE_READ(task, cred, fsuid.val);
+	d->gid = BPF_CORE_READ(task, cred, gid.val);
+	d->loginuid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : (__u32)-1;
+	d->user_namespace = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+}
+
+/* The arguments as exec left them on the new stack; cut at PATH_SPACE. */
+static __always_inline void read_arguments(struct task_struct *task, struct scratch *s)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, arg_start), end = BPF_CORE_READ(task, mm, arg_end);
+	__u64 length = end - start;
+
+	if (length > 4096) {
+		length = 4096;
+		s->head.flags |= DEFINITION_TRUNCATED;
+	}
+	if (!bpf_probe_read_user(s->bytes, length, (void *)start))
+		s->head.length = length;
+}
+
+static __noinline __u32 define_task(struct task_struct *task, struct task_state *state)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	__u32 exe_id = exe ? place_id(&exe->f_path) : 0, root_id = fs ? place_id(&fs->root) : 0;
+	struct counters *c = counters();
+	struct scratch *s = scratch();
+
+	if (!c || !s)
+		return 0;
+	define_cgroup(task, s, c);
+	start_definition(s, DEFINE_TASK, new_id(c));
+	s->task.start = BPF_CORE_READ(leader, start_boottime);
+	s->task.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	s->task.pid = BPF_CORE_READ(task, tgid);
+	s->task.tid = BPF_CORE_READ(task, pid);
+	s->task.ppid = BPF_CORE_READ(task, real_parent, tgid);
+	s->task.namespace_pid = namespace_pid(task);
+	s->task.parent = state->parent;
+	s->task.exe = exe_id;
+	s->task.root = root_id;
+	s->task.execs = state->execs;
+	fill_credentials(&s->task, task);
+	s->task.pid_namespace = pid_namespace(task);
+	s->task.mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	s->task.cgroup_namespace = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
+	bpf_probe_read_kernel(s->task.comm, sizeof(s->task.comm), leader->comm);
+	bpf_probe_read_kernel(s->task.thread, sizeof(s->task.thread), task->comm);
+	if (config.args)
+		read_arguments(task, s);
+	return submit_definition(s, c) ? 0 : s->head.id;
+}
+
+static __always_inline void retire(__u32 id)
+{
+	struct counters *c = counters();
+	struct scratch *s = scratch();
+
+	if (!id || !c || !s)
+		return;
+	start_definition(s, DEFINE_RETIRE, id);
+	submit_definition(s, c);
+}
+
+/* Is what the last definition said still so? The values, not the addresses: memory is used again. */
+static __always_inline void check_task(struct task_struct *task, struct task_state *s)
+{
+	const struct cred *cred = task->cred;
+	__u64 ids = (__u64)cred->uid.val << 32 | cred->gid.val;
+	__u64 fs = (__u64)cred->euid.val << 32 | cred->fsuid.val;
+	__u64 cgroup = (__u64)task->cgroups;
+	const __u64 *comm = (const __u64 *)task->comm;
+
+	if (likely(s->task && s->cred_ids == ids && s->cred_fs == fs && s->cgroup == cgroup && s->comm[0] == comm[0] &&
+		   s->comm[1] == comm[1]))
+		return;
+	s->cred_ids = ids;
+	s->cred_fs = fs;
+	s->cgroup = cgroup;
+	s->comm[0] = comm[0];
+	s->comm[1] = comm[1];
+	if (s->task)
+		retire(s->task);
+	s->task = define_task(task, s);
+}
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Processes: children join their parent's target at fork, commands are matched at exec, ends are noted; and each of
+ * the three is an event where it was asked for. Apart, because following is needed whichever file hooks are chosen.
+ * Next: seed.bpf.c, what is running already; user space: probes/process.py.
+ */
+#include "lib/emit.bpf.h"
+#include "lib/target.bpf.h"
+
+static __always_inline bool op_wanted(__u32 op)
+{
+	return config.ops & 1u << op;
+}
+
+/* The call that brought the current task here. */
+static __always_inline __u16 current_call(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return call_of(regs->orig_ax).call;
+}
+
+/* Processes alone count as live; a thread inherits whatever its process has. */
+static __always_inline void inherit(struct task_state *parent, struct task_struct *child, bool thread)
+{
+	__u32 member = parent->member & (MEMBER_PID | MEMBER_COMM | MEMBER_LIVE | MEMBER_HELD);
+	struct globals *g = globals();
+	struct task_state *s;
+
+	if (!thread && !config.follow)
+		member &= ~(MEMBER_PID | MEMBER_LIVE);
+	if (!member || !(s = new_state(child)))
+		return;
+	s->member = member;
+	s->parent = parent->task;
+	s->execs = parent->execs;
+	if (!g)
+		return;
+	if (thread)
+		__sync_fetch_and_add(&g->threads, 1);
+	else if (member & MEMBER_LIVE)
+		__sync_fetch_and_add(&g->live, 1);
+}
+
+SEC("tp_btf/sched_process_fork")
+int process_fork(__u64 *ctx)
+{
+	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *s = bpf_task_storage_get(&tasks, parent, 0, 0);
+	bool thread = child->tgid == parent->tgid;
+	struct draft d = { .fd = -1 };
+
+	if (s)
+		inherit(s, child, thread);
+	d.op = thread ? OP_THREAD : OP_FORK;
+	if (!op_wanted(d.op) || config.failed || config.paths & 1)
+		return 0;
+	s = current_member(task);
+	if (!s)
+		return 0;
+	d.time = bpf_ktime_get_boot_ns();
+	d.entered = 0;
+	d.result = child->pid;
+	d.call = current_call(task);
+	emit(&d, task, s);
+	return 0;
+}
+
+/* A script's own file is gone by now: what was asked for names it. */
+static __always_inline __u32 executed_file(struct task_struct *task, struct linux_binprm *bprm)
+{
+	struct file *file = bprm->file;
+	struct fs_struct *fs = task->fs;
+
+	if (bprm->interp != bprm->filename)
+		return define_name(bprm->filename, &fs->pwd, &fs->root, false);
+	return place_id(&file->f_path);
+}
+
+SEC("tp_btf/sched_process_exec")
+int process_exec(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
+	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct draft d = { .fd = -1, .op = OP_EXEC };
+
+	if (config.comms && comm_matches((const __u64 *)task->comm)) {
+		if (!s)
+			s = new_state(task);
+		if (s)
+			s->member |= MEMBER_COMM;
+	}
+	if (s) {
+		s->member &= ~MEMBER_HELD;
+		if (s->task)
+			retire(s->task);
+		s->parent = s->parent ?: s->task;
+		s->task = 0;
+		s->execs++;
+	}
+	s = current_member(task);
+	if (!s || !op_wanted(OP_EXEC) || config.failed)
+		return 0;
+	d.time = bpf_ktime_get_boot_ns();
+	d.entered = s->entered;
+	s->entered = 0;
+	d.call = current_call(task);
+	if (config.min_latency && (!d.entered || d.time - d.entered < config.min_latency))
+		return 0;
+	d.file = executed_file(task, bprm);
+	emit(&d, task, s);
+	return 0;
+}
+
+static __always_inline __s64 exit_status(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+	__u32 code = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->exit_code;
+
+	return code & 0x7f ? 128 + (code & 0x7f) : (code >> 8) & 0xff;
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit(__u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	bool last = task->signal->live.counter == 0;
+	struct draft d = { .fd = -1, .op = OP_EXIT };
+	struct globals *g = globals();
+
+	if (last && op_wanted(OP_EXIT) && !config.failed && !(config.paths & 1)) {
+		s = current_member(task);
+		if (s) {
+			d.time = bpf_ktime_get_boot_ns();
+			d.result = exit_status(task);
+			d.call = config.exit_call;
+			emit(&d, task, s);
+		}
+	}
+	if (!s)
+		return 0;
+	if (s->task)
+		retire(s->task);
+	s->task = 0;
+	if (last && g && s->member & MEMBER_LIVE)
+		__sync_fetch_and_add(&g->live, -1);
+	s->member = 0;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

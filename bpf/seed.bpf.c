@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Two iterators, run once and detached: which running tasks are targets, and what identity the kernel gives to the
+ * files behind our own descriptors (that is how a path on the command line becomes a rule).
+ * Apart, because they never run while events flow. User space: targets.py and filters.py.
+ */
+#include "lib/state.bpf.h"
+#include "lib/target.bpf.h"
+#include "lib/path.bpf.h"
+
+#define MAX_ANCESTORS 64
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} pids SEC(".maps");
+
+/* MEMBER_* that this process has by itself. */
+static __always_inline __u32 own_member(struct task_struct *leader)
+{
+	__u32 tgid = BPF_CORE_READ(leader, tgid), member = 0;
+	__u32 *seed = bpf_map_lookup_elem(&pids, &tgid);
+	__u64 comm[2] = {};
+
+	if (seed)
+		member |= *seed;
+	bpf_probe_read_kernel(comm, sizeof(comm), leader->comm);
+	if (config.comms && comm_matches(comm))
+		member |= MEMBER_COMM;
+	return member;
+}
+
+struct ancestors {
+	struct task_struct *task;
+	__u32 member;
+};
+
+static long look_up(__u32 index, void *context)
+{
+	struct ancestors *a = context;
+	struct task_struct *task = a->task, *parent = BPF_CORE_READ(task, real_parent, group_leader);
+
+	if (!parent || parent == task)
+		return 1;
+	a->task = parent;
+	a->member |= own_member(parent) & (config.follow ? MEMBER_PID | MEMBER_LIVE | MEMBER_COMM : MEMBER_COMM);
+	return 0;
+}
+
+static __always_inline __u32 member_of(struct task_struct *task)
+{
+	struct ancestors a = { .task = task->group_leader };
+
+	a.member = own_member(a.task);
+	bpf_loop(MAX_ANCESTORS, look_up, &a, 0);
+	return a.member;
+}
+
+SEC("iter/task")
+int seed_tasks(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct globals *g = globals();
+	struct task_state *s;
+	__u32 member;
+
+	if (!task || !g || (__u32)task->tgid == config.self)
+		return 0;
+	member = member_of(task);
+	if (!member)
+		return 0;
+	s = new_state(task);
+	if (!s || s->member & (MEMBER_PID | MEMBER_COMM))
+		return 0; /* joined at a fork meanwhile, or in an earlier run of this iterator */
+	s->member |= member;
+	if (task->pid == task->tgid && member & MEMBER_LIVE)
+		__sync_fetch_and_add(&g->live, 1);
+	if (task->pid != task->tgid)
+		__sync_fetch_and_add(&g->threads, 1);
+	return 0;
+}
+
+/* One line of output per descriptor of ours. */
+struct identified {
+	struct rule_key key;
+	__u32 fd;
+	__u32 reserved;
+};
+
+SEC("iter/task_file")
+int identify_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct identified found = {};
+	struct inode *inode;
+
+	if (!task || !file || (__u32)task->tgid != config.self)
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	found.key.inode = BPF_CORE_READ(inode, i_ino);
+	found.key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	found.key.generation = BPF_CORE_READ(inode, i_generation);
+	found.key.subvolume = subvolume(inode);
+	found.fd = ctx->fd;
+	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

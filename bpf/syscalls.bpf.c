@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * File operations seen at the system call boundary: arguments and result at sys_exit, and at sys_enter only what the
+ * exit has lost (close's file, the start of the call, a descriptor that another thread may change meanwhile).
+ * Apart, because it is the one hook set that every kernel has. Next: process.bpf.c; user space: probes/syscalls.py.
+ */
+#include "lib/emit.bpf.h"
+#include "lib/target.bpf.h"
+
+struct exit_context {
+	struct task_struct *task;
+	struct task_state *state;
+	const struct pt_regs *regs;
+	long result;
+};
+
+/* Address of the open file behind a descriptor of the current task; 0: none. */
+static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd, const bool direct)
+{
+	struct fdtable *fdt = task->files->fdt;
+	__u64 slot, address = 0;
+
+	if (fd >= fdt->max_fds)
+		return 0;
+	slot = (__u64)fdt->fd + fd * sizeof(address);
+	/* thread_info begins with a long: read as one, any word of the kernel's can be loaded. */
+	if (direct)
+		return as(struct thread_info, slot)->flags;
+	bpf_probe_read_kernel(&address, sizeof(address), (void *)slot);
+	return address;
+}
+
+static __always_inline struct file *file_at(__u64 address, const bool direct)
+{
+	return direct ? as(struct file, address) : (struct file *)address;
+}
+
+/* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */
+static __always_inline bool descriptors_shared(struct task_struct *task)
+{
+	return task->files->count.counter > 1;
+}
+
+static __always_inline __u32 open_number(__u64 file)
+{
+	return ((__u32)(file >> 6) * config.scramble) | 1;
+}
+
+static long add_iovec(__u32 index, void *context);
+
+struct iovecs {
+	__u64 base;
+	__u64 sum;
+	__u32 left;
+	__u32 failed;
+};
+
+static long add_iovec(__u32 index, void *context)
+{
+	struct iovecs *v = context;
+	__u64 iovec[2];
+
+	if (index >= v->left)
+		return 1;
+	if (bpf_probe_read_user(iovec, sizeof(iovec), (void *)(v->base + index * sizeof(iovec)))) {
+		v->failed = 1;
+		return 1;
+	}
+	v->sum += iovec[1];
+	return 0;
+}
+
+static __noinline __u64 iovec_sum(__u64 base, __u32 count, __u16 *flags)
+{
+	struct iovecs v = { .base = base, .left = count };
+
+	bpf_loop(1024, add_iovec, &v, 0);
+	if (v.failed || count > 1024)
+		*flags |= EVENT_NO_SIZE;
+	return v.sum;
+}
+
+static __always_inline bool seekable(__u32 mode)
+{
+	mode &= S_IFMT;
+	return mode == S_IFREG || mode == S_IFBLK || mode == S_IFDIR;
+}
+
+static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs, const bool direct)
+{
+	if (call->flags & CALL_RWF && regs->r9 & (RWF_APPEND | RWF_NOAPPEND))
+		return regs->r9 & RWF_APPEND;
+	return get(file, f_flags) & O_APPEND;
+}
+
+/* Is the offset an argument? preadv2's -1 means the file's own position. */
+static __always_inline bool positional(const struct call *call, const struct pt_regs *regs)
+{
+	return call->flags & CALL_POSITIONAL && !(call->flags & CALL_RWF && regs->r10 == (__u64)-1);
+}
+
+/* s->last, s->file, s->open: the descriptor's file, from the enter where that was owed, else from now.
+ * Returns the file as it is now, or NULL. */
+static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, bool *wanted, const bool direct)
+{
+	struct task_state *s = x->state;
+	__u64 address = fd_address(x->task, fd, direct);
+	struct file *file = address ? file_at(address, direct) : NULL;
+
+	if (s->resolved == (__u16)(x->regs->orig_ax + 1)) {
+		d->file = s->file;
+		d->open = s->open;
+		d->flags |= s->flags;
+		*wanted = s->wanted;
+		d->undefined = s->wanted && !s->file;
+		return file;
+	}
+	if (!file || !(config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12)))
+		return NULL;
+	resolve(s, file, direct);
+	d->file = s->last.id;
+	d->open = open_number(address);
+	d->undefined = s->last.wanted && !s->last.id;
+	*wanted = s->last.wanted;
+	if (descriptors_shared(x->task))
+		d->flags |= EVENT_UNCERTAIN;
+	return file;
+}
+
+static __always_inline bool transfer(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	struct task_state *s = x->state;
+	bool wanted = false, at_enter;
+	struct file *file;
+
+	d->fd = x->regs->di;
+	at_enter = s->resolved == (__u16)(x->regs->orig_ax + 1);
+	file = resolve_exit(x, d->fd, d, &wanted, direct);
+	if (!wanted)
+		return false;
+	d->bytes = x->result > 0 ? x->result : 0;
+	d->size = call->flags & CALL_VECTORED ? iovec_sum(x->regs->si, x->regs->dx, &d->flags) : x->regs->dx;
+	if (d->flags & EVENT_NO_OFFSET || (!at_enter && (!file || !seekable(get(file, f_inode, i_mode))))) {
+		d->flags |= EVENT_NO_OFFSET;
+		return true;
+	}
+	if (positional(call, x->regs)) {
+		d->offset = x->regs->r10;
+		if (file && call->kind == KIND_WRITE && appends(file, call, x->regs, direct)) {
+			/* pwrite(2), BUGS: O_APPEND wins over the offset. Others may have grown the file since. */
+			d->offset = get(file, f_inode, i_size) - d->bytes;
+			d->flags |= EVENT_UNCERTAIN;
+		}
+		return true;
+	}
+	if (file)
+		d->offset = get(file, f_pos) - d->bytes;
+	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file, direct)) {
+		d->offset = at_enter ? s->position : d->offset;
+		d->flags |= EVENT_UNCERTAIN;
+	}
+	return true;
+}
+
+static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct draft *d)
+{
+	if (call->flags & CALL_HOW) {
+		__u64 how[2] = {};
+
+		bpf_probe_read_user(how, sizeof(how), (void *)regs->dx);
+		d->offset = how[0];
+		d->size = how[1];
+	} else if (call->flags & CALL_CREAT) {
+		d->offset = O_CREAT | O_WRONLY | O_TRUNC;
+		d->size = (__u32)regs->si;
+	} else if (call->flags & CALL_AT) {
+		d->offset = (__u32)regs->dx;
+		d->size = (__u32)regs->r10;
+	} else {
+		d->offset = (__u32)regs->si;
+		d->size = (__u32)regs->dx;
+	}
+}
+
+/* A name that led to no open file: its bytes, and the directory they start from. */
+static __noinline __u32 asked_name(struct task_struct *task, const char *name, int directory, bool at)
+{
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct file *file;
+
+	if (!fs)
+		return 0;
+	if (!at || directory == AT_FDCWD)
+		return define_name(name, &fs->pwd, &fs->root, true);
+	file = file_at(fd_address(task, directory, false), false);
+	return define_name(name, file ? &file->f_path : &fs->pwd, &fs->root, true);
+}
+
+static __always_inline bool opened(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	const struct pt_regs *regs = x->regs;
+	bool at = call->flags & CALL_AT, wanted = false;
+
+	open_arguments(regs, call, d);
+	if (x->result >= 0) {
+		d->fd = x->result;
+		x->state->resolved = 0;
+		return resolve_exit(x, d->fd, d, &wanted, direct) && wanted;
+	}
+	d->file = asked_name(x->task, (const char *)(at ? regs->si : regs->di), (int)regs->di, at);
+	return true;
+}
+
+static __always_inline bool closed(const struct exit_context *x, struct draft *d, const bool direct)
+{
+	bool wanted = false;
+
+	d->fd = x->regs->di;
+	if (x->state->resolved)
+		resolve_exit(x, d->fd, d, &wanted, direct);
+	return wanted;
+}
+
+static __always_inline bool duplicated(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	bool wanted = false;
+
+	d->fd = x->regs->di;
+	if (call->kind == KIND_FCNTL && x->regs->si != F_DUPFD && x->regs->si != F_DUPFD_CLOEXEC)
+		return false;
+	return resolve_exit(x, d->fd, d, &wanted, direct) && wanted;
+}
+
+static __always_inline bool draft(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	switch (call->kind) {
+	case KIND_READ:
+	case KIND_WRITE:
+		return transfer(x, call, d, direct);
+	case KIND_OPEN:
+		return opened(x, call, d, direct);
+	case KIND_CLOSE:
+		return closed(x, d, direct);
+	case KIND_DUP:
+	case KIND_FCNTL:
+		return duplicated(x, call, d, direct);
+	case KIND_EXEC:
+		if (x->result >= 0)
+			return false; /* process.bpf.c saw it */
+		d->file = asked_name(x->task, (const char *)(call->flags & CALL_AT ? x->regs->si : x->regs->di),
+				     (int)x->regs->di, call->flags & CALL_AT);
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_compat(struct task_struct *task)
+{
+	return task->thread_info.status & TS_COMPAT;
+}
+
+/* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */
+static __always_inline void note_move(long result)
+{
+	struct globals *g = globals();
+
+	if (g && result >= 0)
+		__sync_fetch_and_add(&g->epoch, 1);
+}
+
+static __always_inline int on_exit(const struct pt_regs *regs, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct exit_context x = { .task = task, .regs = regs, .result = result };
+	struct draft d = { .fd = -1, .result = result };
+	__u64 nr = regs->orig_ax;
+	const struct call found = call_of(nr), *call = &found;
+	bool emits;
+
+	if (call->kind == KIND_NONE)
+		return 0;
+	if (unlikely(call->kind == KIND_MOVES))
+		note_move(result);
+	if (call->flags & CALL_DROP || (config.failed && result >= 0))
+		return 0;
+	x.state = current_member(task);
+	if (!x.state)
+		return 0;
+	if (unlikely(is_compat(task))) {
+		struct counters *c = counters();
+
+		if (c)
+			c->compat++;
+		return 0;
+	}
+	d.time = bpf_ktime_get_boot_ns();
+	d.entered = x.state->entered;
+	x.state->entered = 0;
+	d.call = call->call;
+	d.op = call->op;
+	if (config.min_latency && (!d.entered || d.time - d.entered < config.min_latency))
+		emits = false;
+	else
+		emits = config.direct ? draft(&x, call, &d, true) : draft(&x, call, &d, false);
+	x.state->resolved = 0;
+	if (emits)
+		emit(&d, task, x.state);
+	return 0;
+}
+
+/* What the exit will not find any more. */
+static __always_inline void resolve_enter(struct task_struct *task, struct task_state *s, __u32 fd, __u64 nr, const bool direct)
+{
+	__u64 address = fd_address(task, fd, direct);
+	struct file *file = address ? file_at(address, direct) : NULL;
+
+	s->resolved = nr + 1;
+	s->flags = 0;
+	s->file = 0;
+	s->wanted = 0;
+	if (!file || !(config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12)))
+		return;
+	resolve(s, file, direct);
+	s->file = s->last.id;
+	s->wanted = s->last.wanted;
+	s->open = open_number(address);
+	s->position = get(file, f_pos);
+	if (!seekable(get(file, f_inode, i_mode)))
+		s->flags = EVENT_NO_OFFSET;
+}
+
+static __always_inline bool owed_at_enter(struct task_struct *task, const struct call *call)
+{
+	if (call->kind == KIND_OPEN || call->kind == KIND_EXEC || call->kind == KIND_MOVES)
+		return false;
+	return call->enter || descriptors_shared(task);
+}
+
+static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct call found = call_of(nr), *call = &found;
+	struct task_state *s;
+	bool owed;
+
+	if (call->kind == KIND_NONE || call->flags & CALL_DROP)
+		return 0;
+	owed = owed_at_enter(task, call);
+	if (!config.latency && !owed)
+		return 0;
+	s = current_member(task);
+	if (!s || unlikely(is_compat(task)))
+		return 0;
+	s->resolved = 0;
+	if (owed && config.direct)
+		resolve_enter(task, s, regs->di, nr, true);
+	else if (owed)
+		resolve_enter(task, s, regs->di, nr, false);
+	if (config.latency)
+		s->entered = bpf_ktime_get_boot_ns();
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int raw_enter(__u64 *ctx)
+{
+	return on_enter((const struct pt_regs *)ctx[0], ctx[1]);
+}
+
+SEC("tp_btf/sys_exit")
+int raw_exit(__u64 *ctx)
+{
+	return on_exit((const struct pt_regs *)ctx[0], ctx[1]);
+}
+
+/* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, behind struct trace_entry. */
+struct classic_enter {
+	__u64 entry;
+	__s64 nr;
+	__u64 args[6];
+};
+
+struct classic_exit {
+	__u64 entry;
+	__s64 nr;
+	__s64 result;
+};
+
+SEC("tracepoint")
+int classic_enter(struct classic_enter *ctx)
+{
+	return on_enter((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->nr);
+}
+
+SEC("tracepoint")
+int classic_exit(struct classic_exit *ctx)
+{
+	return on_exit((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->result);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

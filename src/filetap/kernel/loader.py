@@ -1,0 +1,144 @@
+"""BPF objects: opened, told their configuration, given the same maps, loaded, attached; all gone when closed.
+
+Apart, because it is the one place that holds kernel resources: everything is a file descriptor of this process, so a
+kill -9 leaves nothing behind. Next: probes/ says which programs; session.py uses them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+
+from filetap import model
+from filetap.errors import KernelError
+from filetap.kernel import btf, perf
+from filetap.kernel.libbpf import check, library, log, pointer
+
+OBJECTS: Final = Path(__file__).parent.parent / "bpf"
+"""Where ``make install`` puts the compiled objects."""
+
+
+class Object:
+    """One .bpf.o: a hook set's programs and the maps they use."""
+
+    def __init__(self, name: str) -> None:
+        path = OBJECTS / f"{name}.bpf.o"
+        if not path.exists():
+            raise KernelError(f"{path} is missing: build it with make install")
+        self.name = name
+        self._handle: int | None = pointer(library().bpf_object__open_file(os.fsencode(path), None), str(path))
+        self.maps = {library().bpf_map__name(m).decode(): m for m in self._each("map")}
+        self.programs = {library().bpf_program__name(p).decode(): p for p in self._each("program")}
+
+    def _each(self, what: str) -> Iterator[int]:
+        following = getattr(library(), f"bpf_object__next_{what}")
+        item = following(self._handle, None)
+        while item:
+            yield item
+            item = following(self._handle, item)
+
+    def compare_layouts(self) -> None:
+        """KernelError when a structure of bpf/event.h is not what model.py says."""
+        size = ctypes.c_uint32()
+        raw = library().btf__raw_data(library().bpf_object__btf(self._handle), ctypes.byref(size))
+        structures = btf.structures(ctypes.string_at(raw, size.value))
+        for name, dtype in model.LAYOUTS.items():
+            if name in structures and structures[name] != layout(dtype):
+                raise KernelError(f"{self.name}.bpf.o does not fit this filetap (struct {name}): build it again with make install")
+
+    def configure(self, config: np.ndarray, calls: np.ndarray) -> None:
+        """Set the run's constants; both are single records or arrays of model's dtypes."""
+        for name, value in ((".rodata.config", config), (".rodata.calls", calls)):
+            if name in self.maps:
+                data = np.ascontiguousarray(value)
+                error = library().bpf_map__set_initial_value(self.maps[name], data.ctypes.data, data.nbytes)
+                check(error, f"{self.name}: {name}")
+
+    def resize(self, entries: Mapping[str, int]) -> None:
+        """``max_entries`` of the maps named, before the load."""
+        for name, count in entries.items():
+            if name in self.maps:
+                check(library().bpf_map__set_max_entries(self.maps[name], count), f"{self.name}: size of {name}")
+
+    def share(self, other: Object) -> None:
+        """Use the maps that ``other`` has made, wherever the name is the same."""
+        for name in self.maps.keys() & other.maps.keys():
+            if not name.startswith("."):
+                check(library().bpf_map__reuse_fd(self.maps[name], other.map_fd(name)), f"{self.name}: {name}")
+
+    def load(self, programs: set[str]) -> None:
+        """Load only these programs."""
+        for name, program in self.programs.items():
+            check(library().bpf_program__set_autoload(program, name in programs), name)
+        error = library().bpf_object__load(self._handle)
+        if error:
+            full = log.take(); open("/tmp/lab/log","w").write(full); reason = (full.strip().splitlines() or [""])[-1]
+            raise KernelError(f"the kernel refused {self.name}.bpf.o: {os.strerror(-error)}. {reason}")
+
+    def map_fd(self, name: str) -> int:
+        """File descriptor of a loaded map."""
+        return check(library().bpf_map__fd(self.maps[name]), name)
+
+    def attach(self, program: str) -> Link:
+        """Attach by the program's section. Raises OSError as the kernel says."""
+        return Link(pointer(library().bpf_program__attach(self.programs[program]), program))
+
+    def attach_tracepoint(self, program: str, category: str, event: str) -> Link:
+        """Attach to one classic tracepoint."""
+        fd = perf.open_tracepoint(category, event)
+        try:
+            return Link(pointer(library().bpf_program__attach_perf_event(self.programs[program], fd), event))
+        except OSError:
+            os.close(fd)
+            raise
+
+    def run_iterator(self, program: str) -> bytes:
+        """Run an iterator to its end and return what it wrote."""
+        with Link(pointer(library().bpf_program__attach_iter(self.programs[program], None), program)) as link:
+            fd = check(library().bpf_iter_create(link.fd), program)
+            with open(fd, "rb") as stream:
+                return stream.read()
+
+    def close(self) -> None:
+        if self._handle:
+            library().bpf_object__close(self._handle)
+            self._handle = None
+
+
+class Link:
+    """One attached program."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle: int | None = handle
+
+    @property
+    def fd(self) -> int:
+        return int(library().bpf_link__fd(self._handle))
+
+    def close(self) -> None:
+        if self._handle:
+            library().bpf_link__destroy(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def layout(dtype: np.dtype) -> dict[str, int]:
+    """``dtype`` as btf.structures() tells it; the ring's header and later padding are not part of the structure."""
+    fields = dict(dtype.fields or {})
+    base = 8 if dtype is model.EVENT else 0
+    names = {"reserved2": "reserved"} if "reserved2" in fields else {}
+    found = {names.get(name, name): field[1] - base for name, field in fields.items() if field[1] >= base}
+    head = {"kind", "flags", "id", "length", "reserved"} if "kind" in fields and "length" in fields else set()
+    if head:
+        found = {name: at for name, at in found.items() if name not in head or at >= 16} | {"head": 0}
+    return found | {"": dtype.itemsize - base}

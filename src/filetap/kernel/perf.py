@@ -1,0 +1,61 @@
+"""Classic tracepoints through perf_event_open(2), without a tracefs mount that would stay behind.
+
+Apart, because libbpf wants tracefs mounted and we mount nothing: fsmount(2) gives a tracefs that only this process
+sees and that ends with its descriptor. Next: kernel/loader.py attaches programs to what is opened here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from functools import cache
+from typing import Final
+
+from filetap.errors import KernelError
+
+_SYSCALL: Final = ctypes.CDLL(None, use_errno=True).syscall
+_PERF_EVENT_OPEN, _FSOPEN, _FSCONFIG, _FSMOUNT = 298, 430, 431, 432
+_FSCONFIG_CMD_CREATE: Final = 6
+_CLOEXEC: Final = 1
+_PERF_TYPE_TRACEPOINT: Final = 2
+_PERF_FLAG_FD_CLOEXEC: Final = 8
+_ATTR_SIZE: Final = 120
+
+
+def _call(number: int, *arguments: object) -> int:
+    result = int(_SYSCALL(number, *arguments))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+@cache
+def tracefs() -> int:
+    """Descriptor of tracefs's root, mounted nowhere."""
+    for path in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing"):
+        if os.path.isdir(f"{path}/events"):
+            return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    context = _call(_FSOPEN, b"tracefs", _CLOEXEC)
+    try:
+        _call(_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        return _call(_FSMOUNT, context, _CLOEXEC, 0)
+    finally:
+        os.close(context)
+
+
+def tracepoint_id(category: str, event: str) -> int:
+    """The id under which perf knows a tracepoint. OSError when this kernel has none of that name."""
+    fd = os.open(f"events/{category}/{event}/id", os.O_RDONLY | os.O_CLOEXEC, dir_fd=tracefs())
+    with open(fd) as stream:
+        return int(stream.read())
+
+
+def open_tracepoint(category: str, event: str) -> int:
+    """A perf event on one tracepoint, to attach a program to. A program sees all processes, whatever pid and CPU."""
+    try:
+        attr = struct.pack("<IIQQQQ", _PERF_TYPE_TRACEPOINT, _ATTR_SIZE, tracepoint_id(category, event), 1, 0, 0)
+        attr = attr.ljust(_ATTR_SIZE, b"\0")
+        return _call(_PERF_EVENT_OPEN, attr, -1, 0, -1, _PERF_FLAG_FD_CLOEXEC)
+    except OSError as error:
+        raise KernelError(f"tracepoint {category}:{event}: {error.strerror}") from None
