@@ -268,21 +268,14 @@ static __always_inline void note_move(long result)
 		__sync_fetch_and_add(&g->epoch, 1);
 }
 
-static __always_inline int on_exit(const struct pt_regs *regs, long result)
+static __noinline int member_exit(const struct pt_regs *regs, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct exit_context x = { .task = task, .regs = regs, .result = result };
+	const struct call found = call_of(regs->orig_ax), *call = &found;
 	struct draft d = { .fd = -1, .result = result };
-	__u64 nr = regs->orig_ax;
-	const struct call found = call_of(nr), *call = &found;
 	bool emits;
 
-	if (call->kind == KIND_NONE)
-		return 0;
-	if (unlikely(call->kind == KIND_MOVES))
-		note_move(result);
-	if (call->flags & CALL_DROP || (config.failed && result >= 0))
-		return 0;
 	x.state = current_member(task);
 	if (!x.state)
 		return 0;
@@ -306,6 +299,21 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 	if (emits)
 		emit(&d, task, x.state);
 	return 0;
+}
+
+static __always_inline int on_exit(const struct pt_regs *regs, long result)
+{
+	const struct call call = call_of(regs->orig_ax);
+
+	if (call.kind == KIND_NONE)
+		return 0;
+	if (unlikely(call.kind == KIND_MOVES))
+		note_move(result);
+	if (is_bystander(bpf_get_current_task_btf()))
+		return 0;
+	if (call.flags & CALL_DROP || (config.failed && result >= 0))
+		return 0;
+	return member_exit(regs, result);
 }
 
 /* What the exit will not find any more. */
@@ -336,16 +344,14 @@ static __always_inline bool owed_at_enter(struct task_struct *task, const struct
 	return call->enter || descriptors_shared(task);
 }
 
-static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
+static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	const struct call found = call_of(nr), *call = &found;
+	const struct call call = call_of(nr);
 	struct task_state *s;
 	bool owed;
 
-	if (call->kind == KIND_NONE || call->flags & CALL_DROP)
-		return 0;
-	owed = owed_at_enter(task, call);
+	owed = owed_at_enter(task, &call);
 	if (!config.latency && !owed)
 		return 0;
 	s = current_member(task);
@@ -359,6 +365,17 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 	if (config.latency)
 		s->entered = bpf_ktime_get_boot_ns();
 	return 0;
+}
+
+static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
+{
+	const struct call call = call_of(nr);
+
+	if (call.kind == KIND_NONE || call.flags & CALL_DROP)
+		return 0;
+	if (is_bystander(bpf_get_current_task_btf()))
+		return 0;
+	return member_enter(regs, nr);
 }
 
 SEC("tp_btf/sys_enter")
@@ -376,13 +393,13 @@ int raw_exit(__u64 *ctx)
 /* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, behind struct trace_entry. */
 struct classic_enter {
 	__u64 entry;
-	__s64 nr;
+	__s32 nr; /* padded with whatever was on the stack */
 	__u64 args[6];
 };
 
 struct classic_exit {
 	__u64 entry;
-	__s64 nr;
+	__s32 nr; /* padded with whatever was on the stack */
 	__s64 result;
 };
 

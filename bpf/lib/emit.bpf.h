@@ -52,7 +52,7 @@ static __noinline int fold(struct draft *d, __u32 task)
 	return 0;
 }
 
-static __always_inline void fill_event(struct event *e, const struct draft *d, __u32 task)
+static __always_inline void fill_event(struct event *e, const struct draft *d, __u32 task, __u32 tid)
 {
 	__u64 duration = d->entered ? d->time - d->entered : 0;
 	__u16 flags = d->flags;
@@ -70,7 +70,7 @@ static __always_inline void fill_event(struct event *e, const struct draft *d, _
 	e->duration = duration;
 	e->task = task;
 	e->file = d->file;
-	e->tid = (__u32)bpf_get_current_pid_tgid();
+	e->tid = tid;
 	e->fd = d->fd;
 	e->open = d->open;
 	e->call = d->call | flags;
@@ -88,7 +88,7 @@ static __noinline int emit_identity(struct draft *d, struct task_state *s)
 	if (!slots)
 		return fold(d, s->task);
 	d->flags |= EVENT_MORE;
-	fill_event(&slots->event, d, s->task);
+	fill_event(&slots->event, d, s->task, (__u32)bpf_get_current_pid_tgid());
 	slots->identity.mark = IDENTITY_MARK;
 	slots->identity.inode = s->last.key.inode;
 	slots->identity.subvolume = 0;
@@ -121,7 +121,7 @@ static __always_inline void emit(struct draft *d, struct task_struct *task, stru
 		fold(d, s->task);
 		return;
 	}
-	fill_event(e, d, s->task);
+	fill_event(e, d, s->task, task->pid);
 	bpf_ringbuf_submit(e, ++c->events & config.wake ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
 }
 

@@ -212,7 +212,10 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	kuid_t loginuid;
+	struct bpf_local_storage *bpf_storage;
 };
+
+struct bpf_local_storage;
 
 struct linux_binprm {
 	struct file *file;

@@ -66,6 +66,12 @@ static __always_inline struct task_state *tested_member(struct task_struct *task
 	return s;
 }
 
+/* Surely not a target: one load, which is all that an untraced task pays for at each of its calls. */
+static __always_inline bool is_bystander(struct task_struct *task)
+{
+	return !task->bpf_storage && !config.all && !config.cgroups;
+}
+
 /* The current task's state, if its events count. */
 static __always_inline struct task_state *current_member(struct task_struct *task)
 {

@@ -1,0 +1,113 @@
+"""What flows through user space: a batch of events beside the files and tasks they name.
+
+Plain data: the reader makes batches, sinks take them, and a recorded trace will replay them. Next: reader.py makes
+them from the rings; sinks/ write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from filetap.model import Records
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file under one path, as the kernel saw it. Paths are bytes: names are no text to the kernel."""
+
+    id: int
+    path: bytes
+    """Absolute. Without ``resolved``: the caller's string, joined to its directory and normalised."""
+    resolved: bool = True
+    """The kernel's own walk from the open file; False: a name that was asked for, with no identity."""
+    inode: int = 0
+    device: int = 0
+    """As the kernel has it: major << 20 | minor."""
+    subvolume: int = 0
+    generation: int = 0
+    mode: int = 0
+    """st_mode; 0 where not known."""
+    size: int = 0
+    """Bytes, at first sight."""
+    filesystem: bytes = b""
+    mount: int = 0
+    mount_namespace: int = 0
+    truncated: bool = False
+    deleted: bool = False
+    raced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thread as the kernel saw it at one moment; described again when credentials, name or cgroup change."""
+
+    id: int
+    pid: int
+    tid: int
+    comm: bytes
+    """The process's name: that of its first thread."""
+    thread: bytes
+    """The thread's own name."""
+    exe: bytes = b""
+    ppid: int = 0
+    namespace_pid: int = 0
+    parent: int = 0
+    """Task id of the forking task, 0 where that was not traced."""
+    start: int = 0
+    """CLOCK_BOOTTIME, ns."""
+    execs: int = 0
+    uid: int = 0
+    euid: int = 0
+    fsuid: int = 0
+    gid: int = 0
+    loginuid: int = 0xFFFFFFFF
+    """0xFFFFFFFF: never set."""
+    cgroup: int = 0
+    cgroup_path: bytes = b""
+    root: bytes = b"/"
+    """The task's root directory; other than "/" in a chroot."""
+    pid_namespace: int = 0
+    mount_namespace: int = 0
+    user_namespace: int = 0
+    cgroup_namespace: int = 0
+    args: tuple[bytes, ...] | None = None
+    args_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Events of one (task, file, op) that found no room in the ring: exact in number and bytes, not single."""
+
+    task: int
+    file: int
+    op: int
+    count: int
+    bytes: int
+    first: int
+    """CLOCK_BOOTTIME, ns; so is ``last``."""
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events in the order of each thread, and all that they name."""
+
+    events: Records
+    """Of model.EVENT, one row per event. May be a view of the ring: void after the sink returns."""
+    files: Mapping[int, File]
+    tasks: Mapping[int, Task]
+    realtime: int
+    """Nanoseconds to add to ``events["time"]`` (CLOCK_BOOTTIME) for CLOCK_REALTIME."""
+
+
+class Sink(Protocol):
+    """Where batches go. OSError from any method ends the run, with what was written kept."""
+
+    def write(self, batch: Batch) -> None: ...
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        """At the end: what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""
+
+    def close(self) -> None: ...
