@@ -7,42 +7,51 @@
 #ifndef FILETAP_EVENT_H
 #define FILETAP_EVENT_H
 
-/* What the 64-byte stride leaves behind the ring's 8-byte header. */
+/* One slot of a lane: 64 bytes, a cache line. */
 struct event {
 	__u64 time; /* CLOCK_BOOTTIME at the return, ns */
-	__u64 offset; /* read, write: bytes; open: flags; fork: task id of the child */
+	__u64 offset; /* read, write: bytes; open: flags */
 	__u64 size; /* read, write: bytes asked for; open: mode */
-	__s32 result; /* what the call returned; negative errno when it failed */
+	__s64 result; /* what the call returned; negative errno when it failed */
 	__u32 duration; /* ns, or us with EVENT_MICROSECONDS; 0: not known */
 	__u32 task; /* id of a task definition; 0: see struct identity */
 	__u32 file; /* id of a file or name definition; 0: no file, or see struct identity */
 	__u32 tid;
 	__s32 fd; /* -1: none */
 	__u32 open; /* one number per open file description, while it lives; 0: none */
-	__u16 call; /* CALL_MASK: index into model.CALLS; the rest: EVENT_* */
+	__u16 call; /* index into model.CALLS; 0: not an event but the slot before goes on */
 	__u16 rule; /* the rule set that let it pass */
+	__u32 flags;
 };
 
-#define CALL_MASK 0x03ff
-#define EVENT_MORE 0x0400 /* struct identity follows in the next slot */
-#define EVENT_MICROSECONDS 0x0800 /* duration is in us */
-#define EVENT_UNCERTAIN 0x1000 /* offset or file: another thread or process may have moved it meanwhile */
-#define EVENT_NO_SIZE 0x2000 /* the size asked for could not be read */
-#define EVENT_NO_OFFSET 0x4000 /* the file has no position */
-#define EVENT_COMPAT 0x8000 /* a 32-bit call */
+#define EVENT_MORE 1 /* struct identity follows in the next slot */
+#define EVENT_MICROSECONDS 2 /* duration is in us */
+#define EVENT_UNCERTAIN 4 /* offset or file: another thread or process may have moved it meanwhile */
+#define EVENT_NO_SIZE 8 /* the size asked for could not be read */
+#define EVENT_NO_OFFSET 16 /* the file has no position */
 
-/* The second slot of an event whose definition could not be sent. 'mark' stands where a record's header would. */
-#define IDENTITY_MARK 0x3fffffff
+/* The second slot of an event whose definitions could not be sent. 'call' lies where an event's does. */
 struct identity {
-	__u64 mark;
 	__u64 inode;
 	__u64 subvolume;
 	__u32 generation;
 	__u32 device;
+	__u32 mode;
 	__u32 pid;
+	__u32 ppid;
 	__u32 uid;
 	char comm[16];
-	__u64 reserved;
+	__u16 call; /* always 0 */
+	__u16 reserved[3];
+};
+
+/* A lane's two ends, in slots since the start; each in a cache line of its own, for each is written by one side. */
+struct lane {
+	__u64 produced;
+	__u64 busy; /* a probe is writing: one that interrupted it must not */
+	__u64 line[6];
+	__u64 consumed;
+	__u64 line2[7];
 };
 
 enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE };
@@ -149,7 +158,7 @@ struct call {
 /* What one run is told, in rodata. */
 struct config {
 	__u32 self; /* filetap's own tgid */
-	__u32 wake; /* one wake-up per so many events of a CPU, less one; all ones in binary */
+	__u32 slots; /* of each lane, a power of two */
 	__u32 scramble; /* odd; hides kernel addresses in event.open */
 	__u32 ncpu;
 	__u64 min_latency; /* ns */
@@ -179,7 +188,6 @@ struct counters {
 	__u64 seen[MAX_OPS];
 	__u64 folded[MAX_OPS];
 	__u64 lost[MAX_OPS];
-	__u64 events;
 	__u64 compat; /* 32-bit calls, not decoded */
 	__u64 files_full; /* the cache of file ids had no room */
 	__u64 undefined; /* definitions that found no room in their ring */

@@ -70,7 +70,7 @@ static long add_iovec(__u32 index, void *context)
 	return 0;
 }
 
-static __noinline __u64 iovec_sum(__u64 base, __u32 count, __u16 *flags)
+static __noinline __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
 {
 	struct iovecs v = { .base = base, .left = count };
 

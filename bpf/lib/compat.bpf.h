@@ -13,6 +13,9 @@
 #include "../event.h"
 #include "kernel.h"
 
+#ifndef barrier
+#define barrier() asm volatile("" ::: "memory")
+#endif
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define likely(x) __builtin_expect(!!(x), 1)
 

@@ -22,6 +22,15 @@ static __always_inline long submit_definition(struct scratch *s, struct counters
 	return error;
 }
 
+/* An empty record, thrown away, with the wake-up. */
+static __always_inline void wake_reader(void)
+{
+	void *record = bpf_ringbuf_reserve(&definitions, 8, 0);
+
+	if (record)
+		bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);
+}
+
 static __always_inline void start_definition(struct scratch *s, enum definition_kind kind, __u32 id)
 {
 	__builtin_memset(s, 0, DEFINITION_FIXED);

@@ -19,8 +19,8 @@ struct draft {
 	__u32 file;
 	__s32 fd;
 	__u32 open;
+	__u32 flags;
 	__u16 call;
-	__u16 flags;
 	__u8 op;
 	__u8 undefined; /* the file has no id: its definition could not be sent */
 };
@@ -55,9 +55,9 @@ static __noinline int fold(struct draft *d, __u32 task)
 static __always_inline void fill_event(struct event *e, const struct draft *d, __u32 task, __u32 tid)
 {
 	__u64 duration = d->entered ? d->time - d->entered : 0;
-	__u16 flags = d->flags;
+	__u32 flags = d->flags;
 
-	if (duration > 0xffffffffu) {
+	if (unlikely(duration > 0xffffffffu)) {
 		duration /= 1000;
 		flags |= EVENT_MICROSECONDS;
 		if (duration > 0xffffffffu)
@@ -73,39 +73,78 @@ static __always_inline void fill_event(struct event *e, const struct draft *d, _
 	e->tid = tid;
 	e->fd = d->fd;
 	e->open = d->open;
-	e->call = d->call | flags;
+	e->call = d->call;
 	e->rule = config.rule;
+	e->flags = flags;
+}
+
+/* The lane's slot number 'position', which may be read as either of the two. */
+static __always_inline void *slot_of(__u32 cpu, __u64 position)
+{
+	__u32 index = cpu * config.slots + ((__u32)position & (config.slots - 1));
+
+	return bpf_map_lookup_elem(&events, &index);
+}
+
+/* This CPU's lane, if it has room for two; to be given back with leave_lane(). */
+static __always_inline struct lane *enter_lane(__u32 cpu)
+{
+	struct lane *lane = bpf_map_lookup_elem(&lanes, &cpu);
+
+	if (!lane || lane->busy || lane->produced - lane->consumed + 2 > config.slots)
+		return NULL;
+	lane->busy = 1;
+	barrier();
+	return lane;
+}
+
+/* Hand over what was written: the position last, so that the reader sees whole slots only (x86-64 keeps the order of
+ * stores). The reader sleeps; it is woken once when a quarter of the lane waits. */
+static __always_inline void leave_lane(struct lane *lane, __u32 slots)
+{
+	__u64 waiting = lane->produced - lane->consumed;
+
+	barrier();
+	lane->produced += slots;
+	barrier();
+	lane->busy = 0;
+	if (unlikely(waiting == config.slots / 4))
+		wake_reader();
 }
 
 /* An event whose file or task is not defined: two slots, the second with the identity. */
 static __noinline int emit_identity(struct draft *d, struct task_state *s)
 {
-	struct {
-		struct event event;
-		struct identity identity;
-	} *slots = bpf_ringbuf_reserve(&events, sizeof(*slots), 0);
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct lane *lane = enter_lane(cpu);
+	struct identity *identity;
+	struct event *e;
 
-	if (!slots)
+	if (!lane)
 		return fold(d, s->task);
+	e = slot_of(cpu, lane->produced);
+	identity = slot_of(cpu, lane->produced + 1);
+	if (!e || !identity)
+		return 0;
 	d->flags |= EVENT_MORE;
-	fill_event(&slots->event, d, s->task, (__u32)bpf_get_current_pid_tgid());
-	slots->identity.mark = IDENTITY_MARK;
-	slots->identity.inode = s->last.key.inode;
-	slots->identity.subvolume = 0;
-	slots->identity.generation = s->last.key.generation;
-	slots->identity.device = 0;
-	slots->identity.pid = bpf_get_current_pid_tgid() >> 32;
-	slots->identity.uid = bpf_get_current_uid_gid();
-	bpf_get_current_comm(slots->identity.comm, sizeof(slots->identity.comm));
-	slots->identity.reserved = 0;
-	bpf_ringbuf_submit(slots, BPF_RB_NO_WAKEUP);
+	fill_event(e, d, s->task, task->pid);
+	__builtin_memset(identity, 0, sizeof(*identity));
+	identity->inode = s->last.key.inode;
+	identity->generation = s->last.key.generation;
+	identity->pid = task->tgid;
+	identity->ppid = task->real_parent->tgid;
+	identity->uid = task->cred->uid.val;
+	bpf_get_current_comm(identity->comm, sizeof(identity->comm));
+	leave_lane(lane, 2);
 	return 0;
 }
 
 static __always_inline void emit(struct draft *d, struct task_struct *task, struct task_state *s)
 {
+	__u32 op = d->op, cpu = bpf_get_smp_processor_id();
 	struct counters *c = counters();
-	__u32 op = d->op;
+	struct lane *lane;
 	struct event *e;
 
 	if (!c || op >= MAX_OPS)
@@ -116,13 +155,16 @@ static __always_inline void emit(struct draft *d, struct task_struct *task, stru
 		emit_identity(d, s);
 		return;
 	}
-	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (unlikely(!e)) {
+	lane = enter_lane(cpu);
+	if (unlikely(!lane)) {
 		fold(d, s->task);
 		return;
 	}
+	e = slot_of(cpu, lane->produced);
+	if (!e)
+		return;
 	fill_event(e, d, s->task, task->pid);
-	bpf_ringbuf_submit(e, ++c->events & config.wake ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+	leave_lane(lane, 1);
 }
 
 #endif

@@ -61,11 +61,11 @@ CALLS: Final = (
     Call("execveat", "exec", KIND_EXEC, AT, 322),
     Call("exit", "exit"),
 )
-"""Index is the low ten bits of ``event.call``; it means the same on every architecture."""
+"""Index is ``event.call``; it means the same on every architecture."""
 
 CALL_NUMBER: Final = {call.name: number for number, call in enumerate(CALLS)}
 OP_NUMBER: Final = {op: number for number, op in enumerate(OPS)}
-OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS] + [0] * (1024 - len(CALLS)), "u1")
+OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
 
 MOVES: Final = {"rename": 82, "renameat": 264, "renameat2": 316, "mount": 165, "umount2": 166, "pivot_root": 155, "move_mount": 429}
 """Calls that change the paths of files already known, whoever makes them (x86-64 numbers)."""
@@ -85,17 +85,15 @@ DEFAULT_OPS: Final = ("open", "close", "read", "write", "dup")
 TYPES: Final = {"file": 8, "directory": 4, "pipe": 1, "socket": 12, "char": 2, "block": 6, "symlink": 10, "anon": 0}
 """File type to S_IFMT >> 12, from inode(7); ``anon`` are anonymous inodes (eventfd, epoll, ...), which have none."""
 
-CALL_MASK: Final = 0x03FF
-MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, COMPAT = (1 << bit for bit in range(10, 16))
+MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET = (1 << bit for bit in range(5))
+"""``event.flags``: EVENT_* of bpf/event.h."""
 
 EVENT: Final = np.dtype(
     [
-        ("header", "<u4"),
-        ("page", "<u4"),
         ("time", "<u8"),
         ("offset", "<u8"),
         ("size", "<u8"),
-        ("result", "<i4"),
+        ("result", "<i8"),
         ("duration", "<u4"),
         ("task", "<u4"),
         ("file", "<u4"),
@@ -104,25 +102,24 @@ EVENT: Final = np.dtype(
         ("open", "<u4"),
         ("call", "<u2"),
         ("rule", "<u2"),
+        ("flags", "<u4"),
     ]
 )
-"""One slot of the events ring: the ring's 8-byte header, then ``struct event``. 64 bytes."""
+"""One slot of a lane: ``struct event``, 64 bytes."""
 
-IDENTITY_MARK: Final = 0x3FFFFFFF
 IDENTITY: Final = np.dtype(
     [
-        ("mark", "<u8"),
         ("inode", "<u8"),
         ("subvolume", "<u8"),
-        ("generation", "<u4"),
-        ("device", "<u4"),
-        ("pid", "<u4"),
-        ("uid", "<u4"),
+        *((name, "<u4") for name in ("generation", "device", "mode", "pid", "ppid", "uid")),
         ("comm", "S16"),
-        ("reserved", "<u8"),
+        ("call", "<u2"),
+        ("reserved", "<u2", 3),
     ]
 )
-"""The second slot of an event with ``MORE``: ``struct identity``. 64 bytes."""
+"""The second slot of an event with ``MORE``: ``struct identity``."""
+
+LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
 TRUNCATED, DELETED, RACED, DETACHED = (1 << bit for bit in range(4))
@@ -174,7 +171,7 @@ CALL_RECORD: Final = np.dtype([("call", "<u2"), ("op", "u1"), ("kind", "u1"), ("
 
 CONFIG: Final = np.dtype(
     [
-        *((name, "<u4") for name in ("self", "wake", "scramble", "ncpu")),
+        *((name, "<u4") for name in ("self", "slots", "scramble", "ncpu")),
         ("min_latency", "<u8"),
         ("ops", "<u4"),
         ("types", "<u4"),
@@ -194,7 +191,7 @@ COUNTERS: Final = np.dtype(
         ("seen", "<u8", MAX_OPS),
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
-        *((name, "<u8") for name in ("events", "compat", "files_full", "undefined", "uncounted_tasks")),
+        *((name, "<u8") for name in ("compat", "files_full", "undefined", "uncounted_tasks")),
         ("next_id", "<u4"),
         ("reserved", "<u4"),
     ]
@@ -214,6 +211,7 @@ MEMBER_PID, MEMBER_COMM, MEMBER_SEEN, MEMBER_HELD, MEMBER_LIVE = (1 << bit for b
 LAYOUTS: Final = {
     "event": EVENT,
     "identity": IDENTITY,
+    "lane": LANE,
     "file_definition": FILE_DEFINITION,
     "name_definition": NAME_DEFINITION,
     "task_definition": TASK_DEFINITION,

@@ -133,12 +133,11 @@ class Link:
 
 
 def layout(dtype: np.dtype) -> dict[str, int]:
-    """``dtype`` as btf.structures() tells it; the ring's header and later padding are not part of the structure."""
+    """``dtype`` as btf.structures() tells it."""
     fields = dict(dtype.fields or {})
-    base = 8 if dtype is model.EVENT else 0
     names = {"reserved2": "reserved"} if "reserved2" in fields else {}
-    found = {names.get(name, name): field[1] - base for name, field in fields.items() if field[1] >= base}
+    found = {names.get(name, name): field[1] for name, field in fields.items()}
     head = {"kind", "flags", "id", "length", "reserved"} if "kind" in fields and "length" in fields else set()
     if head:
         found = {name: at for name, at in found.items() if name not in head or at >= 16} | {"head": 0}
-    return found | {"": dtype.itemsize - base}
+    return found | {"": dtype.itemsize}

@@ -1,7 +1,7 @@
-"""BPF_MAP_TYPE_RINGBUF mapped and read without a call per record (kernel/bpf/ringbuf.c).
+"""What the kernel writes and we read in place: the lanes of events, and the definitions ring.
 
-Apart, because it is the one place where memory that the kernel writes is read. Next: reader.py drains the two rings
-in the right order.
+Apart, because it is the one place where memory that another CPU writes is read. Next: reader.py drains the two in
+the right order.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import mmap
 import struct
 import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filetap import model
 from filetap.model import Records
@@ -31,49 +32,77 @@ def barrier() -> None:
         pass
 
 
+def _map(fd: int, size: int, writable: bool, offset: int = 0) -> mmap.mmap:
+    protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    return mmap.mmap(fd, -(-size // PAGE) * PAGE, mmap.MAP_SHARED, protection, offset=offset)
+
+
+class Lanes:
+    """The events: one lane of slots for each CPU, in two BPF arrays. Positions count slots and never wrap."""
+
+    def __init__(self, events: int, lanes: int, cpus: int, slots: int) -> None:
+        """``events``, ``lanes``: the maps' descriptors; ``slots``: of each lane, a power of two."""
+        self.slots = slots
+        size = cpus * slots
+        self._events = np.frombuffer(_map(events, size * model.EVENT.itemsize, False), model.EVENT, size)
+        self._ends = np.frombuffer(_map(lanes, cpus * model.LANE.itemsize, True), model.LANE, cpus)
+
+    def produced(self) -> NDArray[np.uint64]:
+        """Where the kernel will write next, one position per lane."""
+        positions = self._ends["produced"].copy()
+        barrier()
+        return positions
+
+    def consumed(self) -> NDArray[np.uint64]:
+        """Where we are, one position per lane. A view: it moves with ``release``."""
+        view: NDArray[Any] = self._ends["consumed"]
+        return view
+
+    def slots_of(self, lane: int, until: int, most: int) -> Records:
+        """The next slots of a lane before ``until``: at most ``most``, and not past the lane's end. A view."""
+        position = int(self._ends["consumed"][lane])
+        start = position & (self.slots - 1)
+        count = min(until - position, most, self.slots - start)
+        return self._events[lane * self.slots + start :][:count]
+
+    def release(self, lane: int, count: int) -> None:
+        """Give the next ``count`` slots back to the kernel. Views of them are void from now on."""
+        barrier()
+        self._ends["consumed"][lane] += np.uint64(count)
+
+
 class Ring:
-    """A ring buffer map. Positions count bytes since its creation and never wrap."""
+    """A BPF_MAP_TYPE_RINGBUF, read without a call per record (kernel/bpf/ringbuf.c)."""
 
     def __init__(self, fd: int, size: int) -> None:
-        """``fd``: the map's; ``size``: its max_entries, a power of two of at least one page, in bytes."""
+        """``size``: its max_entries, a power of two of at least one page, in bytes."""
+        self.fd = fd
         self.size = size
-        self._consumer_page = mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        self._pages = mmap.mmap(fd, PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
+        self._consumer_page = _map(fd, PAGE, True)
+        self._pages = _map(fd, PAGE + 2 * size, False, PAGE)
         self._consumer = ctypes.c_uint64.from_buffer(self._consumer_page)
-        self._producer = np.frombuffer(self._pages, "<u8", 1)
-        self._data = np.frombuffer(self._pages, "u1", 2 * size, PAGE)
         self.position = self._consumer.value
 
     def produced(self) -> int:
-        """Where the kernel will write next."""
-        position = int(self._producer[0])
+        """Where the kernel will write next, in bytes since the start."""
+        position = int(struct.unpack_from("<Q", self._pages)[0])
         barrier()
         return position
 
-    def release(self, position: int) -> None:
-        """Give everything before ``position`` back to the kernel. Views of it are void from now on."""
-        barrier()
-        self.position = position
-        self._consumer.value = position
-
-    def slots(self, until: int, most: int = 16384) -> Records:
-        """The next finished 64-byte slots before ``until``, at most ``most``; a view. Stops at a busy one."""
-        count = min((until - self.position) // model.EVENT.itemsize, most)
-        start = self.position & (self.size - 1)
-        view = self._data[start : start + count * model.EVENT.itemsize].view(model.EVENT)
-        busy = view["header"] & BUSY != 0
-        barrier()
-        return view[: int(busy.argmax())] if busy.any() else view
-
     def records(self, until: int) -> Iterator[bytes]:
-        """Finished records of any length before ``until``, copied; each is released with the next. Stops at a busy one."""
+        """Finished records before ``until``, copied; each is released with the next. Stops at a busy one."""
         while self.position < until:
-            start = self.position & (self.size - 1)
-            header = int(struct.unpack_from("<I", self._pages, PAGE + start)[0])
+            start = PAGE + (self.position & (self.size - 1))
+            header = int(struct.unpack_from("<I", self._pages, start)[0])
             if header & BUSY:
                 return
             barrier()
             length = header & ~DISCARD
             if not header & DISCARD:
-                yield self._pages[PAGE + start + HEADER : PAGE + start + HEADER + length]
+                yield self._pages[start + HEADER : start + HEADER + length]
             self.release(self.position + ((length + HEADER + 7) & ~7))
+
+    def release(self, position: int) -> None:
+        """Give everything before ``position`` back to the kernel."""
+        self.position = position
+        self._consumer.value = position
