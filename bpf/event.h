@@ -62,7 +62,7 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_DETACHED 8 /* no way up to a mount namespace's root */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
-#define DEFINITION_FIXED 136
+#define DEFINITION_FIXED 144
 struct definition {
 	__u16 kind;
 	__u16 flags;
@@ -78,6 +78,8 @@ struct file_definition {
 	__u64 subvolume;
 	__u64 size; /* at first sight */
 	__u64 parent; /* inode */
+	__u64 dentry, mnt; /* with inode, generation and sequence the key of the cache */
+	__u32 sequence;
 	__u32 device; /* the kernel's own encoding: major << 20 | minor */
 	__u32 generation;
 	__u32 mode;
@@ -85,6 +87,7 @@ struct file_definition {
 	__u64 magic; /* of the file system */
 	__u32 mount; /* mnt_id */
 	__u32 mount_namespace;
+	__u32 reserved;
 	char filesystem[16];
 };
 
@@ -200,7 +203,8 @@ struct globals {
 	__u64 epoch; /* renames and mounts so far: a cached path of an older epoch is checked again */
 	__s64 live; /* processes counted as targets by pid or command, still running */
 	__u64 threads; /* threads that targets started */
-	__u64 files; /* entries in the cache, roughly */
+	__u64 files; /* entries ever put into the cache */
+	__u64 generation; /* user space took entries out: ids kept elsewhere are void. It alone writes this */
 };
 
 /* What the ring could not take. */

@@ -49,21 +49,16 @@ int process_fork(__u64 *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *s = bpf_task_storage_get(&tasks, parent, 0, 0);
 	bool thread = child->tgid == parent->tgid;
-	struct draft d = { .fd = -1 };
+	__u32 op = thread ? OP_THREAD : OP_FORK;
 
 	if (s)
 		inherit(s, child, thread);
-	d.op = thread ? OP_THREAD : OP_FORK;
-	if (!op_wanted(d.op) || config.failed || config.paths & 1)
+	if (!op_wanted(op) || config.failed || config.paths & 1)
 		return 0;
 	s = current_member(task);
 	if (!s)
 		return 0;
-	d.time = bpf_ktime_get_boot_ns();
-	d.entered = 0;
-	d.result = child->pid;
-	d.call = current_call(task);
-	emit(&d, task, s);
+	emit(new_draft(s, op, current_call(task), child->pid), task, s);
 	return 0;
 }
 
@@ -84,7 +79,7 @@ int process_exec(__u64 *ctx)
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
 	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
-	struct draft d = { .fd = -1, .op = OP_EXEC };
+	struct draft *d;
 
 	if (config.comms && comm_matches((const __u64 *)task->comm)) {
 		if (!s)
@@ -103,14 +98,11 @@ int process_exec(__u64 *ctx)
 	s = current_member(task);
 	if (!s || !op_wanted(OP_EXEC) || config.failed)
 		return 0;
-	d.time = bpf_ktime_get_boot_ns();
-	d.entered = s->entered;
-	s->entered = 0;
-	d.call = current_call(task);
-	if (config.min_latency && (!d.entered || d.time - d.entered < config.min_latency))
+	d = new_draft(s, OP_EXEC, current_call(task), 0);
+	if (too_quick(d))
 		return 0;
-	d.file = executed_file(task, bprm);
-	emit(&d, task, s);
+	d->file = executed_file(task, bprm);
+	emit(d, task, s);
 	return 0;
 }
 
@@ -128,16 +120,13 @@ int process_exit(__u64 *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
 	bool last = task->signal->live.counter == 0;
-	struct draft d = { .fd = -1, .op = OP_EXIT };
 	struct globals *g = globals();
 
 	if (last && op_wanted(OP_EXIT) && !config.failed && !(config.paths & 1)) {
 		s = current_member(task);
 		if (s) {
-			d.time = bpf_ktime_get_boot_ns();
-			d.result = exit_status(task);
-			d.call = config.exit_call;
-			emit(&d, task, s);
+			s->entered = 0;
+			emit(new_draft(s, OP_EXIT, config.exit_call, exit_status(task)), task, s);
 		}
 	}
 	if (!s)

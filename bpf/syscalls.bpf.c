@@ -104,15 +104,16 @@ static __always_inline bool positional(const struct call *call, const struct pt_
 static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, bool *wanted, const bool direct)
 {
 	struct task_state *s = x->state;
+	struct globals *g = globals();
 	__u64 address = fd_address(x->task, fd, direct);
 	struct file *file = address ? file_at(address, direct) : NULL;
 
 	if (s->resolved == (__u16)(x->regs->orig_ax + 1)) {
-		d->file = s->file;
 		d->open = s->open;
 		d->flags |= s->flags;
 		*wanted = s->wanted;
-		d->undefined = s->wanted && !s->file;
+		d->undefined = s->wanted && (!s->file || !g || s->generation != (__u32)g->generation);
+		d->file = d->undefined ? 0 : s->file;
 		return file;
 	}
 	if (!file || !(config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12)))
@@ -273,7 +274,7 @@ static __noinline int member_exit(const struct pt_regs *regs, long result)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct exit_context x = { .task = task, .regs = regs, .result = result };
 	const struct call found = call_of(regs->orig_ax), *call = &found;
-	struct draft d = { .fd = -1, .result = result };
+	struct draft *d;
 	bool emits;
 
 	x.state = current_member(task);
@@ -286,18 +287,14 @@ static __noinline int member_exit(const struct pt_regs *regs, long result)
 			c->compat++;
 		return 0;
 	}
-	d.time = bpf_ktime_get_boot_ns();
-	d.entered = x.state->entered;
-	x.state->entered = 0;
-	d.call = call->call;
-	d.op = call->op;
-	if (config.min_latency && (!d.entered || d.time - d.entered < config.min_latency))
+	d = new_draft(x.state, call->op, call->call, result);
+	if (too_quick(d))
 		emits = false;
 	else
-		emits = config.direct ? draft(&x, call, &d, true) : draft(&x, call, &d, false);
+		emits = config.direct ? draft(&x, call, d, true) : draft(&x, call, d, false);
 	x.state->resolved = 0;
 	if (emits)
-		emit(&d, task, x.state);
+		emit(d, task, x.state);
 	return 0;
 }
 
@@ -331,6 +328,7 @@ static __always_inline void resolve_enter(struct task_struct *task, struct task_
 	resolve(s, file, direct);
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
+	s->generation = s->last.generation;
 	s->open = open_number(address);
 	s->position = get(file, f_pos);
 	if (!seekable(get(file, f_inode, i_mode)))

@@ -38,30 +38,50 @@ static __always_inline void start_definition(struct scratch *s, enum definition_
 	s->head.id = id;
 }
 
-/* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
-static __noinline __u32 define_file(struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, struct walk *w)
+/* The walk with names, and once more without: a rename that crossed it shows as another chain. */
+static __always_inline void walk_twice(struct scratch *s, __u64 dentry, __u64 mnt)
 {
+	__u64 chain;
+	__u32 length;
+	__u16 flags;
+
+	for (int i = 0; i < 2; i++) {
+		walk_up(dentry, mnt, true);
+		chain = s->walk.chain;
+		length = s->walk.length;
+		flags = s->walk.flags;
+		walk_up(dentry, mnt, false);
+		if (chain == s->walk.chain)
+			break;
+	}
+	s->walk.length = length;
+	s->walk.flags = flags;
+	if (chain != s->walk.chain)
+		s->walk.flags |= DEFINITION_RACED;
+}
+
+/* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
+static __noinline __u32 define_file(__u64 dentry_address, __u64 mnt_address)
+{
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct vfsmount *mnt = (struct vfsmount *)mnt_address;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 	struct counters *c = counters();
 	struct scratch *s = scratch();
-	struct walk again;
 
 	if (!c || !s)
 		return 0;
-	walk_up(w, dentry, mnt, true);
-	walk_up(&again, dentry, mnt, false);
-	if (again.chain != w->chain) {
-		walk_up(w, dentry, mnt, true);
-		walk_up(&again, dentry, mnt, false);
-		if (again.chain != w->chain)
-			w->flags |= DEFINITION_RACED;
-	}
+	walk_twice(s, dentry_address, mnt_address);
 	start_definition(s, DEFINE_FILE, new_id(c));
-	s->head.flags = w->flags;
-	s->head.length = w->length;
+	s->head.flags = s->walk.flags;
+	s->head.length = s->walk.length;
 	s->file.inode = BPF_CORE_READ(inode, i_ino);
 	s->file.subvolume = subvolume(inode);
 	s->file.size = BPF_CORE_READ(inode, i_size);
 	s->file.parent = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
+	s->file.dentry = dentry_address;
+	s->file.mnt = mnt_address;
+	s->file.sequence = BPF_CORE_READ(dentry, d_seq.seqcount.sequence);
 	s->file.device = BPF_CORE_READ(inode, i_sb, s_dev);
 	s->file.generation = BPF_CORE_READ(inode, i_generation);
 	s->file.mode = BPF_CORE_READ(inode, i_mode);
@@ -86,57 +106,6 @@ static __always_inline bool type_wanted(struct inode *inode)
 	return config.types & (1u << ((mode & S_IFMT) >> 12));
 }
 
-/* resolve()'s way when the task's last file was another one. 'force': an id is owed even for a file not wanted. */
-static __noinline int lookup_file(struct file_cache *found, bool force)
-{
-	/* Through the key, where the verifier takes them for the plain numbers that the walk wants. */
-	struct dentry *dentry = (struct dentry *)found->key.dentry;
-	struct vfsmount *mnt = (struct vfsmount *)found->key.mount;
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
-	struct globals *g = globals();
-	struct counters *c = counters();
-	struct file_entry *old, entry = {};
-	struct walk w;
-
-	if (!g || !c)
-		return 0;
-	entry.epoch = g->epoch;
-	old = bpf_map_lookup_elem(&files, &found->key);
-	if (old && (old->id || !(old->wanted || force))) {
-		if (old->epoch != entry.epoch) {
-			walk_up(&w, dentry, mnt, false);
-			if (w.chain == old->chain)
-				old->epoch = entry.epoch;
-		}
-		if (old->epoch == entry.epoch) {
-			found->id = old->id;
-			found->epoch = old->epoch;
-			found->wanted = old->wanted;
-			return 0;
-		}
-	}
-	walk_up(&w, dentry, mnt, false);
-	entry.wanted = type_wanted(inode) && is_wanted(w.verdict);
-	if (entry.wanted || force)
-		entry.id = define_file(dentry, mnt, inode, &w);
-	entry.chain = w.chain;
-	found->id = entry.id;
-	found->epoch = entry.epoch;
-	found->wanted = entry.wanted;
-	if (entry.wanted && !entry.id)
-		return 0; /* not sent: not published */
-	if (bpf_map_update_elem(&files, &found->key, &entry, old ? BPF_ANY : BPF_NOEXIST)) {
-		old = bpf_map_lookup_elem(&files, &found->key);
-		if (old && old->id && old->epoch == entry.epoch)
-			found->id = old->id;
-		else if (!old)
-			c->files_full++;
-	} else if (!old) {
-		__sync_fetch_and_add(&g->files, 1);
-	}
-	return 0;
-}
-
 static __always_inline void fill_key(struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode,
 				     const bool direct)
 {
@@ -145,6 +114,67 @@ static __always_inline void fill_key(struct file_key *key, struct dentry *dentry
 	key->inode = get(inode, i_ino);
 	key->generation = get(inode, i_generation);
 	key->sequence = get(dentry, d_seq.seqcount.sequence);
+}
+
+/* Is what is known of a file still so? After a rename or a mount anywhere, its way up is compared. */
+static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, __u64 mnt, __u32 epoch)
+{
+	struct scratch *s = scratch();
+
+	if (entry->epoch == epoch)
+		return true;
+	walk_up(dentry, mnt, false);
+	if (!s || s->walk.chain != entry->chain)
+		return false;
+	entry->epoch = epoch;
+	return true;
+}
+
+static __always_inline __u32 publish(const struct file_key *key, const struct file_entry *entry, bool known)
+{
+	struct counters *c = counters();
+	struct globals *g = globals();
+	struct file_entry *other;
+
+	if (!bpf_map_update_elem(&files, key, entry, known ? BPF_ANY : BPF_NOEXIST)) {
+		if (!known && g)
+			__sync_fetch_and_add(&g->files, 1);
+		return entry->id;
+	}
+	other = bpf_map_lookup_elem(&files, key);
+	if (!other && c)
+		c->files_full++;
+	return other && other->id && other->epoch == entry->epoch ? other->id : entry->id;
+}
+
+#define FOUND_WANTED (1ull << 32)
+
+/* The id of the file at (dentry, mnt), with FOUND_WANTED when the filters let it pass; defined if it was not. 'force':
+ * an id is owed even for a file not wanted. Global like walk_up(). */
+__noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int force)
+{
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct scratch *s = scratch();
+	struct globals *g = globals();
+	struct file_entry *old, entry = {};
+	struct file_key key = {};
+
+	if (!g || !s)
+		return 0;
+	entry.epoch = g->epoch;
+	fill_key(&key, dentry, (struct vfsmount *)mnt, inode, false);
+	old = bpf_map_lookup_elem(&files, &key);
+	if (old && (old->id || !(old->wanted || force)) && is_current(old, dentry_address, mnt, entry.epoch))
+		return old->id | (old->wanted ? FOUND_WANTED : 0);
+	walk_up(dentry_address, mnt, false);
+	entry.wanted = type_wanted(inode) && is_wanted(s->walk.verdict);
+	if (entry.wanted || force)
+		entry.id = define_file(dentry_address, mnt);
+	entry.chain = s->walk.chain;
+	if (entry.id || !(entry.wanted || force))
+		entry.id = publish(&key, &entry, old != NULL);
+	return entry.id | (entry.wanted ? FOUND_WANTED : 0);
 }
 
 static __always_inline bool same_key(const struct file_key *a, const struct file_key *b)
@@ -161,27 +191,27 @@ static __always_inline void resolve(struct task_state *s, struct file *file, con
 	struct vfsmount *mnt = get(file, f_path.mnt);
 	struct globals *g = globals();
 	struct file_key key;
+	__u64 found;
 
 	fill_key(&key, dentry, mnt, inode, direct);
-	if (g && s->last.epoch == (__u32)g->epoch && (s->last.id || !s->last.wanted) && same_key(&s->last.key, &key))
+	if (g && s->last.epoch == (__u32)g->epoch && s->last.generation == (__u32)g->generation &&
+	    (s->last.id || !s->last.wanted) && same_key(&s->last.key, &key))
 		return;
 	s->last.key = key;
-	lookup_file(&s->last, false);
+	barrier(); /* read back from the map they are the plain numbers that a global function takes */
+	found = find_file(s->last.key.dentry, s->last.key.mount, false);
+	s->last.id = found;
+	s->last.wanted = found >> 32;
+	s->last.epoch = g ? g->epoch : 0;
+	s->last.generation = g ? g->generation : 0;
 }
 
 /* The id of any place, wanted or not: a directory, an executable, a root. */
-static __noinline __u32 place_id(struct path *path)
+static __always_inline __u32 place_id(struct path *path)
 {
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
-	struct vfsmount *mnt = BPF_CORE_READ(path, mnt);
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
-	struct file_cache found = {};
+	__u64 dentry = (__u64)BPF_CORE_READ(path, dentry), mnt = (__u64)BPF_CORE_READ(path, mnt);
 
-	if (!dentry || !inode)
-		return 0;
-	fill_key(&found.key, dentry, mnt, inode, false);
-	lookup_file(&found, true);
-	return found.id;
+	return dentry && mnt ? find_file(dentry, mnt, true) : 0;
 }
 
 /* A name as it was asked for, for operations that have no open file. 'user': where the bytes lie. */

@@ -8,22 +8,32 @@
 
 #include "task.bpf.h"
 
-/* An event on its way: what emit() needs beside the wire's own fields. */
-struct draft {
-	__u64 time;
-	__u64 entered;
-	__u64 offset;
-	__u64 size;
-	__s64 result;
-	__u64 bytes;
-	__u32 file;
-	__s32 fd;
-	__u32 open;
-	__u32 flags;
-	__u16 call;
-	__u8 op;
-	__u8 undefined; /* the file has no id: its definition could not be sent */
-};
+/* A draft with nothing in it but what every event has. */
+static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __u16 call, __s64 result)
+{
+	struct draft *d = &s->draft;
+
+	d->time = bpf_ktime_get_boot_ns();
+	d->entered = s->entered;
+	d->offset = 0;
+	d->size = 0;
+	d->result = result;
+	d->bytes = 0;
+	d->file = 0;
+	d->fd = -1;
+	d->open = 0;
+	d->flags = 0;
+	d->call = call;
+	d->op = op;
+	d->undefined = 0;
+	s->entered = 0;
+	return d;
+}
+
+static __always_inline bool too_quick(const struct draft *d)
+{
+	return config.min_latency && (!d->entered || d->time - d->entered < config.min_latency);
+}
 
 static __noinline int fold(struct draft *d, __u32 task)
 {

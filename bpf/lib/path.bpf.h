@@ -11,6 +11,19 @@
 
 #define MAX_STEPS (PATH_SPACE / 2)
 
+/* Where the walk is and what it has met. */
+struct walk {
+	__u64 dentry;
+	__u64 mount;
+	__u64 chain;
+	__u32 length;
+	__u32 depth;
+	__u32 verdict; /* RULE_* met on the way */
+	__u16 flags; /* DEFINITION_* */
+	__u8 copy;
+	__u8 done;
+};
+
 /* One definition being written: the fixed part, as long for each kind, then its bytes. */
 struct scratch {
 	union {
@@ -19,8 +32,10 @@ struct scratch {
 		struct name_definition name;
 		struct task_definition task;
 		struct cgroup_definition cgroup;
+		char fixed[DEFINITION_FIXED];
 	};
 	char bytes[PATH_SPACE + COMPONENT_SPACE];
+	struct walk walk;
 };
 
 struct {
@@ -36,18 +51,6 @@ static __always_inline struct scratch *scratch(void)
 
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
-
-struct walk {
-	struct dentry *dentry;
-	struct mount *mount;
-	__u64 chain;
-	__u32 length;
-	__u32 depth;
-	__u32 verdict; /* RULE_* met on the way */
-	__u16 flags; /* DEFINITION_* */
-	__u8 copy;
-	__u8 done;
-};
 
 static __always_inline struct mount *real_mount(struct vfsmount *mnt)
 {
@@ -86,33 +89,36 @@ static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
 		w->verdict |= *rule;
 }
 
-static __always_inline void copy_component(struct walk *w, struct dentry *dentry)
+static __always_inline void copy_component(struct scratch *s, struct dentry *dentry)
 {
-	struct scratch *s = scratch();
 	const char *name = BPF_CORE_READ(dentry, d_name.name);
 	__u32 length = BPF_CORE_READ(dentry, d_name.len);
-	__u32 at = w->length;
+	__u32 at = s->walk.length;
 
-	if (!s)
-		return;
 	if (at >= PATH_SPACE || length >= COMPONENT_SPACE) {
-		w->flags |= DEFINITION_TRUNCATED;
-		w->done = 1;
+		s->walk.flags |= DEFINITION_TRUNCATED;
+		s->walk.done = 1;
 		return;
 	}
 	if (bpf_probe_read_kernel(s->bytes + at, length, name))
-		w->flags |= DEFINITION_RACED;
+		s->walk.flags |= DEFINITION_RACED;
 	s->bytes[(at + length) & (2 * PATH_SPACE - 1)] = 0;
-	w->length = at + length + 1;
+	s->walk.length = at + length + 1;
 }
 
 /* One step up; bpf_loop's callback. Returns 1 at the top. */
 static long step(__u32 index, void *context)
 {
-	struct walk *w = context;
-	struct dentry *dentry = w->dentry;
-	struct mount *mount = w->mount, *parent;
+	struct scratch *s = scratch();
+	struct dentry *dentry, *up;
+	struct mount *mount, *parent;
+	struct walk *w;
 
+	if (!s)
+		return 1;
+	w = &s->walk;
+	dentry = (struct dentry *)w->dentry;
+	mount = (struct mount *)w->mount;
 	w->chain = (w->chain ^ (__u64)dentry ^ BPF_CORE_READ(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
 	if (config.paths)
 		apply_rules(w, dentry);
@@ -122,30 +128,38 @@ static long step(__u32 index, void *context)
 		w->done = parent == mount;
 		if (w->done && !BPF_CORE_READ(mount, mnt_ns))
 			w->flags |= DEFINITION_DETACHED;
-		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		w->mount = parent;
+		w->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		w->mount = (__u64)parent;
 		return w->done != 0;
 	}
-	w->dentry = BPF_CORE_READ(dentry, d_parent);
-	if (w->dentry == dentry) {
+	up = BPF_CORE_READ(dentry, d_parent);
+	w->dentry = (__u64)up;
+	if (up == dentry) {
 		w->flags |= DEFINITION_DETACHED;
 		w->done = 1;
 	}
 	if (w->copy)
-		copy_component(w, dentry);
+		copy_component(s, dentry);
 	w->depth++;
 	return w->done != 0;
 }
 
-static __always_inline void walk_up(struct walk *w, struct dentry *dentry, struct vfsmount *mnt, bool copy)
+/* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes when 'copy' says so. Global,
+ * so that the verifier looks at it once and not at each of its callers. */
+__noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 {
-	__builtin_memset(w, 0, sizeof(*w));
-	w->dentry = dentry;
-	w->mount = real_mount(mnt);
-	w->copy = copy;
-	bpf_loop(MAX_STEPS, step, w, 0);
-	if (!w->done)
-		w->flags |= DEFINITION_TRUNCATED;
+	struct scratch *s = scratch();
+
+	if (!s)
+		return 0;
+	__builtin_memset(&s->walk, 0, sizeof(s->walk));
+	s->walk.dentry = dentry;
+	s->walk.mount = (__u64)real_mount((struct vfsmount *)mnt);
+	s->walk.copy = copy;
+	bpf_loop(MAX_STEPS, step, NULL, 0);
+	if (!s->walk.done)
+		s->walk.flags |= DEFINITION_TRUNCATED;
+	return 0;
 }
 
 static __always_inline bool is_wanted(__u32 verdict)

@@ -38,6 +38,25 @@ struct file_cache {
 	__u32 id;
 	__u32 epoch;
 	__u32 wanted;
+	__u32 generation;
+};
+
+/* An event on its way: what emit() needs beside the wire's own fields. Kept with the task, not on the stack, where the
+ * verifier would follow each value it may have and take ten times as long to load. */
+struct draft {
+	__u64 time;
+	__u64 entered;
+	__u64 offset;
+	__u64 size;
+	__s64 result;
+	__u64 bytes;
+	__u32 file;
+	__s32 fd;
+	__u32 open;
+	__u32 flags;
+	__u16 call;
+	__u8 op;
+	__u8 undefined; /* the file has no id: its definition could not be sent */
 	__u32 reserved;
 };
 
@@ -57,7 +76,10 @@ struct task_state {
 	__u16 resolved; /* 1 + number of the call that was resolved at enter */
 	__u16 flags; /* EVENT_*, found at enter */
 	__u32 wanted;
+	__u32 generation; /* globals.generation at enter */
+	__u32 reserved;
 	struct file_cache last;
+	struct draft draft;
 };
 
 /* One lane of config.slots events for each CPU, one after another; mapped by the reader. */
@@ -91,7 +113,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256 << 10);
+	__uint(max_entries, 128 << 10);
 	__type(key, struct file_key);
 	__type(value, struct file_entry);
 } files SEC(".maps");

@@ -123,7 +123,7 @@ LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6)
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
 TRUNCATED, DELETED, RACED, DETACHED = (1 << bit for bit in range(4))
-DEFINITION_FIXED: Final = 136
+DEFINITION_FIXED: Final = 144
 
 DEFINITION: Final = [("kind", "<u2"), ("flags", "<u2"), ("id", "<u4"), ("length", "<u4"), ("reserved", "<u4")]
 FILE_DEFINITION: Final = np.dtype(
@@ -133,6 +133,9 @@ FILE_DEFINITION: Final = np.dtype(
         ("subvolume", "<u8"),
         ("size", "<u8"),
         ("parent", "<u8"),
+        ("dentry", "<u8"),
+        ("mnt", "<u8"),
+        ("sequence", "<u4"),
         ("device", "<u4"),
         ("generation", "<u4"),
         ("mode", "<u4"),
@@ -140,6 +143,7 @@ FILE_DEFINITION: Final = np.dtype(
         ("magic", "<u8"),
         ("mount", "<u4"),
         ("mount_namespace", "<u4"),
+        ("reserved2", "<u4"),
         ("filesystem", "S16"),
     ]
 )
@@ -196,7 +200,7 @@ COUNTERS: Final = np.dtype(
         ("reserved", "<u4"),
     ]
 )
-GLOBALS: Final = np.dtype([("epoch", "<u8"), ("live", "<i8"), ("threads", "<u8"), ("files", "<u8")])
+GLOBALS: Final = np.dtype([("epoch", "<u8"), ("live", "<i8"), ("threads", "<u8"), ("files", "<u8"), ("generation", "<u8")])
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
 
