@@ -84,8 +84,8 @@ struct file_definition {
 	__u32 generation;
 	__u32 mode;
 	__u32 rdev;
-	__u64 magic; /* of the file system */
 	__u32 mount; /* mnt_id */
+	__u64 magic; /* of the file system */
 	__u32 mount_namespace;
 	__u32 reserved;
 	char filesystem[16];
