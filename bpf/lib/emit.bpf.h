@@ -96,12 +96,12 @@ static __always_inline void *slot_of(__u32 cpu, __u64 position)
 	return bpf_map_lookup_elem(&events, &index);
 }
 
-/* This CPU's lane, if it has room for two; to be given back with leave_lane(). */
+/* This CPU's lane, if it has room for three slots; to be given back with leave_lane(). */
 static __always_inline struct lane *enter_lane(__u32 cpu)
 {
 	struct lane *lane = bpf_map_lookup_elem(&lanes, &cpu);
 
-	if (!lane || lane->busy || lane->produced - lane->consumed + 2 > config.slots)
+	if (!lane || lane->busy || lane->produced - lane->consumed + 3 > config.slots)
 		return NULL;
 	lane->busy = 1;
 	barrier();
@@ -122,11 +122,12 @@ static __always_inline void leave_lane(struct lane *lane, __u32 slots)
 		wake_reader();
 }
 
-/* An event whose file or task is not defined: two slots, the second with the identity. */
+/* An event whose file or task is not defined: two slots, the second with the identity, and an empty one before them
+ * where the lane's end would part them. */
 static __noinline int emit_identity(struct draft *d, struct task_state *s)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 cpu = bpf_get_smp_processor_id(), pad = 0;
 	struct lane *lane = enter_lane(cpu);
 	struct identity *identity;
 	struct event *e;
@@ -134,7 +135,12 @@ static __noinline int emit_identity(struct draft *d, struct task_state *s)
 	if (!lane)
 		return fold(d, s->task);
 	e = slot_of(cpu, lane->produced);
-	identity = slot_of(cpu, lane->produced + 1);
+	if (e && ((lane->produced + 1) & (config.slots - 1)) == 0) {
+		__builtin_memset(e, 0, sizeof(*e));
+		pad = 1;
+		e = slot_of(cpu, lane->produced + 1);
+	}
+	identity = slot_of(cpu, lane->produced + pad + 1);
 	if (!e || !identity)
 		return 0;
 	d->flags |= EVENT_MORE;
@@ -146,7 +152,7 @@ static __noinline int emit_identity(struct draft *d, struct task_state *s)
 	identity->ppid = task->real_parent->tgid;
 	identity->uid = task->cred->uid.val;
 	bpf_get_current_comm(identity->comm, sizeof(identity->comm));
-	leave_lane(lane, 2);
+	leave_lane(lane, 2 + pad);
 	return 0;
 }
 

@@ -105,6 +105,9 @@ class Batch:
 class Sink(Protocol):
     """Where batches go. OSError from any method ends the run, with what was written kept."""
 
+    written: int
+    """Events that are completely out, whatever happens next."""
+
     def write(self, batch: Batch) -> None: ...
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:

@@ -53,6 +53,9 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "btf__find_by_name_kind": (c_int, (c_void_p, c_char_p, c_uint32)),
     "btf__free": (None, (c_void_p,)),
     "bpf_prog_load": (c_int, (c_int, c_char_p, c_char_p, c_void_p, c_size_t, c_void_p)),
+    "bpf_map_create": (c_int, (c_int, c_char_p, c_uint32, c_uint32, c_uint32, c_void_p)),
+    "bpf_raw_tracepoint_open": (c_int, (c_char_p, c_int)),
+    "bpf_link_create": (c_int, (c_int, c_int, c_int, c_void_p)),
 }
 
 

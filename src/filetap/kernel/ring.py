@@ -71,6 +71,11 @@ class Lanes:
         self._ends["consumed"][lane] += np.uint64(count)
 
 
+def view_globals(fd: int) -> Records:
+    """struct globals, one record, live."""
+    return np.frombuffer(_map(fd, model.GLOBALS.itemsize, True), model.GLOBALS, 1)
+
+
 class Ring:
     """A BPF_MAP_TYPE_RINGBUF, read without a call per record (kernel/bpf/ringbuf.c)."""
 

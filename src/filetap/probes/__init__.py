@@ -1,0 +1,27 @@
+"""Which kernel programs a run needs, per hook set: names and ways to attach, no kernel access.
+
+Apart from kernel/, which does what is decided here. One module per .bpf.c of the same stem. Next: session.py attaches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to attach of one object."""
+
+    object: str
+    raw: list[str] = field(default_factory=list)
+    """Programs attached by their section."""
+    tracepoints: list[tuple[str, str, str]] = field(default_factory=list)
+    """(program, category, event) of classic tracepoints."""
+    later: list[str] = field(default_factory=list)
+    """Programs loaded now and attached once a target has threads."""
+    replaced: list[tuple[str, str, str]] = field(default_factory=list)
+    """Tracepoints given up when ``later`` is attached."""
+
+    @property
+    def programs(self) -> set[str]:
+        return {*self.raw, *self.later, *(program for program, _, _ in self.tracepoints)}

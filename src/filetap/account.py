@@ -1,0 +1,106 @@
+"""The account of a run: what was seen, and what became of it.
+
+Apart, because it must hold whatever happened: seen = delivered + folded + lost, per op. Next: report/account.py
+prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from filetap import model
+from filetap.batch import Fold
+from filetap.model import Records
+
+
+@dataclass(slots=True)
+class OpAccount:
+    """One op's events; ``bytes`` are those that read and write calls returned, folded ones included."""
+
+    seen: int = 0
+    delivered: int = 0
+    folded: int = 0
+    lost: int = 0
+    bytes: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class Account:
+    """A run as a whole. Times in seconds."""
+
+    ops: dict[str, OpAccount] = field(default_factory=dict)
+    files: int = 0
+    """Distinct paths that events named."""
+    processes: int = 0
+    elapsed: float = 0.0
+    cpu: float = 0.0
+    """filetap's own CPU time, user and system, from start to account."""
+    attached: float = 0.0
+    """From start to attached."""
+    notes: list[str] = field(default_factory=list)
+    """What the figures do not say: calls not decoded, caches that were full, how the run ended."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def total(self) -> OpAccount:
+        names = ("seen", "delivered", "folded", "lost", "bytes", "errors")
+        return OpAccount(**{name: sum(getattr(op, name) for op in self.ops.values()) for name in names})
+
+
+class Tally:
+    """Events delivered so far, by op, counted by columns."""
+
+    def __init__(self) -> None:
+        self.delivered = np.zeros(model.MAX_OPS, np.int64)
+        self.errors = np.zeros(model.MAX_OPS, np.int64)
+        self.bytes = np.zeros(model.MAX_OPS, np.int64)
+        self._read, self._write = model.OP_NUMBER["read"], model.OP_NUMBER["write"]
+
+    def add(self, events: Records) -> None:
+        """Count events that were handed over."""
+        ops, result = model.OP_OF_CALL[events["call"]], events["result"]
+        self.delivered += np.bincount(ops, minlength=model.MAX_OPS)
+        if (failed := result < 0).any():
+            self.errors += np.bincount(ops[failed], minlength=model.MAX_OPS)
+        for op in (self._read, self._write):
+            self.bytes[op] += int(result[(ops == op) & (result > 0)].sum())
+
+
+def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records) -> dict[str, OpAccount]:
+    """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
+    filter in user space let go, which were never meant to be seen."""
+    folded_bytes = np.zeros(model.MAX_OPS, np.int64)
+    for fold in folds:
+        folded_bytes[fold.op] += fold.bytes
+    seen = counters["seen"].sum(axis=0).astype(np.int64) - dropped
+    folded = counters["folded"].sum(axis=0).astype(np.int64)
+    return {
+        model.OPS[op]: OpAccount(
+            seen=int(seen[op]),
+            delivered=int(tally.delivered[op]),
+            folded=int(folded[op]),
+            lost=int(seen[op] - tally.delivered[op] - folded[op]),
+            bytes=int(tally.bytes[op] + folded_bytes[op]),
+            errors=int(tally.errors[op]),
+        )
+        for op in np.nonzero(seen)[0]
+    }
+
+
+def kernel_notes(counters: Records) -> list[str]:
+    """What the kernel half counted that a reader of the figures should know."""
+    texts = {
+        "compat": "32-bit calls were not decoded",
+        "files_full": "times the table of known files was full: those files were described again at each use",
+        "undefined": "descriptions found no room in their ring: those events carry an inode number and no path",
+        "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
+    }
+    counts = {name: int(counters[name].sum()) for name in texts}
+    return [f"{count} {texts[name]}" for name, count in counts.items() if count]

@@ -1,0 +1,82 @@
+"""The ``filetap`` command: finds the subcommand and prints errors as one line.
+
+Apart, because start-up counts: a subcommand's module is imported when it is called, never for another one's help.
+Next: one file per subcommand, trace.py first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from filetap.errors import FiletapError
+
+COMMANDS: Final = {
+    "trace": "Trace file accesses of a command, processes, cgroups or everything.",
+    "doctor": "Say what this kernel can do, and what to do about the rest.",
+}
+
+
+class Group(click.Group):
+    """Subcommands by name, imported on use."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"filetap.cli.{name}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="filetap", prog_name="filetap")
+def cli() -> None:
+    """Who touched which file, how, and what does a program's I/O really look like?
+
+    \b
+    Examples:
+      filetap trace -- cat /etc/hostname
+      filetap trace -e open --failed -- python3 -c 'import json'
+      filetap trace -f json -p $$ --duration 1
+      filetap doctor
+    """
+
+
+def main() -> None:
+    """Entry point. Exit status: 2 for a mistake in the call, 1 for a failure, else the subcommand's own."""
+    try:
+        cli.main(standalone_mode=False)
+        status = 0
+    except click.exceptions.Exit as done:
+        status = done.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except click.Abort:
+        status = 130
+    except FiletapError as error:
+        print(f"filetap: {error}", file=sys.stderr)
+        status = error.status
+    except BrokenPipeError:
+        status = 1
+    _leave(status)
+
+
+def _leave(status: int) -> None:
+    """Exit without a traceback from a standard output that was closed early."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stderr.close()
+        status = status or 1
+    sys.exit(status)

@@ -1,0 +1,40 @@
+"""The kernel's boot clock as wall-clock time.
+
+Apart, so that tests inject a clock of their own. Next: reader.py stamps each batch with the offset.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+INTERVAL: Final = 1_000_000_000
+
+
+class Clock:
+    """CLOCK_REALTIME - CLOCK_BOOTTIME, measured again each second, for wall clocks are set and drift."""
+
+    def __init__(self, read: Callable[[int], int] = time.clock_gettime_ns) -> None:
+        self._read = read
+        self._sampled = 0
+        self._offset = 0
+
+    def boot(self) -> int:
+        """CLOCK_BOOTTIME, ns."""
+        return self._read(time.CLOCK_BOOTTIME)
+
+    def offset(self) -> int:
+        """Nanoseconds to add to a boot time for the time of day."""
+        now = self.boot()
+        if not self._sampled or now - self._sampled > INTERVAL:
+            self._sampled = now
+            self._offset = min((self._sample() for _ in range(3)), key=lambda sample: sample[0])[1]
+        return self._offset
+
+    def _sample(self) -> tuple[int, int]:
+        """How long the sample took, and the offset it found."""
+        before = self.boot()
+        real = self._read(time.CLOCK_REALTIME)
+        after = self.boot()
+        return after - before, real - (before + after) // 2

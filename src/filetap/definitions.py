@@ -1,0 +1,230 @@
+"""Files and tasks as the kernel defined them: records in, File and Task out.
+
+Apart, because decoding is on demand: a definition is kept as it came, a third of the size, until a sink asks for it.
+Next: reader.py feeds it and hands its two tables to the sinks.
+"""
+
+from __future__ import annotations
+
+import os.path
+import struct
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+
+from filetap import model
+from filetap.batch import File, Task
+
+_CODES: Final = {"<u2": "H", "<u4": "I", "<u8": "Q", "|S16": "16s"}
+
+
+def _reader(dtype: np.dtype) -> struct.Struct:
+    fields = (dtype.fields or {}).values()
+    return struct.Struct("<" + "".join(_CODES[field[0].str] for field in fields))
+
+
+_HEAD: Final = struct.Struct("<HHII")
+_FILE: Final = _reader(model.FILE_DEFINITION)
+_NAME: Final = _reader(model.NAME_DEFINITION)
+_TASK: Final = _reader(model.TASK_DEFINITION)
+_CGROUP: Final = _reader(model.CGROUP_DEFINITION)
+_KEY: Final = struct.Struct("<QQQII")
+_NAMESPACE_ONLY: Final = (b"memfd:", b"anon_hugepage")
+_PIPE, _SOCKET = 0o010000, 0o140000
+_ANON_MAGIC: Final = 0x09041934
+
+
+def components(record: bytes) -> list[bytes]:
+    """The names behind a definition, from the root down."""
+    length = _HEAD.unpack_from(record)[3]
+    return record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + length].split(b"\0")[-2::-1]
+
+
+def text(field: bytes) -> bytes:
+    """A fixed field up to its first NUL."""
+    return field.partition(b"\0")[0]
+
+
+def decode_file(record: bytes) -> File:
+    values = _FILE.unpack_from(record)
+    flags, number = values[1], values[2]
+    inode, subvolume, size = values[5:8]
+    device, generation, mode = values[12:15]
+    return File(
+        id=number,
+        path=_path(components(record), flags, inode, mode, values[17]),
+        inode=inode,
+        device=device,
+        subvolume=subvolume,
+        generation=generation,
+        mode=0 if values[17] == _ANON_MAGIC else mode,
+        size=size,
+        filesystem=text(values[20]),
+        mount=values[16],
+        mount_namespace=values[18],
+        truncated=bool(flags & model.TRUNCATED),
+        deleted=bool(flags & model.DELETED),
+        raced=bool(flags & model.RACED),
+    )
+
+
+def _path(names: list[bytes], flags: int, inode: int, mode: int, magic: int) -> bytes:
+    """As /proc/PID/fd shows it (fs/d_path.c): pipes, sockets and anonymous inodes have no place in the tree."""
+    kind = mode & 0o170000
+    if flags & model.DETACHED and magic == _ANON_MAGIC:
+        return b"anon_inode:" + b"/".join(names)
+    if flags & model.DETACHED and kind in (_PIPE, _SOCKET):
+        return b"%s:[%d]" % (b"pipe" if kind == _PIPE else b"socket", inode)
+    return b"/" + b"/".join(name for name in names if name != b"/")
+
+
+class Files(Mapping[int, File]):
+    """Id to File. Knows the last ``limit`` definitions and more for a while; decodes when asked."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._records: dict[int, bytes] = {}
+        self._made: dict[int, File] = {}
+
+    def __getitem__(self, number: int) -> File:
+        made = self._made.get(number)
+        return made if made is not None else decode_file(self._records[number])
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self._records
+        yield from self._made
+
+    def __len__(self) -> int:
+        return len(self._records) + len(self._made)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._records or number in self._made
+
+    def path(self, number: int) -> bytes:
+        """The path of a file, empty for an unknown id."""
+        return self[number].path if number in self else b""
+
+    def define(self, number: int, record: bytes) -> None:
+        self._records[number] = record
+
+    def add(self, file: File) -> None:
+        """A file that is no definition of the kernel's."""
+        self._made[file.id] = file
+
+    def forget(self, number: int) -> None:
+        self._records.pop(number, None)
+        self._made.pop(number, None)
+
+    def oldest(self) -> dict[int, np.ndarray]:
+        """The older half of the kernel's definitions as id to key of its cache, once there are more than ``limit``."""
+        if len(self._records) <= self.limit:
+            return {}
+        half = list(self._records)[: self.limit // 2]
+        return {number: self._key(self._records[number]) for number in half}
+
+    @staticmethod
+    def _key(record: bytes) -> np.ndarray:
+        values = _FILE.unpack_from(record)
+        return np.array([(values[5], values[9], values[10], values[13], values[11])], model.FILE_KEY)
+
+
+class Definitions:
+    """Both tables, kept from the records of the definitions ring."""
+
+    GRACE: Final = 2
+    """Drains that an id outlives its end: an event that names it may be under way."""
+
+    def __init__(self, file_limit: int) -> None:
+        self.files = Files(file_limit)
+        self.tasks: dict[int, Task] = {}
+        self.processes = 0
+        self.paths = 0
+        self._cgroups: dict[int, bytes] = {}
+        self._ending: deque[tuple[int, int]] = deque()
+        self._past: deque[int] = deque()
+        self._drain = 0
+        self._pids: set[tuple[int, int]] = set()
+
+    def apply(self, record: bytes) -> None:
+        """One record of the definitions ring."""
+        kind, _, number, _ = _HEAD.unpack_from(record)
+        if kind == model.DEFINE_FILE:
+            self.files.define(number, record)
+            self.paths += 1
+        elif kind == model.DEFINE_NAME:
+            self._name(number, record)
+        elif kind == model.DEFINE_TASK:
+            self._task(number, record)
+        elif kind == model.DEFINE_CGROUP:
+            self._cgroups[_CGROUP.unpack_from(record)[5]] = b"/" + b"/".join(n for n in components(record) if n)
+        elif kind == model.DEFINE_RETIRE:
+            self._ending.append((self._drain, number))
+
+    def _name(self, number: int, record: bytes) -> None:
+        """A name that was asked for, joined to where it starts. It serves one event."""
+        values = _NAME.unpack_from(record)
+        flags, length, directory, root = values[1], values[3], values[5], values[6]
+        asked = text(record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + length])
+        start = self.files.path(root if asked.startswith(b"/") else directory)
+        path = os.path.normpath(start + b"/" + asked) if asked else start
+        path = b"/" + path.lstrip(b"/")
+        self.adopt(File(number, path, resolved=False, truncated=bool(flags & model.TRUNCATED)))
+
+    def _task(self, number: int, record: bytes) -> None:
+        values = _TASK.unpack_from(record)
+        arguments = record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + values[3]]
+        ids = dict(zip(_TASK_NAMES, values, strict=True))
+        self.tasks[number] = Task(
+            id=number,
+            comm=text(ids["comm"]),
+            thread=text(ids["thread"]),
+            exe=self.files.path(ids["exe"]),
+            root=self.files.path(ids["root"]) or b"/",
+            cgroup_path=self._cgroups.get(ids["cgroup"], b""),
+            args=tuple(arguments.removesuffix(b"\0").split(b"\0")) if arguments else None,
+            args_truncated=bool(values[1] & model.TRUNCATED),
+            **{name: ids[name] for name in _TASK_PLAIN},
+        )
+        if (ids["pid"], ids["start"]) not in self._pids:
+            self.processes += 1
+            self._remember(ids["pid"], ids["start"])
+
+    def adopt(self, made: File | Task) -> None:
+        """A file or task that the reader made for one event."""
+        if isinstance(made, Task):
+            self.tasks[made.id] = made
+            self._ending.append((self._drain, made.id))
+        else:
+            self.files.add(made)
+            self._ending.append((self._drain, -made.id))
+
+    def _remember(self, pid: int, start: int) -> None:
+        """Processes are counted once; a set of the last ones is enough, for a pid is not used again so soon."""
+        if len(self._pids) > 65536:
+            self._pids.clear()
+        self._pids.add((pid, start))
+
+    def end_drain(self) -> None:
+        """Everything read so far is with the sinks: what has ended may be forgotten, tasks last (a fold may name them)."""
+        self._drain += 1
+        while self._ending and self._ending[0][0] + self.GRACE < self._drain:
+            number = self._ending.popleft()[1]
+            if number < 0:
+                self.files.forget(-number)
+            else:
+                self._past.append(number)
+        while len(self._past) > 16384:
+            self.tasks.pop(self._past.popleft(), None)
+
+    def forget_files(self, numbers: list[int]) -> None:
+        """Files that the kernel's cache has let go."""
+        self._ending.extend((self._drain + 100, -number) for number in numbers)
+
+
+_TASK_NAMES: Final = tuple(model.TASK_DEFINITION.names or ())
+_TASK_PLAIN: Final = (
+    "pid tid namespace_pid ppid parent start execs uid euid fsuid gid loginuid cgroup "
+    "pid_namespace mount_namespace user_namespace cgroup_namespace"
+).split()

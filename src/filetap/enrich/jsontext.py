@@ -1,0 +1,94 @@
+"""Files, tasks and arguments as JSON: members in ECS's and OpenTelemetry's names (docs/events.md).
+
+Apart from the sink, because these are made once per file or task and not per event, and whatever else speaks JSON says
+the same in the same words. Next: sinks/ndjson.py puts them between the numbers of each event.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring
+from typing import Final
+
+from filetap.batch import File, Task
+from filetap.enrich import names
+
+HOSTILE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""JSON allows these bare, but a terminal that shows the line obeys some: delete, C1, line ends, changes of direction."""
+
+
+def quote(text: str) -> str:
+    """A JSON string that is harmless on a terminal too."""
+    quoted = encode_basestring(text)
+    return quoted if text.isprintable() else HOSTILE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+
+
+def member(name: str, value: bytes) -> str:
+    """Bytes from strangers: where they are not UTF-8, they stand beside it, exact."""
+    try:
+        return f'"{name}":{quote(value.decode())}'
+    except UnicodeDecodeError:
+        return f'"{name}":{quote(value.decode(errors="replace"))},"{name}_b64":"{b64encode(value).decode()}"'
+
+
+def array(name: str, values: Sequence[bytes]) -> str:
+    """As member(), for a list; one value that is not UTF-8 puts all of them beside it."""
+    texts = [value.decode(errors="replace") for value in values]
+    quoted = f'"{name}":[{",".join(map(quote, texts))}]'
+    if all(text.encode() == value for text, value in zip(texts, values, strict=True)):
+        return quoted
+    exact = ",".join([f'"{b64encode(value).decode()}"' for value in values])
+    return f'{quoted},"{name}_b64":[{exact}]'
+
+
+@lru_cache(1024)
+def kind_members(device: int, mode: int, filesystem: bytes) -> str:
+    """What many files have in common: with a cache, a new file costs half."""
+    kind = names.file_type(mode)
+    parts = [f'"device":"{names.device(device)}"']
+    parts += [f'"type":"{kind}"'] if kind else []
+    parts += [member("filesystem", filesystem)] if filesystem else []
+    return ",".join(parts)
+
+
+def file_members(file: File) -> str:
+    path = member("path", file.path)
+    if file.resolved:
+        path = f'{path},"inode":"{file.inode}",{kind_members(file.device, file.mode, file.filesystem)}'
+    elif file.filesystem:
+        path = f"{path},{member('filesystem', file.filesystem)}"
+    if file.resolved and not (file.truncated or file.deleted or file.raced):
+        return path
+    notes = {'"resolved":false': not file.resolved, '"truncated":true': file.truncated}
+    notes |= {'"deleted":true': file.deleted, '"raced":true': file.raced}
+    return ",".join([path, *(note for note, holds in notes.items() if holds)])
+
+
+def process_members(task: Task) -> str:
+    parts = [f'"pid":{task.pid},{member("name", task.comm)}']
+    parts += [f'"executable":{{{member("path", task.exe)}}}'] if task.exe else []
+    parts.append(f'"parent":{{"pid":{task.ppid}}},"user":{{"id":{task.uid}}},"group":{{"id":{task.gid}}}')
+    parts += [member("root", task.root)] if task.root != b"/" else []
+    parts += [array("args", task.args)] if task.args is not None else []
+    parts += ['"args_truncated":true'] if task.args_truncated else []
+    return ",".join(parts)
+
+
+def thread_members(task: Task) -> str:
+    """The thread's name where it has one of its own; its number is the event's."""
+    return member("name", task.thread) + "," if task.thread not in (b"", task.comm) else ""
+
+
+def cgroup_members(task: Task) -> str:
+    path = "," + member("path", task.cgroup_path) if task.cgroup_path else ""
+    return f'"id":"{task.cgroup}"{path}'
+
+
+def open_members(flags: int, mode: int) -> str:
+    """The arguments of open(2); the mode only where it creates, for else it is whatever the register held."""
+    listed = ",".join([f'"{name}"' for name in names.open_flags(flags)])
+    permissions = f',"mode":"0{mode:03o}"' if names.creates(flags) else ""
+    return f'"flags":[{listed}]{permissions}'

@@ -1,0 +1,133 @@
+"""Which events of the targets count: operations, files, results, latency.
+
+Apart from targets.py, which says whose. The kernel decides all of it, but for the names of calls that failed.
+Next: session.py writes it into the run's configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from filetap import model
+from filetap.errors import UsageError
+
+_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(slots=True)
+class Filters:
+    """All must hold."""
+
+    calls: frozenset[int] = field(default_factory=lambda: select_calls(()))
+    """Indices into model.CALLS."""
+    paths: list[str] = field(default_factory=list)
+    """The file itself, or everything below the directory."""
+    exclude: list[str] = field(default_factory=list)
+    recursive: bool = True
+    """False: of a directory its direct children only."""
+    types: frozenset[str] = frozenset({"file"})
+    failed: bool = False
+    min_latency: int = 0
+    """ns."""
+
+    @property
+    def ops(self) -> frozenset[str]:
+        return frozenset(model.CALLS[call].op for call in self.calls)
+
+    def rules(self) -> list[tuple[str, int]]:
+        """Path and RULE_*."""
+        include = model.RULE_TREE if self.recursive else model.RULE_CHILDREN
+        return [(path, include) for path in self.paths] + [(path, model.RULE_EXCLUDE) for path in self.exclude]
+
+    def type_mask(self) -> int:
+        return sum(1 << model.TYPES[name] for name in self.types)
+
+
+def select_calls(names: Iterable[str]) -> frozenset[int]:
+    """``-e``'s words as indices into model.CALLS: groups, ops and exact calls; none means the default."""
+    wanted = {call for name in names for call in _calls_of(name)}
+    return frozenset(wanted or {call for op in model.DEFAULT_OPS for call in _calls_of_op(op)})
+
+
+def _calls_of_op(op: str) -> set[int]:
+    return {number for number, call in enumerate(model.CALLS) if call.op == op}
+
+
+def _calls_of(name: str) -> set[int]:
+    if name in model.GROUPS:
+        return {call for op in model.GROUPS[name] for call in _calls_of_op(op)}
+    if name in model.OP_NUMBER and name != "none":
+        return _calls_of_op(name)
+    if name and name in model.CALL_NUMBER:
+        return {model.CALL_NUMBER[name]}
+    groups, ops = ", ".join(model.GROUPS), ", ".join(model.OPS[1:])
+    raise UsageError(f"-e {name}: no such operation; groups: {groups}; operations: {ops}; or a call such as pread64")
+
+
+def select_types(names: Iterable[str]) -> frozenset[str]:
+    """``--type``'s words added to regular files; ``all`` means each."""
+    wanted = {"file"}
+    for name in names:
+        if name != "all" and name not in model.TYPES:
+            raise UsageError(f"--type {name}: no such type; types: {', '.join(model.TYPES)}, all")
+        wanted |= set(model.TYPES) if name == "all" else {name}
+    return frozenset(wanted)
+
+
+def parse_duration(text: str, option: str) -> int:
+    """``1.5ms``, ``200us``, ``2s`` or plain nanoseconds, in ns."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|)", text)
+    if not match:
+        raise UsageError(f"{option} {text}: give a number with ns, us, ms or s, such as 1.5ms")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_size(text: str, option: str) -> int:
+    """``64K``, ``16M`` or plain bytes."""
+    match = re.fullmatch(r"(\d+)([kmg]?)(i?b)?", text.lower())
+    if not match:
+        raise UsageError(f"{option} {text}: give a size such as 64K or 16M")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def open_paths(filters: Filters) -> dict[int, int]:
+    """Each path opened with O_PATH, as descriptor to RULE_*; the caller closes them."""
+    opened: dict[int, int] = {}
+    for path, rule in filters.rules():
+        try:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            for other in opened:
+                os.close(other)
+            raise UsageError(f"{path}: {error.strerror}; a path to trace must exist when tracing begins") from None
+        opened[fd] = rule
+    return opened
+
+
+class FailedNames:
+    """The one filter in user space: a name that led to no file is matched as it was asked for (CONTRACT)."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._recursive = filters.recursive
+        self._paths = {os.fsencode(form(path)) for path in filters.paths for form in (os.path.abspath, os.path.realpath)}
+        self._exclude = {os.fsencode(form(path)) for path in filters.exclude for form in (os.path.abspath, os.path.realpath)}
+
+    @property
+    def needed(self) -> bool:
+        return bool(self._paths or self._exclude)
+
+    def wants(self, path: bytes) -> bool:
+        if any(_below(path, excluded) for excluded in self._exclude):
+            return False
+        return not self._paths or any(self._matches(path, wanted) for wanted in self._paths)
+
+    def _matches(self, path: bytes, wanted: bytes) -> bool:
+        return _below(path, wanted) if self._recursive else path == wanted or os.path.dirname(path) == wanted
+
+
+def _below(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")

@@ -1,0 +1,460 @@
+"""What this kernel can do, found by what exists and by trying, never by its version.
+
+Apart, because whatever differs between kernels is decided here and in bpf/lib/compat.bpf.h. Next: session.py starts
+with require() and has_kfunc(); report/doctor.py shows what examine() found.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from filetap.errors import KernelError
+from filetap.kernel import btf, perf
+from filetap.kernel.libbpf import library, pointer
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something a trace needs, or (not ``needed``) is better with. ``detail``: what was found, or why not and what to do."""
+
+    name: str
+    met: bool
+    needed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to attach a hook set's programs; ``reason`` says why it does not work."""
+
+    name: str
+    works: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class HookSet:
+    """The programs that see one family of operations. ``chosen`` is None where none attaches or none is ``traced`` yet."""
+
+    name: str
+    sees: str
+    traced: bool
+    ways: tuple[Way, ...]
+    chosen: str | None
+    missed: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """All that examine() found."""
+
+    kernel: str
+    architecture: str
+    libbpf: str | None
+    capabilities: dict[str, bool]
+    requirements: tuple[Requirement, ...]
+    hook_sets: tuple[HookSet, ...]
+
+    @property
+    def tracing(self) -> bool:
+        """Does ``filetap trace`` work here?"""
+        return all(r.met for r in self.requirements if r.needed) and all(h.chosen for h in self.hook_sets if h.traced)
+
+
+class Capability(NamedTuple):
+    bit: int
+    purpose: str
+
+
+CAPABILITIES: Final = {
+    "CAP_BPF": Capability(39, "load programs and create maps"),
+    "CAP_PERFMON": Capability(38, "let them read kernel memory"),
+    "CAP_SYS_ADMIN": Capability(21, "mount a private tracefs to find tracepoints in"),
+    "CAP_SYS_PTRACE": Capability(19, "look at other users' processes in /proc"),
+}
+"""Number (linux/capability.h) and use. CAP_BPF and CAP_PERFMON came with a17b53c4a4b5 and 980737282232 (v5.8)."""
+
+_INITIAL_USER_NAMESPACE: Final = 0xEFFFFFFD
+"""PROC_USER_INIT_INO of include/linux/proc_ns.h."""
+
+_BTF: Final = "/sys/kernel/btf/vmlinux"
+_STATUS: Final = "/proc/self/status"
+
+
+def capabilities(status: str) -> dict[str, bool]:
+    """Which of CAPABILITIES are effective, from the text of /proc/PID/status."""
+    effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
+    return {name: bool(int(effective, 16) >> capability.bit & 1) for name, capability in CAPABILITIES.items()}
+
+
+def missing(held: dict[str, bool]) -> list[str]:
+    """What is to be granted. CAP_SYS_ADMIN includes the two that were split from it (bpf_capable, perfmon_capable)."""
+    implied = {"CAP_BPF", "CAP_PERFMON"} if held["CAP_SYS_ADMIN"] else set()
+    return [name for name, there in held.items() if not there and name not in implied]
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    if machine != "x86_64" or sys.maxsize < 1 << 32:
+        bits = "" if sys.maxsize > 1 << 32 else ", 32-bit Python"
+        raise KernelError(f"this is {machine}{bits}, and this version knows only 64-bit x86-64: run it there")
+    return machine
+
+
+def _capabilities() -> str:
+    absent = missing(capabilities(Path(_STATUS).read_text()))
+    if absent:
+        purposes = ", ".join(f"{name} (to {CAPABILITIES[name].purpose})" for name in absent)
+        root = os.geteuid() == 0
+        remedy = "grant them to this container or service" if root else "run it as root, with sudo"
+        raise KernelError(f"{'' if root else 'not root, '}missing capabilities {purposes}: {remedy}")
+    return ", ".join(CAPABILITIES)
+
+
+def _user_namespace() -> str:
+    """The kernel asks for capabilities in the initial user namespace; those of a rootless container do not count."""
+    if os.stat("/proc/self/ns/user").st_ino != _INITIAL_USER_NAMESPACE:
+        raise KernelError("this is root of a user namespace only, such as a rootless container's: run it as root of the host")
+    return "the initial one"
+
+
+def _types() -> str:
+    if not os.access(_BTF, os.R_OK):
+        raise KernelError(f"{_BTF} is missing: run a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's are")
+    return _BTF
+
+
+def _libbpf() -> str:
+    return str(library().libbpf_version_string().decode()).removeprefix("v")
+
+
+_CHECKS: Final[dict[str, Callable[[], str]]] = {
+    "architecture": _architecture,
+    "capabilities": _capabilities,
+    "user namespace": _user_namespace,
+    "BTF": _types,
+    "libbpf": _libbpf,
+}
+"""Each returns what it found, or raises KernelError. A millisecond for all of them."""
+
+
+def require() -> None:
+    """KernelError with what to do, when nothing can be traced here."""
+    for check in _CHECKS.values():
+        check()
+
+
+def has_kfunc(name: str) -> bool:
+    """Does this kernel have the function, for programs to call?"""
+    with KernelTypes() as types:
+        return types.find(name, btf.FUNC) > 0
+
+
+class KernelTypes:
+    """The BTF of the running kernel, some megabytes of it, until closed."""
+
+    def __init__(self) -> None:
+        try:
+            self._handle: int | None = pointer(library().btf__load_vmlinux_btf(), _BTF)
+        except OSError as error:
+            raise KernelError(f"{_BTF} cannot be read ({error.strerror}): install a newer libbpf") from None
+
+    def find(self, name: str, kind: int) -> int:
+        """Id of the type, 0 when there is none."""
+        return max(0, int(library().btf__find_by_name_kind(self._handle, name.encode(), kind)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        library().btf__free(self._handle)
+        self._handle = None
+
+
+Attempt = Callable[[KernelTypes], None]
+"""Tries one thing and undoes it at once. Raises OSError as the kernel says, or KernelError where it has no such thing."""
+
+_RINGBUF: Final = 27
+_KPROBE, _TRACEPOINT, _TRACING, _LSM = 2, 5, 26, 29
+_RAW_TP, _FENTRY, _LSM_MAC, _ITER = 23, 24, 27, 28
+_TYPEDEF: Final = 8
+_CALL: Final = 0x85
+_RETURN_0: Final = bytes.fromhex("b700000000000000 9500000000000000")
+_SET_BPF: Final = 0x40042408
+"""BPF_MAP_TYPE_*, BPF_PROG_TYPE_*, BPF_TRACE_* and BPF_LSM_MAC, BTF_KIND_*, instructions, PERF_EVENT_IOC_SET_BPF."""
+
+
+@contextmanager
+def _held(result: int) -> Iterator[int]:
+    """The descriptor that libbpf or the kernel returned, closed at the end: that detaches and frees what it stands for."""
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    try:
+        yield result
+    finally:
+        os.close(result)
+
+
+def _load(kind: int, target: int = 0, attach: int = 0, code: bytes = _RETURN_0) -> int:
+    """A program that does nothing. The options are struct bpf_prog_load_opts as far as attach_btf_id."""
+    options = struct.pack("@N7I", 36, 0, attach, 0, 0, 0, 0, target)
+    return int(library().bpf_prog_load(kind, b"filetap_doctor", b"Dual BSD/GPL", code, len(code) // 8, options))
+
+
+def _attach(types: KernelTypes, name: str, kind: int, program: int = _TRACING, attach: int = _FENTRY) -> None:
+    target = types.find(name, kind)
+    if not target:
+        raise KernelError(f"this kernel has no {name.removeprefix('btf_trace_').removeprefix('bpf_lsm_')}")
+    with _held(_load(program, target, attach)) as loaded, _held(library().bpf_raw_tracepoint_open(None, loaded)):
+        pass
+
+
+def _tp_btf(event: str, types: KernelTypes) -> None:
+    _attach(types, f"btf_trace_{event}", _TYPEDEF, attach=_RAW_TP)
+
+
+def _io_uring_submit(types: KernelTypes) -> None:
+    """io_uring_submit_sqe until 'io_uring: rename trace_io_uring_submit_sqe() tracepoint' (v6.4)."""
+    renamed = types.find("btf_trace_io_uring_submit_req", _TYPEDEF)
+    _tp_btf("io_uring_submit_req" if renamed else "io_uring_submit_sqe", types)
+
+
+def _fentry(function: str, types: KernelTypes) -> None:
+    _attach(types, function, btf.FUNC)
+
+
+def _lsm(hook: str, types: KernelTypes) -> None:
+    """A hook's program can load and attach and yet never run (5.10 did so): the list of active modules says that."""
+    modules = _security_modules()
+    if "bpf" not in modules:
+        raise KernelError(f"bpf is not among this boot's security modules ({', '.join(modules)}): they are chosen with lsm=")
+    _attach(types, f"bpf_lsm_{hook}", btf.FUNC, _LSM, _LSM_MAC)
+
+
+def _security_modules() -> list[str]:
+    """Contents of securityfs's ``lsm``, through a mount that nobody sees where there is none."""
+    try:
+        return Path("/sys/kernel/security/lsm").read_text().split(",")
+    except FileNotFoundError:
+        with _held(perf._call(perf._FSOPEN, b"securityfs", perf._CLOEXEC)) as context:
+            perf._call(perf._FSCONFIG, context, perf._FSCONFIG_CMD_CREATE, None, None, 0)
+            root = perf._call(perf._FSMOUNT, context, perf._CLOEXEC, 0)
+            with _held(root), _held(os.open("lsm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)) as file:
+                return os.read(file, 4096).decode().split(",")
+
+
+def _tracepoint(category: str, event: str, types: KernelTypes) -> None:
+    with _held(perf.open_tracepoint(category, event)) as fd, _held(_load(_TRACEPOINT)) as program:
+        fcntl.ioctl(fd, _SET_BPF, program)
+
+
+def _kprobe(function: str, types: KernelTypes) -> None:
+    """perf's own kprobes (e12f03d7031a, v4.17), which leave no name behind in tracefs."""
+    try:
+        kind = int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
+    except FileNotFoundError:
+        raise KernelError("this kernel has no kprobes (CONFIG_KPROBE_EVENTS)") from None
+    name = ctypes.create_string_buffer(function.encode())
+    attr = struct.pack("<II6QQQ", kind, perf._ATTR_SIZE, *[0] * 6, ctypes.addressof(name), 0).ljust(perf._ATTR_SIZE, b"\0")
+    opened = perf._call(perf._PERF_EVENT_OPEN, attr, -1, 0, -1, perf._PERF_FLAG_FD_CLOEXEC)
+    with _held(opened) as fd, _held(_load(_KPROBE)) as program:
+        fcntl.ioctl(fd, _SET_BPF, program)
+
+
+def _iterator(over: str, types: KernelTypes) -> None:
+    target = types.find(f"bpf_iter_{over}", btf.FUNC)
+    with (
+        _held(_load(_TRACING, target, _ITER)) as program,
+        _held(library().bpf_link_create(program, 0, _ITER, None)) as link,
+        _held(library().bpf_iter_create(link)),
+    ):
+        pass
+
+
+def _ring(types: KernelTypes) -> None:
+    with _held(library().bpf_map_create(_RINGBUF, b"filetap_doctor", 0, 0, os.sysconf("SC_PAGE_SIZE"), None)):
+        pass
+
+
+def _helper(number: int, types: KernelTypes) -> None:
+    """The verifier says EINVAL to a helper it does not know or allow, EACCES to one whose arguments are wrong, as here."""
+    call = struct.pack("<BBhi", _CALL, 0, 0, number)
+    try:
+        with _held(_load(_TRACING, types.find("btf_trace_sys_exit", _TYPEDEF), _RAW_TP, call + _RETURN_0)):
+            pass
+    except PermissionError as error:
+        if error.errno != errno.EACCES:
+            raise
+
+
+_HELPERS: Final = {
+    "bpf_probe_read_user": 112,
+    "bpf_probe_read_kernel": 113,  # not in lockdown's confidentiality mode
+    "bpf_get_current_ancestor_cgroup_id": 123,
+    "bpf_ktime_get_boot_ns": 125,  # 71d19214776e (v5.8)
+    "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
+    "bpf_task_storage_get": 156,  # in tracing programs since a10787e6d58c (v5.13)
+    "bpf_get_current_task_btf": 158,  # 3ca1032ab7ab (v5.11)
+    "bpf_task_pt_regs": 175,  # dd6e10fbd9fb (v5.15)
+    "bpf_loop": 181,  # e6f2dd0f8067 (v5.17)
+}
+"""What our programs call and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
+_FIND_VMA: Final = 180
+"""7c7e3d31e785 (v5.17)."""
+NOT_TRIED: Final = "not tried"
+_REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.17 or later"
+"""What to do about all that was tried in vain; the version is advice, no test."""
+
+
+def _reason(attempt: Attempt, types: KernelTypes) -> str:
+    """Why it does not work here; empty when it does."""
+    try:
+        attempt(types)
+    except KernelError as error:
+        return str(error)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "?")
+        return f"denied by this machine ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
+    return ""
+
+
+class Plan(NamedTuple):
+    """A hook set before anything was tried. ``missed``: not seen though it attaches; ``without``: and not when it does not."""
+
+    name: str
+    sees: str
+    ways: dict[str, tuple[Attempt, ...]]
+    missed: str
+    without: str = ""
+    advice: str = "nothing"
+
+    @property
+    def traced(self) -> bool:
+        return bool(self.without)
+
+
+PLANS: Final = (
+    Plan(
+        "syscalls",
+        "open, close, read, write and dup, by system call",
+        {
+            "tp_btf": (partial(_tp_btf, "sys_enter"), partial(_tp_btf, "sys_exit")),
+            "tracepoint": (partial(_tracepoint, "syscalls", "sys_enter_openat"), partial(_tracepoint, "syscalls", "sys_exit_openat")),
+        },
+        "other calls (stat, rename, unlink, sendfile, io_submit, ...); 32-bit programs' calls, which are only counted",
+        "every file access",
+        "nothing; for opens alone, tracepoint is used instead, as it slows untraced processes less",
+    ),
+    Plan(
+        "process",
+        "fork, exec and exit, and through them the children of targets",
+        {"tp_btf": tuple(partial(_tp_btf, f"sched_process_{event}") for event in ("fork", "exec", "exit"))},
+        "",
+        "processes that begin or end while tracing",
+    ),
+    Plan(
+        "vfs",
+        "every access below the system calls, whoever makes it",
+        {
+            "lsm": (partial(_lsm, "file_open"),),
+            "fentry": (partial(_fentry, "security_file_permission"), partial(_fentry, "vfs_read")),
+            "kprobe": (partial(_kprobe, "security_file_permission"),),
+        },
+        "what the kernel does by itself (nfsd, loop devices, core dumps) or for a call that is not traced",
+    ),
+    Plan(
+        "memory maps",
+        "loads and stores in mapped files, by page fault",
+        {
+            "mm_filemap_fault": (partial(_tp_btf, "mm_filemap_fault"), partial(_tp_btf, "mm_filemap_map_pages")),
+            "page_fault_user": (partial(_tp_btf, "page_fault_user"), partial(_helper, _FIND_VMA)),
+        },
+        "what is read and written through mmap; that the file was opened is seen",
+    ),
+    Plan(
+        "io_uring",
+        "requests submitted through io_uring",
+        {"tp_btf": (_io_uring_submit, partial(_tp_btf, "io_uring_complete"))},
+        "opens, reads, writes and closes through io_uring; many programs can be told to make plain calls instead",
+    ),
+)
+"""Ways stand in order of preference. What has no ``without`` is what a kernel could show and this version has no programs for."""
+
+
+def hook_set(plan: Plan, types: KernelTypes | None, ready: bool) -> HookSet:
+    """Nothing is tried without ``types``, and nothing is chosen unless all requirements are met."""
+    reasons = {
+        name: next(filter(None, (_reason(attempt, types) for attempt in attempts)), "") if types else NOT_TRIED
+        for name, attempts in plan.ways.items()
+    }
+    ways = tuple(Way(name, not reason, reason) for name, reason in reasons.items())
+    chosen = next((way.name for way in ways if way.works), None) if plan.traced and ready else None
+    missed = plan.missed if chosen or not plan.traced else plan.without
+    return HookSet(plan.name, plan.sees, plan.traced, ways, chosen, missed, _advice(plan, ways, ready))
+
+
+def _advice(plan: Plan, ways: tuple[Way, ...], ready: bool) -> str:
+    works = ", ".join(way.name for way in ways if way.works)
+    if plan.traced and not ready:
+        return "meet the requirements"
+    if plan.traced:
+        return plan.advice if works else _REMEDY
+    if all(way.reason == NOT_TRIED for way in ways):
+        return "nothing yet: this version has no programs for it"
+    could = f"though this would attach: {works}" if works else "and none of these ways attaches here"
+    return f"nothing yet: this version has no programs for it, {could}"
+
+
+def _requirement(name: str, check: Callable[[], str]) -> Requirement:
+    try:
+        return Requirement(name, True, True, check())
+    except KernelError as error:
+        return Requirement(name, False, True, str(error))
+
+
+def _tried(types: KernelTypes) -> Iterator[Requirement]:
+    """Parts of the kernel that our programs are made of."""
+    absent = [name for name, number in _HELPERS.items() if _reason(partial(_helper, number), types)]
+    missed = f"missing {', '.join(absent)}: {_REMEDY}"
+    yield Requirement("helpers", not absent, True, missed if absent else "all that our programs call")
+    parts: dict[str, Attempt] = {"ring buffer": _ring}
+    parts |= {f"iter/{over}": partial(_iterator, over) for over in ("task", "task_file")}
+    for name, attempt in parts.items():
+        reason = _reason(attempt, types)
+        yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
+    cast = types.find("bpf_rdonly_cast", btf.FUNC) > 0  # a35b9af4ec2c (v6.2)
+    cost = "an event costs half of what it would without" if cast else "not in this kernel: an event costs twice as much"
+    yield Requirement("bpf_rdonly_cast", cast, False, cost)
+
+
+def examine() -> Features:
+    """Tries everything, for a fraction of a second. Never raises."""
+    rows = {name: _requirement(name, check) for name, check in _CHECKS.items()}
+    hook_sets = tuple(hook_set(plan, None, ready=False) for plan in PLANS)
+    if _met(rows):
+        try:
+            with KernelTypes() as types:
+                rows |= {row.name: row for row in _tried(types)}
+                hook_sets = tuple(hook_set(plan, types, _met(rows)) for plan in PLANS)
+        except KernelError as error:
+            rows["BTF"] = Requirement("BTF", False, True, str(error))
+    libbpf = rows["libbpf"].detail if rows["libbpf"].met else None
+    held = capabilities(Path(_STATUS).read_text())
+    return Features(platform.release(), platform.machine(), libbpf, held, tuple(rows.values()), hook_sets)
+
+
+def _met(rows: dict[str, Requirement]) -> bool:
+    return all(row.met for row in rows.values() if row.needed)

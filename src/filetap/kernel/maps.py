@@ -1,0 +1,54 @@
+"""BPF maps as numpy records: get, put, delete, all of them.
+
+Apart, because bpf(2)'s map calls want buffers of exact sizes. Next: session.py fills and reads the run's maps.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_uint32
+
+import numpy as np
+
+from filetap.kernel.libbpf import check, library
+from filetap.model import Records
+
+BATCH = 4096
+
+
+class Map:
+    """One hash or array map, by descriptor. Keys and values are single records or one-element arrays of the dtypes."""
+
+    def __init__(self, fd: int, key: np.dtype, value: np.dtype) -> None:
+        self.fd, self._key, self._value = fd, key, value
+
+    def put(self, key: object, value: object) -> None:
+        k, v = np.array([key], self._key), np.array([value], self._value)
+        check(library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, 0), "bpf map")
+
+    def delete(self, key: Records) -> bool:
+        """True if it was there."""
+        return bool(library().bpf_map_delete_elem(self.fd, np.ascontiguousarray(key).ctypes.data) == 0)
+
+    def items(self) -> tuple[Records, Records]:
+        """All keys and all values of a hash map, in one order."""
+        keys, values = [np.zeros(0, self._key)], [np.zeros(0, self._value)]
+        token = np.zeros(max(4, self._key.itemsize), "u1")
+        previous: int | None = None
+        while True:
+            k, v, count = np.zeros(BATCH, self._key), np.zeros(BATCH, self._value), c_uint32(BATCH)
+            error = library().bpf_map_lookup_batch(
+                self.fd, previous, token.ctypes.data, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None
+            )
+            keys.append(k[: count.value])
+            values.append(v[: count.value])
+            if error:  # ENOENT: that was the last
+                return np.concatenate(keys), np.concatenate(values)
+            previous = token.ctypes.data
+
+    def per_cpu(self, cpus: int) -> Records:
+        """A per-CPU array's only value, one record per CPU."""
+        value = np.zeros(cpus, self._value)
+        key = c_uint32(0)
+        check(library().bpf_map_lookup_elem(self.fd, ctypes.byref(key), value.ctypes.data), "bpf map")
+        return value

@@ -1,0 +1,112 @@
+"""A command held before its exec until the probes are attached.
+
+Apart, because the fork must come first: before numpy and its threads are imported. Next: session.py seeds its pid as
+a target, then cli/trace.py lets it go.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import shutil
+import signal
+import struct
+from typing import NoReturn
+
+from filetap.errors import FiletapError, UsageError
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit statuses of a command that cannot be executed, as in sh(1)."""
+
+
+class CommandError(FiletapError):
+    """The command could not be executed."""
+
+    def __init__(self, command: str, code: int) -> None:
+        super().__init__(f"{command}: {os.strerror(code)}")
+        self.status = NOT_FOUND if code == errno.ENOENT else NOT_EXECUTABLE
+
+
+def find_user(name: str | None) -> pwd.struct_passwd | None:
+    """Whom the command runs as: ``name`` or number, else the user who called sudo, else None (ourselves)."""
+    wanted = name or os.environ.get("SUDO_UID")
+    if not wanted:
+        return None
+    try:
+        return pwd.getpwuid(int(wanted)) if wanted.isdigit() else pwd.getpwnam(wanted)
+    except KeyError:
+        raise UsageError(f"no user {wanted}: --user takes a name or a number from /etc/passwd") from None
+
+
+class Command:
+    """The held child. ``pid`` is known at once; ``release`` lets it exec."""
+
+    def __init__(self, arguments: list[str], user: pwd.struct_passwd | None = None) -> None:
+        self.arguments = arguments
+        path = shutil.which(arguments[0])
+        go, self._go = os.pipe()
+        self._error, error = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            os.close(self._error)
+            _child(path or arguments[0], arguments, user, go, error)
+        os.close(go)
+        os.close(error)
+        self.pidfd = os.pidfd_open(self.pid)
+        self._status: int | None = None
+
+    def release(self) -> None:
+        """Let it exec. Raises CommandError when it could not; then it has ended."""
+        try:
+            os.write(self._go, b"g")
+        except BrokenPipeError:
+            pass  # somebody killed it: its status will tell
+        os.close(self._go)
+        code = os.read(self._error, 4)
+        os.close(self._error)
+        if code:
+            self.wait()
+            raise CommandError(self.arguments[0], struct.unpack("<i", code)[0])
+
+    def abandon(self) -> None:
+        """End it before its exec, because tracing could not begin."""
+        os.close(self._go)
+        self.wait()
+
+    def poll(self) -> bool:
+        """True when it has exited."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is not None
+
+    def wait(self) -> int:
+        """Its exit status as a shell tells it: 128 + n for signal n."""
+        if self._status is None:
+            self._status = os.waitpid(self.pid, 0)[1]
+        code = os.waitstatus_to_exitcode(self._status)
+        return 128 - code if code < 0 else code
+
+    def signal(self, number: int) -> None:
+        """Hand a signal on, if it still runs."""
+        if not self.poll():
+            os.kill(self.pid, number)
+
+
+def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: int, error: int) -> NoReturn:
+    """The child's side: wait, become the user, exec. Never returns into the caller's code."""
+    try:
+        if not os.read(go, 1):
+            os._exit(125)  # filetap has ended, or gave up
+        if user:
+            os.initgroups(user.pw_name, user.pw_gid)
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.execv(path, arguments)
+    except OSError as failure:
+        os.write(error, struct.pack("<i", failure.errno or errno.EINVAL))
+    finally:
+        os._exit(125)

@@ -1,0 +1,17 @@
+"""The process hook set: following, commands by name, and fork, exec and exit as events.
+
+Apart, because following is needed whichever calls are traced. bpf/process.bpf.c is its kernel half.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from filetap.probes import Plan
+
+OPS: Final = frozenset({"fork", "thread", "exec", "exit"})
+
+
+def plan() -> Plan:
+    """All three, always: they follow children and notice ends even when no event of theirs is wanted."""
+    return Plan("process", raw=["process_fork", "process_exec", "process_exit"])

@@ -1,0 +1,137 @@
+"""Drains the lanes and the definitions ring into batches, in an order that holds.
+
+Apart from the session, so that decoding is tested without a kernel. The rule: read the lanes' positions, then all
+definitions, then the events up to those positions; so no event names what is not known. Next: session.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from filetap import model
+from filetap.batch import Batch, File, Task
+from filetap.clock import Clock
+from filetap.definitions import Definitions, text
+from filetap.errors import KernelError
+from filetap.kernel.ring import Lanes, Ring
+from filetap.model import Records
+
+MOST: Final = 16384
+"""Events of a lane per batch: what stays in the cache."""
+PID_LIMIT: Final = 1 << 22
+"""PID_MAX_LIMIT, include/linux/threads.h."""
+MADE: Final = 1 << 31
+"""Ids from here on are made by the reader: the kernel's start at zero."""
+
+
+class Reader:
+    """Both rings and what they have said so far."""
+
+    def __init__(self, lanes: Lanes, ring: Ring, definitions: Definitions, clock: Clock) -> None:
+        self.lanes, self.ring, self.definitions, self.clock = lanes, ring, definitions, clock
+        self._met = np.zeros(PID_LIMIT, bool)
+        self._made = MADE
+
+    def drain(self, final: bool = False) -> Iterator[Batch]:
+        """What there is now. ``final``: the probes are detached and nothing more will come."""
+        horizon = (1 << 63) if final else self.clock.boot()
+        positions = self.lanes.produced()
+        self._read_definitions()
+        offset = self.clock.offset()
+        while (busy := np.nonzero(positions > self.lanes.consumed())[0]).size:
+            views = {int(lane): self._view(int(lane), int(positions[lane]), horizon) for lane in busy}
+            views = self._common_horizon(views, positions)
+            taken = {lane: len(view) for lane, view in views.items()}
+            if not sum(taken.values()):
+                break
+            for events in self._in_thread_order([view for view in views.values() if len(view)]):
+                yield Batch(self._whole(events), self.definitions.files, self.definitions.tasks, offset)
+            for lane, count in taken.items():
+                self.lanes.release(lane, count)
+        self.definitions.end_drain()
+
+    def _read_definitions(self) -> None:
+        """All definitions submitted so far; one that is being written is waited for."""
+        until = self.ring.produced()
+        deadline = time.monotonic() + 10
+        while self.ring.position < until:
+            for record in self.ring.records(until):
+                if len(record) >= model.DEFINITION_FIXED:
+                    self.definitions.apply(record)
+            if time.monotonic() > deadline:
+                raise KernelError("a definition is never finished: report this with the output of filetap doctor --json")
+
+    def _view(self, lane: int, until: int, horizon: int) -> Records:
+        """A lane's next slots up to ``horizon``, both slots of an event or neither."""
+        view = self.lanes.slots_of(lane, until, MOST)
+        late = (view["time"] > horizon) & (view["call"] != 0)
+        if late.any():
+            view = view[: int(late.argmax())]
+        return view[:-1] if len(view) and view["call"][-1] and view["flags"][-1] & model.MORE else view
+
+    def _common_horizon(self, views: dict[int, Records], positions: np.ndarray) -> dict[int, Records]:
+        """Cut all views where the first that goes on ends, so that no thread's events overtake each other."""
+        consumed = self.lanes.consumed()
+        ends = [
+            int(view["time"][view["call"] != 0].max())
+            for lane, view in views.items()
+            if len(view) and int(consumed[lane]) + len(view) < int(positions[lane])
+        ]
+        if not ends or len(views) == 1:
+            return views
+        end = min(ends)
+        return {lane: self._until(view, end) for lane, view in views.items()}
+
+    @staticmethod
+    def _until(view: Records, end: int) -> Records:
+        late = (view["time"] > end) & (view["call"] != 0)
+        return view[: int(late.argmax())] if late.any() else view
+
+    def _in_thread_order(self, views: list[Records]) -> Iterator[Records]:
+        """The views one by one; merged by time when a thread has moved from one CPU to another."""
+        shared = False
+        for view in views:
+            shared = shared or bool(self._met[view["tid"] & (PID_LIMIT - 1)].any())
+            self._met[view["tid"] & (PID_LIMIT - 1)] = True
+        for view in views:
+            self._met[view["tid"] & (PID_LIMIT - 1)] = False
+        if not shared:
+            yield from views
+            return
+        merged = np.concatenate([self._whole(view) for view in views])
+        yield merged[np.argsort(merged["time"], kind="stable")]
+
+    def _whole(self, events: Records) -> Records:
+        """Rows that are events. One without an id for its file or task carries the identity; it gets ids of ours."""
+        if events["call"].all():
+            return events
+        at = np.nonzero(events["flags"] & model.MORE * (events["call"] != 0))[0]
+        whole = events.copy()
+        for i in at:
+            identity = events[i + 1 : i + 2].view(model.IDENTITY)[0]
+            whole["file"][i] = whole["file"][i] or self._make_file(identity)
+            whole["task"][i] = whole["task"][i] or self._make_task(identity, int(events["tid"][i]))
+        whole["flags"][at] &= ~np.uint32(model.MORE)
+        rows: Records = whole[events["call"] != 0]
+        return rows
+
+    def _next(self) -> int:
+        self._made += 1
+        return self._made
+
+    def _make_file(self, identity: np.void) -> int:
+        file = File(self._next(), b"", resolved=False, inode=int(identity["inode"]), generation=int(identity["generation"]))
+        if not file.inode:
+            return 0
+        self.definitions.adopt(file)
+        return file.id
+
+    def _make_task(self, identity: np.void, tid: int) -> int:
+        comm = text(bytes(identity["comm"]))
+        task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), uid=int(identity["uid"]))
+        self.definitions.adopt(task)
+        return task.id

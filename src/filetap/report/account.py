@@ -1,0 +1,55 @@
+"""The account of a run as text for a person and as JSON for a program.
+
+Apart, because a report never computes: account.py did. Next: cli/trace.py prints it on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+
+from filetap.account import Account
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def as_json(account: Account) -> str:
+    """One object, indented."""
+    return json.dumps(account.as_json(), indent=2) + "\n"
+
+
+def as_text(account: Account) -> str:
+    """A line per op, then the whole and what it means."""
+    columns = ("seen", "delivered", "folded", "lost")
+    lines = [f"{'op':<8}" + "".join(f"{name:>12}" for name in columns) + f"{'errors':>10}{'bytes':>12}"]
+    rows = sorted(account.ops.items(), key=lambda item: -item[1].seen)
+    for name, op in rows:
+        counts = "".join(f"{getattr(op, column):>12}" for column in columns)
+        lines.append(f"{name:<8}{counts}{op.errors:>10}{human(op.bytes) if op.bytes else '':>12}")
+    total = account.total
+    lines.append(
+        f"{total.seen} events, {account.files} files, {account.processes} processes in {account.elapsed:.2f} s; "
+        f"filetap used {account.cpu:.2f} s of CPU, attached in {account.attached:.2f} s"
+    )
+    lines.append(verdict(account))
+    return "\n".join(lines + [f"note: {note}" for note in account.notes])
+
+
+def verdict(account: Account) -> str:
+    """What the sum means, in a sentence."""
+    total = account.total
+    if not total.folded and not total.lost:
+        return f"nothing lost: {total.seen} seen = {total.delivered} delivered"
+    text = f"{total.seen} seen = {total.delivered} delivered + {total.folded} folded + {total.lost} lost"
+    if total.folded:
+        text += "; folded events are counted per task, file and op, not single: a larger --ring-size takes more"
+    return text
+
+
+def human(count: int) -> str:
+    """Bytes with a binary unit."""
+    size = float(count)
+    for unit in _UNITS:
+        if size < 1024 or unit == _UNITS[-1]:
+            break
+        size /= 1024
+    return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,0 +1,135 @@
+"""A run: a source, a filter, a sink and the account, in the order in which an event meets them.
+
+Apart, because it is the one place that wires them; the command line, the node agent and the tests use it alike.
+Next: source.py, where batches come from; account.py, how it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import Final, Protocol
+
+import numpy as np
+
+from filetap import model
+from filetap.account import Account, Tally, balance, kernel_notes
+from filetap.batch import Batch, Fold, Sink
+from filetap.clock import Clock
+from filetap.errors import FiletapError
+from filetap.filters import FailedNames, Filters
+from filetap.source import KernelSource, Options
+
+SHORTEST_WAIT: Final = 0.01
+LONGEST_WAIT: Final = 0.1
+
+
+class OutputError(FiletapError):
+    """The sink could not take more; what it took stays."""
+
+
+class Waker(Protocol):
+    """Anything that ends a sleep early, by descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+class Session:
+    """Attached from construction to ``finish``."""
+
+    def __init__(self, options: Options, sink: Sink, started: float | None = None) -> None:
+        """``started``: time.monotonic() of the start that ``Account.attached`` counts from."""
+        self._started = time.monotonic() if started is None else started
+        self._sink = sink
+        self.source = KernelSource(options, Clock())
+        self._attached = time.monotonic()
+        self._tally = Tally()
+        self._names = NameFilter(options.filters)
+        self._wait = SHORTEST_WAIT
+        self._poll = select.poll()
+        self._poll.register(self.source.fd, select.POLLIN)
+
+    def wake_by(self, fd: int) -> None:
+        """A descriptor that ends ``pump``'s sleep when it becomes readable."""
+        self._poll.register(fd, select.POLLIN)
+
+    def pump(self, limit: float = LONGEST_WAIT) -> int:
+        """Sleep at most ``limit`` seconds, then hand over what there is. Returns the number of events."""
+        self._poll.poll(max(0.0, min(self._wait, limit)) * 1000)
+        self.source.mind_threads()
+        count = self._deliver(final=False)
+        self._wait = SHORTEST_WAIT if count else min(self._wait * 2, LONGEST_WAIT)
+        return count
+
+    def _deliver(self, final: bool) -> int:
+        count = 0
+        for drained in self.source.drain(final):
+            batch = self._names.without_unwanted(drained)
+            if len(batch.events):
+                self._write(batch)
+                count += len(batch.events)
+        return count
+
+    def _write(self, batch: Batch) -> None:
+        before = self._sink.written
+        try:
+            self._sink.write(batch)
+        except OSError as error:
+            self._tally.add(batch.events[: self._sink.written - before])
+            raise OutputError(f"output: {error.strerror}") from error
+        self._tally.add(batch.events)
+
+    def finish(self) -> Account:
+        """Detach, hand over the rest, settle the account, give everything back. The sink stays open."""
+        ended = time.monotonic()
+        self.source.detach()
+        notes: list[str] = []
+        try:
+            self._deliver(final=True)
+            folds = self.source.folds()
+            if folds:
+                self._sink.folded(folds, self._nothing())
+        except (OutputError, OSError) as error:
+            notes.append(f"{error}: the events that did not fit are counted as lost")
+            folds = self.source.folds()
+        account = self._account(folds, ended, notes)
+        self.source.close()
+        return account
+
+    def _nothing(self) -> Batch:
+        """No events, but what folds name."""
+        known = self.source.definitions
+        return Batch(np.zeros(0, model.EVENT), known.files, known.tasks, Clock().offset())
+
+    def _account(self, folds: list[Fold], ended: float, notes: list[str]) -> Account:
+        counters = self.source.counters()
+        used = os.times()
+        return Account(
+            ops=balance(counters, self._tally, folds, self._names.dropped),
+            files=self.source.definitions.paths,
+            processes=self.source.definitions.processes,
+            elapsed=ended - self._attached,
+            attached=self._attached - self._started,
+            cpu=used.user + used.system,
+            notes=notes + kernel_notes(counters),
+        )
+
+
+class NameFilter:
+    """The one filter in user space: names that led to no file are matched as they were asked for (CONTRACT)."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._names = FailedNames(filters)
+        self.dropped = np.zeros(model.MAX_OPS, np.int64)
+        """Events let go, per op: the kernel has counted them as seen."""
+
+    def without_unwanted(self, batch: Batch) -> Batch:
+        failed = (batch.events["result"] < 0) & (batch.events["fd"] < 0)
+        if not self._names.needed or not failed.any():
+            return batch
+        numbers = np.unique(batch.events["file"][failed])
+        unwanted = [n for n in numbers if n not in batch.files or not self._names.wants(batch.files[n].path)]
+        drop = failed & np.isin(batch.events["file"], unwanted)
+        self.dropped += np.bincount(model.OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
+        return Batch(batch.events[~drop], batch.files, batch.tasks, batch.realtime)

@@ -1,0 +1,230 @@
+"""The kernel as a source of batches: objects loaded, maps filled, programs attached, and all of it undone.
+
+Apart from session.py, so that a fake source or a recorded trace can stand in its place. The order is that of
+``KernelSource.__init__``: load, write rules, attach, seed targets. Next: reader.py reads what comes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from filetap import model
+from filetap.batch import Batch, Fold
+from filetap.clock import Clock
+from filetap.definitions import Definitions
+from filetap.errors import UsageError
+from filetap.filters import Filters, open_paths
+from filetap.kernel import features
+from filetap.kernel.libbpf import library
+from filetap.kernel.loader import Link, Object
+from filetap.kernel.maps import Map
+from filetap.kernel.ring import Lanes, Ring, view_globals
+from filetap.model import Records
+from filetap.probes import Plan, process, syscalls
+from filetap.reader import Reader
+from filetap.targets import Targets
+
+RING_SIZE: Final = 64 << 20
+DEFINITIONS_SIZE: Final = 16 << 20
+FILE_CACHE: Final = 128 << 10
+SMALLEST_LANE: Final = 64
+U32: Final = np.dtype("<u4")
+SEED: Final = Plan("seed", raw=["seed_tasks", "identify_files"])
+
+
+@dataclass(slots=True)
+class Options:
+    """What one run is to do."""
+
+    targets: Targets
+    filters: Filters = field(default_factory=Filters)
+    latency: bool = True
+    arguments: bool = False
+    """Record commands' arguments."""
+    ring_size: int = RING_SIZE
+    """Bytes of events, over all CPUs."""
+
+    @property
+    def timed(self) -> bool:
+        """Calls are seen at their start too."""
+        return self.latency or bool(self.filters.min_latency)
+
+
+class KernelSource:
+    """Attached from construction to ``detach``. Raises FiletapError when it cannot begin; then nothing is left."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        options.targets.check()
+        features.require()
+        self._options = options
+        self._resources = ExitStack()
+        self._links: list[Link] = []
+        try:
+            self._load(clock)
+            self._write_rules()
+            self._attach()
+            self._write_targets()
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, clock: Clock) -> None:
+        self._cpus = int(library().libbpf_num_possible_cpus())
+        self._slots = lane_slots(self._options.ring_size, self._cpus)
+        self._plan = syscalls.plan(self._options.filters.calls, self._options.timed)
+        config = configuration(self._options, self._cpus, self._slots)
+        self._process = self._object(process.plan(), config)
+        self._syscalls = self._object(self._plan, config)
+        self._seed = self._object(SEED, config)
+        fd = self._process.map_fd
+        self._globals = view_globals(fd("shared"))
+        self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
+        self.definitions = Definitions(FILE_CACHE * 3 // 4)
+        self._ring = Ring(fd("definitions"), DEFINITIONS_SIZE)
+        lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
+        self._reader = Reader(lanes, self._ring, self.definitions, clock)
+
+    def _object(self, plan: Plan, config: Records) -> Object:
+        """One object, told its configuration, with the maps of the first."""
+        loaded = Object(plan.object)
+        self._resources.callback(loaded.close)
+        loaded.compare_layouts()
+        loaded.configure(config, syscalls.call_table(self._options.filters.calls))
+        loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE, "files": FILE_CACHE})
+        if plan.object != "process":
+            loaded.share(self._process)
+        loaded.load(plan.programs)
+        return loaded
+
+    def _write_rules(self) -> None:
+        """Paths become identities: the kernel reads the inodes behind descriptors that we open."""
+        opened = open_paths(self._options.filters)
+        try:
+            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", model.IDENTIFIED)
+        finally:
+            for fd in opened:
+                os.close(fd)
+        rules = Map(self._seed.map_fd("rules"), model.RULE_KEY, U32)
+        merged: dict[bytes, int] = {}
+        for row in identified[np.isin(identified["fd"], list(opened))]:
+            key = row["key"].tobytes()
+            merged[key] = merged.get(key, 0) | opened[int(row["fd"])]
+        for key, rule in merged.items():
+            rules.put(np.frombuffer(key, model.RULE_KEY)[0], rule)
+
+    def _attach(self) -> None:
+        self._replaced: list[Link] = []
+        for program in process.plan().raw:
+            self._links.append(self._process.attach(program))
+        for program in self._plan.raw:
+            self._links.append(self._syscalls.attach(program))
+        for tracepoint in self._plan.tracepoints:
+            self._links.append(self._syscalls.attach_tracepoint(*tracepoint))
+            if tracepoint in self._plan.replaced:
+                self._replaced.append(self._links[-1])
+
+    def _write_targets(self) -> None:
+        """Twice, for a child of a process not yet seen may be born behind the iterator's back."""
+        pids = Map(self._seed.map_fd("pids"), U32, U32)
+        for pid, member in self._options.targets.seeds().items():
+            pids.put(pid, member)
+        for _ in range(2):
+            self._seed.run_iterator("seed_tasks")
+        if self._options.targets.pids and self.live <= 0:
+            raise UsageError(f"process {self._options.targets.pids[0]} has ended: nothing to trace")
+        self.mind_threads()
+
+    def mind_threads(self) -> None:
+        """Once a target has threads, what their descriptors mean is to be seen at the enter."""
+        if self._plan.later and self._globals["threads"][0]:
+            self._links += [self._syscalls.attach(program) for program in self._plan.later]
+            for link in self._replaced:
+                link.close()
+            self._plan.later = []
+
+    @property
+    def fd(self) -> int:
+        """Becomes readable when a lane is a quarter full."""
+        return self._ring.fd
+
+    @property
+    def live(self) -> int:
+        """Processes named as targets, and their descendants, that still run."""
+        return int(self._globals["live"][0])
+
+    def drain(self, final: bool = False) -> Iterator[Batch]:
+        """What there is now, as Reader.drain."""
+        yield from self._reader.drain(final)
+        self._forget_files()
+
+    def _forget_files(self) -> None:
+        """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
+        old = self.definitions.files.oldest()
+        if old:
+            for key in old.values():
+                self._files.delete(key)
+            self._globals["generation"][0] += 1
+            self.definitions.forget_files(list(old))
+
+    def detach(self) -> None:
+        """No more events; what was made stays readable."""
+        while self._links:
+            self._links.pop().close()
+
+    def counters(self) -> Records:
+        """struct counters, one record per CPU."""
+        return Map(self._process.map_fd("counts"), U32, model.COUNTERS).per_cpu(self._cpus)
+
+    def folds(self) -> list[Fold]:
+        """What the lanes could not take."""
+        keys, values = Map(self._process.map_fd("folds"), model.FOLD_KEY, model.FOLD).items()
+        return [
+            Fold(int(k["task"]), int(k["file"]), int(k["op"]), *(int(v[name]) for name in ("count", "bytes", "first", "last")))
+            for k, v in zip(keys, values, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Give everything back to the kernel."""
+        self.detach()
+        self._resources.close()
+
+
+def lane_slots(ring_size: int, cpus: int) -> int:
+    """Slots of each CPU's lane: the largest power of two that fits ``ring_size`` bytes over all CPUs."""
+    slots = ring_size // model.EVENT.itemsize // cpus
+    if slots < SMALLEST_LANE:
+        least = SMALLEST_LANE * cpus * model.EVENT.itemsize
+        raise UsageError(f"--ring-size {ring_size}: at least {least} bytes with {cpus} CPUs")
+    if ring_size > 1 << 32:
+        raise UsageError(f"--ring-size {ring_size}: at most 4G")
+    return 1 << slots.bit_length() - 1
+
+
+def configuration(options: Options, cpus: int, slots: int) -> Records:
+    """struct config of bpf/event.h, one record."""
+    targets, filters = options.targets, options.filters
+    config = np.zeros(1, model.CONFIG)
+    row = config[0]
+    row["self"], row["slots"], row["ncpu"] = os.getpid(), slots, cpus
+    row["scramble"] = secrets.randbits(32) | 1
+    row["direct"] = features.has_kfunc("bpf_rdonly_cast")
+    row["all"], row["follow"] = targets.all, targets.follow
+    row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)
+    row["command_in_cgroup"] = bool(targets.cgroups and targets.comms)
+    for i, cgroup in enumerate(targets.cgroups):
+        row["cgroup_ids"][i], row["cgroup_levels"][i] = cgroup.id, cgroup.level
+    for i, comm in enumerate(targets.comms):
+        row["comm"][i] = comm
+    row["ops"] = sum(1 << model.OP_NUMBER[op] for op in filters.ops & process.OPS)
+    row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
+    row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
+    row["latency"], row["args"] = options.timed, options.arguments
+    row["exit_call"] = model.CALL_NUMBER["exit"]
+    return config

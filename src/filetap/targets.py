@@ -1,0 +1,134 @@
+"""Whose events count: what the command line names, made into what the kernel's maps and constants hold.
+
+Apart from filters.py, which says which of their events. Next: session.py writes both into the run's configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filetap import model
+from filetap.errors import UsageError
+
+COMM_LENGTH = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """A cgroup2 directory: its id is its inode number."""
+
+    id: int
+    level: int
+    """Steps below the hierarchy's root."""
+    path: Path
+
+
+@dataclass(slots=True)
+class Targets:
+    """A union, but for ``comms`` with ``cgroups``: both must hold then."""
+
+    command: int = 0
+    """pid of a command held before its exec; 0: none."""
+    pids: list[int] = field(default_factory=list)
+    comms: list[bytes] = field(default_factory=list)
+    cgroups: list[Cgroup] = field(default_factory=list)
+    all: bool = False
+    follow: bool = True
+
+    def check(self) -> None:
+        if not (self.command or self.pids or self.comms or self.cgroups or self.all):
+            raise UsageError("nothing to trace: give -- COMMAND, -p PID, -c NAME, --cgroup ID|PATH or --all")
+        for name, values, most in (("-c", self.comms, model.MAX_COMMS), ("--cgroup", self.cgroups, model.MAX_CGROUPS)):
+            if len(values) > most:
+                raise UsageError(f"at most {most} times {name}")
+
+    def seeds(self) -> dict[int, int]:
+        """Process to MEMBER_*: the targets that are running already."""
+        own = model.MEMBER_PID | model.MEMBER_LIVE
+        seeds = dict.fromkeys(self.pids, own)
+        if self.command:
+            seeds[self.command] = own | model.MEMBER_HELD
+        return seeds
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """True when tracing is over once the processes named have ended."""
+        return not (self.comms or self.cgroups or self.all)
+
+
+def find_process(pid: int) -> int:
+    """The process of a pid or thread id that runs now."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        raise UsageError(f"no process {pid}: -p takes the pid of one that runs now") from None
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Tgid:"))
+
+
+def find_comm(name: str) -> bytes:
+    """The first 15 bytes, which is all that the kernel keeps (TASK_COMM_LEN, include/linux/sched.h)."""
+    comm = os.fsencode(name)[:COMM_LENGTH]
+    if not comm:
+        raise UsageError("-c takes the name of a command, not an empty one")
+    return comm
+
+
+def cgroup_root() -> Path:
+    """Where the cgroup2 hierarchy is mounted."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        if rest.split()[0] == "cgroup2":
+            return Path(fields.split()[4])
+    raise UsageError("no cgroup2 hierarchy is mounted here, so --cgroup and --sandbox cannot work")
+
+
+def find_cgroup(name: str) -> Cgroup:
+    """A cgroup by id, by its directory, or by its path below the hierarchy's root."""
+    root = cgroup_root()
+    directory = _by_id(root, int(name)) if name.isdigit() else _by_path(root, name)
+    if directory is None:
+        raise UsageError(f"no cgroup {name}: --cgroup takes an id or a directory below {root}")
+    return Cgroup(directory.stat().st_ino, len(directory.relative_to(root).parts), directory)
+
+
+def _by_id(root: Path, number: int) -> Path | None:
+    return next((Path(path) for path, _, _ in os.walk(root) if os.stat(path).st_ino == number), None)
+
+
+def _by_path(root: Path, name: str) -> Path | None:
+    for candidate in (Path(name), root / name.lstrip("/")):
+        directory = candidate.resolve()
+        if directory.is_dir() and directory.is_relative_to(root):
+            return directory
+    return None
+
+
+class Sandbox:
+    """A cgroup of a command's own, so that daemons it leaves behind still count; removed at the end."""
+
+    def __init__(self) -> None:
+        root = cgroup_root()
+        self.path = root / f"filetap-{os.getpid()}"
+        try:
+            self.path.mkdir()
+        except OSError as error:
+            raise UsageError(f"--sandbox: no cgroup can be made in {root}: {error.strerror}") from None
+
+    def cgroup(self) -> Cgroup:
+        return find_cgroup(str(self.path))
+
+    def adopt(self, pid: int) -> None:
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def populated(self) -> bool:
+        return "populated 1" in (self.path / "cgroup.events").read_text()
+
+    def remove(self) -> str:
+        """Empty, or a line for the user when processes are still in it."""
+        try:
+            self.path.rmdir()
+        except OSError as error:
+            return f"the sandbox {self.path} is not removed ({error.strerror}): rmdir it when its processes have ended"
+        return ""
