@@ -194,6 +194,7 @@ struct counters {
 	__u64 compat; /* 32-bit calls, not decoded */
 	__u64 files_full; /* the cache of file ids had no room */
 	__u64 undefined; /* definitions that found no room in their ring */
+	__u64 files; /* distinct files that events have named */
 	__u64 uncounted_tasks; /* a task that could not be given its state */
 	__u32 next_id;
 	__u32 reserved;
@@ -247,7 +248,7 @@ struct file_entry {
 	__u32 id; /* 0: not defined yet */
 	__u32 epoch;
 	__u32 wanted;
-	__u32 reserved;
+	__u32 touched; /* an event has named it */
 };
 
 #endif

@@ -147,6 +147,17 @@ static __always_inline __u32 publish(const struct file_key *key, const struct fi
 	return other && other->id && other->epoch == entry->epoch ? other->id : entry->id;
 }
 
+/* An event is about to name this file: is it the first? Places that are looked up for their names alone do not count. */
+static __always_inline void count_touch(struct file_entry *entry, int force)
+{
+	struct counters *c = counters();
+
+	if (c && !force && entry->wanted && !entry->touched) {
+		entry->touched = 1;
+		c->files++;
+	}
+}
+
 #define FOUND_WANTED (1ull << 32)
 
 /* The id of the file at (dentry, mnt), with FOUND_WANTED when the filters let it pass; defined if it was not. 'force':
@@ -165,13 +176,16 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int force)
 	entry.epoch = g->epoch;
 	fill_key(&key, dentry, (struct vfsmount *)mnt, inode, false);
 	old = bpf_map_lookup_elem(&files, &key);
-	if (old && (old->id || !(old->wanted || force)) && is_current(old, dentry_address, mnt, entry.epoch))
+	if (old && (old->id || !(old->wanted || force)) && is_current(old, dentry_address, mnt, entry.epoch)) {
+		count_touch(old, force);
 		return old->id | (old->wanted ? FOUND_WANTED : 0);
+	}
 	walk_up(dentry_address, mnt, false);
 	entry.wanted = type_wanted(inode) && is_wanted(s->walk.verdict);
 	if (entry.wanted || force)
 		entry.id = define_file(dentry_address, mnt);
 	entry.chain = s->walk.chain;
+	count_touch(&entry, force);
 	if (entry.id || !(entry.wanted || force))
 		entry.id = publish(&key, &entry, old != NULL);
 	return entry.id | (entry.wanted ? FOUND_WANTED : 0);

@@ -35,7 +35,7 @@ class Account:
 
     ops: dict[str, OpAccount] = field(default_factory=dict)
     files: int = 0
-    """Distinct paths that events named."""
+    """Distinct files, each under each of its paths, that events named."""
     processes: int = 0
     elapsed: float = 0.0
     cpu: float = 0.0

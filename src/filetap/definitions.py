@@ -140,7 +140,6 @@ class Definitions:
         self.files = Files(file_limit)
         self.tasks: dict[int, Task] = {}
         self.processes = 0
-        self.paths = 0
         self._cgroups: dict[int, bytes] = {}
         self._ending: deque[tuple[int, int]] = deque()
         self._past: deque[int] = deque()
@@ -152,7 +151,6 @@ class Definitions:
         kind, _, number, _ = _HEAD.unpack_from(record)
         if kind == model.DEFINE_FILE:
             self.files.define(number, record)
-            self.paths += 1
         elif kind == model.DEFINE_NAME:
             self._name(number, record)
         elif kind == model.DEFINE_TASK:

@@ -195,7 +195,7 @@ COUNTERS: Final = np.dtype(
         ("seen", "<u8", MAX_OPS),
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
-        *((name, "<u8") for name in ("compat", "files_full", "undefined", "uncounted_tasks")),
+        *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
         ("next_id", "<u4"),
         ("reserved", "<u4"),
     ]
@@ -208,7 +208,7 @@ RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE = (1 << bit for bit in range(3))
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("subvolume", "<u8"), ("device", "<u4"), ("generation", "<u4")])
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
 FILE_KEY: Final = np.dtype([("inode", "<u8"), ("dentry", "<u8"), ("mount", "<u8"), ("generation", "<u4"), ("sequence", "<u4")])
-FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("reserved", "<u4")])
+FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("touched", "<u4")])
 
 MEMBER_PID, MEMBER_COMM, MEMBER_SEEN, MEMBER_HELD, MEMBER_LIVE = (1 << bit for bit in range(5))
 

@@ -107,7 +107,7 @@ class Session:
         used = os.times()
         return Account(
             ops=balance(counters, self._tally, folds, self._names.dropped),
-            files=self.source.definitions.paths,
+            files=int(counters["files"].sum()),
             processes=self.source.definitions.processes,
             elapsed=ended - self._attached,
             attached=self._attached - self._started,
