@@ -139,6 +139,8 @@ static __always_inline __u32 publish(const struct file_key *key, const struct fi
 	if (!bpf_map_update_elem(&files, key, entry, known ? BPF_ANY : BPF_NOEXIST)) {
 		if (!known && g)
 			__sync_fetch_and_add(&g->files, 1);
+		if (c && entry->touched)
+			c->files++;
 		return entry->id;
 	}
 	other = bpf_map_lookup_elem(&files, key);
@@ -185,7 +187,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int force)
 	if (entry.wanted || force)
 		entry.id = define_file(dentry_address, mnt);
 	entry.chain = s->walk.chain;
-	count_touch(&entry, force);
+	entry.touched = entry.wanted && !force;
 	if (entry.id || !(entry.wanted || force))
 		entry.id = publish(&key, &entry, old != NULL);
 	return entry.id | (entry.wanted ? FOUND_WANTED : 0);
