@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -29,12 +29,6 @@ class OutputError(FiletapError):
     """The sink could not take more; what it took stays."""
 
 
-class Waker(Protocol):
-    """Anything that ends a sleep early, by descriptor."""
-
-    def fileno(self) -> int: ...
-
-
 class Session:
     """Attached from construction to ``finish``."""
 
@@ -47,16 +41,21 @@ class Session:
         self._tally = Tally()
         self._names = NameFilter(options.filters)
         self._wait = SHORTEST_WAIT
+        self._wakers: set[int] = set()
         self._poll = select.poll()
         self._poll.register(self.source.fd, select.POLLIN)
 
     def wake_by(self, fd: int) -> None:
-        """A descriptor that ends ``pump``'s sleep when it becomes readable."""
+        """A descriptor that ends ``pump``'s sleep, once, when it becomes readable."""
         self._poll.register(fd, select.POLLIN)
+        self._wakers.add(fd)
 
     def pump(self, limit: float = LONGEST_WAIT) -> int:
         """Sleep at most ``limit`` seconds, then hand over what there is. Returns the number of events."""
-        self._poll.poll(max(0.0, min(self._wait, limit)) * 1000)
+        for fd, _ in self._poll.poll(max(0.0, min(self._wait, limit)) * 1000):
+            if fd in self._wakers:
+                self._poll.unregister(fd)
+                self._wakers.remove(fd)
         self.source.mind_threads()
         count = self._deliver(final=False)
         self._wait = SHORTEST_WAIT if count else min(self._wait * 2, LONGEST_WAIT)

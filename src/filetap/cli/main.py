@@ -55,10 +55,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point. Exit status: 2 for a mistake in the call, 1 for a failure, else the subcommand's own."""
     try:
-        cli.main(standalone_mode=False)
-        status = 0
-    except click.exceptions.Exit as done:
-        status = done.exit_code
+        status = cli.main(prog_name="filetap", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         status = error.exit_code

@@ -60,7 +60,7 @@ class TraceCommand(click.Command):
 @click.option("--min-latency", metavar="TIME", help="Calls that took at least this long, such as 1ms.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "none"]), default="table", show_default=True, help="The form of the events.")
 @click.option("-o", "--output", metavar="FILE", help="Write the events to FILE.")
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option("--force", is_flag=True, help="Overwrite the FILE of -o.")
 @click.option("--account", metavar="FILE", help="Write the account of the run to FILE as JSON.")
 @click.option("--duration", type=float, metavar="SECONDS", help="End the tracing, never the command, after so long.")
 @click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
@@ -134,7 +134,7 @@ class Words:
                 raise UsageError(f"{option} is for a launched command: give -- COMMAND")
         if self.output and self.output.rstrip("/").endswith(".tap"):
             raise UsageError("recording to a .tap folder is not in this version: use -f json -o FILE")
-        if self.duration is not None and self.duration <= 0:
+        if self.duration is not None and not 0 < self.duration < float("inf"):
             raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
         if self.min_latency and not self.latency:
             raise UsageError("--min-latency measures latency: leave --no-latency out")
@@ -178,6 +178,16 @@ def open_output(words: Words) -> IO[bytes]:
     return open((sys.stderr if words.command else sys.stdout).fileno(), "wb", buffering=0, closefd=False)
 
 
+def open_account(words: Words) -> IO[str] | None:
+    """The file for ``--account``, opened before anything is traced."""
+    if not words.account:
+        return None
+    try:
+        return open(words.account, "w", encoding="utf-8")
+    except OSError as error:
+        raise FiletapError(f"{words.account}: {error.strerror}") from None
+
+
 def make_sink(form: str, stream: IO[bytes]) -> Sink:
     """The sink for ``-f``."""
     if form == "none":
@@ -204,6 +214,7 @@ class Run:
         try:
             options = options_of(words, command, self.sandbox)
             self._by_itself = options.targets.ends_by_itself
+            self._account = open_account(words)
             self._stream = open_output(words)
             self._sink = make_sink(words.form, self._stream)
             self.session = self._begin(options, started)
@@ -280,9 +291,9 @@ class Run:
         from filetap.report import account as report
 
         print(report.as_text(account), file=sys.stderr)
-        if self.words.account:
+        if self._account:
             try:
-                with open(self.words.account, "w", encoding="utf-8") as stream:
+                with self._account as stream:
                     stream.write(report.as_json(account))
             except OSError as error:
                 self._failure = self._failure or FiletapError(f"{self.words.account}: {error.strerror}")
