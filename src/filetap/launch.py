@@ -44,14 +44,16 @@ class Command:
 
     def __init__(self, arguments: list[str], user: pwd.struct_passwd | None = None) -> None:
         self.arguments = arguments
-        path = shutil.which(arguments[0])
+        path = arguments[0] if "/" in arguments[0] else shutil.which(arguments[0])
+        if path is None:
+            raise CommandError(arguments[0], errno.ENOENT)
         go, self._go = os.pipe()
         self._error, error = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._go)
             os.close(self._error)
-            _child(path or arguments[0], arguments, user, go, error)
+            _child(path, arguments, user, go, error)
         os.close(go)
         os.close(error)
         self.pidfd = os.pidfd_open(self.pid)
@@ -72,8 +74,9 @@ class Command:
 
     def abandon(self) -> None:
         """End it before its exec, because tracing could not begin."""
-        os.close(self._go)
-        self.wait()
+        if self._status is None:
+            os.close(self._go)
+            self.wait()
 
     def poll(self) -> bool:
         """True when it has exited."""

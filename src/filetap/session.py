@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,7 @@ class Session:
         self.source = KernelSource(options, Clock())
         self._attached = time.monotonic()
         self._tally = Tally()
+        self._broken = False
         self._names = NameFilter(options.filters)
         self._wait = SHORTEST_WAIT
         self._wakers: set[int] = set()
@@ -76,32 +78,36 @@ class Session:
             self._sink.write(batch)
         except OSError as error:
             self._tally.add(batch.events[: self._sink.written - before])
-            raise OutputError(f"output: {error.strerror}") from error
+            self._broken = True
+            raise OutputError(f"the output takes no more ({error.strerror}): what it took stays, the account tells the rest") from None
         self._tally.add(batch.events)
 
     def finish(self) -> Account:
         """Detach, hand over the rest, settle the account, give everything back. The sink stays open."""
         ended = time.monotonic()
         self.source.detach()
-        notes: list[str] = []
         try:
-            self._deliver(final=True)
-            folds = self.source.folds()
-            if folds:
-                self._sink.folded(folds, self._nothing())
-        except (OutputError, OSError) as error:
-            notes.append(f"{error}: the events that did not fit are counted as lost")
-            folds = self.source.folds()
-        account = self._account(folds, ended, notes)
-        self.source.close()
+            self._deliver_the_rest()
+        finally:
+            account = self._account(self.source.folds(), ended)
+            self.source.close()
         return account
+
+    def _deliver_the_rest(self) -> None:
+        with suppress(OutputError, OSError):
+            if not self._broken:
+                self._deliver(final=True)
+            if not self._broken and (folds := self.source.folds()):
+                self._sink.folded(folds, self._nothing())
+            return
+        self._broken = True
 
     def _nothing(self) -> Batch:
         """No events, but what folds name."""
         known = self.source.definitions
         return Batch(np.zeros(0, model.EVENT), known.files, known.tasks, Clock().offset())
 
-    def _account(self, folds: list[Fold], ended: float, notes: list[str]) -> Account:
+    def _account(self, folds: list[Fold], ended: float) -> Account:
         counters = self.source.counters()
         used = os.times()
         return Account(
@@ -111,7 +117,7 @@ class Session:
             elapsed=ended - self._attached,
             attached=self._attached - self._started,
             cpu=used.user + used.system,
-            notes=notes + kernel_notes(counters),
+            notes=kernel_notes(counters) + ["the output took no more: events it did not take are lost"] * self._broken,
         )
 
 

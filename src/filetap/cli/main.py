@@ -64,7 +64,8 @@ def main() -> None:
     except FiletapError as error:
         print(f"filetap: {error}", file=sys.stderr)
         status = error.status
-    except BrokenPipeError:
+    except OSError as error:
+        print(f"filetap: standard output: {error.strerror}", file=sys.stderr)
         status = 1
     _leave(status)
 
@@ -72,7 +73,8 @@ def main() -> None:
 def _leave(status: int) -> None:
     """Exit without a traceback from a standard output that was closed early."""
     try:
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except OSError:
         sys.stderr.close()
         status = status or 1

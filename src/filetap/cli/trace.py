@@ -175,7 +175,10 @@ def open_output(words: Words) -> IO[bytes]:
             raise UsageError(f"{words.output} exists: give --force to overwrite it") from None
         except OSError as error:
             raise FiletapError(f"{words.output}: {error.strerror}") from None
-    return open((sys.stderr if words.command else sys.stdout).fileno(), "wb", buffering=0, closefd=False)
+    stream = sys.stderr if words.command else sys.stdout
+    if stream is None:
+        raise FiletapError(f"standard {'error' if words.command else 'output'} is closed: give -o FILE")
+    return open(stream.fileno(), "wb", buffering=0, closefd=False)
 
 
 def open_account(words: Words) -> IO[str] | None:
@@ -304,10 +307,9 @@ class Run:
             print(f"filetap: {line}", file=sys.stderr)
 
     def _status(self) -> int:
+        if self.command and not self._stop and not self.command.poll():
+            print("filetap: tracing has ended; waiting for the command", file=sys.stderr)
+        status = self.command.wait() if self.command else 0
         if self._failure:
             raise self._failure
-        if not self.command:
-            return 0
-        if self.words.duration and not self._stop and not self.command.poll():
-            print("filetap: tracing has ended; waiting for the command", file=sys.stderr)
-        return self.command.wait()
+        return status
