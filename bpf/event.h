@@ -149,8 +149,8 @@ struct call {
 	__u8 op; /* index into model.OPS */
 	__u8 kind;
 	__u8 flags;
-	__u8 enter; /* resolve at enter, whoever calls */
-	__u16 reserved;
+	__u8 enter; /* seen at enter too, whoever calls */
+	__u16 thread; /* forks: index into model.CALLS when a thread is born; 0 here or in 'call': not asked for */
 };
 
 #define MAX_OPS 64
@@ -165,10 +165,10 @@ struct config {
 	__u32 scramble; /* odd; hides kernel addresses in event.open */
 	__u32 ncpu;
 	__u64 min_latency; /* ns */
-	__u32 ops; /* bit per op of the process hooks */
 	__u32 types; /* bit per S_IFMT >> 12 */
+	__u32 spare;
 	__u16 rule;
-	__u16 exit_call; /* a process may end without a call */
+	__u16 exit_call; /* index into model.CALLS, for a process may end without a call; 0: not asked for */
 	__u8 direct; /* bpf_rdonly_cast is there */
 	__u8 all;
 	__u8 follow;

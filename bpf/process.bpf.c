@@ -6,18 +6,14 @@
  */
 #include "lib/emit.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/descriptor.bpf.h"
 
-static __always_inline bool op_wanted(__u32 op)
-{
-	return config.ops & 1u << op;
-}
-
-/* The call that brought the current task here. */
-static __always_inline __u16 current_call(struct task_struct *task)
+/* The table's row of the call that brought the current task here. */
+static __always_inline struct call current_call(struct task_struct *task)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 
-	return call_of(regs->orig_ax).call;
+	return call_of(regs->orig_ax);
 }
 
 /* Processes alone count as live; a thread inherits whatever its process has. */
@@ -49,28 +45,50 @@ int process_fork(__u64 *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *s = bpf_task_storage_get(&tasks, parent, 0, 0);
 	bool thread = child->tgid == parent->tgid;
-	__u32 op = thread ? OP_THREAD : OP_FORK;
+	struct call found = current_call(task);
+	__u16 call = thread ? found.thread : found.call;
 
 	if (s)
 		inherit(s, child, thread);
-	if (!op_wanted(op) || config.failed || config.paths & 1)
+	if (!call || config.failed || config.paths & 1)
 		return 0;
 	s = current_member(task);
 	if (!s)
 		return 0;
-	emit(new_draft(s, op, current_call(task), child->pid), task, s);
+	emit(new_draft(s, thread ? OP_THREAD : OP_FORK, call, child->pid), task, s);
 	return 0;
 }
 
+/* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
+static __always_inline __u32 script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
+{
+	struct file *file = file_at(fd_address(task, s->exec_fd, false), false);
+	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
+	struct path *root = &task->fs->root;
+	char first = 0;
+
+	for (__u32 rest = s->exec_fd, i = 0; i < 10; i++, rest /= 10) {
+		if (i && !rest)
+			break;
+		name++;
+	}
+	if (!file)
+		return define_name(bprm->filename, root, root, false);
+	bpf_probe_read_kernel(&first, 1, name);
+	return first ? define_name(name + 1, &file->f_path, root, false) : place_id(&file->f_path);
+}
+
 /* A script's own file is gone by now: what was asked for names it. */
-static __always_inline __u32 executed_file(struct task_struct *task, struct linux_binprm *bprm)
+static __always_inline __u32 executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = bprm->file;
 	struct fs_struct *fs = task->fs;
 
-	if (bprm->interp != bprm->filename)
-		return define_name(bprm->filename, &fs->pwd, &fs->root, false);
-	return place_id(&file->f_path);
+	if (bprm->interp == bprm->filename)
+		return place_id(&file->f_path);
+	if (bprm->fdpath && s->exec_nr)
+		return script_at(task, bprm, s);
+	return define_name(bprm->filename, &fs->pwd, &fs->root, false);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -79,6 +97,7 @@ int process_exec(__u64 *ctx)
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
 	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct call call;
 	struct draft *d;
 
 	if (config.comms && comm_matches((const __u64 *)task->comm)) {
@@ -96,12 +115,15 @@ int process_exec(__u64 *ctx)
 		s->execs++;
 	}
 	s = current_member(task);
-	if (!s || !op_wanted(OP_EXEC) || config.failed)
+	if (!s)
 		return 0;
-	d = new_draft(s, OP_EXEC, current_call(task), 0);
+	call = s->exec_nr ? call_of(s->exec_nr) : current_call(task);
+	if (!call.call || call.flags & CALL_DROP || config.failed)
+		return 0;
+	d = new_draft(s, OP_EXEC, call.call, 0);
 	if (too_quick(d))
 		return 0;
-	d->file = executed_file(task, bprm);
+	d->file = executed_file(task, bprm, s);
 	emit(d, task, s);
 	return 0;
 }
@@ -122,7 +144,7 @@ int process_exit(__u64 *ctx)
 	bool last = task->signal->live.counter == 0;
 	struct globals *g = globals();
 
-	if (last && op_wanted(OP_EXIT) && !config.failed && !(config.paths & 1)) {
+	if (last && config.exit_call && !config.failed && !(config.paths & 1)) {
 		s = current_member(task);
 		if (s) {
 			s->entered = 0;

@@ -6,6 +6,7 @@
  */
 #include "lib/emit.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/descriptor.bpf.h"
 
 struct exit_context {
 	struct task_struct *task;
@@ -13,27 +14,6 @@ struct exit_context {
 	const struct pt_regs *regs;
 	long result;
 };
-
-/* Address of the open file behind a descriptor of the current task; 0: none. */
-static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd, const bool direct)
-{
-	struct fdtable *fdt = task->files->fdt;
-	__u64 slot, address = 0;
-
-	if (fd >= fdt->max_fds)
-		return 0;
-	slot = (__u64)fdt->fd + fd * sizeof(address);
-	/* thread_info begins with a long: read as one, any word of the kernel's can be loaded. */
-	if (direct)
-		return as(struct thread_info, slot)->flags;
-	bpf_probe_read_kernel(&address, sizeof(address), (void *)slot);
-	return address;
-}
-
-static __always_inline struct file *file_at(__u64 address, const bool direct)
-{
-	return direct ? as(struct file, address) : (struct file *)address;
-}
 
 /* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */
 static __always_inline bool descriptors_shared(struct task_struct *task)
@@ -337,8 +317,10 @@ static __always_inline void resolve_enter(struct task_struct *task, struct task_
 
 static __always_inline bool owed_at_enter(struct task_struct *task, const struct call *call)
 {
-	if (call->kind == KIND_OPEN || call->kind == KIND_EXEC || call->kind == KIND_MOVES)
+	if (call->kind == KIND_OPEN || call->kind == KIND_MOVES)
 		return false;
+	if (call->kind == KIND_EXEC)
+		return call->enter;
 	return call->enter || descriptors_shared(task);
 }
 
@@ -356,6 +338,10 @@ static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 	if (!s || unlikely(is_compat(task)))
 		return 0;
 	s->resolved = 0;
+	s->exec_nr = nr;
+	s->exec_fd = regs->di;
+	if (call.kind == KIND_EXEC)
+		owed = false;
 	if (owed && config.direct)
 		resolve_enter(task, s, regs->di, nr, true);
 	else if (owed)

@@ -77,6 +77,8 @@ struct task_state {
 	__u16 flags; /* EVENT_*, found at enter */
 	__u32 wanted;
 	__u32 generation; /* globals.generation at enter */
+	__s32 exec_fd; /* execve, execveat: the directory's descriptor */
+	__u32 exec_nr; /* the number at enter: exec makes it execve's (x86: set_personality_64bit) */
 	__u32 reserved;
 	struct file_cache last;
 	struct draft draft;

@@ -63,7 +63,7 @@ def _calls_of(name: str) -> set[int]:
     if name in model.OP_NUMBER and name != "none":
         return _calls_of_op(name)
     if name and name in model.CALL_NUMBER:
-        return {model.CALL_NUMBER[name]}
+        return {number for number, call in enumerate(model.CALLS) if call.name == name}
     groups, ops = ", ".join(model.GROUPS), ", ".join(model.OPS[1:])
     raise UsageError(f"-e {name}: no such operation; groups: {groups}; operations: {ops}; or a call such as pread64")
 

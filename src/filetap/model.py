@@ -57,13 +57,16 @@ CALLS: Final = (
     Call("vfork", "fork", nr=58),
     Call("clone", "fork", nr=56),
     Call("clone3", "fork", nr=435),
+    Call("clone", "thread", nr=56),
+    Call("clone3", "thread", nr=435),
     Call("execve", "exec", KIND_EXEC, 0, 59),
     Call("execveat", "exec", KIND_EXEC, AT, 322),
     Call("exit", "exit"),
 )
 """Index is ``event.call``; it means the same on every architecture."""
 
-CALL_NUMBER: Final = {call.name: number for number, call in enumerate(CALLS)}
+CALL_NUMBER: Final = {call.name: number for number, call in reversed(list(enumerate(CALLS)))}
+"""The first index of a name: clone and clone3 stand twice, for they make processes and threads."""
 OP_NUMBER: Final = {op: number for number, op in enumerate(OPS)}
 OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
 
@@ -171,14 +174,14 @@ MAX_NR: Final = 512
 MAX_CGROUPS: Final = 8
 MAX_COMMS: Final = 8
 
-CALL_RECORD: Final = np.dtype([("call", "<u2"), ("op", "u1"), ("kind", "u1"), ("flags", "u1"), ("enter", "u1"), ("reserved", "<u2")])
+CALL_RECORD: Final = np.dtype([("call", "<u2"), ("op", "u1"), ("kind", "u1"), ("flags", "u1"), ("enter", "u1"), ("thread", "<u2")])
 
 CONFIG: Final = np.dtype(
     [
         *((name, "<u4") for name in ("self", "slots", "scramble", "ncpu")),
         ("min_latency", "<u8"),
-        ("ops", "<u4"),
         ("types", "<u4"),
+        ("spare", "<u4"),
         ("rule", "<u2"),
         ("exit_call", "<u2"),
         *((name, "u1") for name in "direct all follow failed latency enter paths args cgroups comms command_in_cgroup".split()),

@@ -222,9 +222,8 @@ def configuration(options: Options, cpus: int, slots: int) -> Records:
         row["cgroup_ids"][i], row["cgroup_levels"][i] = cgroup.id, cgroup.level
     for i, comm in enumerate(targets.comms):
         row["comm"][i] = comm
-    row["ops"] = sum(1 << model.OP_NUMBER[op] for op in filters.ops & process.OPS)
     row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
     row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
     row["latency"], row["args"] = options.timed, options.arguments
-    row["exit_call"] = model.CALL_NUMBER["exit"]
+    row["exit_call"] = model.CALL_NUMBER["exit"] if model.CALL_NUMBER["exit"] in filters.calls else 0
     return config

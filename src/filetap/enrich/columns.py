@@ -43,6 +43,11 @@ def ops(calls: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return np.asarray(model.OP_OF_CALL[calls], np.uint8)
 
 
+def transfers(numbers: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which ops have a size and, on most files, an offset."""
+    return np.asarray((numbers == model.OP_NUMBER["read"]) | (numbers == model.OP_NUMBER["write"]))
+
+
 def durations(events: Records) -> NDArray[np.uint64]:
     """Nanoseconds; 0: not known."""
     wire = events["duration"].astype(np.uint64)

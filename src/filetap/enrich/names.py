@@ -25,7 +25,7 @@ INTERNAL: Final = {
 }
 """include/linux/errno.h: not for user space, but what a tracer sees, most of all when a signal interrupts a call."""
 
-ERRORS: Final = errno.errorcode | INTERNAL
+ERRORS: Final[dict[int, str]] = {**errno.errorcode, **INTERNAL}
 
 ACCESS_MODES: Final = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")
 

@@ -61,7 +61,18 @@ def lookup(table: Strings, rows: NDArray[Any]) -> Text:
 def numbers(values: NDArray[Any]) -> Text:
     """Whole numbers in decimal."""
     text = pc.cast(pa.array(np.ascontiguousarray(values)), pa.string(), memory_pool=MEMORY).view(pa.binary())
-    return Text(text, np.arange(len(values), dtype=np.int32))
+    return whole(text)
+
+
+def repeated(values: NDArray[Any]) -> Text:
+    """The same where few values are distinct: each of those is written once."""
+    distinct, rows = encode(values)
+    return Text(numbers(distinct).strings, rows)
+
+
+def whole(array: Strings) -> Text:
+    """Each string in its own row."""
+    return Text(array, np.arange(len(array), dtype=np.int32))
 
 
 def choose(mask: NDArray[np.bool_], yes: Text, no: Text) -> Text:
@@ -88,8 +99,8 @@ def lengths(array: Strings) -> Rows:
 
 
 def right(text: Text, width: int) -> list[Text]:
-    """Aligned to the right in ``width`` columns, for text that is ASCII. What is longer stays whole."""
-    padding = np.clip(np.int32(width) - lengths(text.strings), 0, len(SPACES) - 1)
+    """Aligned to the right in ``width`` columns, for text that is ASCII. What is longer stays whole, behind one blank."""
+    padding = np.clip(np.int32(width) - lengths(text.strings), 1, len(SPACES) - 1)
     return [Text(SPACES, padding[text.rows]), text]
 
 

@@ -20,9 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+import numpy as np
+
+from filetap import model
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import library, pointer
+from filetap.kernel.loader import Object
 
 
 @dataclass(frozen=True)
@@ -300,6 +304,19 @@ def _helper(number: int, types: KernelTypes) -> None:
             raise
 
 
+def _object(name: str, types: KernelTypes) -> None:
+    """All programs of one of our objects. Each part may be allowed and the verifier still refuse the whole."""
+    config = np.zeros(1, model.CONFIG)
+    config["direct"] = types.find(_CAST, btf.FUNC) > 0
+    loaded = Object(name)
+    try:
+        loaded.configure(config, np.zeros(model.MAX_NR, "<u8"))
+        loaded.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
+        loaded.load(set(loaded.programs))
+    finally:
+        loaded.close()
+
+
 _HELPERS: Final = {
     "bpf_probe_read_user": 112,
     "bpf_probe_read_kernel": 113,  # not in lockdown's confidentiality mode
@@ -312,6 +329,8 @@ _HELPERS: Final = {
     "bpf_loop": 181,  # e6f2dd0f8067 (v5.17)
 }
 """What our programs call and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
+_CAST: Final = "bpf_rdonly_cast"
+"""a35b9af4ec2c (v6.2)."""
 _FIND_VMA: Final = 180
 """7c7e3d31e785 (v5.17)."""
 NOT_TRIED: Final = "not tried"
@@ -435,9 +454,11 @@ def _tried(types: KernelTypes) -> Iterator[Requirement]:
     for name, attempt in parts.items():
         reason = _reason(attempt, types)
         yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
-    cast = types.find("bpf_rdonly_cast", btf.FUNC) > 0  # a35b9af4ec2c (v6.2)
+    refusals = "; ".join(filter(None, (_reason(partial(_object, name), types) for name in ("process", "syscalls", "seed"))))
+    yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report this" if refusals else "all of ours load")
+    cast = types.find(_CAST, btf.FUNC) > 0
     cost = "an event costs half of what it would without" if cast else "not in this kernel: an event costs twice as much"
-    yield Requirement("bpf_rdonly_cast", cast, False, cost)
+    yield Requirement(_CAST, cast, False, cost)
 
 
 def examine() -> Features:

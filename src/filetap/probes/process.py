@@ -5,12 +5,7 @@ Apart, because following is needed whichever calls are traced. bpf/process.bpf.c
 
 from __future__ import annotations
 
-from typing import Final
-
 from filetap.probes import Plan
-
-OPS: Final = frozenset({"fork", "thread", "exec", "exit"})
-
 
 def plan() -> Plan:
     """All three, always: they follow children and notice ends even when no event of theirs is wanted."""

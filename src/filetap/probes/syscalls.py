@@ -18,13 +18,21 @@ RARE_OPS: Final = frozenset({"open", "dup", "exec"})
 """Ops whose calls are seldom: for these alone classic tracepoints are cheaper for everybody else."""
 
 
+SEEN_AT_ENTER: Final = frozenset({"close", "execveat"})
+"""What the exit has lost: close's file, and that it was execveat and from which descriptor."""
+
+
 def call_table(calls: frozenset[int]) -> Records:
     """The kernel's table by call number: how each is read, and which are not asked for."""
     table = np.zeros(model.MAX_NR, model.CALL_RECORD)
     for number, call in enumerate(model.CALLS):
-        if call.nr >= 0:
+        row = table[call.nr]
+        if call.kind:
             flags = call.flags | (0 if number in calls else model.DROP)
-            table[call.nr] = (number, model.OP_NUMBER[call.op], call.kind, flags, call.op == "close", 0)
+            row["call"], row["op"], row["kind"], row["flags"] = number, model.OP_NUMBER[call.op], call.kind, flags
+            row["enter"] = call.name in SEEN_AT_ENTER
+        elif call.nr >= 0 and number in calls:
+            row["thread" if call.op == "thread" else "call"] = number
     for nr in model.MOVES.values():
         table[nr] = (0, 0, model.KIND_MOVES, model.DROP, 0, 0)
     return table
@@ -37,8 +45,8 @@ def plan(calls: frozenset[int], latency: bool) -> Plan:
         return _classic([call.name for call in chosen], latency)
     if latency:
         return Plan("syscalls", raw=["raw_exit", "raw_enter"])
-    closes = [_enter("close")] if any(call.op == "close" for call in chosen) else []
-    return Plan("syscalls", raw=["raw_exit"], tracepoints=closes, later=["raw_enter"], replaced=closes)
+    enters = [_enter(call.name) for call in chosen if call.name in SEEN_AT_ENTER]
+    return Plan("syscalls", raw=["raw_exit"], tracepoints=enters, later=["raw_enter"], replaced=enters)
 
 
 def _enter(call: str) -> tuple[str, str, str]:
@@ -51,7 +59,7 @@ def _exit(call: str) -> tuple[str, str, str]:
 
 def _classic(calls: list[str], latency: bool) -> Plan:
     exits = [_exit(call) for call in (*calls, *model.MOVES)]
-    enters = [_enter(call) for call in calls if latency or call in _BY_DESCRIPTOR]
+    enters = [_enter(call) for call in calls if latency or call in _BY_DESCRIPTOR | SEEN_AT_ENTER]
     return Plan("syscalls", tracepoints=exits + enters)
 
 

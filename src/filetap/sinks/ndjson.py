@@ -11,8 +11,7 @@ import select
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from io import RawIOBase
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +19,32 @@ from numpy.typing import NDArray
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
 from filetap.enrich import jsontext, names
-from filetap.enrich.columns import clock, durations, encode, ops, pack
-from filetap.enrich.fragments import Fragments
-from filetap.enrich.strings import Strings, Text, choose, join, join_in_parts, lookup, numbers, offsets, only, strings, timestamps
+from filetap.enrich.columns import clock, durations, encode, ops, pack, transfers
+from filetap.enrich.fragments import Fragments, described
+from filetap.enrich.strings import Strings, Text, choose, join, join_in_parts, lookup, numbers, offsets, only, repeated, strings, timestamps
 from filetap.model import Records
 
 
-class LineFile:
-    """Puts whole lines into a raw file. ``written``: events whose line is in it to the end."""
+class RawFile(Protocol):
+    """A binary file opened without a buffer, so that what it took is out."""
 
-    def __init__(self, file: RawIOBase) -> None:
+    def write(self, data: memoryview, /) -> int | None: ...
+
+    def fileno(self) -> int: ...
+
+
+class LineSink:
+    """Puts whole lines into a raw file; whoever opened it closes it."""
+
+    def __init__(self, file: RawFile) -> None:
         self._file = file
         self.written = 0
+        """Events whose line is in the file to its end."""
 
-    def put(self, lines: Strings, events: bool = True) -> None:
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def _put(self, lines: Strings, events: bool = True) -> None:
         """After OSError all lines that found room are in the file, and nothing of the next where it can be taken back."""
         first, ends = int(offsets(lines)[0]), offsets(lines)[1:]
         data = memoryview(lines.buffers()[2])[first : int(ends[-1])]
@@ -42,9 +53,9 @@ class LineFile:
             while done < len(data):
                 done += self._some(data[done:])
         except OSError:
-            whole = int(np.searchsorted(ends, first + done, "right"))
-            self.written += whole * events
-            self._take_back(first + done - int(ends[whole - 1] if whole else first))
+            complete = int(np.searchsorted(ends, first + done, "right"))
+            self.written += complete * events
+            self._take_back(first + done - int(ends[complete - 1] if complete else first))
             raise
         self.written += len(ends) * events
 
@@ -62,52 +73,25 @@ class LineFile:
         with suppress(OSError):
             fd = self._file.fileno()
             end, status = os.lseek(fd, 0, os.SEEK_CUR), os.fstat(fd)
-            if stat.S_ISREG(status.st_mode) and status.st_size == end:
+            if count and stat.S_ISREG(status.st_mode) and status.st_size == end:
                 os.ftruncate(fd, end - count)
                 os.lseek(fd, end - count, os.SEEK_SET)
 
 
-class NdjsonSink:
-    """``file``: unbuffered and binary; whoever opened it closes it."""
-
-    def __init__(self, file: RawIOBase) -> None:
-        self._out = LineFile(file)
-        self._files = Fragments(file_texts)
-        self._tasks = Fragments(task_texts)
-
-    @property
-    def written(self) -> int:
-        """Events whose line is complete; folded rows are no events."""
-        return self._out.written
+class NdjsonSink(LineSink):
+    def __init__(self, file: RawFile) -> None:
+        super().__init__(file)
+        self._files: Fragments[File] = Fragments(file_texts)
+        self._tasks: Fragments[Task] = Fragments(task_texts)
 
     def write(self, batch: Batch) -> None:
-        if len(batch.events):
-            for lines in join_in_parts(self._columns(batch, batch.events)):
-                self._out.put(lines)
+        for events, texts in described(batch, self._files, self._tasks):
+            for lines in join_in_parts(columns(events, batch.realtime, *texts)):
+                self._put(lines)
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         if folds:
-            self._out.put(strings([self._fold(fold, batch) for fold in folds]), events=False)
-
-    def close(self) -> None:
-        """Nothing is held back."""
-
-    def _columns(self, batch: Batch, events: Records) -> list[Text]:
-        """A line from left to right. ``keys``: what the events of one thread on one descriptor have in common."""
-        keys, rows = encode(pack(**{name: events[name] for name in ("tid", "fd", "open", "call", "flags")}))
-        layout = layouts(keys)
-        (file,) = self._files.columns(events["file"], batch.files)
-        process, cgroup = self._tasks.columns(events["task"], batch.tasks)
-        return [
-            *timestamps(clock(events, batch.realtime), second_texts, 3),
-            *action_columns(action_places(keys)[rows], durations(events)),
-            file,
-            process,
-            Text(head_strings(keys, layout), rows),
-            place_column(events, layout[rows]),
-            outcome_column(events, layout[rows]),
-            cgroup,
-        ]
+            self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
 
     def _fold(self, fold: Fold, batch: Batch) -> bytes:
         first, last = (np.datetime64(time + batch.realtime, "ns") for time in (fold.first, fold.last))
@@ -118,6 +102,22 @@ class NdjsonSink:
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
         thread = process + b"%d}" % task.tid if task else b""
         return b"".join((head, file, thread, b',"io":{"bytes":%d}' % fold.bytes, cgroup))
+
+
+def columns(events: Records, realtime: int, file: Text, process: Text, cgroup: Text) -> list[Text]:
+    """A line from left to right. ``keys``: what the events of one thread on one descriptor have in common."""
+    keys, rows = encode(pack(**{name: events[name] for name in ("tid", "fd", "open", "call", "flags")}))
+    layout = layouts(keys)
+    return [
+        *timestamps(clock(events, realtime), second_texts, 3),
+        *action_columns(action_places(keys)[rows], durations(events)),
+        file,
+        process,
+        Text(head_strings(keys, layout), rows),
+        place_column(events, layout[rows]),
+        outcome_column(events, layout[rows]),
+        cgroup,
+    ]
 
 
 def file_texts(file: File | None) -> tuple[bytes]:
@@ -150,13 +150,12 @@ ACTIONS: Final = strings([action_text(op, call.name, timed) for op in model.OPS 
 
 def action_places(keys: Records) -> NDArray[np.int32]:
     """Where in ACTIONS; one further with a duration."""
-    return 2 * (ops(keys["call"]).astype(np.int32) * len(model.CALLS) + keys["call"])
+    return np.asarray(2 * (ops(keys["call"]).astype(np.int32) * len(model.CALLS) + keys["call"]), np.int32)
 
 
 def action_columns(places: NDArray[np.int32], duration: NDArray[np.uint64]) -> list[Text]:
     timed = duration > 0
-    distinct, rows = encode(duration)
-    return [lookup(ACTIONS, places + timed), only(timed, Text(numbers(distinct).strings, rows))]
+    return [lookup(ACTIONS, places + timed), only(timed, repeated(duration))]
 
 
 BARE, OFFSET, SIZE, BOTH, OPEN = range(5)
@@ -169,23 +168,14 @@ BEFORE_RESULT: Final = strings([b"", *[b',"result":'] * 4])
 BEFORE_FD: Final = strings([b'},"io":{', b'},"io":{"fd":'])
 BEFORE_OPEN_ID: Final = strings([b"", b",", b'"open_id":', b',"open_id":'])
 BEFORE_REST: Final = strings(
-    [
-        (comma + uncertain + label).encode()
-        for label in FIRST_LABEL
-        for uncertain in ("", '"offset_uncertain":true,')
-        for comma in ("", ",")
-    ]
+    [(comma + uncertain + label).encode() for label in FIRST_LABEL for uncertain in ("", '"offset_uncertain":true,') for comma in ("", ",")]
 )
 
 
 def layouts(keys: Records) -> NDArray[np.int32]:
     op, flags = ops(keys["call"]), keys["flags"]
     parts = OFFSET * (flags & model.NO_OFFSET == 0) + SIZE * (flags & model.NO_SIZE == 0)
-    return np.where(op == model.OP_NUMBER["open"], OPEN, np.where(transfers(op), parts, BARE)).astype(np.int32)
-
-
-def transfers(op: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return (op == model.OP_NUMBER["read"]) | (op == model.OP_NUMBER["write"])
+    return np.asarray(np.where(op == model.OP_NUMBER["open"], OPEN, np.where(transfers(op), parts, BARE)), np.int32)
 
 
 def head_strings(keys: Records, layout: NDArray[np.int32]) -> Strings:

@@ -1,0 +1,50 @@
+"""Counts events and writes nothing: what ``-f none`` runs, and what shows the pipeline's own cost.
+
+Apart, because a count that skipped the work before the sinks would prove nothing: it decodes the operations and looks
+up every file and task, as any other sink does. Next: ndjson.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filetap import model
+from filetap.batch import Batch, Fold
+from filetap.enrich.columns import encode, ops
+
+
+class CountSink:
+    def __init__(self) -> None:
+        self.ops: NDArray[np.int64] = np.zeros(len(model.OPS), np.int64)
+        """Events by number of model.OPS."""
+        self.folds = 0
+        """Events that came folded."""
+        self.unknown = 0
+        """Events that name a file or a task which the batch does not have. None, unless the reader or a probe has a bug."""
+        self.written = 0
+
+    def write(self, batch: Batch) -> None:
+        events = batch.events
+        if not len(events):
+            return
+        self.ops += np.bincount(ops(events["call"]), minlength=len(model.OPS))
+        strangers = unknown(events["file"], batch.files) | unknown(events["task"], batch.tasks)
+        self.unknown += int(strangers.sum())
+        self.written += len(events)
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        self.folds += sum(fold.count for fold in folds)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def unknown(ids: NDArray[Any], known: Mapping[int, object]) -> NDArray[np.bool_]:
+    """Which rows name an id that is not known; 0 names none."""
+    distinct, rows = encode(ids)
+    missing = np.array([number != 0 and number not in known for number in distinct.tolist()], np.bool_)
+    return np.asarray(missing[rows])
