@@ -170,27 +170,28 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int force)
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 	struct scratch *s = scratch();
 	struct globals *g = globals();
-	struct file_entry *old, entry = {};
-	struct file_key key = {};
+	struct file_entry *old, *new;
 
 	if (!g || !s)
 		return 0;
-	entry.epoch = g->epoch;
-	fill_key(&key, dentry, (struct vfsmount *)mnt, inode, false);
-	old = bpf_map_lookup_elem(&files, &key);
-	if (old && (old->id || !(old->wanted || force)) && is_current(old, dentry_address, mnt, entry.epoch)) {
+	new = &s->entry;
+	__builtin_memset(new, 0, sizeof(*new));
+	new->epoch = g->epoch;
+	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode, false);
+	old = bpf_map_lookup_elem(&files, &s->key);
+	if (old && (old->id || !(old->wanted || force)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, force);
 		return old->id | (old->wanted ? FOUND_WANTED : 0);
 	}
 	walk_up(dentry_address, mnt, false);
-	entry.wanted = type_wanted(inode) && is_wanted(s->walk.verdict);
-	if (entry.wanted || force)
-		entry.id = define_file(dentry_address, mnt);
-	entry.chain = s->walk.chain;
-	entry.touched = entry.wanted && !force;
-	if (entry.id || !(entry.wanted || force))
-		entry.id = publish(&key, &entry, old != NULL);
-	return entry.id | (entry.wanted ? FOUND_WANTED : 0);
+	new->wanted = type_wanted(inode) && is_wanted(s->walk.verdict);
+	if (new->wanted || force)
+		new->id = define_file(dentry_address, mnt);
+	new->chain = s->walk.chain;
+	new->touched = new->wanted && !force;
+	if (new->id || !(new->wanted || force))
+		new->id = publish(&s->key, new, old != NULL);
+	return new->id | (new->wanted ? FOUND_WANTED : 0);
 }
 
 static __always_inline bool same_key(const struct file_key *a, const struct file_key *b)

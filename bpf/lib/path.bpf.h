@@ -36,6 +36,8 @@ struct scratch {
 	};
 	char bytes[PATH_SPACE + COMPONENT_SPACE];
 	struct walk walk;
+	struct file_key key; /* find_file()'s, here because the stack of a call chain is 512 bytes */
+	struct file_entry entry;
 };
 
 struct {

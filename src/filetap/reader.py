@@ -22,6 +22,7 @@ from filetap.model import Records
 
 MOST: Final = 16384
 """Events of a lane per batch: what stays in the cache."""
+FEW: Final = 2048
 PID_LIMIT: Final = 1 << 22
 """PID_MAX_LIMIT, include/linux/threads.h."""
 MADE: Final = 1 << 31
@@ -92,8 +93,9 @@ class Reader:
         return view[: int(late.argmax())] if late.any() else view
 
     def _in_thread_order(self, views: list[Records]) -> Iterator[Records]:
-        """The views one by one; merged by time when a thread has moved from one CPU to another."""
-        shared = False
+        """The views one by one; merged by time when a thread has moved from one CPU to another, and when they are few,
+        for then somebody reads along."""
+        shared = 1 < len(views) and sum(map(len, views)) <= FEW
         for view in views:
             shared = shared or bool(self._met[view["tid"] & (PID_LIMIT - 1)].any())
             self._met[view["tid"] & (PID_LIMIT - 1)] = True
