@@ -67,7 +67,7 @@ class TraceCommand(click.Command):
 @click.option("--args", "arguments", is_flag=True, help="Record the arguments of commands.")
 @click.option("--ring-size", default="64M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs.")
 @click.pass_context
-def trace(context: click.Context, **given: Any) -> None:
+def trace(context: click.Context, /, **given: Any) -> None:
     """Trace file accesses: who touched which file, how, with which result.
 
     A TARGET is required: a COMMAND behind --, -p, -c, --cgroup, or --all; several are a union. PATH... restricts to

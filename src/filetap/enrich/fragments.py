@@ -19,8 +19,8 @@ from filetap.model import Records
 
 T = TypeVar("T")
 
-OVERHEAD: Final = 512
-"""Bytes that one entry costs beside its text, with what it holds alive; a guess on the high side."""
+OVERHEAD: Final = 256
+"""Bytes that one entry costs beside its text: key, tuple, place in the dictionary, heads of the texts."""
 
 
 PORTION: Final = 4 << 20
@@ -28,39 +28,38 @@ PORTION: Final = 4 << 20
 
 
 class Fragments(Generic[T]):
-    """``make`` gives the texts of one file or task, always equally many; of None for an id that is 0 or not known."""
+    """``make`` gives the texts of one file or task, always equally many; of None for an id that is 0 or not known.
+
+    They are kept by id alone: an id means the same as long as the trace lasts, and to ask for the object may be dear.
+    """
 
     def __init__(self, make: Callable[[T | None], tuple[bytes, ...]], limit: int = 16 << 20) -> None:
         """``limit``: bytes kept, about."""
         self._make = make
         self._limit = limit
-        self._items: dict[int, T] = {}
-        self._texts: dict[int, tuple[bytes, ...]] = {}
+        self._kept: dict[int, tuple[bytes, ...]] = {}
         self._size = 0
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._kept)
 
     def of(self, number: int, known: Mapping[int, T]) -> tuple[bytes, ...]:
-        """A freed id is given again, so the text counts only for the very object it was made of."""
+        kept = self._kept.get(number)
+        if kept is not None:
+            return kept
         item = known.get(number)
-        if item is None:
-            return self._make(None)
-        if self._items.get(number) is item:
-            return self._texts[number]
-        texts = self._make(item)
-        self._keep(number, item, texts)
-        return texts
+        made = self._make(item)
+        if item is not None:
+            self._keep(number, made)
+        return made
 
-    def _keep(self, number: int, item: T, texts: tuple[bytes, ...]) -> None:
-        """Forgetting all at the limit forgets the ids that are gone; those in use are made once more."""
+    def _keep(self, number: int, made: tuple[bytes, ...]) -> None:
+        """At the limit all are forgotten, and with them the ids that are gone; those in use are made once more."""
         if self._size > self._limit:
-            self._items.clear()
-            self._texts.clear()
+            self._kept.clear()
             self._size = 0
-        self._items[number] = item
-        self._texts[number] = texts
-        self._size += OVERHEAD + sum(map(len, texts))
+        self._kept[number] = made
+        self._size += OVERHEAD + sum(map(len, made))
 
     def columns(self, ids: NDArray[Any], known: Mapping[int, T]) -> list[Text]:
         """One column for each text that ``make`` gives, with as many of the first rows as PORTION bytes describe."""

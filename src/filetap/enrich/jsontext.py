@@ -51,26 +51,26 @@ def array(name: str, values: Sequence[bytes]) -> str:
 
 
 @lru_cache(1024)
-def kind_members(device: int, mode: int, filesystem: bytes) -> str:
+def kind_members(device: int, mode: int | None, filesystem: bytes) -> str:
     """What many files have in common: with a cache, a new file costs half."""
-    kind = names.file_type(mode)
-    parts = [f'"device":"{names.device(device)}"']
+    kind = names.file_type(mode) if mode is not None else None
+    parts = [f'"device":"{names.device(device)}"'] if device else []
     parts += [f'"type":"{kind}"'] if kind else []
     parts += [member("filesystem", filesystem)] if filesystem else []
     return ",".join(parts)
 
 
 def file_members(file: File) -> str:
-    path = member("path", file.path)
-    if file.resolved:
-        path = f'{path},"inode":"{file.inode}",{kind_members(file.device, file.mode, file.filesystem)}'
-    elif file.filesystem:
-        path = f"{path},{member('filesystem', file.filesystem)}"
-    if file.resolved and not (file.truncated or file.deleted or file.raced):
-        return path
-    notes = {'"resolved":false': not file.resolved, '"truncated":true': file.truncated}
-    notes |= {'"deleted":true': file.deleted, '"raced":true': file.raced}
-    return ",".join([path, *(note for note, holds in notes.items() if holds)])
+    """Without a path there is at least an inode, of a file that could not be described."""
+    mode = file.mode if file.resolved or file.mode else None  # Anonymous inodes have the mode 0, a name that led nowhere has none.
+    parts = [member("path", file.path)] if file.path else []
+    parts += [f'"inode":"{file.inode}"'] if file.inode else []
+    parts += [kind] if (kind := kind_members(file.device, mode, file.filesystem)) else []
+    parts += ['"resolved":false'] if not file.resolved else []
+    parts += ['"truncated":true'] if file.truncated else []
+    parts += ['"deleted":true'] if file.deleted else []
+    parts += ['"raced":true'] if file.raced else []
+    return ",".join(parts)
 
 
 def process_members(task: Task) -> str:

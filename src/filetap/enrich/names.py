@@ -75,8 +75,8 @@ def creates(flags: int) -> bool:
 
 
 def file_type(mode: int) -> str | None:
-    """None: not known. Anonymous inodes have permissions, but no type."""
-    return TYPE_NAMES.get(mode >> 12 & 0xF) if mode else None
+    """None: a number that means nothing."""
+    return TYPE_NAMES.get(mode >> 12 & 0xF)
 
 
 def device(number: int) -> str:

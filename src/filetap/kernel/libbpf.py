@@ -93,7 +93,7 @@ log = Log()
 def _collect(level: int, form: bytes, arguments: int | None) -> int:
     if level > 1:  # LIBBPF_DEBUG
         return 0
-    buffer = ctypes.create_string_buffer(16 << 20)
+    buffer = ctypes.create_string_buffer(1 << 20)
     ctypes.CDLL(None).vsnprintf(buffer, c_size_t(len(buffer)), form, c_void_p(arguments))
     log.lines.append(buffer.value.decode("utf-8", "replace"))
     return 0

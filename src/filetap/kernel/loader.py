@@ -77,8 +77,7 @@ class Object:
             check(library().bpf_program__set_autoload(program, name in programs), name)
         error = library().bpf_object__load(self._handle)
         if error:
-            full = log.take(); open("/tmp/lab/log","w").write(full); reason = (full.strip().splitlines() or [""])[-1]
-            raise KernelError(f"the kernel refused {self.name}.bpf.o: {os.strerror(-error)}. {reason}")
+            raise KernelError(f"the kernel refused {self.name}.bpf.o: {os.strerror(-error)}; {refusal(log.take())}")
 
     def map_fd(self, name: str) -> int:
         """File descriptor of a loaded map."""
@@ -108,6 +107,12 @@ class Object:
         if self._handle:
             library().bpf_object__close(self._handle)
             self._handle = None
+
+
+def refusal(text: str) -> str:
+    """What the verifier says in the end: its last line before the statistics."""
+    before, found, _ = text.partition("\nprocessed ")
+    return (before if found else text).strip().rpartition("\n")[2] or "it gave no reason"
 
 
 class Link:

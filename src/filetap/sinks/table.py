@@ -149,11 +149,13 @@ def call_strings(colour: bool) -> Strings:
 
 
 def file_texts(file: File | None) -> tuple[bytes]:
-    """To the end of the line. The marks cannot be part of a path: that begins with a slash."""
+    """To the end of the line. No path begins with a parenthesis, so no name can fake the marks."""
     if file is None:
         return (b"\n",)
     marks = [mark for mark, holds in (("cut", file.truncated), ("deleted", file.deleted), ("raced", file.raced)) if holds]
-    return (f" {'(' + ', '.join(marks) + ') ' if marks else ''}{printable(file.path)}\n".encode(),)
+    marks += [f"inode {file.inode}"] if not file.path else []
+    words = [f"({', '.join(marks)})"] if marks else []
+    return ("".join(f" {word}" for word in [*words, printable(file.path)] if word).encode() + b"\n",)
 
 
 def task_texts(task: Task | None) -> tuple[bytes]:

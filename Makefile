@@ -1,0 +1,120 @@
+# filetap: set-up, tests, demo, measurements. `make` alone says what there is.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OBJECTS := $(patsubst bpf/%.c,src/filetap/bpf/%.o,$(wildcard bpf/*.bpf.c))
+WORKLOADS := $(patsubst bench/%.c,build/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
+YARDSTICKS := $(patsubst bench/%.c,build/%.o,$(wildcard bench/*.bpf.c))
+HEADERS := $(wildcard bpf/*.h bpf/lib/*.h)
+PIP_INSTALL := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
+PIP_COMPILE := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+export PATH := $(PATH):/usr/sbin:/sbin
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install test check demo bench format lock clean packages test-packages
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1@\2/' | column -t -s @
+
+install: $(OBJECTS) $(BIN)/filetap ## set everything up; the command is then .venv/bin/filetap
+	@echo "ready: $(BIN)/filetap"
+
+test: check $(WORKLOADS) ## check, then all tests (as root); ARGS="-k NAME" chooses
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(OBJECTS) $(BIN)/filetap .venv/tested ## formats, lint, types, import layers
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/clang-format --dry-run -Werror $$(git ls-files -co --exclude-standard 'bpf/*.[ch]' 'bench/*.c')
+	$(BIN)/lint-imports --no-cache --no-logo
+
+demo: install ## trace a real command that reads many files
+	@echo "$(BIN)/filetap trace -f table -o build/demo.table -- grep -rc task_struct bpf src"
+	@mkdir -p build
+	@$(BIN)/filetap trace -f table -o build/demo.table --force -- grep -rc task_struct bpf src >build/demo.output 2>build/demo.account \
+		|| { cat build/demo.account >&2; exit 1; }
+	@sed -n '1,8p' build/demo.table
+	@echo "... $$(wc -l <build/demo.table) lines in build/demo.table ..."
+	@tail -n 20 build/demo.table
+	@cat build/demo.account
+
+bench: $(OBJECTS) $(BIN)/filetap $(WORKLOADS) $(YARDSTICKS) ## measure speed and exactness on this machine
+	@$(BIN)/python -m bench $(ARGS)
+
+format: .venv/tested ## format Python and C
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	$(BIN)/clang-format -i $$(git ls-files -co --exclude-standard 'bpf/*.[ch]' 'bench/*.c')
+
+lock: ## pin dependencies anew from pyproject.toml; ARGS=--upgrade takes the newest
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install -qq --disable-pip-version-check pip-tools==7.6.2
+	@wanted() { $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb')); print(*($$1), sep='\n')"; }; \
+	wanted "p['project']['dependencies'] + p['build-system']['requires']" | $(PIP_COMPILE) $(ARGS) -o requirements.txt -; \
+	wanted "p['dependency-groups']['test']" | $(PIP_COMPILE) $(ARGS) -c requirements.txt -o requirements-test.txt -
+
+clean: ## remove everything that make has made
+	rm -rf build dist .venv src/filetap/bpf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# System packages: PACKAGE is missing unless TEST succeeds, so that nothing is asked of apt where nothing is missing.
+# $(call need,PACKAGE,TEST)
+need = { $(2); } >/dev/null 2>&1 || missing+=" $(1)";
+
+# $(call apt,NEEDS)
+define apt
+@missing=; $(1) \
+[ -n "$$missing" ] || exit 0; \
+echo "installing system packages:$$missing"; \
+mkdir -p build; \
+install() { apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $$missing; }; \
+export DEBIAN_FRONTEND=noninteractive; \
+{ install || { apt-get -o DPkg::Lock::Timeout=300 update && install; }; } >build/apt.log 2>&1 </dev/null || { \
+	cat build/apt.log >&2; echo "make: could not install$$missing (as root: apt-get install$$missing)" >&2; exit 1; }
+endef
+
+packages:
+	$(call apt, \
+		$(call need,libbpf1,ldconfig -p | grep -F libbpf.so.1) \
+		$(call need,libbpf-dev,[ -e /usr/include/bpf/bpf_core_read.h ]) \
+		$(call need,linux-libc-dev,[ -e /usr/include/linux/bpf.h ]) \
+		$(call need,python3-venv,[ -x $(BIN)/pip ] || $(PYTHON) -c 'import ensurepip; import venv'))
+
+test-packages:
+	$(call apt, \
+		$(call need,gcc,command -v gcc) \
+		$(call need,libc6-dev,[ -e /usr/include/stdlib.h ]) \
+		$(call need,bpftool,command -v bpftool))
+
+.venv/locked: requirements.txt | packages
+	@echo "installing Python packages into .venv: requirements.txt"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "filetap needs Python 3.11: make PYTHON=..." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(PIP_INSTALL) --require-hashes --only-binary=:all: -r requirements.txt
+	@touch $@
+
+.venv/tested: requirements-test.txt .venv/locked | test-packages
+	@echo "installing Python packages into .venv: requirements-test.txt"
+	@$(PIP_INSTALL) --require-hashes --only-binary=:all: -r requirements-test.txt
+	@touch $@
+
+$(BIN)/filetap: pyproject.toml hatch_build.py .venv/locked | $(OBJECTS)
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+src/filetap/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
+	@echo "compiling $<"
+	@$(BIN)/python hatch_build.py $< $@
+
+build/%.bpf.o: bench/%.bpf.c hatch_build.py | .venv/locked
+	@$(BIN)/python hatch_build.py $< $@
+
+build/%: bench/%.c | test-packages
+	@mkdir -p build
+	@gcc -O2 -Wall -Wextra -Werror -pthread -o $@ $<

@@ -1,0 +1,75 @@
+"""``python -m bench``: which measures, how thorough, one table.
+
+Apart, as the command line is. The exit status tells whether everything could be measured, never whether a limit was
+missed: the table's last lines tell that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from bench import endurance, kernel_side, user_side
+from bench.lab import BenchError, Lab, prepare
+from bench.table import Row, Table
+from filetap.errors import FiletapError
+
+MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = kernel_side.MEASURES | user_side.MEASURES | endurance.MEASURES
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", epilog=f"measures: {' '.join(MEASURES)}")
+    parser.add_argument("-k", dest="names", action="append", metavar="NAME", help="only measures whose name contains NAME; repeatable")
+    parser.add_argument("--pairs", type=int, metavar="N", help="pairs per ratio (default: 9)")
+    parser.add_argument("--quick", action="store_true", help="3 pairs and a quarter of the work: shows the harness, proves nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every sample, as JSON")
+    return parser.parse_args()
+
+
+def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]:
+    found = {name: measure for name, measure in MEASURES.items() if not names or any(part in name for part in names)}
+    if not found:
+        sys.exit(f"bench: no measure is called so; there are: {' '.join(MEASURES)}")
+    return found
+
+
+def measure_all(measures: dict[str, Callable[[Lab], Iterator[Row]]], lab: Lab, table: Table) -> None:
+    """A measure that breaks is said, and the next one made."""
+    for name, measure in measures.items():
+        try:
+            for row in measure(lab):
+                table.add(row)
+        except (BenchError, FiletapError, OSError, ValueError) as error:
+            table.break_off(name, f"{type(error).__name__}: {error}")
+
+
+def main() -> int:
+    given = arguments()
+    measures = chosen(given.names)
+    if os.geteuid():
+        sys.exit("bench: must be root, as filetap must")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lab = Lab(given.pairs or (3 if given.quick else 9), given.quick)
+    table = Table()
+    try:
+        prepare()
+        table.begin(f"{lab.pairs} pairs{', quick' if lab.quick else ''}")
+        measure_all(measures, lab, table)
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        table.break_off("interrupted", "the rest was not measured")
+    table.end()
+    if given.json:
+        given.json.write_text(json.dumps(table.as_json(), indent=2) + "\n", encoding="utf-8")
+    return 1 if table.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""What changes while filetap runs: its memory, and the cost of an event after many events and many files.
+
+Apart from user_side.py, because these need minutes, not pairs. One run gives several rows.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Final
+
+from bench.kernel_side import NONE
+from bench.lab import CHURN, SCRATCH, Lab
+from bench.table import Row
+from bench.workloads import Tracer, tracing
+
+JSON: Final = ("-f", "json", "-o", "/dev/null", "--force")
+MEGABYTE: Final = 1 << 20
+SHARED: Final = Path("/dev/shm")
+MOST_RESIDENT: Final = 150
+GROWTH: Final = 5
+"""MB: the issue says flat; an allocator's noise is below this."""
+DEARER: Final = 1.25
+"""The issue says that no cost grows; the noise of such a ratio is below this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """filetap after one piece of work."""
+
+    seconds: float
+    resident: float
+    """MB, without what is mapped of BPF maps."""
+    cost: float
+    """Microseconds of CPU per event of this piece."""
+    events: int
+
+
+def resident(pid: int) -> float:
+    """MB of memory besides the rings: the sum of smaps without the BPF maps' own pages."""
+    total, counts = 0, True
+    with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            words = line.split()
+            if "-" in words[0]:
+                counts = words[-1] != "anon_inode:bpf-map"
+            elif words[0] == "Rss:" and counts:
+                total += int(words[1]) * 1024
+    return total / MEGABYTE
+
+
+def kernel_memory(pid: int) -> float:
+    """MB of all BPF maps a process holds: charged to its cgroup, resident nowhere."""
+    maps: dict[str, int] = {}
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        fields = dict(line.split(":\t") for line in info.read_text(encoding="ascii").splitlines() if ":\t" in line)
+        if "map_id" in fields and "memlock" in fields:
+            maps[fields["map_id"]] = int(fields["memlock"])
+    return sum(maps.values()) / MEGABYTE
+
+
+def pieces(tracer: Tracer, work: Sequence[tuple[list[str], int]], until: Callable[[float, int], bool]) -> list[Sample]:
+    """Do all of ``work`` (words, and events per call) again and again, and look at filetap after each round."""
+    samples: list[Sample] = []
+    began = time.monotonic()
+    while not samples or not until(samples[-1].seconds, len(samples)):
+        before, events = tracer.cpu(), 0
+        for words, each in work:
+            events += tracer.run(words).calls * each
+        cost = (tracer.cpu() - before) / events * 1e6
+        samples.append(Sample(time.monotonic() - began, resident(tracer.pid), cost, events))
+    return samples
+
+
+def at_speed(lab: Lab) -> Iterator[Row]:
+    """Both loops for a minute with -f none."""
+    seconds = lab.some(60)
+    work = [(lab.preads(2_000_000), 1), (lab.opens(100), 3)]
+    with tracing(*NONE) as tracer:
+        samples = pieces(tracer, work, lambda passed, _: passed > seconds)
+        maps = kernel_memory(tracer.pid)
+        missing = tracer.finish().missing
+    events = sum(sample.events for sample in samples)
+    note = f"{events:,} events, {missing} not delivered"
+    early = next(sample for sample in samples if sample.seconds > seconds / 4)
+    yield Row(
+        f"resident memory besides the rings, {seconds} s at full speed", [s.resident for s in samples], MOST_RESIDENT, "MB", note=note
+    )
+    yield Row(f"its growth from {seconds // 4} s to {seconds} s", [samples[-1].resident - early.resident], GROWTH, "MB")
+    yield Row("CPU per event, last third / first third of that run", [dearer(samples)], DEARER, note=costs(samples))
+    yield Row("for comparison: kernel memory of all our maps, rings included", [maps], unit="MB")
+
+
+def many_files(lab: Lab) -> Iterator[Row]:
+    """Never the same file twice, as JSON lines to /dev/null, so that the sink's tables are filled as well."""
+    each, rounds = lab.some(40_000), 15
+    place = SHARED if os.access(SHARED, os.W_OK) else SCRATCH
+    with tempfile.TemporaryDirectory(prefix="filetap-bench-", dir=place) as folder, tracing(*JSON) as tracer:
+        samples = pieces(tracer, [([str(CHURN), folder, str(each)], 3)], lambda _, count: count >= rounds)
+        missing = tracer.finish().missing
+    note = f"{each * rounds:,} files, {missing} events not delivered"
+    yield Row("the same, never a file twice, -f json", [s.resident for s in samples], MOST_RESIDENT, "MB", note=note)
+    growth = samples[-1].resident - samples[rounds // 2].resident
+    yield Row("its growth in the second half", [growth], GROWTH, "MB")
+    yield Row("CPU per event, last third / first third of that run", [dearer(samples)], DEARER, note=costs(samples))
+
+
+def dearer(samples: Sequence[Sample]) -> float:
+    """The last third's cost by the first's."""
+    third = max(1, len(samples) // 3)
+    return mean(s.cost for s in samples[-third:]) / mean(s.cost for s in samples[:third])
+
+
+def costs(samples: Sequence[Sample]) -> str:
+    return f"{min(s.cost for s in samples):.3f}-{max(s.cost for s in samples):.3f} us"
+
+
+MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {"endure-speed": at_speed, "endure-files": many_files}
+"""Name for ``-k`` to measure, in the table's order."""

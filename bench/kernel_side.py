@@ -1,0 +1,134 @@
+"""What tracing costs the traced, the untraced beside them, and the kernel; and that nothing is lost at full speed.
+
+Apart from user_side.py, which measures filetap's own process. Ratios are pair by pair, orders alternating.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Final
+
+from bench.lab import Lab
+from bench.programs import attached, counted, run_time, under_floor
+from bench.table import Row
+from bench.workloads import Account, Outcome, alone, traced, tracing
+
+NONE: Final = ("-f", "none")
+UNTIMED: Final = ("-f", "none", "--no-latency")
+EMPTY_EXIT: Final = partial(attached, "empty", ["empty_exit"])
+EMPTY_BOTH: Final = partial(attached, "empty", ["empty_exit", "empty_enter"])
+
+
+def run_time_of_programs(lab: Lab) -> Iterator[Row]:
+    """Nanoseconds per delivered event, ours by the floor's."""
+    words = lab.preads()
+    with counted():
+        pairs = list(lab.alternate(partial(_floor_per_event, words), partial(_ours_per_event, words)))
+    floor, ours = zip(*pairs, strict=True)
+    note = f"ours {_range(ours)}, floor {_range(floor)} ns"
+    yield Row("programs' run time per event / floor's, pread, --no-latency", [own / least for least, own in pairs], 2.0, note=note)
+
+
+def _floor_per_event(words: Sequence[str]) -> float:
+    run = under_floor(words)
+    return run.run_time / max(run.events, 1)
+
+
+def _ours_per_event(words: Sequence[str]) -> float:
+    with tracing(*UNTIMED) as tracer:
+        before = run_time(tracer.pid)
+        tracer.run(words)
+        spent = run_time(tracer.pid) - before
+        return spent / max(tracer.finish().total("delivered"), 1)
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.0f}-{max(values):.0f}"
+
+
+def slow_down(figure: str, options: Sequence[str], words: Callable[[Lab], list[str]], limit: float, lab: Lab) -> Iterator[Row]:
+    """Of the traced workload, by its own clock."""
+    chosen = words(lab)
+    pairs = list(lab.alternate(partial(alone, chosen), partial(traced, options, chosen)))
+    missing = sum(account.missing for _, (_, account) in pairs)
+    yield Row(
+        figure,
+        [outcome.ns / plain.ns for plain, (outcome, _) in pairs],
+        limit,
+        note=_untraced([plain for plain, _ in pairs]) + (f"; {missing} EVENTS NOT DELIVERED" if missing else ""),
+    )
+
+
+def _untraced(outcomes: Sequence[Outcome]) -> str:
+    """Its spread shows the machine's noise."""
+    costs = [outcome.ns / outcome.calls for outcome in outcomes]
+    return f"untraced {min(costs):.0f}-{max(costs):.0f} ns a round"
+
+
+def beside(figure: str, presence: Callable[[], AbstractContextManager[Any]], limit: float | None, lab: Lab) -> Iterator[Row]:
+    """Of a pread loop that nobody traces, while something is attached."""
+    words = lab.preads()
+    pairs = list(lab.alternate(partial(alone, words), partial(_with, presence, words)))
+    yield Row(figure, [other.ns / plain.ns for plain, other in pairs], limit, note=_untraced([plain for plain, _ in pairs]))
+
+
+def _with(presence: Callable[[], AbstractContextManager[Any]], words: Sequence[str]) -> Outcome:
+    with presence():
+        return alone(words)
+
+
+def floor_slow_down(lab: Lab) -> Iterator[Row]:
+    """What any tracer on a BPF ring must pay here."""
+    words = lab.preads()
+    pairs = lab.alternate(partial(alone, words), lambda: under_floor(words).outcome)
+    yield Row("for comparison: slow-down, pread loop, by the floor alone", [other.ns / plain.ns for plain, other in pairs])
+
+
+def everything_delivered(figure: str, options: Sequence[str], threads: int, lab: Lab) -> Iterator[Row]:
+    """Three million preads by each thread; counts and bytes against the workload's own."""
+    words = lab.preads(3_000_000, threads)
+    extra = traced(options, [*words[:3], "0", str(threads)])[1].op("read")
+    outcome, account = traced(options, words)
+    yield Row(figure, [differing(account, outcome, extra)], 0, "events", note=_rate(outcome, account))
+
+
+def differing(account: Account, outcome: Outcome, extra: dict[str, int]) -> int:
+    """Events not delivered, and by how much count and bytes differ. ``extra``: of the workload's own start."""
+    read = account.op("read")
+    count, moved = read["delivered"] - extra["delivered"], read["bytes"] - extra["bytes"]
+    return account.missing + abs(count - outcome.calls) + abs(moved - outcome.bytes)
+
+
+def _rate(outcome: Outcome, account: Account) -> str:
+    total = {name: account.total(name) for name in ("seen", "delivered", "folded", "lost")}
+    counts = ", ".join(f"{count:,} {name}" for name, count in total.items())
+    return f"{counts}; {outcome.calls / outcome.ns * 1e3:.2f} M/s"
+
+
+def opens(threads: int) -> Callable[[Lab], list[str]]:
+    return lambda lab: lab.opens(120 if threads == 1 else 90, threads)
+
+
+MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
+    "exact-pread1": partial(everything_delivered, "preads by one thread at full speed: not delivered or differing", NONE, 1),
+    "exact-pread4": partial(everything_delivered, "preads by four threads at full speed: the same", NONE, 4),
+    "exact-pread1-untimed": partial(everything_delivered, "preads by one thread, --no-latency: the same", UNTIMED, 1),
+    "exact-pread4-untimed": partial(everything_delivered, "preads by four threads, --no-latency: the same", UNTIMED, 4),
+    "kernel": run_time_of_programs,
+    "slow-orc1-untimed": partial(slow_down, "slow-down, open/read/close, 1 thread, --no-latency", UNTIMED, opens(1), 1.5),
+    "slow-orc4-untimed": partial(slow_down, "slow-down, open/read/close, 4 threads, --no-latency", UNTIMED, opens(4), 1.5),
+    "slow-pread-untimed": partial(slow_down, "slow-down, pread loop, --no-latency", UNTIMED, Lab.preads, 1.55),
+    "slow-orc1": partial(slow_down, "slow-down, open/read/close, 1 thread, with latency", NONE, opens(1), 1.6),
+    "slow-orc4": partial(slow_down, "slow-down, open/read/close, 4 threads, with latency", NONE, opens(4), 1.6),
+    "slow-pread": partial(slow_down, "slow-down, pread loop, with latency", NONE, Lab.preads, 1.85),
+    "slow-floor": floor_slow_down,
+    "beside": partial(beside, "bystander's pread loop, with latency", partial(tracing, *NONE), 1.25),
+    "beside-untimed": partial(beside, "bystander's pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
+    "beside-open": partial(beside, "bystander's pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
+    "beside-open-untimed": partial(beside, "bystander's pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1),
+    "beside-empty-exit": partial(beside, "for comparison: beside an empty program at sys_exit", EMPTY_EXIT, None),
+    "beside-empty-both": partial(beside, "for comparison: beside empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),
+}
+"""Name for ``-k`` to measure, in the table's order."""

@@ -1,0 +1,167 @@
+"""Workloads run alone, under filetap, and as words said to a shell that filetap traces.
+
+Apart, because here processes are started and ended: each is ended whatever happens to the measure. The shell is what
+makes figures exact: filetap can be asked for its CPU time and memory before and after a workload, without its start.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from bench.lab import SCRATCH, BenchError
+
+_INSTALLED: Final = Path(sys.executable).parent / "filetap"
+_MODULE: Final = [sys.executable, "-c", "from filetap.cli.main import main; main()"]
+FILETAP: Final = [str(_INSTALLED)] if _INSTALLED.exists() else _MODULE
+ACCOUNT: Final = SCRATCH / "account.json"
+ERRORS: Final = SCRATCH / "errors"
+DRAINED: Final = 0.3
+"""Seconds after which a sleeping reader has surely read what there was: its longest sleep is 0.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a workload says of itself."""
+
+    calls: int
+    bytes: int
+    ns: int
+
+    @classmethod
+    def of(cls, line: str) -> Outcome:
+        try:
+            return cls(**json.loads(line))
+        except (ValueError, TypeError):
+            raise BenchError(f"the workload said {line!r}. {_errors()}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What filetap's ``--account`` says."""
+
+    figures: dict[str, Any]
+
+    def op(self, name: str) -> dict[str, int]:
+        """One op's counts; zeroes for an op that did not occur."""
+        found: dict[str, int] = self.figures["ops"].get(name, dict.fromkeys(("seen", "delivered", "folded", "lost", "bytes"), 0))
+        return found
+
+    def total(self, count: str) -> int:
+        return sum(op[count] for op in self.figures["ops"].values())
+
+    @property
+    def missing(self) -> int:
+        """Events seen and not delivered singly."""
+        return self.total("seen") - self.total("delivered")
+
+
+@contextmanager
+def started(words: Sequence[str], **settings: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive the block; SIGTERM first, which filetap hands on to its command."""
+    process: subprocess.Popen[str] = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **settings)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream:
+                with suppress(BrokenPipeError):
+                    stream.close()
+
+
+def alone(words: Sequence[str]) -> Outcome:
+    """Nobody traces it."""
+    with started(words) as process:
+        return Outcome.of(process.communicate()[0])
+
+
+def traced(options: Sequence[str], words: Sequence[str]) -> tuple[Outcome, Account]:
+    """``filetap trace OPTIONS -- WORDS``, to its end."""
+    with open(ERRORS, "w", encoding="utf-8") as errors, started(_trace(options, words), stderr=errors) as process:
+        said = process.communicate()[0]
+    return Outcome.of(said), _account(process.returncode)
+
+
+def _trace(options: Sequence[str], words: Sequence[str]) -> list[str]:
+    ACCOUNT.unlink(missing_ok=True)
+    return [*FILETAP, "trace", *options, "--account", str(ACCOUNT), "--", *words]
+
+
+def _account(status: int) -> Account:
+    if status or not ACCOUNT.exists():
+        raise BenchError(f"filetap ended with {status}. {_errors()}")
+    return Account(json.loads(ACCOUNT.read_text(encoding="utf-8")))
+
+
+def _errors() -> str:
+    return " ".join(ERRORS.read_text(encoding="utf-8", errors="replace").split()[-40:]) if ERRORS.exists() else ""
+
+
+class Tracer:
+    """filetap tracing a shell that waits."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        began = time.monotonic()
+        self._process, self.pid = process, process.pid
+        self._say("echo ready")
+        self.released = time.monotonic() - began
+        """Seconds from filetap's start until its command runs."""
+
+    def _say(self, line: str) -> str:
+        try:
+            _pipe(self._process.stdin).write(line + "\n")
+            _pipe(self._process.stdin).flush()
+        except BrokenPipeError:
+            pass  # the answer will be empty
+        answer = _pipe(self._process.stdout).readline()
+        if not answer:
+            self._process.wait(15)
+            raise BenchError(f"filetap ended with {self._process.returncode}. {_errors()}")
+        return answer
+
+    def run(self, words: Sequence[str]) -> Outcome:
+        """A workload, traced from its first call to its last, and what it caused read."""
+        outcome = Outcome.of(self._say(shlex.join(words)))
+        time.sleep(DRAINED)
+        return outcome
+
+    def cpu(self) -> float:
+        """filetap's CPU time so far, seconds; its clock is clock_getcpuclockid(3)'s."""
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def finish(self) -> Account:
+        """Let the shell end, and filetap with it."""
+        _pipe(self._process.stdin).close()
+        try:
+            return _account(self._process.wait(60))
+        except subprocess.TimeoutExpired:
+            raise BenchError("filetap did not end within a minute of its command") from None
+
+
+@contextmanager
+def tracing(*options: str) -> Iterator[Tracer]:
+    """Attached once the block is entered."""
+    words = _trace(options, ["/bin/sh"])
+    with open(ERRORS, "w", encoding="utf-8") as errors, started(words, stdin=subprocess.PIPE, stderr=errors) as process:
+        yield Tracer(process)
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    if stream is None:
+        raise BenchError("no pipe to filetap")
+    return stream

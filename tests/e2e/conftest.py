@@ -1,0 +1,217 @@
+"""The installed command as a subprocess, and what the tests of it share: runs, their results, small things to trace.
+
+Apart from the tests, because each of them is a few lines over these. Next: test_options.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+PYTHON: Final = str(Path(sys.executable).resolve())
+"""Not a shim or a virtual environment's link: the file that is executed."""
+ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_") and k != "NO_COLOR"} | {"LC_ALL": "C", "TERM": "xterm"}
+WAIT: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """An ended run."""
+
+    status: int
+    out: bytes
+    err: bytes
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """NDJSON of a launched command: on standard error, before the account. Each line must be UTF-8 and JSON."""
+        return parse(self.err)
+
+    @property
+    def errors(self) -> list[str]:
+        """filetap's own lines."""
+        return [line for line in self.err.decode().splitlines() if line.startswith(("filetap:", "Error:"))]
+
+    def called(self, *ops: str) -> list[tuple[str, str]]:
+        """Op and path of each event, of these ops or of all, in order."""
+        return [(e["event"]["action"], path_of(e)) for e in self.events if not ops or e["event"]["action"] in ops]
+
+    @property
+    def paths(self) -> set[str]:
+        return {path_of(e) for e in self.events} - {""}
+
+
+def parse(text: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line.decode()) for line in text.split(b"\n") if line.startswith(b"{")]
+
+
+def path_of(event: dict[str, Any]) -> str:
+    return str(event.get("file", {}).get("path", ""))
+
+
+class Filetap:
+    """Runs ``filetap``."""
+
+    def __init__(self, command: tuple[str, ...]) -> None:
+        self.command = command
+
+    def __call__(self, *words: str | Path, before: tuple[str, ...] = (), env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
+        """Run it to its end. ``before``: a command in front, such as setpriv. ``env``: variables to add."""
+        given = [*before, *self.command, *map(str, words)]
+        done = subprocess.run(given, capture_output=True, check=False, timeout=60, env=ENVIRONMENT | (env or {}), cwd=cwd)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def trace(self, *words: str | Path, **rest: Any) -> Result:
+        return self("trace", *words, **rest)
+
+    def shell(self, script: str, **names: str | Path) -> Result:
+        """A bash script in which ``$filetap`` is the command."""
+        return self.run_shell(["bash", "-c", script], names)
+
+    def private(self, script: str, **names: str | Path) -> Result:
+        """The same in a mount namespace of its own."""
+        return self.run_shell(["unshare", "-m", "bash", "-c", script], names)
+
+    def run_shell(self, shell: list[str], names: dict[str, str | Path]) -> Result:
+        command = "filetap() { " + shlex.join(self.command) + ' "$@"; }\n'
+        environment = ENVIRONMENT | {name: str(value) for name, value in names.items()}
+        done = subprocess.run([*shell[:-1], command + shell[-1]], capture_output=True, check=False, timeout=60, env=environment)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def started(self, *words: str | Path, **rest: Any) -> Iterator[Running]:
+        """Run it beside the test; killed at the end, if need be."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT} | rest
+        with subprocess.Popen([*self.command, *map(str, words)], **pipes) as process:
+            try:
+                yield Running(process)
+            finally:
+                process.kill()
+                process.communicate()
+
+
+class Running:
+    """A run under way."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.pid = process.pid
+
+    def end(self, number: int | None = None) -> Result:
+        """Its result; ``number``: a signal to send first."""
+        if number is not None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=WAIT)
+        return Result(self.process.returncode, out, err)
+
+    def wait_ready(self) -> None:
+        """Until it is attached: it catches SIGTERM from then on (SigCgt of proc(5))."""
+        wait_until(lambda: catches(self.pid, signal.SIGTERM))
+
+
+def catches(pid: int, number: int) -> bool:
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(caught and int(caught[1], 16) >> number - 1 & 1)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = WAIT) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def ft(filetap: tuple[str, ...]) -> Filetap:
+    return Filetap(filetap)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory of the test's own: ``a`` with 12 bytes, ``sub/b`` with 5, ``sub/deep/c`` with 3."""
+    root = tmp_path / "tree"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "a").write_bytes(b"hello world\n")
+    (root / "sub" / "b").write_bytes(b"bytes")
+    (root / "sub" / "deep" / "c").write_bytes(b"abc")
+    return root
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
+    """A Python program as a command."""
+
+    def write(text: str) -> tuple[str, ...]:
+        file = tmp_path / "program.py"
+        file.write_text("import os, sys, time\n" + text)
+        return PYTHON, "-S", "-E", str(file)
+
+    return write
+
+
+class Puppet:
+    """A Python process beside the test that does what it is told."""
+
+    CODE: Final = "import os,sys,threading\nfor line in sys.stdin:\n exec(line)\n print(flush=True)"
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen([PYTHON, "-S", "-E", "-c", self.CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+        self.do("pass")
+
+    def do(self, code: str) -> None:
+        """Run a line of code, to its end."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(code.encode() + b"\n")
+        self.process.stdin.flush()
+        self.process.stdout.readline()
+
+    def touch(self, path: Path) -> None:
+        self.do(f"os.close(os.open({str(path)!r}, os.O_RDONLY))")
+
+    def end(self) -> None:
+        if self.process.returncode is None:
+            self.process.communicate()
+
+
+@pytest.fixture
+def puppet() -> Iterator[Puppet]:
+    made = Puppet()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A cgroup2 directory of the test's own."""
+    mount = next(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
+    path = Path(mount) / f"filetap-test-{os.getpid()}"
+    path.mkdir()
+    yield path
+    for directory in sorted(path.rglob("*/"), reverse=True):
+        directory.rmdir()
+    wait_until(lambda: "populated 0" in (path / "cgroup.events").read_text())
+    path.rmdir()
+
+
+def account_of(text: str) -> dict[str, dict[str, int]]:
+    """The account's table on standard error, by op."""
+    lines = text.splitlines()
+    head = next(i for i, line in enumerate(lines) if re.match(r"op +seen +delivered", line))
+    names = lines[head].split()[1:5]
+    rows = (line.split() for line in lines[head + 1 :] if re.match(r"[a-z]+( +\d+){4}", line))
+    return {row[0]: dict(zip(names, map(int, row[1:5]), strict=True)) for row in rows}

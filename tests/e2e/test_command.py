@@ -1,0 +1,204 @@
+"""A launched command: held, run, awaited, and its exit status made ours.
+
+Apart from test_options.py, as these are about processes and not about events. The oracle is what the command says of
+itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap
+
+NONE = ("-f", "none")
+NOBODY = pwd.getpwnam("nobody")
+
+
+def cgroup_mount() -> Path:
+    return next(Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
+
+
+def sandboxes() -> set[Path]:
+    return {path for path in cgroup_mount().glob("filetap-*") if path.name.removeprefix("filetap-").isdigit()}
+
+
+STATUSES = {"exit 0": 0, "exit 3": 3, "exit 255": 255, "kill -9 $$": 137, "kill -TERM $$": 143, "nosuchcommand": 127}
+
+
+@pytest.mark.parametrize("script", STATUSES)
+def test_exit_status_is_the_commands(ft: Filetap, script: str) -> None:
+    assert ft.trace(*NONE, "--", "sh", "-c", script).status == STATUSES[script]
+
+
+def test_not_found_is_127(ft: Filetap) -> None:
+    done = ft.trace(*NONE, "--", "no-such-command")
+    assert (done.status, done.out, done.err) == (127, b"", b"filetap: no-such-command: No such file or directory\n")
+
+
+@pytest.mark.parametrize("kind", ["plain", "directory", "garbage"])
+def test_not_executable_is_126(ft: Filetap, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / kind
+    file.mkdir() if kind == "directory" else file.write_bytes(b"\x7fELF garbage")
+    file.chmod(0o755 if kind == "garbage" else 0o644)
+    done = ft.trace(*NONE, "--", file)
+    assert done.status == 126
+    assert re.fullmatch(rf"filetap: {file}: (Permission denied|Exec format error)\n", done.err.decode())
+
+
+def test_missing_interpreter_is_127_as_in_a_shell(ft: Filetap, tmp_path: Path) -> None:
+    file = tmp_path / "script"
+    file.write_text("#!/no/such/interpreter\n")
+    file.chmod(0o755)
+    shell = subprocess.run(["bash", "-c", f"exec {file}"], check=False, capture_output=True).returncode
+    assert ft.trace(*NONE, "--", file).status == shell
+
+
+def test_arguments_environment_and_directory_are_kept(ft: Filetap, tmp_path: Path) -> None:
+    done = ft.trace(*NONE, "--", "sh", "-c", 'printf "%s|" "$@" "$HERE" "$PWD"', "x", "a b", "", "--", "-p", env={"HERE": "yes"}, cwd=tmp_path)
+    assert done.out.decode() == f"a b||--|-p|yes|{tmp_path}|"
+
+
+def test_standard_input_is_the_commands(ft: Filetap) -> None:
+    assert ft.shell("echo from-here | filetap trace -f none -- cat").out == b"from-here\n"
+
+
+def test_nothing_of_ours_is_inherited(ft: Filetap) -> None:
+    """Descriptors, signal dispositions and masks are as without filetap."""
+    probe = [
+        sys.executable,
+        "-S",
+        "-E",
+        "-c",
+        "import os, re\n"
+        "print(sorted(os.listdir('/proc/self/fd')), re.findall(r'(?:Sig|Cap|Shd)\\w+:\\t\\w+', open('/proc/self/status').read()))",
+    ]
+    alone = subprocess.run(probe, check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout
+    assert ft.shell('filetap trace -f none -- "$0" "$@" </dev/null'.replace('"$0" "$@"', f"{probe[0]} -S -E -c \"$CODE\""), CODE=probe[-1]).out == alone
+
+
+def test_stays_in_the_foreground_process_group(ft: Filetap) -> None:
+    done = ft.shell("filetap trace -f none -- sh -c 'ps -o pgid= -p $$'; ps -o pgid= -p $$")
+    inside, outside = done.out.split()
+    assert inside == outside
+
+
+@pytest.mark.parametrize("name", ["nobody", str(NOBODY.pw_uid)])
+def test_user(ft: Filetap, name: str) -> None:
+    done = ft.trace("-f", "json", "-e", "exec", "--user", name, "--", "id")
+    expected = subprocess.run(["setpriv", "--reuid=nobody", f"--regid={NOBODY.pw_gid}", "--init-groups", "id"], check=True, capture_output=True)
+    assert done.out == expected.stdout
+    assert {e["process"]["user"]["id"] for e in done.events} == {NOBODY.pw_uid}
+
+
+def test_under_sudo_it_is_who_called_it(ft: Filetap) -> None:
+    sudo = {"SUDO_UID": str(NOBODY.pw_uid), "SUDO_GID": str(NOBODY.pw_gid), "SUDO_USER": "nobody"}
+    assert ft.trace(*NONE, "--", "id", "-un", env=sudo).out == b"nobody\n"
+    assert ft.trace(*NONE, "--user", "root", "--", "id", "-un", env=sudo).out == b"root\n"
+    assert ft.trace(*NONE, "--", "id", "-un").out == b"root\n"
+
+
+def test_a_user_may_not_execute_what_he_may_not(ft: Filetap, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("#!/bin/sh\necho run\n")
+    file.chmod(0o700)
+    done = ft.trace(*NONE, "--user", "nobody", "--", file)
+    assert (done.status, done.out) == (126, b"")
+    assert done.err == f"filetap: {file}: Permission denied\n".encode()
+
+
+def test_descendants_are_awaited(ft: Filetap, tree: Path) -> None:
+    done = ft.trace("-f", "json", "-e", "open", tree / "a", "--", "sh", "-c", f"(sleep 0.5; cat {tree}/a) & exit 3")
+    assert done.paths == {str(tree / "a")}
+    assert done.status == 3
+
+
+def test_waiting_for_descendants_costs_no_cpu(ft: Filetap, tmp_path: Path) -> None:
+    """What two runs differ by is their waiting."""
+    used = []
+    for seconds in (0, 2):
+        account = tmp_path / f"{seconds}.json"
+        ft.trace(*NONE, "--account", account, "--", "sh", "-c", f"sleep {seconds} & exit 0")
+        used.append(json.loads(account.read_text())["cpu"])
+    assert used[1] - used[0] < 0.5
+
+
+def test_no_wait_ends_with_the_command(ft: Filetap, tree: Path) -> None:
+    flag = tree / "later"
+    began = time.monotonic()
+    done = ft.shell('filetap trace -f json -e open --no-wait "$T/a" -- sh -c \'(sleep 3; cat "$T/a"; echo >"$T/later") >&- 2>&- & exit 5\'', T=tree)
+    assert time.monotonic() - began < 2.9
+    assert (done.status, done.paths) == (5, set())
+    assert not flag.exists()
+
+
+def test_duration_ends_the_tracing_never_the_command(ft: Filetap, tree: Path) -> None:
+    done = ft.trace("-f", "json", "-e", "open", "--duration", "0.4", tree, "--", "sh", "-c", f"cat {tree}/a; sleep 1.2; cat {tree}/sub/b; exit 6")
+    assert done.paths == {str(tree / "a")}
+    assert done.out == b"hello world\nbytes"
+    assert done.status == 6
+    assert len([line for line in done.errors if "waiting for the command" in line]) == 1
+
+
+def test_duration_longer_than_the_command(ft: Filetap) -> None:
+    began = time.monotonic()
+    assert ft.trace(*NONE, "--duration", "30", "--", "sh", "-c", "exit 4").status == 4
+    assert time.monotonic() - began < 10
+
+
+def test_sandbox_is_a_cgroup_of_its_own(ft: Filetap) -> None:
+    before = sandboxes()
+    done = ft.trace("-f", "json", "--sandbox", "-e", "open", "--", "cat", "/proc/self/cgroup")
+    path = next(line.split(":", 2)[2] for line in done.out.decode().splitlines() if line.startswith("0::"))
+    assert re.fullmatch(r"/.*filetap-\d+", path)
+    assert {e["cgroup"]["path"] for e in done.events} == {path}
+    assert sandboxes() <= before
+    assert not Path(f"{cgroup_mount()}{path}").exists()
+
+
+def test_sandbox_counts_a_daemon_left_behind(ft: Filetap, tree: Path) -> None:
+    """setsid and double fork: no descendant of anything that runs."""
+    daemon = f"setsid sh -c '(sleep 0.6; cat {tree}/a) & exit 0'"
+    done = ft.trace("-f", "json", "-e", "open", "--sandbox", tree, "--", "sh", "-c", f"{daemon}; exit 3")
+    assert (done.paths, done.status) == ({str(tree / "a")}, 3)
+    assert not (cgroup_mount() / done.events[0]["cgroup"]["path"].lstrip("/")).exists()
+
+
+def test_a_sandbox_that_is_still_in_use_is_told(ft: Filetap, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    done = ft.trace(*NONE, "--sandbox", "--no-wait", "--", "sh", "-c", f"sleep 30 >/dev/null 2>&1 & echo $! >{pid}")
+    try:
+        (line,) = done.errors
+        place = Path(next(word for word in line.split() if word.startswith(str(cgroup_mount()))))
+        assert (place / "cgroup.procs").read_text().split() == pid.read_text().split()
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while "populated 1" in (place / "cgroup.events").read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    place.rmdir()
+
+
+@pytest.mark.parametrize("words", [["-e", "bogus"], ["-o", "/dev/null"], ["/no/such/path"], ["--ring-size", "1"]], ids=lambda w: w[0])
+def test_a_sandbox_does_not_outlive_a_mistake(ft: Filetap, words: list[str]) -> None:
+    before = sandboxes()
+    done = ft.trace("--sandbox", *words, "--", "touch", "/tmp/must-not-be")
+    assert (done.status, len(done.err.splitlines()), len(done.errors)) == (2, 1, 1)
+    assert sandboxes() <= before
+
+
+def test_a_mistake_does_not_run_the_command(ft: Filetap, tmp_path: Path) -> None:
+    for words in (["-e", "bogus"], ["--cgroup", "none"], ["/no/such/path"], ["-o", str(tmp_path)], ["-p", "99999999"]):
+        assert ft.trace(*words, "--", "touch", tmp_path / "ran").status == 2
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,392 @@
+"""Each option of ``filetap trace`` does what its help says, one small trace each.
+
+Apart from test_output.py, where the events go, and test_command.py, how a launched command fares. The oracle is what
+the traced program does: we wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap, Puppet, Result
+
+Script = Callable[[str], tuple[str, ...]]
+JSON = ("-f", "json")
+
+
+def cat(*files: Path) -> tuple[str, ...]:
+    return "--", "cat", *map(str, files)
+
+
+def lines(out: bytes) -> list[dict[str, Any]]:
+    """All that stands there, by time: across CPUs the order is not promised."""
+    return sorted((json.loads(line) for line in out.splitlines()), key=lambda event: str(event["@timestamp"]))
+
+
+def test_path_is_that_file_alone(ft: Filetap, tree: Path) -> None:
+    done = ft.trace(*JSON, tree / "a", *cat(tree / "a", tree / "sub" / "b"))
+    a = str(tree / "a")
+    assert done.called() == [("open", a), ("read", a), ("read", a), ("close", a)]
+
+
+def test_event_fields_agree_with_stat(ft: Filetap, tree: Path) -> None:
+    status = (tree / "a").stat()
+    done = ft.trace(*JSON, "-e", "read", tree / "a", *cat(tree / "a"))
+    first, second = done.events
+    assert first["file"]["inode"] == str(status.st_ino)
+    assert first["file"]["device"] == f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    assert first["process"]["executable"]["path"] == os.path.realpath("/bin/cat")
+    assert (first["io"]["offset"], first["io"]["result"]) == (0, status.st_size)
+    assert (second["io"]["offset"], second["io"]["result"]) == (status.st_size, 0)
+    assert first["io"]["size"] >= status.st_size
+
+
+def test_path_is_all_below_a_directory(ft: Filetap, tree: Path) -> None:
+    files = [tree / "a", tree / "sub" / "b", tree / "sub" / "deep" / "c"]
+    assert ft.trace(*JSON, tree / "sub", *cat(*files)).paths == set(map(str, files[1:]))
+
+
+def test_several_paths(ft: Filetap, tree: Path) -> None:
+    files = [tree / "a", tree / "sub" / "b", tree / "sub" / "deep" / "c"]
+    assert ft.trace(*JSON, tree / "a", tree / "sub" / "deep", *cat(*files)).paths == {str(files[0]), str(files[2])}
+
+
+def test_path_is_an_identity_not_a_prefix(ft: Filetap, tree: Path) -> None:
+    (tree / "submarine").write_bytes(b"x")
+    (tree / "link").symlink_to("sub")
+    done = ft.trace(*JSON, tree / "link", *cat(tree / "submarine", tree / "sub" / "b"))
+    assert done.paths == {str(tree / "sub" / "b")}
+
+
+def test_relative_path(ft: Filetap, tree: Path) -> None:
+    assert ft.trace(*JSON, "sub", "--", "cat", "a", "sub/b", cwd=tree).paths == {str(tree / "sub" / "b")}
+
+
+def test_no_recursive_is_direct_children(ft: Filetap, tree: Path) -> None:
+    files = [tree / "a", tree / "sub" / "b", tree / "sub" / "deep" / "c"]
+    assert ft.trace(*JSON, "--no-recursive", tree / "sub", *cat(*files)).paths == {str(files[1])}
+
+
+def test_exclude_file_and_directory(ft: Filetap, tree: Path) -> None:
+    files = [tree / "a", tree / "sub" / "b", tree / "sub" / "deep" / "c"]
+    done = ft.trace(*JSON, tree, "--exclude", tree / "a", "--exclude", tree / "sub" / "deep", *cat(*files))
+    assert done.paths == {str(files[1])}
+
+
+def test_failed_names_are_filtered_as_asked_for(ft: Filetap, tree: Path) -> None:
+    done = ft.trace(*JSON, tree / "sub", *cat(tree / "none", tree / "sub" / "none", tree / "sub" / ".." / "none2"))
+    assert done.paths == {str(tree / "sub" / "none")}
+    assert done.status == 1
+
+
+EVENTS: list[tuple[list[str], list[str]]] = [
+    (["-e", "open"], ["openat"]),
+    (["-e", "io"], ["read", "read"]),
+    (["-e", "read"], ["read", "read"]),
+    (["-e", "pread64"], []),
+    (["-e", "close", "-e", "openat"], ["openat", "close"]),
+    (["-e", "descriptor"], ["openat", "close"]),
+    ([], ["openat", "read", "read", "close"]),
+]
+
+
+@pytest.mark.parametrize(("words", "calls"), EVENTS, ids=lambda value: "-".join(value).replace("-e-", "") or "none")
+def test_event_chooses_calls(ft: Filetap, tree: Path, words: list[str], calls: list[str]) -> None:
+    done = ft.trace(*JSON, *words, tree, *cat(tree / "a"))
+    assert [e["event"]["call"] for e in done.events] == calls
+
+
+def test_event_all_has_processes_too(ft: Filetap) -> None:
+    done = ft.trace(*JSON, "-e", "all", "--", "sh", "-c", "/bin/true; exit 0")
+    actions = {action for action, _ in done.called()}
+    assert {"open", "read", "close", "exec", "fork", "exit"} <= actions
+
+
+def test_without_event_no_processes(ft: Filetap) -> None:
+    done = ft.trace(*JSON, "--", "sh", "-c", "/bin/true; exit 0")
+    assert {action for action, _ in done.called()} == {"open", "read", "close"}
+
+
+def test_exact_sizes_offsets_and_results(ft: Filetap, tree: Path, script: Script) -> None:
+    file = str(tree / "a")
+    program = script(
+        f"fd = os.open({file!r}, os.O_RDWR)\n"
+        "os.read(fd, 5); os.pread(fd, 4, 8); os.readv(fd, [bytearray(2), bytearray(100)])\n"
+        "os.pwrite(fd, b'xyz', 20); os.write(fd, b'12'); os.writev(fd, [b'a', b'bc'])\n"
+        "other = os.dup(fd); os.close(other); os.close(fd)\n"
+    )
+    done = ft.trace(*JSON, file, "--", *program)
+    seen = [(e["event"]["call"], e["io"].get("offset"), e["io"].get("size"), e["io"]["result"]) for e in done.events]
+    fd = seen[0][3]
+    assert seen[1:-3] == [
+        ("read", 0, 5, 5),
+        ("pread64", 8, 4, 4),
+        ("readv", 5, 102, 7),
+        ("pwrite64", 20, 3, 3),
+        ("write", 12, 2, 2),
+        ("writev", 14, 3, 3),
+    ]
+    assert [(call, result) for call, _, _, result in seen[-3:]] == [("fcntl", fd + 1), ("close", 0), ("close", 0)]
+    assert done.events[0]["io"]["flags"] == ["O_RDWR", "O_CLOEXEC"]
+
+
+TYPES = {
+    "pipe": "r, w = os.pipe(); os.write(w, b'x'); os.read(r, 1)",
+    "socket": "import socket; a, b = socket.socketpair(); os.write(a.fileno(), b'x'); os.read(b.fileno(), 1)",
+    "char": "f = os.open('/dev/zero', os.O_RDONLY); os.read(f, 9)",
+    "directory": "f = os.open('/', os.O_RDONLY); os.close(f)",
+    "symlink": "f = os.open('/proc/self', os.O_PATH | os.O_NOFOLLOW); os.close(f)",
+    "anon": "f = os.eventfd(1); os.read(f, 8)",
+}
+
+
+def types(done: Result) -> set[str]:
+    """Anonymous inodes have no type: they are known by their path."""
+    files = [e["file"] for e in done.events if e.get("file", {}).get("resolved", True)]
+    return {file.get("type") or ("anon" if file["path"].startswith("anon_inode:") else "none") for file in files}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_type_adds_to_regular_files(ft: Filetap, script: Script, kind: str) -> None:
+    program = script(TYPES[kind])
+    done = ft.trace(*JSON, "--type", kind, "--", *program)
+    assert types(done) == {"file", kind}
+
+
+def test_type_all(ft: Filetap, script: Script) -> None:
+    done = ft.trace(*JSON, "--type", "all", "--", *script("\n".join(TYPES.values())))
+    assert types(done) >= {"file", *TYPES}
+
+
+def test_without_type_regular_files_only(ft: Filetap, script: Script) -> None:
+    done = ft.trace(*JSON, "--", *script("\n".join(TYPES.values())))
+    assert types(done) == {"file"}
+
+
+def test_failed_only(ft: Filetap, tree: Path) -> None:
+    done = ft.trace(*JSON, "--failed", tree, *cat(tree / "a", tree / "none"))
+    (event,) = done.events
+    assert event["file"] == {"path": str(tree / "none"), "resolved": False}
+    assert (event["io"]["result"], event["error"]["code"]) == (-2, "ENOENT")
+
+
+def test_min_latency(ft: Filetap, tmp_path: Path, script: Script) -> None:
+    os.mkfifo(tmp_path / "slow")
+    program = script(
+        f"f = os.open({str(tmp_path / 'slow')!r}, os.O_RDWR)\n"
+        "os.write(f, b'x'); os.read(f, 1)\n"
+        "if not os.fork(): time.sleep(0.3); os.write(f, b'y'); os._exit(0)\n"
+        "os.read(f, 1)"
+    )
+    done = ft.trace(*JSON, "--type", "pipe", "--min-latency", "100ms", tmp_path / "slow", "--", *program)
+    (event,) = done.events
+    assert event["event"]["action"] == "read"
+    assert 0.25e9 < event["event"]["duration"] < 5e9
+
+
+def test_latency_is_measured_unless_turned_off(ft: Filetap, tree: Path) -> None:
+    assert all(e["event"]["duration"] > 0 for e in ft.trace(*JSON, tree, *cat(tree / "a")).events)
+    assert not any("duration" in e["event"] for e in ft.trace(*JSON, "--no-latency", tree, *cat(tree / "a")).events)
+
+
+def test_arguments_only_when_asked_for(ft: Filetap) -> None:
+    command = ("--", "sh", "-c", "exec /bin/echo 'two words' ''")
+    asked = [e["process"].get("args") for e in ft.trace(*JSON, "-e", "exec", "--args", *command).events]
+    assert asked == [["sh", "-c", command[-1]], ["/bin/echo", "two words", ""]]
+    assert not any("args" in e["process"] for e in ft.trace(*JSON, "-e", "exec", *command).events)
+
+
+def test_pid_and_its_end(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        puppet.end()
+        done = run.end()
+    assert [(e["file"]["path"], e["process"]["pid"]) for e in lines(done.out)] == [(str(tree / "a"), puppet.pid)]
+    assert done.status == 0
+
+
+FORK = "pid = os.fork() or (os.close(os.open({path!r}, os.O_RDONLY)), os._exit(0)); os.waitpid(pid, 0)"
+
+
+@pytest.mark.parametrize("follow", [True, False], ids=["follow", "no-follow"])
+def test_children_of_pid(ft: Filetap, tree: Path, puppet: Puppet, follow: bool) -> None:
+    with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, *([] if follow else ["--no-follow"]), tree) as run:
+        run.wait_ready()
+        puppet.do(FORK.format(path=str(tree / "a")))
+        puppet.touch(tree / "sub" / "b")
+        puppet.end()
+        done = run.end()
+    found = [e["file"]["path"] for e in lines(done.out)]
+    assert found == [str(tree / "a")] * follow + [str(tree / "sub" / "b")]
+
+
+def test_children_and_threads_that_pid_has_already(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    wait = "os.read({fd}, 1); os.close(os.open({path!r}, os.O_RDONLY))"
+    puppet.do("r, w = os.pipe(); r2, w2 = os.pipe(); r3, w3 = os.pipe()")
+    puppet.do(f"pid = os.fork() or (os.close(w), {wait.format(fd='r', path=str(tree / 'a')).replace(';', ',')}, os._exit(0))")
+    puppet.do(
+        "t = threading.Thread(target=lambda: (os.read(r2, 1), os.close(os.open(%r, os.O_RDONLY)))); t.start()" % str(tree / "sub" / "b")
+    )
+    with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, tree) as run:
+        run.wait_ready()
+        puppet.do("os.write(w, b'x'); os.waitpid(pid, 0); os.write(w2, b'x'); t.join()")
+        puppet.end()
+        done = run.end()
+    assert [e["file"]["path"] for e in lines(done.out)] == [str(tree / "a"), str(tree / "sub" / "b")]
+
+
+def test_a_thread_id_means_its_process(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    puppet.do("r, w = os.pipe(); t = threading.Thread(target=os.read, args=(r, 1)); t.start()")
+    tid = next(int(name) for name in os.listdir(f"/proc/{puppet.pid}/task") if int(name) != puppet.pid)
+    with ft.started("trace", *JSON, "-e", "open", "-p", tid, tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        puppet.do("os.write(w, b'x')")
+        puppet.end()
+        done = run.end()
+    assert [e["process"]["pid"] for e in lines(done.out)] == [puppet.pid]
+
+
+def test_others_are_not_traced(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    with ft.started("trace", *JSON, "-p", puppet.pid, tree) as run:
+        run.wait_ready()
+        subprocess.run(["cat", tree / "a"], check=True, capture_output=True)
+        (tree / "a").read_bytes()
+        puppet.end()
+        done = run.end()
+    assert done.out == b""
+
+
+def test_command_name(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    """A running one, a later one, and their children; 15 bytes of the name are compared."""
+    shell = tmp_path / "filetap-test-shell"
+    shell.write_bytes(Path("/bin/sh").read_bytes())
+    shell.chmod(0o755)
+    body = 'read x; : <"$0"; sh -c ": <$1"'
+    a, b, c = (str(tree / name) for name in ("a", "sub/b", "sub/deep/c"))
+    with subprocess.Popen([shell, "-c", body, a, b], stdin=subprocess.PIPE) as running:
+        with ft.started("trace", *JSON, "-e", "open", "-c", shell.name, tree) as run:
+            run.wait_ready()
+            running.communicate(b"\n")
+            subprocess.run([shell, "-c", ': <"$0"', c], check=True)
+            subprocess.run(["sh", "-c", ': <"$0"', c], check=True)
+            done = run.end(signal.SIGINT)
+    found = [(e["file"]["path"], e["process"]["name"]) for e in lines(done.out)]
+    assert found == [(a, shell.name[:15]), (b, "sh"), (c, shell.name[:15])]
+
+
+@pytest.mark.parametrize("form", ["id", "path", "relative"])
+def test_cgroup_and_its_subtree(ft: Filetap, tree: Path, cgroup: Path, form: str) -> None:
+    (cgroup / "below").mkdir()
+    name = {"id": str(cgroup.stat().st_ino), "path": str(cgroup), "relative": cgroup.name}[form]
+    enter = 'echo $$ >"$0/cgroup.procs"; exec cat "$1"'
+    with ft.started("trace", *JSON, "-e", "open", "--cgroup", name, tree) as run:
+        run.wait_ready()
+        subprocess.run(["sh", "-c", enter, cgroup, tree / "a"], check=True, capture_output=True)
+        subprocess.run(["sh", "-c", enter, cgroup / "below", tree / "sub" / "b"], check=True, capture_output=True)
+        subprocess.run(["cat", tree / "a"], check=True, capture_output=True)
+        done = run.end(signal.SIGINT)
+    events = lines(done.out)
+    assert [e["file"]["path"] for e in events] == [str(tree / "a"), str(tree / "sub" / "b")]
+    assert [e["cgroup"]["id"] for e in events] == [str(cgroup.stat().st_ino), str((cgroup / "below").stat().st_ino)]
+
+
+def test_cgroup_with_command_means_both(ft: Filetap, tree: Path, cgroup: Path) -> None:
+    enter = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
+    with ft.started("trace", *JSON, "-e", "open", "--cgroup", cgroup, "-c", "head", tree) as run:
+        run.wait_ready()
+        subprocess.run(["sh", "-c", enter, cgroup, "head", tree / "a"], check=True, capture_output=True)
+        subprocess.run(["sh", "-c", enter, cgroup, "cat", tree / "a"], check=True, capture_output=True)
+        subprocess.run(["head", tree / "a"], check=True, capture_output=True)
+        done = run.end(signal.SIGINT)
+    assert [(e["process"]["name"], e["cgroup"]["id"]) for e in lines(done.out)] == [("head", str(cgroup.stat().st_ino))]
+
+
+def test_all_is_everybody_but_filetap(ft: Filetap, tree: Path) -> None:
+    output = tree / "events.json"
+    with ft.started("trace", "--all", *JSON, "-o", output, tree) as run:
+        run.wait_ready()
+        subprocess.run(["cat", tree / "a"], check=True, capture_output=True)
+        subprocess.run(["head", tree / "a"], check=True, capture_output=True)
+        run.end(signal.SIGINT)
+    events = lines(output.read_bytes())
+    assert {e["process"]["name"] for e in events} == {"cat", "head"}
+    assert {e["process"]["pid"] for e in events}.isdisjoint({run.pid})
+
+
+def test_targets_are_a_union(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, tree, "--", "cat", tree / "sub" / "b") as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        puppet.end()
+        done = run.end()
+    assert done.paths == {str(tree / "a"), str(tree / "sub" / "b")}
+
+
+def test_two_pids(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    with subprocess.Popen(["sh", "-c", 'read x; : <"$0"', tree / "sub" / "b"], stdin=subprocess.PIPE) as other:
+        with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, "-p", other.pid, tree) as run:
+            run.wait_ready()
+            other.communicate(b"\n")
+            puppet.touch(tree / "a")
+            puppet.end()
+            done = run.end()
+    assert [e["process"]["pid"] for e in lines(done.out)] == [other.pid, puppet.pid]
+
+
+def test_duration_ends_the_tracing_of_a_process(ft: Filetap, puppet: Puppet) -> None:
+    with ft.started("trace", "-f", "none", "-p", puppet.pid, "--duration", "0.5") as run:
+        run.wait_ready()
+        began = time.monotonic()
+        done = run.end()
+    assert 0.3 < time.monotonic() - began < 3
+    assert done.status == 0
+    assert puppet.process.poll() is None
+
+
+def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path) -> None:
+    count = 200_000
+    account, output = tmp_path / "account.json", tmp_path / "events.json"
+    words = ("--ring-size", "16K", "--account", account, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
+    ft.trace(*words, "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=7", f"count={count}")
+    read = json.loads(account.read_text())["ops"]["read"]
+    assert read["seen"] == count == read["delivered"] + read["folded"] + read["lost"]
+    assert (read["lost"], read["bytes"]) == (0, 7 * count)
+    events = lines(output.read_bytes())
+    folded = [e for e in events if e["event"].get("kind") == "folded"]
+    assert sum(e["event"]["count"] for e in folded) == read["folded"] > 0
+    assert len(events) - len(folded) == read["delivered"]
+
+
+@pytest.mark.parametrize("size", ["1M", "65536", "64k", "64KiB"])
+def test_ring_size_forms(ft: Filetap, tree: Path, size: str) -> None:
+    assert len(ft.trace(*JSON, "--ring-size", size, tree, *cat(tree / "a")).events) == 4
+
+
+def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    account = tmp_path / "account.json"
+    done = ft.trace("-f", "none", "--account", account, tree, *cat(tree / "a", tree / "none"))
+    told = json.loads(account.read_text())
+    names = ("seen", "delivered", "folded", "lost", "bytes")
+    assert {op: [row[name] for name in names] for op, row in told["ops"].items()} == {
+        "open": [2, 2, 0, 0, 0],
+        "read": [2, 2, 0, 0, 12],
+        "close": [1, 1, 0, 0, 0],
+    }
+    assert told["ops"]["open"]["errors"] == 1
+    assert (told["processes"], told["notes"]) == (1, [])
+    assert 0 < told["elapsed"] < 10
+    assert 0 < told["cpu"] < 10
+    assert b"5 events" in done.err
+    assert b"nothing lost" in done.err

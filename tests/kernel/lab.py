@@ -1,0 +1,254 @@
+"""How these tests trace: a sink that collects events as plain rows, a command held until it is traced, a shell to command.
+
+Apart from the tests, which say only what was done and what must have been seen. Oracles never come from here but from
+os.stat, /proc and the workloads themselves. Next: test_calls.py, the most of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from filetap import model
+from filetap.account import Account
+from filetap.batch import Batch, File, Fold, Task
+from filetap.filters import Filters, select_calls, select_types
+from filetap.session import Session
+from filetap.source import Options
+from filetap.targets import Targets
+
+NOBODY: Final = 65534
+HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, with what it names in place of numbers."""
+
+    op: str
+    call: str
+    time: int
+    """CLOCK_BOOTTIME, ns."""
+    duration: int
+    fd: int
+    offset: int | None
+    size: int | None
+    result: int
+    tid: int
+    open: int
+    uncertain: bool
+    file: File | None
+    task: Task
+
+    @property
+    def path(self) -> bytes:
+        return self.file.path if self.file else b""
+
+    @property
+    def pid(self) -> int:
+        return self.task.pid
+
+
+class Collector:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.events: list[Event] = []
+        self.folds: list[tuple[Fold, File | None, Task | None]] = []
+
+    def write(self, batch: Batch) -> None:
+        for row in batch.events.tolist():
+            self.events.append(self._event(dict(zip(model.EVENT.names or (), row, strict=True)), batch))
+        self.written += len(batch.events)
+
+    @staticmethod
+    def _event(row: dict[str, int], batch: Batch) -> Event:
+        call, flags = model.CALLS[row["call"]], row["flags"]
+        op = "thread" if call.op == "fork" and False else call.op
+        opens = op == "open"
+        return Event(
+            op=op,
+            call=call.name,
+            time=row["time"],
+            duration=row["duration"] * (1000 if flags & model.MICROSECONDS else 1),
+            fd=row["fd"],
+            offset=None if flags & model.NO_OFFSET and not opens else row["offset"],
+            size=None if flags & model.NO_SIZE else row["size"],
+            result=row["result"],
+            tid=row["tid"],
+            open=row["open"],
+            uncertain=bool(flags & model.UNCERTAIN),
+            file=batch.files.get(row["file"]) if row["file"] else None,
+            task=batch.tasks[row["task"]],
+        )
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        self.folds += [(fold, batch.files.get(fold.file), batch.tasks.get(fold.task)) for fold in folds]
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Counter:
+    """A sink that counts events by (op, path of the file)."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.counts: dict[tuple[str, bytes], int] = {}
+        self.folds: list[Fold] = []
+
+    def write(self, batch: Batch) -> None:
+        keys = batch.events[["call", "file"]]
+        for key in {tuple(row) for row in keys.tolist()}:
+            number = int(((batch.events["call"] == key[0]) & (batch.events["file"] == key[1])).sum())
+            name = (model.CALLS[key[0]].name, batch.files[key[1]].path if key[1] else b"")
+            self.counts[name] = self.counts.get(name, 0) + number
+        self.written += len(batch.events)
+
+    def folded(self, folds: Sequence[Fold], _batch: Batch) -> None:
+        self.folds += folds
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Watch:
+    """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards."""
+
+    def __init__(self, targets: Targets, filters: Filters | None = None, **options: Any) -> None:
+        self.options = Options(targets, filters or Filters(), **options)
+        self.sink: Collector | Counter = Collector()
+        self.account = Account()
+
+    def count_only(self) -> Self:
+        self.sink = Counter()
+        return self
+
+    def __enter__(self) -> Self:
+        self.session = Session(self.options, self.sink)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.account = self.session.finish()
+
+    @property
+    def events(self) -> list[Event]:
+        assert isinstance(self.sink, Collector)
+        return self.sink.events
+
+    def produced(self) -> int:
+        """Slots that the kernel has written into the lanes so far."""
+        return int(self.session.source._reader.lanes.produced().sum())  # noqa: SLF001
+
+    def pump_until(self, done: Callable[[], bool], limit: float = 60) -> None:
+        end = time.monotonic() + limit
+        while not done():
+            assert time.monotonic() < end, "the workload does not end"
+            self.session.pump()
+
+
+@dataclass(slots=True)
+class Run:
+    """What became of one traced command."""
+
+    events: list[Event]
+    account: Account
+    folds: list[tuple[Fold, File | None, Task | None]]
+    output: bytes
+    status: int
+    pid: int
+    produced: int = 0
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    """The output, where it is JSON by line."""
+
+
+def hold(command: Sequence[str | bytes | os.PathLike[str]], **popen: Any) -> subprocess.Popen[bytes]:
+    """A command that waits before its exec for a line on its standard input."""
+    return subprocess.Popen([*HOLD, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **popen)
+
+
+def release(held: subprocess.Popen[bytes]) -> None:
+    assert held.stdin
+    held.stdin.write(b"go\n")
+    held.stdin.flush()
+
+
+def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[str, Any] | None = None, **popen: Any) -> Run:
+    """Run ``command`` to its end, and to that of its descendants, traced from its exec on."""
+    held = hold([os.fspath(word) for word in command], **popen)
+    tracer = Watch(Targets(command=held.pid), filters, **(watch or {}))
+    with tracer, held:
+        release(held)
+        output = held.communicate(timeout=60)[0]
+        wait_for(lambda: tracer.session.source.live <= 0)
+    produced = tracer.produced()
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
+    return Run(tracer.events, tracer.account, tracer.sink.folds, output, held.returncode, held.pid, produced, lines)  # type: ignore[arg-type]
+
+
+def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "this should have happened by now"
+        time.sleep(0.002)
+
+
+def wanted(*events: str, types: Sequence[str] = (), **filters: Any) -> Filters:
+    """Filters in the words of the command line."""
+    return Filters(calls=select_calls(events), types=select_types(types), **filters)
+
+
+class Shell:
+    """A shell that does what it is told, when it is told: ``: <FILE`` opens a file in the shell itself."""
+
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(command or ("/bin/sh",), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.pid = self.process.pid
+        self.do(":")
+
+    def do(self, script: str) -> list[str]:
+        """Run to its end; the lines it printed."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{script}\necho '--done--'\n".encode())
+        self.process.stdin.flush()
+        lines: list[str] = []
+        while (line := self.process.stdout.readline().decode().rstrip("\n")) != "--done--":
+            assert line or self.process.poll() is None, f"the shell has ended: {lines}"
+            lines.append(line)
+        return lines
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        assert self.process.stdout
+        self.process.stdout.close()
+        self.process.wait(10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def device(path: str | bytes | Path) -> int:
+    """st_dev in the kernel's own encoding."""
+    number = os.stat(path).st_dev
+    return os.major(number) << 20 | os.minor(number)
+
+
+def by_path(events: Sequence[Event], path: str | bytes | Path) -> list[Event]:
+    wanted_path = os.fsencode(path)
+    return [event for event in events if event.path == wanted_path]
+
+
+def calls(events: Sequence[Event]) -> list[str]:
+    return [event.call for event in events]

@@ -1,0 +1,165 @@
+"""Each call of open, close, read, write and dup, made by number in C: the events are what the program says it did.
+
+Apart from the tests of processes and targets. The oracles, all in calls.c: the program's own arguments and results,
+lseek, fstat, /proc/self/fd and the clock around each call. Next: test_process.py.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.kernel.lab import Event, Run, trace, wanted
+
+NONE: Final = -1000
+FLAGS: Final = {"latency": {"latency": True}, "no-latency": {"latency": False}}
+CASES: Final = (
+    "open open_create open_symlink open_errors open_relative openat openat2 creat open_tmpfile open_denied open_limit close "
+    "read read_errors readv readv_errors pread64 preadv preadv2 "
+    "write write_append write_errors write_limit writev pwrite64 pwrite64_append pwritev pwritev2 pwritev2_append "
+    "dup dup2 dup3 fcntl memfd deleted tmpfile"
+).split()
+
+
+@pytest.fixture(scope="module", params=FLAGS)
+def run(request: pytest.FixtureRequest, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("calls")
+    (folder / "data").write_bytes(bytes(range(250)) * 40)
+    (folder / "link").symlink_to("data")
+    (folder / "loop").symlink_to("loop")
+    (folder / "dir").mkdir()
+    (folder / "secret").touch(0)
+    os.mkfifo(folder / "fifo")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    run = trace([program("calls"), str(folder)], wanted("all"), FLAGS[request.param])
+    assert run.status == 0
+    return run
+
+
+def events_of(run: Run, case: str) -> list[Event]:
+    """Between the case's marker and the next."""
+    found: list[Event] = []
+    inside = False
+    for event in run.events:
+        if event.path.startswith(b"/case/"):
+            inside = event.path == b"/case/" + case.encode()
+        elif inside:
+            found.append(event)
+    return found
+
+
+def lines_of(run: Run, case: str) -> list[dict[str, Any]]:
+    lines = [line for line in run.lines if line["case"] == case]
+    assert lines, "the program has no such case"
+    return lines
+
+
+def test_every_case_is_in_the_table(run: Run) -> None:
+    assert sorted({line["case"] for line in run.lines}) == sorted(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_calls_results_and_descriptors(run: Run, case: str) -> None:
+    """The same calls in the same order: nothing is missing, nothing is twice, nothing is another call."""
+    assert [(e.call, e.fd, e.result) for e in events_of(run, case)] == [(x["call"], x["fd"], x["result"]) for x in lines_of(run, case)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_offsets_and_sizes(run: Run, case: str) -> None:
+    """Of an open: flags and mode."""
+    lines = lines_of(run, case)
+    expected = [tuple(None if x[name] == NONE else x[name] for name in ("offset", "size")) for x in lines]
+    events = events_of(run, case)
+    moves = [(e.offset, e.size) if e.op in ("open", "read", "write") else (None, None) for e in events]
+    without = [(e.offset, None) if x["size"] == NONE else pair for e, x, pair in zip(events, lines, moves, strict=True)]
+    assert [(o if x["offset"] != NONE else None, s) for (o, s), x in zip(without, lines, strict=True)] == expected
+    unknown = [e.size for e, x in zip(events, lines, strict=True) if x["size"] == NONE and e.op == "read"]
+    assert unknown == [None] * len(unknown)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_files(run: Run, case: str) -> None:
+    """Path, inode, device and type, as the descriptor itself has them."""
+    for event, line in zip(events_of(run, case), lines_of(run, case), strict=True):
+        if not line["inode"]:
+            continue
+        assert event.file is not None
+        assert event.file.resolved
+        assert event.path.decode() == line["path"].removesuffix(" (deleted)")
+        assert event.file.inode == line["inode"]
+        assert event.file.mode >> 12 == line["mode"] >> 12
+        assert stat.S_ISREG(event.file.mode)
+        assert event.file.device == line["major"] << 20 | line["minor"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith(("open", "creat"))])
+def test_names_of_failed_opens(run: Run, case: str) -> None:
+    """A path as it was asked for, joined to where it starts, and marked as not the kernel's."""
+    folder = Path(next(x for x in run.lines if x["case"] == "open")["path"]).parent
+    for event, line in zip(events_of(run, case), lines_of(run, case), strict=True):
+        if line["result"] >= 0:
+            continue
+        starts = {"open_relative": folder / "dir", "openat": folder, "openat2": folder}.get(case, Path("/"))
+        if case == "openat" and line["asked"] == "none":
+            starts = folder / "dir"
+        if case == "openat" and line["asked"] == "x":
+            starts = folder / "data"
+        if not line["asked"]:
+            starts = folder if event.path.startswith(os.fsencode(folder)) else Path(os.getcwd())
+        assert event.file is not None
+        assert not event.file.resolved
+        assert event.path == os.fsencode(os.path.normpath(starts / line["asked"]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_times(run: Run, case: str) -> None:
+    """Each event ends within the program's own two looks at the clock; so does its beginning."""
+    timed = any(event.duration for event in run.events)
+    for event, line in zip(events_of(run, case), lines_of(run, case), strict=True):
+        assert line["before"] <= event.time <= line["after"]
+        if timed:
+            assert 0 < event.duration <= event.time - line["before"]
+
+
+def test_latency_is_there_when_it_was_asked_for(run: Run, request: pytest.FixtureRequest) -> None:
+    wanted_ = "[latency]" in request.node.name
+    of_calls = [event for event in run.events if event.op in ("open", "read", "write", "close", "dup")]
+    assert of_calls
+    assert {bool(event.duration) for event in of_calls} == {wanted_}
+
+
+def test_deleted_is_flagged_from_the_unlink_on(run: Run) -> None:
+    flags = [event.file.deleted for event in events_of(run, "deleted") if event.file]
+    assert flags == [False, True, True, True]
+
+
+def test_who(run: Run) -> None:
+    """Process, parent, credentials, executable, command and cgroup, from /proc while it ran and from the parent."""
+    tasks = {event.task.euid: event.task for event in run.events if event.op == "open"}
+    assert set(tasks) == {0, 65534}
+    for task in tasks.values():
+        assert (task.pid, task.tid, task.ppid, task.uid, task.gid) == (run.pid, run.pid, os.getpid(), 0, 0)
+        assert task.comm == b"calls"
+        assert Path(os.fsdecode(task.exe)).name == "calls"
+        assert task.root == b"/"
+    assert {event.tid for event in run.events if event.op == "read"} == {run.pid}
+
+
+def test_account(run: Run) -> None:
+    """Seen is delivered, and what was delivered is what the program did (markers and its start besides)."""
+    for name, op in run.account.ops.items():
+        assert (op.seen, op.folded, op.lost) == (op.delivered, 0, 0), name
+    moved = {"read": 0, "write": 0}
+    for line in run.lines:
+        op = "read" if "read" in line["call"] else "write" if "write" in line["call"] else ""
+        if op:
+            moved[op] += max(0, line["result"])
+    start = sum(max(0, e.result) for e in run.events if e.op == "read" and b"/tmp" not in e.path and b"memfd" not in e.path)
+    assert run.account.ops["write"].bytes == moved["write"]
+    assert run.account.ops["read"].bytes - start == moved["read"]

@@ -1,0 +1,227 @@
+"""kernel/features.py against the kernel that is there, and against oracles that share no code with it.
+
+Apart, as it needs root. The oracles: bpftool's dump of the BTF, /proc/kallsyms, capget(2), tracefs and securityfs
+mounted in a mount namespace of their own, and a trace that really begins.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from filetap.kernel import features
+from filetap.kernel.features import Features
+
+BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+needs_bpftool = pytest.mark.skipif(BPFTOOL is None, reason="the oracle, bpftool, is not installed")
+
+
+@pytest.fixture(scope="module")
+def found() -> Features:
+    return features.examine()
+
+
+@cache
+def bpftool(*arguments: str) -> str:
+    return subprocess.run([str(BPFTOOL), *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@cache
+def btf_dump() -> str:
+    return bpftool("btf", "dump", "file", "/sys/kernel/btf/vmlinux", "format", "raw")
+
+
+@cache
+def symbols() -> frozenset[str]:
+    return frozenset(line.split()[2] for line in Path("/proc/kallsyms").read_text().splitlines())
+
+
+def mounted(file_system: str, command: str) -> str:
+    """Output of a shell command in a fresh mount of the file system, in a mount namespace that ends with it."""
+    with TemporaryDirectory() as point:
+        script = f"mount -t {file_system} none {point} && cd {point} && {command}"
+        return subprocess.run(["unshare", "-m", "sh", "-c", script], check=True, capture_output=True, text=True).stdout
+
+
+def works(found: Features, hook_set: str, way: str) -> bool:
+    return next(w.works for h in found.hook_sets if h.name == hook_set for w in h.ways if w.name == way)
+
+
+def met(found: Features, name: str) -> bool:
+    return next(row.met for row in found.requirements if row.name == name)
+
+
+def test_require() -> None:
+    features.require()
+
+
+@pytest.mark.parametrize("name", ["bpf_rdonly_cast", "bpf_path_d_path", "bpf_no_such_function"])
+def test_has_kfunc(name: str) -> None:
+    assert features.has_kfunc(name) == (name in symbols())
+
+
+@needs_bpftool
+def test_helper_numbers() -> None:
+    for name, number in {**features._HELPERS, "bpf_find_vma": features._FIND_VMA}.items():
+        told = re.search(rf"'BPF_FUNC_{name.removeprefix('bpf_')}' val=(\d+)", btf_dump())
+        assert told is None or int(told[1]) == number, name
+
+
+def test_helpers(found: Features) -> None:
+    assert met(found, "helpers") == (symbols() >= set(features._HELPERS))
+
+
+def test_helper_that_no_kernel_has() -> None:
+    with features.KernelTypes() as types, pytest.raises(OSError, match="Invalid argument"):
+        features._helper(9999, types)
+
+
+@needs_bpftool
+def test_ring_buffer(found: Features) -> None:
+    probed = json.loads(bpftool("-j", "feature", "probe", "kernel"))
+    assert met(found, "ring buffer") == probed["map_types"]["have_ringbuf_map_type"]
+
+
+@needs_bpftool
+def test_tracepoints_with_types(found: Features) -> None:
+    def there(*events: str) -> bool:
+        return all(f"TYPEDEF 'btf_trace_{event}'" in btf_dump() for event in events)
+
+    assert works(found, "syscalls", "tp_btf") == there("sys_enter", "sys_exit")
+    assert works(found, "process", "tp_btf") == there("sched_process_fork", "sched_process_exec", "sched_process_exit")
+    assert works(found, "memory maps", "mm_filemap_fault") == there("mm_filemap_fault", "mm_filemap_map_pages")
+    submit = there("io_uring_submit_req") or there("io_uring_submit_sqe")
+    assert works(found, "io_uring", "tp_btf") == (submit and there("io_uring_complete"))
+
+
+def test_classic_tracepoints(found: Features) -> None:
+    there = "sys_exit_openat" in mounted("tracefs", "ls events/syscalls").split()
+    assert works(found, "syscalls", "tracepoint") == there
+
+
+def test_kprobes(found: Features) -> None:
+    if works(found, "vfs", "kprobe"):
+        assert "kprobe_events" in mounted("tracefs", "ls").split()
+        assert "security_file_permission" in symbols()
+    elif not Path("/sys/bus/event_source/devices/kprobe").exists():
+        assert "kprobe_events" not in mounted("tracefs", "ls").split()
+
+
+def test_security_modules(found: Features) -> None:
+    modules = mounted("securityfs", "cat lsm").split(",")
+    assert features._security_modules() == modules
+    if works(found, "vfs", "lsm"):
+        assert "bpf" in modules
+        assert "bpf_lsm_file_open" in symbols()
+
+
+def test_each_way_says_why_not(found: Features) -> None:
+    ways = [way for hook_set in found.hook_sets for way in hook_set.ways]
+    assert all(bool(way.reason) != way.works for way in ways)
+    assert features.NOT_TRIED not in {way.reason for way in ways}
+
+
+def test_a_trace_begins_where_it_says_so(found: Features) -> None:
+    code = "from filetap.cli.main import main; main()"
+    done = python(code, "trace", "-f", "none", "--", "true")
+    assert (done.returncode == 0) == found.tracing, done.stderr
+
+
+def test_capabilities(found: Features) -> None:
+    """capget(2), whose two halves of 32 bits are effective, permitted, inheritable each."""
+    header, data = ctypes.create_string_buffer(struct.pack("<Ii", 0x20080522, 0)), ctypes.create_string_buffer(24)
+    assert ctypes.CDLL(None).capget(header, data) == 0
+    low, _, _, high, _, _ = struct.unpack("<6I", data.raw)
+    assert found.capabilities == {name: bool((high << 32 | low) >> c.bit & 1) for name, c in features.CAPABILITIES.items()}
+
+
+PROGRAM = """
+import json, os, sys
+from dataclasses import asdict
+import filetap.report.doctor
+from filetap.errors import FiletapError
+from filetap.kernel import features
+{change}
+try:
+    features.require()
+except FiletapError as error:
+    print(error)
+else:
+    print()
+print(filetap.report.doctor.as_json(features.examine()))
+"""
+
+
+def python(code: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in another process, that finds the modules that this one finds."""
+    environment = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
+    return subprocess.run([*prefix, sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True, env=environment)
+
+
+def run(change: str = "", *prefix: str) -> tuple[str, dict[str, object]]:
+    """require()'s error and what doctor says, in a process that changed first or was started by another command."""
+    done = python(PROGRAM.format(change=change), prefix=prefix)
+    assert done.stderr == ""
+    error, document = done.stdout.splitlines()
+    return error, json.loads(document)
+
+
+def test_not_root() -> None:
+    error, document = run("os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)")
+    assert error.startswith("not root, missing capabilities CAP_BPF (")
+    assert error.endswith("run it as root, with sudo")
+    assert all(name in error for name in features.CAPABILITIES)
+    assert document["tracing"] is False
+
+
+@pytest.mark.parametrize(
+    ("dropped", "named"),
+    [
+        (["sys_ptrace"], {"CAP_SYS_PTRACE"}),
+        (["bpf", "perfmon"], set()),
+        (["bpf", "sys_admin"], {"CAP_BPF", "CAP_SYS_ADMIN"}),
+    ],
+)
+def test_dropped_capabilities_are_named(found: Features, dropped: list[str], named: set[str]) -> None:
+    error, document = run("", "setpriv", "--bounding-set=" + ",".join(f"-{name}" for name in dropped))
+    assert {name for name in features.CAPABILITIES if name in error} == named
+    assert document["tracing"] is (found.tracing and not named)
+
+
+def test_root_of_a_user_namespace() -> None:
+    error, document = run("", "unshare", "--user", "--map-root-user")
+    assert "user namespace" in error
+    assert document["tracing"] is False
+
+
+def ours() -> Iterator[str]:
+    for kind in ("prog", "map", "link"):
+        for item in json.loads(subprocess.run([str(BPFTOOL), "-j", kind], check=True, capture_output=True).stdout):
+            if any(owner.get("pid") == os.getpid() for owner in item.get("pids", ())) or item.get("name") == "filetap_doctor":
+                yield f"{kind} {item['id']}"
+
+
+@needs_bpftool
+def test_nothing_is_left_behind() -> None:
+    features.examine()
+    before = sorted(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text()
+    features.examine()
+    features.has_kfunc("bpf_rdonly_cast")
+    assert (sorted(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text()) == before
+    deadline = time.monotonic() + 10  # the kernel frees a program some time after its last descriptor
+    while list(ours()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(ours()) == []

@@ -1,0 +1,221 @@
+"""How processes are born, execute and end: op, call, result, who is who, and what is executed.
+
+Apart from test_calls.py, because the oracle is another: what the parent and wait(2) know. Next: test_targets.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.lab import Event, Run, by_path, device, trace, wanted
+
+Build = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def births(program: Build) -> Run:
+    return trace([program("procs"), "births"], wanted("all"))
+
+
+@pytest.mark.parametrize("way", ["fork", "vfork", "clone", "sharing", "clone3"])
+def test_birth(births: Run, way: str) -> None:
+    """One event of the parent, whose result is the child."""
+    line = next(x for x in births.lines if x["way"] == way)
+    found = [event for event in births.events if event.op == "fork" and event.result == line["child"]]
+    assert [(event.call, event.pid, event.tid) for event in found] == [(line["call"], line["parent"], line["parent"])]
+
+
+@pytest.mark.parametrize("way", ["fork", "vfork", "clone", "sharing", "clone3"])
+def test_child(births: Run, way: str) -> None:
+    """The child's own events carry its pid, its parent's, and the definition of the task that forked it."""
+    line = next(x for x in births.lines if x["way"] == way)
+    (touched,) = by_path(births.events, f"/child/{way}")
+    assert (touched.pid, touched.tid, touched.task.ppid) == (line["child"], line["child"], line["parent"])
+    assert touched.task.comm == b"procs"
+    (fork,) = [event for event in births.events if event.op == "fork" and event.result == line["child"]]
+    assert touched.task.parent == fork.task.id
+
+
+def test_a_new_thread_is_no_fork(births: Run) -> None:
+    line = next(x for x in births.lines if x["op"] == "thread")
+    (born,) = [event for event in births.events if event.result == line["child"]]
+    assert (born.op, born.call) == ("thread", line["call"])
+    (touched,) = by_path(births.events, "/child/thread")
+    assert (touched.pid, touched.tid) == (births.pid, line["child"])
+
+
+def test_births_are_accounted(births: Run) -> None:
+    expected = Counter(line["op"] for line in births.lines)
+    found = {op: (a.seen, a.delivered, a.lost) for op, a in births.account.ops.items() if op in ("fork", "thread")}
+    assert found == {op: (n, n, 0) for op, n in expected.items()}
+
+
+def test_only_threads(program: Build) -> None:
+    """``-e thread`` is threads, and nothing else (the program writes to no file)."""
+    run = trace([program("procs"), "births"], wanted("thread", "write"))
+    tid = next(x["child"] for x in run.lines if x["op"] == "thread")
+    assert [(event.op, event.result) for event in run.events] == [("thread", tid)]
+
+
+def test_only_one_way_of_birth(program: Build) -> None:
+    """``-e vfork`` is an exact call."""
+    run = trace([program("procs"), "births"], wanted("vfork", "write"))
+    child = next(x["child"] for x in run.lines if x["way"] == "vfork")
+    assert [(event.call, event.result) for event in run.events] == [("vfork", child)]
+
+
+@pytest.mark.parametrize("status", [0, 1, 42, 255])
+def test_exit_status(program: Build, status: int) -> None:
+    run = trace([program("procs"), "leave", str(status)], wanted("exit", "write"))
+    assert [(e.op, e.pid, e.result) for e in run.events] == [("exit", run.pid, status)]
+    assert run.status == status
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT, signal.SIGUSR1])
+def test_death_by_signal(program: Build, number: int) -> None:
+    """The status as a shell tells it."""
+    run = trace([program("procs"), "die", str(int(number))], wanted("exit", "write"))
+    assert run.status == -number
+    assert [(e.op, e.pid, e.result) for e in run.events] == [("exit", run.pid, 128 + number)]
+
+
+def test_one_exit_per_process(births: Run) -> None:
+    """Not per thread; with the children's statuses."""
+    statuses = {"fork": 3, "vfork": 4, "clone": 6, "sharing": 6, "clone3": 5}
+    children = {x["child"]: statuses[x["way"]] for x in births.lines if x["op"] == "fork"}
+    assert {e.pid: e.result for e in births.events if e.op == "exit"} == {**children, births.pid: 0}
+    assert sum(e.op == "exit" for e in births.events) == len(children) + 1
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """A program to execute."""
+    path = tmp_path / "target"
+    path.write_bytes(Path("/bin/true").read_bytes())
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script"
+    path.write_text("#!/bin/sh\n:\n")
+    path.chmod(0o755)
+    return path
+
+
+def second_exec(run: Run) -> Event:
+    """The first is that of the workload itself."""
+    return [event for event in run.events if event.op == "exec" and event.result >= 0][1]
+
+
+EXECS = {"execve": "execve", "relative": "execve", "execveat": "execveat", "empty": "execveat"}
+
+
+@pytest.mark.parametrize("how", EXECS)
+def test_exec(program: Build, target: Path, how: str) -> None:
+    run = trace([program("procs"), "exec", how, str(target)], wanted("exec", "read"), {"arguments": True})
+    event = second_exec(run)
+    assert run.status == 0
+    assert (event.call, event.result, event.pid, event.tid) == (EXECS[how], 0, run.pid, run.pid)
+    assert event.path == os.fsencode(target)
+    assert event.file
+    assert (event.file.inode, event.file.device) == (target.stat().st_ino, device(target))
+    assert event.task.exe == os.fsencode(target)
+    assert event.task.args == (os.fsencode(target), b"one argument", b"caf\xc3\xa9\xff")
+    assert event.task.comm == (b"target" if how != "empty" else event.task.comm)
+    assert event.duration > 0
+
+
+@pytest.mark.parametrize("how", ["execve", "relative", "execveat", "fexecve"])
+def test_script(program: Build, script: Path, how: str) -> None:
+    """The file is the script as named; the interpreter is the executable, and its reading of the script shows."""
+    run = trace([program("procs"), "exec", how, str(script)], wanted("exec", "open", "read"))
+    event = second_exec(run)
+    assert run.status == 0
+    assert event.path == os.fsencode(script)
+    assert event.task.exe == os.fsencode(os.path.realpath("/bin/sh"))
+    after = run.events[run.events.index(event) :]
+    assert any(e.op == "open" and e.path == os.fsencode(script) for e in after)
+
+
+FAILING = [("missing", errno.ENOENT), ("plain", errno.EACCES), ("garbage", errno.ENOEXEC), (".", errno.EACCES)]
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "code"),
+    [(how, *failing) for how in ("execve", "relative", "execveat") for failing in FAILING] + [("execve", "target/x", errno.ENOTDIR)],
+)
+def test_failed_exec(program: Build, target: Path, how: str, name: str, code: int) -> None:
+    """From its call, with the path as asked; the task goes on as it was."""
+    folder = target.parent
+    (folder / "plain").touch()
+    (folder / "garbage").write_bytes(b"\0\1\2\3")
+    (folder / "garbage").chmod(0o755)
+    run = trace([program("procs"), "exec", how, f"{folder}/{name}"], wanted("exec", "read"))
+    assert run.lines == [{"error": code}]
+    event = [event for event in run.events if event.op == "exec"][-1]
+    assert (event.op, event.call, event.result) == ("exec", EXECS[how], -code)
+    assert event.path == os.fsencode(os.path.normpath(folder / name))
+    assert Path(os.fsdecode(event.task.exe)).name == "procs"
+    assert sum(e.op == "exec" for e in run.events) == 2
+
+
+def test_exec_by_a_thread_takes_the_leader_s_place(program: Build, target: Path) -> None:
+    run = trace([program("procs"), "thread-exec", str(target)], wanted("process", "read"))
+    event = second_exec(run)
+    assert (event.pid, event.tid, event.path) == (run.pid, run.pid, os.fsencode(target))
+    assert [(e.pid, e.result) for e in run.events if e.op == "exit"] == [(run.pid, 0)]
+
+
+def test_an_exec_that_changes_the_user(tmp_path: Path, program: Build) -> None:
+    """set-user-ID: the events after the exec are the new user's."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    program_ = tmp_path / "setuid"
+    program_.write_bytes(Path(program("procs")).read_bytes())
+    os.chown(program_, 65534, 65534)
+    program_.chmod(0o4755 | stat.S_ISGID)
+    run = trace([str(program_), "births"], wanted("exec", "open", "read"))
+    (touched,) = by_path(run.events, "/child/fork")
+    assert (touched.task.uid, touched.task.euid, touched.task.fsuid) == (0, 65534, 65534)
+
+
+def test_exec_chain(program: Build, tmp_path: Path) -> None:
+    """Fifty execs are fifty tasks of one process, each named the parent of the next."""
+    file = tmp_path / "end"
+    file.write_text("12345")
+    run = trace([program("procs"), "chain", "50", str(file)], wanted("exec", "read", "open", "close"))
+    execs = [event for event in run.events if event.op == "exec"]
+    assert len(execs) == 51
+    assert {event.pid for event in run.events} == {run.pid}
+    assert len({event.task.id for event in execs}) == 51
+    assert [event.task.execs for event in execs] == list(range(1, 52))
+    (read,) = [event for event in run.events if event.op == "read" and event.path == os.fsencode(file)]
+    assert (read.result, read.task.execs) == (5, 51)
+    assert run.account.processes == 1
+
+
+def test_fork_storm(program: Build, tmp_path: Path) -> None:
+    """Three hundred children at once, each with a file of its own: every one of them, by pid."""
+    for i in range(300):
+        (tmp_path / str(i)).write_text("hello")
+    run = trace([program("procs"), "storm", str(tmp_path), "300"], wanted("all"))
+    assert run.lines == [{"failed": 0}]
+    children = {e.result for e in run.events if e.op == "fork"}
+    assert len(children) == 300
+    for op in ("open", "read", "close"):
+        mine = [e for e in run.events if e.op == op and e.path.startswith(os.fsencode(tmp_path) + b"/")]
+        assert sorted(e.path for e in mine) == sorted(os.fsencode(tmp_path / str(i)) for i in range(300))
+        assert {e.pid for e in mine} == children
+    assert {e.pid for e in run.events if e.op == "exit"} == children | {run.pid}
+    assert run.account.processes == 301
+    assert run.account.total.lost == run.account.total.folded == 0

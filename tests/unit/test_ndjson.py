@@ -1,0 +1,449 @@
+"""The NDJSON sink against an obvious writer of one event at a time, which knows nothing of columns.
+
+Apart from table's and count's tests, because the form of a line is a promise to programs (docs/events.md). The sink's
+way with a file that takes no more is tested here for both line formats.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import resource
+import threading
+from base64 import b64decode
+from collections import UserDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from filetap import model
+from filetap.batch import Batch, File, Fold, Task
+from filetap.enrich import fragments
+from filetap.enrich.fragments import Fragments
+from filetap.model import Records
+from filetap.sinks.ndjson import NdjsonSink
+
+REALTIME: Final = 1_795_000_000_000_000_000
+HOSTILE: Final = {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x2028, 0x2029}
+OS_FLAGS: Final = {name: getattr(os, name) for name in dir(os) if name.startswith("O_")} | {"O_LARGEFILE": 0o100000, "O_ACCMODE": 3}
+FILE: Final = File(1, b"/etc/hostname", inode=1234, device=254 << 20, mode=0o100644, filesystem=b"ext4")
+TASK: Final = Task(1, 77, 77, b"cat", b"cat", b"/usr/bin/cat", ppid=70, cgroup=1)
+
+
+def events_of(*rows: dict[str, int]) -> Records:
+    events = np.zeros(len(rows), model.EVENT)
+    for event, row in zip(events, rows, strict=True):
+        for name, value in ({"fd": -1, "tid": 77, "task": 1, "file": 1} | row).items():
+            event[name] = value
+    return events
+
+
+def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequence[Task] = (TASK,)) -> Batch:
+    return Batch(events_of(*rows), {file.id: file for file in files}, {task.id: task for task in tasks}, REALTIME)
+
+
+def call(name: str) -> int:
+    return model.CALL_NUMBER[name]
+
+
+def lines_of(*batches: Batch) -> list[bytes]:
+    raw = io.BytesIO()
+    sink = NdjsonSink(raw)
+    for batch in batches:
+        sink.write(batch)
+    assert sink.written == sum(len(batch.events) for batch in batches)
+    assert raw.getvalue().endswith(b"\n") or not sink.written
+    return raw.getvalue().splitlines()
+
+
+# The oracle.
+
+
+def name_of(field: str, value: bytes) -> dict[str, Any]:
+    text = value.decode(errors="replace")
+    return {field: text} if text.encode() == value else {field: text, f"{field}_b64": value}
+
+
+def file_of(file: File) -> dict[str, Any]:
+    known: dict[str, Any] = {name: True for name in ("truncated", "deleted", "raced") if getattr(file, name)}
+    known |= name_of("path", file.path) if file.path else {}
+    known |= name_of("filesystem", file.filesystem) if file.filesystem else {}
+    known |= {} if file.resolved else {"resolved": False}
+    known |= {"inode": str(file.inode)} if file.inode else {}
+    known |= {"device": f"{file.device // 2**20}:{file.device % 2**20}"} if file.device else {}
+    kinds = {0: "anon", 1: "pipe", 2: "char", 4: "directory", 6: "block", 8: "file", 10: "symlink", 12: "socket"}
+    kind = kinds.get(file.mode // 0o10000 % 16) if file.mode or file.resolved else None
+    return known | ({"type": kind} if kind else {})
+
+
+def process_of(task: Task) -> dict[str, Any]:
+    process = name_of("name", task.comm) | {"pid": task.pid, "parent": {"pid": task.ppid}}
+    process |= {"user": {"id": task.uid}, "group": {"id": task.gid}}
+    if task.exe:
+        process["executable"] = name_of("path", task.exe)
+    if task.root != b"/":
+        process |= name_of("root", task.root)
+    if task.args is not None:
+        process["args"] = [arg.decode(errors="replace") for arg in task.args]
+        if any(arg.decode(errors="replace").encode() != arg for arg in task.args):
+            process["args_b64"] = list(task.args)
+    return process | ({"args_truncated": True} if task.args_truncated else {})
+
+
+def timestamp_of(time: int, realtime: int) -> str:
+    seconds, rest = divmod(time + realtime, 10**9)
+    return f"{np.datetime64(seconds, 's')}.{rest:09}Z"
+
+
+def io_of(event: Any, op: str) -> dict[str, Any]:
+    flags = int(event["flags"])
+    given: dict[str, Any] = {"result": int(event["result"])}
+    if event["fd"] != -1:
+        given["fd"] = int(event["fd"])
+    if event["open"]:
+        given["open_id"] = int(event["open"])
+    if op in ("read", "write"):
+        given |= {} if flags & model.NO_OFFSET else {"offset": int(event["offset"])}
+        given |= {} if flags & model.NO_SIZE else {"size": int(event["size"])}
+        given |= {"offset_uncertain": True} if flags & model.UNCERTAIN else {}
+    if op == "open":
+        given["flags"] = int(event["offset"])
+        if given["flags"] & os.O_CREAT or given["flags"] & os.O_TMPFILE == os.O_TMPFILE:
+            given["mode"] = int(event["size"])
+    return given
+
+
+def error_of(result: int) -> dict[str, str]:
+    internal = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK", 524: "ENOTSUPP"}
+    others = {515: "ENOIOCTLCMD", 517: "EPROBE_DEFER", 518: "EOPENSTALE", 519: "ENOPARAM", 529: "EIOCBQUEUED"}
+    return {"code": errno.errorcode.get(-result) or internal.get(-result) or others.get(-result) or str(-result)}
+
+
+def expected(event: Any, batch: Batch) -> dict[str, Any]:
+    op = model.CALLS[event["call"]].op
+    duration = int(event["duration"]) * (1000 if event["flags"] & model.MICROSECONDS else 1)
+    told = {"action": op, "call": model.CALLS[event["call"]].name, "duration": duration}
+    line: dict[str, Any] = {"@timestamp": timestamp_of(int(event["time"]), batch.realtime)}
+    line["event"] = {name: value for name, value in told.items() if value}
+    line["thread"] = {"id": int(event["tid"])}
+    line["io"] = io_of(event, op)
+    if int(event["file"]) in batch.files:
+        line["file"] = file_of(batch.files[int(event["file"])])
+    if event["result"] < 0:
+        line["error"] = error_of(int(event["result"]))
+    return line | task_of(batch.tasks.get(int(event["task"])), line["thread"])
+
+
+def task_of(task: Task | None, thread: dict[str, Any]) -> dict[str, Any]:
+    if task is None:
+        return {}
+    if task.thread not in (b"", task.comm):
+        thread |= name_of("name", task.thread)
+    parts: dict[str, Any] = {"process": process_of(task)}
+    if task.cgroup:
+        parts["cgroup"] = {"id": str(task.cgroup)} | (name_of("path", task.cgroup_path) if task.cgroup_path else {})
+    return parts
+
+
+def flags_of(names: Sequence[str]) -> int:
+    """What the names add up to; those without one stand in hexadecimal."""
+    flags = 0
+    for name in names:
+        flags |= int(name, 16) if name.startswith("0x") else OS_FLAGS[name]
+    return flags
+
+
+def decoded(line: bytes) -> dict[str, Any]:
+    """The line with exact bytes for base64, and numbers for open's names."""
+
+    def exact(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len({name for name, _ in pairs}) == len(pairs)
+        return {name: undo(value) if name.endswith("_b64") else value for name, value in pairs}
+
+    def undo(value: Any) -> Any:
+        return b64decode(value, validate=True) if isinstance(value, str) else [undo(each) for each in value]
+
+    found: dict[str, Any] = json.loads(line.decode(), object_pairs_hook=exact)
+    assert not HOSTILE.intersection(map(ord, line.decode()))
+    if "flags" in found["io"]:
+        found["io"]["flags"] = flags_of(found["io"]["flags"])
+    if "mode" in found["io"]:
+        assert found["io"]["mode"].startswith("0")
+        found["io"]["mode"] = int(found["io"]["mode"], 8)
+    return found
+
+
+# What hypothesis invents.
+
+BYTES: Final = st.binary(max_size=20) | st.text(max_size=10).map(lambda text: text.encode(errors="surrogatepass"))
+PATHS: Final = BYTES.map(lambda name: b"/" + name)
+U32: Final = st.integers(0, 2**32 - 1)
+U64: Final = st.integers(0, 2**64 - 1) | st.sampled_from([0, 2**63 - 1, 2**63, 2**64 - 1])
+MODES: Final = st.integers(0, 0xFFFF) | st.sampled_from([0o100644, 0o40755, 0o10600, 0o600, 0])
+
+
+def file_strategy(number: int) -> st.SearchStrategy[File]:
+    systems = st.sampled_from([b"", b"ext4"]) | BYTES
+    return st.builds(
+        File, st.just(number), st.just(b"") | PATHS, st.booleans(), inode=U64, device=U32 | st.just(0), mode=MODES, filesystem=systems,
+        truncated=st.booleans(), deleted=st.booleans(), raced=st.booleans(),
+    )  # fmt: skip
+
+
+def task_strategy(number: int) -> st.SearchStrategy[Task]:
+    return st.builds(
+        Task, st.just(number), U32, U32, st.just(b"cat") | BYTES, st.just(b"cat") | BYTES, BYTES, ppid=U32, uid=U32, gid=U32,
+        cgroup=st.just(0) | U64, cgroup_path=BYTES, root=st.just(b"/") | PATHS,
+        args=st.none() | st.lists(BYTES, max_size=3).map(tuple), args_truncated=st.booleans(),
+    )  # fmt: skip
+
+
+EVENTS: Final = st.fixed_dictionaries(
+    {
+        "time": st.integers(0, 2**60),
+        "offset": U64 | st.sampled_from([0, 0o100, 0o2000000, os.O_TMPFILE | 2, os.O_SYNC | os.O_CREAT | 1]),
+        "size": U64 | st.just(0o644),
+        "result": st.integers(-4095, 200000) | st.sampled_from([0, -1, -2, -95, -512, -516, -(2**31), -(2**63), 2**63 - 1]),
+        "duration": U32 | st.sampled_from([0, 812]),
+        "task": st.integers(0, 3),
+        "file": st.integers(0, 3),
+        "tid": U32,
+        "fd": st.integers(-(2**31), 2**31 - 1) | st.sampled_from([-1, 0, 3]),
+        "open": U32 | st.just(0),
+        "call": st.integers(0, len(model.CALLS) - 1),
+        "rule": st.integers(0, 2),
+        "flags": st.integers(0, 31),
+    }
+)
+# Of four ids 0 means none and 3 is one that nobody described.
+BATCHES: Final = st.builds(
+    lambda rows, files, tasks: batch_of(*rows, files=files, tasks=tasks),
+    st.lists(EVENTS, max_size=12),
+    st.tuples(file_strategy(1), file_strategy(2)),
+    st.tuples(task_strategy(1), task_strategy(2)),
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(BATCHES)
+def test_a_line_says_what_the_slow_writer_says(batch: Batch) -> None:
+    lines = lines_of(batch)
+    assert [decoded(line) for line in lines] == [expected(event, batch) for event in batch.events]
+
+
+def test_the_documented_line_byte_for_byte() -> None:
+    row = {"time": 123456789, "call": call("pread64"), "duration": 812, "fd": 3, "size": 131072, "result": 12}
+    batch = replace(batch_of(row, files=[replace(FILE, filesystem=b"")]), realtime=1795215600 * 10**9)
+    line = (
+        b'{"@timestamp":"2026-11-20T23:00:00.123456789Z","event":{"action":"read","call":"pread64","duration":812},'
+        b'"file":{"path":"/etc/hostname","inode":"1234","device":"254:0","type":"file"},"process":{"pid":77,"name":"cat",'
+        b'"executable":{"path":"/usr/bin/cat"},"parent":{"pid":70},"user":{"id":0},"group":{"id":0}},"thread":{"id":77},'
+        b'"io":{"fd":3,"offset":0,"size":131072,"result":12},"cgroup":{"id":"1"}}'
+    )
+    assert lines_of(batch) == [line]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"offset": 2**63, "size": 2**64 - 1}, {"offset": 2**63, "size": 2**64 - 1, "result": 0}),
+        ({"result": -(2**31), "flags": model.NO_OFFSET}, {"size": 0, "result": -(2**31)}),
+        ({"flags": model.NO_SIZE | model.UNCERTAIN}, {"offset_uncertain": True, "offset": 0, "result": 0}),
+        ({"flags": model.NO_SIZE | model.NO_OFFSET, "fd": 0}, {"fd": 0, "result": 0}),
+        ({"fd": 2**31 - 1, "open": 2**32 - 1, "flags": 24}, {"fd": 2**31 - 1, "open_id": 2**32 - 1, "result": 0}),
+    ],
+)
+def test_extremes(row: dict[str, int], told: dict[str, Any]) -> None:
+    assert json.loads(lines_of(batch_of({"call": call("read")} | row))[0])["io"] == told
+
+
+@pytest.mark.parametrize(
+    ("flags", "mode", "names", "shown"),
+    [
+        (os.O_RDONLY, 0o777, ["O_RDONLY"], None),
+        (os.O_RDONLY | os.O_CLOEXEC, 0, ["O_RDONLY", "O_CLOEXEC"], None),
+        (os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644, ["O_WRONLY", "O_CREAT", "O_TRUNC"], "0644"),
+        (os.O_RDWR | os.O_TMPFILE, 0, ["O_RDWR", "O_TMPFILE"], "0000"),
+        (os.O_RDWR | os.O_DIRECTORY, 0o644, ["O_RDWR", "O_DIRECTORY"], None),
+        (os.O_WRONLY | os.O_SYNC | os.O_CREAT, 0o4755, ["O_WRONLY", "O_SYNC", "O_CREAT"], "04755"),
+        (os.O_WRONLY | os.O_DSYNC, 0, ["O_WRONLY", "O_DSYNC"], None),
+        (0o100000 | 2**40, 0, ["O_RDONLY", "O_LARGEFILE", "0x10000000000"], None),
+    ],
+)
+def test_arguments_of_open(flags: int, mode: int, names: list[str], shown: str | None) -> None:
+    told = json.loads(lines_of(batch_of({"call": call("openat"), "offset": flags, "size": mode}))[0])["io"]
+    assert (told["flags"], told.get("mode")) == (names, shown)
+
+
+def test_durations_in_microseconds() -> None:
+    row = {"call": call("read"), "duration": 2**32 - 1, "flags": model.MICROSECONDS}
+    assert json.loads(lines_of(batch_of(row))[0])["event"]["duration"] == (2**32 - 1) * 1000
+
+
+def test_more_events_than_one_part_and_memory_of_the_ring() -> None:
+    """Five thousand events in a view with gaps, overwritten as soon as the sink is back."""
+    rows = [{"time": n * 10**8, "call": n % len(model.CALLS), "offset": n, "tid": n % 7, "file": n % 3} for n in range(10000)]
+    whole = batch_of(*rows)
+    part = replace(whole, events=whole.events[::2])
+    wanted = [expected(event, part) for event in part.events]
+    raw = io.BytesIO()
+    NdjsonSink(raw).write(part)
+    whole.events["offset"] = 0
+    assert [decoded(line) for line in raw.getvalue().splitlines()] == wanted
+
+
+def test_long_names_are_written_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [File(n, b"/" + b"x" * (n % 500)) for n in range(1, 400)]
+    batch = batch_of(*[{"file": n * 7 % 400, "task": n % 3, "call": call("close")} for n in range(2000)], files=files)
+    at_once = lines_of(batch)
+    monkeypatch.setattr(fragments, "PORTION", 1000)
+    assert lines_of(batch) == at_once
+
+
+def test_a_file_is_asked_for_once() -> None:
+    """The reader decodes a definition whenever it is asked for."""
+
+    class Asked(UserDict[int, File]):
+        count = 0
+
+        def __getitem__(self, number: int) -> File:
+            self.count += 1
+            return replace(super().__getitem__(number))
+
+    files = Asked({1: FILE})
+    batch = replace(batch_of({"call": 5}, {"call": 5}), files=files)
+    assert [json.loads(line)["file"]["path"] for line in lines_of(batch, batch)] == ["/etc/hostname"] * 4
+    assert files.count == 1
+
+
+def test_kept_texts_are_bounded() -> None:
+    kept: Fragments[File] = Fragments(lambda file: (file.path if file else b"",), limit=100_000)
+    for start in range(0, 10_000, 100):
+        known = {n: File(n, b"/%d" % n) for n in range(start, start + 100)}
+        (text,) = kept.columns(np.array([*known, start]), known)
+        assert [text.strings[row].as_py() for row in text.rows.tolist()] == [file.path for file in known.values()] + [b"/%d" % start]
+        assert len(kept) * 256 <= 110_000
+
+
+# Folded rows.
+
+
+def test_a_folded_row() -> None:
+    fold = Fold(task=1, file=1, op=model.OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9)
+    raw = io.BytesIO()
+    sink = NdjsonSink(raw)
+    sink.folded([fold, replace(fold, task=0, file=9)], batch_of())
+    known, unknown = map(decoded, raw.getvalue().splitlines())
+    first, last = timestamp_of(1, REALTIME), timestamp_of(10**9, REALTIME)
+    told = {"action": "read", "kind": "folded", "count": 17, "start": first, "end": last}
+    assert unknown == {"@timestamp": last, "event": told, "io": {"bytes": 2**40}}
+    assert known == unknown | {"file": file_of(FILE), "thread": {"id": 77}} | task_of(TASK, {})
+    assert sink.written == 0
+
+
+# Files that take no more.
+
+MANY: Final = [{"time": n, "call": 6, "offset": 10**n} for n in range(20)]
+
+
+class Grudging(io.RawIOBase):
+    """Takes a few bytes at a time."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def write(self, data: Any, /) -> int:
+        self.taken += bytes(data[:7])
+        return len(data[:7])
+
+
+def test_short_writes() -> None:
+    raw = Grudging()
+    NdjsonSink(raw).write(batch_of(*MANY))
+    assert raw.taken.splitlines() == lines_of(batch_of(*MANY))
+
+
+@pytest.mark.parametrize(("complete", "extra"), [(0, 0), (0, 1), (1, -1), (1, 0), (1, 1), (7, 100), (20, -1)])
+@pytest.mark.parametrize("before", [b"", b"header\n"])
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path, complete: int, extra: int, before: bytes) -> None:
+    """RLIMIT_FSIZE gives what a full disk gives: a short write, then an error. ``extra``: room behind so many lines."""
+    lines = [line + b"\n" for line in lines_of(batch_of(*MANY))]
+    room = sum(map(len, lines[:complete])) + extra
+    fitting = lines[: complete - (extra < 0)]
+    target = tmp_path / "events.json"
+    target.write_bytes(before)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with target.open("ab", buffering=0) as raw:
+        sink = NdjsonSink(raw)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                sink.write(batch_of(*MANY))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert target.read_bytes() == before + b"".join(fitting)
+    assert sink.written == len(fitting)
+
+
+def test_what_others_wrote_behind_us_is_not_taken_back(tmp_path: Path) -> None:
+    class Full(io.FileIO):
+        def write(self, data: Any, /) -> int:
+            if self.tell():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data[:10])
+
+    target = tmp_path / "events.json"
+    target.write_bytes(b"x" * 100)
+    with Full(str(target), "r+") as raw, pytest.raises(OSError, match="No space"):
+        NdjsonSink(raw).write(batch_of(*MANY))
+    assert target.stat().st_size == 100
+
+
+def test_a_pipe_without_reader() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb", buffering=0) as raw:
+        sink = NdjsonSink(raw)
+        with pytest.raises(BrokenPipeError):
+            sink.write(batch_of(*MANY))
+    assert sink.written == 0
+
+
+def test_a_pipe_that_is_full_for_a_while() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    received: list[bytes] = []
+
+    def receive() -> None:
+        with open(reading, "rb") as source:
+            received.append(source.read())
+
+    batch = batch_of(*MANY * 100)
+    reader = threading.Thread(target=receive)
+    with open(writing, "wb", buffering=0) as raw:
+        threading.Timer(0.1, reader.start).start()
+        NdjsonSink(raw).write(batch)
+    reader.join()
+    assert received[0].splitlines() == lines_of(batch)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300).filter(lambda name: b"\0" not in name))
+@example(b'a\nb\x1b[2J\x7f\xc2\x9b1m\xe2\x80\xae\\"\xff')
+@example(b"\xed\xa0\x80")
+@example("\ufffd\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\x80\x9f".encode())
+@example(b"/".join([b"\xff" * 255] * 16))
+def test_any_name_comes_back_byte_for_byte(name: bytes) -> None:
+    batch = batch_of({"call": 5}, files=[replace(FILE, path=b"/" + name)], tasks=[replace(TASK, comm=name[:15])])
+    line = decoded(lines_of(batch)[0])
+    path, comm = line["file"], line["process"]
+    assert path.get("path_b64", path["path"].encode()) == b"/" + name
+    assert comm.get("name_b64", comm["name"].encode()) == name[:15]

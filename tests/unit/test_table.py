@@ -1,0 +1,261 @@
+"""The table sink against an obvious writer of one event at a time, and against names that want to move the cursor.
+
+Apart from ndjson's tests, because what counts here is what a terminal makes of a line.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from filetap import model
+from filetap.batch import Batch, File, Fold, Task
+from filetap.enrich import names
+from filetap.model import Records
+from filetap.sinks.table import TableSink
+
+REALTIME: Final = 1_795_215_600_000_000_000
+FILE: Final = File(1, b"/etc/hostname")
+TASK: Final = Task(1, 77, 77, b"cat", b"cat")
+SGR: Final = re.compile(rb"\x1b\[[0-9;]*m")
+ESCAPED: Final = re.compile(rb"\\(\\|n|t|r|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def zone() -> Iterator[None]:
+    """Far from Greenwich, so that a forgotten conversion shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequence[Task] = (TASK,)) -> Batch:
+    events: Records = np.zeros(len(rows), model.EVENT)
+    for event, row in zip(events, rows, strict=True):
+        for name, value in ({"fd": -1, "task": 1, "file": 1} | row).items():
+            event[name] = value
+    return Batch(events, {file.id: file for file in files}, {task.id: task for task in tasks}, REALTIME)
+
+
+def output_of(batch: Batch, colour: bool = False) -> bytes:
+    raw = io.BytesIO()
+    sink = TableSink(raw, colour)
+    sink.write(batch)
+    assert sink.written == len(batch.events)
+    return raw.getvalue()
+
+
+def lines_of(batch: Batch) -> list[str]:
+    """Without the header."""
+    return output_of(batch).decode().split("\n")[1:-1]
+
+
+def latency_of(event: Any) -> str:
+    duration = int(event["duration"]) * (1000 if event["flags"] & model.MICROSECONDS else 1)
+    for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+        if duration >= size:
+            tenths = duration * 10 // size
+            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 1000 else f"{tenths // 10}{unit}"
+    return f"{duration}ns" if duration else "-"
+
+
+def aligned(value: object, width: int) -> str:
+    return " " + str(value).rjust(width - 1)
+
+
+def expected(event: Any, batch: Batch) -> str:
+    """For names of plain ASCII."""
+    entry, result = model.CALLS[event["call"]], int(event["result"])
+    transfer = entry.op in ("read", "write")
+    task, file = batch.tasks.get(int(event["task"])), batch.files.get(int(event["file"]))
+    micro = (int(event["time"]) + REALTIME) // 1000
+    text = f"{time.strftime('%H:%M:%S', time.localtime(micro // 10**6))}.{micro % 10**6:06} "
+    text += f"{task.pid:>7} {task.comm.decode():12} " if task else "      - -            "
+    text += f"{entry.name or entry.op:8}"
+    text += aligned(event["fd"] if event["fd"] != -1 else "-", 4)
+    text += aligned(result if result >= 0 else names.error(result), 8)
+    text += aligned(event["offset"] if transfer and not event["flags"] & model.NO_OFFSET else "-", 10)
+    text += aligned(event["size"] if transfer and not event["flags"] & model.NO_SIZE else "-", 8)
+    return text + aligned(latency_of(event), 8) + (f" {file.path.decode()}" if file else "")
+
+
+EVENTS: Final = st.fixed_dictionaries(
+    {
+        "time": st.integers(0, 2**60),
+        "offset": st.integers(0, 2**64 - 1) | st.integers(0, 2**30),
+        "size": st.integers(0, 2**64 - 1) | st.just(131072),
+        "result": st.integers(-600, 200000) | st.sampled_from([0, -(2**31), -(2**63), 2**63 - 1]),
+        "duration": st.integers(0, 2**32 - 1) | st.integers(0, 20000),
+        "task": st.integers(0, 2),
+        "file": st.integers(0, 2),
+        "fd": st.integers(-1, 2000),
+        "call": st.integers(0, len(model.CALLS) - 1),
+        "flags": st.integers(0, 31),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(EVENTS, max_size=20))
+def test_a_line_says_what_the_slow_writer_says(rows: list[dict[str, int]]) -> None:
+    batch = batch_of(*rows)
+    assert lines_of(batch) == [expected(event, batch) for event in batch.events]
+
+
+def test_more_events_than_one_part() -> None:
+    batch = batch_of(*[{"time": n * 10**8, "call": n % len(model.CALLS), "offset": n, "result": n % 5 - 2} for n in range(5000)])
+    assert lines_of(batch) == [expected(event, batch) for event in batch.events]
+
+
+def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
+    raw = io.BytesIO()
+    sink = TableSink(raw)
+    sink.write(batch_of())
+    for row in ({"call": 6, "fd": 3, "offset": 4096, "size": 131072, "result": 131072, "duration": 41234}, {"call": 2, "result": -2}):
+        sink.write(batch_of(row))
+    header, *lines = raw.getvalue().decode().splitlines()
+    assert header.split() == ["TIME", "PID", "COMM", "CALL", "FD", "RESULT", "OFFSET", "SIZE", "LATENCY", "PATH"]
+    assert [line.index("/etc/hostname") for line in lines] == [header.index("PATH")] * 2
+    assert header.index("PATH") < 86
+    for name, values in {"FD": "3 -", "RESULT": "131072 ENOENT", "OFFSET": "4096 -", "SIZE": "131072 -", "LATENCY": "41.2us -"}.items():
+        end = header.index(name) + len(name)
+        assert [line[:end].split()[-1] for line in lines] == values.split()
+
+
+@pytest.mark.parametrize(
+    ("duration", "shown"),
+    [
+        (0, "-"),
+        (1, "1ns"),
+        (999, "999ns"),
+        (1000, "1.0us"),
+        (4199, "4.1us"),
+        (99_999, "99.9us"),
+        (100_000, "100us"),
+        (999_999, "999us"),
+        (2_300_000, "2.3ms"),
+        (4_294_967_295, "4.2s"),
+    ],
+)
+def test_latencies(duration: int, shown: str) -> None:
+    assert lines_of(batch_of({"call": 6, "duration": duration}))[0].split()[8] == shown
+
+
+# Names.
+
+
+def unescaped(text: str) -> bytes:
+    """What the backslashes stand for."""
+
+    def one(found: re.Match[bytes]) -> bytes:
+        code = found[1].decode()
+        if code[0] == "x":
+            return bytes([int(code[1:], 16)])
+        return chr(int(code[1:], 16)).encode() if code[0] in "uU" else {"n": b"\n", "t": b"\t", "r": b"\r", "\\": b"\\"}[code]
+
+    return ESCAPED.sub(one, text.encode())
+
+
+def assert_harmless(output: bytes) -> None:
+    text = output.decode()
+    assert all(character == "\n" or character.isprintable() for character in text)
+    assert not set(output) & {*range(0x0A), *range(0x0B, 0x20), 0x7F}
+    assert not any(unicodedata.category(character) in ("Cc", "Cf") for character in text if character != "\n")
+
+
+NAMES: Final = st.binary(max_size=60) | st.text(max_size=30).map(lambda text: text.encode(errors="surrogatepass"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(NAMES, NAMES)
+@example(b"a\nb\x1b[2J\x7f\xc2\x9b1m\xe2\x80\xae\\x41\xff\x9b\r\t", b"\x1b]0;title\x07")
+@example("\u202e\u2066\u200f\ufeff\u2028\u00a0\ue000".encode(), "字字字字字字字".encode())
+def test_names_cannot_move_the_cursor(path: bytes, comm: bytes) -> None:
+    batch = batch_of({"call": 5}, {"call": 5}, files=[replace(FILE, path=b"/" + path)], tasks=[replace(TASK, comm=comm)])
+    output = output_of(batch)
+    assert_harmless(output)
+    assert output.count(b"\n") == 3
+    shown = lines_of(batch)[0]
+    assert unescaped(shown[shown.index(" /") + 1 :] if " /" not in comm.decode(errors="replace") else shown).endswith(b"/" + path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"a b", "a b"),
+        (b"a\nb\tc\rd", r"a\nb\tc\rd"),
+        (b"\x1b[31m\x07\x7f\0", r"\x1b[31m\x07\x7f\x00"),
+        (b"back\\slash", r"back\\slash"),
+        ("\u202e\u2067\u009b\u2028".encode(), r"\u202e\u2067\u009b\u2028"),
+        ("\U000e0041".encode(), r"\U000e0041"),
+        (b"\xff\x9b\xed\xa0\x80", r"\xff\x9b\xed\xa0\x80"),
+        ("größe/文件/🎉".encode(), "größe/文件/🎉"),
+    ],
+)
+def test_escapes(name: bytes, shown: str) -> None:
+    assert lines_of(batch_of({"call": 5}, files=[replace(FILE, path=b"/" + name)]))[0].endswith(f" /{shown}")
+
+
+@pytest.mark.parametrize(
+    ("comm", "shown"),
+    [
+        (b"systemd-journal", "systemd-jou+"),
+        (b"twelve_bytes", "twelve_bytes"),
+        ("文件文件文".encode(), "文件文件文  "),
+        ("文" * 7, "文文文文文+ "),
+    ],
+)
+def test_long_and_wide_names_of_commands_keep_the_columns(comm: bytes | str, shown: str) -> None:
+    raw = comm if isinstance(comm, bytes) else comm.encode()
+    assert f"     77 {shown} close " in lines_of(batch_of({"call": 5}, tasks=[replace(TASK, comm=raw)]))[0]
+
+
+def test_marks_stand_before_the_path_where_no_name_can_fake_them() -> None:
+    known = [
+        replace(FILE, deleted=True),
+        replace(FILE, path=b"/x (deleted)"),
+        replace(FILE, truncated=True, raced=True),
+        File(1, b"", resolved=False, inode=5),
+    ]
+    ends = [lines_of(batch_of({"call": 5}, files=[file]))[0].rpartition("- ")[2] for file in known]
+    assert ends == ["(deleted) /etc/hostname", "/x (deleted)", "(cut, raced) /etc/hostname", "(inode 5)"]
+
+
+# Colours and folded rows.
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(EVENTS, max_size=20))
+def test_colours_change_nothing_but_colours(rows: list[dict[str, int]]) -> None:
+    batch = batch_of(*rows)
+    assert SGR.sub(b"", output_of(batch, colour=True)) == output_of(batch)
+
+
+def test_errors_are_red_and_no_colour_runs_on() -> None:
+    good, bad = output_of(batch_of({"call": 6}, {"call": 6, "result": -2}), colour=True).splitlines()[1:]
+    assert b"\x1b[31mENOENT\x1b[0m" in bad
+    assert b"\x1b[31m" not in good
+    assert [SGR.findall(line)[-1] for line in (good, bad)] == [b"\x1b[0m"] * 2
+
+
+def test_a_folded_row_is_marked() -> None:
+    fold = Fold(task=1, file=1, op=model.OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
+    raw = io.BytesIO()
+    sink = TableSink(raw)
+    sink.folded([fold, replace(fold, task=0, file=0)], batch_of())
+    _, known, unknown = raw.getvalue().decode().splitlines()
+    assert known == "04:46:01.000002      77 cat          read     FOLDED: 17 events, 4096 bytes since 04:45:00.000001 /etc/hostname"
+    assert unknown == "04:46:01.000002       - -            read     FOLDED: 17 events, 4096 bytes since 04:45:00.000001"
+    assert sink.written == 0
