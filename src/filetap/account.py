@@ -6,11 +6,13 @@ prints it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Fold
@@ -63,14 +65,37 @@ class Tally:
         self.bytes = np.zeros(model.MAX_OPS, np.int64)
         self._read, self._write = model.OP_NUMBER["read"], model.OP_NUMBER["write"]
 
-    def add(self, events: Records) -> None:
-        """Count events that were handed over."""
-        ops, result = model.OP_OF_CALL[events["call"]], events["result"]
+    def add(self, calls: NDArray[Any], result: NDArray[Any]) -> None:
+        """Count events that were handed over: their ``call`` and ``result``."""
+        ops = model.OP_OF_CALL[calls]
         self.delivered += np.bincount(ops, minlength=model.MAX_OPS)
         if (failed := result < 0).any():
             self.errors += np.bincount(ops[failed], minlength=model.MAX_OPS)
         for op in (self._read, self._write):
             self.bytes[op] += int(result[(ops == op) & (result > 0)].sum())
+
+
+class Delivery:
+    """Events on their way through the sink: they count once the sink has written them."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self._waiting: deque[tuple[NDArray[Any], NDArray[Any]]] = deque()
+        self._settled = 0
+
+    def hand_over(self, events: Records) -> None:
+        """Note what the sink is given; ``events`` itself is void afterwards."""
+        self._waiting.append((events["call"].copy(), events["result"].copy()))
+
+    def settle(self, written: int) -> None:
+        """The sink has written so many events in all, in order."""
+        while self._waiting and self._settled < written:
+            calls, results = self._waiting.popleft()
+            out = min(written - self._settled, len(calls))
+            self.tally.add(calls[:out], results[:out])
+            self._settled += out
+            if out < len(calls):
+                self._waiting.appendleft((calls[out:], results[out:]))
 
 
 def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records) -> dict[str, OpAccount]:

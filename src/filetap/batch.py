@@ -108,7 +108,11 @@ class Sink(Protocol):
     written: int
     """Events that are completely out, whatever happens next."""
 
-    def write(self, batch: Batch) -> None: ...
+    def write(self, batch: Batch) -> None:
+        """Take a batch; it may be held back until the next call. Nothing of it is looked at afterwards."""
+
+    def flush(self) -> None:
+        """Nothing is held back any more."""
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         """At the end: what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""

@@ -95,7 +95,7 @@ class Reader:
     def _in_thread_order(self, views: list[Records]) -> Iterator[Records]:
         """The views one by one; merged by time when a thread has moved from one CPU to another, and when they are few,
         for then somebody reads along."""
-        shared = 1 < len(views) and sum(map(len, views)) <= FEW
+        shared = len(views) > 1 and sum(map(len, views)) <= FEW
         for view in views:
             shared = shared or bool(self._met[view["tid"] & (PID_LIMIT - 1)].any())
             self._met[view["tid"] & (PID_LIMIT - 1)] = True

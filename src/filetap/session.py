@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from filetap import model
-from filetap.account import Account, Tally, balance, kernel_notes
+from filetap.account import Account, Delivery, balance, kernel_notes
 from filetap.batch import Batch, Fold, Sink
 from filetap.clock import Clock
 from filetap.errors import FiletapError
@@ -39,7 +41,7 @@ class Session:
         self._sink = sink
         self.source = KernelSource(options, Clock())
         self._attached = time.monotonic()
-        self._tally = Tally()
+        self._delivery = Delivery()
         self._broken = False
         self._names = NameFilter(options.filters)
         self._wait = SHORTEST_WAIT
@@ -68,19 +70,22 @@ class Session:
         for drained in self.source.drain(final):
             batch = self._names.without_unwanted(drained)
             if len(batch.events):
-                self._write(batch)
+                self._delivery.hand_over(batch.events)
+                self._to_sink(partial(self._sink.write, batch))
                 count += len(batch.events)
+        if count:
+            self._to_sink(self._sink.flush)
         return count
 
-    def _write(self, batch: Batch) -> None:
-        before = self._sink.written
+    def _to_sink(self, act: Callable[[], None]) -> None:
+        """What the sink has written counts as delivered, whatever happens to the rest."""
         try:
-            self._sink.write(batch)
+            act()
         except OSError as error:
-            self._tally.add(batch.events[: self._sink.written - before])
             self._broken = True
             raise OutputError(f"the output takes no more ({error.strerror}): what it took stays, the account tells the rest") from None
-        self._tally.add(batch.events)
+        finally:
+            self._delivery.settle(self._sink.written)
 
     def finish(self) -> Account:
         """Detach, hand over the rest, settle the account, give everything back. The sink stays open."""
@@ -111,7 +116,7 @@ class Session:
         counters = self.source.counters()
         used = os.times()
         return Account(
-            ops=balance(counters, self._tally, folds, self._names.dropped),
+            ops=balance(counters, self._delivery.tally, folds, self._names.dropped),
             files=int(counters["files"].sum()),
             processes=self.source.definitions.processes,
             elapsed=ended - self._attached,

@@ -31,7 +31,7 @@ from filetap.probes import Plan, process, syscalls
 from filetap.reader import Reader
 from filetap.targets import Targets
 
-RING_SIZE: Final = 64 << 20
+RING_SIZE: Final = 128 << 20
 DEFINITIONS_SIZE: Final = 16 << 20
 FILE_CACHE: Final = 128 << 10
 SMALLEST_LANE: Final = 64

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,10 @@ import pytest
 
 PYTHON: Final = str(Path(sys.executable).resolve())
 """Not a shim or a virtual environment's link: the file that is executed."""
-ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_") and k != "NO_COLOR"} | {"LC_ALL": "C", "TERM": "xterm"}
+ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_") and k != "NO_COLOR"} | {
+    "LC_ALL": "C",
+    "TERM": "xterm",
+}
 WAIT: Final = 20.0
 
 
@@ -68,7 +71,9 @@ class Filetap:
     def __init__(self, command: tuple[str, ...]) -> None:
         self.command = command
 
-    def __call__(self, *words: str | Path, before: tuple[str, ...] = (), env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
+    def __call__(
+        self, *words: str | Path, before: tuple[str, ...] = (), env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> Result:
         """Run it to its end. ``before``: a command in front, such as setpriv. ``env``: variables to add."""
         given = [*before, *self.command, *map(str, words)]
         done = subprocess.run(given, capture_output=True, check=False, timeout=60, env=ENVIRONMENT | (env or {}), cwd=cwd)
@@ -168,7 +173,8 @@ class Puppet:
     CODE: Final = "import os,sys,threading\nfor line in sys.stdin:\n exec(line)\n print(flush=True)"
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen([PYTHON, "-S", "-E", "-c", self.CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        command = [PYTHON, "-S", "-E", "-c", self.CODE]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         self.pid = self.process.pid
         self.do("pass")
 
@@ -184,7 +190,12 @@ class Puppet:
         self.do(f"os.close(os.open({str(path)!r}, os.O_RDONLY))")
 
     def end(self) -> None:
-        if self.process.returncode is None:
+        """Let it go; what has not ended by then is killed, with all that it started."""
+        try:
+            self.process.communicate(timeout=5)
+        except (subprocess.TimeoutExpired, ValueError):
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
             self.process.communicate()
 
 

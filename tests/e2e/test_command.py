@@ -66,7 +66,9 @@ def test_missing_interpreter_is_127_as_in_a_shell(ft: Filetap, tmp_path: Path) -
 
 
 def test_arguments_environment_and_directory_are_kept(ft: Filetap, tmp_path: Path) -> None:
-    done = ft.trace(*NONE, "--", "sh", "-c", 'printf "%s|" "$@" "$HERE" "$PWD"', "x", "a b", "", "--", "-p", env={"HERE": "yes"}, cwd=tmp_path)
+    done = ft.trace(
+        *NONE, "--", "sh", "-c", 'printf "%s|" "$@" "$HERE" "$PWD"', "x", "a b", "", "--", "-p", env={"HERE": "yes"}, cwd=tmp_path
+    )
     assert done.out.decode() == f"a b||--|-p|yes|{tmp_path}|"
 
 
@@ -85,7 +87,10 @@ def test_nothing_of_ours_is_inherited(ft: Filetap) -> None:
         "print(sorted(os.listdir('/proc/self/fd')), re.findall(r'(?:Sig|Cap|Shd)\\w+:\\t\\w+', open('/proc/self/status').read()))",
     ]
     alone = subprocess.run(probe, check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout
-    assert ft.shell('filetap trace -f none -- "$0" "$@" </dev/null'.replace('"$0" "$@"', f"{probe[0]} -S -E -c \"$CODE\""), CODE=probe[-1]).out == alone
+    assert (
+        ft.shell('filetap trace -f none -- "$0" "$@" </dev/null'.replace('"$0" "$@"', f'{probe[0]} -S -E -c "$CODE"'), CODE=probe[-1]).out
+        == alone
+    )
 
 
 def test_stays_in_the_foreground_process_group(ft: Filetap) -> None:
@@ -97,7 +102,9 @@ def test_stays_in_the_foreground_process_group(ft: Filetap) -> None:
 @pytest.mark.parametrize("name", ["nobody", str(NOBODY.pw_uid)])
 def test_user(ft: Filetap, name: str) -> None:
     done = ft.trace("-f", "json", "-e", "exec", "--user", name, "--", "id")
-    expected = subprocess.run(["setpriv", "--reuid=nobody", f"--regid={NOBODY.pw_gid}", "--init-groups", "id"], check=True, capture_output=True)
+    expected = subprocess.run(
+        ["setpriv", "--reuid=nobody", f"--regid={NOBODY.pw_gid}", "--init-groups", "id"], check=True, capture_output=True
+    )
     assert done.out == expected.stdout
     assert {e["process"]["user"]["id"] for e in done.events} == {NOBODY.pw_uid}
 
@@ -137,14 +144,18 @@ def test_waiting_for_descendants_costs_no_cpu(ft: Filetap, tmp_path: Path) -> No
 def test_no_wait_ends_with_the_command(ft: Filetap, tree: Path) -> None:
     flag = tree / "later"
     began = time.monotonic()
-    done = ft.shell('filetap trace -f json -e open --no-wait "$T/a" -- sh -c \'(sleep 3; cat "$T/a"; echo >"$T/later") >&- 2>&- & exit 5\'', T=tree)
+    done = ft.shell(
+        'filetap trace -f json -e open --no-wait "$T/a" -- sh -c \'(sleep 3; cat "$T/a"; echo >"$T/later") >&- 2>&- & exit 5\'', T=tree
+    )
     assert time.monotonic() - began < 2.9
     assert (done.status, done.paths) == (5, set())
     assert not flag.exists()
 
 
 def test_duration_ends_the_tracing_never_the_command(ft: Filetap, tree: Path) -> None:
-    done = ft.trace("-f", "json", "-e", "open", "--duration", "0.4", tree, "--", "sh", "-c", f"cat {tree}/a; sleep 1.2; cat {tree}/sub/b; exit 6")
+    done = ft.trace(
+        "-f", "json", "-e", "open", "--duration", "0.4", tree, "--", "sh", "-c", f"cat {tree}/a; sleep 1.2; cat {tree}/sub/b; exit 6"
+    )
     assert done.paths == {str(tree / "a")}
     assert done.out == b"hello world\nbytes"
     assert done.status == 6

@@ -71,10 +71,9 @@ class Collector:
     @staticmethod
     def _event(row: dict[str, int], batch: Batch) -> Event:
         call, flags = model.CALLS[row["call"]], row["flags"]
-        op = "thread" if call.op == "fork" and False else call.op
-        opens = op == "open"
+        opens = call.op == "open"
         return Event(
-            op=op,
+            op=call.op,
             call=call.name,
             time=row["time"],
             duration=row["duration"] * (1000 if flags & model.MICROSECONDS else 1),
@@ -145,7 +144,7 @@ class Watch:
 
     def produced(self) -> int:
         """Slots that the kernel has written into the lanes so far."""
-        return int(self.session.source._reader.lanes.produced().sum())  # noqa: SLF001
+        return int(self.session.source._reader.lanes.produced().sum())
 
     def pump_until(self, done: Callable[[], bool], limit: float = 60) -> None:
         end = time.monotonic() + limit
@@ -220,9 +219,9 @@ class Shell:
         self.process.stdin.write(f"{script}\necho '--done--'\n".encode())
         self.process.stdin.flush()
         lines: list[str] = []
-        while (line := self.process.stdout.readline().decode().rstrip("\n")) != "--done--":
-            assert line or self.process.poll() is None, f"the shell has ended: {lines}"
-            lines.append(line)
+        while not (line := self.process.stdout.readline().decode()).endswith("--done--\n"):
+            assert line, f"the shell has ended: {lines}"
+            lines.append(line.rstrip("\n"))
         return lines
 
     def close(self) -> None:

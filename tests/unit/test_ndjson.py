@@ -29,7 +29,7 @@ from filetap.batch import Batch, File, Fold, Task
 from filetap.enrich import fragments
 from filetap.enrich.fragments import Fragments
 from filetap.model import Records
-from filetap.sinks.ndjson import NdjsonSink
+from filetap.sinks.ndjson import LineSink, NdjsonSink
 
 REALTIME: Final = 1_795_000_000_000_000_000
 HOSTILE: Final = {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x2028, 0x2029}
@@ -54,11 +54,17 @@ def call(name: str) -> int:
     return model.CALL_NUMBER[name]
 
 
+def deliver(sink: LineSink, batch: Batch) -> None:
+    """A batch is held back until the next one or a flush."""
+    sink.write(batch)
+    sink.flush()
+
+
 def lines_of(*batches: Batch) -> list[bytes]:
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     for batch in batches:
-        sink.write(batch)
+        deliver(sink, batch)
     assert sink.written == sum(len(batch.events) for batch in batches)
     assert raw.getvalue().endswith(b"\n") or not sink.written
     return raw.getvalue().splitlines()
@@ -295,7 +301,7 @@ def test_more_events_than_one_part_and_memory_of_the_ring() -> None:
     part = replace(whole, events=whole.events[::2])
     wanted = [expected(event, part) for event in part.events]
     raw = io.BytesIO()
-    NdjsonSink(raw).write(part)
+    deliver(NdjsonSink(raw), part)
     whole.events["offset"] = 0
     assert [decoded(line) for line in raw.getvalue().splitlines()] == wanted
 
@@ -367,7 +373,7 @@ class Grudging(io.RawIOBase):
 
 def test_short_writes() -> None:
     raw = Grudging()
-    NdjsonSink(raw).write(batch_of(*MANY))
+    deliver(NdjsonSink(raw), batch_of(*MANY))
     assert raw.taken.splitlines() == lines_of(batch_of(*MANY))
 
 
@@ -386,7 +392,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, complete: int, extra: in
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
         try:
             with pytest.raises(OSError, match="File too large"):
-                sink.write(batch_of(*MANY))
+                deliver(sink, batch_of(*MANY))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert target.read_bytes() == before + b"".join(fitting)
@@ -403,7 +409,7 @@ def test_what_others_wrote_behind_us_is_not_taken_back(tmp_path: Path) -> None:
     target = tmp_path / "events.json"
     target.write_bytes(b"x" * 100)
     with Full(str(target), "r+") as raw, pytest.raises(OSError, match="No space"):
-        NdjsonSink(raw).write(batch_of(*MANY))
+        deliver(NdjsonSink(raw), batch_of(*MANY))
     assert target.stat().st_size == 100
 
 
@@ -413,7 +419,7 @@ def test_a_pipe_without_reader() -> None:
     with open(writing, "wb", buffering=0) as raw:
         sink = NdjsonSink(raw)
         with pytest.raises(BrokenPipeError):
-            sink.write(batch_of(*MANY))
+            deliver(sink, batch_of(*MANY))
     assert sink.written == 0
 
 
@@ -430,7 +436,7 @@ def test_a_pipe_that_is_full_for_a_while() -> None:
     reader = threading.Thread(target=receive)
     with open(writing, "wb", buffering=0) as raw:
         threading.Timer(0.1, reader.start).start()
-        NdjsonSink(raw).write(batch)
+        deliver(NdjsonSink(raw), batch)
     reader.join()
     assert received[0].splitlines() == lines_of(batch)
 

@@ -22,6 +22,7 @@ from filetap import model
 from filetap.batch import Batch, File, Fold, Task
 from filetap.enrich import names
 from filetap.model import Records
+from filetap.sinks.ndjson import LineSink
 from filetap.sinks.table import TableSink
 
 REALTIME: Final = 1_795_215_600_000_000_000
@@ -49,10 +50,16 @@ def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequ
     return Batch(events, {file.id: file for file in files}, {task.id: task for task in tasks}, REALTIME)
 
 
+def deliver(sink: LineSink, batch: Batch) -> None:
+    """A batch is held back until the next one or a flush."""
+    sink.write(batch)
+    sink.flush()
+
+
 def output_of(batch: Batch, colour: bool = False) -> bytes:
     raw = io.BytesIO()
     sink = TableSink(raw, colour)
-    sink.write(batch)
+    deliver(sink, batch)
     assert sink.written == len(batch.events)
     return raw.getvalue()
 
@@ -122,9 +129,9 @@ def test_more_events_than_one_part() -> None:
 def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
     raw = io.BytesIO()
     sink = TableSink(raw)
-    sink.write(batch_of())
+    deliver(sink, batch_of())
     for row in ({"call": 6, "fd": 3, "offset": 4096, "size": 131072, "result": 131072, "duration": 41234}, {"call": 2, "result": -2}):
-        sink.write(batch_of(row))
+        deliver(sink, batch_of(row))
     header, *lines = raw.getvalue().decode().splitlines()
     assert header.split() == ["TIME", "PID", "COMM", "CALL", "FD", "RESULT", "OFFSET", "SIZE", "LATENCY", "PATH"]
     assert [line.index("/etc/hostname") for line in lines] == [header.index("PATH")] * 2

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from filetap.batch import Sink
     from filetap.session import Session
     from filetap.source import Options
-    from filetap.targets import Sandbox, Targets
+    from filetap.targets import Sandbox
 
 
 class TraceCommand(click.Command):
@@ -44,28 +44,60 @@ class TraceCommand(click.Command):
 
 @click.command(cls=TraceCommand)
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@click.option("-p", "--pid", "pids", type=int, multiple=True, metavar="PID", help="A running process, its threads and children. Repeatable.")
-@click.option("-c", "--command", "comms", multiple=True, metavar="NAME", help="Processes of this name: running ones, those that exec later, and their children.")
-@click.option("--cgroup", "cgroups", multiple=True, metavar="ID|PATH", help="A cgroup2 directory and all below it. With -c: both must hold.")
+@click.option(
+    "-p", "--pid", "pids", type=int, multiple=True, metavar="PID", help="A running process, its threads and children. Repeatable."
+)
+@click.option(
+    "-c",
+    "--command",
+    "comms",
+    multiple=True,
+    metavar="NAME",
+    help="Processes of this name: running ones, those that exec later, and their children.",
+)
+@click.option(
+    "--cgroup", "cgroups", multiple=True, metavar="ID|PATH", help="A cgroup2 directory and all below it. With -c: both must hold."
+)
 @click.option("--all", "everything", is_flag=True, help="Every process but filetap itself.")
 @click.option("--no-follow", is_flag=True, help="Without children.")
 @click.option("--user", metavar="NAME", help="Run COMMAND as this user. Under sudo: the user who called it.")
 @click.option("--sandbox", is_flag=True, help="Give COMMAND a cgroup of its own, so that daemons it leaves behind count too.")
 @click.option("--no-wait", is_flag=True, help="End with COMMAND; do not wait for processes it has left behind.")
-@click.option("-e", "--event", "events", multiple=True, metavar="OP", help="An operation (read), a group (io, process, all) or a call (pread64). Repeatable.")
+@click.option(
+    "-e",
+    "--event",
+    "events",
+    multiple=True,
+    metavar="OP",
+    help="An operation (read), a group (io, process, all) or a call (pread64). Repeatable.",
+)
 @click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, or nothing below this directory. Repeatable.")
 @click.option("--no-recursive", is_flag=True, help="Of a directory PATH only its direct children.")
-@click.option("--type", "types", multiple=True, metavar="TYPE", help="Beside regular files: directory, pipe, socket, char, block, symlink, anon, all. Repeatable.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    help="Beside regular files: directory, pipe, socket, char, block, symlink, anon, all. Repeatable.",
+)
 @click.option("--failed", is_flag=True, help="Failures only.")
 @click.option("--min-latency", metavar="TIME", help="Calls that took at least this long, such as 1ms.")
-@click.option("-f", "--format", "form", type=click.Choice(["table", "json", "none"]), default="table", show_default=True, help="The form of the events.")
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "none"]),
+    default="table",
+    show_default=True,
+    help="The form of the events.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write the events to FILE.")
 @click.option("--force", is_flag=True, help="Overwrite the FILE of -o.")
 @click.option("--account", metavar="FILE", help="Write the account of the run to FILE as JSON.")
 @click.option("--duration", type=float, metavar="SECONDS", help="End the tracing, never the command, after so long.")
 @click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
 @click.option("--args", "arguments", is_flag=True, help="Record the arguments of commands.")
-@click.option("--ring-size", default="64M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs.")
+@click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs.")
 @click.pass_context
 def trace(context: click.Context, /, **given: Any) -> None:
     """Trace file accesses: who touched which file, how, with which result.

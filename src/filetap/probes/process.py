@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from filetap.probes import Plan
 
+
 def plan() -> Plan:
     """All three, always: they follow children and notice ends even when no event of theirs is wanted."""
     return Plan("process", raw=["process_fork", "process_exec", "process_exit"])

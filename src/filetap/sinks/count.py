@@ -39,6 +39,9 @@ class CountSink:
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.folds += sum(fold.count for fold in folds)
 
+    def flush(self) -> None:
+        """Nothing is held."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import select
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -38,11 +39,33 @@ class LineSink:
 
     def __init__(self, file: RawFile) -> None:
         self._file = file
+        self._layout = ThreadPoolExecutor(1, "layout")
+        self._held: list[Strings] = []
         self.written = 0
         """Events whose line is in the file to its end."""
 
+    def lines(self, batch: Batch) -> Iterator[Strings]:
+        """The batch as lines, in parts that Arrow can hold."""
+        raise NotImplementedError
+
+    def write(self, batch: Batch) -> None:
+        """Lays this batch out while the one before is written: both are memory copies that need no interpreter."""
+        following = self._layout.submit(list, self.lines(batch))
+        try:
+            self.flush()
+        finally:
+            self._held = following.result()
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        held, self._held = self._held, []
+        for lines in held:
+            self._put(lines)
+
     def close(self) -> None:
-        """Nothing is held back."""
+        """Write the rest, and no more."""
+        self._layout.shutdown()
+        self.flush()
 
     def _put(self, lines: Strings, events: bool = True) -> None:
         """After OSError all lines that found room are in the file, and nothing of the next where it can be taken back."""
@@ -84,12 +107,12 @@ class NdjsonSink(LineSink):
         self._files: Fragments[File] = Fragments(file_texts)
         self._tasks: Fragments[Task] = Fragments(task_texts)
 
-    def write(self, batch: Batch) -> None:
+    def lines(self, batch: Batch) -> Iterator[Strings]:
         for events, texts in described(batch, self._files, self._tasks):
-            for lines in join_in_parts(columns(events, batch.realtime, *texts)):
-                self._put(lines)
+            yield from join_in_parts(columns(events, batch.realtime, *texts))
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        self.flush()
         if folds:
             self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
 

@@ -7,7 +7,7 @@ Next: ndjson.py, the same events for programs.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -61,14 +61,16 @@ class TableSink(LineSink):
         self._tasks: Fragments[Task] = Fragments(task_texts)
         self._begun = False
 
-    def write(self, batch: Batch) -> None:
-        self._begin()
+    def lines(self, batch: Batch) -> Iterator[Strings]:
         for events, texts in described(batch, self._files, self._tasks):
-            for lines in join_in_parts(self._columns(events, batch.realtime, *texts)):
-                self._put(lines)
+            yield from join_in_parts(self._columns(events, batch.realtime, *texts))
+
+    def flush(self) -> None:
+        self._begin()
+        super().flush()
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
-        self._begin()
+        self.flush()
         if folds:
             self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
 

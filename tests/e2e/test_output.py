@@ -1,0 +1,360 @@
+"""Where events go and what they look like there: streams, files, forms, terminals, odd names, and a full disk.
+
+Apart from test_options.py, which says which events there are. The oracles: wc, the file system, a pseudo-terminal.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap, Puppet
+
+ESCAPE = b"\x1b"
+HEADER = b"TIME "
+
+
+def cat(*files: Path) -> tuple[str, ...]:
+    return "--", "cat", *map(str, files)
+
+
+def test_a_commands_events_go_to_standard_error(ft: Filetap, tree: Path) -> None:
+    done = ft.trace(tree, *cat(tree / "a"))
+    assert done.out == b"hello world\n"
+    assert done.err.startswith(HEADER)
+    assert done.err.count(str(tree / "a").encode()) == 4
+
+
+def test_other_targets_events_go_to_standard_output(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    with ft.started("trace", "-p", puppet.pid, tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        puppet.end()
+        done = run.end()
+    assert done.out.startswith(HEADER)
+    assert done.out.count(str(tree / "a").encode()) == 2
+    assert str(tree).encode() not in done.err
+    assert b"nothing lost" in done.err
+
+
+def test_events_are_seen_while_they_happen(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+    with ft.started("trace", "-f", "json", "-p", puppet.pid, tree) as run:
+        run.wait_ready()
+        assert run.process.stdout is not None
+        began = time.monotonic()
+        puppet.touch(tree / "a")
+        first = run.process.stdout.readline()
+        assert time.monotonic() - began < 1
+        assert json.loads(first)["event"]["action"] == "open"
+        puppet.end()
+        run.end()
+
+
+def test_output_file(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    output = tmp_path / "events.json"
+    done = ft.trace("-f", "json", "-o", output, tree, *cat(tree / "a"))
+    assert done.out == b"hello world\n"
+    assert b'"@timestamp"' not in done.err
+    assert [json.loads(line)["event"]["action"] for line in output.read_bytes().splitlines()] == ["open", "read", "read", "close"]
+
+
+def test_an_output_file_is_not_overwritten(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    output = tmp_path / "events.json"
+    output.write_text("precious")
+    done = ft.trace("-f", "json", "-o", output, tree, "--", "touch", tmp_path / "ran")
+    assert (done.status, done.err.decode()) == (2, f"filetap: {output} exists: give --force to overwrite it\n")
+    assert output.read_text() == "precious"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_dangling_link_is_not_written_through(ft: Filetap, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert ft.trace("-f", "json", "-o", tmp_path / "link", "--", "true").status == 2
+    assert not (tmp_path / "target").exists()
+
+
+def test_force_overwrites_all_of_it(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    output = tmp_path / "events.json"
+    output.write_text("precious\n" * 10_000)
+    assert ft.trace("-f", "json", "-o", output, "--force", tree, *cat(tree / "a")).status == 0
+    assert len([json.loads(line) for line in output.read_bytes().splitlines()]) == 4
+
+
+def test_a_mistake_leaves_the_forced_file_alone(ft: Filetap, tmp_path: Path) -> None:
+    output = tmp_path / "events.json"
+    output.write_text("precious")
+    assert ft.trace("-o", output, "--force", "-e", "bogus", "--", "true").status == 2
+    assert output.read_text() == "precious"
+
+
+def test_format_none_writes_no_events_but_counts_them(ft: Filetap, tree: Path) -> None:
+    done = ft.trace("-f", "none", tree, *cat(tree / "a"))
+    assert str(tree).encode() not in done.err
+    assert b"nothing lost: 4 seen = 4 delivered" in done.err
+
+
+def test_table_is_aligned_and_fits_100_columns(ft: Filetap, tree: Path) -> None:
+    done = ft.trace("/etc", tree, *cat(tree / "a", tree / "none", Path("/etc/hostname")))
+    lines = done.err.decode().splitlines()
+    table = [line for line in lines if line.startswith("TIME") or re.match(r"\d\d:\d\d:\d\d\.\d{6} ", line)]
+    at = table[0].index("PATH")
+    assert len(table) >= 12
+    assert {line[at - 1] for line in table} == {" "}
+    assert all(line[at:] == line.split()[-1] for line in table)
+    assert at + len("/etc/hostname") <= 100
+    assert max(map(len, (line for line in lines if str(tree) not in line))) <= 100
+
+
+def test_no_colour_codes_where_there_is_no_terminal(ft: Filetap, tree: Path) -> None:
+    assert ESCAPE not in ft.trace(tree, *cat(tree / "a")).err
+
+
+def on_terminal(ft: Filetap, words: tuple[str, ...], **more: str) -> bytes:
+    """What ``filetap`` writes to a terminal."""
+    primary, secondary = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm"} | more
+    with subprocess.Popen([*ft.command, *words], stdin=secondary, stdout=secondary, stderr=secondary, env=environment):
+        os.close(secondary)
+        written = b""
+        while True:
+            try:
+                written += os.read(primary, 65536)
+            except OSError:  # EIO: nobody has it open any more
+                break
+    os.close(primary)
+    return written
+
+
+def test_colours_on_a_terminal(ft: Filetap, tree: Path) -> None:
+    words = ("trace", str(tree), *cat(tree / "a"))
+    written = on_terminal(ft, words)
+    assert written.count(ESCAPE + b"[0m") + written.count(ESCAPE + b"[m") >= 4
+    assert set(re.findall(rb"\x1b(.*?[a-zA-Z])", written)) <= {b"[%dm" % n for n in range(108)} | {b"[m"}
+    plain = re.sub(rb"\x1b\[\d*m", b"", written).decode()
+    assert re.search(rf"openat +\d+ +\d+ +- +- +\S+ {tree}/a\r\n", plain)
+
+
+def test_no_color_is_heeded(ft: Filetap, tree: Path) -> None:
+    assert ESCAPE not in on_terminal(ft, ("trace", str(tree), *cat(tree / "a")), NO_COLOR="1")
+
+
+def test_json_has_no_colours_on_a_terminal(ft: Filetap, tree: Path) -> None:
+    assert ESCAPE not in on_terminal(ft, ("trace", "-f", "json", str(tree), *cat(tree / "a")))
+
+
+def test_closed_early(ft: Filetap, tree: Path) -> None:
+    """``| head -1``: one line, no traceback, and soon over."""
+    reader = "while :; do : <\"$T/a\"; done"
+    done = ft.shell(f'bash -c {reader!r} & p=$!; filetap trace -f json -p $p "$T" | head -1; echo "${{PIPESTATUS[0]}}"; kill $p', T=tree)
+    first, status = done.out.splitlines()
+    assert json.loads(first)["file"]["path"] == str(tree / "a")
+    assert status == b"1"
+    assert len(done.errors) == 1
+    assert b"Traceback" not in done.err
+
+
+@pytest.mark.parametrize("words", ["trace --all --duration 5 -f json /etc", "doctor", "--help", "trace --help", "doctor --json"])
+def test_full_standard_output(ft: Filetap, words: str) -> None:
+    done = ft.shell(f"(for i in 1 2 3 4 5 6 7 8; do sleep 0.3; cat /etc/hostname; done) >/dev/null & filetap {words} >/dev/full")
+    assert done.status == 1
+    assert len(done.errors) == 1
+    assert "No space left on device" in done.errors[0]
+    assert b"Traceback" not in done.err
+
+
+@pytest.mark.parametrize("words", ["trace --all --duration 1 -f json /etc", "doctor", "--help"])
+def test_closed_standard_output(ft: Filetap, words: str) -> None:
+    done = ft.shell(f"filetap {words} >&-")
+    assert b"Traceback" not in done.err
+    assert done.status in (0, 1)
+    assert len(done.errors) == (words.startswith("trace"))
+
+
+def test_closed_standard_error(ft: Filetap, tmp_path: Path) -> None:
+    assert ft.shell(f"filetap trace -f json -- touch {tmp_path}/ran 2>&-").status == 1
+    assert ft.shell(f"filetap trace -f json -o {tmp_path}/events.json -- sh -c 'exit 3' 2>&-").status == 3
+
+
+FILL = """
+mkdir "$T/full"; mount -t tmpfs -o size=64k none "$T/full"
+filetap trace -f json -o "$T/full/events.json" --account "$T/account.json" -- bash -c 'for i in {1..500}; do : <"$T/a"; done; sleep 1; echo done >"$T/done"; exit 3'
+echo $?
+cp "$T/full/events.json" "$T/kept.json"
+"""
+
+
+def test_full_disk(ft: Filetap, tree: Path) -> None:
+    """What was delivered stays as whole lines, the account knows the rest as lost, and the command is not disturbed."""
+    done = ft.private(FILL, T=tree)
+    kept = [json.loads(line) for line in (tree / "kept.json").read_bytes().splitlines()]
+    total = totals(json.loads((tree / "account.json").read_text()))
+    assert 60_000 < (tree / "kept.json").stat().st_size <= 65536
+    assert (tree / "kept.json").read_bytes().endswith(b"}\n")
+    assert len(kept) == total["delivered"] > 100
+    assert total["lost"] == total["seen"] - total["delivered"] - total["folded"] > 0
+    assert total["seen"] > 1000
+    assert done.out == b"1\n"
+    assert len(done.errors) == 1
+    assert "No space left on device" in done.errors[0]
+    assert (tree / "done").exists()
+
+
+def totals(account: dict[str, Any]) -> dict[str, int]:
+    return {name: sum(op[name] for op in account["ops"].values()) for name in ("seen", "delivered", "folded", "lost")}
+
+
+def test_an_account_that_cannot_be_written(ft: Filetap, tmp_path: Path) -> None:
+    done = ft.trace("-f", "none", "--account", tmp_path / "none" / "x", "--", "true")
+    assert done.status in (1, 2)
+    assert len(done.errors) == 1
+    assert str(tmp_path / "none" / "x") in done.errors[0]
+
+
+ODD = {
+    "newline": b"two\nlines",
+    "return": b"over\rwritten",
+    "escape": b"\x1b[2J\x1b]0;title\x07",
+    "c1": b"\xc2\x9b31m",
+    "bidi": "right‮to⁦left".encode(),
+    "invalid": b"caf\xe9 \xff\xfe",
+    "half": b"cut \xe2\x82",
+    "surrogate": b"\xed\xa0\x80",
+    "quotes": b"\"quoted\" 'and' back\\slash",
+    "spaces": b" lead and trail ",
+    "tab": b"tab\tbed",
+    "delete": b"\x7f",
+    "longest": b"n" * 255,
+    "longest-invalid": b"\xff" * 255,
+    "wide": "日本語 é 🎉".encode(),
+    "nbsp-separators": "a\u2028b\u2029c\u00a0d".encode(),
+}
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> dict[str, bytes]:
+    """Files of those names, each in a directory of its own."""
+    paths = {}
+    for kind, name in ODD.items():
+        (tmp_path / "odd" / kind).mkdir(parents=True)
+        paths[kind] = os.fsencode(tmp_path / "odd" / kind) + b"/" + name
+        with open(paths[kind], "wb"):
+            pass
+    return paths
+
+
+OPEN_ALL = "import sys\nfor path in sys.argv[1:]: os.close(os.open(os.fsencode(path), os.O_RDONLY))"
+
+
+def exact(file: dict[str, Any]) -> bytes:
+    return base64.b64decode(file["path_b64"]) if "path_b64" in file else str(file["path"]).encode()
+
+
+def test_odd_names_in_json(ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]) -> None:
+    done = ft.trace("-f", "json", "-e", "open", tmp_path / "odd", "--", *script(OPEN_ALL), *map(os.fsdecode, odd.values()))
+    files = [e["file"] for e in done.events]
+    assert [exact(file) for file in files] == list(odd.values())
+    for file, path in zip(files, odd.values(), strict=True):
+        assert file["path"] == path.decode("utf-8", "replace")
+        assert ("path_b64" in file) == (path.decode("utf-8", "ignore").encode() != path)
+        assert file["inode"] == str(os.stat(path).st_ino)
+
+
+def test_odd_names_that_are_not_there(ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]) -> None:
+    for path in odd.values():
+        os.unlink(path)
+    code = OPEN_ALL.replace("os.close", "\n try: os.close") + "\n except OSError: pass"
+    done = ft.trace("-f", "json", "--failed", tmp_path / "odd", "--", *script(code), *map(os.fsdecode, odd.values()))
+    assert [exact(e["file"]) for e in done.events] == list(odd.values())
+    assert {e["error"]["code"] for e in done.events} == {"ENOENT"}
+
+
+def test_odd_names_cannot_move_the_cursor(ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]) -> None:
+    done = ft.trace("-e", "open", tmp_path / "odd", "--", *script(OPEN_ALL), *map(os.fsdecode, odd.values()))
+    lines = done.err.decode().split("\n")
+    table = lines[1 : len(ODD) + 1]
+    assert all(re.match(r"\d\d:\d\d:\d\d\.\d{6} +\d+ ", line) for line in table)
+    assert lines[len(ODD) + 1].startswith("op ")
+    assert all(line.isprintable() for line in table)
+    assert table[list(ODD).index("longest")].endswith("/" + "n" * 255)
+    assert table[list(ODD).index("wide")].endswith("/日本語 é 🎉")
+    assert len(set(table)) == len(ODD)
+
+
+def test_odd_names_of_commands_and_arguments(ft: Filetap, tmp_path: Path) -> None:
+    """comm, exe and args are names too."""
+    program = os.fsencode(tmp_path) + b"/p\xff\nx"
+    with open(program, "wb") as file:
+        file.write(Path("/bin/true").read_bytes())
+    os.chmod(program, 0o755)
+    given = [*ft.command, "trace", "-f", "json", "-e", "exec", "--args", "--", program, b"a\xffb", b"c\nd"]
+    done = subprocess.run(given, check=False, capture_output=True)
+    (event,) = [json.loads(line) for line in done.err.splitlines() if line.startswith(b"{")]
+    process = event["process"]
+    assert base64.b64decode(process["executable"]["path_b64"]) == program
+    assert base64.b64decode(process["name_b64"]) == b"p\xff\nx"
+    assert process["name"] == "p\ufffd\nx"
+    assert process["args"][-1] == "c\nd"
+    table = subprocess.run([*ft.command, "trace", "-e", "exec", "--", program], check=False, capture_output=True).stderr
+    assert len([line for line in table.split(b"\n") if re.match(rb"\d\d:\d\d:\d\d\.", line)]) == 1
+    assert re.search(rb"^\d\S+ +\d+ p\\xff\\nx +execve", table, re.MULTILINE)
+
+
+DEEP = """
+os.chdir(sys.argv[1])
+directory = os.open(".", os.O_RDONLY)
+for _ in range(int(sys.argv[2])):
+    os.mkdir("d" * 249, dir_fd=directory)
+    directory = os.open("d" * 249, os.O_RDONLY, dir_fd=directory)
+os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=directory))
+"""
+
+
+@pytest.mark.parametrize("depth", [15, 16, 20])
+def test_paths_near_4096_bytes(ft: Filetap, tmp_path: Path, script: Callable[[str], tuple[str, ...]], depth: int) -> None:
+    """Up to PATH_MAX a path is whole; a longer one says that it is cut, and which part stays is a part of it."""
+    done = ft.trace("-f", "json", "-e", "open", "--", *script(DEEP), tmp_path, str(depth))
+    file = [e for e in done.events if "O_CREAT" in e["io"].get("flags", ())][0]["file"]
+    whole = str(tmp_path) + ("/" + "d" * 249) * depth + "/leaf"
+    if len(whole) < 4096:
+        assert file["path"] == whole
+        assert "truncated" not in file
+    else:
+        assert file["truncated"] is True
+        assert file["path"].endswith("/" + "d" * 249 + "/leaf")
+        assert set(file["path"].split("/")) <= set(whole.split("/")) | {"..."}
+
+
+def test_a_name_asked_for_of_4095_bytes(ft: Filetap, tree: Path, script: Callable[[str], tuple[str, ...]]) -> None:
+    name = "y/" * 2047 + "z"
+    code = f"os.chdir({str(tree)!r})\nfor n in ({name!r}, {'x' * 256!r}):\n try: os.open(n, os.O_RDONLY)\n except OSError: pass"
+    done = ft.trace("-f", "json", "-e", "open", tree, "--", *script(code))
+    first, second = done.events
+    assert (first["file"]["path"], first["error"]["code"]) == (f"{tree}/{name}", "ENOENT")
+    assert (second["file"]["path"], second["error"]["code"]) == (f"{tree}/{'x' * 256}", "ENAMETOOLONG")
+
+
+def test_sigint_while_nobody_reads(ft: Filetap, tree: Path) -> None:
+    """A reader that has stopped reading must not make filetap unstoppable."""
+    with ft.started("trace", "-f", "json", "--all", stdout=subprocess.PIPE) as run:
+        run.wait_ready()
+        subprocess.run(["bash", "-c", 'for i in {1..3000}; do : <"$0"; done', tree / "a"], check=True)
+        time.sleep(0.3)
+        run.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        run.process.send_signal(signal.SIGINT)
+        try:
+            run.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            pytest.fail("still there after SIGINT")

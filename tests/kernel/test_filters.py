@@ -1,0 +1,295 @@
+"""Which events count: paths, operations, types, failures, latency. What does not match never reaches the lanes.
+
+Apart from test_targets.py, which asks whose. Where nothing may match, the oracle is the kernel's own producer position:
+it has not moved. Next: test_paths.py.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filetap.targets import Targets
+from tests.kernel.lab import Run, Shell, Watch, trace, wanted
+
+IO = ("open", "read", "close")
+TREE = ("d/one", "d/two", "d/sub/three", "d/sub/deep/four", "d2/five", "six", "d/sub2/seven")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in TREE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def cat_all(tree: Path, names: Sequence[str] = TREE, **filters: Any) -> Run:
+    """All files of the tree are read by one command; filtered by what is given."""
+    return trace(["cat", *(tree / name for name in names)], wanted(*IO, **filters), cwd=tree)
+
+
+def seen(run: Run, tree: Path) -> set[str]:
+    """Files that events name; each of them was opened, read to its end (twice) and closed."""
+    names = {event.path.decode().removeprefix(f"{tree}/") for event in run.events}
+    for name in names:
+        mine = [event.op for event in run.events if event.path == os.fsencode(tree / name)]
+        assert mine == ["open", "read", "read", "close"]
+    assert run.produced == len(run.events)
+    assert run.account.total.seen == run.account.total.delivered == len(run.events)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["d/one"], {"d/one"}),
+        (["d"], {"d/one", "d/two", "d/sub/three", "d/sub/deep/four", "d/sub2/seven"}),
+        (["d/"], {"d/one", "d/two", "d/sub/three", "d/sub/deep/four", "d/sub2/seven"}),
+        (["d/sub"], {"d/sub/three", "d/sub/deep/four"}),
+        (["d/sub", "d2", "six"], {"d/sub/three", "d/sub/deep/four", "d2/five", "six"}),
+        (["d/../d2/./five"], {"d2/five"}),
+    ],
+)
+def test_path(tree: Path, paths: list[str], names: set[str]) -> None:
+    """A file, or everything below a directory; never a prefix of a string (d is not d2, sub is not sub2)."""
+    assert seen(cat_all(tree, paths=[str(tree / path) if ".." not in path else f"{tree}/{path}" for path in paths]), tree) == names
+
+
+@pytest.mark.parametrize("latency", [True, False])
+@pytest.mark.parametrize(("paths", "names"), [(["d"], {"d/one", "d/two"}), (["d/sub"], {"d/sub/three"}), (["six"], {"six"})])
+def test_no_recursive(tree: Path, paths: list[str], names: set[str], latency: bool) -> None:
+    filters = wanted(*IO, paths=[str(tree / path) for path in paths], recursive=False)
+    assert seen(trace(["cat", *(tree / name for name in TREE)], filters, {"latency": latency}), tree) == names
+
+
+@pytest.mark.parametrize(
+    ("paths", "exclude", "names"),
+    [
+        (["d"], ["d/sub"], {"d/one", "d/two", "d/sub2/seven"}),
+        (["d"], ["d/one", "d/sub/deep"], {"d/two", "d/sub/three", "d/sub2/seven"}),
+        (["."], ["d"], {"d2/five", "six"}),
+        (["d/sub"], ["d"], set()),
+    ],
+)
+def test_exclude(tree: Path, paths: list[str], exclude: list[str], names: set[str]) -> None:
+    run = cat_all(tree, paths=[str(tree / path) for path in paths], exclude=[str(tree / path) for path in exclude])
+    assert seen(run, tree) == names
+
+
+def test_exclude_alone(tree: Path) -> None:
+    """All but these."""
+    run = cat_all(tree, exclude=[str(tree / "d"), "/usr", "/etc", "/lib", "/proc"])
+    assert {event.path for event in run.events if event.result >= 0} == {os.fsencode(tree / "d2/five"), os.fsencode(tree / "six")}
+
+
+def test_symlinked_path(tree: Path) -> None:
+    """A symlink on the command line means what it points to; so does one on the way of the access."""
+    (tree / "to-d").symlink_to("d")
+    (tree / "to-six").symlink_to("six")
+    names = ("to-d/one", "d/two", "to-six", "d2/five")
+    assert seen(cat_all(tree, names, paths=[str(tree / "to-d"), str(tree / "to-six")]), tree) == {"d/one", "d/two", "six"}
+
+
+def test_hard_link(tree: Path) -> None:
+    """The same file under another name is the file that was named: a filter means identity."""
+    os.link(tree / "six", tree / "d2" / "other")
+    run = cat_all(tree, ("d2/other", "six", "d2/five"), paths=[str(tree / "six")])
+    assert seen(run, tree) == {"d2/other", "six"}
+    assert {event.file.inode for event in run.events if event.file} == {(tree / "six").stat().st_ino}
+
+
+def test_file_replaced_under_its_name_is_another(tree: Path) -> None:
+    """Identity, not name: what takes the name while tracing is not what was given when tracing began."""
+    with Shell() as shell:
+        with Watch(Targets(pids=[shell.pid]), wanted(*IO, paths=[str(tree / "six")])) as watch:
+            shell.do(f"cat {tree}/six >/dev/null; mv {tree}/six {tree}/old; echo new >{tree}/six; : <{tree}/six; : <{tree}/old")
+        assert {event.path for event in watch.events} == {os.fsencode(tree / "six"), os.fsencode(tree / "old")}
+        assert [event.op for event in watch.events if event.path == os.fsencode(tree / "six")] == ["open", "read", "read", "close"]
+
+
+def test_file_moved_in_and_out(tree: Path) -> None:
+    """Below the directory at the time of the access, though the file was known from before its move."""
+    move = f"mv {tree}/six {tree}/d/; : <{tree}/d/six; mv {tree}/d/six {tree}/d2/; : <{tree}/d2/six"
+    with Shell() as shell:
+        with Watch(Targets(pids=[shell.pid]), wanted("open", "read", paths=[str(tree / "d")])) as watch:
+            shell.do(f": <{tree}/six; {move}; mv {tree}/d2/six {tree}/; : <{tree}/six")
+        assert [event.path for event in watch.events] == [os.fsencode(tree / "d" / "six")]
+
+
+def test_new_files_below_a_directory(tree: Path) -> None:
+    script = f"mkdir {tree}/d/new; echo x >{tree}/d/new/file; echo x >{tree}/d2/file; mkdir {tree}/d3; echo x >{tree}/d3/file"
+    run = trace(["sh", "-c", script], wanted("write", "read", paths=[str(tree / "d")]))
+    assert [(event.op, event.path, event.result) for event in run.events] == [("write", os.fsencode(tree / "d/new/file"), 2)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "matches"),
+    [("d/none", True), ("d/sub/none", True), ("d2/../d/none", True), ("d2/none", False), ("none", False), ("d2/d/none", False), ("dnone", False)],
+)
+def test_failed_paths_lexically(tree: Path, asked: str, matches: bool) -> None:
+    """A failure has no inode: its path as asked for is compared, whole components of it."""
+    run = trace(["cat", asked], wanted(*IO, paths=[str(tree / "d")]), cwd=tree, stderr=-3)
+    expected = [(-2, os.fsencode(os.path.normpath(tree / asked)))] if matches else []
+    assert [(event.result, event.path) for event in run.events] == expected
+    assert run.account.total.seen == run.account.total.delivered == len(expected)
+
+
+def test_failed_paths_without_recursion_and_excluded(tree: Path) -> None:
+    names = ["d/none", "d/sub/none", "d/sub2/none"]
+    run = trace(["cat", *names], wanted(*IO, paths=[str(tree / "d")], exclude=[str(tree / "d/sub")]), cwd=tree, stderr=-3)
+    assert [event.path for event in run.events] == [os.fsencode(tree / "d/none"), os.fsencode(tree / "d/sub2/none")]
+    run = trace(["cat", *names], wanted(*IO, paths=[str(tree / "d")], recursive=False), cwd=tree, stderr=-3)
+    assert [event.path for event in run.events] == [os.fsencode(tree / "d/none")]
+
+
+def test_failed(tree: Path) -> None:
+    """Failures only: of any op, and of nothing else."""
+    script = f"cat {tree}/six; cat {tree}/none; : >>{tree}/d 2>/dev/null; {tree}/nothing"
+    run = trace(["sh", "-c", script], wanted("all", failed=True, paths=[str(tree)]), stderr=-3)
+    assert {(event.op, event.result, event.path.decode().removeprefix(f"{tree}/")) for event in run.events} == {
+        ("open", -2, "none"),
+        ("open", -21, "d"),
+        ("exec", -2, "nothing"),
+    }
+    assert all(event.result < 0 for event in run.events)
+
+
+def test_min_latency(tmp_path: Path) -> None:
+    """Reads of a pipe that come late, and none that come at once."""
+    script = "(sleep 0.3; echo late; echo soon) | (read a; read b)"
+    run = trace(["sh", "-c", script], wanted("read", types=["pipe"], min_latency=100_000_000))
+    assert len(run.events) == 1
+    assert run.events[0].result == 1
+    assert 250_000_000 < run.events[0].duration < 5_000_000_000
+    assert run.produced == 1
+
+
+def test_min_latency_beyond_everything(tree: Path) -> None:
+    run = cat_all(tree, min_latency=10_000_000_000)
+    assert (run.events, run.produced, run.account.ops) == ([], 0, {})
+
+
+def test_a_latency_of_seconds_is_told_in_nanoseconds() -> None:
+    """Above 4.29 s the wire changes to microseconds."""
+    run = trace(["sh", "-c", "(sleep 4.4; echo late) | (read a)"], wanted("read", types=["pipe"], min_latency=1_000_000_000))
+    (read,) = run.events
+    assert 4_300_000_000 < read.duration < 9_000_000_000
+
+
+OPS = {
+    ("open",): {"openat"},
+    ("read",): {"read", "pread64"},
+    ("io",): {"read", "pread64", "write"},
+    ("pread64",): {"pread64"},
+    ("close", "write"): {"close", "write"},
+    ("dup",): {"fcntl", "dup2"},
+    ("fcntl",): {"fcntl"},
+    ("exec",): {"execve"},
+    ("exit", "read"): {"exit", "read", "pread64"},
+    ("open", "dup"): {"openat", "fcntl", "dup2"},
+    (): {"openat", "close", "read", "pread64", "write", "fcntl", "dup2"},
+}
+
+
+@pytest.mark.parametrize("latency", [True, False])
+@pytest.mark.parametrize("events", OPS, ids=lambda events: "+".join(events) or "default")
+def test_ops_groups_and_calls(tmp_path: Path, events: tuple[str, ...], latency: bool) -> None:
+    """One script that makes every call of the table; only those asked for come."""
+    (tmp_path / "in").write_text("x")
+    code = f"import os,fcntl; f=os.open('{tmp_path}/in',os.O_RDWR); os.read(f,1); os.pread(f,1,0); os.write(f,b'y'); fcntl.fcntl(f,0,50); os.dup2(f,60); os.close(f); os.execv('/bin/true',['true'])"
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted(*events), {"latency": latency})
+    found = {event.call for event in run.events if event.op in ("exec", "exit") or event.path == os.fsencode(tmp_path / "in")}
+    assert found == OPS[events]
+    assert run.account.total.seen == run.account.total.delivered == run.produced
+
+
+@pytest.fixture
+def other_types(tmp_path: Path) -> str:
+    """Python code that does I/O on one descriptor of each type, and on a regular file."""
+    (tmp_path / "file").write_text("x" * 100)
+    return f"""
+import os, socket, select
+def look(fd, n=1):
+    os.read(fd, n)
+look(os.open("{tmp_path}/file", os.O_RDONLY))
+r, w = os.pipe(); os.write(w, b"pipe"); look(r)
+a, b = socket.socketpair(); a.send(b"sock"); look(b.fileno())
+look(os.open("/dev/zero", os.O_RDONLY))
+e = os.eventfd(3); look(e, 8)
+d = os.open("{tmp_path}", os.O_RDONLY); os.close(d)
+"""
+
+
+TYPES = {"pipe": ("pipe:[", 0o010000), "socket": ("socket:[", 0o140000), "char": ("/dev/zero", 0o020000), "anon": ("anon_inode:[eventfd]", 0)}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_type(other_types: str, tmp_path: Path, name: str) -> None:
+    """Each type beside regular files, and no other."""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", other_types], wanted("read", "close", types=[name]))
+    begins, mode = TYPES[name]
+    odd = [e for e in run.events if e.file and e.file.mode & 0o170000 != 0o100000 or e.path.startswith(b"anon_inode")]
+    assert odd
+    assert {event.file.mode & 0o170000 for event in odd if event.file} == {mode}
+    assert any(event.path.decode().startswith(begins) and event.op == "read" for event in odd)
+    assert {event.offset for event in odd} == {None}
+    assert any(event.path == os.fsencode(tmp_path / "file") for event in run.events)
+
+
+def test_type_directory(other_types: str, tmp_path: Path) -> None:
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", other_types], wanted("open", "read", "close", types=["directory"], paths=[str(tmp_path)]))
+    mine = [event for event in run.events if event.path == os.fsencode(tmp_path)]
+    assert [event.op for event in mine] == ["open", "close"]
+    assert all(event.file and event.file.inode == tmp_path.stat().st_ino for event in mine)
+
+
+def test_regular_files_only_by_default(other_types: str) -> None:
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", other_types])
+    assert {event.file.mode & 0o170000 for event in run.events if event.file and event.file.resolved} == {0o100000}
+    assert not any(event.path.startswith((b"pipe", b"socket", b"anon", b"/dev")) for event in run.events)
+
+
+def test_nothing_of_strangers_reaches_the_lanes(tree: Path) -> None:
+    """Not of another process, not of another path, not of another op: the producers stand still."""
+    with Shell() as target, Shell() as stranger:
+        with Watch(Targets(pids=[target.pid]), wanted("read", paths=[str(tree / "d")])) as watch:
+            stranger.do(f"cat {tree}/d/one >/dev/null; cat {tree}/d/none 2>/dev/null")
+            target.do(f"cat {tree}/six >/dev/null; : <{tree}/d/one; echo x >>{tree}/d/two")
+            assert watch.produced() == 0
+            target.do(f"cat {tree}/d/one >/dev/null")
+            assert watch.produced() == 2
+        assert [event.op for event in watch.events] == ["read", "read"]
+
+
+def test_io_of_a_socket_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    """Reads that block in another thread's hands: nothing of this test's own process is ever seen."""
+    one, two = socket.socketpair()
+    reader = threading.Thread(target=one.recv, args=(1,))
+    with Watch(Targets(all=True), wanted(*IO, paths=[str(tmp_path)], types=["all"])) as watch:
+        reader.start()
+        two.send(b"x")
+        reader.join()
+        (tmp_path / "own").write_text("x")
+    one.close()
+    two.close()
+    assert watch.events == []
+
+
+def test_two_sessions_do_not_mix(tree: Path, program: Callable[[str], str]) -> None:
+    """Each has maps of its own: what one filters, the other may want."""
+    del program
+    with Shell() as shell:
+        with (
+            Watch(Targets(pids=[shell.pid]), wanted("open", "read", paths=[str(tree / "d")])) as one,
+            Watch(Targets(pids=[shell.pid]), wanted("open", "read", paths=[str(tree / "d2")])) as two,
+        ):
+            shell.do(f": <{tree}/d/one; : <{tree}/d2/five")
+        assert [event.path for event in one.events] == [os.fsencode(tree / "d/one")]
+        assert [event.path for event in two.events] == [os.fsencode(tree / "d2/five")]
