@@ -60,7 +60,7 @@ int process_fork(__u64 *ctx)
 }
 
 /* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
-static __always_inline __u32 script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
+static __always_inline __u64 script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = file_at(fd_address(task, s->exec_fd, false), false);
 	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
@@ -73,22 +73,24 @@ static __always_inline __u32 script_at(struct task_struct *task, struct linux_bi
 		name++;
 	}
 	if (!file)
-		return define_name(bprm->filename, root, root, false);
+		return FOUND_WANTED | define_name(bprm->filename, root, root, false);
 	bpf_probe_read_kernel(&first, 1, name);
-	return first ? define_name(name + 1, &file->f_path, root, false) : place_id(&file->f_path);
+	if (first)
+		return FOUND_WANTED | define_name(name + 1, &file->f_path, root, false);
+	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), false);
 }
 
-/* A script's own file is gone by now: what was asked for names it. */
-static __always_inline __u32 executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
+/* Id and FOUND_WANTED. A script's own file is gone by now: what was asked for names it, and user space filters names. */
+static __always_inline __u64 executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = bprm->file;
 	struct fs_struct *fs = task->fs;
 
 	if (bprm->interp == bprm->filename)
-		return place_id(&file->f_path);
+		return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), false);
 	if (bprm->fdpath && s->exec_nr)
 		return script_at(task, bprm, s);
-	return define_name(bprm->filename, &fs->pwd, &fs->root, false);
+	return FOUND_WANTED | define_name(bprm->filename, &fs->pwd, &fs->root, false);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -99,6 +101,7 @@ int process_exec(__u64 *ctx)
 	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
 	struct call call;
 	struct draft *d;
+	__u64 found;
 
 	if (config.comms && comm_matches((const __u64 *)task->comm)) {
 		if (!s)
@@ -118,13 +121,16 @@ int process_exec(__u64 *ctx)
 	if (!s)
 		return 0;
 	call = s->exec_nr ? call_of(s->exec_nr) : current_call(task);
-	if (!call.call || call.flags & CALL_DROP || config.failed)
+	if (call.kind != KIND_EXEC || !call.call || call.flags & CALL_DROP || config.failed)
 		return 0;
 	d = new_draft(s, OP_EXEC, call.call, 0);
 	if (too_quick(d))
 		return 0;
-	d->file = executed_file(task, bprm, s);
-	emit(d, task, s);
+	found = executed_file(task, bprm, s);
+	s->exec_nr = 0;
+	d->file = found;
+	if (found & FOUND_WANTED)
+		emit(d, task, s);
 	return 0;
 }
 

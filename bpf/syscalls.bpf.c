@@ -226,6 +226,7 @@ static __always_inline bool draft(const struct exit_context *x, const struct cal
 	case KIND_FCNTL:
 		return duplicated(x, call, d, direct);
 	case KIND_EXEC:
+		x->state->exec_nr = 0;
 		if (x->result >= 0)
 			return false; /* process.bpf.c saw it */
 		d->file = asked_name(x->task, (const char *)(call->flags & CALL_AT ? x->regs->si : x->regs->di),
@@ -338,10 +339,11 @@ static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 	if (!s || unlikely(is_compat(task)))
 		return 0;
 	s->resolved = 0;
-	s->exec_nr = nr;
-	s->exec_fd = regs->di;
-	if (call.kind == KIND_EXEC)
+	if (call.kind == KIND_EXEC) {
+		s->exec_nr = nr;
+		s->exec_fd = regs->di;
 		owed = false;
+	}
 	if (owed && config.direct)
 		resolve_enter(task, s, regs->di, nr, true);
 	else if (owed)

@@ -25,7 +25,7 @@ static __always_inline long submit_definition(struct scratch *s, struct counters
 /* An empty record, thrown away, with the wake-up. */
 static __always_inline void wake_reader(void)
 {
-	void *record = bpf_ringbuf_reserve(&definitions, 8, 0);
+	void *record = bpf_ringbuf_reserve(&wakes, 8, 0);
 
 	if (record)
 		bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);

@@ -106,6 +106,12 @@ struct {
 	__uint(max_entries, 16 << 20);
 } definitions SEC(".maps");
 
+/* Carries no records, only wake-ups: a ring is readable as long as anything in it is unread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} wakes SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -76,8 +76,9 @@ static __always_inline bool is_bystander(struct task_struct *task)
 static __always_inline struct task_state *current_member(struct task_struct *task)
 {
 	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct globals *g = globals();
 
-	if (s && unlikely(s->member & MEMBER_HELD))
+	if (!g || unlikely(g->stopped) || (s && unlikely(s->member & MEMBER_HELD)))
 		return NULL;
 	if (s && (s->member & (config.command_in_cgroup ? MEMBER_PID : MEMBER_PID | MEMBER_COMM)))
 		return s;

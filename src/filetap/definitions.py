@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os.path
 import struct
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 
 from filetap import model
 from filetap.batch import File, Task
+from filetap.model import Records
 
 _CODES: Final = {"<u2": "H", "<u4": "I", "<u8": "Q", "|S16": "16s"}
 
@@ -30,8 +32,6 @@ _FILE: Final = _reader(model.FILE_DEFINITION)
 _NAME: Final = _reader(model.NAME_DEFINITION)
 _TASK: Final = _reader(model.TASK_DEFINITION)
 _CGROUP: Final = _reader(model.CGROUP_DEFINITION)
-_KEY: Final = struct.Struct("<QQQII")
-_NAMESPACE_ONLY: Final = (b"memfd:", b"anon_hugepage")
 _PIPE, _SOCKET = 0o010000, 0o140000
 _ANON_MAGIC: Final = 0x09041934
 
@@ -81,26 +81,44 @@ def _path(names: list[bytes], flags: int, inode: int, mode: int, magic: int) -> 
 
 
 class Files(Mapping[int, File]):
-    """Id to File. Knows the last ``limit`` definitions and more for a while; decodes when asked."""
+    """Id to File. Holds ``limit`` of the kernel's definitions, those given up for a while longer; decodes when asked."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    DECODED: Final = 16384
+    """Files kept as decoded: what sinks ask for again and again."""
+    GRACE: Final = 2.0
+    """Seconds that an id outlives its end in the kernel: an event that names it may be under way."""
+
+    def __init__(self, limit: int, now: Callable[[], float] = time.monotonic) -> None:
+        self.limit, self._now = limit, now
         self._records: dict[int, bytes] = {}
+        self._given_up: deque[tuple[float, dict[int, bytes]]] = deque()
         self._made: dict[int, File] = {}
+        self._decoded: dict[int, File] = {}
 
     def __getitem__(self, number: int) -> File:
-        made = self._made.get(number)
-        return made if made is not None else decode_file(self._records[number])
+        file = self._made.get(number) or self._decoded.get(number)
+        if file is None:
+            file = decode_file(self._record(number))
+            if len(self._decoded) >= self.DECODED:
+                self._decoded.clear()
+            self._decoded[number] = file
+        return file
+
+    def _record(self, number: int) -> bytes:
+        for records in (self._records, *(records for _, records in self._given_up)):
+            if number in records:
+                return records[number]
+        raise KeyError(number)
 
     def __iter__(self) -> Iterator[int]:
-        yield from self._records
-        yield from self._made
+        for records in (self._records, self._made, *(records for _, records in self._given_up)):
+            yield from records
 
     def __len__(self) -> int:
-        return len(self._records) + len(self._made)
+        return len(self._records) + len(self._made) + sum(len(records) for _, records in self._given_up)
 
     def __contains__(self, number: object) -> bool:
-        return number in self._records or number in self._made
+        return number in self._records or number in self._made or any(number in records for _, records in self._given_up)
 
     def path(self, number: int) -> bytes:
         """The path of a file, empty for an unknown id."""
@@ -114,20 +132,25 @@ class Files(Mapping[int, File]):
         self._made[file.id] = file
 
     def forget(self, number: int) -> None:
-        self._records.pop(number, None)
+        """A file that ``add`` brought."""
         self._made.pop(number, None)
 
-    def oldest(self) -> dict[int, np.ndarray]:
-        """The older half of the kernel's definitions as id to key of its cache, once there are more than ``limit``."""
+    def give_up(self) -> Records:
+        """Once there are more than ``limit``: the older half, as keys of the kernel's cache, from which they are to go."""
+        now = self._now()
+        while self._given_up and self._given_up[0][0] < now:
+            for number in self._given_up.popleft()[1]:
+                self._decoded.pop(number, None)
         if len(self._records) <= self.limit:
-            return {}
-        half = list(self._records)[: self.limit // 2]
-        return {number: self._key(self._records[number]) for number in half}
+            return np.zeros(0, model.FILE_KEY)
+        half = {number: self._records.pop(number) for number in list(self._records)[: self.limit // 2]}
+        self._given_up.append((now + self.GRACE, half))
+        return np.array([self._key(record) for record in half.values()], model.FILE_KEY)
 
     @staticmethod
-    def _key(record: bytes) -> np.ndarray:
+    def _key(record: bytes) -> tuple[int, ...]:
         values = _FILE.unpack_from(record)
-        return np.array([(values[5], values[9], values[10], values[13], values[11])], model.FILE_KEY)
+        return values[5], values[9], values[10], values[13], values[11]
 
 
 class Definitions:
@@ -215,10 +238,6 @@ class Definitions:
                 self._past.append(number)
         while len(self._past) > 16384:
             self.tasks.pop(self._past.popleft(), None)
-
-    def forget_files(self, numbers: list[int]) -> None:
-        """Files that the kernel's cache has let go."""
-        self._ending.extend((self._drain + 100, -number) for number in numbers)
 
 
 _TASK_NAMES: Final = tuple(model.TASK_DEFINITION.names or ())

@@ -24,7 +24,7 @@ from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
 from filetap.source import KernelSource, Options
 
-SHORTEST_WAIT: Final = 0.01
+SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
 
 
@@ -60,6 +60,8 @@ class Session:
             if fd in self._wakers:
                 self._poll.unregister(fd)
                 self._wakers.remove(fd)
+            else:
+                self.source.woken()
         self.source.mind_threads()
         count = self._deliver(final=False)
         self._wait = SHORTEST_WAIT if count else min(self._wait * 2, LONGEST_WAIT)
@@ -135,11 +137,11 @@ class NameFilter:
         """Events let go, per op: the kernel has counted them as seen."""
 
     def without_unwanted(self, batch: Batch) -> Batch:
-        failed = (batch.events["result"] < 0) & (batch.events["fd"] < 0)
-        if not self._names.needed or not failed.any():
+        named = self._names.needed & (batch.events["fd"] < 0)
+        if not named.any():
             return batch
-        numbers = np.unique(batch.events["file"][failed])
-        unwanted = [n for n in numbers if n not in batch.files or not self._names.wants(batch.files[n].path)]
-        drop = failed & np.isin(batch.events["file"], unwanted)
+        files = {number: batch.files.get(number) for number in np.unique(batch.events["file"][named]).tolist()}
+        unwanted = [n for n, file in files.items() if not file or not (file.resolved or self._names.wants(file.path))]
+        drop = named & np.isin(batch.events["file"], unwanted)
         self.dropped += np.bincount(model.OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
         return Batch(batch.events[~drop], batch.files, batch.tasks, batch.realtime)

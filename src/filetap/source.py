@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Final
 
 import numpy as np
@@ -33,6 +34,7 @@ from filetap.targets import Targets
 
 RING_SIZE: Final = 128 << 20
 DEFINITIONS_SIZE: Final = 16 << 20
+WAKES_SIZE: Final = 4096
 FILE_CACHE: Final = 128 << 10
 SMALLEST_LANE: Final = 64
 U32: Final = np.dtype("<u4")
@@ -87,9 +89,9 @@ class KernelSource:
         self._globals = view_globals(fd("shared"))
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self.definitions = Definitions(FILE_CACHE * 3 // 4)
-        self._ring = Ring(fd("definitions"), DEFINITIONS_SIZE)
+        self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
-        self._reader = Reader(lanes, self._ring, self.definitions, clock)
+        self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
 
     def _object(self, plan: Plan, config: Records) -> Object:
         """One object, told its configuration, with the maps of the first."""
@@ -145,14 +147,17 @@ class KernelSource:
         """Once a target has threads, what their descriptors mean is to be seen at the enter."""
         if self._plan.later and self._globals["threads"][0]:
             self._links += [self._syscalls.attach(program) for program in self._plan.later]
-            for link in self._replaced:
-                link.close()
+            close_all([link for link in self._links if link in self._replaced])
             self._plan.later = []
 
     @property
     def fd(self) -> int:
-        """Becomes readable when a lane is a quarter full."""
-        return self._ring.fd
+        """Becomes readable when a lane is a quarter full, until ``woken``."""
+        return self._wakes.fd
+
+    def woken(self) -> None:
+        """The wake-up has been heard."""
+        self._wakes.release(self._wakes.produced())
 
     @property
     def live(self) -> int:
@@ -166,17 +171,17 @@ class KernelSource:
 
     def _forget_files(self) -> None:
         """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
-        old = self.definitions.files.oldest()
-        if old:
-            for key in old.values():
-                self._files.delete(key)
+        keys = self.definitions.files.give_up()
+        if len(keys):
+            self._files.delete(keys)
             self._globals["generation"][0] += 1
-            self.definitions.forget_files(list(old))
 
     def detach(self) -> None:
-        """No more events; what was made stays readable."""
-        while self._links:
-            self._links.pop().close()
+        """No more events, from this moment on; what was made stays readable."""
+        if self._links:
+            self._globals["stopped"][0] = 1
+            close_all(self._links).join()
+            self._links = []
 
     def counters(self) -> Records:
         """struct counters, one record per CPU."""
@@ -194,6 +199,21 @@ class KernelSource:
         """Give everything back to the kernel."""
         self.detach()
         self._resources.close()
+
+
+def close_all(links: Sequence[Link]) -> Thread:
+    """Detach side by side, and apart from the reader: the kernel makes each tracepoint wait 0.1 s for its readers."""
+    threads = [Thread(target=link.close, name="detach") for link in links]
+
+    def run() -> None:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    whole = Thread(target=run, name="detach")
+    whole.start()
+    return whole
 
 
 def lane_slots(ring_size: int, cpus: int) -> int:

@@ -91,6 +91,9 @@ class Collector:
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.folds += [(fold, batch.files.get(fold.file), batch.tasks.get(fold.task)) for fold in folds]
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -113,6 +116,9 @@ class Counter:
 
     def folded(self, folds: Sequence[Fold], _batch: Batch) -> None:
         self.folds += folds
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Nothing to close."""

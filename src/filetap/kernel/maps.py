@@ -26,9 +26,15 @@ class Map:
         k, v = np.array([key], self._key), np.array([value], self._value)
         check(library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, 0), "bpf map")
 
-    def delete(self, key: Records) -> bool:
-        """True if it was there."""
-        return bool(library().bpf_map_delete_elem(self.fd, np.ascontiguousarray(key).ctypes.data) == 0)
+    def delete(self, keys: Records) -> None:
+        """Those that are there."""
+        keys = np.ascontiguousarray(keys)
+        done = 0
+        while done < len(keys):
+            count = c_uint32(len(keys) - done)
+            address = keys.ctypes.data + done * keys.itemsize
+            library().bpf_map_delete_batch(self.fd, address, ctypes.byref(count), None)
+            done += count.value + 1  # it stops at a key that is not there
 
     def items(self) -> tuple[Records, Records]:
         """All keys and all values of a hash map, in one order."""
