@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -42,9 +43,10 @@ def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]
 def measure_all(measures: dict[str, Callable[[Lab], Iterator[Row]]], lab: Lab, table: Table) -> None:
     """A measure that breaks is said, and the next one made."""
     for name, measure in measures.items():
+        lab.neighbours.look()
         try:
             for row in measure(lab):
-                table.add(row)
+                table.add(replace(row, note="; ".join(filter(None, (row.note, lab.neighbours.take())))))
         except (BenchError, FiletapError, OSError, ValueError) as error:
             table.break_off(name, f"{type(error).__name__}: {error}")
 

@@ -86,7 +86,7 @@ def at_speed(lab: Lab) -> Iterator[Row]:
         maps = kernel_memory(tracer.pid)
         missing = tracer.finish().missing
     events = sum(sample.events for sample in samples)
-    note = f"{events:,} events, {missing} not delivered"
+    note = f"{events:,} events, {missing:,} NOT DELIVERED" if missing else f"{events:,} events, all delivered"
     early = next(sample for sample in samples if sample.seconds > seconds / 4)
     yield Row(
         f"resident memory besides the rings, {seconds} s at full speed", [s.resident for s in samples], MOST_RESIDENT, "MB", note=note
@@ -103,7 +103,7 @@ def many_files(lab: Lab) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="filetap-bench-", dir=place) as folder, tracing(*JSON) as tracer:
         samples = pieces(tracer, [([str(CHURN), folder, str(each)], 3)], lambda _, count: count >= rounds)
         missing = tracer.finish().missing
-    note = f"{each * rounds:,} files, {missing} events not delivered"
+    note = f"{each * rounds:,} files, {missing:,} EVENTS NOT DELIVERED" if missing else f"{each * rounds:,} files"
     yield Row("the same, never a file twice, -f json", [s.resident for s in samples], MOST_RESIDENT, "MB", note=note)
     growth = samples[-1].resident - samples[rounds // 2].resident
     yield Row("its growth in the second half", [growth], GROWTH, "MB")

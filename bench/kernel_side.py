@@ -95,10 +95,16 @@ def everything_delivered(figure: str, options: Sequence[str], threads: int, lab:
 
 
 def differing(account: Account, outcome: Outcome, extra: dict[str, int]) -> int:
-    """Events not delivered, and by how much count and bytes differ. ``extra``: of the workload's own start."""
+    """Events that are not delivered, or by which the count differs, or the bytes. ``extra``: of the workload's start."""
     read = account.op("read")
     count, moved = read["delivered"] - extra["delivered"], read["bytes"] - extra["bytes"]
-    return account.missing + abs(count - outcome.calls) + abs(moved - outcome.bytes)
+    return max(account.missing, wrong(count, moved, outcome))
+
+
+def wrong(count: int, moved: int, outcome: Outcome) -> int:
+    """By how many calls these differ from the workload's own."""
+    each = outcome.bytes // outcome.calls
+    return max(abs(count - outcome.calls), -(-abs(moved - outcome.bytes) // each))
 
 
 def _rate(outcome: Outcome, account: Account) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
+
+from bench.neighbours import Neighbours
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BUILD: Final = ROOT / "build"
@@ -34,6 +36,7 @@ class Lab:
 
     pairs: int = 9
     quick: bool = False
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def some(self, count: int) -> int:
         """``count``, or a quarter of it in a hurry."""
@@ -50,6 +53,7 @@ class Lab:
     def alternate(self, one: Callable[[], First], other: Callable[[], Second]) -> Iterator[tuple[First, Second]]:
         """Pairs of results, the order of the two turned round each time."""
         for number in range(self.pairs):
+            self.neighbours.look()
             if number % 2:
                 second = other()
                 yield one(), second

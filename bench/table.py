@@ -56,14 +56,17 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     started: str = ""
+    load: float = 0.0
+    """The highest met."""
 
     def begin(self, how: str) -> None:
-        self.started = f"Linux {platform.release()}, {os.cpu_count()} CPUs ({_model()}); {how}; load before {_load()}"
+        self.started = f"Linux {platform.release()}, {os.cpu_count()} CPUs ({_model()}); {how}; load {os.getloadavg()[0]:.2f}"
         print(self.started)
         self._line(("figure", "measured", "min-max", "limit"), "", "")
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
+        self.load = max(self.load, os.getloadavg()[0])
         self._line(row.cells(), row.verdict, row.note)
 
     def break_off(self, name: str, reason: str) -> None:
@@ -74,13 +77,13 @@ class Table:
     @staticmethod
     def _line(cells: tuple[str, str, str, str], verdict: str, note: str) -> None:
         figure, measured, spread, limit = cells
-        print(f"{figure:<62}{measured:>14}{spread:>19}{limit:>14}  {verdict:<4}{note}".rstrip(), flush=True)
+        print(f"{figure:<66}{measured:>14}{spread:>18}{limit:>13}  {verdict:<4}{note}".rstrip(), flush=True)
 
     def end(self) -> None:
         """How many limits were missed, and which."""
         limited = [row for row in self.rows if row.limit is not None]
         missed = [row.figure for row in limited if row.verdict != "ok"]
-        print(f"\n{len(missed)} of {len(limited)} limits missed; load after {_load()}")
+        print(f"\n{len(missed)} of {len(limited)} limits missed; the load went up to {self.load:.1f}")
         for figure in missed:
             print(f"  missed: {figure}")
         for name in self.broken:
@@ -100,11 +103,7 @@ class Table:
             }
             for row in self.rows
         ]
-        return {"machine": self.started, "rows": rows, "broken": self.broken}
-
-
-def _load() -> str:
-    return f"{os.getloadavg()[0]:.2f}"
+        return {"machine": self.started, "highest_load": self.load, "rows": rows, "broken": self.broken}
 
 
 def _model() -> str:

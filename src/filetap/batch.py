@@ -108,6 +108,9 @@ class Sink(Protocol):
     written: int
     """Events that are completely out, whatever happens next."""
 
+    hurry: bool
+    """Set when the run is to end: wait no longer for somebody who reads."""
+
     def write(self, batch: Batch) -> None:
         """Take a batch; it may be held back until the next call. Nothing of it is looked at afterwards."""
 

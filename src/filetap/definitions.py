@@ -111,7 +111,9 @@ class Files(Mapping[int, File]):
         raise KeyError(number)
 
     def __iter__(self) -> Iterator[int]:
-        for records in (self._records, self._made, *(records for _, records in self._given_up)):
+        yield from self._records
+        yield from self._made
+        for _, records in self._given_up:
             yield from records
 
     def __len__(self) -> int:

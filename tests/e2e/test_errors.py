@@ -127,7 +127,10 @@ def test_a_process_that_ends_meanwhile(ft: Filetap, puppet: Puppet) -> None:
 
 
 def test_one_of_two_processes_ends(ft: Filetap, tree: Path, puppet: Puppet) -> None:
-    with subprocess.Popen(["sleep", "60"]) as other, ft.started("trace", "-f", "json", "-e", "open", "-p", other.pid, "-p", puppet.pid, tree) as run:
+    with (
+        subprocess.Popen(["sleep", "60"]) as other,
+        ft.started("trace", "-f", "json", "-e", "open", "-p", other.pid, "-p", puppet.pid, tree) as run,
+    ):
         run.wait_ready()
         other.kill()
         other.wait()

@@ -156,7 +156,7 @@ def test_json_has_no_colours_on_a_terminal(ft: Filetap, tree: Path) -> None:
 
 def test_closed_early(ft: Filetap, tree: Path) -> None:
     """``| head -1``: one line, no traceback, and soon over."""
-    reader = "while :; do : <\"$T/a\"; done"
+    reader = 'while :; do : <"$T/a"; done'
     done = ft.shell(f'bash -c {reader!r} & p=$!; filetap trace -f json -p $p "$T" | head -1; echo "${{PIPESTATUS[0]}}"; kill $p', T=tree)
     first, status = done.out.splitlines()
     assert json.loads(first)["file"]["path"] == str(tree / "a")
@@ -279,7 +279,9 @@ def test_odd_names_that_are_not_there(ft: Filetap, tmp_path: Path, odd: dict[str
     assert {e["error"]["code"] for e in done.events} == {"ENOENT"}
 
 
-def test_odd_names_cannot_move_the_cursor(ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]) -> None:
+def test_odd_names_cannot_move_the_cursor(
+    ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]
+) -> None:
     done = ft.trace("-e", "open", tmp_path / "odd", "--", *script(OPEN_ALL), *map(os.fsdecode, odd.values()))
     lines = done.err.decode().split("\n")
     table = lines[1 : len(ODD) + 1]

@@ -283,6 +283,7 @@ class Run:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stop = number
+        self._sink.hurry = True
         if self.command:
             self.command.signal(number)
 

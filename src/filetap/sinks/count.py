@@ -26,6 +26,7 @@ class CountSink:
         self.unknown = 0
         """Events that name a file or a task which the batch does not have. None, unless the reader or a probe has a bug."""
         self.written = 0
+        self.hurry = False
 
     def write(self, batch: Batch) -> None:
         events = batch.events

@@ -6,9 +6,11 @@ Next: enrich/jsontext.py, how a file and a task read; table.py, the same events 
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,13 +36,57 @@ class RawFile(Protocol):
     def fileno(self) -> int: ...
 
 
+def waits(file: RawFile) -> bool:
+    """May a write have to wait for a reader?"""
+    try:
+        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, AttributeError):  # io.UnsupportedOperation: a file in memory
+        return False
+
+
+class Writeback:
+    """Has a growing file written to disk in windows, and its pages given back, so that a long trace does not push what
+    it observes out of the page cache. Writing into pages just given back is also two to five times cheaper than into
+    new ones (measured). In a thread: a slow disk would block it, and then all is as without it.
+    """
+
+    WINDOW: Final = 64 << 20
+
+    def __init__(self, file: RawFile) -> None:
+        self._file = file
+        self._begun = self._ended = 0
+        self._thread: threading.Thread | None = None
+
+    def advance(self, count: int) -> None:
+        """So many bytes more are in the file."""
+        self._ended += count
+        if self._ended - self._begun < self.WINDOW or (self._thread and self._thread.is_alive()):
+            return
+        self._begun = self._ended
+        self._thread = threading.Thread(target=self._drop, args=(os.dup(self._file.fileno()),), daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _drop(fd: int) -> None:
+        """Starts the writing of what is dirty and drops what is clean, which is mostly the window before (fadvise64(2))."""
+        with suppress(OSError):  # A pipe has no pages.
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+
+
 class LineSink:
     """Puts whole lines into a raw file; whoever opened it closes it."""
+
+    PATIENCE: Final = 1.0
+    """Seconds."""
 
     def __init__(self, file: RawFile) -> None:
         self._file = file
         self._layout = ThreadPoolExecutor(1, "layout")
         self._held: list[Strings] = []
+        self._waits = waits(file)
+        self.hurry = False
+        """The run is to end: wait no longer for somebody who reads."""
         self.written = 0
         """Events whose line is in the file to its end."""
 
@@ -81,15 +127,24 @@ class LineSink:
             self._take_back(first + done - int(ends[complete - 1] if complete else first))
             raise
         self.written += len(ends) * events
+        self._writeback.advance(len(data))
 
     def _some(self, data: memoryview) -> int:
-        """A pipe that somebody else made non-blocking takes nothing at times: wait until it does."""
-        count = self._file.write(data)
-        if count is None:
-            poll = select.poll()
-            poll.register(self._file.fileno(), select.POLLOUT)
-            poll.poll()
-        return count or 0
+        """At most what a pipe or terminal takes without making us wait, so that a signal is heard while nobody reads."""
+        if self._waits:
+            self._await_room()
+            data = data[: select.PIPE_BUF]
+        return self._file.write(data) or 0
+
+    def _await_room(self) -> None:
+        """Until there is room; when the run is to end, for PATIENCE more."""
+        poll = select.poll()
+        poll.register(self._file.fileno(), select.POLLOUT)
+        waited = 0.0
+        while not poll.poll(100):
+            waited += 0.1 * self.hurry
+            if waited > self.PATIENCE:
+                raise OSError(errno.EAGAIN, "nobody reads it")
 
     def _take_back(self, count: int) -> None:
         """Only from a regular file whose last bytes are ours."""

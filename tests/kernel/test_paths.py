@@ -1,0 +1,439 @@
+"""What a file is called: symlinks, mounts, roots, renames, names that come again, and names that no terminal should see.
+
+Apart from test_filters.py, which asks whether it counts. The oracles: os.stat, os.path.realpath, and sizes of reads and
+writes that say which file was truly open. Next: test_threads.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from filetap.targets import Targets
+from tests.kernel.lab import Event, Run, Shell, Watch, by_path, device, trace, wanted
+
+Build = Callable[[str], str]
+IO = ("open", "read", "write", "close")
+PRIVATE = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-ec")
+
+
+def files_of(run: Run, op: str = "read") -> list[Event]:
+    """Events on regular files below /tmp and the like; not the libraries'."""
+    return [event for event in run.events if event.op == op and not event.path.startswith((b"/usr", b"/etc", b"/lib"))]
+
+
+def private(script: str, *events: str) -> Run:
+    """A script in a mount namespace of its own, in which nothing it mounts is seen by others."""
+    return trace([*PRIVATE, script], wanted(*(events or IO)), env={"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_text("hello")
+    return path
+
+
+def test_identity_and_attributes(file: Path) -> None:
+    file.chmod(0o751)
+    run = trace(["cat", file], wanted(*IO))
+    st = file.stat()
+    (event, *_) = by_path(run.events, file)
+    assert event.file
+    assert (event.file.inode, event.file.device, event.file.mode, event.file.size) == (st.st_ino, device(file), st.st_mode, 5)
+    kind = subprocess.run(["findmnt", "-no", "FSTYPE", "-T", str(file)], capture_output=True, check=True).stdout.strip()
+    assert event.file.filesystem == kind
+    assert event.file.mount_namespace == os.stat("/proc/self/ns/mnt").st_ino
+    assert event.file.mount == mount_id(file)
+
+
+def mount_id(path: Path) -> int:
+    with path.open("rb") as stream:
+        lines = Path(f"/proc/self/fdinfo/{stream.fileno()}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("mnt_id"))
+
+
+def test_namespaces_and_start(file: Path) -> None:
+    """A process in pid, mount, user and cgroup namespaces of its own: numbers as /proc/PID/ns has them."""
+    script = "readlink /proc/self/ns/mnt /proc/self/ns/cgroup /proc/self/ns/user; cat "
+    run = trace(["unshare", "--fork", "--pid", "--mount", "--cgroup", "--user", "-r", "sh", "-c", script + str(file)], wanted(*IO))
+    (mnt, cgroup, user) = (int(line.split(b"[")[1][:-1]) for line in run.output.splitlines()[:3])
+    (event, *_) = by_path(run.events, file)
+    task = event.task
+    assert (task.mount_namespace, task.cgroup_namespace, task.user_namespace) == (mnt, cgroup, user)
+    assert task.namespace_pid < 10
+    assert task.namespace_pid != task.pid
+    assert task.pid_namespace != os.stat("/proc/self/ns/pid").st_ino
+    assert task.start <= event.time
+
+
+def test_symlinks_on_the_way(file: Path) -> None:
+    folder = file.parent
+    (folder / "dir").mkdir()
+    (folder / "dir" / "up").symlink_to("..")
+    (folder / "link").symlink_to("dir/up/file")
+    run = trace(["cat", folder / "link", f"{folder}/dir/up/dir/up/file"], wanted("open"))
+    assert [event.path for event in files_of(run, "open") if event.result >= 0] == [os.fsencode(os.path.realpath(folder / "link"))] * 2
+
+
+def test_hard_links_keep_their_names(file: Path) -> None:
+    """The name that was opened, each with the same inode."""
+    os.link(file, file.parent / "other")
+    run = trace(["cat", file, file.parent / "other", file], wanted("read"))
+    names = [event.path for event in files_of(run)]
+    assert names == [os.fsencode(path) for path in (file, file, file.parent / "other", file.parent / "other", file, file)]
+    assert {event.file.inode for event in files_of(run) if event.file} == {file.stat().st_ino}
+
+
+def test_renamed_file(file: Path) -> None:
+    """Later events of a file that stays open carry the new path."""
+    new = file.parent / "renamed"
+    with Shell() as shell:
+        with Watch(Targets(pids=[shell.pid]), wanted("read")) as watch:
+            shell.do(f"exec 5<{file}; read -r x <&5; mv {file} {new}; read -r x <&5")
+        mine = [event.path for event in watch.events if event.path.startswith(os.fsencode(file.parent))]
+    assert mine[0] == os.fsencode(file)
+    assert mine[-1] == os.fsencode(new)
+    assert set(mine) == {os.fsencode(file), os.fsencode(new)}
+
+
+@pytest.mark.parametrize("events", [("read",), ("open", "read"), ("open", "dup")])
+def test_renamed_by_a_stranger(tmp_path: Path, events: tuple[str, ...]) -> None:
+    """A directory two levels up is renamed by a process that is no target; whichever hooks are attached."""
+    (tmp_path / "a/b/c").mkdir(parents=True)
+    (tmp_path / "a/b/c/file").write_text("hello")
+    with Shell() as shell:
+        shell.do(f"cd {tmp_path}/a/b/c")
+        with Watch(Targets(pids=[shell.pid]), wanted(*events)) as watch:
+            shell.do("read -r x <file || :")
+            (tmp_path / "a/b").rename(tmp_path / "a/B")
+            shell.do("read -r x <file || :")
+            (tmp_path / "a").rename(tmp_path / "A")
+            shell.do("read -r x <file || :")
+        op = events[-1] if "read" in events else "open"
+        mine = [event.path for event in watch.events if event.op == op and event.path.startswith(os.fsencode(tmp_path))]
+    expected = [os.fsencode(tmp_path / name) for name in ("a/b/c/file", "a/B/c/file", "A/B/c/file")]
+    assert list(dict.fromkeys(mine)) == expected
+
+
+def test_exchanged_names(tmp_path: Path) -> None:
+    """renameat2(RENAME_EXCHANGE) by a stranger."""
+    (tmp_path / "one").write_text("1")
+    (tmp_path / "two").write_text("22")
+    code = f"import ctypes; raise SystemExit(ctypes.CDLL(None).renameat2(-100, b'{tmp_path}/one', -100, b'{tmp_path}/two', 2))"
+    with Shell() as shell:
+        with Watch(Targets(pids=[shell.pid]), wanted("read")) as watch:
+            shell.do(f"cat {tmp_path}/one {tmp_path}/two >/dev/null")
+            subprocess.run(["/usr/bin/python3", "-I", "-S", "-c", code], check=True)
+            shell.do(f"cat {tmp_path}/one {tmp_path}/two >/dev/null")
+        found = [(event.path.decode()[-3:], event.result) for event in watch.events if event.path.startswith(os.fsencode(tmp_path)) and event.result]
+    assert found == [("one", 1), ("two", 2), ("one", 2), ("two", 1)]
+
+
+@pytest.mark.parametrize("latency", [True, False])
+def test_names_used_again(program: Build, tmp_path: Path, latency: bool) -> None:
+    """2,000 times the same seven names are made and removed: each write has the right name, and the right inode."""
+    run = trace([program("files"), "recreate", tmp_path, "2000"], wanted("open", "write", "close"), {"latency": latency})
+    inodes = [int(line) for line in run.output.split()]
+    for op in ("open", "write", "close"):
+        mine = [event for event in files_of(run, op) if event.path.startswith(os.fsencode(tmp_path))]
+        assert len(mine) == 2000
+        wrong = [event for i, event in enumerate(mine) if event.path != os.fsencode(tmp_path / f"name{i % 7}")]
+        assert wrong == []
+        assert [event.file.inode for event in mine if event.file] == inodes
+        assert not any(event.file.deleted for event in mine if event.file)
+    writes = [event for event in files_of(run, "write") if event.path.startswith(os.fsencode(tmp_path))]
+    assert [event.result for event in writes] == [i % 7 + 1 for i in range(2000)]
+
+
+def test_renames_at_speed(program: Build, tmp_path: Path) -> None:
+    """Reads of 1 byte happened under one name, of 2 bytes under the other; 500 times each."""
+    (tmp_path / "here").write_text("hello")
+    run = trace([program("files"), "swap", tmp_path, "500"], wanted("read"))
+    mine = [(event.path, event.result) for event in files_of(run)]
+    assert mine == [(os.fsencode(tmp_path / "here"), 1), (os.fsencode(tmp_path / "there"), 2)] * 500
+
+
+def test_deleted_while_open(file: Path) -> None:
+    with Shell() as shell:
+        with Watch(Targets(pids=[shell.pid]), wanted("read", "close")) as watch:
+            shell.do(f"exec 5<{file}; cat <&5 >/dev/null; rm {file}; cat <&5; exec 5<&-")
+        mine = by_path(watch.events, file)
+    assert [event.file.deleted for event in mine if event.file and event.op == "read"] == [False, False, True]
+    assert [event.file.deleted for event in mine if event.file and event.op == "close"][-1]
+
+
+def test_deleted_and_made_again(file: Path) -> None:
+    """The new file of the name is not the deleted one."""
+    with Shell() as shell:
+        with Watch(Targets(pids=[shell.pid]), wanted("read")) as watch:
+            shell.do(f"exec 5<{file}; cat <&5 >/dev/null; rm {file}; echo hello world >{file}; cat <&5; cat {file} >/dev/null")
+        mine = by_path(watch.events, file)
+    assert [(event.result, event.file.deleted) for event in mine if event.file] == [(5, False), (0, False), (0, True), (12, False), (0, False)]
+
+
+def test_bind_mount(file: Path) -> None:
+    """The path by which it was reached, in the namespace's own tree."""
+    other = file.parent / "mounted"
+    other.mkdir()
+    (file.parent / "in").mkdir()
+    (file.parent / "in/deep").write_text("deep")
+    run = private(f"mount --bind {file.parent}/in {other}; cat {other}/deep {file.parent}/in/deep")
+    assert [event.path for event in files_of(run) if event.result] == [os.fsencode(other / "deep"), os.fsencode(file.parent / "in/deep")]
+    assert len({event.file.inode for event in files_of(run) if event.file}) == 1
+    assert len({event.file.mount for event in files_of(run) if event.file}) == 2
+
+
+def test_bind_mount_of_a_file(file: Path) -> None:
+    (file.parent / "over").touch()
+    run = private(f"mount --bind {file} {file.parent}/over; cat {file.parent}/over")
+    assert [event.path for event in files_of(run) if event.result] == [os.fsencode(file.parent / "over")]
+
+
+def test_filter_through_a_bind_mount(file: Path) -> None:
+    """A filter means identity: what is reached through another mount is the same file."""
+    (file.parent / "in").mkdir()
+    (file.parent / "in/deep").write_text("deep")
+    (file.parent / "mounted").mkdir()
+    script = f"mount --bind {file.parent}/in {file.parent}/mounted; cat {file.parent}/mounted/deep"
+    run = trace([*PRIVATE, script], wanted("read", paths=[str(file.parent / "in")]))
+    assert {event.path for event in run.events} == {os.fsencode(file.parent / "mounted/deep")}
+
+
+def test_tmpfs_mounted_over(file: Path) -> None:
+    """The same path is another file after a mount, and again after it is gone."""
+    folder = file.parent
+    run = private(f"cat {file}; mount -t tmpfs tmpfs {folder}; echo longer >{file}; cat {file}; umount {folder}; cat {file}")
+    mine = [event for event in by_path(run.events, file) if event.op == "read" and event.result]
+    assert [event.result for event in mine] == [5, 7, 5]
+    assert [event.file.filesystem for event in mine if event.file][1] == b"tmpfs"
+    assert mine[0].file
+    assert mine[2].file
+    assert mine[0].file.inode == mine[2].file.inode == file.stat().st_ino
+    assert run.output == b"hellolonger\nhello"
+
+
+def test_mount_moved(file: Path) -> None:
+    """A file that is open below a mount which moves: later events have the new path."""
+    one, two = file.parent / "one", file.parent / "two"
+    one.mkdir()
+    two.mkdir()
+    script = f"mount -t tmpfs tmpfs {one}; echo hello >{one}/x; exec 5<{one}/x; read -r a <&5; mount --move {one} {two}; read -r a <&5 || :"
+    run = private(script, "read")
+    paths = [event.path for event in files_of(run)]
+    assert (paths[0], paths[-1]) == (os.fsencode(one / "x"), os.fsencode(two / "x"))
+
+
+def test_overlay(tmp_path: Path) -> None:
+    """One event per call, not one per layer; the path is the overlay's."""
+    for name in ("lower", "upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lower/old").write_text("lower")
+    # The upper layer must not be on an overlay itself: a tmpfs will do.
+    script = (
+        f"mount -t tmpfs tmpfs {tmp_path}/work; mkdir {tmp_path}/work/u {tmp_path}/work/w; "
+        f"mount -t overlay overlay -o lowerdir={tmp_path}/lower,upperdir={tmp_path}/work/u,workdir={tmp_path}/work/w {tmp_path}/merged; "
+        f"cd {tmp_path}/merged; cat old; echo more >>old; cat old; echo new >new; cat new; stat -c %i old new"
+    )
+    run = private(script)
+    mine = [event for event in run.events if b"/merged/" in event.path or b"/work/" in event.path or b"/lower/" in event.path]
+    assert {event.path.decode().removeprefix(f"{tmp_path}/") for event in mine} == {"merged/old", "merged/new"}
+    reads = [(event.path[-3:], event.result) for event in mine if event.op == "read" and event.result]
+    assert reads == [(b"old", 5), (b"old", 10), (b"new", 4)]
+    assert [(event.path[-3:], event.result, event.offset) for event in mine if event.op == "write"] == [(b"old", 5, 5), (b"new", 4, 0)]
+    old, new = (int(number) for number in run.output.split()[-2:])
+    inodes = {event.path[-3:]: event.file.inode for event in mine if event.file}
+    assert inodes == {b"old": old, b"new": new}
+    assert {event.file.filesystem for event in mine if event.file} == {b"overlay"}
+
+
+def make_root(folder: Path) -> Path:
+    """A tree to chroot into, with busybox or the few programs that the test needs."""
+    root = folder / "root"
+    for program in ("/bin/cat", "/bin/sh"):
+        libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
+        for path in [program, *(word for word in libraries if word.startswith("/"))]:
+            target = root / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    (root / "inside").write_text("inside")
+    return root
+
+
+def test_chroot(tmp_path: Path) -> None:
+    """Paths run to the root of the mount namespace; the task says that its own root is elsewhere."""
+    root = make_root(tmp_path)
+    run = trace(["chroot", root, "/bin/cat", "/inside", "/none", "none"], wanted("open", "read", "exec"), stderr=subprocess.DEVNULL)
+    (read,) = [event for event in files_of(run) if event.result and event.path.endswith(b"/inside")]
+    assert read.path == os.fsencode(root / "inside")
+    assert read.task.root == os.fsencode(root)
+    assert read.task.exe == os.fsencode(root / "bin/cat")
+    failed = [event.path for event in run.events if event.result == -2 and event.path.endswith(b"none")]
+    assert failed == [os.fsencode(root / "none")] * 2
+
+
+def test_chroot_from_within(tmp_path: Path) -> None:
+    """A process that changes its root while it is traced."""
+    root = make_root(tmp_path)
+    (tmp_path / "outside").write_text("out")
+    code = f"import os; open('{tmp_path}/outside').read(); os.chroot('{root}'); os.chdir('/'); open('/inside').read()"
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("open", "read"))
+    roots = {event.path: event.task.root for event in run.events}
+    assert roots[os.fsencode(tmp_path / "outside")] == b"/"
+    assert roots[os.fsencode(root / "inside")] == os.fsencode(root)
+
+
+def test_other_mount_namespace(file: Path) -> None:
+    """pivot_root into a tmpfs: paths are those of that namespace."""
+    root = make_root(file.parent)
+    script = (
+        f"mount -t tmpfs tmpfs {file.parent}; mkdir {file.parent}/new {file.parent}/keep; "
+        f"mount --bind /proc/1/root{root} {file.parent}/new 2>/dev/null || mount -t tmpfs tmpfs {file.parent}/new; "
+        f"cp -r /bin/true {file.parent}/new/; readlink /proc/self/ns/mnt"
+    )
+    run = private(script)
+    namespace = int(run.output.split(b"[")[1].rstrip(b"]\n"))
+    assert namespace != os.stat("/proc/self/ns/mnt").st_ino
+    assert {event.task.mount_namespace for event in run.events if event.pid != run.pid} == {namespace}
+
+
+def test_pivot_root(tmp_path: Path) -> None:
+    """What runs in a container's tree has that tree's paths."""
+    root = make_root(tmp_path)
+    (root / "old").mkdir()
+    script = f"mount --bind {root} {root}; cd {root}; pivot_root . old; exec chroot . /bin/cat /inside"
+    shutil.copy("/usr/sbin/chroot", root / "bin/chroot")
+    run = private(script.replace("exec chroot", "exec /bin/chroot"), "read", "open")
+    read = [event for event in run.events if event.path.endswith(b"/inside")]
+    assert {event.path for event in read} == {b"/inside"}
+    assert {event.task.root for event in read} == {b"/"}
+    assert run.output == b"inside"
+
+
+def test_detached_mount(file: Path) -> None:
+    """umount -l while a file is open: it has no way up to the root any more, and must not claim one that is another's."""
+    folder = file.parent
+    script = f"mount -t tmpfs tmpfs {folder}; echo x >{file}; exec 5<{file}; umount -l {folder}; read -r a <&5; cat {file}"
+    run = private(script, "read")
+    lazily = [event for event in run.events if event.result > 0 and event.file and event.file.filesystem == b"tmpfs"]
+    assert lazily
+    assert all(event.path != os.fsencode(file) for event in lazily)
+    assert [event.path for event in run.events if event.result == 5 and event.file and event.file.filesystem != b"tmpfs"] == [os.fsencode(file)]
+
+
+NAMES = {
+    "newline": b"two\nlines",
+    "escape": b"\x1b[31mred\x1b[0m\x07",
+    "invalid": b"caf\xe9 \xff\xfe\x80",
+    "utf-8": "grüße 漢字 🎉".encode(),
+    "quotes": b"a\"b\\c'd",
+    "space": b" lead and trail ",
+    "long": b"n" * 255,
+    "long-utf-8": ("ü" * 127).encode(),
+    "dots": b"...",
+    "deleted": b"file (deleted)",
+    "control": bytes(range(1, 32)),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(tmp_path: Path, name: str) -> None:
+    """Exact bytes, for the file, for a directory, and for a name that failed."""
+    folder = os.fsencode(tmp_path) + b"/" + NAMES[name]
+    os.mkdir(folder)
+    path = folder + b"/" + NAMES[name]
+    with open(path, "wb") as stream:
+        stream.write(b"hello")
+    run = trace([b"cat", path, path[:-1] + b"?"], wanted("open", "read"), stderr=subprocess.DEVNULL)
+    reads = [event for event in run.events if event.op == "read" and event.result == 5]
+    assert [event.path for event in reads] == [path]
+    assert [event.path for event in run.events if event.result == -2 and event.path.startswith(folder)] == [path[:-1] + b"?"]
+
+
+def test_name_of_the_command(tmp_path: Path) -> None:
+    """Not UTF-8 either."""
+    path = os.fsencode(tmp_path) + b"/c\xe9t\n"
+    shutil.copy(b"/bin/cat", path)
+    (tmp_path / "file").write_text("x")
+    run = trace([path, tmp_path / "file"], wanted("read"))
+    (event, *_) = by_path(run.events, tmp_path / "file")
+    assert (event.task.comm, event.task.exe) == (b"c\xe9t\n", path)
+
+
+@pytest.mark.parametrize("total", [4000, 4094, 4095])
+def test_long_paths(total: int, tmp_path: Path) -> None:
+    """Up to the longest that open(2) takes, PATH_MAX with its NUL."""
+    path = os.fsencode(tmp_path)
+    while total - len(path) > 400:
+        path += b"/" + b"d" * 250
+        os.mkdir(path)
+    path += b"/" + b"e" * (total - len(path) - 1 - 101) + b"/" + b"f" * 100 if total - len(path) <= 356 else b"/" + b"e" * 250
+    if total - len(path) > 0:
+        path += b"/" + b"f" * (total - len(path) - 1)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    os.write(fd, b"hello")
+    os.close(fd)
+    assert len(path) == total
+    run = trace([b"cat", path, path[:-1] + b"?"], wanted("open", "read"), stderr=subprocess.DEVNULL)
+    (read,) = [event for event in run.events if event.op == "read" and event.result == 5]
+    assert read.path == path
+    assert read.file
+    assert not read.file.truncated
+    assert [event.path for event in run.events if event.result == -2 and len(event.path) > 3000] == [path[:-1] + b"?"]
+
+
+def test_deeper_than_a_path_may_be(program: Build, tmp_path: Path) -> None:
+    """A file below 5,000 bytes of directories, reached step by step: whole, or its end flagged as cut; never wrong."""
+    run = trace([program("files"), "deep", tmp_path, "d" * 200, "25"], wanted("open", "write"))
+    (write,) = [event for event in run.events if event.op == "write"]
+    assert write.file
+    whole = os.fsencode(tmp_path) + (b"/" + b"d" * 200) * 25 + b"/leaf"
+    assert write.path == whole or (write.file.truncated and whole.endswith(write.path))
+    shutil.rmtree(tmp_path / ("d" * 200))
+
+
+def test_many_levels(program: Build, tmp_path: Path) -> None:
+    """A thousand directories with short names."""
+    run = trace([program("files"), "deep", tmp_path, "d", "1000"], wanted("write"))
+    (write,) = run.events
+    assert write.path == os.fsencode(tmp_path) + b"/d" * 1000 + b"/leaf"
+    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
+
+
+def test_shared_memory() -> None:
+    """A tmpfs: device and inode as stat has them."""
+    path = Path(f"/dev/shm/filetap-test-{os.getpid()}")
+    path.write_text("shared")
+    try:
+        run = trace(["cat", path], wanted("read"))
+        (event, *_) = by_path(run.events, path)
+        assert event.file
+        assert (event.file.inode, event.file.device, event.file.filesystem) == (path.stat().st_ino, device(path), b"tmpfs")
+    finally:
+        path.unlink()
+
+
+def test_proc() -> None:
+    """Files of procfs are regular files too, below their mount."""
+    run = trace(["cat", "/proc/version"], wanted("read"))
+    mine = by_path(run.events, "/proc/version")
+    assert [event.result for event in mine] == [len(Path("/proc/version").read_bytes()), 0]
+    assert all(event.file and stat.S_ISREG(event.file.mode) and event.file.filesystem == b"proc" for event in mine)
+
+
+def test_32_bit_calls(program: Build, file: Path) -> None:
+    """int $0x80 has other numbers: nothing of it is taken for another call, it is said how many there were."""
+    run = trace([program("files"), "compat", file], wanted("open", "io", "close", "dup", types=["all"], paths=[str(file.parent)]))
+    (line,) = run.lines
+    assert (line["read"], line["write"], line["pid"], line["close"]) == (5, 2, run.pid, 0)
+    assert [(event.call, event.result > 0) for event in run.events] == [("openat", True), ("read", True), ("close", False)]
+    assert all(event.path == os.fsencode(file) for event in run.events)
+    (note,) = [note for note in run.account.notes if "32-bit" in note]
+    assert int(note.split()[0]) in (6, 7)
