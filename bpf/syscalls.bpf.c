@@ -8,6 +8,9 @@
 #include "lib/target.bpf.h"
 #include "lib/descriptor.bpf.h"
 
+/* What becomes of a draft. */
+enum outcome { EMIT_NOT, EMIT, EMIT_NAME };
+
 struct exit_context {
 	struct task_struct *task;
 	struct task_state *state;
@@ -164,23 +167,25 @@ static __always_inline void open_arguments(const struct pt_regs *regs, const str
 }
 
 /* A name that led to no open file: its bytes, and the directory they start from. */
-static __noinline __u32 asked_name(struct task_struct *task, const char *name, int directory, bool at)
+static __noinline __u32 asked_name(const struct pt_regs *regs)
 {
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct file *file;
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool at = call_of(regs->orig_ax).flags & CALL_AT;
+	const char *name = (const char *)(at ? regs->si : regs->di);
+	struct fs_struct *fs = task->fs;
+	struct file *file = NULL;
 
 	if (!fs)
 		return 0;
-	if (!at || directory == AT_FDCWD)
-		return define_name(name, &fs->pwd, &fs->root, true);
-	file = file_at(fd_address(task, directory, false), false);
+	if (at && (int)regs->di != AT_FDCWD)
+		file = file_at(fd_address(task, regs->di, false), false);
 	return define_name(name, file ? &file->f_path : &fs->pwd, &fs->root, true);
 }
 
-static __always_inline bool opened(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+static __always_inline enum outcome opened(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
 {
 	const struct pt_regs *regs = x->regs;
-	bool at = call->flags & CALL_AT, wanted = false;
+	bool wanted = false;
 
 	open_arguments(regs, call, d);
 	if (x->result >= 0) {
@@ -188,8 +193,7 @@ static __always_inline bool opened(const struct exit_context *x, const struct ca
 		x->state->resolved = 0;
 		return resolve_exit(x, d->fd, d, &wanted, direct) && wanted;
 	}
-	d->file = asked_name(x->task, (const char *)(at ? regs->si : regs->di), (int)regs->di, at);
-	return true;
+	return EMIT_NAME;
 }
 
 static __always_inline bool closed(const struct exit_context *x, struct draft *d, const bool direct)
@@ -212,7 +216,7 @@ static __always_inline bool duplicated(const struct exit_context *x, const struc
 	return resolve_exit(x, d->fd, d, &wanted, direct) && wanted;
 }
 
-static __always_inline bool draft(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
 {
 	switch (call->kind) {
 	case KIND_READ:
@@ -228,12 +232,10 @@ static __always_inline bool draft(const struct exit_context *x, const struct cal
 	case KIND_EXEC:
 		x->state->exec_nr = 0;
 		if (x->result >= 0)
-			return false; /* process.bpf.c saw it */
-		d->file = asked_name(x->task, (const char *)(call->flags & CALL_AT ? x->regs->si : x->regs->di),
-				     (int)x->regs->di, call->flags & CALL_AT);
-		return true;
+			return EMIT_NOT; /* process.bpf.c saw it */
+		return EMIT_NAME;
 	}
-	return false;
+	return EMIT_NOT;
 }
 
 static __always_inline bool is_compat(struct task_struct *task)
@@ -250,48 +252,53 @@ static __always_inline void note_move(long result)
 		__sync_fetch_and_add(&g->epoch, 1);
 }
 
-static __noinline int member_exit(const struct pt_regs *regs, long result)
+/* Fills state->draft. Names and tasks are defined after this has returned: each would need its own half of the stack. */
+static __noinline enum outcome draft_exit(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct exit_context x = { .task = task, .regs = regs, .result = result };
-	const struct call found = call_of(regs->orig_ax), *call = &found;
+	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
+	const struct call call = call_of(regs->orig_ax);
+	enum outcome outcome = EMIT_NOT;
 	struct draft *d;
-	bool emits;
 
-	x.state = current_member(task);
-	if (!x.state)
-		return 0;
 	if (unlikely(is_compat(task))) {
 		struct counters *c = counters();
 
 		if (c)
 			c->compat++;
-		return 0;
+		return EMIT_NOT;
 	}
-	d = new_draft(x.state, call->op, call->call, result);
-	if (too_quick(d))
-		emits = false;
-	else
-		emits = config.direct ? draft(&x, call, d, true) : draft(&x, call, d, false);
-	x.state->resolved = 0;
-	if (emits)
-		emit(d, task, x.state);
-	return 0;
+	d = new_draft(state, call.op, call.call, result);
+	if (!too_quick(d))
+		outcome = config.direct ? draft(&x, &call, d, true) : draft(&x, &call, d, false);
+	state->resolved = 0;
+	return outcome;
 }
 
 static __always_inline int on_exit(const struct pt_regs *regs, long result)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	const struct call call = call_of(regs->orig_ax);
+	struct task_state *state;
+	enum outcome outcome;
 
 	if (call.kind == KIND_NONE)
 		return 0;
 	if (unlikely(call.kind == KIND_MOVES))
 		note_move(result);
-	if (is_bystander(bpf_get_current_task_btf()))
+	if (is_bystander(task))
 		return 0;
 	if (call.flags & CALL_DROP || (config.failed && result >= 0))
 		return 0;
-	return member_exit(regs, result);
+	state = current_member(task);
+	if (!state)
+		return 0;
+	outcome = draft_exit(regs, state, result);
+	if (outcome == EMIT_NAME)
+		state->draft.file = asked_name(regs);
+	if (outcome != EMIT_NOT)
+		emit(&state->draft, task, state);
+	return 0;
 }
 
 /* What the exit will not find any more. */
