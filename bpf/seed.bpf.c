@@ -68,6 +68,8 @@ int seed_tasks(struct bpf_iter__task *ctx)
 
 	if (!task || !g || (__u32)task->tgid == config.self)
 		return 0;
+	if (!task->signal->live.counter)
+		return 0; /* ended, and not waited for: its exit will not be seen */
 	member = member_of(task);
 	if (!member)
 		return 0;

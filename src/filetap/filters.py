@@ -83,7 +83,10 @@ def parse_duration(text: str, option: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|)", text)
     if not match:
         raise UsageError(f"{option} {text}: give a number with ns, us, ms or s, such as 1.5ms")
-    return int(float(match[1]) * _UNITS[match[2]])
+    nanoseconds = int(float(match[1]) * _UNITS[match[2]])
+    if nanoseconds >= 1 << 63:
+        raise UsageError(f"{option} {text}: at most 292 years")
+    return nanoseconds
 
 
 def parse_size(text: str, option: str) -> int:
