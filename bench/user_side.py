@@ -127,6 +127,9 @@ class Recorder:
         self.batches.append(Batch(batch.events.copy(), files, tasks, batch.realtime))
         self.written += len(batch.events)
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         """Not recorded."""
 
@@ -166,6 +169,7 @@ def _lines_per_second(batches: Sequence[Batch]) -> float:
         sink = NdjsonSink(nowhere)
         for batch in batches:
             sink.write(batch)
+        sink.close()
         return sink.written / (time.process_time() - before)
 
 

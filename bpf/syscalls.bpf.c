@@ -18,12 +18,6 @@ struct exit_context {
 	long result;
 };
 
-/* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */
-static __always_inline bool descriptors_shared(struct task_struct *task)
-{
-	return task->files->count.counter > 1;
-}
-
 static __always_inline __u32 open_number(__u64 file)
 {
 	return ((__u32)(file >> 6) * config.scramble) | 1;
@@ -97,6 +91,10 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 		*wanted = s->wanted;
 		d->undefined = s->wanted && (!s->file || !g || s->generation != (__u32)g->generation);
 		d->file = d->undefined ? 0 : s->file;
+		/* Its own change is no doubt: the file of a close or a dup2 is the one it began with. */
+		if (descriptors_shared(x->task) && s->changing != change_place(x->task, fd) + 1 &&
+		    may_have_changed(x->task, fd, s->changes))
+			d->flags |= EVENT_UNCERTAIN;
 		return file;
 	}
 	if (!file || !(config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12)))
@@ -139,10 +137,11 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 	}
 	if (file)
 		d->offset = get(file, f_pos) - d->bytes;
-	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file, direct)) {
-		d->offset = at_enter ? s->position : d->offset;
+	else
+		d->offset = s->position;
+	/* Where the two disagree, the one at the exit is right more often: threads queue for the position in between. */
+	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file, direct))
 		d->flags |= EVENT_UNCERTAIN;
-	}
 	return true;
 }
 
@@ -261,13 +260,6 @@ static __noinline enum outcome draft_exit(const struct pt_regs *regs, struct tas
 	enum outcome outcome = EMIT_NOT;
 	struct draft *d;
 
-	if (unlikely(is_compat(task))) {
-		struct counters *c = counters();
-
-		if (c)
-			c->compat++;
-		return EMIT_NOT;
-	}
 	d = new_draft(state, call.op, call.call, result);
 	if (!too_quick(d))
 		outcome = config.direct ? draft(&x, &call, d, true) : draft(&x, &call, d, false);
@@ -275,38 +267,66 @@ static __noinline enum outcome draft_exit(const struct pt_regs *regs, struct tas
 	return outcome;
 }
 
-static __always_inline int on_exit(const struct pt_regs *regs, long result)
+/* The end of a call that changed a descriptor of threads, asked for or not. */
+static __always_inline void settle_change(struct task_struct *task)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	const struct call call = call_of(regs->orig_ax);
-	struct task_state *state;
+	struct task_state *s = descriptors_shared(task) ? current_member(task) : NULL;
+
+	if (s && s->changing)
+		end_change(s);
+}
+
+/* A 32-bit call: its number and registers mean other things, so it is counted and not read. */
+static __always_inline int count_compat(struct task_struct *task)
+{
+	struct counters *c = counters();
+
+	if (c && current_member(task))
+		c->compat++;
+	return 0;
+}
+
+static __always_inline void report_exit(const struct pt_regs *regs, struct task_struct *task, long result)
+{
+	struct task_state *state = current_member(task);
 	enum outcome outcome;
 
-	if (call.kind == KIND_NONE)
-		return 0;
-	if (unlikely(call.kind == KIND_MOVES))
-		note_move(result);
-	if (is_bystander(task))
-		return 0;
-	if (call.flags & CALL_DROP || (config.failed && result >= 0))
-		return 0;
-	state = current_member(task);
 	if (!state)
-		return 0;
+		return;
 	outcome = draft_exit(regs, state, result);
 	if (outcome == EMIT_NAME)
 		state->draft.file = asked_name(regs);
 	if (outcome != EMIT_NOT)
 		emit(&state->draft, task, state);
+}
+
+static __always_inline int on_exit(const struct pt_regs *regs, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct call call = call_of(regs->orig_ax);
+
+	if (unlikely(call.kind == KIND_MOVES))
+		note_move(result);
+	if (is_bystander(task))
+		return 0;
+	if (unlikely(is_compat(task)))
+		return count_compat(task);
+	if (call.kind == KIND_NONE)
+		return 0;
+	if (!(call.flags & CALL_DROP) && !(config.failed && result >= 0))
+		report_exit(regs, task, result);
+	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)
+		settle_change(task);
 	return 0;
 }
 
 /* What the exit will not find any more. */
 static __always_inline void resolve_enter(struct task_struct *task, struct task_state *s, __u32 fd, __u64 nr, const bool direct)
 {
-	__u64 address = fd_address(task, fd, direct);
+	__u64 before = changes_of(task, fd), address = fd_address(task, fd, direct);
 	struct file *file = address ? file_at(address, direct) : NULL;
 
+	s->changes = before;
 	s->resolved = nr + 1;
 	s->flags = 0;
 	s->file = 0;
@@ -360,13 +380,25 @@ static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 	return 0;
 }
 
+/* The start of a call that changes a descriptor of threads, asked for or not. */
+static __always_inline void mark_change(struct task_struct *task, const struct pt_regs *regs, const struct call *call)
+{
+	struct task_state *s = descriptors_shared(task) ? current_member(task) : NULL;
+
+	if (s)
+		begin_change(task, s, changed_fd(regs, call));
+}
+
 static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	const struct call call = call_of(nr);
 
-	if (call.kind == KIND_NONE || call.flags & CALL_DROP)
+	if (call.kind == KIND_NONE || is_bystander(task))
 		return 0;
-	if (is_bystander(bpf_get_current_task_btf()))
+	if ((call.kind == KIND_CLOSE || call.kind == KIND_DUP) && !is_compat(task))
+		mark_change(task, regs, &call);
+	if (call.flags & CALL_DROP)
 		return 0;
 	return member_enter(regs, nr);
 }

@@ -6,7 +6,7 @@
 #ifndef FILETAP_DESCRIPTOR_H
 #define FILETAP_DESCRIPTOR_H
 
-#include "compat.bpf.h"
+#include "state.bpf.h"
 
 /* Address of the open file behind a descriptor of the current task; 0: none. */
 static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd, const bool direct)
@@ -27,6 +27,70 @@ static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd, cons
 static __always_inline struct file *file_at(__u64 address, const bool direct)
 {
 	return direct ? as(struct file, address) : (struct file *)address;
+}
+
+/* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */
+static __always_inline bool descriptors_shared(struct task_struct *task)
+{
+	return task->files->count.counter > 1;
+}
+
+/* The table's address as a plain number, which the verifier lets us hash. */
+static __always_inline __u64 table_address(struct task_struct *task)
+{
+	void *member = (void *)task + bpf_core_field_offset(struct task_struct, files);
+	__u64 address = 0;
+
+	if (config.direct)
+		return as(struct thread_info, member)->flags;
+	bpf_probe_read_kernel(&address, sizeof(address), member);
+	return address;
+}
+
+static __always_inline __u32 change_place(struct task_struct *task, __u32 fd)
+{
+	return ((__u32)(table_address(task) >> 6) * 0x9e3779b1u + fd) & (MAX_CHANGES - 1);
+}
+
+/* The descriptor that a close, dup2 or dup3 changes. */
+static __always_inline __u32 changed_fd(const struct pt_regs *regs, const struct call *call)
+{
+	return call->kind == KIND_CLOSE ? regs->di : regs->si;
+}
+
+static __always_inline void begin_change(struct task_struct *task, struct task_state *s, __u32 fd)
+{
+	__u32 place = change_place(task, fd);
+	__u64 *count = bpf_map_lookup_elem(&changes, &place);
+
+	if (!count || !descriptors_shared(task))
+		return;
+	__sync_fetch_and_add(count, 1);
+	s->changing = place + 1;
+}
+
+static __always_inline void end_change(struct task_state *s)
+{
+	__u32 place = s->changing - 1;
+	__u64 *count = bpf_map_lookup_elem(&changes, &place);
+
+	s->changing = 0;
+	if (count)
+		__sync_fetch_and_add(count, 1ull << 32);
+}
+
+static __always_inline __u64 changes_of(struct task_struct *task, __u32 fd)
+{
+	__u32 place = change_place(task, fd);
+	__u64 *count = bpf_map_lookup_elem(&changes, &place);
+
+	return count ? *count : 0;
+}
+
+/* May the descriptor have changed under a call that began when changes_of() was 'before'? */
+static __always_inline bool may_have_changed(struct task_struct *task, __u32 fd, __u64 before)
+{
+	return (__u32)before != (__u32)(before >> 32) || changes_of(task, fd) != before;
 }
 
 #endif

@@ -11,6 +11,7 @@
 
 #define PATH_SPACE 8192
 #define COMPONENT_SPACE 256
+#define MAX_CHANGES 4096
 
 /* Each in a section of its own, so that the loader finds it without looking for offsets. */
 const volatile struct config config SEC(".rodata.config") = {};
@@ -66,6 +67,8 @@ struct task_state {
 	__u64 cred_ids; /* what the definition 'task' says, in short */
 	__u64 cred_fs;
 	__u64 cgroup; /* address of the css_set */
+	__u64 root; /* address of the root's dentry, and of the namespaces */
+	__u64 namespaces;
 	__u64 comm[2];
 	__u32 task; /* id of the definition; 0: to be sent */
 	__u32 parent;
@@ -79,7 +82,8 @@ struct task_state {
 	__u32 generation; /* globals.generation at enter */
 	__s32 exec_fd; /* execve, execveat: the directory's descriptor */
 	__u32 exec_nr; /* the number at enter: exec makes it execve's (x86: set_personality_64bit) */
-	__u32 reserved;
+	__u32 changing; /* 1 + place in 'changes' that the call under way has marked */
+	__u64 changes; /* what stood there when the call began */
 	struct file_cache last;
 	struct draft draft;
 };
@@ -161,6 +165,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct globals);
 } shared SEC(".maps");
+
+/* Descriptors of shared tables that are being closed or replaced: by a hash of table and number, how many times that
+ * began (low half) and ended (high half). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CHANGES);
+	__type(key, __u32);
+	__type(value, __u64);
+} changes SEC(".maps");
 
 static __always_inline struct counters *counters(void)
 {

@@ -129,12 +129,14 @@ static __always_inline void check_task(struct task_struct *task, struct task_sta
 	const struct cred *cred = task->cred;
 	__u64 ids = (__u64)cred->uid.val << 32 | cred->gid.val;
 	__u64 fs = (__u64)cred->euid.val << 32 | cred->fsuid.val;
-	__u64 cgroup = (__u64)task->cgroups;
+	__u64 cgroup = (__u64)task->cgroups, root = (__u64)task->fs->root.dentry, namespaces = (__u64)task->nsproxy;
 	const __u64 *comm = (const __u64 *)task->comm;
 
-	if (likely(s->task && s->cred_ids == ids && s->cred_fs == fs && s->cgroup == cgroup && s->comm[0] == comm[0] &&
-		   s->comm[1] == comm[1]))
+	if (likely(s->task && s->cred_ids == ids && s->cred_fs == fs && s->cgroup == cgroup && s->root == root &&
+		   s->namespaces == namespaces && s->comm[0] == comm[0] && s->comm[1] == comm[1]))
 		return;
+	s->root = root;
+	s->namespaces = namespaces;
 	s->cred_ids = ids;
 	s->cred_fs = fs;
 	s->cgroup = cgroup;

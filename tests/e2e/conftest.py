@@ -76,7 +76,7 @@ class Filetap:
     ) -> Result:
         """Run it to its end. ``before``: a command in front, such as setpriv. ``env``: variables to add."""
         given = [*before, *self.command, *map(str, words)]
-        done = subprocess.run(given, capture_output=True, check=False, timeout=60, env=ENVIRONMENT | (env or {}), cwd=cwd)
+        done = subprocess.run(given, capture_output=True, check=False, timeout=WAIT, env=ENVIRONMENT | (env or {}), cwd=cwd)
         return Result(done.returncode, done.stdout, done.stderr)
 
     def trace(self, *words: str | Path, **rest: Any) -> Result:
@@ -93,7 +93,7 @@ class Filetap:
     def run_shell(self, shell: list[str], names: dict[str, str | Path]) -> Result:
         command = "filetap() { " + shlex.join(self.command) + ' "$@"; }\n'
         environment = ENVIRONMENT | {name: str(value) for name, value in names.items()}
-        done = subprocess.run([*shell[:-1], command + shell[-1]], capture_output=True, check=False, timeout=60, env=environment)
+        done = subprocess.run([*shell[:-1], command + shell[-1]], capture_output=True, check=False, timeout=WAIT, env=environment)
         return Result(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
@@ -105,7 +105,8 @@ class Filetap:
                 yield Running(process)
             finally:
                 process.kill()
-                process.communicate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=5)
 
 
 class Running:

@@ -189,7 +189,7 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
     """Run ``command`` to its end, and to that of its descendants, traced from its exec on."""
     held = hold([os.fspath(word) for word in command], **popen)
     tracer = Watch(Targets(command=held.pid), filters, **(watch or {}))
-    with tracer, held:
+    with held, tracer:
         release(held)
         output = held.communicate(timeout=60)[0]
         wait_for(lambda: tracer.session.source.live <= 0)

@@ -127,7 +127,6 @@ class LineSink:
             self._take_back(first + done - int(ends[complete - 1] if complete else first))
             raise
         self.written += len(ends) * events
-        self._writeback.advance(len(data))
 
     def _some(self, data: memoryview) -> int:
         """At most what a pipe or terminal takes without making us wait, so that a signal is heard while nobody reads."""

@@ -1,0 +1,259 @@
+"""How a run ends: by signals, cleanly; by kill -9 at any moment, without a trace in the kernel.
+
+Apart from test_command.py, which is about the command's end. The oracles: bpftool's lists against what living
+processes hold, and files that a command which must not run would make.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap, Puppet, Running
+
+BPFTOOL = "/usr/sbin/bpftool"
+
+
+def bpftool(what: str) -> list[dict[str, Any]]:
+    listed = json.loads(subprocess.run([BPFTOOL, "-j", what, "show"], check=True, capture_output=True).stdout)
+    return [row for row in listed if "id" in row]
+
+
+def held(kind: str, pids: Iterable[str] = ()) -> set[int]:
+    """Ids of maps or programs that processes hold by descriptor, as /proc/PID/fdinfo tells."""
+    ids: set[int] = set()
+    for process in pids or (name for name in os.listdir("/proc") if name.isdigit()):
+        with suppress(OSError):
+            for fd in os.listdir(f"/proc/{process}/fdinfo"):
+                with suppress(OSError):
+                    ids.update(map(int, re.findall(rf"^{kind}_id:\s*(\d+)", Path(f"/proc/{process}/fdinfo/{fd}").read_text(), re.MULTILINE)))
+    return ids
+
+
+def orphans() -> tuple[set[int], set[int]]:
+    """Programs and maps that are in the kernel though no process holds them: other runs' are held by those."""
+    programs, maps = bpftool("prog"), bpftool("map")
+    programs_held, maps_held = held("prog"), held("map")
+    maps_held |= {number for row in programs if row["id"] in programs_held for number in row.get("map_ids", ())}
+    return {row["id"] for row in programs} - programs_held, {row["id"] for row in maps} - maps_held
+
+
+def new_orphans(before: tuple[set[int], set[int]]) -> tuple[set[int], set[int]]:
+    """Those that stay: the kernel frees programs after a grace period, and other runs come and go."""
+    programs, maps = orphans()
+    programs, maps = programs - before[0], maps - before[1]
+    for _ in range(50):
+        if not programs and not maps:
+            break
+        time.sleep(0.1)
+        now = orphans()
+        programs, maps = programs & now[0], maps & now[1]
+    return programs, maps
+
+
+def objects_of(run: Running) -> tuple[set[int], set[int]]:
+    return held("prog", [str(run.pid)]), held("map", [str(run.pid)])
+
+
+def still_there(programs: set[int], maps: set[int]) -> set[int]:
+    """Which of them the kernel still has after some seconds."""
+    left: set[int] = set()
+    for _ in range(50):
+        left = ({row["id"] for row in bpftool("prog")} & programs) | ({row["id"] for row in bpftool("map")} & maps)
+        if not left:
+            break
+        time.sleep(0.1)
+    return left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet, number: int) -> None:
+    account = tmp_path / "account.json"
+    with ft.started("trace", "-f", "json", "-p", puppet.pid, "--account", account, tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        began = time.monotonic()
+        done = run.end(number)
+    assert time.monotonic() - began < 2
+    assert done.status == 0
+    assert [json.loads(line)["event"]["action"] for line in done.out.splitlines()] == ["open", "close"]
+    assert b"nothing lost: 2 seen = 2 delivered" in done.err
+    assert {op: row["delivered"] for op, row in json.loads(account.read_text())["ops"].items()} == {"open": 1, "close": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_a_signal_reaches_the_command(ft: Filetap, number: int) -> None:
+    with ft.started("trace", "-f", "none", "--", "sleep", "60") as run:
+        run.wait_ready()
+        done = run.end(number)
+    assert done.status == 128 + number
+    assert b"nothing lost" in done.err
+    assert b"Traceback" not in done.err
+
+
+def test_a_command_that_handles_the_signal_has_its_own_status(ft: Filetap) -> None:
+    with ft.started("trace", "-f", "none", "--", "sh", "-c", "trap 'echo cleaned; exit 7' INT; echo ready; while :; do sleep 0.1; done") as run:
+        assert run.process.stdout is not None
+        run.process.stdout.readline()
+        done = run.end(signal.SIGINT)
+    assert (done.status, done.out) == (7, b"cleaned\n")
+
+
+def test_interrupt_from_the_terminal(ft: Filetap) -> None:
+    """^C goes to the whole foreground group; once handled, the command is not hit a second time after its end."""
+    with ft.started("trace", "-f", "none", "--", "sh", "-c", "trap 'echo once; exit 7' INT; echo ready; while :; do sleep 0.1; done", start_new_session=True) as run:
+        assert run.process.stdout is not None
+        run.process.stdout.readline()
+        os.killpg(run.pid, signal.SIGINT)
+        done = run.end()
+    assert (done.status, done.out) == (7, b"once\n")
+    assert b"nothing lost" in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_a_signal_before_it_is_attached(ft: Filetap, tmp_path: Path, number: int) -> None:
+    """At whatever moment: no traceback, no command run untraced, nothing left."""
+    before = orphans()
+    for delay in (0.02, 0.08, 0.15, 0.25, 0.35):
+        ran = tmp_path / f"ran-{delay}"
+        with ft.started("trace", "-f", "none", "--", "sh", "-c", f"echo >{ran}; sleep 20") as run:
+            time.sleep(delay)
+            done = run.end(number)
+        assert b"Traceback" not in done.err
+        assert done.status in (128 + number, -number)
+        assert not ran.exists() or b"nothing lost" in done.err
+    assert new_orphans(before) == (set(), set())
+
+
+def test_hangup_leaves_nothing(ft: Filetap, puppet: Puppet) -> None:
+    with ft.started("trace", "-f", "none", "-p", puppet.pid) as run:
+        run.wait_ready()
+        programs, maps = objects_of(run)
+        run.end(signal.SIGHUP)
+    assert len(programs) > 2
+    assert not still_there(programs, maps)
+
+
+@pytest.mark.parametrize("words", [["-e", "open"], ["-e", "io"], ["-e", "io", "--no-latency"], ["--sandbox"]], ids=" ".join)
+def test_kill_9_while_attached_leaves_no_programs_and_maps(ft: Filetap, words: list[str]) -> None:
+    with ft.started("trace", "-f", "none", *words, "--", "sleep", "60") as run:
+        run.wait_ready()
+        programs, maps = objects_of(run)
+        children = [int(pid) for pid in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
+        groups = [line for line in Path(f"/proc/{children[0]}/cgroup").read_text().splitlines() if "filetap-" in line]
+        run.process.kill()
+        run.process.wait()
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+    assert len(programs) > 2 < len(maps)
+    assert not still_there(programs, maps)
+    for group in groups:
+        remove_sandbox(group.rpartition("/")[2])
+
+
+def remove_sandbox(name: str) -> None:
+    """A killed filetap cannot remove its cgroup, so we do."""
+    mount = next(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
+    for _ in range(100):
+        try:
+            (Path(mount) / name).rmdir()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            break
+
+
+def test_kill_9_at_random_moments(ft: Filetap, tmp_path: Path) -> None:
+    """Nothing stays in the kernel, and the held command runs only when filetap has let it go."""
+    before = orphans()
+    seed = random.randrange(1 << 32)
+    moments = random.Random(seed)
+    for turn in range(12):
+        ran = tmp_path / f"ran-{turn}"
+        with ft.started("trace", "-f", "json", "-o", tmp_path / f"{turn}.json", "-e", "open", "--", "sh", "-c", f": >{ran}; sleep 20 & echo $!; wait") as run:
+            time.sleep(moments.uniform(0.0, 0.8))
+            ready = (tmp_path / f"{turn}.json").exists()
+            run.process.kill()
+            run.process.wait()
+            time.sleep(0.05)
+            late = ran.exists()
+            time.sleep(0.2)
+            assert ran.exists() == late, f"the command began after filetap's end (seed {seed}, turn {turn})"
+            assert ready or not late, f"the command began before there was an output (seed {seed}, turn {turn})"
+            kill_children(run)
+    assert new_orphans(before) == (set(), set()), f"seed {seed}"
+
+
+def kill_children(run: Running) -> None:
+    """The command that goes on without filetap tells its child's pid."""
+    assert run.process.stdout is not None
+    os.set_blocking(run.process.stdout.fileno(), False)
+    for pid in (run.process.stdout.read() or b"").split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_held_command_ends_with_filetap(ft: Filetap, tmp_path: Path) -> None:
+    """Killed while it loads: the child must neither run nor stay."""
+    ran = tmp_path / "ran"
+    with ft.started("trace", "-f", "none", "--", "touch", ran) as run:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        end = time.monotonic() + 5
+        while not (held_child := children.read_text().split()) and time.monotonic() < end:
+            time.sleep(0.001)
+        run.process.kill()
+        run.process.wait()
+    assert len(held_child) == 1
+    end = time.monotonic() + 5
+    while Path(f"/proc/{held_child[0]}").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{held_child[0]}").exists()
+    assert not ran.exists()
+
+
+def test_a_held_command_that_is_killed(ft: Filetap, tmp_path: Path) -> None:
+    """Somebody kills the child while it is held: its status tells, and nothing hangs."""
+    ran = tmp_path / "ran"
+    with ft.started("trace", "-f", "none", "--", "touch", ran) as run:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        while not (held_child := children.read_text().split()):
+            time.sleep(0.001)
+        os.kill(int(held_child[0]), signal.SIGKILL)
+        done = run.end()
+    assert done.status == 128 + signal.SIGKILL
+    assert b"Traceback" not in done.err
+    assert not ran.exists()
+
+
+def test_an_ordinary_end_leaves_nothing_and_no_failure_does(ft: Filetap, tmp_path: Path) -> None:
+    before = orphans()
+    assert ft.trace("-f", "none", "--", "true").status == 0
+    assert ft.trace("-f", "none", "--", "no-such-command").status == 127
+    assert ft.trace("-f", "json", "-o", "/dev/full", "--force", "--", "true").status == 1
+    assert ft("doctor").status == 0
+    assert new_orphans(before) == (set(), set())
+
+
+def test_two_at_once_see_only_their_own(ft: Filetap, tree: Path) -> None:
+    """Sessions share nothing: each traces its own target exactly."""
+    loop = 'for i in $(seq 200); do : <"$0"; done'
+    runs = []
+    for name in ("a", "sub/b"):
+        command = [*ft.command, "trace", "-f", "json", "-e", "open", str(tree), "--", "bash", "-c", loop, str(tree / name)]
+        runs.append((name, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)))
+    for name, process in runs:
+        _, err = process.communicate(timeout=30)
+        events = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
+        assert [e["file"]["path"] for e in events] == [str(tree / name)] * 200

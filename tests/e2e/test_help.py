@@ -1,0 +1,128 @@
+"""The help texts: their examples work as pasted, and printing them costs next to nothing.
+
+Apart from test_options.py, because the examples are taken out of what ``--help`` prints. Each runs in bash, unchanged,
+with ``filetap`` found on PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap
+
+SUBCOMMANDS = ("", "trace", "doctor")
+HEAVY = {"numpy", "pyarrow", "filetap.session", "filetap.kernel.libbpf"}
+
+
+@cache
+def help_of(subcommand: str) -> str:
+    """From within, so that each example can be a test of its own; test_help_is_what_is_printed holds it to the command."""
+    code = "from filetap.cli.main import cli; import sys; cli(sys.argv[1:], prog_name='filetap')"
+    words = [*([subcommand] if subcommand else []), "--help"]
+    return subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True, text=True, env=width(200)).stdout
+
+
+def width(columns: int) -> dict[str, str]:
+    return dict(os.environ) | {"COLUMNS": str(columns), "LC_ALL": "C.UTF-8"}
+
+
+def examples_in(text: str) -> list[str]:
+    """The lines below Examples:, without the remark that stands two blanks or more behind each."""
+    block = re.search(r"Examples:\n((?: +filetap .*\n?)+)", text)
+    lines = block[1].splitlines() if block else []
+    return [re.split(r" {2,}", line.strip())[0] for line in lines]
+
+
+def all_examples() -> list[str]:
+    return list(dict.fromkeys(example for name in SUBCOMMANDS for example in examples_in(help_of(name))))
+
+
+@pytest.fixture
+def on_path(ft: Filetap, tmp_path: Path) -> str:
+    """A PATH on which ``filetap`` is the command under test."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    (directory / "filetap").write_text(f'#!/bin/sh\nexec {shlex.join(ft.command)} "$@"\n')
+    (directory / "filetap").chmod(0o755)
+    return f"{directory}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
+def test_help_is_what_is_printed(ft: Filetap, subcommand: str) -> None:
+    words = [subcommand] if subcommand else []
+    done = subprocess.run([*ft.command, *words, "--help"], check=True, capture_output=True, text=True, env=width(200))
+    assert done.stdout == help_of(subcommand)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
+def test_each_help_has_examples(subcommand: str) -> None:
+    assert len(examples_in(help_of(subcommand))) >= 2
+
+
+@pytest.mark.parametrize("example", all_examples())
+def test_example_works_as_pasted(on_path: str, tmp_path: Path, example: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")} | {"PATH": on_path}
+    script = f"{example}\nexit $?"  # not the last command, which bash would become, and $$ with it
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, timeout=30, check=False, env=environment, cwd=tmp_path)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert not re.search(rb"^(filetap: |Error: |note: )", done.stderr, re.MULTILINE), done.stderr.decode()
+    if " trace " in example:
+        verdict = re.search(rb"^nothing lost: (\d+) seen = (\d+) delivered$", done.stderr, re.MULTILINE)
+        assert verdict
+        assert verdict[1] == verdict[2]
+        if " -- " in example:
+            assert int(verdict[1]) > 0
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
+def test_options_are_wrapped_to_the_terminal(ft: Filetap, subcommand: str, columns: int) -> None:
+    words = [subcommand] if subcommand else []
+    printed = subprocess.run([*ft.command, *words, "--help"], check=True, capture_output=True, text=True, env=width(columns)).stdout
+    lines = [line for line in printed.splitlines() if "filetap " not in line]
+    assert max(map(len, lines)) <= columns
+
+
+def test_examples_fit_100_columns() -> None:
+    for name in SUBCOMMANDS:
+        assert max(len(line) for line in help_of(name).splitlines() if "filetap " in line) <= 100
+
+
+@pytest.mark.parametrize("words", [["--help"], ["trace", "--help"], ["doctor", "--help"], ["--version"], ["trace", "--bogus"]], ids=" ".join)
+def test_help_imports_nothing_heavy(ft: Filetap, words: list[str]) -> None:
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('loaded:', *sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr))\n"
+        "from filetap.cli.main import main\n"
+        f"sys.argv = ['filetap', *{words!r}]\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "loaded:" in done.stderr
+    assert done.stderr.splitlines()[-1].split() == ["loaded:"]
+
+
+def test_the_command_is_forked_before_anything_heavy_is_imported() -> None:
+    """numpy's threads would not survive the fork, and a fork of a large process is slow."""
+    code = (
+        "import os, sys\n"
+        "fork = os.fork\n"
+        f"def look(): print('at fork:', *sorted({HEAVY!r} & set(sys.modules)), flush=True); return fork()\n"
+        "os.fork = look\n"
+        "from filetap.cli.main import main\n"
+        "sys.argv = ['filetap', 'trace', '-f', 'none', '--', 'true']\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["at", "fork:"])

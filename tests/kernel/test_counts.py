@@ -1,0 +1,139 @@
+"""Nothing is lost in silence: exact at full speed, and where there is no room, seen = delivered + folded + lost.
+
+Apart, because the oracle is the workload's own count and the events are too many to keep. Next: test_ends.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filetap.filters import Filters
+from filetap.targets import Targets
+from tests.kernel.lab import Counter, Watch, hold, release, wait_for, wanted
+
+ROOT = Path(__file__).parent.parent.parent
+KIB = 1024
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """bench/workload.c."""
+    binary = tmp_path_factory.mktemp("bench") / "workload"
+    subprocess.run(["gcc", "-O2", "-pthread", "-o", str(binary), str(ROOT / "bench/workload.c")], check=True)
+    return str(binary)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 50)
+    return path
+
+
+def count(command: list[str], filters: Filters, **options: Any) -> tuple[Watch, dict[str, Any], Counter]:
+    """Run the workload, reading along. Its own counts, and ours."""
+    held = hold(command)
+    watch = Watch(Targets(command=held.pid), filters, **options).count_only()
+    with held, watch:
+        release(held)
+        watch.pump_until(lambda: held.poll() is not None)
+        assert held.stdout
+        counts = json.loads(held.stdout.read())
+    assert isinstance(watch.sink, Counter)
+    return watch, counts, watch.sink
+
+
+@pytest.mark.parametrize("latency", [True, False])
+@pytest.mark.parametrize(("calls", "threads"), [(1_000_000, 1), (500_000, 4)])
+def test_pread_at_full_speed(bench: str, file: Path, calls: int, threads: int, latency: bool) -> None:
+    """Every event and every byte, with the default ring."""
+    watch, truth, counter = count([bench, "pread", str(file), str(calls), str(threads)], wanted("pread64", "close"), latency=latency)
+    account = watch.account.ops["read"]
+    mine = counter.counts[("pread64", os.fsencode(file))]
+    assert mine == truth["calls"] == calls * threads
+    others = sum(n for (call, path), n in counter.counts.items() if call == "pread64" and path != os.fsencode(file))
+    assert (account.seen, account.delivered, account.folded, account.lost) == (mine + others, mine + others, 0, 0)
+    # The loader preads a few headers before main: those are the others.
+    assert 0 <= account.bytes - truth["bytes"] <= others * 4096
+    assert truth["bytes"] == 50 * calls * threads
+
+
+def test_open_read_close_over_many_files(bench: str, tmp_path: Path) -> None:
+    """A thousand files six levels deep by four threads: each file as often as the others."""
+    subprocess.run([bench, "tree", str(tmp_path), "1000"], check=True)
+    watch, truth, counter = count([bench, "orc", str(tmp_path), "1000", "20", "4"], wanted("open", "read", "close"))
+    names = {os.fsencode(path): path for path in tmp_path.rglob("file*")}
+    assert len(names) == 1000
+    assert truth["calls"] == 80_000
+    for call in ("openat", "read", "close"):
+        mine = {path: n for (name, path), n in counter.counts.items() if name == call and path in names}
+        assert mine == dict.fromkeys(names, 80)
+    total = watch.account.total
+    assert (total.folded, total.lost) == (0, 0)
+    assert total.seen == total.delivered
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_forced_loss(bench: str, file: Path, threads: int) -> None:
+    """A small ring and nobody who reads: what did not fit is folded, exact in number and bytes."""
+    calls = 50_000
+    held = hold([bench, "pread", str(file), str(calls), str(threads)])
+    watch = Watch(Targets(command=held.pid), wanted("pread64", "close", paths=[str(file)]), ring_size=64 * KIB * (os.cpu_count() or 1)).count_only()
+    with held, watch:
+        release(held)
+        truth = json.loads(held.communicate()[0])
+        wait_for(lambda: watch.session.source.live <= 0)
+    account, sink = watch.account.ops["read"], watch.sink
+    assert account.seen == truth["calls"] == calls * threads
+    assert account.delivered == sum(n for (call, _), n in sink.counts.items() if call == "pread64")  # type: ignore[union-attr]
+    assert account.seen == account.delivered + account.folded + account.lost
+    assert account.lost == 0
+    assert account.folded > 0
+    assert account.bytes == truth["bytes"] == 50 * account.seen
+    assert sum(fold.count for fold in sink.folds if fold.op == 3) == account.folded  # type: ignore[misc]
+    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * account.folded  # type: ignore[misc]
+    assert all(0 < fold.first <= fold.last for fold in sink.folds)  # type: ignore[union-attr]
+
+
+def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path) -> None:
+    """Every op of three hundred children balances, though most found no room."""
+    for i in range(300):
+        (tmp_path / str(i)).write_text("hello")
+    held = hold([program("procs"), "storm", str(tmp_path), "300"])
+    watch = Watch(Targets(command=held.pid), wanted("all"), ring_size=64 * 64 * (os.cpu_count() or 1)).count_only()
+    with held, watch:
+        release(held)
+        held.communicate()
+        wait_for(lambda: watch.session.source.live <= 0)
+    ops = watch.account.ops
+    for name, op in ops.items():
+        assert op.seen == op.delivered + op.folded + op.lost, name
+        assert op.lost == 0, name
+    assert (ops["fork"].seen, ops["exit"].seen) == (300, 301)
+    assert ops["read"].bytes >= 300 * 5
+    assert watch.account.total.folded > 500
+
+
+def test_definitions_without_room(tmp_path: Path, program: Callable[[str], str]) -> None:
+    """100,000 names while nobody reads fill the definitions' ring: each event is there still, none with another's name."""
+    held = hold([program("files"), "recreate", str(tmp_path), "100000"])
+    watch = Watch(Targets(command=held.pid), wanted("write", paths=[str(tmp_path)]))
+    with held, watch:
+        release(held)
+        output = held.communicate(timeout=60)[0]
+        wait_for(lambda: watch.session.source.live <= 0)
+    inodes = [int(line) for line in output.split()]
+    writes = [event for event in watch.events if event.op == "write"]
+    assert len(writes) == 100_000
+    assert watch.account.ops["write"].seen == watch.account.ops["write"].delivered == 100_000
+    expected = [os.fsencode(tmp_path / f"name{i}") for i in range(7)]
+    assert [i for i, e in enumerate(writes) if e.path not in (b"", expected[i % 7])] == []
+    assert [i for i, e in enumerate(writes) if e.file and e.file.inode != inodes[i]] == []
+    assert [event.result for event in writes] == [i % 7 + 1 for i in range(100_000)]

@@ -1,0 +1,135 @@
+"""However a run ends, the kernel keeps nothing of it.
+
+Apart, as the oracle is bpftool: it lists every program and map there is. The last of tests/kernel.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filetap.errors import FiletapError
+from filetap.session import Session
+from filetap.source import Options
+from filetap.targets import Targets
+from tests.kernel.lab import Collector, Shell, Watch, wait_for, wanted
+
+BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+KINDS = ("prog", "map", "link")
+pytestmark = pytest.mark.skipif(BPFTOOL is None, reason="the oracle, bpftool, is not installed")
+
+
+def kept(pid: int) -> set[tuple[str, int]]:
+    """Programs, maps and links that ``pid`` holds, by its descriptors."""
+    found: set[tuple[str, int]] = set()
+    for info in Path(f"/proc/{pid}/fdinfo").glob("*"):
+        with suppress(OSError):
+            for line in info.read_text().splitlines():
+                kind, _, number = line.partition("_id:")
+                if kind in KINDS:
+                    found.add((kind, int(number)))
+    return found
+
+
+def bpftool(kind: str) -> list[dict[str, Any]]:
+    listing = subprocess.run([str(BPFTOOL), "-j", kind, "show"], capture_output=True, check=False).stdout
+    found = json.loads(listing or b"[]")
+    return found if isinstance(found, list) else []
+
+
+def existing() -> set[tuple[str, int]]:
+    return {(kind, entry["id"]) for kind in KINDS for entry in bpftool(kind)}
+
+
+def gone(mine: set[tuple[str, int]]) -> bool:
+    return not mine & existing()
+
+
+@pytest.fixture
+def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], set[tuple[str, int]]]]:
+    """The command, attached, and what it keeps in the kernel."""
+    running = subprocess.Popen(
+        [*filetap, "trace", "-f", "json", "-o", str(tmp_path / "out"), "-p", str(os.getppid())], stderr=subprocess.PIPE
+    )
+    try:
+        wait_for(lambda: any(kind == "link" for kind, _ in kept(running.pid)))
+        time.sleep(0.5)
+        yield running, kept(running.pid)
+    finally:
+        running.kill()
+        running.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+def test_nothing_is_left(tracer: tuple[subprocess.Popen[bytes], set[tuple[str, int]]], number: signal.Signals) -> None:
+    running, mine = tracer
+    assert {kind for kind, _ in mine} >= {"prog", "map", "link"}
+    running.send_signal(number)
+    running.communicate(timeout=10)
+    assert running.returncode == (0 if number in (signal.SIGINT, signal.SIGTERM) else -number)
+    wait_for(lambda: gone(mine))
+
+
+def test_killed_before_it_is_attached(filetap: tuple[str, ...], tmp_path: Path) -> None:
+    """At any moment of the start; the command that it holds ends without having run."""
+    seen: set[tuple[str, int]] = set()
+    for moment in (0.1, 0.3, 0.5, 0.7):
+        flag = tmp_path / f"ran-{moment}"
+        running = subprocess.Popen([*filetap, "trace", "-f", "none", "--", "sh", "-c", f"sleep 1; touch {flag}"], stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        mine = kept(running.pid)
+        running.kill()
+        running.wait()
+        wait_for(lambda mine=mine: gone(mine))  # type: ignore[misc]
+        assert not flag.exists()
+        seen |= mine
+    assert {kind for kind, _ in seen} == set(KINDS)
+
+
+def test_nothing_is_left_by_the_library(tmp_path: Path) -> None:
+    with Shell() as shell:
+        with Watch(Targets(pids=[shell.pid]), wanted("all")) as watch:
+            mine = kept(os.getpid())
+            assert {kind for kind, _ in mine} == {"prog", "map", "link"}
+            shell.do(f"cat {tmp_path}/none")
+        assert watch.events
+    wait_for(lambda: gone({(kind, number) for kind, number in mine if kind != "map"}))
+    del watch  # what was read of the maps is still looked at until here
+    gc.collect()
+    wait_for(lambda: gone(mine))
+
+
+@pytest.mark.parametrize("events", [("open",), ("read",), ("all",)])
+def test_descriptors_are_given_back(events: tuple[str, ...]) -> None:
+    """Three runs in one process leave no descriptor and no mapping of a map behind."""
+
+    def run() -> tuple[int, int]:
+        with Watch(Targets(pids=[os.getppid()]), wanted(*events)):
+            pass
+        return len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count("bpf-map")
+
+    run()
+    assert run()[0] == run()[0]
+
+
+def test_nothing_is_left_by_a_start_that_fails() -> None:
+    """A pid that has ended meanwhile."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    before = len(os.listdir("/proc/self/fd"))
+    held = kept(os.getpid())
+    with pytest.raises(FiletapError):
+        Session(Options(Targets(pids=[ended.pid])), Collector())
+    assert len(os.listdir("/proc/self/fd")) == before
+    wait_for(lambda: kept(os.getpid()) <= held)
