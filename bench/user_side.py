@@ -20,9 +20,10 @@ from bench.kernel_side import NONE, differing, wrong
 from bench.lab import FILE, SCRATCH, Lab
 from bench.table import Row
 from bench.workloads import DRAINED, FILETAP, Outcome, started, traced, tracing
-from filetap.batch import Batch, Fold
+from filetap.batch import Batch
 from filetap.filters import Filters, select_calls
 from filetap.session import Session
+from filetap.sinks.count import CountSink
 from filetap.sinks.ndjson import NdjsonSink
 from filetap.source import Options
 from filetap.targets import Targets
@@ -114,27 +115,18 @@ def lines_end_to_end(figure: str, words: Callable[[Lab], list[str]], events: int
     yield Row(figure, samples, 1, "M/s", at_least=True)
 
 
-class Recorder:
+class Recorder(CountSink):
     """A sink that keeps batches."""
 
     def __init__(self) -> None:
-        self.written = 0
+        super().__init__()
         self.batches: list[Batch] = []
 
     def write(self, batch: Batch) -> None:
+        super().write(batch)
         files = {number: batch.files[number] for number in np.unique(batch.events["file"]).tolist() if number in batch.files}
         tasks = {number: batch.tasks[number] for number in np.unique(batch.events["task"]).tolist() if number in batch.tasks}
         self.batches.append(Batch(batch.events.copy(), files, tasks, batch.realtime))
-        self.written += len(batch.events)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
-        """Not recorded."""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def recorded(words: Sequence[str]) -> list[Batch]:

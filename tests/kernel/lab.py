@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from filetap import model
 from filetap.account import Account
-from filetap.batch import Batch, File, Fold, Task
+from filetap.batch import Batch, File, Fold, Sink, Task
 from filetap.filters import Filters, select_calls, select_types
 from filetap.session import Session
 from filetap.source import Options
@@ -55,18 +55,40 @@ class Event:
         return self.task.pid
 
 
-class Collector:
-    """A sink that keeps everything."""
+class Nowhere:
+    """A sink that writes nothing; folds are kept."""
 
     def __init__(self) -> None:
         self.written = 0
+        self.folds: list[Fold] = []
+
+    def write(self, batch: Batch) -> None:
+        self.written += len(batch.events)
+
+    def folded(self, folds: Sequence[Fold], _batch: Batch) -> None:
+        self.folds += folds
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def hurry(self) -> None:
+        """Nothing takes long."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Collector(Nowhere):
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.events: list[Event] = []
-        self.folds: list[tuple[Fold, File | None, Task | None]] = []
 
     def write(self, batch: Batch) -> None:
         for row in batch.events.tolist():
             self.events.append(self._event(dict(zip(model.EVENT.names or (), row, strict=True)), batch))
-        self.written += len(batch.events)
+        super().write(batch)
 
     @staticmethod
     def _event(row: dict[str, int], batch: Batch) -> Event:
@@ -88,23 +110,13 @@ class Collector:
             task=batch.tasks[row["task"]],
         )
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
-        self.folds += [(fold, batch.files.get(fold.file), batch.tasks.get(fold.task)) for fold in folds]
 
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class Counter:
-    """A sink that counts events by (op, path of the file)."""
+class Counter(Nowhere):
+    """A sink that counts events by (call, path of the file)."""
 
     def __init__(self) -> None:
-        self.written = 0
+        super().__init__()
         self.counts: dict[tuple[str, bytes], int] = {}
-        self.folds: list[Fold] = []
 
     def write(self, batch: Batch) -> None:
         keys = batch.events[["call", "file"]]
@@ -112,29 +124,16 @@ class Counter:
             number = int(((batch.events["call"] == key[0]) & (batch.events["file"] == key[1])).sum())
             name = (model.CALLS[key[0]].name, batch.files[key[1]].path if key[1] else b"")
             self.counts[name] = self.counts.get(name, 0) + number
-        self.written += len(batch.events)
-
-    def folded(self, folds: Sequence[Fold], _batch: Batch) -> None:
-        self.folds += folds
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """Nothing to close."""
+        super().write(batch)
 
 
 class Watch:
     """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards."""
 
-    def __init__(self, targets: Targets, filters: Filters | None = None, **options: Any) -> None:
+    def __init__(self, targets: Targets, filters: Filters | None = None, *, sink: Sink | None = None, **options: Any) -> None:
         self.options = Options(targets, filters or Filters(), **options)
-        self.sink: Collector | Counter = Collector()
+        self.sink = sink or Collector()
         self.account = Account()
-
-    def count_only(self) -> Self:
-        self.sink = Counter()
-        return self
 
     def __enter__(self) -> Self:
         self.session = Session(self.options, self.sink)
@@ -165,7 +164,6 @@ class Run:
 
     events: list[Event]
     account: Account
-    folds: list[tuple[Fold, File | None, Task | None]]
     output: bytes
     status: int
     pid: int
@@ -195,7 +193,7 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
         wait_for(lambda: tracer.session.source.live <= 0)
     produced = tracer.produced()
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
-    return Run(tracer.events, tracer.account, tracer.sink.folds, output, held.returncode, held.pid, produced, lines)  # type: ignore[arg-type]
+    return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines)
 
 
 def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:

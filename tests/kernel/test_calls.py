@@ -26,9 +26,8 @@ CASES: Final = (
 ).split()
 
 
-@pytest.fixture(scope="module", params=FLAGS)
-def run(request: pytest.FixtureRequest, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("calls")
+def make_tree(folder: Path) -> Path:
+    """What calls.c expects."""
     (folder / "data").write_bytes(bytes(range(250)) * 40)
     (folder / "link").symlink_to("data")
     (folder / "loop").symlink_to("loop")
@@ -37,7 +36,12 @@ def run(request: pytest.FixtureRequest, program: Callable[[str], str], tmp_path_
     os.mkfifo(folder / "fifo")
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o755)
-    run = trace([program("calls"), str(folder)], wanted("all"), FLAGS[request.param])
+    return folder
+
+
+@pytest.fixture(scope="module", params=FLAGS)
+def run(request: pytest.FixtureRequest, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = trace([program("calls"), make_tree(tmp_path_factory.mktemp("calls"))], wanted("all"), FLAGS[request.param])
     assert run.status == 0
     return run
 
@@ -163,3 +167,64 @@ def test_account(run: Run) -> None:
     start = sum(max(0, e.result) for e in run.events if e.op == "read" and b"/tmp" not in e.path and b"memfd" not in e.path)
     assert run.account.ops["write"].bytes == moved["write"]
     assert run.account.ops["read"].bytes - start == moved["read"]
+
+
+@pytest.mark.parametrize("latency", FLAGS)
+def test_classic_tracepoints_see_the_same(program: Callable[[str], str], tmp_path: Path, latency: str) -> None:
+    """With opens and dups alone other hooks are attached; what they say of each call is no less."""
+    run = trace([program("calls"), make_tree(tmp_path)], wanted("open", "dup"), FLAGS[latency])
+    cases = [case for case in CASES if case.startswith(("open", "creat", "dup", "fcntl"))]
+    for case in cases:
+        lines = [line for line in lines_of(run, case) if "read" not in line["call"]]
+        events = events_of(run, case)
+        assert [(e.call, e.fd, e.result) for e in events] == [(x["call"], x["fd"], x["result"]) for x in lines]
+        opens = [(e.offset, e.size) for e in events if e.op == "open"]
+        assert opens == [(x["offset"], x["size"]) for x in lines if x["call"].startswith(("open", "creat"))]
+        paths = [(e.path.decode(), e.file and e.file.inode) for e, x in zip(events, lines, strict=True) if x["inode"]]
+        assert paths == [(x["path"].removesuffix(" (deleted)"), x["inode"]) for x in lines if x["inode"]]
+        assert {bool(e.duration) for e in events} == {latency == "latency"}
+
+
+ALONE = "open creat close read read_errors readv pread64 preadv preadv2 write write_append write_errors writev pwrite64 pwritev pwritev2".split()
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_nothing_is_uncertain_for_one_thread_alone(run: Run, case: str) -> None:
+    """The flag means something: no event has it that has no reason to."""
+    assert [event for event in events_of(run, case) if event.uncertain] == []
+
+
+def test_one_number_per_open_file(tmp_path: Path) -> None:
+    """The same from open over dup to the last close; another one for another open of the same file."""
+    (tmp_path / "file").write_text("x")
+    code = f"import os; a=os.open('{tmp_path}/file',0); b=os.open('{tmp_path}/file',0); c=os.dup(a); [os.pread(f,1,0) for f in (a,b,c)]"
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("open", "pread64", "dup", "fcntl"))
+    mine = [event for event in run.events if event.path == os.fsencode(tmp_path / "file")]
+    first, second = mine[0].open, mine[1].open
+    assert [(event.op, event.open) for event in mine] == [
+        ("open", first),
+        ("open", second),
+        ("dup", first),
+        ("read", first),
+        ("read", second),
+        ("read", first),
+    ]
+    assert first != second
+    assert first
+    assert second
+
+
+def test_interrupted_and_restarted() -> None:
+    """One event per attempt: ERESTARTSYS (512), then what the call brought."""
+    code = """
+import os, signal, time
+signal.signal(signal.SIGUSR1, lambda *a: None); signal.siginterrupt(signal.SIGUSR1, False)
+r, w = os.pipe(); os.dup2(r, 77); parent = os.getpid()
+if not os.fork():
+    time.sleep(0.2); os.kill(parent, signal.SIGUSR1); time.sleep(0.2); os.write(w, b'abc'); os._exit(0)
+os.read(77, 10)
+"""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("read", types=["pipe"]))
+    mine = [event for event in run.events if event.fd == 77]
+    assert [event.result for event in mine] == [-512, 3]
+    assert all(event.duration > 100_000_000 for event in mine)

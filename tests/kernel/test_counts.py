@@ -85,7 +85,9 @@ def test_forced_loss(bench: str, file: Path, threads: int) -> None:
     """A small ring and nobody who reads: what did not fit is folded, exact in number and bytes."""
     calls = 50_000
     held = hold([bench, "pread", str(file), str(calls), str(threads)])
-    watch = Watch(Targets(command=held.pid), wanted("pread64", "close", paths=[str(file)]), ring_size=64 * KIB * (os.cpu_count() or 1)).count_only()
+    watch = Watch(
+        Targets(command=held.pid), wanted("pread64", "close", paths=[str(file)]), ring_size=64 * KIB * (os.cpu_count() or 1)
+    ).count_only()
     with held, watch:
         release(held)
         truth = json.loads(held.communicate()[0])

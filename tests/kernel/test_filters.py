@@ -46,6 +46,7 @@ def seen(run: Run, tree: Path) -> set[str]:
         assert mine == ["open", "read", "read", "close"]
     assert run.produced == len(run.events)
     assert run.account.total.seen == run.account.total.delivered == len(run.events)
+    assert run.account.files == len(names)
     return names
 
 
@@ -300,9 +301,8 @@ def test_io_of_a_socket_is_not_taken_for_a_file(tmp_path: Path) -> None:
     assert watch.events == []
 
 
-def test_two_sessions_do_not_mix(tree: Path, program: Callable[[str], str]) -> None:
+def test_two_sessions_do_not_mix(tree: Path) -> None:
     """Each has maps of its own: what one filters, the other may want."""
-    del program
     with Shell() as shell:
         with (
             Watch(Targets(pids=[shell.pid]), wanted("open", "read", paths=[str(tree / "d")])) as one,

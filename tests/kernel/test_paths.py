@@ -132,7 +132,11 @@ def test_exchanged_names(tmp_path: Path) -> None:
             shell.do(f"cat {tmp_path}/one {tmp_path}/two >/dev/null")
             subprocess.run(["/usr/bin/python3", "-I", "-S", "-c", code], check=True)
             shell.do(f"cat {tmp_path}/one {tmp_path}/two >/dev/null")
-        found = [(event.path.decode()[-3:], event.result) for event in watch.events if event.path.startswith(os.fsencode(tmp_path)) and event.result]
+        found = [
+            (event.path.decode()[-3:], event.result)
+            for event in watch.events
+            if event.path.startswith(os.fsencode(tmp_path)) and event.result
+        ]
     assert found == [("one", 1), ("two", 2), ("one", 2), ("two", 1)]
 
 
@@ -175,7 +179,13 @@ def test_deleted_and_made_again(file: Path) -> None:
         with Watch(Targets(pids=[shell.pid]), wanted("read")) as watch:
             shell.do(f"exec 5<{file}; cat <&5 >/dev/null; rm {file}; echo hello world >{file}; cat <&5; cat {file} >/dev/null")
         mine = by_path(watch.events, file)
-    assert [(event.result, event.file.deleted) for event in mine if event.file] == [(5, False), (0, False), (0, True), (12, False), (0, False)]
+    assert [(event.result, event.file.deleted) for event in mine if event.file] == [
+        (5, False),
+        (0, False),
+        (0, True),
+        (12, False),
+        (0, False),
+    ]
 
 
 def test_bind_mount(file: Path) -> None:
@@ -324,7 +334,9 @@ def test_detached_mount(file: Path) -> None:
     lazily = [event for event in run.events if event.result > 0 and event.file and event.file.filesystem == b"tmpfs"]
     assert lazily
     assert all(event.path != os.fsencode(file) for event in lazily)
-    assert [event.path for event in run.events if event.result == 5 and event.file and event.file.filesystem != b"tmpfs"] == [os.fsencode(file)]
+    assert [event.path for event in run.events if event.result == 5 and event.file and event.file.filesystem != b"tmpfs"] == [
+        os.fsencode(file)
+    ]
 
 
 NAMES = {

@@ -89,7 +89,7 @@ t = threading.Thread(target=body); t.start(); t.join()
     assert event.tid != event.pid == run.pid
 
 
-def test_order_within_a_thread(program: Build, tmp_path: Path) -> None:
+def test_order_within_a_thread(tmp_path: Path) -> None:
     """As the thread made them, wherever it ran: offsets of a private position only grow."""
     file = tmp_path / "file"
     file.write_bytes(b"x" * 200000)
@@ -102,7 +102,6 @@ def body():
 ts = [threading.Thread(target=body) for _ in range(6)]
 [t.start() for t in ts]; [t.join() for t in ts]
 """
-    del program
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("pread64"))
     mine = by_path(run.events, file)
     for tid in {event.tid for event in mine}:

@@ -85,6 +85,7 @@ class LineSink:
         self._layout = ThreadPoolExecutor(1, "layout")
         self._held: list[Strings] = []
         self._waits = waits(file)
+        self._writeback = None if self._waits else Writeback(file)
         self.hurry = False
         """The run is to end: wait no longer for somebody who reads."""
         self.written = 0
@@ -127,6 +128,8 @@ class LineSink:
             self._take_back(first + done - int(ends[complete - 1] if complete else first))
             raise
         self.written += len(ends) * events
+        if self._writeback:
+            self._writeback.advance(len(data))
 
     def _some(self, data: memoryview) -> int:
         """At most what a pipe or terminal takes without making us wait, so that a signal is heard while nobody reads."""
