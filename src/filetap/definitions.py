@@ -83,7 +83,7 @@ def _path(names: list[bytes], flags: int, inode: int, mode: int, magic: int) -> 
 class Files(Mapping[int, File]):
     """Id to File. Holds ``limit`` of the kernel's definitions, those given up for a while longer; decodes when asked."""
 
-    DECODED: Final = 16384
+    DECODED: Final = 8192
     """Files kept as decoded: what sinks ask for again and again."""
     GRACE: Final = 2.0
     """Seconds that an id outlives its end in the kernel: an event that names it may be under way."""

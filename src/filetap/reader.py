@@ -69,6 +69,9 @@ class Reader:
     def _view(self, lane: int, until: int, horizon: int) -> Records:
         """A lane's next slots up to ``horizon``, both slots of an event or neither."""
         view = self.lanes.slots_of(lane, until, MOST)
+        if len(view) and not view["call"][0]:  # the lane's last slot, left empty before an event of two
+            self.lanes.release(lane, 1)
+            view = self.lanes.slots_of(lane, until, MOST)
         late = (view["time"] > horizon) & (view["call"] != 0)
         if late.any():
             view = view[: int(late.argmax())]

@@ -42,7 +42,8 @@ class Session:
         self.source = KernelSource(options, Clock())
         self._attached = time.monotonic()
         self._delivery = Delivery()
-        self._broken = False
+        self.failure: OutputError | None = None
+        """Why the sink got no more."""
         self._names = NameFilter(options.filters)
         self._wait = SHORTEST_WAIT
         self._wakers: set[int] = set()
@@ -84,8 +85,9 @@ class Session:
         try:
             act()
         except OSError as error:
-            self._broken = True
-            raise OutputError(f"the output takes no more ({error.strerror}): what it took stays, the account tells the rest") from None
+            text = f"the output takes no more ({error.strerror}): what it took stays, the account tells the rest"
+            self.failure = OutputError(text)
+            raise self.failure from None
         finally:
             self._delivery.settle(self._sink.written)
 
@@ -101,13 +103,12 @@ class Session:
         return account
 
     def _deliver_the_rest(self) -> None:
-        with suppress(OutputError, OSError):
-            if not self._broken:
+        """After a failure of the output nothing more is written, and that is no second failure."""
+        with suppress(OutputError):
+            if not self.failure:
                 self._deliver(final=True)
-            if not self._broken and (folds := self.source.folds()):
-                self._sink.folded(folds, self._nothing())
-            return
-        self._broken = True
+            if not self.failure and (folds := self.source.folds()):
+                self._to_sink(partial(self._sink.folded, folds, self._nothing()))
 
     def _nothing(self) -> Batch:
         """No events, but what folds name."""
@@ -124,7 +125,7 @@ class Session:
             elapsed=ended - self._attached,
             attached=self._attached - self._started,
             cpu=used.user + used.system,
-            notes=kernel_notes(counters) + ["the output took no more: events it did not take are lost"] * self._broken,
+            notes=kernel_notes(counters) + ["the output took no more: events it did not take are lost"] * bool(self.failure),
         )
 
 

@@ -35,7 +35,7 @@ from filetap.targets import Targets
 RING_SIZE: Final = 128 << 20
 DEFINITIONS_SIZE: Final = 16 << 20
 WAKES_SIZE: Final = 4096
-FILE_CACHE: Final = 128 << 10
+FILE_CACHE: Final = 64 << 10
 SMALLEST_LANE: Final = 64
 U32: Final = np.dtype("<u4")
 SEED: Final = Plan("seed", raw=["seed_tasks", "identify_files"])
@@ -68,6 +68,8 @@ class KernelSource:
         self._options = options
         self._resources = ExitStack()
         self._links: list[Link] = []
+        self._replaced: list[Link] = []
+        self._detaching: Thread | None = None
         try:
             self._load(clock)
             self._write_rules()
@@ -122,15 +124,15 @@ class KernelSource:
             rules.put(np.frombuffer(key, model.RULE_KEY)[0], rule)
 
     def _attach(self) -> None:
-        self._replaced: list[Link] = []
         for program in process.plan().raw:
             self._links.append(self._process.attach(program))
         for program in self._plan.raw:
             self._links.append(self._syscalls.attach(program))
         for tracepoint in self._plan.tracepoints:
-            self._links.append(self._syscalls.attach_tracepoint(*tracepoint))
+            link = self._syscalls.attach_tracepoint(*tracepoint)
+            self._links.append(link)
             if tracepoint in self._plan.replaced:
-                self._replaced.append(self._links[-1])
+                self._replaced.append(link)
 
     def _write_targets(self) -> None:
         """Twice, for a child of a process not yet seen may be born behind the iterator's back."""
@@ -147,7 +149,7 @@ class KernelSource:
         """Once a target has threads, what their descriptors mean is to be seen at the enter."""
         if self._plan.later and self._globals["threads"][0]:
             self._links += [self._syscalls.attach(program) for program in self._plan.later]
-            close_all([link for link in self._links if link in self._replaced])
+            self._detaching = close_all(self._replaced)
             self._plan.later = []
 
     @property
@@ -182,6 +184,8 @@ class KernelSource:
             self._globals["stopped"][0] = 1
             close_all(self._links).join()
             self._links = []
+        if self._detaching:
+            self._detaching.join()
 
     def counters(self) -> Records:
         """struct counters, one record per CPU."""

@@ -60,6 +60,7 @@ class Nowhere:
 
     def __init__(self) -> None:
         self.written = 0
+        self.hurry = False
         self.folds: list[Fold] = []
 
     def write(self, batch: Batch) -> None:
@@ -70,9 +71,6 @@ class Nowhere:
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-    def hurry(self) -> None:
-        """Nothing takes long."""
 
     def close(self) -> None:
         """Nothing to close."""
@@ -132,7 +130,7 @@ class Watch:
 
     def __init__(self, targets: Targets, filters: Filters | None = None, *, sink: Sink | None = None, **options: Any) -> None:
         self.options = Options(targets, filters or Filters(), **options)
-        self.sink = sink or Collector()
+        self.sink: Sink = sink or Collector()
         self.account = Account()
 
     def __enter__(self) -> Self:

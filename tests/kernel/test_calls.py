@@ -115,7 +115,7 @@ def test_names_of_failed_opens(run: Run, case: str) -> None:
         if case == "openat" and line["asked"] == "x":
             starts = folder / "data"
         if not line["asked"]:
-            starts = folder if event.path.startswith(os.fsencode(folder)) else Path(os.getcwd())
+            starts = Path.cwd()
         assert event.file is not None
         assert not event.file.resolved
         assert event.path == os.fsencode(os.path.normpath(starts / line["asked"]))
@@ -161,9 +161,9 @@ def test_account(run: Run) -> None:
         assert (op.seen, op.folded, op.lost) == (op.delivered, 0, 0), name
     moved = {"read": 0, "write": 0}
     for line in run.lines:
-        op = "read" if "read" in line["call"] else "write" if "write" in line["call"] else ""
-        if op:
-            moved[op] += max(0, line["result"])
+        family = "read" if "read" in line["call"] else "write" if "write" in line["call"] else ""
+        if family:
+            moved[family] += max(0, line["result"])
     start = sum(max(0, e.result) for e in run.events if e.op == "read" and b"/tmp" not in e.path and b"memfd" not in e.path)
     assert run.account.ops["write"].bytes == moved["write"]
     assert run.account.ops["read"].bytes - start == moved["read"]
@@ -185,7 +185,9 @@ def test_classic_tracepoints_see_the_same(program: Callable[[str], str], tmp_pat
         assert {bool(e.duration) for e in events} == {latency == "latency"}
 
 
-ALONE = "open creat close read read_errors readv pread64 preadv preadv2 write write_append write_errors writev pwrite64 pwritev pwritev2".split()
+ALONE = (
+    "open creat close read read_errors readv pread64 preadv preadv2 write write_append write_errors writev pwrite64 pwritev pwritev2"
+).split()
 
 
 @pytest.mark.parametrize("case", ALONE)

@@ -40,14 +40,14 @@ def file(tmp_path: Path) -> Path:
 def count(command: list[str], filters: Filters, **options: Any) -> tuple[Watch, dict[str, Any], Counter]:
     """Run the workload, reading along. Its own counts, and ours."""
     held = hold(command)
-    watch = Watch(Targets(command=held.pid), filters, **options).count_only()
+    sink = Counter()
+    watch = Watch(Targets(command=held.pid), filters, sink=sink, **options)
     with held, watch:
         release(held)
         watch.pump_until(lambda: held.poll() is not None)
         assert held.stdout
         counts = json.loads(held.stdout.read())
-    assert isinstance(watch.sink, Counter)
-    return watch, counts, watch.sink
+    return watch, counts, sink
 
 
 @pytest.mark.parametrize("latency", [True, False])
@@ -85,23 +85,23 @@ def test_forced_loss(bench: str, file: Path, threads: int) -> None:
     """A small ring and nobody who reads: what did not fit is folded, exact in number and bytes."""
     calls = 50_000
     held = hold([bench, "pread", str(file), str(calls), str(threads)])
-    watch = Watch(
-        Targets(command=held.pid), wanted("pread64", "close", paths=[str(file)]), ring_size=64 * KIB * (os.cpu_count() or 1)
-    ).count_only()
+    sink = Counter()
+    filters = wanted("pread64", "close", paths=[str(file)])
+    watch = Watch(Targets(command=held.pid), filters, sink=sink, ring_size=64 * KIB * (os.cpu_count() or 1))
     with held, watch:
         release(held)
         truth = json.loads(held.communicate()[0])
         wait_for(lambda: watch.session.source.live <= 0)
-    account, sink = watch.account.ops["read"], watch.sink
+    account = watch.account.ops["read"]
     assert account.seen == truth["calls"] == calls * threads
-    assert account.delivered == sum(n for (call, _), n in sink.counts.items() if call == "pread64")  # type: ignore[union-attr]
+    assert account.delivered == sum(n for (call, _), n in sink.counts.items() if call == "pread64")
     assert account.seen == account.delivered + account.folded + account.lost
     assert account.lost == 0
     assert account.folded > 0
     assert account.bytes == truth["bytes"] == 50 * account.seen
-    assert sum(fold.count for fold in sink.folds if fold.op == 3) == account.folded  # type: ignore[misc]
-    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * account.folded  # type: ignore[misc]
-    assert all(0 < fold.first <= fold.last for fold in sink.folds)  # type: ignore[union-attr]
+    assert sum(fold.count for fold in sink.folds if fold.op == 3) == account.folded
+    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * account.folded
+    assert all(0 < fold.first <= fold.last for fold in sink.folds)
 
 
 def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path)
     for i in range(300):
         (tmp_path / str(i)).write_text("hello")
     held = hold([program("procs"), "storm", str(tmp_path), "300"])
-    watch = Watch(Targets(command=held.pid), wanted("all"), ring_size=64 * 64 * (os.cpu_count() or 1)).count_only()
+    watch = Watch(Targets(command=held.pid), wanted("all"), sink=Counter(), ring_size=64 * 64 * (os.cpu_count() or 1))
     with held, watch:
         release(held)
         held.communicate()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -215,7 +216,12 @@ OPS = {
 def test_ops_groups_and_calls(tmp_path: Path, events: tuple[str, ...], latency: bool) -> None:
     """One script that makes every call of the table; only those asked for come."""
     (tmp_path / "in").write_text("x")
-    code = f"import os,fcntl; f=os.open('{tmp_path}/in',os.O_RDWR); os.read(f,1); os.pread(f,1,0); os.write(f,b'y'); fcntl.fcntl(f,0,50); os.dup2(f,60); os.close(f); os.execv('/bin/true',['true'])"
+    code = f"""
+import os, fcntl
+f = os.open('{tmp_path}/in', os.O_RDWR)
+os.read(f, 1); os.pread(f, 1, 0); os.write(f, b'y'); fcntl.fcntl(f, 0, 50); os.dup2(f, 60); os.close(f)
+os.execv('/bin/true', ['true'])
+"""
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted(*events), {"latency": latency})
     found = {event.call for event in run.events if event.op in ("exec", "exit") or event.path == os.fsencode(tmp_path / "in")}
     assert found == OPS[events]
@@ -287,18 +293,21 @@ def test_nothing_of_strangers_reaches_the_lanes(tree: Path) -> None:
         assert [event.op for event in watch.events] == ["read", "read"]
 
 
-def test_io_of_a_socket_is_not_taken_for_a_file(tmp_path: Path) -> None:
-    """Reads that block in another thread's hands: nothing of this test's own process is ever seen."""
+def test_own_process_is_never_seen(tmp_path: Path) -> None:
+    """Not even with --all, nor any of its threads."""
     one, two = socket.socketpair()
     reader = threading.Thread(target=one.recv, args=(1,))
-    with Watch(Targets(all=True), wanted(*IO, paths=[str(tmp_path)], types=["all"])) as watch:
+    with Watch(Targets(all=True), wanted(*IO, "write", paths=[str(tmp_path)], types=["all"])) as watch:
         reader.start()
         two.send(b"x")
         reader.join()
         (tmp_path / "own").write_text("x")
+        threading.Thread(target=(tmp_path / "own").read_text).start()
+        subprocess.run(["cat", str(tmp_path / "own")], check=True, stdout=DEVNULL)
     one.close()
     two.close()
-    assert watch.events == []
+    assert {event.task.comm for event in watch.events} == {b"cat"}
+    assert os.getpid() not in {event.pid for event in watch.events}
 
 
 def test_two_sessions_do_not_mix(tree: Path) -> None:

@@ -300,17 +300,20 @@ def test_chroot_from_within(tmp_path: Path) -> None:
 
 
 def test_other_mount_namespace(file: Path) -> None:
-    """pivot_root into a tmpfs: paths are those of that namespace."""
-    root = make_root(file.parent)
-    script = (
-        f"mount -t tmpfs tmpfs {file.parent}; mkdir {file.parent}/new {file.parent}/keep; "
-        f"mount --bind /proc/1/root{root} {file.parent}/new 2>/dev/null || mount -t tmpfs tmpfs {file.parent}/new; "
-        f"cp -r /bin/true {file.parent}/new/; readlink /proc/self/ns/mnt"
-    )
-    run = private(script)
-    namespace = int(run.output.split(b"[")[1].rstrip(b"]\n"))
-    assert namespace != os.stat("/proc/self/ns/mnt").st_ino
-    assert {event.task.mount_namespace for event in run.events if event.pid != run.pid} == {namespace}
+    """A process that enters another's: the same path is another file there, and the namespace's number says so."""
+    with Shell(*PRIVATE[:4], "/bin/sh") as inside:
+        inside.do(f"mount -t tmpfs tmpfs {file.parent}; echo other >{file}")
+        number = os.stat(f"/proc/{inside.pid}/ns/mnt").st_ino
+        inode = int(inside.do(f"stat -c %i {file}")[0])
+        run = trace(["sh", "-c", f"cat {file}; exec nsenter --mount=/proc/{inside.pid}/ns/mnt cat {file}"], wanted("read"))
+    mine = [event for event in by_path(run.events, file) if event.result]
+    here = os.stat("/proc/self/ns/mnt").st_ino
+    assert run.output == b"helloother\n"
+    assert number != here
+    assert [(event.task.mount_namespace, event.file.mount_namespace, event.file.inode) for event in mine if event.file] == [
+        (here, here, file.stat().st_ino),
+        (number, number, inode),
+    ]
 
 
 def test_pivot_root(tmp_path: Path) -> None:

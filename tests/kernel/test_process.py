@@ -169,6 +169,23 @@ def test_failed_exec(program: Build, target: Path, how: str, name: str, code: in
     assert sum(e.op == "exec" for e in run.events) == 2
 
 
+def test_arguments_that_are_too_long() -> None:
+    """Cut, and said to be."""
+    words = [f"{number:05d}" for number in range(2000)]
+    run = trace(["/bin/true", *words], wanted("exec", "read"), {"arguments": True})
+    (event,) = [event for event in run.events if event.op == "exec"]
+    assert event.task.args
+    assert event.task.args_truncated
+    whole = b"\0".join(os.fsencode(word) for word in ["/bin/true", *words])
+    assert len(b"\0".join(event.task.args)) > 2000
+    assert whole.startswith(b"\0".join(event.task.args))
+
+
+def test_no_arguments_unless_asked_for() -> None:
+    run = trace(["/bin/true", "secret"], wanted("exec", "read"))
+    assert {event.task.args for event in run.events} == {None}
+
+
 def test_exec_by_a_thread_takes_the_leader_s_place(program: Build, target: Path) -> None:
     run = trace([program("procs"), "thread-exec", str(target)], wanted("process", "read"))
     event = second_exec(run)

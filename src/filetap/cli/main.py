@@ -59,7 +59,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         status = error.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         status = 130
     except FiletapError as error:
         print(f"filetap: {error}", file=sys.stderr)

@@ -295,13 +295,14 @@ class Run:
             if self.command:
                 self.command.release()
             self._pump()
-        except OutputError as failure:
-            self._failure = failure
+        except OutputError:
+            pass  # session.failure keeps it
         except FiletapError:
             self.session.finish()
             self._end_sandbox()
             raise
         account = self.session.finish()
+        self._failure = self.session.failure
         with suppress(OSError):
             self._sink.close()
         self._say(account)

@@ -33,7 +33,7 @@ class Fragments(Generic[T]):
     They are kept by id alone: an id means the same as long as the trace lasts, and to ask for the object may be dear.
     """
 
-    def __init__(self, make: Callable[[T | None], tuple[bytes, ...]], limit: int = 16 << 20) -> None:
+    def __init__(self, make: Callable[[T | None], tuple[bytes, ...]], limit: int = 8 << 20) -> None:
         """``limit``: bytes kept, about."""
         self._make = make
         self._limit = limit

@@ -126,9 +126,9 @@ class Link:
         return int(library().bpf_link__fd(self._handle))
 
     def close(self) -> None:
-        if self._handle:
-            library().bpf_link__destroy(self._handle)
-            self._handle = None
+        handle, self._handle = self._handle, None
+        if handle:
+            library().bpf_link__destroy(handle)
 
     def __enter__(self) -> Self:
         return self

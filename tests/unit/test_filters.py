@@ -1,0 +1,221 @@
+"""The words of the filters and what they mean, and the one filter in user space.
+
+Apart from tests/kernel, where the kernel applies them. FailedNames is compared with a filter over pathlib's parents.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filetap import filters, model
+from filetap.errors import UsageError
+from filetap.filters import FailedNames, Filters
+
+ALL_OPS = {"open", "close", "read", "write", "dup", "fork", "thread", "exec", "exit"}
+
+
+def chosen(*words: str) -> set[str]:
+    return {model.CALLS[number].name for number in filters.select_calls(words)}
+
+
+def ops(*words: str) -> set[str]:
+    return {model.CALLS[number].op for number in filters.select_calls(words)}
+
+
+WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "op": (("read",), {"read", "readv", "pread64", "preadv", "preadv2"}),
+    "group": (("io",), {"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2"}),
+    "call": (("pread64",), {"pread64"}),
+    "call-that-is-no-op": (("openat2",), {"openat2"}),
+    "name-of-op-and-call-means-op": (("open",), {"open", "openat", "openat2", "creat"}),
+    "close-is-op": (("close",), {"close"}),
+    "union": (("pread64", "dup"), {"pread64", "dup", "dup2", "dup3", "fcntl"}),
+    "again": (("dup", "dup", "dup2"), {"dup", "dup2", "dup3", "fcntl"}),
+    "exec": (("execve",), {"execve"}),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_events(case: str) -> None:
+    words, calls = WORDS[case]
+    assert chosen(*words) == calls
+
+
+def test_groups_of_events() -> None:
+    assert ops("process") == {"fork", "thread", "exec", "exit"}
+    assert ops("descriptor") == {"open", "close", "dup"}
+    assert ops("all") == ALL_OPS
+    assert ops() == {"open", "close", "read", "write", "dup"}
+
+
+def test_a_call_of_two_ops_means_both() -> None:
+    """clone makes processes and threads."""
+    assert ops("clone") == {"fork", "thread"}
+
+
+def test_every_op_group_and_call_is_a_word() -> None:
+    for word in (*model.OPS[1:], *model.GROUPS, *(call.name for call in model.CALLS[1:])):
+        assert filters.select_calls((word,))
+
+
+@pytest.mark.parametrize("word", ["", "none", "bogus", "READ", "read ", "reads", "0", "openat3"])
+def test_unknown_events(word: str) -> None:
+    with pytest.raises(UsageError) as error:
+        filters.select_calls(("read", word))
+    assert f"-e {word}: " in str(error.value)
+    assert all(name in str(error.value) for name in ("io", "process", "dup", "pread64"))
+    assert "none" not in str(error.value).partition("groups:")[2]
+    assert error.value.status == 2
+
+
+def test_types() -> None:
+    assert filters.select_types(()) == {"file"}
+    assert filters.select_types(("pipe", "socket")) == {"file", "pipe", "socket"}
+    assert filters.select_types(("all",)) == {"file", "directory", "pipe", "socket", "char", "block", "symlink", "anon"}
+    with pytest.raises(UsageError, match=r"--type fifo: .*pipe.*all"):
+        filters.select_types(("fifo",))
+
+
+def test_type_mask_is_of_stat_formats() -> None:
+    """From <sys/stat.h>: S_IFMT >> 12."""
+    import stat
+
+    formats = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "pipe": stat.S_IFIFO, "socket": stat.S_IFSOCK}
+    formats |= {"char": stat.S_IFCHR, "block": stat.S_IFBLK, "symlink": stat.S_IFLNK, "anon": 0}
+    for name, value in formats.items():
+        assert Filters(types=frozenset({name})).type_mask() == 1 << (value >> 12)
+    assert Filters(types=frozenset(formats)).type_mask() == sum(1 << (value >> 12) for value in formats.values())
+
+
+DURATIONS = {"0": 0, "5": 5, "5ns": 5, "3us": 3_000, "3µs": 3_000, "1ms": 1_000_000, "1.5ms": 1_500_000, "0.25s": 250_000_000, "2s": 2_000_000_000}
+
+
+@pytest.mark.parametrize("text", DURATIONS)
+def test_durations(text: str) -> None:
+    assert filters.parse_duration(text, "--min-latency") == DURATIONS[text]
+
+
+@pytest.mark.parametrize("text", ["", "ms", "-1ms", "1 ms", "1m", "1h", "1.ms", ".5s", "1e3", "nan", "inf", "1ms\n", "9" * 30 + "s"])
+def test_no_durations(text: str) -> None:
+    with pytest.raises(UsageError, match="--min-latency"):
+        filters.parse_duration(text, "--min-latency")
+
+
+@given(st.integers(0, 2**53 // 10**6), st.sampled_from(["ns", "us", "ms", ""]))
+def test_whole_durations_are_exact(number: int, unit: str) -> None:
+    assert filters.parse_duration(f"{number}{unit}", "x") == number * {"ns": 1, "us": 10**3, "ms": 10**6, "": 1}[unit]
+
+
+SIZES = {"0": 0, "4096": 4096, "64K": 65536, "64k": 65536, "64KiB": 65536, "64kb": 65536, "16M": 16 << 20, "2G": 2 << 30, "2GiB": 2 << 30}
+
+
+@pytest.mark.parametrize("text", SIZES)
+def test_sizes(text: str) -> None:
+    assert filters.parse_size(text, "--ring-size") == SIZES[text]
+
+
+@pytest.mark.parametrize("text", ["", "K", "-1", "1.5M", "1T", "1 M", "0x10", "64Ki", "1M\n", "١"])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(UsageError, match="--ring-size"):
+        filters.parse_size(text, "--ring-size")
+
+
+def test_rules() -> None:
+    both = Filters(paths=["a", "b"], exclude=["c"])
+    assert both.rules() == [("a", model.RULE_TREE), ("b", model.RULE_TREE), ("c", model.RULE_EXCLUDE)]
+    assert Filters(paths=["a"], recursive=False).rules() == [("a", model.RULE_CHILDREN)]
+
+
+def test_paths_are_opened_and_known_by_identity(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "link").symlink_to("a")
+    opened = filters.open_paths(Filters(paths=[str(tmp_path / "link")], exclude=[str(tmp_path)]))
+    try:
+        assert {os.fstat(fd).st_ino: rule for fd, rule in opened.items()} == {
+            (tmp_path / "a").stat().st_ino: model.RULE_TREE,
+            tmp_path.stat().st_ino: model.RULE_EXCLUDE,
+        }
+        assert not any(os.get_inheritable(fd) for fd in opened)
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
+def test_a_path_that_is_missing_closes_the_others(tmp_path: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(UsageError, match=r"none: No such file or directory; .*must exist"):
+        filters.open_paths(Filters(paths=[str(tmp_path), str(tmp_path / "none")]))
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+NAMES = {
+    "itself": ("/data", b"/data", True),
+    "below": ("/data", b"/data/x/y", True),
+    "no-prefix": ("/data", b"/database", False),
+    "above": ("/data/x", b"/data", False),
+    "elsewhere": ("/data", b"/etc/x", False),
+    "slash-at-the-end": ("/data/", b"/data/x", True),
+    "dots": ("/data/../data/./", b"/data/x", True),
+    "root": ("/", b"/any/thing", True),
+    "not-utf8": ("/da\udcffta", b"/da\xffta/x", True),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_failed_names(case: str) -> None:
+    path, name, wanted = NAMES[case]
+    assert FailedNames(Filters(paths=[path])).wants(name) is wanted
+    assert FailedNames(Filters(exclude=[path])).wants(name) is not wanted
+
+
+def test_failed_names_without_paths() -> None:
+    assert not FailedNames(Filters()).needed
+    assert FailedNames(Filters()).wants(b"/anything")
+    assert FailedNames(Filters(exclude=["/x"])).needed
+
+
+def test_exclusion_wins() -> None:
+    names = FailedNames(Filters(paths=["/data"], exclude=["/data/tmp"]))
+    assert [names.wants(name) for name in (b"/data/a", b"/data/tmp", b"/data/tmp/a", b"/data/tmpx")] == [True, False, False, True]
+
+
+def test_direct_children_only() -> None:
+    names = FailedNames(Filters(paths=["/data"], recursive=False))
+    assert [names.wants(name) for name in (b"/data", b"/data/a", b"/data/a/b", b"/datab")] == [True, True, False, False]
+    assert [FailedNames(Filters(paths=["/"], recursive=False)).wants(name) for name in (b"/a", b"/a/b")] == [True, False]
+
+
+def test_both_the_given_and_the_real_name_match(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    names = FailedNames(Filters(paths=[str(tmp_path / "link")]))
+    assert names.wants(os.fsencode(tmp_path / "real" / "none"))
+    assert names.wants(os.fsencode(tmp_path / "link" / "none"))
+    assert not names.wants(os.fsencode(tmp_path / "other"))
+
+
+def test_relative_paths_are_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert FailedNames(Filters(paths=["x"])).wants(os.fsencode(tmp_path / "x" / "y"))
+
+
+PATHS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4).map(lambda parts: "/nowhere/" + "/".join(parts)).map(lambda path: path.rstrip("/"))
+
+
+@given(st.lists(PATHS, max_size=3), st.lists(PATHS, max_size=2), PATHS, st.booleans())
+def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], asked: str, recursive: bool) -> None:
+    name = PurePosixPath(asked)
+
+    def below(directory: str) -> bool:
+        return name.is_relative_to(directory)
+
+    def direct(directory: str) -> bool:
+        return PurePosixPath(directory) in (name, name.parent)
+
+    expected = not any(map(below, exclude)) and (not paths or any(map(below if recursive else direct, paths)))
+    assert FailedNames(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(asked.encode()) is expected

@@ -1,0 +1,228 @@
+"""The held command, with real forks: nothing runs before release, and its end is told as a shell tells it.
+
+Apart from tests/e2e/test_command.py, where tracing goes on meanwhile. The oracles: files the command makes, and bash.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from filetap import launch
+from filetap.errors import UsageError
+from filetap.launch import Command, CommandError
+
+Start = Callable[..., Command]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    made: list[Command] = []
+
+    def launch_it(*arguments: str) -> Command:
+        made.append(Command(list(arguments)))
+        return made[-1]
+
+    yield launch_it
+    for command in made:
+        if not command.poll():
+            os.kill(command.pid, signal.SIGKILL)
+            command.wait()
+        os.close(command.pidfd)
+
+
+def test_held_until_released(start: Start, tmp_path: Path) -> None:
+    command = start("touch", str(tmp_path / "ran"))
+    time.sleep(0.1)
+    assert not command.poll()
+    assert not (tmp_path / "ran").exists()
+    assert Path(f"/proc/{command.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    command.release()
+    assert command.wait() == 0
+    assert (tmp_path / "ran").exists()
+
+
+def test_released_means_executed(start: Start) -> None:
+    """release returns when the exec has happened: from then on /proc/PID/exe is the command's."""
+    command = start("sleep", "30")
+    command.release()
+    assert os.readlink(f"/proc/{command.pid}/exe") == os.path.realpath("/bin/sleep")
+
+
+def test_abandoned_never_runs(start: Start, tmp_path: Path) -> None:
+    command = start("touch", str(tmp_path / "ran"))
+    command.abandon()
+    assert command.poll()
+    assert not (tmp_path / "ran").exists()
+    command.abandon()
+
+
+def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
+    """As after kill -9 of filetap."""
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        os.write(write, str(Command(["touch", str(tmp_path / "ran")]).pid).encode())
+        os._exit(0)
+    os.waitpid(parent, 0)
+    held = int(os.read(read, 20))
+    os.close(read)
+    os.close(write)
+    end = time.monotonic() + 5
+    while os.path.exists(f"/proc/{held}") and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not os.path.exists(f"/proc/{held}")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("script", ["exit 0", "exit 1", "exit 255", "kill -9 $$", "kill -TERM $$", "kill -HUP $$", "exit 130"])
+def test_statuses_are_a_shells(start: Start, script: str) -> None:
+    shell = subprocess.run(["bash", "-c", f"(sh -c {script!r}); exit $?"], check=False, capture_output=True).returncode
+    command = start("sh", "-c", script)
+    command.release()
+    assert command.wait() == shell
+    assert command.wait() == shell
+
+
+def test_poll(start: Start) -> None:
+    command = start("sh", "-c", "read x; exit 3")
+    command.release()
+    command.wait()
+    assert command.poll()
+    assert command.wait() == 3
+
+
+def test_pidfd_becomes_readable_at_the_end(start: Start) -> None:
+    command = start("sleep", "0.1")
+    poll = select.poll()
+    poll.register(command.pidfd, select.POLLIN)
+    assert poll.poll(0) == []
+    command.release()
+    assert poll.poll(5000)
+    assert command.poll()
+
+
+def failure(arguments: list[str]) -> CommandError:
+    """Whether it is known at once or at its release."""
+    with pytest.raises(CommandError) as error:
+        command = Command(arguments)
+        try:
+            command.release()
+        finally:
+            assert command.poll()
+            os.close(command.pidfd)
+    return error.value
+
+
+def test_not_found(tmp_path: Path) -> None:
+    for name in ("no-such-command", str(tmp_path / "none"), "./none", ""):
+        error = failure([name])
+        assert (error.status, str(error)) == (127, f"{name}: No such file or directory")
+
+
+@pytest.mark.parametrize("kind", ["plain", "directory", "garbage"])
+def test_not_executable(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / kind
+    file.mkdir() if kind == "directory" else file.write_bytes(b"\x7fELF but no more")
+    file.chmod(0o755 if kind == "garbage" else 0o644)
+    error = failure([str(file)])
+    assert error.status == 126
+    assert str(error) == f"{file}: {os.strerror(errno.ENOEXEC if kind == 'garbage' else errno.EACCES)}"
+
+
+def test_a_relative_name_is_not_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``cat`` means PATH's, ``./cat`` this one; and PATH is the caller's."""
+    (tmp_path / "mine").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "mine").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    assert failure(["mine"]).status == 127
+    for path, name in (("/usr/bin:/bin", "./mine"), (f"{tmp_path}:/usr/bin:/bin", "mine")):
+        monkeypatch.setenv("PATH", path)
+        command = Command([name])
+        command.release()
+        assert command.wait() == 9
+        os.close(command.pidfd)
+
+
+def test_no_descriptors_leak(start: Start) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    for name in ("true", "no-such-command"):
+        with pytest.MonkeyPatch.context():
+            try:
+                command = start(name)
+                command.release()
+                command.wait()
+            except CommandError:
+                continue
+            assert set(os.listdir("/proc/self/fd")) - before == {str(command.pidfd)}
+
+
+def test_killed_while_held(start: Start) -> None:
+    command = start("true")
+    os.kill(command.pid, signal.SIGKILL)
+    command.release()
+    assert command.wait() == 137
+
+
+def test_a_signal_is_handed_on(start: Start) -> None:
+    command = start("sleep", "30")
+    command.release()
+    command.signal(signal.SIGTERM)
+    assert command.wait() == 143
+    command.signal(signal.SIGTERM)
+
+
+def test_the_command_dies_of_a_closed_pipe() -> None:
+    """Python ignores SIGPIPE; what it starts must not."""
+    done = subprocess.run(["bash", "-c", 'python3 -c "$CODE" | :; exit ${PIPESTATUS[0]}'], check=False, env=os.environ | {"CODE": PIPE}, capture_output=True)
+    assert done.returncode == 128 + signal.SIGPIPE
+
+
+PIPE = """
+import sys, time
+sys.path[:0] = %r
+from filetap.launch import Command
+command = Command(["sh", "-c", "sleep 0.3; while :; do echo x; done"])
+command.release()
+sys.exit(command.wait())
+""" % [str(Path(launch.__file__).parents[1]), *__import__("sys").path]
+
+
+def test_who_it_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SUDO_UID", "SUDO_GID", "SUDO_USER"):
+        monkeypatch.delenv(name, raising=False)
+    root, nobody = pwd.getpwuid(0), pwd.getpwnam("nobody")
+    assert launch.find_user(None) is None
+    assert launch.find_user("nobody") == nobody == launch.find_user(str(nobody.pw_uid))
+    monkeypatch.setenv("SUDO_UID", str(nobody.pw_uid))
+    assert launch.find_user(None) == nobody
+    assert launch.find_user("root") == root
+
+
+@pytest.mark.parametrize("name", ["no-such-user", "3999999999", "99999999999999999999", "-1", "²"])
+def test_no_such_user(name: str) -> None:
+    with pytest.raises(UsageError, match=f"no user {name}"):
+        launch.find_user(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_it_becomes_the_user_with_his_groups(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    user = pwd.getpwnam("nobody")
+    command = Command(["sh", "-c", f"id >{tmp_path}/id"], user)
+    command.release()
+    assert command.wait() == 0
+    expected = subprocess.run(["setpriv", "--reuid=nobody", f"--regid={user.pw_gid}", "--init-groups", "id"], check=True, capture_output=True)
+    assert (tmp_path / "id").read_bytes() == expected.stdout
+    os.close(command.pidfd)

@@ -1,0 +1,312 @@
+"""The reader over lanes and a ring that the test writes: every event once, in its thread's order, with what it names.
+
+Apart from test_ring.py, which has the positions. The writer below does what bpf/lib/emit.bpf.h does, slot by slot; the
+oracle is the plain list of what it was told to write.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filetap import model, reader
+from filetap.batch import Batch
+from filetap.clock import Clock
+from filetap.definitions import Definitions
+from filetap.errors import KernelError
+from filetap.kernel.ring import BUSY, HEADER, PAGE, Lanes, Ring
+from filetap.reader import Reader
+
+READ = model.CALL_NUMBER["read"]
+STRIDE = model.EVENT.itemsize
+CONSUMED = int((model.LANE.fields or {})["consumed"][1])
+
+
+class Kernel:
+    """The other side of the wire."""
+
+    def __init__(self, cpus: int = 2, slots: int = 8) -> None:
+        self.cpus, self.slots, self.now, self.places = cpus, slots, 1_000, 0
+        self.fds = [os.memfd_create(name) for name in ("events", "lanes", "ring")]
+        for fd, size in zip(self.fds, (cpus * slots * STRIDE, cpus * model.LANE.itemsize, 4 * PAGE), strict=True):
+            os.truncate(fd, -(-size // PAGE) * PAGE)
+        self._events, self._lanes, self._ring = self.fds
+        # Memory is not clean after the first round: what stands in a slot before it is written must not matter.
+        os.pwrite(self._events, b"\xff" * (cpus * slots * STRIDE), 0)
+        self._defined = 0
+
+    def reader(self) -> Reader:
+        lanes = Lanes(self._events, self._lanes, self.cpus, self.slots)
+        return Reader(lanes, Ring(self._ring, PAGE), Definitions(1000), Clock(self.clock))
+
+    def clock(self, _number: int) -> int:
+        return self.now
+
+    def room(self, cpu: int) -> bool:
+        return self._position(cpu) - self._consumed(cpu) + 3 <= self.slots
+
+    def _position(self, cpu: int) -> int:
+        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * model.LANE.itemsize))[0])
+
+    def _consumed(self, cpu: int) -> int:
+        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * model.LANE.itemsize + CONSUMED))[0])
+
+    def _write(self, cpu: int, position: int, record: bytes) -> None:
+        os.pwrite(self._events, record, (cpu * self.slots + position % self.slots) * STRIDE)
+
+    def event(self, cpu: int, identity: dict[str, Any] | None = None, **fields: int) -> None:
+        """One event now. With ``identity`` two slots, never across the lane's end: an empty one fills it up."""
+        self.now += 1
+        at = self._position(cpu)
+        event = np.zeros(1, model.EVENT)
+        for name, value in ({"time": self.now, "call": READ, "task": 1, "file": 1, "fd": 3} | fields).items():
+            event[name] = value
+        if identity is not None:
+            if (at + 1) % self.slots == 0:
+                os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + int((model.EVENT.fields or {})["call"][1]))
+                at += 1
+            event["flags"] |= model.MORE
+            second = np.zeros(1, model.IDENTITY)
+            for name, value in identity.items():
+                second[name] = value
+            self._write(cpu, at + 1, second.tobytes())
+        self._write(cpu, at, event.tobytes())
+        os.pwrite(self._lanes, struct.pack("<Q", at + 1 + (identity is not None)), cpu * model.LANE.itemsize)
+
+    def define(self, record: bytes, flag: int = 0) -> int:
+        """Returns where its header is."""
+        at = 2 * PAGE + self._defined
+        os.pwrite(self._ring, struct.pack("<II", len(record) | flag, 0) + record, at)
+        self._defined += -(-(len(record) + HEADER) // 8) * 8
+        os.pwrite(self._ring, struct.pack("<Q", self._defined), PAGE)
+        return at
+
+    def finish(self, at: int, length: int) -> None:
+        os.pwrite(self._ring, struct.pack("<I", length), at)
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    made = Kernel()
+    yield made
+    made.close()
+
+
+def rows(batches: Iterator[Batch] | Sequence[Batch], name: str = "offset") -> list[int]:
+    """One field of all events, taken while each batch is valid."""
+    return [int(value) for batch in batches for value in batch.events[name].tolist()]
+
+
+def file_record(number: int, name: bytes) -> bytes:
+    fixed = np.zeros(1, model.FILE_DEFINITION)
+    fixed["kind"], fixed["id"], fixed["length"] = model.DEFINE_FILE, number, len(name) + 1
+    return fixed.tobytes().ljust(model.DEFINITION_FIXED, b"\0") + name + b"\0"
+
+
+def test_nothing_gives_nothing(kernel: Kernel) -> None:
+    assert list(kernel.reader().drain()) == []
+
+
+def test_each_event_once(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    kernel.event(0, offset=1)
+    kernel.event(1, offset=2)
+    assert sorted(rows(reading.drain())) == [1, 2]
+    assert rows(reading.drain()) == []
+    kernel.event(1, offset=3)
+    assert rows(reading.drain()) == [3]
+
+
+def test_a_thread_that_moves_between_cpus_stays_in_order(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    for i, cpu in enumerate((1, 0, 1, 1, 0)):
+        kernel.event(cpu, offset=i, tid=77)
+    assert rows(reading.drain()) == [0, 1, 2, 3, 4]
+
+
+def test_across_the_end_of_a_lane(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    for start in range(0, 60, 5):
+        for i in range(5):
+            kernel.event(0, offset=start + i)
+        assert rows(reading.drain()) == list(range(start, start + 5))
+
+
+def test_events_of_the_future_wait(kernel: Kernel) -> None:
+    """What came after the drain began may have a definition that was not read."""
+    reading = kernel.reader()
+    kernel.event(0, offset=1)
+    kernel.event(0, offset=2, time=kernel.now + 1000)
+    kernel.event(1, offset=3)
+    assert sorted(rows(reading.drain())) == [1, 3]
+    kernel.now += 2000
+    assert rows(reading.drain()) == [2]
+
+
+def test_the_final_drain_takes_all(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    kernel.event(0, offset=1, time=kernel.now + 10**12)
+    assert rows(reading.drain()) == []
+    assert rows(reading.drain(final=True)) == [1]
+
+
+IDENTITY = {"inode": 1234, "generation": 7, "pid": 55, "ppid": 44, "uid": 33, "comm": b"cat\0garbage"}
+
+
+def test_an_event_without_definitions_carries_its_identity(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    kernel.event(0, offset=1)
+    kernel.event(0, IDENTITY, offset=2, file=0, task=0, tid=56)
+    kernel.event(0, offset=3)
+    (batch,) = reading.drain()
+    assert batch.events["offset"].tolist() == [1, 2, 3]
+    assert not (batch.events["flags"] & model.MORE).any()
+    file, task = batch.files[int(batch.events["file"][1])], batch.tasks[int(batch.events["task"][1])]
+    assert (file.path, file.resolved, file.inode, file.generation) == (b"", False, 1234, 7)
+    assert (task.pid, task.tid, task.ppid, task.uid, task.comm) == (55, 56, 44, 33, b"cat")
+
+
+def test_what_is_defined_keeps_its_id(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    kernel.event(0, IDENTITY, file=9, task=0)
+    kernel.event(0, IDENTITY, file=0, task=8)
+    kernel.event(1, IDENTITY | {"inode": 0}, file=0, task=8)
+    (batch,) = reading.drain()
+    files, tasks = batch.events["file"].tolist(), batch.events["task"].tolist()
+    assert (files[0], tasks[1:]) == (9, [8, 8])
+    assert files[1] >= reader.MADE <= tasks[0]
+    assert files[2] == 0
+
+
+def test_ids_that_the_reader_makes_are_distinct(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    ids: list[int] = []
+    for _ in range(4):
+        kernel.event(0, IDENTITY, file=0, task=0)
+        ids += [number for batch in reading.drain() for name in ("file", "task") for number in batch.events[name].tolist()]
+    assert len(set(ids)) == 8
+
+
+def test_an_identity_is_never_read_as_an_event(kernel: Kernel) -> None:
+    """Its bytes may look like anything: a time of long ago, a thread, flags."""
+    reading = kernel.reader()
+    hostile = {"inode": 1, "subvolume": 2**64 - 1, "mode": 2**32 - 1, "pid": 2**32 - 1, "comm": b"\xff" * 16}
+    kernel.event(0, hostile, offset=1, tid=5)
+    kernel.event(1, offset=2, tid=5)
+    assert rows(reading.drain()) == [1, 2]
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["drained-before", "in-one-go"])
+@pytest.mark.parametrize("before", range(5, 12))
+def test_two_slots_at_the_end_of_a_lane(kernel: Kernel, before: int, taken: bool) -> None:
+    """An empty slot fills the lane up; it alone may be all that a look at the lane shows."""
+    reading = kernel.reader()
+    seen: list[int] = []
+    for i in range(before):
+        if not kernel.room(0) or taken:
+            seen += rows(reading.drain())
+        kernel.event(0, offset=i)
+    if taken or not kernel.room(0):
+        seen += rows(reading.drain())
+    kernel.event(0, IDENTITY, offset=before, file=0)
+    seen += rows(reading.drain())
+    assert seen == list(range(before + 1))
+
+
+def test_batches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MOST", 4)
+    kernel = Kernel(cpus=1, slots=64)
+    reading = kernel.reader()
+    for i in range(5):
+        kernel.event(0, IDENTITY, offset=i, file=0)
+        kernel.event(0, offset=100 + i)
+    sizes = []
+    found = []
+    for batch in reading.drain():
+        sizes.append(len(batch.events))
+        found += batch.events["offset"].tolist()
+    assert found == [0, 100, 1, 101, 2, 102, 3, 103, 4, 104]
+    assert max(sizes) <= 4
+    kernel.close()
+
+
+def test_definitions_come_before_the_events_that_name_them(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    kernel.define(file_record(5, b"name"))
+    kernel.event(0, file=5)
+    for batch in reading.drain():
+        assert batch.files[5].path == b"/name"
+
+
+def test_short_definitions_are_not_decoded(kernel: Kernel) -> None:
+    kernel.define(b"short")
+    kernel.define(file_record(5, b"name"))
+    reading = kernel.reader()
+    list(reading.drain())
+    assert set(reading.definitions.files) == {5}
+
+
+def test_a_busy_definition_is_waited_for(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = file_record(5, b"name")
+    at = kernel.define(record, BUSY)
+    kernel.event(0, file=5)
+    looks = []
+
+    def passing() -> float:
+        looks.append(1)
+        if len(looks) == 4:
+            kernel.finish(at, len(record))
+        return float(len(looks)) / 10
+
+    reading = kernel.reader()
+    monkeypatch.setattr("filetap.reader.time.monotonic", passing)
+    assert [batch.files[5].path for batch in reading.drain()] == [b"/name"]
+    assert len(looks) >= 4
+
+
+def test_a_definition_that_is_never_finished_is_an_error(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.define(file_record(5, b"name"), BUSY)
+    reading = kernel.reader()
+    seconds = iter(range(1000))
+    monkeypatch.setattr("filetap.reader.time.monotonic", lambda: float(next(seconds)))
+    with pytest.raises(KernelError, match="never finished"):
+        list(reading.drain())
+
+
+Step = tuple[str, int, int]
+"""What happens: an event, one with identity, or a drain; on which CPU; of which thread."""
+STEPS = st.tuples(st.sampled_from(["event", "event", "event", "identity", "drain"]), st.integers(0, 2), st.integers(0, 4))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(STEPS, max_size=120), st.sampled_from([4, 8, 16]), st.sampled_from([3, 5, 1000]), st.sampled_from([0, 4, 2048]))
+def test_every_event_once_and_in_its_threads_order(steps: list[Step], slots: int, most: int, few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "MOST", most)
+        patch.setattr(reader, "FEW", few)
+        kernel = Kernel(3, slots)
+        reading = kernel.reader()
+        written: dict[int, list[int]] = defaultdict(list)
+        found: dict[int, list[int]] = defaultdict(list)
+        for number, (what, cpu, thread) in enumerate([*steps, ("drain", 0, 0)]):
+            if what == "drain" or not kernel.room(cpu):
+                for batch in reading.drain(final=number == len(steps)):
+                    for tid, offset in zip(batch.events["tid"].tolist(), batch.events["offset"].tolist(), strict=True):
+                        found[tid].append(offset)
+            if what != "drain":
+                kernel.event(cpu, IDENTITY if what == "identity" else None, tid=thread, offset=number, file=what != "identity")
+                written[thread].append(number)
+        kernel.close()
+    assert found == written

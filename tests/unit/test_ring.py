@@ -1,0 +1,210 @@
+"""Lanes and the definitions ring over memory that the test writes as the kernel would.
+
+Apart from test_reader.py, which is about order and meaning; here it is positions, wrap-around and headers. The memory is
+a memfd: to mmap(2) it is what a BPF map's descriptor is.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filetap import model
+from filetap.kernel.ring import BUSY, DISCARD, HEADER, PAGE, Lanes, Ring, view_globals
+
+SIZE = PAGE
+
+
+class RingFile:
+    """The kernel's side of a BPF_MAP_TYPE_RINGBUF of one page: consumer page, producer page, data, data again."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("ring")
+        os.truncate(self.fd, 2 * PAGE + 2 * SIZE)
+        self.position = 0
+
+    def put(self, record: bytes, flag: int = 0) -> None:
+        length = len(record) + HEADER
+        for i, byte in enumerate(struct.pack("<II", len(record) | flag, 0) + record):
+            for copy in (0, SIZE):
+                os.pwrite(self.fd, bytes([byte]), 2 * PAGE + copy + (self.position + i) % SIZE)
+        self.position += -(-length // 8) * 8
+        os.pwrite(self.fd, struct.pack("<Q", self.position), PAGE)
+
+    def commit(self, position: int, length: int) -> None:
+        for copy in (0, SIZE):
+            os.pwrite(self.fd, struct.pack("<I", length), 2 * PAGE + copy + position % SIZE)
+
+    @property
+    def consumed(self) -> int:
+        return int(struct.unpack("<Q", os.pread(self.fd, 8, 0))[0])
+
+
+@pytest.fixture
+def file() -> Iterator[RingFile]:
+    made = RingFile()
+    yield made
+    os.close(made.fd)
+
+
+def test_records_in_order_and_released(file: RingFile) -> None:
+    ring = Ring(file.fd, SIZE)
+    for record in (b"one", b"", b"three33"):
+        file.put(record)
+    assert list(ring.records(ring.produced())) == [b"one", b"", b"three33"]
+    assert ring.position == file.consumed == file.position
+
+
+def test_a_record_is_released_only_when_the_next_is_asked_for(file: RingFile) -> None:
+    ring = Ring(file.fd, SIZE)
+    file.put(b"one")
+    file.put(b"two")
+    records = ring.records(ring.produced())
+    assert next(records) == b"one"
+    assert file.consumed == 0
+    assert next(records) == b"two"
+    assert file.consumed == 16
+
+
+def test_stops_at_until_and_at_a_busy_record(file: RingFile) -> None:
+    ring = Ring(file.fd, SIZE)
+    file.put(b"one")
+    until = ring.produced()
+    file.put(b"later")
+    assert list(ring.records(until)) == [b"one"]
+    at = file.position
+    file.put(b"busy", BUSY)
+    file.put(b"after")
+    assert list(ring.records(ring.produced())) == [b"later"]
+    file.commit(at, 4)
+    assert list(ring.records(ring.produced())) == [b"busy", b"after"]
+
+
+def test_discarded_records_are_passed_over(file: RingFile) -> None:
+    ring = Ring(file.fd, SIZE)
+    file.put(b"one")
+    file.put(b"x" * 100, DISCARD)
+    file.put(b"two")
+    assert list(ring.records(ring.produced())) == [b"one", b"two"]
+
+
+def test_begins_where_the_consumer_is(file: RingFile) -> None:
+    first = Ring(file.fd, SIZE)
+    file.put(b"one")
+    list(first.records(first.produced()))
+    file.put(b"two")
+    second = Ring(file.fd, SIZE)
+    assert list(second.records(second.produced())) == [b"two"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.binary(max_size=300), max_size=8), max_size=12))
+def test_whatever_goes_in_comes_out_across_the_wrap(turns: list[list[bytes]]) -> None:
+    file = RingFile()
+    ring = Ring(file.fd, SIZE)
+    try:
+        for turn in turns:
+            for record in turn:
+                file.put(record)
+            assert list(ring.records(ring.produced())) == turn
+            assert file.consumed == file.position
+    finally:
+        os.close(file.fd)
+
+
+CPUS, SLOTS = 3, 8
+
+
+def pages(size: int) -> int:
+    """What an array takes in memory: mmap(2) knows whole pages only."""
+    return -(-size // PAGE) * PAGE
+
+
+class LaneFiles:
+    """The two arrays that Lanes maps."""
+
+    def __init__(self) -> None:
+        self.events, self.lanes = os.memfd_create("events"), os.memfd_create("lanes")
+        os.truncate(self.events, pages(CPUS * SLOTS * model.EVENT.itemsize))
+        os.truncate(self.lanes, pages(CPUS * model.LANE.itemsize))
+
+    def produce(self, lane: int, position: int, *times: int) -> None:
+        for i, time in enumerate(times):
+            event = np.zeros(1, model.EVENT)
+            event["time"] = time
+            os.pwrite(self.events, event.tobytes(), (lane * SLOTS + (position + i) % SLOTS) * model.EVENT.itemsize)
+        os.pwrite(self.lanes, struct.pack("<Q", position + len(times)), lane * model.LANE.itemsize)
+
+    def consumed(self, lane: int) -> int:
+        at = lane * model.LANE.itemsize + int((model.LANE.fields or {})["consumed"][1])
+        return int(struct.unpack("<Q", os.pread(self.lanes, 8, at))[0])
+
+
+@pytest.fixture
+def files() -> Iterator[LaneFiles]:
+    made = LaneFiles()
+    yield made
+    os.close(made.events)
+    os.close(made.lanes)
+
+
+@pytest.fixture
+def lanes(files: LaneFiles) -> Lanes:
+    return Lanes(files.events, files.lanes, CPUS, SLOTS)
+
+
+def times(lanes: Lanes, lane: int, most: int = 99) -> list[int]:
+    return [int(t) for t in lanes.slots_of(lane, int(lanes.produced()[lane]), most)["time"]]
+
+
+def test_each_lane_has_its_own_slots(files: LaneFiles, lanes: Lanes) -> None:
+    files.produce(0, 0, 1, 2)
+    files.produce(2, 0, 3)
+    assert lanes.produced().tolist() == [2, 0, 1]
+    assert [times(lanes, lane) for lane in range(CPUS)] == [[1, 2], [], [3]]
+
+
+def test_a_view_ends_at_the_lanes_end_and_goes_on_at_its_beginning(files: LaneFiles, lanes: Lanes) -> None:
+    files.produce(1, 0, *range(6))
+    lanes.release(1, 6)
+    files.produce(1, 6, 6, 7, 8, 9)
+    assert times(lanes, 1) == [6, 7]
+    lanes.release(1, 2)
+    assert times(lanes, 1) == [8, 9]
+    lanes.release(1, 2)
+    assert times(lanes, 1) == []
+    assert files.consumed(1) == 10
+
+
+def test_no_more_than_asked_for(files: LaneFiles, lanes: Lanes) -> None:
+    files.produce(0, 0, *range(5))
+    assert times(lanes, 0, 3) == [0, 1, 2]
+
+
+def test_positions_are_a_copy_and_consumed_is_live(files: LaneFiles, lanes: Lanes) -> None:
+    before = lanes.produced()
+    consumed = lanes.consumed()
+    files.produce(0, 0, 1)
+    lanes.release(0, 1)
+    assert before.tolist() == [0, 0, 0]
+    assert consumed.tolist() == [1, 0, 0]
+
+
+def test_the_events_cannot_be_written_through(lanes: Lanes) -> None:
+    """They are the kernel's; a view that could be written would hide a sink's mistake."""
+    assert not lanes.slots_of(0, 1, 1).flags.writeable
+
+
+def test_globals_are_live() -> None:
+    fd = os.memfd_create("globals")
+    os.truncate(fd, pages(model.GLOBALS.itemsize))
+    view = view_globals(fd)
+    os.pwrite(fd, struct.pack("<q", -3), int((model.GLOBALS.fields or {})["live"][1]))
+    assert int(view["live"][0]) == -3
+    os.close(fd)

@@ -1,0 +1,211 @@
+"""The words of the targets, looked up in the real /proc and a made-up cgroup hierarchy.
+
+Apart from tests/kernel, where they decide what is seen. The oracle is the test's own process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from filetap import model, targets
+from filetap.errors import UsageError
+from filetap.targets import Cgroup, Sandbox, Targets
+
+
+def test_a_process_is_found() -> None:
+    assert targets.find_process(os.getpid()) == os.getpid()
+    assert targets.find_process(os.getppid()) == os.getppid()
+
+
+def test_a_thread_means_its_process() -> None:
+    stop, begun = threading.Event(), threading.Event()
+    tids: list[int] = []
+
+    def run() -> None:
+        tids.append(threading.get_native_id())
+        begun.set()
+        stop.wait()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    begun.wait()
+    try:
+        assert tids != [os.getpid()]
+        assert targets.find_process(tids[0]) == os.getpid()
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("pid", [0, -1, 1 << 22, 10**20])
+def test_no_process(pid: int) -> None:
+    with pytest.raises(UsageError, match=f"no process {pid}"):
+        targets.find_process(pid)
+
+
+def test_a_process_that_has_ended() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    with pytest.raises(UsageError, match=str(pid)):
+        targets.find_process(pid)
+
+
+def test_comm_is_what_the_kernel_keeps(tmp_path: Path) -> None:
+    """PR_SET_NAME keeps 15 bytes of any name; so must we."""
+    import ctypes
+
+    old = Path("/proc/self/comm").read_bytes()
+    for name in ("cat", "exactly15bytes!", "sixteen-bytes-xx", "a-name-of-more-than-fifteen", "ünï-cödé-näme-ß", "byte-\udcff"):
+        ctypes.CDLL(None).prctl(15, os.fsencode(name), 0, 0, 0)
+        with open(f"/proc/self/task/{threading.get_native_id()}/comm", "rb") as file:
+            assert targets.find_comm(name) == file.read().removesuffix(b"\n")
+    ctypes.CDLL(None).prctl(15, old.strip(), 0, 0, 0)
+
+
+def test_an_empty_comm_is_a_mistake() -> None:
+    with pytest.raises(UsageError, match="-c"):
+        targets.find_comm("")
+
+
+def test_the_cgroup_mount_is_the_kernels() -> None:
+    """statfs(2) tells the file system: CGROUP2_SUPER_MAGIC, linux/magic.h."""
+    import subprocess
+
+    kind = subprocess.run(["stat", "-f", "-c", "%t", targets.cgroup_root()], check=True, capture_output=True, text=True).stdout
+    assert kind.strip() == "63677270"
+
+
+@pytest.fixture
+def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "cgroup"
+    (root / "system.slice" / "a.service").mkdir(parents=True)
+    (root / "123").mkdir()
+    (root / "file").touch()
+    (tmp_path / "outside").mkdir()
+    monkeypatch.setattr(targets, "cgroup_root", lambda: root)
+    return root
+
+
+@pytest.mark.parametrize("form", ["absolute", "relative", "slash", "id", "link"])
+def test_cgroups(hierarchy: Path, tmp_path: Path, form: str) -> None:
+    wanted = hierarchy / "system.slice" / "a.service"
+    (tmp_path / "link").symlink_to(wanted)
+    name = {
+        "absolute": str(wanted),
+        "relative": "system.slice/a.service",
+        "slash": "/system.slice/a.service",
+        "id": str(wanted.stat().st_ino),
+        "link": str(tmp_path / "link"),
+    }[form]
+    assert targets.find_cgroup(name) == Cgroup(wanted.stat().st_ino, 2, wanted)
+
+
+def test_the_root_cgroup(hierarchy: Path) -> None:
+    for name in (str(hierarchy), "/", str(hierarchy.stat().st_ino)):
+        assert targets.find_cgroup(name) == Cgroup(hierarchy.stat().st_ino, 0, hierarchy)
+
+
+@pytest.mark.parametrize("name", ["none", "", "file", "..", "../outside", "999999999999", "123456789012345678901234567890"])
+def test_no_cgroup(hierarchy: Path, name: str) -> None:
+    if name == "":
+        pytest.skip("the empty name is the root") if targets.find_cgroup(name).level == 0 else None
+    with pytest.raises(UsageError, match=f"no cgroup {name}"):
+        targets.find_cgroup(name)
+
+
+def test_no_cgroup2_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda _: "23 1 0:22 / /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n24 1 0:23 / / rw - ext4 /dev/vda rw\n")
+    with pytest.raises(UsageError, match="cgroup2"):
+        targets.cgroup_root()
+
+
+def test_optional_fields_of_mountinfo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """proc_pid_mountinfo(5): any number of them before the dash."""
+    lines = "24 1 0:23 / / rw shared:1 master:2 - ext4 /dev/vda rw\n30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 propagate_from:2 - cgroup2 none rw\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: lines)
+    assert targets.cgroup_root() == Path("/sys/fs/cgroup")
+
+
+A_CGROUP = Cgroup(7, 1, Path("/x"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [Targets(command=5), Targets(pids=[1]), Targets(comms=[b"x"]), Targets(cgroups=[A_CGROUP]), Targets(all=True)],
+    ids=["command", "pids", "comms", "cgroups", "all"],
+)
+def test_one_target_is_enough(given: Targets) -> None:
+    given.check()
+
+
+def test_a_target_is_required() -> None:
+    with pytest.raises(UsageError, match="nothing to trace"):
+        Targets().check()
+
+
+def test_not_more_than_the_kernel_half_holds() -> None:
+    Targets(comms=[b"x"] * model.MAX_COMMS, cgroups=[A_CGROUP] * model.MAX_CGROUPS).check()
+    with pytest.raises(UsageError, match="at most 8 times -c"):
+        Targets(comms=[b"x"] * 9).check()
+    with pytest.raises(UsageError, match="at most 8 times --cgroup"):
+        Targets(cgroups=[A_CGROUP] * 9).check()
+
+
+def test_seeds() -> None:
+    own = model.MEMBER_PID | model.MEMBER_LIVE
+    assert Targets(pids=[5, 6, 5]).seeds() == {5: own, 6: own}
+    assert Targets(command=7, pids=[5]).seeds() == {5: own, 7: own | model.MEMBER_HELD}
+    assert Targets(command=7, pids=[7]).seeds() == {7: own | model.MEMBER_HELD}
+    assert Targets(all=True, comms=[b"x"]).seeds() == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "ends"),
+    [
+        (Targets(command=1), True),
+        (Targets(pids=[1]), True),
+        (Targets(command=1, pids=[2]), True),
+        (Targets(all=True), False),
+        (Targets(command=1, all=True), False),
+        (Targets(comms=[b"x"], pids=[1]), False),
+        (Targets(cgroups=[A_CGROUP]), False),
+    ],
+    ids=range(7),
+)
+def test_what_ends_by_itself(given: Targets, ends: bool) -> None:
+    assert given.ends_by_itself is ends
+
+
+def test_a_sandbox(hierarchy: Path) -> None:
+    sandbox = Sandbox()
+    assert sandbox.path == hierarchy / f"filetap-{os.getpid()}"
+    assert sandbox.cgroup() == Cgroup(sandbox.path.stat().st_ino, 1, sandbox.path)
+    sandbox.adopt(77)
+    assert (sandbox.path / "cgroup.procs").read_text() == "77"
+    (sandbox.path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    assert sandbox.populated()
+    (sandbox.path / "cgroup.events").write_text("populated 0\nfrozen 0\n")
+    assert not sandbox.populated()
+
+
+def test_a_sandbox_is_removed_or_told_of(hierarchy: Path) -> None:
+    sandbox = Sandbox()
+    (sandbox.path / "process").touch()
+    line = sandbox.remove()
+    assert str(sandbox.path) in line
+    assert "rmdir" in line
+    (sandbox.path / "process").unlink()
+    assert sandbox.remove() == ""
+    assert not sandbox.path.exists()
+
+
+def test_a_sandbox_where_none_can_be_made(hierarchy: Path) -> None:
+    Sandbox()
+    with pytest.raises(UsageError, match=r"--sandbox: .*File exists"):
+        Sandbox()
