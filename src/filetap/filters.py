@@ -80,7 +80,7 @@ def select_types(names: Iterable[str]) -> frozenset[str]:
 
 def parse_duration(text: str, option: str) -> int:
     """``1.5ms``, ``200us``, ``2s`` or plain nanoseconds, in ns."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|)", text)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|)", text)
     if not match:
         raise UsageError(f"{option} {text}: give a number with ns, us, ms or s, such as 1.5ms")
     nanoseconds = int(float(match[1]) * _UNITS[match[2]])
@@ -91,7 +91,7 @@ def parse_duration(text: str, option: str) -> int:
 
 def parse_size(text: str, option: str) -> int:
     """``64K``, ``16M`` or plain bytes."""
-    match = re.fullmatch(r"(\d+)([kmg]?)(i?b)?", text.lower())
+    match = re.fullmatch(r"([0-9]+)([kmg]?)(i?b)?", text.lower())
     if not match:
         raise UsageError(f"{option} {text}: give a size such as 64K or 16M")
     return int(match[1]) * _SIZES[match[2]]

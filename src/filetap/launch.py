@@ -34,7 +34,7 @@ def find_user(name: str | None) -> pwd.struct_passwd | None:
     if not wanted:
         return None
     try:
-        return pwd.getpwuid(int(wanted)) if wanted.isdigit() else pwd.getpwnam(wanted)
+        return pwd.getpwuid(int(wanted)) if wanted.isascii() and wanted.isdigit() else pwd.getpwnam(wanted)
     except KeyError:
         raise UsageError(f"no user {wanted}: --user takes a name or a number from /etc/passwd") from None
 
@@ -76,6 +76,7 @@ class Command:
         """End it before its exec, because tracing could not begin."""
         if self._status is None:
             os.close(self._go)
+            os.close(self._error)
             self.wait()
 
     def poll(self) -> bool:

@@ -138,8 +138,7 @@ class NameFilter:
         """Events let go, per op: the kernel has counted them as seen."""
 
     def without_unwanted(self, batch: Batch) -> Batch:
-        named = self._names.needed & (batch.events["fd"] < 0)
-        if not named.any():
+        if not self._names.needed or not (named := batch.events["fd"] < 0).any():
             return batch
         files = {number: batch.files.get(number) for number in np.unique(batch.events["file"][named]).tolist()}
         unwanted = [n for n, file in files.items() if not file or not (file.resolved or self._names.wants(file.path))]

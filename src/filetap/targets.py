@@ -87,7 +87,7 @@ def cgroup_root() -> Path:
 def find_cgroup(name: str) -> Cgroup:
     """A cgroup by id, by its directory, or by its path below the hierarchy's root."""
     root = cgroup_root()
-    directory = _by_id(root, int(name)) if name.isdigit() else _by_path(root, name)
+    directory = _by_id(root, int(name)) if name.isascii() and name.isdigit() else _by_path(root, name)
     if directory is None:
         raise UsageError(f"no cgroup {name}: --cgroup takes an id or a directory below {root}")
     return Cgroup(directory.stat().st_ino, len(directory.relative_to(root).parts), directory)

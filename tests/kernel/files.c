@@ -2,9 +2,10 @@
 /*
  * Names that come and go, and calls of the 32-bit kind. What is written into a file is its own name, so that a test
  * can ask whether an event's path is that of the file which was really open.
- * Usage: files recreate DIRECTORY ROUNDS | files swap DIRECTORY ROUNDS | files compat FILE | files deep DIRECTORY NAME DEPTH
+ * Usage: files tumble DIRECTORY ROUNDS | files recreate DIRECTORY ROUNDS | files swap DIRECTORY ROUNDS | files compat FILE | files deep DIRECTORY NAME DEPTH
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static char text[5000];
+
 /* Makes, writes and removes a few names over and over: inode numbers and dentries are used again at once. The size of
  * each write tells the name. Prints the inode of each. */
 static void recreate(const char *directory, int rounds)
 {
-	char name[4096], text[64] = "";
+	char name[4096];
 	struct stat st;
 
 	for (int i = 0; i < rounds; i++) {
@@ -96,6 +99,36 @@ static void deep(const char *directory, const char *name, int depth)
 	open("leaf/none", O_RDONLY);
 }
 
+/* A child renames DIRECTORY/here to there and back without pause, while a file far below is opened anew and read. */
+static void tumble(const char *directory, int rounds)
+{
+	char here[4096], there[4096], byte;
+	int parent;
+	pid_t child;
+
+	snprintf(here, sizeof(here), "%s/here", directory);
+	snprintf(there, sizeof(there), "%s/there", directory);
+	snprintf(text, sizeof(text), "%s/a/b/c/d/e/f", here);
+	parent = open(text, O_PATH | O_DIRECTORY);
+	child = fork();
+	if (!child) {
+		for (;;) {
+			rename(here, there);
+			rename(there, here);
+		}
+	}
+	for (int i = 0; i < rounds; i++) {
+		int fd;
+
+		snprintf(text, sizeof(text), "file%d", i % 50);
+		fd = openat(parent, text, O_RDONLY);
+		if (read(fd, &byte, 1) != 1)
+			exit(1);
+		close(fd);
+	}
+	kill(child, SIGKILL);
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -108,5 +141,7 @@ int main(int argc, char **argv)
 		compat(argv[2]);
 	else if (!strcmp(verb, "deep"))
 		deep(argv[2], argv[3], atoi(argv[4]));
+	else if (!strcmp(verb, "tumble"))
+		tumble(argv[2], atoi(argv[3]));
 	return 0;
 }

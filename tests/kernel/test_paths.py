@@ -164,6 +164,22 @@ def test_renames_at_speed(program: Build, tmp_path: Path) -> None:
     assert mine == [(os.fsencode(tmp_path / "here"), 1), (os.fsencode(tmp_path / "there"), 2)] * 500
 
 
+@pytest.mark.parametrize("latency", [True, False])
+def test_walk_that_a_rename_crosses(program: Build, tmp_path: Path, latency: bool) -> None:
+    """A directory far above is renamed all the time: each path is one of the two that were, or says that it is not sure."""
+    (tmp_path / "here/a/b/c/d/e/f").mkdir(parents=True)
+    for i in range(50):
+        (tmp_path / f"here/a/b/c/d/e/f/file{i}").write_text("x")
+    run = trace([program("files"), "tumble", tmp_path, "3000"], wanted("open", "read", "close"), {"latency": latency})
+    assert run.status == 0
+    for op in ("open", "read", "close"):
+        mine = [event for event in run.events if event.op == op and b"file" in event.path and b"/f/" in event.path]
+        assert len(mine) == 3000
+        for i, event in enumerate(mine):
+            ways = [os.fsencode(tmp_path / way / f"a/b/c/d/e/f/file{i % 50}") for way in ("here", "there")]
+            assert event.path in ways or (event.file and event.file.raced)
+
+
 def test_deleted_while_open(file: Path) -> None:
     with Shell() as shell:
         with Watch(Targets(pids=[shell.pid]), wanted("read", "close")) as watch:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.lab import by_path, trace, wanted
+from filetap.targets import Targets
+from tests.kernel.lab import Shell, Watch, by_path, trace, wanted
 
 Build = Callable[[str], str]
 LATENCY = pytest.mark.parametrize("latency", [True, False])
@@ -87,6 +88,35 @@ t = threading.Thread(target=body); t.start(); t.join()
     (event, *_) = by_path(run.events, tmp_path / "file")
     assert (event.task.comm, event.task.thread) == (b"python3", b"worker")
     assert event.tid != event.pid == run.pid
+
+
+def test_first_thread_ends_first(program: Build, tmp_path: Path) -> None:
+    """The process goes on without its leader, under its pid and name, and ends once."""
+    (tmp_path / "file").write_text("x")
+    run = trace([program("threads"), "survivor", tmp_path / "file"], wanted("all"))
+    (line,) = run.lines
+    mine = by_path(run.events, tmp_path / "file")
+    assert [(e.op, e.pid, e.tid, e.result) for e in mine if e.op == "read"] == [("read", run.pid, line["tid"], 1)]
+    assert {event.task.comm for event in mine} == {b"threads"}
+    assert [(e.pid, e.result) for e in run.events if e.op == "exit"] == [(run.pid, 5)]
+
+
+def test_threads_that_come_later_without_latency(program: Build, tmp_path: Path) -> None:
+    """Calls are looked at in their beginning from then on: a read that sleeps on a pipe is the pipe's, surely."""
+    (tmp_path / "file").write_text("hello")
+    with Shell(program("threads"), "agent") as shell:
+        filters = wanted("read", "close", types=["pipe"])
+        with Watch(Targets(pids=[shell.pid]), filters, latency=False) as watch:
+            shell.do("start")
+            watch.session.pump()
+            watch.session.pump()
+            shell.do(f"touch 0 {tmp_path}/file")
+            before = len(watch.events)
+            shell.do(f"touch 0 {tmp_path}/file")
+        late = [event for event in watch.events[before:] if event.op == "read"]
+        assert late
+        assert {event.path[:6] for event in late} == {b"pipe:["}
+        assert not any(event.uncertain for event in late[2:])
 
 
 def test_order_within_a_thread(tmp_path: Path) -> None:

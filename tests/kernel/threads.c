@@ -2,7 +2,7 @@
 /*
  * Threads that share a descriptor table. 'agent' starts threads and has each of them open a file when told; the other
  * verbs race and say what truly happened.
- * Usage: threads agent | threads dup2 ONE TWO ROUNDS | threads shared FILE THREADS ROUNDS | threads pipe FILE ROUNDS
+ * Usage: threads survivor FILE | threads agent | threads dup2 ONE TWO ROUNDS | threads shared FILE THREADS ROUNDS | threads pipe FILE ROUNDS
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -183,6 +183,29 @@ static void block(char *path)
 	pthread_join(id, NULL);
 }
 
+static void *survive(void *path)
+{
+	char byte;
+	int fd;
+
+	usleep(100000);
+	fd = open(path, O_RDONLY);
+	if (read(fd, &byte, 1) != 1)
+		exit(9);
+	printf("{\"tid\":%ld}\n", syscall(SYS_gettid));
+	exit(5);
+	return NULL;
+}
+
+/* The first thread ends; the process goes on without it. */
+static void survivor(char *path)
+{
+	pthread_t id;
+
+	pthread_create(&id, NULL, survive, path);
+	pthread_exit(NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -195,5 +218,7 @@ int main(int argc, char **argv)
 		rounds = atol(argv[4]), share(argv[2], atoi(argv[3]));
 	else if (!strcmp(verb, "pipe"))
 		block(argv[2]);
+	else if (!strcmp(verb, "survivor"))
+		survivor(argv[2]);
 	return 0;
 }

@@ -119,7 +119,7 @@ def test_sizes(text: str) -> None:
     assert filters.parse_size(text, "--ring-size") == SIZES[text]
 
 
-@pytest.mark.parametrize("text", ["", "K", "-1", "1.5M", "1T", "1 M", "0x10", "64Ki", "1M\n", "١"])
+@pytest.mark.parametrize("text", ["", "K", "-1", "1.5M", "1T", "1 M", "0x10", "64Ki", "1M\n"])
 def test_no_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="--ring-size"):
         filters.parse_size(text, "--ring-size")

@@ -7,7 +7,7 @@ up every file and task, as any other sink does. Next: ndjson.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class CountSink:
         self.unknown = 0
         """Events that name a file or a task which the batch does not have. None, unless the reader or a probe has a bug."""
         self.written = 0
+        self._files, self._tasks = Known(), Known()
         self.hurry = False
 
     def write(self, batch: Batch) -> None:
@@ -33,7 +34,7 @@ class CountSink:
         if not len(events):
             return
         self.ops += np.bincount(ops(events["call"]), minlength=len(model.OPS))
-        strangers = unknown(events["file"], batch.files) | unknown(events["task"], batch.tasks)
+        strangers = self._files.strangers(events["file"], batch.files) | self._tasks.strangers(events["task"], batch.tasks)
         self.unknown += int(strangers.sum())
         self.written += len(events)
 
@@ -47,8 +48,21 @@ class CountSink:
         """Nothing is held."""
 
 
-def unknown(ids: NDArray[Any], known: Mapping[int, object]) -> NDArray[np.bool_]:
-    """Which rows name an id that is not known; 0 names none."""
-    distinct, rows = encode(ids)
-    missing = np.array([number != 0 and number not in known for number in distinct.tolist()], np.bool_)
-    return np.asarray(missing[rows])
+class Known:
+    """The ids that were found known before: an id means the same as long as the trace lasts."""
+
+    LIMIT: Final = 1 << 16
+
+    def __init__(self) -> None:
+        self._ids: set[int] = {0}
+        """0 names none."""
+
+    def strangers(self, ids: NDArray[Any], known: Mapping[int, object]) -> NDArray[np.bool_]:
+        """Which rows name an id that is not known."""
+        distinct, rows = encode(ids)
+        new = set(distinct.tolist()) - self._ids
+        missing = [number for number in new if number not in known]
+        if len(self._ids) > self.LIMIT:
+            self._ids = {0}
+        self._ids |= new.difference(missing)
+        return np.asarray(np.isin(distinct, missing)[rows] if missing else np.zeros(len(ids), np.bool_))

@@ -1,0 +1,180 @@
+"""seen = delivered + folded + lost, whatever the counters say; and what a person and a program are told of it.
+
+Apart from tests/kernel and e2e, where a kernel counts. The oracle is a loop over single events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filetap import model
+from filetap.account import Account, Delivery, OpAccount, Tally, balance, kernel_notes
+from filetap.batch import Fold
+from filetap.model import Records
+from filetap.report import account as report
+
+CPUS = 3
+OP = model.OP_NUMBER
+NOTHING = np.zeros(model.MAX_OPS, np.int64)
+CALLS = range(1, len(model.CALLS))
+
+
+def counters(**counts: dict[str, list[int]]) -> Records:
+    """One record per CPU; a field of ``seen``, ``folded`` and ``lost`` per op."""
+    made = np.zeros(CPUS, model.COUNTERS)
+    for name, ops in counts.items():
+        for op, values in ops.items():
+            made[name][:, OP[op]] = values
+    return made
+
+
+def events(*rows: tuple[int, int]) -> Records:
+    """Call and result of each."""
+    made = np.zeros(len(rows), model.EVENT)
+    for event, (call, result) in zip(made, rows, strict=True):
+        event["call"], event["result"] = call, result
+    return made
+
+
+def tallied(*rows: tuple[int, int]) -> Tally:
+    tally, made = Tally(), events(*rows)
+    tally.add(made["call"], made["result"])
+    return tally
+
+
+READ, PREAD, WRITE, OPEN = (model.CALL_NUMBER[name] for name in ("read", "pread64", "write", "openat"))
+
+
+def test_nothing_seen_is_an_empty_account() -> None:
+    assert balance(counters(), Tally(), [], NOTHING) == {}
+
+
+def test_cpus_are_summed_and_ops_are_apart() -> None:
+    ops = balance(counters(seen={"read": [1, 0, 2], "open": [0, 1, 0]}), tallied((READ, 5), (PREAD, 7), (READ, -9), (OPEN, 3)), [], NOTHING)
+    assert ops == {"read": OpAccount(3, 3, 0, 0, 12, 1), "open": OpAccount(1, 1, 0, 0, 0, 0)}
+
+
+def test_folded_and_lost() -> None:
+    folds = [Fold(1, 1, OP["read"], 3, 30, 0, 9), Fold(1, 2, OP["read"], 1, 4, 0, 9)]
+    seen = counters(seen={"read": [10, 0, 0]}, folded={"read": [3, 1, 0]}, lost={"read": [0, 0, 4]})
+    assert balance(seen, tallied((READ, 1), (READ, 1)), folds, NOTHING) == {"read": OpAccount(10, 2, 4, 4, 36, 0)}
+
+
+def test_what_was_meant_for_nobody_was_not_seen() -> None:
+    dropped = NOTHING.copy()
+    dropped[OP["open"]] = 2
+    assert balance(counters(seen={"open": [3, 0, 0]}), tallied((OPEN, -2)), [], dropped) == {"open": OpAccount(1, 1, 0, 0, 0, 1)}
+    dropped[OP["open"]] = 3
+    assert balance(counters(seen={"open": [3, 0, 0]}), Tally(), [], dropped) == {}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(list(CALLS)), st.integers(-4095, 2**40)), max_size=40),
+    st.lists(st.integers(0, 5), max_size=8),
+    st.integers(0, 20),
+)
+def test_it_balances(rows: list[tuple[int, int]], folded: list[int], lost: int) -> None:
+    """Whatever was delivered, folded and lost: the sums agree with a loop over single events."""
+    extra = counters(folded={"write": [sum(folded), 0, 0]})
+    seen = Counter(model.CALLS[call].op for call, _ in rows)
+    seen["write"] += sum(folded) + lost
+    for op, count in seen.items():
+        extra["seen"][:, OP[op]] = [count - count // 2, count // 2, 0]
+    folds = [Fold(1, 1, OP["write"], count, 10 * count, 0, 1) for count in folded]
+    ops = balance(extra, tallied(*rows), folds, NOTHING)
+    for op, row in ops.items():
+        results = [result for call, result in rows if model.CALLS[call].op == op]
+        assert row.seen == row.delivered + row.folded + row.lost == seen[op]
+        assert row.delivered == len(results)
+        assert row.errors == sum(result < 0 for result in results)
+        assert row.lost == (lost if op == "write" else 0)
+        moved = sum(result for result in results if result > 0) if op in ("read", "write") else 0
+        assert row.bytes == moved + (10 * sum(folded) if op == "write" else 0)
+    assert set(ops) == {op for op, count in seen.items() if count}
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(list(CALLS)), st.integers(-9, 9)), max_size=6), max_size=6), st.data())
+def test_an_event_counts_once_it_is_written(batches: list[list[tuple[int, int]]], data: st.DataObject) -> None:
+    """However many batches are under way and however they are cut."""
+    delivery, written, handed = Delivery(), 0, 0
+    rows = [row for batch in batches for row in batch]
+    for batch in batches:
+        delivery.hand_over(events(*batch))
+        handed += len(batch)
+        written = data.draw(st.integers(written, handed))
+        delivery.settle(written)
+        delivery.settle(written)
+        expected = Counter(OP[model.CALLS[call].op] for call, _ in rows[:written])
+        assert {op: int(count) for op, count in enumerate(delivery.tally.delivered) if count} == dict(expected)
+    assert int(delivery.tally.errors.sum()) == sum(result < 0 for _, result in rows[:written])
+
+
+def test_handed_over_events_may_change_afterwards() -> None:
+    """They are a view of the ring."""
+    delivery, made = Delivery(), events((READ, 5))
+    delivery.hand_over(made)
+    made["call"], made["result"] = OPEN, -1
+    delivery.settle(1)
+    assert (int(delivery.tally.delivered[OP["read"]]), int(delivery.tally.bytes[OP["read"]])) == (1, 5)
+
+
+def test_notes_say_only_what_happened() -> None:
+    made = counters()
+    assert kernel_notes(made) == []
+    made["compat"] = [1, 0, 2]
+    made["undefined"] = [0, 4, 0]
+    notes = kernel_notes(made)
+    assert [note.split()[0] for note in notes] == ["3", "4"]
+    assert "32-bit" in notes[0]
+
+
+def account(**ops: OpAccount) -> Account:
+    return Account(ops=dict(ops), files=3, processes=2, elapsed=1.5, cpu=0.25, attached=0.5)
+
+
+def test_json_has_the_promised_form() -> None:
+    told = json.loads(report.as_json(account(read=OpAccount(10, 4, 5, 1, 77, 2))))
+    assert told["ops"] == {"read": {"seen": 10, "delivered": 4, "folded": 5, "lost": 1, "bytes": 77, "errors": 2}}
+    assert {name: told[name] for name in ("files", "processes", "elapsed", "cpu", "attached", "notes")} == {
+        "files": 3,
+        "processes": 2,
+        "elapsed": 1.5,
+        "cpu": 0.25,
+        "attached": 0.5,
+        "notes": [],
+    }
+
+
+def test_text_has_a_line_per_op_the_most_frequent_first() -> None:
+    lines = report.as_text(account(open=OpAccount(seen=2, delivered=2), read=OpAccount(9, 9, 0, 0, 2048, 0))).splitlines()
+    assert lines[0].split() == ["op", "seen", "delivered", "folded", "lost", "errors", "bytes"]
+    assert lines[1].split() == ["read", "9", "9", "0", "0", "0", "2.0", "KiB"]
+    assert lines[2].split() == ["open", "2", "2", "0", "0", "0"]
+    assert lines[3].startswith("11 events, 3 files, 2 processes in 1.50 s")
+    assert lines[4:] == ["nothing lost: 11 seen = 11 delivered"]
+
+
+def test_the_verdict_does_not_gloss_over() -> None:
+    folded = report.verdict(account(read=OpAccount(seen=5, delivered=3, folded=2)))
+    lost = report.verdict(account(read=OpAccount(seen=5, delivered=3, lost=2)))
+    assert "nothing lost" not in folded + lost
+    assert "5 seen = 3 delivered + 2 folded + 0 lost" in folded
+    assert "--ring-size" in folded
+    assert "5 seen = 3 delivered + 0 folded + 2 lost" in lost
+
+
+def test_notes_are_told() -> None:
+    made = account(read=OpAccount(1, 1))
+    made.notes = ["3 32-bit calls were not decoded"]
+    assert report.as_text(made).splitlines()[-1] == "note: 3 32-bit calls were not decoded"
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (1 << 60, "1024.0 PiB")])
+def test_human_bytes(count: int, text: str) -> None:
+    assert report.human(count) == text

@@ -1,0 +1,203 @@
+"""The command line without a kernel: mistakes are found before anything is forked, loaded or written.
+
+Apart from tests/e2e, where the installed command runs. Next: test_launch.py, the fork itself.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from filetap import model
+from filetap.cli import main as command_line
+from filetap.cli import trace as tracing
+from filetap.errors import FiletapError, KernelError, UsageError
+
+PLAIN: dict[str, Any] = {
+    "command": [], "paths": (), "pids": (), "comms": (), "cgroups": (), "everything": True, "no_follow": False, "user": None, "sandbox": False,
+    "no_wait": False, "events": (), "exclude": (), "no_recursive": False, "types": (), "failed": False, "min_latency": None, "form": "table",
+    "output": None, "force": False, "account": None, "duration": None, "latency": True, "arguments": False, "ring_size": "64M",
+}  # fmt: skip
+
+
+def words(**given: Any) -> tracing.Words:
+    return tracing.Words(**(PLAIN | given))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit status of the command line."""
+    monkeypatch.setattr(sys, "argv", ["filetap", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.fixture
+def captured(monkeypatch: pytest.MonkeyPatch) -> list[tracing.Words]:
+    """What the words of a command line became; nothing is forked or run."""
+    seen: list[tracing.Words] = []
+
+    class NoRun:
+        def __init__(self, given: tracing.Words, *_: object) -> None:
+            seen.append(given)
+
+        def to_the_end(self) -> int:
+            return 42
+
+    class NoCommand:
+        pid = 0
+
+        def __init__(self, *_: object) -> None: ...
+
+        def abandon(self) -> None: ...
+
+    monkeypatch.setattr(tracing, "Run", NoRun)
+    monkeypatch.setattr(tracing, "Command", NoCommand)
+    return seen
+
+
+SPLITS: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "paths-and-command": (["/a", "/b", "--", "cat", "/c"], ["/a", "/b"], ["cat", "/c"]),
+    "options-behind-are-the-commands": (["--", "ls", "-l", "--all", "-e", "x"], [], ["ls", "-l", "--all", "-e", "x"]),
+    "only-the-first-dashes-count": (["--", "sh", "--", "--"], [], ["sh", "--", "--"]),
+    "options-between-paths": (["/a", "--all", "/b"], ["/a", "/b"], []),
+    "no-command": (["--all"], [], []),
+}
+
+
+@pytest.mark.parametrize("case", SPLITS)
+def test_paths_stand_before_the_dashes_and_the_command_behind(
+    monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words], case: str
+) -> None:
+    arguments, paths, command = SPLITS[case]
+    assert run(monkeypatch, "trace", *arguments) == 42
+    assert (list(captured[0].paths), captured[0].command) == (paths, command)
+
+
+def test_every_option_has_its_word(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words]) -> None:
+    text = (
+        "-p 1 --pid 2 -c a --command b --cgroup x --cgroup y --all --no-follow --user u --sandbox --no-wait -e read --event io --exclude q "
+        "--no-recursive --type pipe --failed --min-latency 1ms -f json -o out --force --account acc --duration 2.5 --args --ring-size 1M path -- cmd"
+    )
+    run(monkeypatch, "trace", *text.split())
+    assert captured == [
+        tracing.Words(
+            command=["cmd"], paths=("path",), pids=(1, 2), comms=("a", "b"), cgroups=("x", "y"), everything=True, no_follow=True, user="u",
+            sandbox=True, no_wait=True, events=("read", "io"), exclude=("q",), no_recursive=True, types=("pipe",), failed=True, min_latency="1ms",
+            form="json", output="out", force=True, account="acc", duration=2.5, latency=True, arguments=True, ring_size="1M",
+        )
+    ]  # fmt: skip
+
+
+def test_what_is_not_said_has_its_default(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words]) -> None:
+    run(monkeypatch, "trace", "--all")
+    assert captured == [words()]
+
+
+CHECKS: dict[str, tuple[dict[str, Any], str]] = {
+    "user": ({"user": "root"}, "--user is for a launched command"),
+    "sandbox": ({"sandbox": True}, "--sandbox is for"),
+    "no-wait": ({"no_wait": True}, "--no-wait is for"),
+    "tap": ({"output": "x.tap"}, ".tap"),
+    "tap-folder": ({"output": "x.tap/"}, ".tap"),
+    "zero": ({"duration": 0.0}, "--duration 0: "),
+    "negative": ({"duration": -1.5}, "--duration -1.5: "),
+    "nan": ({"duration": float("nan")}, "--duration nan: "),
+    "latency": ({"min_latency": "1ms", "latency": False}, "--no-latency"),
+}
+
+
+@pytest.mark.parametrize("case", CHECKS)
+def test_mistakes_that_need_no_kernel(case: str) -> None:
+    given, text = CHECKS[case]
+    with pytest.raises(UsageError) as error:
+        words(**given).check()
+    assert text in str(error.value)
+
+
+def test_no_mistakes() -> None:
+    words().check()
+    words(command=["x"], user="root", sandbox=True, no_wait=True, duration=0.1, min_latency="1ms", output="x.json").check()
+
+
+def test_options_of_words(tmp_path: Path) -> None:
+    made = tracing.options_of(
+        words(
+            pids=[1], comms=["x" * 20], everything=False, no_follow=True, events=["pread64"], paths=[str(tmp_path)], exclude=["/x"],
+            no_recursive=True, types=["pipe"], failed=True, min_latency="2ms", latency=False, arguments=True, ring_size="1M",
+        ),  # fmt: skip
+        None,
+        None,
+    )
+    assert (made.targets.pids, made.targets.comms, made.targets.all, made.targets.follow) == ([1], [b"x" * 15], False, False)
+    assert [model.CALLS[number].name for number in made.filters.calls] == ["pread64"]
+    assert (made.filters.paths, made.filters.exclude, made.filters.recursive) == ([str(tmp_path)], ["/x"], False)
+    assert (made.filters.types, made.filters.failed, made.filters.min_latency) == ({"file", "pipe"}, True, 2_000_000)
+    assert (made.latency, made.timed, made.arguments, made.ring_size) == (False, True, True, 1 << 20)
+
+
+class TestMain:
+    """How main() ends for each kind of end."""
+
+    @pytest.fixture
+    def ending(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        def set_end(end: BaseException | int) -> None:
+            def command(*_: object, **__: object) -> int:
+                if isinstance(end, BaseException):
+                    raise end
+                return end
+
+            monkeypatch.setattr(command_line.cli, "main", command)
+
+        return set_end
+
+    ENDS: Sequence[tuple[BaseException | int, int, str]] = (
+        (0, 0, ""),
+        (7, 7, ""),
+        (FiletapError("it broke"), 1, "filetap: it broke\n"),
+        (KernelError("refused"), 1, "filetap: refused\n"),
+        (UsageError("a mistake"), 2, "filetap: a mistake\n"),
+        (click.UsageError("no such thing"), 2, "Error: no such thing\n"),
+        (click.ClickException("failed"), 1, "Error: failed\n"),
+        (click.Abort(), 130, ""),
+        (BrokenPipeError(32, "Broken pipe"), 1, ""),
+    )
+
+    @pytest.mark.parametrize("end", ENDS, ids=lambda end: repr(end[0]))
+    def test_status_and_line(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ending: Any, end: tuple[BaseException | int, int, str]
+    ) -> None:
+        ending(end[0])
+        assert run(monkeypatch) == end[1]
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err == end[2] or (not end[2] and printed.err.count("\n") <= 1)
+
+
+@pytest.mark.parametrize("subcommand", [[], ["trace"], ["doctor"]], ids=["filetap", "trace", "doctor"])
+def test_help_imports_nothing_heavy(subcommand: list[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['filetap', *{subcommand!r}, '--help']\n"
+        "from filetap.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(sorted({'numpy', 'pyarrow', 'ctypes.util', 'filetap.session', 'filetap.model'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == "[]\n"
+    assert "Examples:" in done.stdout
+
+
+def test_every_subcommand_is_listed_and_importable() -> None:
+    context = click.Context(command_line.cli)
+    for name in command_line.COMMANDS:
+        command = command_line.cli.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+    assert command_line.cli.get_command(context, "none") is None

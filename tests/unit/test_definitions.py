@@ -1,0 +1,311 @@
+"""Definitions as the kernel sends them, laid out by hand, and the files and tasks made of them.
+
+Apart from test_reader.py, which feeds them. Any bytes but NUL and the slash may be a name: paths round trip whatever
+they are.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filetap import definitions, model
+from filetap.batch import File, Task
+from filetap.definitions import Definitions, Files, decode_file
+
+COMPONENT = st.binary(min_size=1, max_size=20).map(lambda name: name.replace(b"\0", b"x").replace(b"/", b"y"))
+PATH = st.lists(COMPONENT, max_size=8)
+ANON = 0x09041934
+"""ANON_INODE_FS_MAGIC, linux/magic.h."""
+
+
+def record(dtype: np.dtype[Any], kind: int, number: int, tail: bytes, **fields: Any) -> bytes:
+    fixed = np.zeros(1, dtype)
+    for name, value in ({"kind": kind, "id": number, "length": len(tail)} | fields).items():
+        fixed[name] = value
+    # The ring hands out multiples of eight bytes, and what lies behind the length is not clean.
+    return fixed.tobytes().ljust(model.DEFINITION_FIXED, b"\xaa") + tail + b"\xbb" * (-len(tail) % 8)
+
+
+def upwards(names: list[bytes]) -> bytes:
+    """Components from the leaf up, each ended by NUL."""
+    return b"".join(name + b"\0" for name in reversed(names))
+
+
+def file_record(number: int, names: list[bytes], **fields: Any) -> bytes:
+    return record(model.FILE_DEFINITION, model.DEFINE_FILE, number, upwards(names), **({"mode": stat.S_IFREG | 0o644} | fields))
+
+
+def name_record(number: int, asked: bytes, directory: int, root: int, **fields: Any) -> bytes:
+    return record(model.NAME_DEFINITION, model.DEFINE_NAME, number, asked + b"\0", directory=directory, root=root, **fields)
+
+
+def task_record(number: int, arguments: bytes = b"", **fields: Any) -> bytes:
+    return record(model.TASK_DEFINITION, model.DEFINE_TASK, number, arguments, **fields)
+
+
+@given(PATH)
+def test_any_path_round_trips(names: list[bytes]) -> None:
+    assert decode_file(file_record(7, names)).path == b"/" + b"/".join(names)
+
+
+def test_the_roots_slash_is_no_component() -> None:
+    assert decode_file(file_record(7, [b"/", b"etc", b"hostname"])).path == b"/etc/hostname"
+    assert decode_file(file_record(7, [b"/"])).path == b"/"
+    assert decode_file(file_record(7, [])).path == b"/"
+
+
+@given(st.data())
+def test_every_field_is_read_from_its_place(data: st.DataObject) -> None:
+    eight, four = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
+    given = {name: data.draw(eight) for name in ("inode", "subvolume", "size", "parent", "dentry", "mnt")}
+    given |= {name: data.draw(four) for name in ("sequence", "device", "generation", "rdev", "mount", "mount_namespace")}
+    file = decode_file(file_record(9, [b"a"], magic=0xEF53, filesystem=b"ext4", **given))
+    assert file == File(
+        9,
+        b"/a",
+        inode=given["inode"],
+        device=given["device"],
+        subvolume=given["subvolume"],
+        generation=given["generation"],
+        mode=stat.S_IFREG | 0o644,
+        size=given["size"],
+        filesystem=b"ext4",
+        mount=given["mount"],
+        mount_namespace=given["mount_namespace"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [(0, set()), (model.TRUNCATED, {"truncated"}), (model.DELETED, {"deleted"}), (model.RACED, {"raced"}), (7, {"truncated", "deleted", "raced"})],
+    ids=["none", "truncated", "deleted", "raced", "all"],
+)
+def test_flags(flags: int, expected: set[str]) -> None:
+    file = decode_file(file_record(1, [b"a"], flags=flags))
+    assert {name for name in ("truncated", "deleted", "raced") if getattr(file, name)} == expected
+    assert file.path == b"/a"
+
+
+def test_what_has_no_place_reads_as_in_proc() -> None:
+    """The oracle is /proc/self/fd of such files of our own."""
+    read, write = os.pipe()
+    event = os.eventfd(0)
+    inode = os.fstat(read).st_ino
+    pipe = decode_file(file_record(1, [b""], flags=model.DETACHED, mode=stat.S_IFIFO, inode=inode))
+    anonymous = decode_file(file_record(2, [b"[eventfd]"], flags=model.DETACHED, mode=0o600, magic=ANON))
+    assert pipe.path == os.readlink(f"/proc/self/fd/{read}").encode()
+    assert anonymous.path == os.readlink(f"/proc/self/fd/{event}").encode()
+    assert decode_file(file_record(3, [b"UNIX"], flags=model.DETACHED, mode=stat.S_IFSOCK, inode=99)).path == b"socket:[99]"
+    for fd in (read, write, event):
+        os.close(fd)
+
+
+def test_a_named_pipe_has_its_name() -> None:
+    assert decode_file(file_record(1, [b"tmp", b"fifo"], mode=stat.S_IFIFO, inode=5)).path == b"/tmp/fifo"
+
+
+@pytest.fixture
+def known() -> Definitions:
+    made = Definitions(100)
+    made.apply(file_record(1, []))
+    made.apply(file_record(2, [b"home", b"x"]))
+    made.apply(file_record(3, [b"jail"]))
+    return made
+
+
+ASKED = {
+    "relative": (b"a/b", 2, 1, b"/home/x/a/b"),
+    "absolute": (b"/etc/none", 2, 1, b"/etc/none"),
+    "chroot": (b"/etc/none", 2, 3, b"/jail/etc/none"),
+    "dots": (b"../y/./z", 2, 1, b"/home/y/z"),
+    "slashes": (b"a//b/", 2, 1, b"/home/x/a/b"),
+    "double-slash": (b"//etc", 2, 1, b"/etc"),
+    "above-the-root": (b"../../../..", 2, 1, b"/"),
+    "empty": (b"", 2, 1, b"/home/x"),
+    "unknown-directory": (b"a", 77, 1, b"/a"),
+    "not-utf8": (b"\xff\n", 2, 1, b"/home/x/\xff\n"),
+    "root": (b"/", 2, 1, b"/"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_a_name_that_was_asked_for(known: Definitions, case: str) -> None:
+    asked, directory, root, path = ASKED[case]
+    known.apply(name_record(50, asked, directory, root))
+    assert known.files[50] == File(50, path, resolved=False)
+
+
+def test_a_name_that_was_cut(known: Definitions) -> None:
+    known.apply(name_record(50, b"a", 2, 1, flags=model.TRUNCATED))
+    assert known.files[50].truncated
+
+
+@given(PATH, st.lists(COMPONENT, min_size=1, max_size=5))
+def test_any_name_round_trips(directory: list[bytes], asked: list[bytes]) -> None:
+    made = Definitions(100)
+    made.apply(file_record(1, directory))
+    made.apply(name_record(2, b"/".join(asked), 1, 1))
+    assert made.files[2].path == os.path.normpath(b"/" + b"/".join(directory + asked)).replace(b"//", b"/")
+
+
+def test_a_task(known: Definitions) -> None:
+    known.apply(file_record(4, [b"usr", b"bin", b"cat"]))
+    known.apply(record(model.CGROUP_DEFINITION, model.DEFINE_CGROUP, 0, upwards([b"", b"system.slice", b"a"]), cgroup=66))
+    numbers = {
+        "pid": 10, "tid": 11, "ppid": 12, "namespace_pid": 13, "parent": 14, "execs": 15, "uid": 16, "euid": 17, "fsuid": 18, "gid": 19,
+        "loginuid": 20, "pid_namespace": 21, "mount_namespace": 22, "user_namespace": 23, "cgroup_namespace": 24, "start": 25, "cgroup": 66,
+    }  # fmt: skip
+    known.apply(task_record(5, b"cat\0two words\0\0", exe=4, root=3, comm=b"cat", thread=b"worker\0junk", **numbers))
+    task = known.tasks[5]
+    assert {name: getattr(task, name) for name in numbers} == numbers
+    assert (task.comm, task.thread, task.exe, task.root, task.cgroup_path) == (b"cat", b"worker", b"/usr/bin/cat", b"/jail", b"/system.slice/a")
+    assert (task.args, task.args_truncated) == ((b"cat", b"two words", b""), False)
+
+
+def test_a_task_of_which_little_is_known(known: Definitions) -> None:
+    known.apply(task_record(5, exe=99, root=0, cgroup=99))
+    assert known.tasks[5] == Task(5, 0, 0, b"", b"", loginuid=0)
+
+
+def test_a_comm_of_sixteen_bytes_is_not_cut() -> None:
+    made = Definitions(1)
+    made.apply(task_record(5, comm=b"x" * 16, thread=b"\xff" * 15))
+    assert (made.tasks[5].comm, made.tasks[5].thread) == (b"x" * 16, b"\xff" * 15)
+
+
+@given(st.lists(st.binary(max_size=12).map(lambda word: word.replace(b"\0", b"")), min_size=1, max_size=6))
+def test_any_arguments_round_trip(words: list[bytes]) -> None:
+    made = Definitions(1)
+    made.apply(task_record(5, b"".join(word + b"\0" for word in words)))
+    assert made.tasks[5].args == tuple(words)
+
+
+def test_cut_arguments() -> None:
+    made = Definitions(1)
+    made.apply(task_record(5, b"cat\0lon", flags=model.TRUNCATED))
+    assert (made.tasks[5].args, made.tasks[5].args_truncated) == ((b"cat", b"lon"), True)
+
+
+def test_processes_are_counted_once() -> None:
+    made = Definitions(1)
+    for number, (pid, start) in enumerate([(1, 5), (1, 5), (1, 6), (2, 5)]):
+        made.apply(task_record(number, pid=pid, start=start))
+    assert made.processes == 3
+
+
+def test_a_task_described_anew_is_the_new_one() -> None:
+    made = Definitions(1)
+    made.apply(task_record(5, uid=0))
+    made.apply(task_record(5, uid=33))
+    assert made.tasks[5].uid == 33
+
+
+def test_a_name_outlives_its_event_only_for_a_while(known: Definitions) -> None:
+    """The batch that names it, and what may be under way; then memory is given back."""
+    known.apply(name_record(50, b"a", 2, 1))
+    known.end_drain()
+    known.end_drain()
+    assert 50 in known.files
+    for _ in range(3):
+        known.end_drain()
+    assert 50 not in known.files
+    assert 2 in known.files
+
+
+def retire(number: int) -> bytes:
+    return record(np.dtype(model.DEFINITION), model.DEFINE_RETIRE, number, b"")
+
+
+def test_ended_tasks_are_kept_for_folds_but_not_for_ever(known: Definitions) -> None:
+    for number in range(100, 40_000):
+        known.apply(task_record(number))
+        known.apply(retire(number))
+        if number % 100 == 0:
+            known.end_drain()
+    assert 39_999 in known.tasks
+    assert 100 not in known.tasks
+    assert len(known.tasks) < 20_000
+
+
+def test_made_files_and_tasks_are_known() -> None:
+    made = Definitions(1)
+    made.adopt(File(1 << 31, b"", resolved=False, inode=3))
+    made.adopt(Task(1 << 31, 5, 5, b"x", b"x"))
+    assert made.files[1 << 31].inode == 3
+    assert made.tasks[1 << 31].pid == 5
+
+
+class Now:
+    """Seconds, set by the test."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_files_are_given_up_the_older_half_first() -> None:
+    now = Now()
+    files = Files(10, now)
+    for number in range(11):
+        files.define(number, file_record(number, [b"f%d" % number], inode=number, dentry=2, mnt=3, generation=4, sequence=5))
+    keys = files.give_up()
+    assert [tuple(key) for key in keys.tolist()] == [(number, 2, 3, 4, 5) for number in range(5)]
+    assert (model.FILE_KEY.names or ()) == ("inode", "dentry", "mount", "generation", "sequence")
+    assert len(files.give_up()) == 0
+
+
+def test_given_up_files_are_known_for_a_while_longer() -> None:
+    """Events that name them may be under way."""
+    now = Now()
+    files = Files(10, now)
+    for number in range(11):
+        files.define(number, file_record(number, [b"f%d" % number]))
+    assert files[0].path == b"/f0"
+    files.give_up()
+    assert files[0].path == b"/f0"
+    assert files[1].path == b"/f1"
+    assert sorted(files) == list(range(11)) and len(files) == 11
+    now.seconds = Files.GRACE + 0.1
+    files.give_up()
+    assert 0 not in files and 1 not in files and 5 in files
+    assert files.path(0) == b""
+    with pytest.raises(KeyError):
+        files[0]
+
+
+@given(st.lists(st.integers(0, 30), max_size=60))
+def test_files_are_a_mapping(numbers: list[int]) -> None:
+    files = Files(1000)
+    for number in numbers:
+        files.define(number, file_record(number, [b"%d" % number]))
+    assert dict(files) == {number: decode_file(file_record(number, [b"%d" % number])) for number in numbers}
+    assert len(files) == len(set(numbers))
+    assert all(files.path(number) == b"/%d" % number for number in numbers)
+
+
+def test_an_id_defined_anew_is_not_the_old_file() -> None:
+    files = Files(10)
+    files.define(1, file_record(1, [b"old"]))
+    assert files[1].path == b"/old"
+    files.define(1, file_record(1, [b"new"]))
+    assert files[1].path == b"/new"
+
+
+def test_decoded_files_are_bounded() -> None:
+    files = Files(10**6)
+    for number in range(2 * Files.DECODED):
+        files.define(number, file_record(number, [b"a"]))
+        files[number]
+    assert len(files._decoded) <= Files.DECODED
+
+
+def test_text_ends_at_the_first_nul() -> None:
+    assert [definitions.text(field) for field in (b"", b"a\0b", b"\0", b"abc")] == [b"", b"a", b"", b"abc"]
