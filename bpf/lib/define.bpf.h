@@ -211,8 +211,8 @@ static __always_inline void resolve(struct task_state *s, struct file *file, con
 	__u64 found;
 
 	fill_key(&key, dentry, mnt, inode, direct);
-	if (g && s->last.epoch == (__u32)g->epoch && s->last.generation == (__u32)g->generation &&
-	    (s->last.id || !s->last.wanted) && same_key(&s->last.key, &key))
+	if (g && s->last.epoch == (__u32)g->epoch && s->last.generation == (__u32)g->generation && (s->last.id || !s->last.wanted) &&
+	    same_key(&s->last.key, &key))
 		return;
 	s->last.key = key;
 	barrier(); /* read back from the map they are the plain numbers that a global function takes */

@@ -87,6 +87,8 @@ def cgroup_root() -> Path:
 def find_cgroup(name: str) -> Cgroup:
     """A cgroup by id, by its directory, or by its path below the hierarchy's root."""
     root = cgroup_root()
+    if not name:
+        raise UsageError("--cgroup takes an id or a directory, not an empty name: --all traces everything")
     directory = _by_id(root, int(name)) if name.isascii() and name.isdigit() else _by_path(root, name)
     if directory is None:
         raise UsageError(f"no cgroup {name}: --cgroup takes an id or a directory below {root}")

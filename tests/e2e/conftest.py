@@ -72,14 +72,14 @@ class Filetap:
         self.command = command
 
     def __call__(
-        self, *words: str | Path, before: tuple[str, ...] = (), env: dict[str, str] | None = None, cwd: Path | None = None
+        self, *words: str | Path | int, before: tuple[str, ...] = (), env: dict[str, str] | None = None, cwd: Path | None = None
     ) -> Result:
         """Run it to its end. ``before``: a command in front, such as setpriv. ``env``: variables to add."""
         given = [*before, *self.command, *map(str, words)]
         done = subprocess.run(given, capture_output=True, check=False, timeout=WAIT, env=ENVIRONMENT | (env or {}), cwd=cwd)
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def trace(self, *words: str | Path, **rest: Any) -> Result:
+    def trace(self, *words: str | Path | int, **rest: Any) -> Result:
         return self("trace", *words, **rest)
 
     def shell(self, script: str, **names: str | Path) -> Result:
@@ -97,10 +97,11 @@ class Filetap:
         return Result(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *words: str | Path, **rest: Any) -> Iterator[Running]:
+    def started(self, *words: str | Path | int, new_session: bool = False) -> Iterator[Running]:
         """Run it beside the test; killed at the end, if need be."""
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT} | rest
-        with subprocess.Popen([*self.command, *map(str, words)], **pipes) as process:
+        given = [*self.command, *map(str, words)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(given, stdout=pipe, stderr=pipe, env=ENVIRONMENT, start_new_session=new_session) as process:
             try:
                 yield Running(process)
             finally:
@@ -218,12 +219,3 @@ def cgroup() -> Iterator[Path]:
         directory.rmdir()
     wait_until(lambda: "populated 0" in (path / "cgroup.events").read_text())
     path.rmdir()
-
-
-def account_of(text: str) -> dict[str, dict[str, int]]:
-    """The account's table on standard error, by op."""
-    lines = text.splitlines()
-    head = next(i for i, line in enumerate(lines) if re.match(r"op +seen +delivered", line))
-    names = lines[head].split()[1:5]
-    rows = (line.split() for line in lines[head + 1 :] if re.match(r"[a-z]+( +\d+){4}", line))
-    return {row[0]: dict(zip(names, map(int, row[1:5]), strict=True)) for row in rows}

@@ -76,6 +76,12 @@ def test_standard_input_is_the_commands(ft: Filetap) -> None:
     assert ft.shell("echo from-here | filetap trace -f none -- cat").out == b"from-here\n"
 
 
+PROBE = """
+import os, re
+print(sorted(os.listdir("/proc/self/fd")), re.findall(r"(?:Sig|Cap|Shd)\\w+:\\t\\w+", open("/proc/self/status").read()))
+"""
+
+
 def test_nothing_of_ours_is_inherited(ft: Filetap) -> None:
     """Descriptors, signal dispositions and masks are as without filetap."""
     probe = [
@@ -83,8 +89,7 @@ def test_nothing_of_ours_is_inherited(ft: Filetap) -> None:
         "-S",
         "-E",
         "-c",
-        "import os, re\n"
-        "print(sorted(os.listdir('/proc/self/fd')), re.findall(r'(?:Sig|Cap|Shd)\\w+:\\t\\w+', open('/proc/self/status').read()))",
+        PROBE,
     ]
     alone = subprocess.run(probe, check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout
     assert (

@@ -232,12 +232,10 @@ def test_children_of_pid(ft: Filetap, tree: Path, puppet: Puppet, follow: bool) 
 
 
 def test_children_and_threads_that_pid_has_already(ft: Filetap, tree: Path, puppet: Puppet) -> None:
-    wait = "os.read({fd}, 1); os.close(os.open({path!r}, os.O_RDONLY))"
-    puppet.do("r, w = os.pipe(); r2, w2 = os.pipe(); r3, w3 = os.pipe()")
-    puppet.do(f"pid = os.fork() or (os.close(w), {wait.format(fd='r', path=str(tree / 'a')).replace(';', ',')}, os._exit(0))")
-    puppet.do(
-        "t = threading.Thread(target=lambda: (os.read(r2, 1), os.close(os.open(%r, os.O_RDONLY)))); t.start()" % str(tree / "sub" / "b")
-    )
+    puppet.do("r, w = os.pipe(); r2, w2 = os.pipe()")
+    puppet.do("def later(fd, path): os.read(fd, 1); os.close(os.open(path, os.O_RDONLY))")
+    puppet.do(f"pid = os.fork() or (os.close(w), later(r, {str(tree / 'a')!r}), os._exit(0))")
+    puppet.do(f"t = threading.Thread(target=later, args=(r2, {str(tree / 'sub' / 'b')!r})); t.start()")
     with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, tree) as run:
         run.wait_ready()
         puppet.do("os.write(w, b'x'); os.waitpid(pid, 0); os.write(w2, b'x'); t.join()")
@@ -275,13 +273,15 @@ def test_command_name(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     shell.chmod(0o755)
     body = 'read x; : <"$0"; sh -c ": <$1"'
     a, b, c = (str(tree / name) for name in ("a", "sub/b", "sub/deep/c"))
-    with subprocess.Popen([shell, "-c", body, a, b], stdin=subprocess.PIPE) as running:
-        with ft.started("trace", *JSON, "-e", "open", "-c", shell.name, tree) as run:
-            run.wait_ready()
-            running.communicate(b"\n")
-            subprocess.run([shell, "-c", ': <"$0"', c], check=True)
-            subprocess.run(["sh", "-c", ': <"$0"', c], check=True)
-            done = run.end(signal.SIGINT)
+    with (
+        subprocess.Popen([shell, "-c", body, a, b], stdin=subprocess.PIPE) as running,
+        ft.started("trace", *JSON, "-e", "open", "-c", shell.name, tree) as run,
+    ):
+        run.wait_ready()
+        running.communicate(b"\n")
+        subprocess.run([shell, "-c", ': <"$0"', c], check=True)
+        subprocess.run(["sh", "-c", ': <"$0"', c], check=True)
+        done = run.end(signal.SIGINT)
     found = [(e["file"]["path"], e["process"]["name"]) for e in lines(done.out)]
     assert found == [(a, shell.name[:15]), (b, "sh"), (c, shell.name[:15])]
 
@@ -335,13 +335,15 @@ def test_targets_are_a_union(ft: Filetap, tree: Path, puppet: Puppet) -> None:
 
 
 def test_two_pids(ft: Filetap, tree: Path, puppet: Puppet) -> None:
-    with subprocess.Popen(["sh", "-c", 'read x; : <"$0"', tree / "sub" / "b"], stdin=subprocess.PIPE) as other:
-        with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, "-p", other.pid, tree) as run:
-            run.wait_ready()
-            other.communicate(b"\n")
-            puppet.touch(tree / "a")
-            puppet.end()
-            done = run.end()
+    with (
+        subprocess.Popen(["sh", "-c", 'read x; : <"$0"', tree / "sub" / "b"], stdin=subprocess.PIPE) as other,
+        ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, "-p", other.pid, tree) as run,
+    ):
+        run.wait_ready()
+        other.communicate(b"\n")
+        puppet.touch(tree / "a")
+        puppet.end()
+        done = run.end()
     assert [e["process"]["pid"] for e in lines(done.out)] == [other.pid, puppet.pid]
 
 

@@ -189,7 +189,8 @@ def test_closed_standard_error(ft: Filetap, tmp_path: Path) -> None:
 
 FILL = """
 mkdir "$T/full"; mount -t tmpfs -o size=64k none "$T/full"
-filetap trace -f json -o "$T/full/events.json" --account "$T/account.json" -- bash -c 'for i in {1..500}; do : <"$T/a"; done; sleep 1; echo done >"$T/done"; exit 3'
+many='for i in {1..500}; do : <"$T/a"; done; sleep 1; echo done >"$T/done"; exit 3'
+filetap trace -f json -o "$T/full/events.json" --account "$T/account.json" -- bash -c "$many"
 echo $?
 cp "$T/full/events.json" "$T/kept.json"
 """
@@ -226,7 +227,7 @@ ODD = {
     "return": b"over\rwritten",
     "escape": b"\x1b[2J\x1b]0;title\x07",
     "c1": b"\xc2\x9b31m",
-    "bidi": "right‮to⁦left".encode(),
+    "bidi": "right\u202eto\u2066left".encode(),
     "invalid": b"caf\xe9 \xff\xfe",
     "half": b"cut \xe2\x82",
     "surrogate": b"\xed\xa0\x80",
@@ -299,7 +300,7 @@ def test_odd_names_of_commands_and_arguments(ft: Filetap, tmp_path: Path) -> Non
     with open(program, "wb") as file:
         file.write(Path("/bin/true").read_bytes())
     os.chmod(program, 0o755)
-    given = [*ft.command, "trace", "-f", "json", "-e", "exec", "--args", "--", program, b"a\xffb", b"c\nd"]
+    given: list[str | bytes] = [*ft.command, "trace", "-f", "json", "-e", "exec", "--args", "--", program, b"a\xffb", b"c\nd"]
     done = subprocess.run(given, check=False, capture_output=True)
     (event,) = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
     process = event["process"]
@@ -326,7 +327,7 @@ os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=directory))
 def test_paths_near_4096_bytes(ft: Filetap, tmp_path: Path, script: Callable[[str], tuple[str, ...]], depth: int) -> None:
     """Up to PATH_MAX a path is whole; a longer one too, or it says that it is cut and ends as the whole does."""
     done = ft.trace("-f", "json", "-e", "open", "--", *script(DEEP), tmp_path, str(depth))
-    file = [e for e in done.events if "O_CREAT" in e["io"].get("flags", ())][0]["file"]
+    file = next(e for e in done.events if "O_CREAT" in e["io"].get("flags", ()))["file"]
     whole = str(tmp_path) + ("/" + "d" * 249) * depth + "/leaf"
     if len(whole) < 4096 or not file.get("truncated"):
         assert file["path"] == whole

@@ -6,6 +6,7 @@ lseek, fstat, /proc/self/fd and the clock around each call. Next: test_process.p
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -230,3 +231,31 @@ os.read(77, 10)
     mine = [event for event in run.events if event.fd == 77]
     assert [event.result for event in mine] == [-512, 3]
     assert all(event.duration > 100_000_000 for event in mine)
+
+
+def test_descriptor_that_is_none() -> None:
+    """EBADF is an attempt too: with its descriptor, and no file."""
+    code = """
+import os
+for attempt in (lambda: os.read(999, 1), lambda: os.close(998), lambda: os.dup(997), lambda: os.pwrite(996, b'x', 7)):
+    try:
+        attempt()
+    except OSError:
+        pass
+"""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("io", "close", "dup", types=["all"], failed=True))
+    mine = [(event.call, event.fd, event.result, event.file) for event in run.events if event.result == -errno.EBADF]
+    assert mine == [(call, fd, -errno.EBADF, None) for call, fd in (("read", 999), ("close", 998), ("dup", 997), ("pwrite64", 996))]
+
+
+def test_32_bit_calls(program: Callable[[str], str], tmp_path: Path) -> None:
+    """int $0x80 has other numbers: nothing of it is taken for another call, it is said how many there were."""
+    file = tmp_path / "file"
+    file.write_text("hello")
+    run = trace([program("files"), "compat", file], wanted("open", "io", "close", "dup", types=["all"], paths=[str(file.parent)]))
+    (line,) = run.lines
+    assert (line["read"], line["write"], line["pid"], line["close"]) == (5, 2, run.pid, 0)
+    assert [(event.call, event.result > 0) for event in run.events] == [("openat", True), ("read", True), ("close", False)]
+    assert all(event.path == os.fsencode(file) for event in run.events)
+    (note,) = [note for note in run.account.notes if "32-bit" in note]
+    assert int(note.split()[0]) == 6

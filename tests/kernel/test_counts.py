@@ -18,16 +18,7 @@ from filetap.filters import Filters
 from filetap.targets import Targets
 from tests.kernel.lab import Counter, Watch, hold, release, wait_for, wanted
 
-ROOT = Path(__file__).parent.parent.parent
 KIB = 1024
-
-
-@pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """bench/workload.c."""
-    binary = tmp_path_factory.mktemp("bench") / "workload"
-    subprocess.run(["gcc", "-O2", "-pthread", "-o", str(binary), str(ROOT / "bench/workload.c")], check=True)
-    return str(binary)
 
 
 @pytest.fixture
@@ -52,9 +43,9 @@ def count(command: list[str], filters: Filters, **options: Any) -> tuple[Watch, 
 
 @pytest.mark.parametrize("latency", [True, False])
 @pytest.mark.parametrize(("calls", "threads"), [(1_000_000, 1), (500_000, 4)])
-def test_pread_at_full_speed(bench: str, file: Path, calls: int, threads: int, latency: bool) -> None:
+def test_pread_at_full_speed(workload: str, file: Path, calls: int, threads: int, latency: bool) -> None:
     """Every event and every byte, with the default ring."""
-    watch, truth, counter = count([bench, "pread", str(file), str(calls), str(threads)], wanted("pread64", "close"), latency=latency)
+    watch, truth, counter = count([workload, "pread", str(file), str(calls), str(threads)], wanted("pread64", "close"), latency=latency)
     account = watch.account.ops["read"]
     mine = counter.counts[("pread64", os.fsencode(file))]
     assert mine == truth["calls"] == calls * threads
@@ -65,10 +56,10 @@ def test_pread_at_full_speed(bench: str, file: Path, calls: int, threads: int, l
     assert truth["bytes"] == 50 * calls * threads
 
 
-def test_open_read_close_over_many_files(bench: str, tmp_path: Path) -> None:
+def test_open_read_close_over_many_files(workload: str, tmp_path: Path) -> None:
     """A thousand files six levels deep by four threads: each file as often as the others."""
-    subprocess.run([bench, "tree", str(tmp_path), "1000"], check=True)
-    watch, truth, counter = count([bench, "orc", str(tmp_path), "1000", "20", "4"], wanted("open", "read", "close"))
+    subprocess.run([workload, "tree", str(tmp_path), "1000"], check=True)
+    watch, truth, counter = count([workload, "orc", str(tmp_path), "1000", "20", "4"], wanted("open", "read", "close"))
     names = {os.fsencode(path): path for path in tmp_path.rglob("file*")}
     assert len(names) == 1000
     assert truth["calls"] == 80_000
@@ -81,10 +72,10 @@ def test_open_read_close_over_many_files(bench: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_forced_loss(bench: str, file: Path, threads: int) -> None:
+def test_forced_loss(workload: str, file: Path, threads: int) -> None:
     """A small ring and nobody who reads: what did not fit is folded, exact in number and bytes."""
     calls = 50_000
-    held = hold([bench, "pread", str(file), str(calls), str(threads)])
+    held = hold([workload, "pread", str(file), str(calls), str(threads)])
     sink = Counter()
     filters = wanted("pread64", "close", paths=[str(file)])
     watch = Watch(Targets(command=held.pid), filters, sink=sink, ring_size=64 * KIB * (os.cpu_count() or 1))

@@ -30,8 +30,8 @@ class Blob:
         self.strings += text.encode() + b"\0"
         return len(self.strings) - len(text) - 1
 
-    def add(self, kind: int, name: str = "", size: int = 0, vlen: int = 0, tail: bytes = b"", flag: bool = False) -> None:
-        self.types += struct.pack("<III", self.name(name), kind << 24 | vlen | flag << 31, size) + tail
+    def add(self, kind: int, name: str, size: int, vlen: int, tail: bytes) -> None:
+        self.types += struct.pack("<III", self.name(name), kind << 24 | vlen, size) + tail
 
     def add_struct(self, name: str, size: int, members: Sequence[tuple[str, int]], kind: int = STRUCT) -> None:
         """Members with their offset in bits."""
@@ -106,14 +106,16 @@ def test_each_kind_is_stepped_over(kind: str) -> None:
     assert btf.structures(blob.raw()) == {"s": {"a": 4, "": 8}}
 
 
-MEMBERS = st.lists(st.tuples(st.from_regex(r"[a-z_]{1,9}", fullmatch=True), st.integers(0, 2000)), max_size=6, unique_by=lambda member: member[0])
+NAME = st.from_regex(r"[a-z_]{1,9}", fullmatch=True)
+MEMBERS = st.dictionaries(NAME, st.integers(0, 2000), max_size=6)
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,9}", fullmatch=True), MEMBERS, max_size=4), st.lists(st.sampled_from(list(KINDS)), max_size=10))
-def test_any_mixture(structs: dict[str, list[tuple[str, int]]], others: list[str]) -> None:
+@given(st.dictionaries(NAME, MEMBERS, max_size=4), st.lists(st.sampled_from(list(KINDS)), max_size=10))
+def test_any_mixture(structs: dict[str, dict[str, int]], others: list[str]) -> None:
     blob = Blob()
     for name, members in structs.items():
         for kind in others:
-            blob.add(KINDS[kind][0], "x", 4, *KINDS[kind][1:])
-        blob.add_struct(name, 4000, [(member, 8 * offset) for member, offset in members])
-    assert btf.structures(blob.raw()) == {name: dict(members) | {"": 4000} for name, members in structs.items()}
+            number, vlen, tail = KINDS[kind]
+            blob.add(number, "x", 4, vlen, tail)
+        blob.add_struct(name, 4000, [(member, 8 * offset) for member, offset in members.items()])
+    assert btf.structures(blob.raw()) == {name: members | {"": 4000} for name, members in structs.items()}

@@ -19,11 +19,16 @@ from filetap.cli import main as command_line
 from filetap.cli import trace as tracing
 from filetap.errors import FiletapError, KernelError, UsageError
 
-PLAIN: dict[str, Any] = {
-    "command": [], "paths": (), "pids": (), "comms": (), "cgroups": (), "everything": True, "no_follow": False, "user": None, "sandbox": False,
-    "no_wait": False, "events": (), "exclude": (), "no_recursive": False, "types": (), "failed": False, "min_latency": None, "form": "table",
-    "output": None, "force": False, "account": None, "duration": None, "latency": True, "arguments": False, "ring_size": "64M",
-}  # fmt: skip
+UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
+UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
+UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "failed", "force", "arguments"), False)
+UNSAID |= {
+    "form": "table",
+    "latency": True,
+    "ring_size": next(option.default for option in tracing.trace.params if option.name == "ring_size"),
+}
+PLAIN: dict[str, Any] = UNSAID | {"command": [], "everything": True}
+"""``filetap trace --all``."""
 
 
 def words(**given: Any) -> tracing.Words:
@@ -60,6 +65,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[tracing.Words]:
 
     monkeypatch.setattr(tracing, "Run", NoRun)
     monkeypatch.setattr(tracing, "Command", NoCommand)
+    monkeypatch.setattr(tracing, "find_user", lambda name: name)
     return seen
 
 
@@ -81,19 +87,41 @@ def test_paths_stand_before_the_dashes_and_the_command_behind(
     assert (list(captured[0].paths), captured[0].command) == (paths, command)
 
 
-def test_every_option_has_its_word(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words]) -> None:
-    text = (
-        "-p 1 --pid 2 -c a --command b --cgroup x --cgroup y --all --no-follow --user u --sandbox --no-wait -e read --event io --exclude q "
-        "--no-recursive --type pipe --failed --min-latency 1ms -f json -o out --force --account acc --duration 2.5 --args --ring-size 1M path -- cmd"
-    )
-    run(monkeypatch, "trace", *text.split())
-    assert captured == [
-        tracing.Words(
-            command=["cmd"], paths=("path",), pids=(1, 2), comms=("a", "b"), cgroups=("x", "y"), everything=True, no_follow=True, user="u",
-            sandbox=True, no_wait=True, events=("read", "io"), exclude=("q",), no_recursive=True, types=("pipe",), failed=True, min_latency="1ms",
-            form="json", output="out", force=True, account="acc", duration=2.5, latency=True, arguments=True, ring_size="1M",
-        )
-    ]  # fmt: skip
+SAID: dict[str, dict[str, Any]] = {
+    "-p 1 --pid 2": {"pids": (1, 2)},
+    "-c a --command b": {"comms": ("a", "b")},
+    "--cgroup x --cgroup y": {"cgroups": ("x", "y")},
+    "--no-follow": {"no_follow": True},
+    "-e read --event io": {"events": ("read", "io")},
+    "--exclude q --exclude r": {"exclude": ("q", "r")},
+    "--no-recursive": {"no_recursive": True},
+    "--type pipe --type all": {"types": ("pipe", "all")},
+    "--failed": {"failed": True},
+    "--min-latency 1ms": {"min_latency": "1ms"},
+    "-f json": {"form": "json"},
+    "--format none": {"form": "none"},
+    "-o out --force": {"output": "out", "force": True},
+    "--output out": {"output": "out"},
+    "--account acc": {"account": "acc"},
+    "--duration 2.5": {"duration": 2.5},
+    "--no-latency": {"latency": False},
+    "--latency": {},
+    "--args": {"arguments": True},
+    "--ring-size 1M": {"ring_size": "1M"},
+    "path other": {"paths": ("path", "other")},
+    "--user u --sandbox --no-wait -- cmd -x": {"user": "u", "sandbox": True, "no_wait": True, "command": ["cmd", "-x"]},
+}
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_every_option_has_its_word(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words], text: str) -> None:
+    run(monkeypatch, "trace", "--all", *text.split())
+    assert captured == [words(**SAID[text])]
+
+
+def test_no_option_is_forgotten() -> None:
+    said = {name for given in SAID.values() for name in given} | {"everything"}
+    assert said == {option.name for option in tracing.trace.params} | {"command"}
 
 
 def test_what_is_not_said_has_its_default(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words]) -> None:
@@ -128,18 +156,14 @@ def test_no_mistakes() -> None:
 
 
 def test_options_of_words(tmp_path: Path) -> None:
-    made = tracing.options_of(
-        words(
-            pids=[1], comms=["x" * 20], everything=False, no_follow=True, events=["pread64"], paths=[str(tmp_path)], exclude=["/x"],
-            no_recursive=True, types=["pipe"], failed=True, min_latency="2ms", latency=False, arguments=True, ring_size="1M",
-        ),  # fmt: skip
-        None,
-        None,
-    )
+    whose: dict[str, Any] = {"pids": [1], "comms": ["x" * 20], "everything": False, "no_follow": True}
+    which: dict[str, Any] = {"events": ["pread64"], "paths": [str(tmp_path)], "exclude": ["/x"], "no_recursive": True, "types": ["pipe"]}
+    how: dict[str, Any] = {"failed": True, "min_latency": "2ms", "latency": False, "arguments": True, "ring_size": "1M"}
+    made = tracing.options_of(words(**whose, **which, **how), None, None)
     assert (made.targets.pids, made.targets.comms, made.targets.all, made.targets.follow) == ([1], [b"x" * 15], False, False)
     assert [model.CALLS[number].name for number in made.filters.calls] == ["pread64"]
     assert (made.filters.paths, made.filters.exclude, made.filters.recursive) == ([str(tmp_path)], ["/x"], False)
-    assert (made.filters.types, made.filters.failed, made.filters.min_latency) == ({"file", "pipe"}, True, 2_000_000)
+    assert (set(made.filters.types), made.filters.failed, made.filters.min_latency) == ({"file", "pipe"}, True, 2_000_000)
     assert (made.latency, made.timed, made.arguments, made.ring_size) == (False, True, True, 1 << 20)
 
 
@@ -185,9 +209,10 @@ class TestMain:
 def test_help_imports_nothing_heavy(subcommand: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['filetap', *{subcommand!r}, '--help']\n"
+        "heavy = {'numpy', 'pyarrow', 'ctypes.util', 'filetap.session', 'filetap.model'}\n"
         "from filetap.cli.main import main\n"
         "try: main()\n"
-        "finally: print(sorted({'numpy', 'pyarrow', 'ctypes.util', 'filetap.session', 'filetap.model'} & set(sys.modules)), file=sys.stderr)"
+        "finally: print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stderr == "[]\n"

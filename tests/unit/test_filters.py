@@ -92,7 +92,7 @@ def test_type_mask_is_of_stat_formats() -> None:
     assert Filters(types=frozenset(formats)).type_mask() == sum(1 << (value >> 12) for value in formats.values())
 
 
-DURATIONS = {"0": 0, "5": 5, "5ns": 5, "3us": 3_000, "3µs": 3_000, "1ms": 1_000_000, "1.5ms": 1_500_000, "0.25s": 250_000_000, "2s": 2_000_000_000}
+DURATIONS = {"0": 0, "5": 5, "5ns": 5, "3us": 3_000, "3µs": 3_000, "1ms": 10**6, "1.5ms": 1_500_000, "0.25s": 250_000_000, "2s": 2 * 10**9}
 
 
 @pytest.mark.parametrize("text", DURATIONS)
@@ -204,7 +204,8 @@ def test_relative_paths_are_the_callers(tmp_path: Path, monkeypatch: pytest.Monk
     assert FailedNames(Filters(paths=["x"])).wants(os.fsencode(tmp_path / "x" / "y"))
 
 
-PATHS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4).map(lambda parts: "/nowhere/" + "/".join(parts)).map(lambda path: path.rstrip("/"))
+PARTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
+PATHS = PARTS.map(lambda parts: "/".join(["/nowhere", *parts]))
 
 
 @given(st.lists(PATHS, max_size=3), st.lists(PATHS, max_size=2), PATHS, st.booleans())

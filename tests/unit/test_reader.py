@@ -27,7 +27,15 @@ from filetap.reader import Reader
 
 READ = model.CALL_NUMBER["read"]
 STRIDE = model.EVENT.itemsize
-CONSUMED = int((model.LANE.fields or {})["consumed"][1])
+
+
+def place(dtype: np.dtype[Any], field: str) -> int:
+    """Where in a record a field is."""
+    assert dtype.fields is not None
+    return int(dtype.fields[field][1])
+
+
+CONSUMED = place(model.LANE, "consumed")
 
 
 class Kernel:
@@ -71,7 +79,7 @@ class Kernel:
             event[name] = value
         if identity is not None:
             if (at + 1) % self.slots == 0:
-                os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + int((model.EVENT.fields or {})["call"][1]))
+                os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + place(model.EVENT, "call"))
                 at += 1
             event["flags"] |= model.MORE
             second = np.zeros(1, model.IDENTITY)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,12 @@ from filetap import model
 from filetap.kernel.ring import BUSY, DISCARD, HEADER, PAGE, Lanes, Ring, view_globals
 
 SIZE = PAGE
+
+
+def place(dtype: np.dtype[Any], field: str) -> int:
+    """Where in a record a field is."""
+    assert dtype.fields is not None
+    return int(dtype.fields[field][1])
 
 
 class RingFile:
@@ -142,7 +149,7 @@ class LaneFiles:
         os.pwrite(self.lanes, struct.pack("<Q", position + len(times)), lane * model.LANE.itemsize)
 
     def consumed(self, lane: int) -> int:
-        at = lane * model.LANE.itemsize + int((model.LANE.fields or {})["consumed"][1])
+        at = lane * model.LANE.itemsize + place(model.LANE, "consumed")
         return int(struct.unpack("<Q", os.pread(self.lanes, 8, at))[0])
 
 
@@ -205,6 +212,6 @@ def test_globals_are_live() -> None:
     fd = os.memfd_create("globals")
     os.truncate(fd, pages(model.GLOBALS.itemsize))
     view = view_globals(fd)
-    os.pwrite(fd, struct.pack("<q", -3), int((model.GLOBALS.fields or {})["live"][1]))
+    os.pwrite(fd, struct.pack("<q", -3), place(model.GLOBALS, "live"))
     assert int(view["live"][0]) == -3
     os.close(fd)

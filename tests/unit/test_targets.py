@@ -118,14 +118,18 @@ def test_no_cgroup(hierarchy: Path, name: str) -> None:
 
 
 def test_no_cgroup2_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda _: "23 1 0:22 / /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n24 1 0:23 / / rw - ext4 /dev/vda rw\n")
+    lines = "23 1 0:22 / /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n24 1 0:23 / / rw - ext4 /dev/vda rw\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: lines)
     with pytest.raises(UsageError, match="cgroup2"):
         targets.cgroup_root()
 
 
 def test_optional_fields_of_mountinfo(monkeypatch: pytest.MonkeyPatch) -> None:
     """proc_pid_mountinfo(5): any number of them before the dash."""
-    lines = "24 1 0:23 / / rw shared:1 master:2 - ext4 /dev/vda rw\n30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 propagate_from:2 - cgroup2 none rw\n"
+    lines = (
+        "24 1 0:23 / / rw shared:1 master:2 - ext4 /dev/vda rw\n"
+        "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 propagate_from:2 - cgroup2 none rw\n"
+    )
     monkeypatch.setattr(Path, "read_text", lambda _: lines)
     assert targets.cgroup_root() == Path("/sys/fs/cgroup")
 

@@ -1,0 +1,98 @@
+"""Names as bytes: what no terminal should see, what is no UTF-8, and what is as long as may be.
+
+Apart from test_paths.py, where names change. The oracle is the name that the test itself made. Next: test_threads.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.lab import by_path, trace, wanted
+
+Build = Callable[[str], str]
+
+
+NAMES = {
+    "newline": b"two\nlines",
+    "escape": b"\x1b[31mred\x1b[0m\x07",
+    "invalid": b"caf\xe9 \xff\xfe\x80",
+    "utf-8": "grüße 漢字 🎉".encode(),
+    "quotes": b"a\"b\\c'd",
+    "space": b" lead and trail ",
+    "long": b"n" * 255,
+    "long-utf-8": ("ü" * 127).encode(),
+    "dots": b"...",
+    "deleted": b"file (deleted)",
+    "control": bytes(range(1, 32)),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(tmp_path: Path, name: str) -> None:
+    """Exact bytes, for the file, for a directory, and for a name that failed."""
+    folder = os.fsencode(tmp_path) + b"/" + NAMES[name]
+    os.mkdir(folder)
+    path = folder + b"/" + NAMES[name]
+    with open(path, "wb") as stream:
+        stream.write(b"hello")
+    run = trace([b"cat", path, path[:-1] + b"?"], wanted("open", "read"), stderr=subprocess.DEVNULL)
+    reads = [event for event in run.events if event.op == "read" and event.result == 5]
+    assert [event.path for event in reads] == [path]
+    assert [event.path for event in run.events if event.result == -2 and event.path.startswith(folder)] == [path[:-1] + b"?"]
+
+
+def test_name_of_the_command(tmp_path: Path) -> None:
+    """Not UTF-8 either."""
+    path = os.fsencode(tmp_path) + b"/c\xe9t\n"
+    shutil.copy(b"/bin/cat", path)
+    (tmp_path / "file").write_text("x")
+    run = trace([path, tmp_path / "file"], wanted("read"))
+    (event, *_) = by_path(run.events, tmp_path / "file")
+    assert (event.task.comm, event.task.exe) == (b"c\xe9t\n", path)
+
+
+@pytest.mark.parametrize("total", [4000, 4094, 4095])
+def test_long_paths(total: int, tmp_path: Path) -> None:
+    """Up to the longest that open(2) takes, PATH_MAX with its NUL."""
+    path = os.fsencode(tmp_path)
+    while total - len(path) > 400:
+        path += b"/" + b"d" * 250
+        os.mkdir(path)
+    path += b"/" + b"e" * (total - len(path) - 1 - 101) + b"/" + b"f" * 100 if total - len(path) <= 356 else b"/" + b"e" * 250
+    if total - len(path) > 0:
+        path += b"/" + b"f" * (total - len(path) - 1)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    os.write(fd, b"hello")
+    os.close(fd)
+    assert len(path) == total
+    run = trace([b"cat", path, path[:-1] + b"?"], wanted("open", "read"), stderr=subprocess.DEVNULL)
+    (read,) = [event for event in run.events if event.op == "read" and event.result == 5]
+    assert read.path == path
+    assert read.file
+    assert not read.file.truncated
+    assert [event.path for event in run.events if event.result == -2 and len(event.path) > 3000] == [path[:-1] + b"?"]
+
+
+def test_deeper_than_a_path_may_be(program: Build, tmp_path: Path) -> None:
+    """A file below 5,000 bytes of directories, reached step by step: whole, or its end flagged as cut; never wrong."""
+    run = trace([program("files"), "deep", tmp_path, "d" * 200, "25"], wanted("open", "write"))
+    (write,) = [event for event in run.events if event.op == "write"]
+    assert write.file
+    whole = os.fsencode(tmp_path) + (b"/" + b"d" * 200) * 25 + b"/leaf"
+    assert write.path == whole or (write.file.truncated and whole.endswith(write.path))
+    shutil.rmtree(tmp_path / ("d" * 200))
+
+
+def test_many_levels(program: Build, tmp_path: Path) -> None:
+    """A thousand directories with short names."""
+    run = trace([program("files"), "deep", tmp_path, "d", "1000"], wanted("write"))
+    (write,) = run.events
+    assert write.path == os.fsencode(tmp_path) + b"/d" * 1000 + b"/leaf"
+    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
