@@ -20,6 +20,10 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses of a command that cannot be executed, as in sh(1)."""
 
 
+ABANDONED = 125
+"""Exit status of a child that was never let go."""
+
+
 class CommandError(FiletapError):
     """The command could not be executed."""
 
@@ -103,7 +107,7 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
     """The child's side: wait, become the user, exec. Never returns into the caller's code."""
     try:
         if not os.read(go, 1):
-            os._exit(125)  # filetap has ended, or gave up
+            os._exit(ABANDONED)  # filetap has ended, or gave up
         if user:
             os.initgroups(user.pw_name, user.pw_gid)
             os.setgid(user.pw_gid)
@@ -113,4 +117,4 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
     except OSError as failure:
         os.write(error, struct.pack("<i", failure.errno or errno.EINVAL))
     finally:
-        os._exit(125)
+        os._exit(ABANDONED)

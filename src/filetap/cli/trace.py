@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from filetap.errors import FiletapError, UsageError
-from filetap.launch import Command, find_user
+from filetap.launch import ABANDONED, Command, find_user
 
 if TYPE_CHECKING:
     from filetap.account import Account
@@ -117,12 +117,12 @@ def trace(context: click.Context, /, **given: Any) -> None:
       filetap trace -e io --min-latency 1ms --all --duration 1
       filetap trace -e process --args -- sh -c 'ls; id'   commands and their arguments
     """
-    started = time.monotonic()
+    started, stop = time.monotonic(), Stop()
     words = Words(command=context.obj, **given)
     words.check()
     command = Command(words.command, find_user(words.user)) if words.command else None
     try:
-        run = Run(words, command, started)
+        run = Run(words, command, stop, started)
     except BaseException:
         if command:
             command.abandon()
@@ -238,12 +238,26 @@ def make_sink(form: str, stream: IO[bytes]) -> Sink:
     return TableSink(stream, colour=stream.isatty() and "NO_COLOR" not in os.environ)
 
 
+class Stop:
+    """SIGINT and SIGTERM, heard from before the command is forked. Python's own way, an exception, is lost in a callback."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        """The last one; 0: none yet."""
+        self.also: Callable[[int], None] = lambda number: None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.number = number
+        self.also(number)
+
+
 class Run:
     """One run of ``filetap trace``: attached when made."""
 
-    def __init__(self, words: Words, command: Command | None, started: float) -> None:
-        self.words, self.command = words, command
-        self._stop = 0
+    def __init__(self, words: Words, command: Command | None, stop: Stop, started: float) -> None:
+        self.words, self.command, self._stop = words, command, stop
         self._failure: FiletapError | None = None
         self.sandbox = self._make_sandbox()
         try:
@@ -275,14 +289,12 @@ class Run:
         wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
         session.wake_by(wakeup)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        self._stop.also = self._on_signal
         if self.command:
             session.wake_by(self.command.pidfd)
         return session
 
-    def _on_signal(self, number: int, _frame: object) -> None:
-        self._stop = number
+    def _on_signal(self, number: int) -> None:
         self._sink.hurry = True
         if self.command:
             self.command.signal(number)
@@ -292,7 +304,9 @@ class Run:
         from filetap.session import OutputError
 
         try:
-            if self.command:
+            if self.command and self._stop.number:
+                self.command.abandon()
+            elif self.command:
                 self.command.release()
             self._pump()
         except OutputError:
@@ -311,7 +325,7 @@ class Run:
 
     def _pump(self) -> None:
         end = time.monotonic() + self.words.duration if self.words.duration else float("inf")
-        while not self._stop and (left := end - time.monotonic()) > 0 and not self._over():
+        while not self._stop.number and (left := end - time.monotonic()) > 0 and not self._over():
             self.session.pump(min(left, 1.0))
 
     def _over(self) -> bool:
@@ -341,9 +355,11 @@ class Run:
             print(f"filetap: {line}", file=sys.stderr)
 
     def _status(self) -> int:
-        if self.command and not self._stop and not self.command.poll():
+        if self.command and not self._stop.number and not self.command.poll():
             print("filetap: tracing has ended; waiting for the command", file=sys.stderr)
         status = self.command.wait() if self.command else 0
+        if status == ABANDONED and self._stop.number:
+            status = 128 + self._stop.number
         if self._failure:
             raise self._failure
         return status
