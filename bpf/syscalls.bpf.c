@@ -76,6 +76,14 @@ static __always_inline bool positional(const struct call *call, const struct pt_
 	return call->flags & CALL_POSITIONAL && !(call->flags & CALL_RWF && regs->r10 == (__u64)-1);
 }
 
+/* A descriptor that is none has no type: such a failure counts when every type and every file does. */
+#define ALL_TYPES (1u << 8 | 1u << 4 | 1u << 1 | 1u << 12 | 1u << 2 | 1u << 6 | 1u << 10 | 1u)
+
+static __always_inline bool wanted_without_file(long result)
+{
+	return result == -EBADF && (config.types & ALL_TYPES) == ALL_TYPES && !(config.paths & 1);
+}
+
 /* s->last, s->file, s->open: the descriptor's file, from the enter where that was owed, else from now.
  * Returns the file as it is now, or NULL. */
 static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, bool *wanted, const bool direct)
@@ -85,6 +93,11 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	__u64 address = fd_address(x->task, fd, direct);
 	struct file *file = address ? file_at(address, direct) : NULL;
 
+	if (unlikely(wanted_without_file(x->result))) {
+		d->flags |= EVENT_NO_OFFSET;
+		*wanted = true;
+		return NULL;
+	}
 	if (s->resolved == (__u16)(x->regs->orig_ax + 1)) {
 		d->open = s->open;
 		d->flags |= s->flags;
@@ -212,7 +225,8 @@ static __always_inline bool duplicated(const struct exit_context *x, const struc
 	d->fd = x->regs->di;
 	if (call->kind == KIND_FCNTL && x->regs->si != F_DUPFD && x->regs->si != F_DUPFD_CLOEXEC)
 		return false;
-	return resolve_exit(x, d->fd, d, &wanted, direct) && wanted;
+	resolve_exit(x, d->fd, d, &wanted, direct);
+	return wanted;
 }
 
 static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)

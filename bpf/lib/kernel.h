@@ -260,7 +260,6 @@ struct bpf_iter__task_file {
 #define SIGNAL_GROUP_EXIT 4
 #define BTRFS_SUPER_MAGIC 0x9123683e
 #define ANON_INODE_FS_MAGIC 0x09041934
-#define E2BIG 7
-#define EEXIST 17
+#define EBADF 9
 
 #endif

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -125,13 +124,17 @@ class Running:
         return Result(self.process.returncode, out, err)
 
     def wait_ready(self) -> None:
-        """Until it is attached: it catches SIGTERM from then on (SigCgt of proc(5))."""
-        wait_until(lambda: catches(self.pid, signal.SIGTERM))
+        """Until it is attached: it holds BPF links and sleeps in its loop's poll(2)."""
+        wait_until(lambda: attached(self.pid))
 
 
-def catches(pid: int, number: int) -> bool:
-    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return bool(caught and int(caught[1], 16) >> number - 1 & 1)
+POLL = "7"
+"""Of x86-64, as /proc/PID/syscall shows it (proc(5))."""
+
+
+def attached(pid: int) -> bool:
+    held = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    return any("bpf_link" in name for name in held) and Path(f"/proc/{pid}/syscall").read_text().split()[0] == POLL
 
 
 def wait_until(condition: Callable[[], object], seconds: float = WAIT) -> None:

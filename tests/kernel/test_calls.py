@@ -236,7 +236,7 @@ os.read(77, 10)
 def test_descriptor_that_is_none() -> None:
     """EBADF is an attempt too: with its descriptor, and no file."""
     code = """
-import os
+import os  # os.dup() is fcntl(F_DUPFD_CLOEXEC)
 for attempt in (lambda: os.read(999, 1), lambda: os.close(998), lambda: os.dup(997), lambda: os.pwrite(996, b'x', 7)):
     try:
         attempt()
@@ -245,7 +245,7 @@ for attempt in (lambda: os.read(999, 1), lambda: os.close(998), lambda: os.dup(9
 """
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("io", "close", "dup", types=["all"], failed=True))
     mine = [(event.call, event.fd, event.result, event.file) for event in run.events if event.result == -errno.EBADF]
-    assert mine == [(call, fd, -errno.EBADF, None) for call, fd in (("read", 999), ("close", 998), ("dup", 997), ("pwrite64", 996))]
+    assert mine == [(call, fd, -errno.EBADF, None) for call, fd in (("read", 999), ("close", 998), ("fcntl", 997), ("pwrite64", 996))]
 
 
 def test_32_bit_calls(program: Callable[[str], str], tmp_path: Path) -> None:
