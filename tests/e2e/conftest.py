@@ -133,8 +133,14 @@ POLL = "7"
 
 
 def attached(pid: int) -> bool:
-    held = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
-    return any("bpf_link" in name for name in held) and Path(f"/proc/{pid}/syscall").read_text().split()[0] == POLL
+    return any("bpf_link" in name for name in descriptors(pid)) and Path(f"/proc/{pid}/syscall").read_text().split()[0] == POLL
+
+
+def descriptors(pid: int) -> Iterator[str]:
+    """What they lead to; one that is closed meanwhile is none."""
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield os.readlink(fd)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = WAIT) -> None:

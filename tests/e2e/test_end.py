@@ -115,6 +115,15 @@ def test_a_command_that_handles_the_signal_has_its_own_status(ft: Filetap) -> No
     assert (done.status, done.out) == (7, b"cleaned\n")
 
 
+def test_a_status_of_125_is_the_commands_own(ft: Filetap) -> None:
+    """It is also what a child says that was never let go: the two must not be taken for each other."""
+    with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER.replace("exit 7", "exit 125")) as run:
+        assert run.process.stdout is not None
+        run.process.stdout.readline()
+        done = run.end(signal.SIGINT)
+    assert (done.status, done.out) == (125, b"cleaned\n")
+
+
 def test_interrupt_from_the_terminal(ft: Filetap) -> None:
     """^C goes to the whole foreground group; once handled, the command is not hit a second time after its end."""
     with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER, new_session=True) as run:
@@ -126,20 +135,42 @@ def test_interrupt_from_the_terminal(ft: Filetap) -> None:
     assert b"nothing lost" in done.err
 
 
+def held_child(run: Running) -> int:
+    """The pid of the command, as soon as it is forked."""
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    end = time.monotonic() + 10
+    while not (pids := children.read_text().split()):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    (pid,) = pids
+    return int(pid)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_before_it_is_attached(ft: Filetap, tmp_path: Path, number: int) -> None:
-    """At whatever moment: no traceback, no command run untraced, nothing left."""
+    """At whatever moment from the fork on: no traceback, no command run untraced, nothing left."""
     before = orphans()
-    for delay in (0.02, 0.08, 0.15, 0.25, 0.35):
+    for delay in (0.0, 0.05, 0.12, 0.2, 0.3):
         ran = tmp_path / f"ran-{delay}"
         with ft.started("trace", "-f", "none", "--", "sh", "-c", f"echo >{ran}; sleep 20") as run:
+            held_child(run)
             time.sleep(delay)
             done = run.end(number)
-        # Until main() runs, SIGINT is the interpreter's own matter, and it prints a traceback of its imports.
-        assert b"Traceback" not in done.err or b", in main\n" not in done.err
-        assert done.status in (128 + number, -number)
+        assert b"Traceback" not in done.err
+        assert done.status == 128 + number
         assert not ran.exists() or b"nothing lost" in done.err
     assert new_orphans(before) == (set(), set())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_a_signal_while_the_interpreter_starts(ft: Filetap, tmp_path: Path, number: int) -> None:
+    """Before our first line the interpreter answers it, with a traceback of its own; but nothing runs and nothing stays."""
+    for delay in (0.01, 0.03, 0.06):
+        with ft.started("trace", "-f", "none", "--", "sh", "-c", f"echo >{tmp_path}/ran; sleep 20") as run:
+            time.sleep(delay)
+            done = run.end(number)
+        assert done.status in (128 + number, -number)
+        assert not (tmp_path / "ran").exists()
 
 
 def test_hangup_leaves_nothing(ft: Filetap, puppet: Puppet) -> None:
@@ -215,30 +246,24 @@ def test_a_held_command_ends_with_filetap(ft: Filetap, tmp_path: Path) -> None:
     """Killed while it loads: the child must neither run nor stay."""
     ran = tmp_path / "ran"
     with ft.started("trace", "-f", "none", "--", "touch", ran) as run:
-        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-        end = time.monotonic() + 5
-        while not (held_child := children.read_text().split()) and time.monotonic() < end:
-            time.sleep(0.001)
+        pid = held_child(run)
         run.process.kill()
         run.process.wait()
-    assert len(held_child) == 1
     end = time.monotonic() + 5
-    while Path(f"/proc/{held_child[0]}").exists() and time.monotonic() < end:
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
         time.sleep(0.01)
-    assert not Path(f"/proc/{held_child[0]}").exists()
+    assert not Path(f"/proc/{pid}").exists()
     assert not ran.exists()
 
 
-def test_a_held_command_that_is_killed(ft: Filetap, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+def test_a_held_command_that_is_killed(ft: Filetap, tmp_path: Path, number: int) -> None:
     """Somebody kills the child while it is held: its status tells, and nothing hangs."""
     ran = tmp_path / "ran"
     with ft.started("trace", "-f", "none", "--", "touch", ran) as run:
-        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-        while not (held_child := children.read_text().split()):
-            time.sleep(0.001)
-        os.kill(int(held_child[0]), signal.SIGKILL)
+        os.kill(held_child(run), number)
         done = run.end()
-    assert done.status == 128 + signal.SIGKILL
+    assert done.status == 128 + number
     assert b"Traceback" not in done.err
     assert not ran.exists()
 

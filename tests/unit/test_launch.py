@@ -11,6 +11,7 @@ import pwd
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,7 +210,7 @@ from filetap.launch import Command
 command = Command(["sh", "-c", "sleep 0.3; while :; do echo x; done"])
 command.release()
 sys.exit(command.wait())
-""" % [str(Path(launch.__file__).parents[1]), *__import__("sys").path]
+""" % [str(Path(launch.__file__).parents[1]), *sys.path]
 
 
 def test_who_it_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,3 +243,22 @@ def test_it_becomes_the_user_with_his_groups(tmp_path: Path) -> None:
     expected = subprocess.run([*setpriv, "id"], check=True, capture_output=True)
     assert (tmp_path / "id").read_bytes() == expected.stdout
     forget(command)
+
+
+GROUPS = """
+import os, pwd, sys
+sys.path[:0] = %r
+from filetap.launch import Command
+os.setgroups([4, 27])
+command = Command(["id", "-G"], pwd.getpwnam("nobody"))
+command.release()
+sys.exit(command.wait())
+""" % [str(Path(launch.__file__).parents[1]), *sys.path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_our_own_supplementary_groups_are_not_kept() -> None:
+    """Root's, such as adm and sudo: who runs as nobody must not have them."""
+    expected = subprocess.run(["id", "-G", "nobody"], check=True, capture_output=True).stdout
+    done = subprocess.run([sys.executable, "-c", GROUPS], check=True, capture_output=True)
+    assert done.stdout == expected
