@@ -105,6 +105,8 @@ class Command:
 
 def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: int, error: int) -> NoReturn:
     """The child's side: wait, become the user, exec. Never returns into the caller's code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)  # filetap's own handlers would keep it from being killed
     try:
         if not os.read(go, 1):
             os._exit(ABANDONED)  # filetap has ended, or gave up
@@ -112,7 +114,6 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
             os.initgroups(user.pw_name, user.pw_gid)
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execv(path, arguments)
     except OSError as failure:
         os.write(error, struct.pack("<i", failure.errno or errno.EINVAL))

@@ -159,7 +159,7 @@ def test_no_wait_ends_with_the_command(ft: Filetap, tree: Path) -> None:
 
 def test_duration_ends_the_tracing_never_the_command(ft: Filetap, tree: Path) -> None:
     done = ft.trace(
-        "-f", "json", "-e", "open", "--duration", "0.4", tree, "--", "sh", "-c", f"cat {tree}/a; sleep 1.2; cat {tree}/sub/b; exit 6"
+        "-f", "json", "-e", "open", "--duration", "0.4", tree, "--", "sh", "-c", f"cat {tree}/a; sleep 3; cat {tree}/sub/b; exit 6"
     )
     assert done.paths == {str(tree / "a")}
     assert done.out == b"hello world\nbytes"

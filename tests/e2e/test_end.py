@@ -164,12 +164,12 @@ def test_a_signal_before_it_is_attached(ft: Filetap, tmp_path: Path, number: int
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_while_the_interpreter_starts(ft: Filetap, tmp_path: Path, number: int) -> None:
-    """Before our first line the interpreter answers it, with a traceback of its own; but nothing runs and nothing stays."""
+    """Before our first line the interpreter answers it, in words and with a status of its own; but nothing runs."""
     for delay in (0.01, 0.03, 0.06):
         with ft.started("trace", "-f", "none", "--", "sh", "-c", f"echo >{tmp_path}/ran; sleep 20") as run:
             time.sleep(delay)
             done = run.end(number)
-        assert done.status in (128 + number, -number)
+        assert done.status in (128 + number, -number, 1)  # 1: "Fatal Python error: Failed to import the site module"
         assert not (tmp_path / "ran").exists()
 
 
@@ -216,7 +216,7 @@ def test_kill_9_at_random_moments(ft: Filetap, tmp_path: Path) -> None:
     before = orphans()
     seed = random.randrange(1 << 32)
     moments = random.Random(seed)
-    for turn in range(12):
+    for turn in range(8):
         ran = tmp_path / f"ran-{turn}"
         script = f": >{ran}; sleep 20 & echo $!; wait"
         with ft.started("trace", "-f", "json", "-o", tmp_path / f"{turn}.json", "-e", "open", "--", "sh", "-c", script) as run:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from filetap.errors import FiletapError, UsageError
-from filetap.launch import ABANDONED, Command, find_user
+from filetap.launch import Command, find_user
 
 if TYPE_CHECKING:
     from filetap.account import Account
@@ -258,6 +258,7 @@ class Run:
 
     def __init__(self, words: Words, command: Command | None, stop: Stop, started: float) -> None:
         self.words, self.command, self._stop = words, command, stop
+        self._abandoned = False
         self._failure: FiletapError | None = None
         self.sandbox = self._make_sandbox()
         try:
@@ -305,6 +306,7 @@ class Run:
 
         try:
             if self.command and self._stop.number:
+                self._abandoned = True
                 self.command.abandon()
             elif self.command:
                 self.command.release()
@@ -358,7 +360,7 @@ class Run:
         if self.command and not self._stop.number and not self.command.poll():
             print("filetap: tracing has ended; waiting for the command", file=sys.stderr)
         status = self.command.wait() if self.command else 0
-        if status == ABANDONED and self._stop.number:
+        if self._abandoned:
             status = 128 + self._stop.number
         if self._failure:
             raise self._failure
