@@ -317,12 +317,15 @@ class Run:
             self.session.finish()
             self._end_sandbox()
             raise
+        outlived = bool(self.command and not self.command.poll() and not self._stop.number)
         account = self.session.finish()
         self._failure = self.session.failure
         with suppress(OSError):
             self._sink.close()
         self._say(account)
         self._end_sandbox()
+        if outlived:
+            print("filetap: tracing has ended; waiting for the command", file=sys.stderr)
         return self._status()
 
     def _pump(self) -> None:
@@ -357,8 +360,6 @@ class Run:
             print(f"filetap: {line}", file=sys.stderr)
 
     def _status(self) -> int:
-        if self.command and not self._stop.number and not self.command.poll():
-            print("filetap: tracing has ended; waiting for the command", file=sys.stderr)
         status = self.command.wait() if self.command else 0
         if self._abandoned:
             status = 128 + self._stop.number
