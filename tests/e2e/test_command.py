@@ -30,10 +30,6 @@ def cgroup_mount() -> Path:
     return next(Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
 
 
-def sandboxes() -> set[Path]:
-    return {path for path in cgroup_mount().glob("filetap-*") if path.name.removeprefix("filetap-").isdigit()}
-
-
 STATUSES = {"exit 0": 0, "exit 3": 3, "exit 255": 255, "kill -9 $$": 137, "kill -TERM $$": 143, "nosuchcommand": 127}
 
 
@@ -174,12 +170,10 @@ def test_duration_longer_than_the_command(ft: Filetap) -> None:
 
 
 def test_sandbox_is_a_cgroup_of_its_own(ft: Filetap) -> None:
-    before = sandboxes()
     done = ft.trace("-f", "json", "--sandbox", "-e", "open", "--", "cat", "/proc/self/cgroup")
     path = next(line.split(":", 2)[2] for line in done.out.decode().splitlines() if line.startswith("0::"))
     assert re.fullmatch(r"/.*filetap-\d+", path)
     assert {e["cgroup"]["path"] for e in done.events} == {path}
-    assert sandboxes() <= before
     assert not Path(f"{cgroup_mount()}{path}").exists()
 
 
@@ -207,11 +201,12 @@ def test_a_sandbox_that_is_still_in_use_is_told(ft: Filetap, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("words", [["-e", "bogus"], ["-o", "/dev/null"], ["/no/such/path"], ["--ring-size", "1"]], ids=lambda w: w[0])
-def test_a_sandbox_does_not_outlive_a_mistake(ft: Filetap, words: list[str]) -> None:
-    before = sandboxes()
-    done = ft.trace("--sandbox", *words, "--", "touch", "/tmp/must-not-be")
+def test_a_sandbox_does_not_outlive_a_mistake(ft: Filetap, tmp_path: Path, words: list[str]) -> None:
+    with ft.started("trace", "--sandbox", *words, "--", "touch", tmp_path / "ran") as run:
+        done = run.end()
     assert (done.status, len(done.err.splitlines()), len(done.errors)) == (2, 1, 1)
-    assert sandboxes() <= before
+    assert not (tmp_path / "ran").exists()
+    assert not (cgroup_mount() / f"filetap-{run.pid}").exists()
 
 
 def test_a_mistake_does_not_run_the_command(ft: Filetap, tmp_path: Path) -> None:
