@@ -23,6 +23,9 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 ABANDONED = 125
 """Exit status of a child that was never let go."""
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+"""What filetap handles itself and its command must not."""
+
 
 class CommandError(FiletapError):
     """The command could not be executed."""
@@ -53,11 +56,14 @@ class Command:
             raise CommandError(arguments[0], errno.ENOENT)
         go, self._go = os.pipe()
         self._error, error = os.pipe()
+        # Blocked over the fork: what reaches the child before its handlers are reset must not be lost in ours.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._go)
             os.close(self._error)
-            _child(path, arguments, user, go, error)
+            _child(path, arguments, user, go, error, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(go)
         os.close(error)
         self.pidfd = os.pidfd_open(self.pid)
@@ -103,10 +109,13 @@ class Command:
             os.kill(self.pid, number)
 
 
-def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: int, error: int) -> NoReturn:
+def _child(
+    path: str, arguments: list[str], user: pwd.struct_passwd | None, go: int, error: int, mask: set[signal.Signals]
+) -> NoReturn:
     """The child's side: wait, become the user, exec. Never returns into the caller's code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+    for number in HANDLED:
         signal.signal(number, signal.SIG_DFL)  # filetap's own handlers would keep it from being killed
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         if not os.read(go, 1):
             os._exit(ABANDONED)  # filetap has ended, or gave up

@@ -262,3 +262,17 @@ def test_our_own_supplementary_groups_are_not_kept() -> None:
     expected = subprocess.run(["id", "-G", "nobody"], check=True, capture_output=True).stdout
     done = subprocess.run([sys.executable, "-c", GROUPS], check=True, capture_output=True)
     assert done.stdout == expected
+
+
+def test_a_signal_right_after_the_fork_is_not_swallowed() -> None:
+    """The child begins with our handlers: a signal that came before it reset them must still end it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        for _ in range(100):
+            command = Command(["true"])
+            os.kill(command.pid, signal.SIGTERM)
+            command.release()
+            assert command.wait() == 128 + signal.SIGTERM
+            forget(command)
+    finally:
+        signal.signal(signal.SIGTERM, before)
