@@ -12,6 +12,7 @@ import pwd
 import shutil
 import signal
 import struct
+from collections.abc import Iterable
 from typing import NoReturn
 
 from filetap.errors import FiletapError, UsageError
@@ -62,7 +63,8 @@ class Command:
         if self.pid == 0:
             os.close(self._go)
             os.close(self._error)
-            _child(path, arguments, user, go, error, before)
+            _forget_handlers(before)
+            _child(path, arguments, user, go, error)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(go)
         os.close(error)
@@ -109,13 +111,15 @@ class Command:
             os.kill(self.pid, number)
 
 
-def _child(
-    path: str, arguments: list[str], user: pwd.struct_passwd | None, go: int, error: int, mask: set[signal.Signals]
-) -> NoReturn:
-    """The child's side: wait, become the user, exec. Never returns into the caller's code."""
+def _forget_handlers(mask: Iterable[int]) -> None:
+    """In the child: filetap's own handlers would keep it from being killed."""
     for number in HANDLED:
-        signal.signal(number, signal.SIG_DFL)  # filetap's own handlers would keep it from being killed
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: int, error: int) -> NoReturn:
+    """The child's side: wait, become the user, exec. Never returns into the caller's code."""
     try:
         if not os.read(go, 1):
             os._exit(ABANDONED)  # filetap has ended, or gave up
