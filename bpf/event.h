@@ -10,8 +10,8 @@
 /* One slot of a lane: 64 bytes, a cache line. */
 struct event {
 	__u64 time; /* CLOCK_BOOTTIME at the return, ns */
-	__u64 offset; /* read, write: bytes; open: flags */
-	__u64 size; /* read, write: bytes asked for; open: mode */
+	__u64 offset; /* bytes, or what calls.py says of the call */
+	__u64 size; /* bytes asked for, or what calls.py says of the call */
 	__s64 result; /* what the call returned; negative errno when it failed */
 	__u32 duration; /* ns, or us with EVENT_MICROSECONDS; 0: not known */
 	__u32 task; /* id of a task definition; 0: see struct identity */
@@ -19,30 +19,36 @@ struct event {
 	__u32 tid;
 	__s32 fd; /* -1: none */
 	__u32 open; /* one number per open file description, while it lives; 0: none */
-	__u16 call; /* index into model.CALLS; 0: not an event but the slot before goes on */
+	__u16 call; /* index into calls.CALLS; 0: not an event but the slot before goes on */
 	__u16 rule; /* the rule set that let it pass */
 	__u32 flags;
 };
 
-#define EVENT_MORE 1 /* struct identity follows in the next slot */
+#define EVENT_MORE 1 /* struct more follows in the next slot */
 #define EVENT_MICROSECONDS 2 /* duration is in us */
 #define EVENT_UNCERTAIN 4 /* offset or file: another thread or process may have moved it meanwhile */
 #define EVENT_NO_SIZE 8 /* the size asked for could not be read */
 #define EVENT_NO_OFFSET 16 /* the file has no position */
+#define EVENT_NO_RESULT 32 /* io_uring: submitted, and its success will not be told */
+#define EVENT_WRITE 64 /* fault: for writing */
+#define EVENT_EXEC 128 /* fault: for executing */
+#define EVENT_MAJOR 256 /* fault: the page had to be read */
 
-/* The second slot of an event whose definitions could not be sent. 'call' lies where an event's does. */
-struct identity {
-	__u64 inode;
-	__u64 subvolume;
+/* The second slot of an event with two files or more arguments, or whose definitions could not be sent. 'call' lies
+ * where an event's does. */
+struct more {
+	__u64 inode; /* of a file without an id; 0 else */
+	__u64 target_offset;
 	__u32 generation;
-	__u32 device;
-	__u32 mode;
-	__u32 pid;
+	__u32 target; /* id of a file or name definition */
+	__s32 target_fd; /* -1: none */
+	__u32 pid; /* of a task without an id; this and the next three 0 else */
 	__u32 ppid;
 	__u32 uid;
 	char comm[16];
 	__u16 call; /* always 0 */
-	__u16 reserved[3];
+	__u16 reserved;
+	__u32 argument; /* what calls.py says of the call */
 };
 
 /* A lane's two ends, in slots since the start; each in a cache line of its own, for each is written by one side. */
@@ -60,6 +66,8 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_DELETED 2 /* unlinked while open */
 #define DEFINITION_RACED 4 /* a rename crossed the walk, twice */
 #define DEFINITION_DETACHED 8 /* no way up to a mount namespace's root */
+#define DEFINITION_ONCE 16 /* a name for one event: not in the kernel's table of names */
+#define DEFINITION_BESIDE 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
 #define DEFINITION_FIXED 144
@@ -71,7 +79,8 @@ struct definition {
 	__u32 reserved;
 };
 
-/* file: its path follows, components from the leaf up, each ended by NUL. */
+/* file: its path follows, components from the leaf up, each ended by NUL; then, where it was asked for, its path inside
+ * the file system in the same way. */
 struct file_definition {
 	struct definition head;
 	__u64 inode;
@@ -87,15 +96,18 @@ struct file_definition {
 	__u32 mount; /* mnt_id */
 	__u64 magic; /* of the file system */
 	__u32 mount_namespace;
-	__u32 reserved;
+	__u32 inside; /* bytes of the path inside the file system */
 	char filesystem[16];
+	__u64 real_inode; /* overlayfs: the inode beneath */
+	__u32 real_device;
+	__u32 reserved;
 };
 
-/* name: the bytes asked for follow; relative to the file 'directory'. */
+/* name: the bytes asked for follow; from the file 'directory', which is the root for an absolute one. */
 struct name_definition {
 	struct definition head;
 	__u32 directory;
-	__u32 root;
+	__u32 reserved;
 };
 
 /* task: its arguments follow, each ended by NUL, when they were asked for. */
@@ -131,30 +143,67 @@ struct cgroup_definition {
 	__u64 cgroup;
 };
 
-enum op { OP_NONE, OP_OPEN, OP_CLOSE, OP_READ, OP_WRITE, OP_DUP, OP_FORK, OP_THREAD, OP_EXEC, OP_EXIT };
+/* The ops that a probe names itself; the others come with their calls from calls.py. */
+enum op { OP_NONE, OP_OPEN, OP_CLOSE, OP_READ, OP_WRITE, OP_DUP, OP_FORK, OP_THREAD, OP_EXEC, OP_EXIT, OP_FAULT };
 
 /* How a call is read. */
-enum call_kind { KIND_NONE, KIND_READ, KIND_WRITE, KIND_OPEN, KIND_CLOSE, KIND_DUP, KIND_FCNTL, KIND_EXEC, KIND_MOVES };
+enum call_kind {
+	KIND_NONE,
+	KIND_READ,
+	KIND_WRITE,
+	KIND_OPEN, /* its result is a descriptor */
+	KIND_CLOSE,
+	KIND_DUP,
+	KIND_FCNTL,
+	KIND_EXEC,
+	KIND_PLAIN, /* its shape says it all */
+	KIND_TRANSFER, /* from one descriptor to another */
+	KIND_IOCTL,
+	KIND_MMAP,
+	KIND_MAPPED, /* its file is the one mapped at an address */
+	KIND_CHDIR,
+	KIND_CLOSE_RANGE,
+	KIND_SUBMIT, /* io_submit */
+	KIND_FORK,
+};
 
 #define CALL_POSITIONAL 1 /* the offset is an argument, not the file's position */
-#define CALL_VECTORED 2
+#define CALL_VECTORED 2 /* arguments two and three are iovecs */
 #define CALL_RWF 4 /* the sixth argument is RWF_* */
-#define CALL_AT 8 /* the first argument is a directory's descriptor */
-#define CALL_HOW 16 /* openat2's struct open_how */
-#define CALL_CREAT 32
-#define CALL_DROP 64 /* known, but not asked for */
+#define CALL_HOW 8 /* openat2's struct open_how */
+#define CALL_ANY 16 /* files of all types count */
+#define CALL_DROP 32 /* known, but not asked for */
+#define CALL_MOVES 64 /* changes the paths of files already known */
+#define CALL_ENTER 128 /* seen at enter too, whoever calls */
 
+/* Two words, read one by one: the second is needed seldom. */
 struct call {
-	__u16 call; /* index into model.CALLS */
-	__u8 op; /* index into model.OPS */
+	__u16 call; /* index into calls.CALLS; 0: not asked for */
+	__u16 other; /* the same number's second meaning: a thread born, a directory removed, a lock */
+	__u8 op; /* index into calls.OPS */
+	__u8 other_op;
 	__u8 kind;
 	__u8 flags;
-	__u8 enter; /* seen at enter too, whoever calls */
-	__u16 thread; /* forks: index into model.CALLS when a thread is born; 0 here or in 'call': not asked for */
+};
+
+/* Which argument is what: 1 to 6; 0: there is none. */
+struct shape {
+	__u32 fd : 3; /* the file's descriptor */
+	__u32 dir : 3; /* the descriptor from which the name starts; without one the working directory */
+	__u32 name : 3;
+	__u32 to_fd : 3; /* the same for the second file */
+	__u32 to_dir : 3;
+	__u32 to_name : 3;
+	__u32 offset : 3;
+	__u32 to_offset : 3;
+	__u32 size : 3;
+	__u32 argument : 3;
+	__u32 recipe; /* io_uring: for each register, four bits, the field of the submission that it gets */
 };
 
 #define MAX_OPS 64
-#define MAX_NR 512
+#define MAX_NR 512 /* system calls; io_uring's opcodes follow in the same table */
+#define MAX_OPCODES 64
 #define MAX_CGROUPS 8
 #define MAX_COMMS 8
 
@@ -168,7 +217,8 @@ struct config {
 	__u32 types; /* bit per S_IFMT >> 12 */
 	__u32 spare;
 	__u16 rule;
-	__u16 exit_call; /* index into model.CALLS, for a process may end without a call; 0: not asked for */
+	__u16 exit_call; /* index into calls.CALLS, for a process may end without a call; 0: not asked for */
+	__u16 fault_calls[2]; /* page_fault_user, page_fault_kernel */
 	__u8 direct; /* bpf_rdonly_cast is there */
 	__u8 all;
 	__u8 follow;
@@ -176,11 +226,13 @@ struct config {
 	__u8 latency; /* sys_enter is attached for every call */
 	__u8 enter; /* sys_enter is attached at all */
 	__u8 paths; /* rules say which files: bit 0 some are wanted, bit 1 some are not */
+	__u8 moved; /* a wanted file stays wanted wherever it is moved */
+	__u8 inside; /* definitions of files carry the path inside the file system too */
 	__u8 args;
 	__u8 cgroups; /* how many of them */
 	__u8 comms;
 	__u8 command_in_cgroup; /* both must hold */
-	__u8 reserved[5];
+	__u8 reserved[3];
 	__u64 cgroup_ids[MAX_CGROUPS];
 	__u32 cgroup_levels[MAX_CGROUPS];
 	char comm[MAX_COMMS][16];
@@ -196,6 +248,8 @@ struct counters {
 	__u64 undefined; /* definitions that found no room in their ring */
 	__u64 files; /* distinct files that events have named */
 	__u64 uncounted_tasks; /* a task that could not be given its state */
+	__u64 names_full; /* the table of names had no room */
+	__u64 requests_full; /* io_uring requests that were not remembered until they completed */
 	__u32 next_id;
 	__u32 reserved;
 };
@@ -224,6 +278,10 @@ struct fold {
 	__u64 last;
 };
 
+#define WANTED_PATH 1 /* the rules let it pass */
+#define WANTED_TYPE 2
+#define WANTED (WANTED_PATH | WANTED_TYPE)
+
 #define RULE_TREE 1
 #define RULE_CHILDREN 2
 #define RULE_EXCLUDE 4
@@ -244,11 +302,18 @@ struct file_key {
 	__u32 sequence;
 };
 
+/* Of the table of names, which user space empties likewise. A longer name is defined each time. */
+#define NAME_KEY_SPACE 124
+struct name_key {
+	__u32 directory;
+	char name[NAME_KEY_SPACE];
+};
+
 struct file_entry {
 	__u64 chain; /* what the walk up met, as one number */
 	__u32 id; /* 0: not defined yet */
 	__u32 epoch;
-	__u32 wanted;
+	__u32 wanted; /* WANTED_* */
 	__u32 touched; /* an event has named it */
 };
 

@@ -6,7 +6,6 @@
  */
 #include "lib/emit.bpf.h"
 #include "lib/target.bpf.h"
-#include "lib/descriptor.bpf.h"
 
 /* The table's row of the call that brought the current task here. */
 static __always_inline struct call current_call(struct task_struct *task)
@@ -46,7 +45,7 @@ int process_fork(__u64 *ctx)
 	struct task_state *s = bpf_task_storage_get(&tasks, parent, 0, 0);
 	bool thread = child->tgid == parent->tgid;
 	struct call found = current_call(task);
-	__u16 call = thread ? found.thread : found.call;
+	__u16 call = found.kind != KIND_FORK ? 0 : thread ? found.other : found.call;
 
 	if (s)
 		inherit(s, child, thread);
@@ -64,7 +63,7 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 {
 	struct file *file = file_at(fd_address(task, s->exec_fd, false), false);
 	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
-	struct path *root = &task->fs->root;
+	__u32 root = place_id(&task->fs->root);
 	char first = 0;
 
 	for (__u32 rest = s->exec_fd, i = 0; i < 10; i++, rest /= 10) {
@@ -73,11 +72,11 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 		name++;
 	}
 	if (!file)
-		return FOUND_WANTED | define_name(bprm->filename, root, root, false);
+		return FOUND_WANTED | define_name(bprm->filename, root, DEFINITION_ONCE, NAME_KERNEL);
 	bpf_probe_read_kernel(&first, 1, name);
 	if (first)
-		return FOUND_WANTED | define_name(name + 1, &file->f_path, root, false);
-	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), false);
+		return FOUND_WANTED | define_name(name + 1, place_id(&file->f_path), DEFINITION_ONCE, NAME_KERNEL);
+	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
 }
 
 /* Id and FOUND_WANTED. A script's own file is gone by now: what was asked for names it, and user space filters names. */
@@ -85,12 +84,14 @@ static __always_inline __u64 executed_file(struct task_struct *task, struct linu
 {
 	struct file *file = bprm->file;
 	struct fs_struct *fs = task->fs;
+	char first = 0;
 
 	if (bprm->interp == bprm->filename)
-		return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), false);
+		return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
 	if (bprm->fdpath && s->exec_nr)
 		return script_at(task, bprm, s);
-	return FOUND_WANTED | define_name(bprm->filename, &fs->pwd, &fs->root, false);
+	bpf_probe_read_kernel(&first, 1, bprm->filename);
+	return FOUND_WANTED | define_name(bprm->filename, place_id(first == '/' ? &fs->root : &fs->pwd), DEFINITION_ONCE, NAME_KERNEL);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -129,7 +130,7 @@ int process_exec(__u64 *ctx)
 	found = executed_file(task, bprm, s);
 	s->exec_nr = 0;
 	d->file = found;
-	if (found & FOUND_WANTED)
+	if ((found & FOUND_WANTED) == FOUND_WANTED)
 		emit(d, task, s);
 	return 0;
 }

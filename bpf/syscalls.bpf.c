@@ -4,252 +4,8 @@
  * exit has lost (close's file, the start of the call, a descriptor that another thread may change meanwhile).
  * Apart, because it is the one hook set that every kernel has. Next: process.bpf.c; user space: probes/syscalls.py.
  */
-#include "lib/emit.bpf.h"
+#include "lib/draft.bpf.h"
 #include "lib/target.bpf.h"
-#include "lib/descriptor.bpf.h"
-
-/* What becomes of a draft. */
-enum outcome { EMIT_NOT, EMIT, EMIT_NAME };
-
-struct exit_context {
-	struct task_struct *task;
-	struct task_state *state;
-	const struct pt_regs *regs;
-	long result;
-};
-
-static __always_inline __u32 open_number(__u64 file)
-{
-	return ((__u32)(file >> 6) * config.scramble) | 1;
-}
-
-static long add_iovec(__u32 index, void *context);
-
-struct iovecs {
-	__u64 base;
-	__u64 sum;
-	__u32 left;
-	__u32 failed;
-};
-
-static long add_iovec(__u32 index, void *context)
-{
-	struct iovecs *v = context;
-	__u64 iovec[2];
-
-	if (index >= v->left)
-		return 1;
-	if (bpf_probe_read_user(iovec, sizeof(iovec), (void *)(v->base + index * sizeof(iovec)))) {
-		v->failed = 1;
-		return 1;
-	}
-	v->sum += iovec[1];
-	return 0;
-}
-
-static __noinline __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
-{
-	struct iovecs v = { .base = base, .left = count };
-
-	bpf_loop(1024, add_iovec, &v, 0);
-	if (v.failed || count > 1024)
-		*flags |= EVENT_NO_SIZE;
-	return v.sum;
-}
-
-static __always_inline bool seekable(__u32 mode)
-{
-	mode &= S_IFMT;
-	return mode == S_IFREG || mode == S_IFBLK || mode == S_IFDIR;
-}
-
-static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs, const bool direct)
-{
-	if (call->flags & CALL_RWF && regs->r9 & (RWF_APPEND | RWF_NOAPPEND))
-		return regs->r9 & RWF_APPEND;
-	return get(file, f_flags) & O_APPEND;
-}
-
-/* Is the offset an argument? preadv2's -1 means the file's own position. */
-static __always_inline bool positional(const struct call *call, const struct pt_regs *regs)
-{
-	return call->flags & CALL_POSITIONAL && !(call->flags & CALL_RWF && regs->r10 == (__u64)-1);
-}
-
-/* A descriptor that is none has no type: such a failure counts when every type and every file does. */
-#define ALL_TYPES (1u << 8 | 1u << 4 | 1u << 1 | 1u << 12 | 1u << 2 | 1u << 6 | 1u << 10 | 1u)
-
-static __always_inline bool wanted_without_file(long result)
-{
-	return result == -EBADF && (config.types & ALL_TYPES) == ALL_TYPES && !(config.paths & 1);
-}
-
-/* s->last, s->file, s->open: the descriptor's file, from the enter where that was owed, else from now.
- * Returns the file as it is now, or NULL. */
-static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, bool *wanted, const bool direct)
-{
-	struct task_state *s = x->state;
-	struct globals *g = globals();
-	__u64 address = fd_address(x->task, fd, direct);
-	struct file *file = address ? file_at(address, direct) : NULL;
-
-	if (unlikely(wanted_without_file(x->result))) {
-		d->flags |= EVENT_NO_OFFSET;
-		*wanted = true;
-		return NULL;
-	}
-	if (s->resolved == (__u16)(x->regs->orig_ax + 1)) {
-		d->open = s->open;
-		d->flags |= s->flags;
-		*wanted = s->wanted;
-		d->undefined = s->wanted && (!s->file || !g || s->generation != (__u32)g->generation);
-		d->file = d->undefined ? 0 : s->file;
-		/* Its own change is no doubt: the file of a close or a dup2 is the one it began with. */
-		if (descriptors_shared(x->task) && s->changing != change_place(x->task, fd) + 1 &&
-		    may_have_changed(x->task, fd, s->changes))
-			d->flags |= EVENT_UNCERTAIN;
-		return file;
-	}
-	if (!file || !(config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12)))
-		return NULL;
-	resolve(s, file, direct);
-	d->file = s->last.id;
-	d->open = open_number(address);
-	d->undefined = s->last.wanted && !s->last.id;
-	*wanted = s->last.wanted;
-	if (descriptors_shared(x->task))
-		d->flags |= EVENT_UNCERTAIN;
-	return file;
-}
-
-static __always_inline bool transfer(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
-{
-	struct task_state *s = x->state;
-	bool wanted = false, at_enter;
-	struct file *file;
-
-	d->fd = x->regs->di;
-	at_enter = s->resolved == (__u16)(x->regs->orig_ax + 1);
-	file = resolve_exit(x, d->fd, d, &wanted, direct);
-	if (!wanted)
-		return false;
-	d->bytes = x->result > 0 ? x->result : 0;
-	d->size = call->flags & CALL_VECTORED ? iovec_sum(x->regs->si, x->regs->dx, &d->flags) : x->regs->dx;
-	if (d->flags & EVENT_NO_OFFSET || (!at_enter && (!file || !seekable(get(file, f_inode, i_mode))))) {
-		d->flags |= EVENT_NO_OFFSET;
-		return true;
-	}
-	if (positional(call, x->regs)) {
-		d->offset = x->regs->r10;
-		if (file && call->kind == KIND_WRITE && appends(file, call, x->regs, direct)) {
-			/* pwrite(2), BUGS: O_APPEND wins over the offset. Others may have grown the file since. */
-			d->offset = get(file, f_inode, i_size) - d->bytes;
-			d->flags |= EVENT_UNCERTAIN;
-		}
-		return true;
-	}
-	if (file)
-		d->offset = get(file, f_pos) - d->bytes;
-	else
-		d->offset = s->position;
-	/* Where the two disagree, the one at the exit is right more often: threads queue for the position in between. */
-	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file, direct))
-		d->flags |= EVENT_UNCERTAIN;
-	return true;
-}
-
-static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct draft *d)
-{
-	if (call->flags & CALL_HOW) {
-		__u64 how[2] = {};
-
-		bpf_probe_read_user(how, sizeof(how), (void *)regs->dx);
-		d->offset = how[0];
-		d->size = how[1];
-	} else if (call->flags & CALL_CREAT) {
-		d->offset = O_CREAT | O_WRONLY | O_TRUNC;
-		d->size = (__u32)regs->si;
-	} else if (call->flags & CALL_AT) {
-		d->offset = (__u32)regs->dx;
-		d->size = (__u32)regs->r10;
-	} else {
-		d->offset = (__u32)regs->si;
-		d->size = (__u32)regs->dx;
-	}
-}
-
-/* A name that led to no open file: its bytes, and the directory they start from. */
-static __noinline __u32 asked_name(const struct pt_regs *regs)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	bool at = call_of(regs->orig_ax).flags & CALL_AT;
-	const char *name = (const char *)(at ? regs->si : regs->di);
-	struct fs_struct *fs = task->fs;
-	struct file *file = NULL;
-
-	if (!fs)
-		return 0;
-	if (at && (int)regs->di != AT_FDCWD)
-		file = file_at(fd_address(task, regs->di, false), false);
-	return define_name(name, file ? &file->f_path : &fs->pwd, &fs->root, true);
-}
-
-static __always_inline enum outcome opened(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
-{
-	const struct pt_regs *regs = x->regs;
-	bool wanted = false;
-
-	open_arguments(regs, call, d);
-	if (x->result >= 0) {
-		d->fd = x->result;
-		x->state->resolved = 0;
-		return resolve_exit(x, d->fd, d, &wanted, direct) && wanted;
-	}
-	return EMIT_NAME;
-}
-
-static __always_inline bool closed(const struct exit_context *x, struct draft *d, const bool direct)
-{
-	bool wanted = false;
-
-	d->fd = x->regs->di;
-	if (x->state->resolved)
-		resolve_exit(x, d->fd, d, &wanted, direct);
-	return wanted;
-}
-
-static __always_inline bool duplicated(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
-{
-	bool wanted = false;
-
-	d->fd = x->regs->di;
-	if (call->kind == KIND_FCNTL && x->regs->si != F_DUPFD && x->regs->si != F_DUPFD_CLOEXEC)
-		return false;
-	resolve_exit(x, d->fd, d, &wanted, direct);
-	return wanted;
-}
-
-static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
-{
-	switch (call->kind) {
-	case KIND_READ:
-	case KIND_WRITE:
-		return transfer(x, call, d, direct);
-	case KIND_OPEN:
-		return opened(x, call, d, direct);
-	case KIND_CLOSE:
-		return closed(x, d, direct);
-	case KIND_DUP:
-	case KIND_FCNTL:
-		return duplicated(x, call, d, direct);
-	case KIND_EXEC:
-		x->state->exec_nr = 0;
-		if (x->result >= 0)
-			return EMIT_NOT; /* process.bpf.c saw it */
-		return EMIT_NAME;
-	}
-	return EMIT_NOT;
-}
 
 static __always_inline bool is_compat(struct task_struct *task)
 {
@@ -265,20 +21,51 @@ static __always_inline void note_move(long result)
 		__sync_fetch_and_add(&g->epoch, 1);
 }
 
-/* Fills state->draft. Names and tasks are defined after this has returned: each would need its own half of the stack. */
-static __noinline enum outcome draft_exit(const struct pt_regs *regs, struct task_state *state, long result)
+#define MAX_CLOSED (64 << 10)
+
+struct closing {
+	__u32 next;
+	__u32 last;
+};
+
+/* One descriptor of a close_range; bpf_loop's callback. */
+static long close_one(__u32 index, void *context)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
-	const struct call call = call_of(regs->orig_ax);
-	enum outcome outcome = EMIT_NOT;
+	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct closing *c = context;
+	__u32 fd = c->next++;
+	const struct call call = call_of(NR_CLOSE_RANGE);
+	struct file *file;
 	struct draft *d;
 
-	d = new_draft(state, call.op, call.call, result);
-	if (!too_quick(d))
-		outcome = config.direct ? draft(&x, &call, d, true) : draft(&x, &call, d, false);
-	state->resolved = 0;
-	return outcome;
+	if (!s || fd > c->last || fd >= task->files->fdt->max_fds)
+		return 1;
+	file = file_at(fd_address(task, fd, false), false);
+	if (!file || !resolve_mapped(s, file))
+		return 0;
+	d = new_draft(s, call.op, call.call, 0);
+	d->fd = fd;
+	d->file = s->last.id;
+	d->undefined = !d->file;
+	d->open = open_number((__u64)file);
+	hand_over(d, task, s);
+	return 0;
+}
+
+/* One close for each open descriptor, before they are gone: what can fail is known beforehand (close_range(2)). */
+static __noinline int close_range(const struct pt_regs *regs)
+{
+	struct closing c = { .next = regs->di, .last = regs->si };
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *s;
+
+	if (c.next > c.last || regs->dx & ~CLOSE_RANGE_UNSHARE || config.failed || config.min_latency || !(s = current_member(task)))
+		return 0;
+	s->resolved = 0;
+	check_task(task, s);
+	bpf_loop(MAX_CLOSED, close_one, &c, 0);
+	return 0;
 }
 
 /* The end of a call that changed a descriptor of threads, asked for or not. */
@@ -290,12 +77,23 @@ static __always_inline void settle_change(struct task_struct *task)
 		end_change(s);
 }
 
-/* A 32-bit call: its number and registers mean other things, so it is counted and not read. */
-static __always_inline int count_compat(struct task_struct *task)
+/* A 32-bit call: its number and registers mean other things, so it is counted and not read. What changes paths is
+ * heeded all the same (arch/x86/entry/syscalls/syscall_32.tbl). */
+static __noinline int count_compat(struct task_struct *task, __u64 nr, long result)
 {
 	struct counters *c = counters();
 
-	if (c && current_member(task))
+	switch (nr) {
+	case 21: /* mount */
+	case 38: /* rename */
+	case 52: /* umount2 */
+	case 217: /* pivot_root */
+	case 302: /* renameat */
+	case 353: /* renameat2 */
+	case 429: /* move_mount */
+		note_move(result);
+	}
+	if (c && !is_bystander(task) && current_member(task))
 		c->compat++;
 	return 0;
 }
@@ -303,15 +101,9 @@ static __always_inline int count_compat(struct task_struct *task)
 static __always_inline void report_exit(const struct pt_regs *regs, struct task_struct *task, long result)
 {
 	struct task_state *state = current_member(task);
-	enum outcome outcome;
 
-	if (!state)
-		return;
-	outcome = draft_exit(regs, state, result);
-	if (outcome == EMIT_NAME)
-		state->draft.file = asked_name(regs);
-	if (outcome != EMIT_NOT)
-		emit(&state->draft, task, state);
+	if (state)
+		report(regs, task, state, result);
 }
 
 static __always_inline int on_exit(const struct pt_regs *regs, long result)
@@ -319,13 +111,11 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct call call = call_of(regs->orig_ax);
 
-	if (unlikely(call.kind == KIND_MOVES))
-		note_move(result);
-	if (is_bystander(task))
-		return 0;
 	if (unlikely(is_compat(task)))
-		return count_compat(task);
-	if (call.kind == KIND_NONE)
+		return count_compat(task, regs->orig_ax, result);
+	if (unlikely(call.flags & CALL_MOVES))
+		note_move(result);
+	if (is_bystander(task) || call.kind == KIND_NONE)
 		return 0;
 	if (!(call.flags & CALL_DROP) && !(config.failed && result >= 0))
 		report_exit(regs, task, result);
@@ -334,36 +124,27 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 	return 0;
 }
 
-/* What the exit will not find any more. */
-static __always_inline void resolve_enter(struct task_struct *task, struct task_state *s, __u32 fd, __u64 nr, const bool direct)
-{
-	__u64 before = changes_of(task, fd), address = fd_address(task, fd, direct);
-	struct file *file = address ? file_at(address, direct) : NULL;
-
-	s->changes = before;
-	s->resolved = nr + 1;
-	s->flags = 0;
-	s->file = 0;
-	s->wanted = 0;
-	if (!file || !(config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12)))
-		return;
-	resolve(s, file, direct);
-	s->file = s->last.id;
-	s->wanted = s->last.wanted;
-	s->generation = s->last.generation;
-	s->open = open_number(address);
-	s->position = get(file, f_pos);
-	if (!seekable(get(file, f_inode, i_mode)))
-		s->flags = EVENT_NO_OFFSET;
-}
-
+/* Is the call's file to be found now? */
 static __always_inline bool owed_at_enter(struct task_struct *task, const struct call *call)
 {
-	if (call->kind == KIND_OPEN || call->kind == KIND_MOVES)
+	if (call->flags & CALL_ENTER)
+		return true;
+	if (call->kind == KIND_OPEN || call->kind == KIND_EXEC || call->kind == KIND_FORK || call->kind == KIND_MAPPED)
 		return false;
-	if (call->kind == KIND_EXEC)
-		return call->enter;
-	return call->enter || descriptors_shared(task);
+	return descriptors_shared(task);
+}
+
+static __always_inline void look_ahead(struct task_struct *task, struct task_state *s, const struct pt_regs *regs, const struct call *call,
+				       __u64 nr)
+{
+	const struct shape shape = shape_of(nr);
+
+	if (call->kind == KIND_MAPPED)
+		remember_mapping(s, regs->di, nr);
+	else if (shape.fd && config.direct)
+		resolve_enter(task, s, argument(regs, shape.fd), nr, true);
+	else if (shape.fd)
+		resolve_enter(task, s, argument(regs, shape.fd), nr, false);
 }
 
 static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
@@ -377,18 +158,15 @@ static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 	if (!config.latency && !owed)
 		return 0;
 	s = current_member(task);
-	if (!s || unlikely(is_compat(task)))
+	if (!s)
 		return 0;
 	s->resolved = 0;
 	if (call.kind == KIND_EXEC) {
 		s->exec_nr = nr;
 		s->exec_fd = regs->di;
-		owed = false;
+	} else if (owed) {
+		look_ahead(task, s, regs, &call, nr);
 	}
-	if (owed && config.direct)
-		resolve_enter(task, s, regs->di, nr, true);
-	else if (owed)
-		resolve_enter(task, s, regs->di, nr, false);
 	if (config.latency)
 		s->entered = bpf_ktime_get_boot_ns();
 	return 0;
@@ -408,12 +186,14 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct call call = call_of(nr);
 
-	if (call.kind == KIND_NONE || is_bystander(task))
+	if (call.kind == KIND_NONE || is_bystander(task) || unlikely(is_compat(task)))
 		return 0;
-	if ((call.kind == KIND_CLOSE || call.kind == KIND_DUP) && !is_compat(task))
+	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)
 		mark_change(task, regs, &call);
 	if (call.flags & CALL_DROP)
 		return 0;
+	if (unlikely(call.kind == KIND_CLOSE_RANGE))
+		return close_range(regs);
 	return member_enter(regs, nr);
 }
 

@@ -56,4 +56,16 @@ static __always_inline bool file_shared(struct file *file, const bool direct)
 	return BPF_CORE_READ(old, f_count.counter) > 1;
 }
 
+/* ovl_inode.lowerpath became an ovl_entry's stack in 0af950f57fef and a6ff2bc0be17 (v6.5). */
+static __always_inline struct inode *overlay_lower(struct ovl_inode *oi)
+{
+	struct ovl_inode___before_6_5 *old = (void *)oi;
+	struct ovl_entry *entry;
+
+	if (bpf_core_field_exists(old->lowerpath))
+		return BPF_CORE_READ(old, lowerpath.dentry, d_inode);
+	entry = BPF_CORE_READ(oi, oe);
+	return entry && BPF_CORE_READ(entry, __numlower) ? BPF_CORE_READ(entry, __lowerstack[0].dentry, d_inode) : NULL;
+}
+
 #endif

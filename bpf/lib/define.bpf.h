@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ids: a file, a name or a task is described once on the definitions ring and named by a number afterwards.
+ * Ids: a file or a task is described once on the definitions ring and named by a number afterwards.
  * Apart, because the order matters: submit the definition, then publish its id; a definition that failed is not
- * published, and its event carries the identity itself. Next: lib/emit.bpf.h writes events that name these ids.
+ * published, and its event carries the identity itself. Next: lib/name.bpf.h, names that lead to no open file.
  */
 #ifndef FILETAP_DEFINE_H
 #define FILETAP_DEFINE_H
@@ -60,6 +60,16 @@ static __always_inline void walk_twice(struct scratch *s, __u64 dentry, __u64 mn
 		s->walk.flags |= DEFINITION_RACED;
 }
 
+static __always_inline void fill_real(struct file_definition *d, struct inode *inode)
+{
+	struct inode *real = overlay_real(inode);
+
+	if (!real)
+		return;
+	d->real_inode = BPF_CORE_READ(real, i_ino);
+	d->real_device = BPF_CORE_READ(real, i_sb, s_dev);
+}
+
 /* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
 static __noinline __u32 define_file(__u64 dentry_address, __u64 mnt_address)
 {
@@ -74,7 +84,10 @@ static __noinline __u32 define_file(__u64 dentry_address, __u64 mnt_address)
 	walk_twice(s, dentry_address, mnt_address);
 	start_definition(s, DEFINE_FILE, new_id(c));
 	s->head.flags = s->walk.flags;
+	if (config.inside)
+		s->file.inside = walk_inside(dentry_address);
 	s->head.length = s->walk.length;
+	s->head.flags |= s->walk.flags;
 	s->file.inode = BPF_CORE_READ(inode, i_ino);
 	s->file.subvolume = subvolume(inode);
 	s->file.size = BPF_CORE_READ(inode, i_size);
@@ -89,6 +102,7 @@ static __noinline __u32 define_file(__u64 dentry_address, __u64 mnt_address)
 	s->file.magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	s->file.mount = BPF_CORE_READ(real_mount(mnt), mnt_id);
 	s->file.mount_namespace = BPF_CORE_READ(real_mount(mnt), mnt_ns, ns.inum);
+	fill_real(&s->file, inode);
 	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem), BPF_CORE_READ(inode, i_sb, s_type, name));
 	/* An unlinked name is out of the dentry cache's hash; a root never was in it. */
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
@@ -130,6 +144,19 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 	return true;
 }
 
+/* For whom find_file() looks: files of the types asked for, files of any type, or a place whatever the filters say. */
+#define OWED_TYPE 0
+#define OWED_ANY 1
+#define OWED_ALWAYS 2
+
+#define FOUND_PATH ((__u64)WANTED_PATH << 32)
+#define FOUND_WANTED ((__u64)WANTED << 32)
+
+static __always_inline bool is_owed(__u32 wanted, int owed)
+{
+	return owed == OWED_ALWAYS || wanted == WANTED || (owed == OWED_ANY && wanted & WANTED_PATH);
+}
+
 static __always_inline __u32 publish(const struct file_key *key, const struct file_entry *entry, bool known)
 {
 	struct counters *c = counters();
@@ -150,21 +177,28 @@ static __always_inline __u32 publish(const struct file_key *key, const struct fi
 }
 
 /* An event is about to name this file: is it the first? Places that are looked up for their names alone do not count. */
-static __always_inline void count_touch(struct file_entry *entry, int force)
+static __always_inline void count_touch(struct file_entry *entry, int owed)
 {
 	struct counters *c = counters();
 
-	if (c && !force && entry->wanted && !entry->touched) {
+	if (c && owed != OWED_ALWAYS && is_owed(entry->wanted, owed) && !entry->touched) {
 		entry->touched = 1;
 		c->files++;
 	}
 }
 
-#define FOUND_WANTED (1ull << 32)
+/* --follow: a file that was wanted once is wanted by its identity from now on. */
+static __always_inline void follow_file(struct dentry *dentry)
+{
+	struct rule_key key = {};
+	__u32 rule = RULE_TREE;
 
-/* The id of the file at (dentry, mnt), with FOUND_WANTED when the filters let it pass; defined if it was not. 'force':
- * an id is owed even for a file not wanted. Global like walk_up(). */
-__noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int force)
+	fill_rule_key(&key, BPF_CORE_READ(dentry, d_inode));
+	bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST);
+}
+
+/* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). */
+__noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
@@ -179,19 +213,21 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int force)
 	new->epoch = g->epoch;
 	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode, false);
 	old = bpf_map_lookup_elem(&files, &s->key);
-	if (old && (old->id || !(old->wanted || force)) && is_current(old, dentry_address, mnt, new->epoch)) {
-		count_touch(old, force);
-		return old->id | (old->wanted ? FOUND_WANTED : 0);
+	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
+		count_touch(old, owed);
+		return old->id | (__u64)old->wanted << 32;
 	}
 	walk_up(dentry_address, mnt, false);
-	new->wanted = type_wanted(inode) && is_wanted(s->walk.verdict);
-	if (new->wanted || force)
+	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | (is_wanted(s->walk.verdict) ? WANTED_PATH : 0);
+	if (config.moved && new->wanted & WANTED_PATH)
+		follow_file(dentry);
+	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
 	new->chain = s->walk.chain;
-	new->touched = new->wanted && !force;
-	if (new->id || !(new->wanted || force))
+	new->touched = owed != OWED_ALWAYS && new->id;
+	if (new->id || !is_owed(new->wanted, owed))
 		new->id = publish(&s->key, new, old != NULL);
-	return new->id | (new->wanted ? FOUND_WANTED : 0);
+	return new->id | (__u64)new->wanted << 32;
 }
 
 static __always_inline bool same_key(const struct file_key *a, const struct file_key *b)
@@ -200,27 +236,31 @@ static __always_inline bool same_key(const struct file_key *a, const struct file
 	       a->generation == b->generation;
 }
 
-/* s->last becomes the open file's entry: its id and whether the filters want it. */
-static __always_inline void resolve(struct task_state *s, struct file *file, const bool direct)
+/* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
+static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed,
+				    const bool direct)
 {
-	struct dentry *dentry = get(file, f_path.dentry);
-	struct inode *inode = get(file, f_inode);
-	struct vfsmount *mnt = get(file, f_path.mnt);
 	struct globals *g = globals();
 	struct file_key key;
 	__u64 found;
 
 	fill_key(&key, dentry, mnt, inode, direct);
-	if (g && s->last.epoch == (__u32)g->epoch && s->last.generation == (__u32)g->generation && (s->last.id || !s->last.wanted) &&
-	    same_key(&s->last.key, &key))
+	if (g && c->epoch == (__u32)g->epoch && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
+	    same_key(&c->key, &key))
 		return;
-	s->last.key = key;
+	c->key = key;
 	barrier(); /* read back from the map they are the plain numbers that a global function takes */
-	found = find_file(s->last.key.dentry, s->last.key.mount, false);
-	s->last.id = found;
-	s->last.wanted = found >> 32;
-	s->last.epoch = g ? g->epoch : 0;
-	s->last.generation = g ? g->generation : 0;
+	found = find_file(c->key.dentry, c->key.mount, owed);
+	c->id = found;
+	c->wanted = found >> 32;
+	c->epoch = g ? g->epoch : 0;
+	c->generation = g ? g->generation : 0;
+}
+
+/* s->last becomes the open file's. */
+static __always_inline void resolve(struct task_state *s, struct file *file, int owed, const bool direct)
+{
+	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed, direct);
 }
 
 /* The id of any place, wanted or not: a directory, an executable, a root. */
@@ -228,25 +268,7 @@ static __always_inline __u32 place_id(struct path *path)
 {
 	__u64 dentry = (__u64)BPF_CORE_READ(path, dentry), mnt = (__u64)BPF_CORE_READ(path, mnt);
 
-	return dentry && mnt ? find_file(dentry, mnt, true) : 0;
-}
-
-/* A name as it was asked for, for operations that have no open file. 'user': where the bytes lie. */
-static __noinline __u32 define_name(const char *name, struct path *directory, struct path *root, bool user)
-{
-	__u32 directory_id = place_id(directory), root_id = place_id(root);
-	struct counters *c = counters();
-	struct scratch *s = scratch();
-	long length;
-
-	if (!c || !s)
-		return 0;
-	start_definition(s, DEFINE_NAME, new_id(c));
-	length = user ? bpf_probe_read_user_str(s->bytes, 4096, name) : bpf_probe_read_kernel_str(s->bytes, 4096, name);
-	s->head.length = length > 0 ? length : 0;
-	s->name.directory = directory_id;
-	s->name.root = root_id;
-	return submit_definition(s, c) ? 0 : s->head.id;
+	return dentry && mnt ? find_file(dentry, mnt, OWED_ALWAYS) : 0;
 }
 
 #endif

@@ -26,6 +26,11 @@ static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __
 	d->call = call;
 	d->op = op;
 	d->undefined = 0;
+	d->more = 0;
+	d->target = 0;
+	d->target_fd = -1;
+	d->target_offset = 0;
+	d->argument = 0;
 	s->entered = 0;
 	return d;
 }
@@ -122,14 +127,30 @@ static __always_inline void leave_lane(struct lane *lane, __u32 slots)
 		wake_reader();
 }
 
-/* An event whose file or task is not defined: two slots, the second with the identity, and an empty one before them
- * where the lane's end would part them. */
-static __noinline int emit_identity(struct draft *d, struct task_state *s)
+/* What says who it is, for a file or a task that could not be described. */
+static __always_inline void fill_identity(struct more *m, const struct draft *d, struct task_state *s)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (d->undefined) {
+		m->inode = s->last.key.inode;
+		m->generation = s->last.key.generation;
+	}
+	if (s->task)
+		return;
+	m->pid = task->tgid;
+	m->ppid = task->real_parent->tgid;
+	m->uid = task->cred->uid.val;
+	bpf_get_current_comm(m->comm, sizeof(m->comm));
+}
+
+/* An event of two slots, and an empty one before them where the lane's end would part them. */
+static __noinline int emit_more(struct draft *d, struct task_state *s)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 cpu = bpf_get_smp_processor_id(), pad = 0;
 	struct lane *lane = enter_lane(cpu);
-	struct identity *identity;
+	struct more *more;
 	struct event *e;
 
 	if (!lane)
@@ -140,23 +161,24 @@ static __noinline int emit_identity(struct draft *d, struct task_state *s)
 		pad = 1;
 		e = slot_of(cpu, lane->produced + 1);
 	}
-	identity = slot_of(cpu, lane->produced + pad + 1);
-	if (!e || !identity)
+	more = slot_of(cpu, lane->produced + pad + 1);
+	if (!e || !more)
 		return 0;
 	d->flags |= EVENT_MORE;
 	fill_event(e, d, s->task, task->pid);
-	__builtin_memset(identity, 0, sizeof(*identity));
-	identity->inode = s->last.key.inode;
-	identity->generation = s->last.key.generation;
-	identity->pid = task->tgid;
-	identity->ppid = task->real_parent->tgid;
-	identity->uid = task->cred->uid.val;
-	bpf_get_current_comm(identity->comm, sizeof(identity->comm));
+	__builtin_memset(more, 0, sizeof(*more));
+	more->target = d->target;
+	more->target_fd = d->target_fd;
+	more->target_offset = d->target_offset;
+	more->argument = d->argument;
+	if (unlikely(d->undefined || !s->task))
+		fill_identity(more, d, s);
 	leave_lane(lane, 2 + pad);
 	return 0;
 }
 
-static __always_inline void emit(struct draft *d, struct task_struct *task, struct task_state *s)
+/* The event of a task that has been described. */
+static __always_inline void hand_over(struct draft *d, struct task_struct *task, struct task_state *s)
 {
 	__u32 op = d->op, cpu = bpf_get_smp_processor_id();
 	struct counters *c = counters();
@@ -166,9 +188,8 @@ static __always_inline void emit(struct draft *d, struct task_struct *task, stru
 	if (!c || op >= MAX_OPS)
 		return;
 	c->seen[op]++;
-	check_task(task, s);
-	if (unlikely(!s->task || d->undefined)) {
-		emit_identity(d, s);
+	if (unlikely(!s->task || d->undefined || d->more)) {
+		emit_more(d, s);
 		return;
 	}
 	lane = enter_lane(cpu);
@@ -181,6 +202,12 @@ static __always_inline void emit(struct draft *d, struct task_struct *task, stru
 		return;
 	fill_event(e, d, s->task, task->pid);
 	leave_lane(lane, 1);
+}
+
+static __always_inline void emit(struct draft *d, struct task_struct *task, struct task_state *s)
+{
+	check_task(task, s);
+	hand_over(d, task, s);
 }
 
 #endif

@@ -99,6 +99,7 @@ typedef struct {
 } file_ref_t;
 struct file {
 	struct inode *f_inode;
+	struct address_space *f_mapping;
 	unsigned int f_flags;
 	struct path f_path;
 	long long f_pos;
@@ -117,6 +118,49 @@ struct btrfs_root {
 struct btrfs_inode {
 	struct btrfs_root *root;
 	struct inode vfs_inode;
+};
+
+struct ovl_path {
+	struct dentry *dentry;
+};
+struct ovl_entry {
+	unsigned int __numlower;
+	struct ovl_path __lowerstack[1];
+};
+struct ovl_inode {
+	struct inode vfs_inode;
+	struct dentry *__upperdentry;
+	struct ovl_entry *oe;
+};
+struct ovl_inode___before_6_5 {
+	struct path lowerpath;
+};
+
+struct xarray {
+	void *xa_head;
+};
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+struct address_space {
+	struct inode *host;
+	struct xarray i_pages;
+};
+
+struct maple_tree {
+	void *ma_root;
+};
+struct maple_range_64 {
+	void *slot[16];
+};
+struct maple_arange_64 {
+	void *slot[10];
+};
+struct vm_area_struct {
+	unsigned long vm_start, vm_end;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
 };
 
 struct fdtable {
@@ -171,6 +215,7 @@ struct signal_struct {
 	struct pid *pids[PIDTYPE_MAX];
 };
 struct mm_struct {
+	struct maple_tree mm_mt;
 	struct file *exe_file;
 	unsigned long arg_start, arg_end;
 };
@@ -213,6 +258,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	kuid_t loginuid;
 	struct bpf_local_storage *bpf_storage;
+	int pagefault_disabled;
 };
 
 struct bpf_local_storage;
@@ -245,6 +291,7 @@ struct bpf_iter__task_file {
 
 #define S_IFMT 0170000
 #define S_IFREG 0100000
+#define S_ISREG(mode) (((mode) & S_IFMT) == S_IFREG)
 #define S_IFBLK 0060000
 #define S_IFDIR 0040000
 #define O_CREAT 0100
@@ -252,6 +299,22 @@ struct bpf_iter__task_file {
 #define O_TRUNC 01000
 #define O_APPEND 02000
 #define AT_FDCWD (-100)
+#define AT_REMOVEDIR 0x200
+#define MAP_ANONYMOUS 0x20
+#define PAGE_SHIFT 12
+#define FICLONE 0x40049409
+#define FICLONERANGE 0x4020940d
+#define FIDEDUPERANGE 0xc0189436
+#define F_SETLK 6
+#define F_SETLKW 7
+#define F_OFD_SETLK 37
+#define F_OFD_SETLKW 38
+#define CLOSE_RANGE_UNSHARE 2ul
+#define NR_CLOSE_RANGE 436
+#define NR_SYMLINK 88
+#define NR_SYMLINKAT 266
+#define NR_CHROOT 161
+#define RING_SYMLINKAT 38
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
 #define RWF_APPEND 0x10
@@ -260,6 +323,10 @@ struct bpf_iter__task_file {
 #define SIGNAL_GROUP_EXIT 4
 #define BTRFS_SUPER_MAGIC 0x9123683e
 #define ANON_INODE_FS_MAGIC 0x09041934
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define TMPFS_MAGIC 0x01021994
+#define ENOENT 2
 #define EBADF 9
+#define EFAULT 14
 
 #endif

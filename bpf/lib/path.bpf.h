@@ -14,7 +14,7 @@
 /* Where the walk is and what it has met. */
 struct walk {
 	__u64 dentry;
-	__u64 mount;
+	__u64 mount; /* 0: stay inside the file system */
 	__u64 chain;
 	__u32 length;
 	__u32 depth;
@@ -38,6 +38,7 @@ struct scratch {
 	struct walk walk;
 	struct file_key key; /* find_file()'s, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
+	struct name_key name_key;
 };
 
 struct {
@@ -70,6 +71,27 @@ static __always_inline __u64 subvolume(struct inode *inode)
 	return BPF_CORE_READ(bi, root, root_key.objectid);
 }
 
+/* The inode beneath one of overlayfs's: the upper file's once there is one, else the lower one's. */
+static __always_inline struct inode *overlay_real(struct inode *inode)
+{
+	struct ovl_inode *oi;
+	struct dentry *upper;
+
+	if (!bpf_core_type_exists(struct ovl_inode) || BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return NULL;
+	oi = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+	upper = BPF_CORE_READ(oi, __upperdentry);
+	return upper ? BPF_CORE_READ(upper, d_inode) : overlay_lower(oi);
+}
+
+static __always_inline void fill_rule_key(struct rule_key *key, struct inode *inode)
+{
+	key->inode = BPF_CORE_READ(inode, i_ino);
+	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	key->generation = BPF_CORE_READ(inode, i_generation);
+	key->subvolume = subvolume(inode);
+}
+
 static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
 {
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
@@ -78,10 +100,7 @@ static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
 
 	if (!inode)
 		return;
-	key.inode = BPF_CORE_READ(inode, i_ino);
-	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
-	key.generation = BPF_CORE_READ(inode, i_generation);
-	key.subvolume = subvolume(inode);
+	fill_rule_key(&key, inode);
 	rule = bpf_map_lookup_elem(&rules, &key);
 	if (!rule)
 		return;
@@ -122,9 +141,9 @@ static long step(__u32 index, void *context)
 	dentry = (struct dentry *)w->dentry;
 	mount = (struct mount *)w->mount;
 	w->chain = (w->chain ^ (__u64)dentry ^ BPF_CORE_READ(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
-	if (config.paths)
+	if (config.paths && mount)
 		apply_rules(w, dentry);
-	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+	if (mount && dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 		parent = BPF_CORE_READ(mount, mnt_parent);
 		w->chain ^= (__u64)mount;
 		w->done = parent == mount;
@@ -137,8 +156,10 @@ static long step(__u32 index, void *context)
 	up = BPF_CORE_READ(dentry, d_parent);
 	w->dentry = (__u64)up;
 	if (up == dentry) {
-		w->flags |= DEFINITION_DETACHED;
 		w->done = 1;
+		if (!mount)
+			return 1;
+		w->flags |= DEFINITION_DETACHED;
 	}
 	if (w->copy)
 		copy_component(s, dentry);
@@ -161,7 +182,25 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 	bpf_loop(MAX_STEPS, step, NULL, 0);
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
+	s->walk.chain ^= (__u64)overlay_real(BPF_CORE_READ((struct dentry *)dentry, d_inode));
 	return 0;
+}
+
+/* Behind the names already copied, those up to the root of the file system. Returns how many bytes they take. */
+static __noinline __u32 walk_inside(__u64 dentry)
+{
+	struct scratch *s = scratch();
+	__u32 before;
+
+	if (!s)
+		return 0;
+	before = s->walk.length;
+	s->walk.dentry = dentry;
+	s->walk.mount = 0;
+	s->walk.copy = true;
+	s->walk.done = 0;
+	bpf_loop(MAX_STEPS, step, NULL, 0);
+	return s->walk.length - before;
 }
 
 static __always_inline bool is_wanted(__u32 verdict)

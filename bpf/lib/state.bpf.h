@@ -15,16 +15,26 @@
 
 /* Each in a section of its own, so that the loader finds it without looking for offsets. */
 const volatile struct config config SEC(".rodata.config") = {};
-const volatile __u64 calls[MAX_NR] SEC(".rodata.calls") = {};
+const volatile __u64 calls[2 * (MAX_NR + MAX_OPCODES)] SEC(".rodata.calls") = {};
 
 static __always_inline struct call call_of(__u64 nr)
 {
 	union {
 		__u64 raw;
 		struct call call;
-	} u = { .raw = nr < MAX_NR ? calls[nr] : 0 };
+	} u = { .raw = nr < MAX_NR + MAX_OPCODES ? calls[2 * nr] : 0 };
 
 	return u.call;
+}
+
+static __always_inline struct shape shape_of(__u64 nr)
+{
+	union {
+		__u64 raw;
+		struct shape shape;
+	} u = { .raw = nr < MAX_NR + MAX_OPCODES ? calls[2 * nr + 1] : 0 };
+
+	return u.shape;
 }
 
 /* task_state.member */
@@ -58,7 +68,13 @@ struct draft {
 	__u16 call;
 	__u8 op;
 	__u8 undefined; /* the file has no id: its definition could not be sent */
-	__u32 reserved;
+	__u8 more; /* the rest is to be sent too */
+	__u8 reserved[3];
+	__u64 target_offset;
+	__u32 target;
+	__s32 target_fd;
+	__u32 argument;
+	__u32 reserved2;
 };
 
 struct task_state {
@@ -67,7 +83,7 @@ struct task_state {
 	__u64 cred_ids; /* what the definition 'task' says, in short */
 	__u64 cred_fs;
 	__u64 cgroup; /* address of the css_set */
-	__u64 root; /* address of the root's dentry, and of the namespaces */
+	__u64 root; /* addresses of the root's dentry, and of the namespaces */
 	__u64 namespaces;
 	__u64 comm[2];
 	__u32 task; /* id of the definition; 0: to be sent */
@@ -85,6 +101,8 @@ struct task_state {
 	__u32 changing; /* 1 + place in 'changes' that the call under way has marked */
 	__u64 changes; /* what stood there when the call began */
 	struct file_cache last;
+	struct file_cache directory; /* working directory */
+	struct file_cache base; /* root */
 	struct draft draft;
 };
 
@@ -129,6 +147,13 @@ struct {
 	__type(key, struct file_key);
 	__type(value, struct file_entry);
 } files SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32 << 10);
+	__type(key, struct name_key);
+	__type(value, __u32);
+} names SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

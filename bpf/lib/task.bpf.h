@@ -7,7 +7,7 @@
 #ifndef FILETAP_TASK_H
 #define FILETAP_TASK_H
 
-#include "define.bpf.h"
+#include "name.bpf.h"
 
 static __always_inline void define_cgroup(struct task_struct *task, struct scratch *s, struct counters *c)
 {

@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Fold
+from filetap.calls import OP_NUMBER, OP_OF_CALL, OPS, TRANSFERS
 from filetap.model import Records
+
+IN_BYTES: Final = np.isin(np.arange(model.MAX_OPS), [OP_NUMBER[op] for op in ("read", "write", *TRANSFERS)])
+"""Ops whose result is a number of bytes."""
 
 
 @dataclass(slots=True)
 class OpAccount:
-    """One op's events; ``bytes`` are those that read and write calls returned, folded ones included."""
+    """One op's events; ``bytes`` are those that reads, writes and copies returned, folded ones included."""
 
     seen: int = 0
     delivered: int = 0
@@ -39,6 +43,9 @@ class Account:
     files: int = 0
     """Distinct files, each under each of its paths, that events named."""
     processes: int = 0
+    began: str = ""
+    """When all was attached, and when it ended: ISO 8601, UTC. Before and after it nothing was seen."""
+    ended: str = ""
     elapsed: float = 0.0
     cpu: float = 0.0
     """filetap's own CPU time, user and system, from start to account."""
@@ -63,15 +70,15 @@ class Tally:
         self.delivered = np.zeros(model.MAX_OPS, np.int64)
         self.errors = np.zeros(model.MAX_OPS, np.int64)
         self.bytes = np.zeros(model.MAX_OPS, np.int64)
-        self._read, self._write = model.OP_NUMBER["read"], model.OP_NUMBER["write"]
 
     def add(self, calls: NDArray[Any], result: NDArray[Any]) -> None:
         """Count events that were handed over: their ``call`` and ``result``."""
-        ops = model.OP_OF_CALL[calls]
-        self.delivered += np.bincount(ops, minlength=model.MAX_OPS)
+        ops = OP_OF_CALL[calls]
+        counts = np.bincount(ops, minlength=model.MAX_OPS)
+        self.delivered += counts
         if (failed := result < 0).any():
             self.errors += np.bincount(ops[failed], minlength=model.MAX_OPS)
-        for op in (self._read, self._write):
+        for op in np.nonzero(counts * IN_BYTES)[0].tolist():
             self.bytes[op] += int(result[(ops == op) & (result > 0)].sum())
 
 
@@ -107,7 +114,7 @@ def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Rec
     seen = counters["seen"].sum(axis=0).astype(np.int64) - dropped
     folded = counters["folded"].sum(axis=0).astype(np.int64)
     return {
-        model.OPS[op]: OpAccount(
+        OPS[op]: OpAccount(
             seen=int(seen[op]),
             delivered=int(tally.delivered[op]),
             folded=int(folded[op]),
@@ -125,6 +132,8 @@ def kernel_notes(counters: Records) -> list[str]:
         "compat": "32-bit calls were not decoded",
         "files_full": "times the table of known files was full: those files were described again at each use",
         "undefined": "descriptions found no room in their ring: those events carry an inode number and no path",
+        "names_full": "times the table of known names was full: those names were described again at each use",
+        "requests_full": "io_uring requests were not told: too many were under way",
         "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
     }
     counts = {name: int(counters[name].sum()) for name in texts}

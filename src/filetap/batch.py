@@ -7,9 +7,13 @@ them from the rings; sinks/ write them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from filetap import model
 from filetap.model import Records
 
 
@@ -34,6 +38,11 @@ class File:
     filesystem: bytes = b""
     mount: int = 0
     mount_namespace: int = 0
+    host_path: bytes = b""
+    """As filetap's own mount namespace has it; empty where that was not asked for, or it is not to be seen there."""
+    real_inode: int = 0
+    """On overlayfs the inode beneath; 0 elsewhere. So is ``real_device``."""
+    real_device: int = 0
     truncated: bool = False
     deleted: bool = False
     raced: bool = False
@@ -100,6 +109,18 @@ class Batch:
     tasks: Mapping[int, Task]
     realtime: int
     """Nanoseconds to add to ``events["time"]`` (CLOCK_BOOTTIME) for CLOCK_REALTIME."""
+    more: Records = field(default_factory=lambda: np.zeros(0, model.MORE))
+    """Of model.MORE: one row for each event with the flag HAS_MORE, in the same order."""
+
+    def where(self, keep: NDArray[np.bool_]) -> Batch:
+        """The events that ``keep`` marks, with what belongs to them."""
+        kept = keep[self.events["flags"] & model.HAS_MORE != 0]
+        return replace(self, events=self.events[keep], more=self.more[kept])
+
+    def portion(self, start: int, stop: int) -> Batch:
+        """The events from ``start`` to before ``stop``."""
+        first, last = (np.count_nonzero(self.events["flags"][:at] & model.HAS_MORE) for at in (start, stop))
+        return replace(self, events=self.events[start:stop], more=self.more[first:last])
 
 
 class Sink(Protocol):

@@ -11,6 +11,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from filetap import model
 from filetap.batch import File, Task
 from filetap.model import Records
+from filetap.mounts import Mounts
 
 _CODES: Final = {"<u2": "H", "<u4": "I", "<u8": "Q", "|S16": "16s"}
 
@@ -36,10 +38,16 @@ _PIPE, _SOCKET = 0o010000, 0o140000
 _ANON_MAGIC: Final = 0x09041934
 
 
-def components(record: bytes) -> list[bytes]:
-    """The names behind a definition, from the root down."""
-    length = _HEAD.unpack_from(record)[3]
+def components(record: bytes, without: int = 0) -> list[bytes]:
+    """The names behind a definition, from the root down; the last bytes left out."""
+    length = _HEAD.unpack_from(record)[3] - without
     return record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + length].split(b"\0")[-2::-1]
+
+
+def inside(record: bytes) -> bytes:
+    """The path inside the file system, where it was asked for."""
+    start = model.DEFINITION_FIXED + _HEAD.unpack_from(record)[3] - _FILE.unpack_from(record)[19]
+    return b"/" + b"/".join(record[start:].split(b"\0")[-2::-1])
 
 
 def text(field: bytes) -> bytes:
@@ -54,7 +62,7 @@ def decode_file(record: bytes) -> File:
     device, generation, mode = values[12:15]
     return File(
         id=number,
-        path=_path(components(record), flags, inode, mode, values[17]),
+        path=_path(components(record, values[19]), flags, inode, mode, values[17]),
         inode=inode,
         device=device,
         subvolume=subvolume,
@@ -64,6 +72,8 @@ def decode_file(record: bytes) -> File:
         filesystem=text(values[20]),
         mount=values[16],
         mount_namespace=values[18],
+        real_inode=values[21],
+        real_device=values[22],
         truncated=bool(flags & model.TRUNCATED),
         deleted=bool(flags & model.DELETED),
         raced=bool(flags & model.RACED),
@@ -88,8 +98,9 @@ class Files(Mapping[int, File]):
     GRACE: Final = 2.0
     """Seconds that an id outlives its end in the kernel: an event that names it may be under way."""
 
-    def __init__(self, limit: int, now: Callable[[], float] = time.monotonic) -> None:
-        self.limit, self._now = limit, now
+    def __init__(self, limit: int, mounts: Mounts | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        """``mounts``: where to find the host's paths of files, when they are wanted."""
+        self.limit, self._mounts, self._now = limit, mounts, now
         self._records: dict[int, bytes] = {}
         self._given_up: deque[tuple[float, dict[int, bytes]]] = deque()
         self._made: dict[int, File] = {}
@@ -98,11 +109,15 @@ class Files(Mapping[int, File]):
     def __getitem__(self, number: int) -> File:
         file = self._made.get(number) or self._decoded.get(number)
         if file is None:
-            file = decode_file(self._record(number))
+            file = self._decode(self._record(number))
             if len(self._decoded) >= self.DECODED:
                 self._decoded.clear()
             self._decoded[number] = file
         return file
+
+    def _decode(self, record: bytes) -> File:
+        file = decode_file(record)
+        return replace(file, host_path=self._mounts.path(file.device, inside(record))) if self._mounts else file
 
     def _record(self, number: int) -> bytes:
         for records in (self._records, *(records for _, records in self._given_up)):
@@ -161,8 +176,10 @@ class Definitions:
     GRACE: Final = 2
     """Drains that an id outlives its end: an event that names it may be under way."""
 
-    def __init__(self, file_limit: int) -> None:
-        self.files = Files(file_limit)
+    def __init__(self, file_limit: int, name_limit: int, mounts: Mounts | None = None) -> None:
+        self.files = Files(file_limit, mounts)
+        self._names: dict[int, tuple[int, bytes]] = {}
+        self._name_limit = name_limit
         self.tasks: dict[int, Task] = {}
         self.processes = 0
         self._cgroups: dict[int, bytes] = {}
@@ -186,14 +203,20 @@ class Definitions:
             self._ending.append((self._drain, number))
 
     def _name(self, number: int, record: bytes) -> None:
-        """A name that was asked for, joined to where it starts. It serves one event."""
+        """A name that was asked for, joined to where it starts."""
         values = _NAME.unpack_from(record)
-        flags, length, directory, root = values[1], values[3], values[5], values[6]
+        flags, length, directory = values[1], values[3], values[5]
         asked = text(record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + length])
-        start = self.files.path(root if asked.startswith(b"/") else directory)
-        path = os.path.normpath(start + b"/" + asked) if asked else start
-        path = b"/" + path.lstrip(b"/")
-        self.adopt(File(number, path, resolved=False, truncated=bool(flags & model.TRUNCATED)))
+        start = self.files.path(directory)
+        if flags & model.BESIDE:
+            start = b"" if asked.startswith(b"/") else os.path.dirname(start)
+        path = os.path.normpath(start + b"/" * (not asked.startswith(b"/")) + asked) if asked else start
+        file = File(number, b"/" + path.lstrip(b"/"), resolved=False, truncated=bool(flags & model.TRUNCATED))
+        if flags & model.ONCE:
+            self.adopt(file)
+        else:
+            self.files.add(file)
+            self._names[number] = (directory, asked)
 
     def _task(self, number: int, record: bytes) -> None:
         values = _TASK.unpack_from(record)
@@ -222,6 +245,17 @@ class Definitions:
         else:
             self.files.add(made)
             self._ending.append((self._drain, -made.id))
+
+    def give_up(self) -> tuple[Records, Records]:
+        """Once there are too many: the older half of the files, and of the names, as keys of the kernel's tables."""
+        return self.files.give_up(), self._give_up_names()
+
+    def _give_up_names(self) -> Records:
+        if len(self._names) <= self._name_limit:
+            return np.zeros(0, model.NAME_KEY)
+        half = {number: self._names.pop(number) for number in list(self._names)[: self._name_limit // 2]}
+        self._ending.extend((self._drain, -number) for number in half)
+        return np.array(list(half.values()), model.NAME_KEY)
 
     def _remember(self, pid: int, start: int) -> None:
         """Processes are counted once; a set of the last ones is enough, for a pid is not used again so soon."""

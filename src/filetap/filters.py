@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from filetap import model
+from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, GROUPS, OP_NUMBER, OPS
 from filetap.errors import UsageError
 
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
@@ -23,20 +24,22 @@ class Filters:
     """All must hold."""
 
     calls: frozenset[int] = field(default_factory=lambda: select_calls(()))
-    """Indices into model.CALLS."""
+    """Indices into CALLS."""
     paths: list[str] = field(default_factory=list)
     """The file itself, or everything below the directory."""
     exclude: list[str] = field(default_factory=list)
     recursive: bool = True
     """False: of a directory its direct children only."""
     types: frozenset[str] = frozenset({"file"})
+    follow: bool = False
+    """A file that was below a PATH stays in the trace wherever it is moved."""
     failed: bool = False
     min_latency: int = 0
     """ns."""
 
     @property
     def ops(self) -> frozenset[str]:
-        return frozenset(model.CALLS[call].op for call in self.calls)
+        return frozenset(CALLS[call].op for call in self.calls)
 
     def rules(self) -> list[tuple[str, int]]:
         """Path and RULE_*."""
@@ -48,23 +51,24 @@ class Filters:
 
 
 def select_calls(names: Iterable[str]) -> frozenset[int]:
-    """``-e``'s words as indices into model.CALLS: groups, ops and exact calls; none means the default."""
+    """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the default."""
     wanted = {call for name in names for call in _calls_of(name)}
-    return frozenset(wanted or {call for op in model.DEFAULT_OPS for call in _calls_of_op(op)})
+    return frozenset(wanted or {call for op in DEFAULT_OPS for call in _calls_of_op(op)})
 
 
 def _calls_of_op(op: str) -> set[int]:
-    return {number for number, call in enumerate(model.CALLS) if call.op == op}
+    return {number for number, call in enumerate(CALLS) if call.op == op}
 
 
 def _calls_of(name: str) -> set[int]:
-    if name in model.GROUPS:
-        return {call for op in model.GROUPS[name] for call in _calls_of_op(op)}
-    if name in model.OP_NUMBER and name != "none":
+    if name in GROUPS:
+        return {call for op in GROUPS[name] for call in _calls_of_op(op)}
+    if name in OP_NUMBER and name != "none":
         return _calls_of_op(name)
-    if name and name in model.CALL_NUMBER:
-        return {number for number, call in enumerate(model.CALLS) if call.name == name}
-    groups, ops = ", ".join(model.GROUPS), ", ".join(model.OPS[1:])
+    exact = ALIASES.get(name, name)
+    if exact and exact in CALL_NUMBER:
+        return {number for number, call in enumerate(CALLS) if call.name == exact}
+    groups, ops = ", ".join(GROUPS), ", ".join(OPS[1:])
     raise UsageError(f"-e {name}: no such operation; groups: {groups}; operations: {ops}; or a call such as pread64")
 
 

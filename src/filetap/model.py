@@ -1,12 +1,12 @@
-"""What an event is: operations, calls, and the wire's records as numpy dtypes.
+"""What crosses from the kernel: the wire's records as numpy dtypes, and the run's configuration.
 
-Plain data and nothing of ours imported, so that every layer may import it; bpf/event.h is its other half, and
-kernel/loader.py refuses to start when the two differ. Next: kernel/ring.py reads these records.
+Plain data and nothing of ours imported but the table of calls, so that every layer may import it; bpf/event.h is its
+other half, and kernel/loader.py refuses to start when the two differ. Next: kernel/ring.py reads these records.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,80 +15,10 @@ Records = NDArray[Any]
 """One-dimensional structured array; its dtype is one of those below."""
 
 
-class Call(NamedTuple):
-    """One exact way into the kernel. ``kind`` and ``flags`` are KIND_* and CALL_* of bpf/event.h."""
-
-    name: str
-    op: str
-    kind: int = 0
-    flags: int = 0
-    nr: int = -1
-    """Number on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl); -1: no system call."""
-
-
-OPS: Final = ("none", "open", "close", "read", "write", "dup", "fork", "thread", "exec", "exit")
-"""Index is ``enum op`` of bpf/event.h."""
-
-KIND_READ, KIND_WRITE, KIND_OPEN, KIND_CLOSE, KIND_DUP, KIND_FCNTL, KIND_EXEC, KIND_MOVES = range(1, 9)
-POSITIONAL, VECTORED, RWF, AT, HOW, CREAT, DROP = (1 << bit for bit in range(7))
-
-CALLS: Final = (
-    Call("", "none"),
-    Call("open", "open", KIND_OPEN, 0, 2),
-    Call("openat", "open", KIND_OPEN, AT, 257),
-    Call("openat2", "open", KIND_OPEN, AT | HOW, 437),
-    Call("creat", "open", KIND_OPEN, CREAT, 85),
-    Call("close", "close", KIND_CLOSE, 0, 3),
-    Call("read", "read", KIND_READ, 0, 0),
-    Call("readv", "read", KIND_READ, VECTORED, 19),
-    Call("pread64", "read", KIND_READ, POSITIONAL, 17),
-    Call("preadv", "read", KIND_READ, POSITIONAL | VECTORED, 295),
-    Call("preadv2", "read", KIND_READ, POSITIONAL | VECTORED | RWF, 327),
-    Call("write", "write", KIND_WRITE, 0, 1),
-    Call("writev", "write", KIND_WRITE, VECTORED, 20),
-    Call("pwrite64", "write", KIND_WRITE, POSITIONAL, 18),
-    Call("pwritev", "write", KIND_WRITE, POSITIONAL | VECTORED, 296),
-    Call("pwritev2", "write", KIND_WRITE, POSITIONAL | VECTORED | RWF, 328),
-    Call("dup", "dup", KIND_DUP, 0, 32),
-    Call("dup2", "dup", KIND_DUP, 0, 33),
-    Call("dup3", "dup", KIND_DUP, 0, 292),
-    Call("fcntl", "dup", KIND_FCNTL, 0, 72),
-    Call("fork", "fork", nr=57),
-    Call("vfork", "fork", nr=58),
-    Call("clone", "fork", nr=56),
-    Call("clone3", "fork", nr=435),
-    Call("clone", "thread", nr=56),
-    Call("clone3", "thread", nr=435),
-    Call("execve", "exec", KIND_EXEC, 0, 59),
-    Call("execveat", "exec", KIND_EXEC, AT, 322),
-    Call("exit", "exit"),
-)
-"""Index is ``event.call``; it means the same on every architecture."""
-
-CALL_NUMBER: Final = {call.name: number for number, call in reversed(list(enumerate(CALLS)))}
-"""The first index of a name: clone and clone3 stand twice, for they make processes and threads."""
-OP_NUMBER: Final = {op: number for number, op in enumerate(OPS)}
-OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
-
-MOVES: Final = {"rename": 82, "renameat": 264, "renameat2": 316, "mount": 165, "umount2": 166, "pivot_root": 155, "move_mount": 429}
-"""Calls that change the paths of files already known, whoever makes them (x86-64 numbers)."""
-
-GROUPS: Final = {
-    "open": ("open",),
-    "io": ("read", "write"),
-    "descriptor": ("open", "close", "dup"),
-    "process": ("fork", "thread", "exec", "exit"),
-    "all": OPS[1:],
-}
-"""Names that ``-e`` takes beside ops and calls; a name that is both means the group."""
-
-DEFAULT_OPS: Final = ("open", "close", "read", "write", "dup")
-"""Without ``-e``: everything but processes (CONTRACT: and stat, fault, seek, once they exist)."""
-
 TYPES: Final = {"file": 8, "directory": 4, "pipe": 1, "socket": 12, "char": 2, "block": 6, "symlink": 10, "anon": 0}
 """File type to S_IFMT >> 12, from inode(7); ``anon`` are anonymous inodes (eventfd, epoll, ...), which have none."""
 
-MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET = (1 << bit for bit in range(5))
+(HAS_MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, NO_RESULT, FAULT_WRITE, FAULT_EXEC, FAULT_MAJOR) = (1 << bit for bit in range(9))
 """``event.flags``: EVENT_* of bpf/event.h."""
 
 EVENT: Final = np.dtype(
@@ -110,22 +40,26 @@ EVENT: Final = np.dtype(
 )
 """One slot of a lane: ``struct event``, 64 bytes."""
 
-IDENTITY: Final = np.dtype(
+MORE: Final = np.dtype(
     [
         ("inode", "<u8"),
-        ("subvolume", "<u8"),
-        *((name, "<u4") for name in ("generation", "device", "mode", "pid", "ppid", "uid")),
+        ("target_offset", "<u8"),
+        ("generation", "<u4"),
+        ("target", "<u4"),
+        ("target_fd", "<i4"),
+        *((name, "<u4") for name in ("pid", "ppid", "uid")),
         ("comm", "S16"),
         ("call", "<u2"),
-        ("reserved", "<u2", 3),
+        ("reserved", "<u2"),
+        ("argument", "<u4"),
     ]
 )
-"""The second slot of an event with ``MORE``: ``struct identity``."""
+"""The second slot of an event with ``HAS_MORE``: ``struct more``."""
 
 LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
-TRUNCATED, DELETED, RACED, DETACHED = (1 << bit for bit in range(4))
+TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE = (1 << bit for bit in range(6))
 DEFINITION_FIXED: Final = 144
 
 DEFINITION: Final = [("kind", "<u2"), ("flags", "<u2"), ("id", "<u4"), ("length", "<u4"), ("reserved", "<u4")]
@@ -146,11 +80,14 @@ FILE_DEFINITION: Final = np.dtype(
         ("mount", "<u4"),
         ("magic", "<u8"),
         ("mount_namespace", "<u4"),
-        ("reserved2", "<u4"),
+        ("inside", "<u4"),
         ("filesystem", "S16"),
+        ("real_inode", "<u8"),
+        ("real_device", "<u4"),
+        ("reserved2", "<u4"),
     ]
 )
-NAME_DEFINITION: Final = np.dtype([*DEFINITION, ("directory", "<u4"), ("root", "<u4")])
+NAME_DEFINITION: Final = np.dtype([*DEFINITION, ("directory", "<u4"), ("reserved2", "<u4")])
 TASK_DEFINITION: Final = np.dtype(
     [
         *DEFINITION,
@@ -170,11 +107,20 @@ TASK_DEFINITION: Final = np.dtype(
 CGROUP_DEFINITION: Final = np.dtype([*DEFINITION, ("cgroup", "<u8")])
 
 MAX_OPS: Final = 64
-MAX_NR: Final = 512
+MAX_OPCODES: Final = 64
 MAX_CGROUPS: Final = 8
 MAX_COMMS: Final = 8
 
-CALL_RECORD: Final = np.dtype([("call", "<u2"), ("op", "u1"), ("kind", "u1"), ("flags", "u1"), ("enter", "u1"), ("thread", "<u2")])
+CALL_RECORD: Final = np.dtype(
+    [
+        *((name, "<u2") for name in ("call", "other")),
+        *((name, "u1") for name in ("op", "other_op", "kind", "flags")),
+        *((name, "<u4") for name in ("shape", "recipe")),
+    ]
+)
+"""``struct call`` and, behind it, ``struct shape``."""
+SHAPE: Final = ("fd", "dir", "name", "to_fd", "to_dir", "to_name", "offset", "to_offset", "size", "argument")
+"""The bit fields of ``struct shape``, three bits each, from the lowest."""
 
 CONFIG: Final = np.dtype(
     [
@@ -184,8 +130,10 @@ CONFIG: Final = np.dtype(
         ("spare", "<u4"),
         ("rule", "<u2"),
         ("exit_call", "<u2"),
-        *((name, "u1") for name in "direct all follow failed latency enter paths args cgroups comms command_in_cgroup".split()),
-        ("reserved", "u1", 5),
+        ("fault_calls", "<u2", 2),
+        *((name, "u1") for name in "direct all follow failed latency enter paths moved inside".split()),
+        *((name, "u1") for name in "args cgroups comms command_in_cgroup".split()),
+        ("reserved", "u1", 3),
         ("cgroup_ids", "<u8", MAX_CGROUPS),
         ("cgroup_levels", "<u4", MAX_CGROUPS),
         ("comm", "S16", MAX_COMMS),
@@ -198,7 +146,7 @@ COUNTERS: Final = np.dtype(
         ("seen", "<u8", MAX_OPS),
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
-        *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
+        *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks", "names_full", "requests_full")),
         ("next_id", "<u4"),
         ("reserved", "<u4"),
     ]
@@ -213,19 +161,20 @@ RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE = (1 << bit for bit in range(3))
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("subvolume", "<u8"), ("device", "<u4"), ("generation", "<u4")])
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
 FILE_KEY: Final = np.dtype([("inode", "<u8"), ("dentry", "<u8"), ("mount", "<u8"), ("generation", "<u4"), ("sequence", "<u4")])
+NAME_KEY_SPACE: Final = 124
+NAME_KEY: Final = np.dtype([("directory", "<u4"), ("name", f"S{NAME_KEY_SPACE}")])
 FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("touched", "<u4")])
 
 MEMBER_PID, MEMBER_COMM, MEMBER_SEEN, MEMBER_HELD, MEMBER_LIVE = (1 << bit for bit in range(5))
 
 LAYOUTS: Final = {
     "event": EVENT,
-    "identity": IDENTITY,
+    "more": MORE,
     "lane": LANE,
     "file_definition": FILE_DEFINITION,
     "name_definition": NAME_DEFINITION,
     "task_definition": TASK_DEFINITION,
     "cgroup_definition": CGROUP_DEFINITION,
-    "call": CALL_RECORD,
     "config": CONFIG,
     "counters": COUNTERS,
     "globals": GLOBALS,
@@ -234,6 +183,7 @@ LAYOUTS: Final = {
     "rule_key": RULE_KEY,
     "identified": IDENTIFIED,
     "file_key": FILE_KEY,
+    "name_key": NAME_KEY,
     "file_entry": FILE_ENTRY,
 }
 """C structure to dtype, for the comparison at start."""

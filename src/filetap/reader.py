@@ -25,6 +25,7 @@ MOST: Final = 16384
 FEW: Final = 2048
 PID_LIMIT: Final = 1 << 22
 """PID_MAX_LIMIT, include/linux/threads.h."""
+NO_MORE: Final = np.zeros(0, model.MORE)
 MADE: Final = 1 << 31
 """Ids from here on are made by the reader: the kernel's start at zero."""
 
@@ -50,7 +51,8 @@ class Reader:
             if not sum(taken.values()):
                 break
             for events in self._in_thread_order([view for view in views.values() if len(view)]):
-                yield Batch(self._whole(events), self.definitions.files, self.definitions.tasks, offset)
+                whole, more = self._whole(events)
+                yield Batch(whole, self.definitions.files, self.definitions.tasks, offset, more)
             for lane, count in taken.items():
                 self.lanes.release(lane, count)
         self.definitions.end_drain()
@@ -75,7 +77,7 @@ class Reader:
         late = (view["time"] > horizon) & (view["call"] != 0)
         if late.any():
             view = view[: int(late.argmax())]
-        return view[:-1] if len(view) and view["call"][-1] and view["flags"][-1] & model.MORE else view
+        return view[:-1] if len(view) and view["call"][-1] and view["flags"][-1] & model.HAS_MORE else view
 
     def _common_horizon(self, views: dict[int, Records], positions: np.ndarray) -> dict[int, Records]:
         """Cut all views where the first that goes on ends, so that no thread's events overtake each other."""
@@ -107,22 +109,24 @@ class Reader:
         if not shared:
             yield from views
             return
-        merged = np.concatenate([self._whole(view) for view in views])
-        yield merged[np.argsort(merged["time"], kind="stable")]
+        merged = np.concatenate(views)
+        second = np.nonzero(merged["call"] == 0)[0]
+        times = merged["time"].copy()
+        times[second] = times[second - 1]  # the second slot of an event stays behind the first
+        yield merged[np.argsort(times, kind="stable")]
 
-    def _whole(self, events: Records) -> Records:
-        """Rows that are events. One without an id for its file or task carries the identity; it gets ids of ours."""
+    def _whole(self, events: Records) -> tuple[Records, Records]:
+        """Rows that are events, and the second slots of those that have one. An event without an id for its file or
+        task carries the identity there; it gets ids of ours."""
         if events["call"].all():
-            return events
-        at = np.nonzero(events["flags"] & model.MORE * (events["call"] != 0))[0]
-        whole = events.copy()
-        for i in at:
-            identity = events[i + 1 : i + 2].view(model.IDENTITY)[0]
-            whole["file"][i] = whole["file"][i] or self._make_file(identity)
-            whole["task"][i] = whole["task"][i] or self._make_task(identity, int(events["tid"][i]))
-        whole["flags"][at] &= ~np.uint32(model.MORE)
-        rows: Records = whole[events["call"] != 0]
-        return rows
+            return events, NO_MORE
+        first = np.nonzero(events["flags"] & model.HAS_MORE * (events["call"] != 0))[0]
+        whole, more = events.copy(), events[first + 1].view(model.MORE)
+        for i in np.nonzero((more["inode"] != 0) | (more["pid"] != 0))[0].tolist():
+            row = first[i]
+            whole["file"][row] = whole["file"][row] or self._make_file(more[i])
+            whole["task"][row] = whole["task"][row] or self._make_task(more[i], int(events["tid"][row]))
+        return whole[events["call"] != 0], more
 
     def _next(self) -> int:
         self._made += 1
@@ -136,6 +140,8 @@ class Reader:
         return file.id
 
     def _make_task(self, identity: np.void, tid: int) -> int:
+        if not identity["pid"]:
+            return 0
         comm = text(bytes(identity["comm"]))
         task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), uid=int(identity["uid"]))
         self.definitions.adopt(task)

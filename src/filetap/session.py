@@ -11,14 +11,17 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filetap import model
 from filetap.account import Account, Delivery, balance, kernel_notes
 from filetap.batch import Batch, Fold, Sink
+from filetap.calls import OP_OF_CALL
 from filetap.clock import Clock
 from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
@@ -40,7 +43,7 @@ class Session:
         self._started = time.monotonic() if started is None else started
         self._sink = sink
         self.source = KernelSource(options, Clock())
-        self._attached = time.monotonic()
+        self._attached, self._began = time.monotonic(), time.time()
         self._delivery = Delivery()
         self.failure: OutputError | None = None
         """Why the sink got no more."""
@@ -122,11 +125,18 @@ class Session:
             ops=balance(counters, self._delivery.tally, folds, self._names.dropped),
             files=int(counters["files"].sum()),
             processes=self.source.definitions.processes,
+            began=utc(self._began),
+            ended=utc(self._began + ended - self._attached),
             elapsed=ended - self._attached,
             attached=self._attached - self._started,
             cpu=used.user + used.system,
             notes=kernel_notes(counters) + ["the output took no more: events it did not take are lost"] * bool(self.failure),
         )
+
+
+def utc(seconds: float) -> str:
+    """ISO 8601, of seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class NameFilter:
@@ -138,10 +148,24 @@ class NameFilter:
         """Events let go, per op: the kernel has counted them as seen."""
 
     def without_unwanted(self, batch: Batch) -> Batch:
-        if not self._names.needed or not (named := batch.events["fd"] < 0).any():
+        if not self._names.needed:
             return batch
-        files = {number: batch.files.get(number) for number in np.unique(batch.events["file"][named]).tolist()}
-        unwanted = [n for n, file in files.items() if not file or not (file.resolved or self._names.wants(file.path))]
-        drop = named & np.isin(batch.events["file"], unwanted)
-        self.dropped += np.bincount(model.OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
-        return Batch(batch.events[~drop], batch.files, batch.tasks, batch.realtime)
+        named = {n for n in np.unique(batch.events["file"]).tolist() if not self._wanted(batch, n)}
+        drop = np.isin(batch.events["file"], list(named)) if named else np.zeros(len(batch.events), bool)
+        if len(batch.more) and drop.any():
+            drop[batch.events["flags"] & model.HAS_MORE != 0] &= ~self._wanted_targets(batch)
+        if not drop.any():
+            return batch
+        self.dropped += np.bincount(OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
+        return batch.where(~drop)
+
+    def _wanted(self, batch: Batch, number: int) -> bool:
+        """A file that the kernel resolved has passed its filter there."""
+        file = batch.files.get(number)
+        return bool(file and (file.resolved or self._names.wants(file.path)))
+
+    def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
+        """Of two names one is enough."""
+        targets = batch.more["target"]
+        wanted = [n for n in np.unique(targets).tolist() if n and self._wanted(batch, n)]
+        return np.isin(targets, wanted)

@@ -18,6 +18,7 @@ import numpy as np
 
 from filetap import model
 from filetap.batch import Batch, Fold
+from filetap.calls import CALL_NUMBER
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import UsageError
@@ -28,7 +29,8 @@ from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
 from filetap.kernel.ring import Lanes, Ring, view_globals
 from filetap.model import Records
-from filetap.probes import Plan, process, syscalls
+from filetap.mounts import Mounts
+from filetap.probes import Plan, faults, process, syscalls
 from filetap.reader import Reader
 from filetap.targets import Targets
 
@@ -36,6 +38,8 @@ RING_SIZE: Final = 128 << 20
 DEFINITIONS_SIZE: Final = 16 << 20
 WAKES_SIZE: Final = 4096
 FILE_CACHE: Final = 64 << 10
+NAME_CACHE: Final = 32 << 10
+FAULTS: Final = ("page_fault_user", "page_fault_kernel")
 SMALLEST_LANE: Final = 64
 U32: Final = np.dtype("<u4")
 SEED: Final = Plan("seed", raw=["seed_tasks", "identify_files"])
@@ -52,6 +56,8 @@ class Options:
     """Record commands' arguments."""
     ring_size: int = RING_SIZE
     """Bytes of events, over all CPUs."""
+    host_paths: bool = False
+    """Tell paths as filetap's own mount namespace has them too."""
 
     @property
     def timed(self) -> bool:
@@ -82,15 +88,19 @@ class KernelSource:
     def _load(self, clock: Clock) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
         self._slots = lane_slots(self._options.ring_size, self._cpus)
-        self._plan = syscalls.plan(self._options.filters.calls, self._options.timed)
+        chosen = self._options.filters.calls
         config = configuration(self._options, self._cpus, self._slots)
         self._process = self._object(process.plan(), config)
+        self._plan = syscalls.plan(chosen, self._options.timed)
         self._syscalls = self._object(self._plan, config)
+        self._others = [(self._object(plan, config), plan) for plan in (faults.plan(chosen),) if plan.raw]
         self._seed = self._object(SEED, config)
         fd = self._process.map_fd
         self._globals = view_globals(fd("shared"))
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
-        self.definitions = Definitions(FILE_CACHE * 3 // 4)
+        self._names = Map(fd("names"), model.NAME_KEY, U32)
+        mounts = Mounts() if self._options.host_paths else None
+        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts)
         self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
@@ -101,7 +111,8 @@ class KernelSource:
         self._resources.callback(loaded.close)
         loaded.compare_layouts()
         loaded.configure(config, syscalls.call_table(self._options.filters.calls))
-        loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE, "files": FILE_CACHE})
+        loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
+        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE})
         if plan.object != "process":
             loaded.share(self._process)
         loaded.load(plan.programs)
@@ -128,6 +139,8 @@ class KernelSource:
             self._links.append(self._process.attach(program))
         for program in self._plan.raw:
             self._links.append(self._syscalls.attach(program))
+        for loaded, plan in self._others:
+            self._links += [loaded.attach(program) for program in plan.raw]
         for tracepoint in self._plan.tracepoints:
             link = self._syscalls.attach_tracepoint(*tracepoint)
             self._links.append(link)
@@ -173,9 +186,11 @@ class KernelSource:
 
     def _forget_files(self) -> None:
         """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
-        keys = self.definitions.files.give_up()
-        if len(keys):
-            self._files.delete(keys)
+        files, names = self.definitions.give_up()
+        if len(names):
+            self._names.delete(names)
+        if len(files):
+            self._files.delete(files)
             self._globals["generation"][0] += 1
 
     def detach(self) -> None:
@@ -249,5 +264,7 @@ def configuration(options: Options, cpus: int, slots: int) -> Records:
     row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
     row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
     row["latency"], row["args"] = options.timed, options.arguments
-    row["exit_call"] = model.CALL_NUMBER["exit"] if model.CALL_NUMBER["exit"] in filters.calls else 0
+    row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
+    row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
+    row["moved"], row["inside"] = filters.follow, options.host_paths
     return config

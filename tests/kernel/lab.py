@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from filetap import model
 from filetap.account import Account
 from filetap.batch import Batch, File, Fold, Sink, Task
+from filetap.calls import CALLS
 from filetap.filters import Filters, select_calls, select_types
 from filetap.session import Session
 from filetap.source import Options
@@ -90,7 +91,7 @@ class Collector(Nowhere):
 
     @staticmethod
     def _event(row: dict[str, int], batch: Batch) -> Event:
-        call, flags = model.CALLS[row["call"]], row["flags"]
+        call, flags = CALLS[row["call"]], row["flags"]
         opens = call.op == "open"
         return Event(
             op=call.op,
@@ -120,7 +121,7 @@ class Counter(Nowhere):
         keys = batch.events[["call", "file"]]
         for key in {tuple(row) for row in keys.tolist()}:
             number = int(((batch.events["call"] == key[0]) & (batch.events["file"] == key[1])).sum())
-            name = (model.CALLS[key[0]].name, batch.files[key[1]].path if key[1] else b"")
+            name = (CALLS[key[0]].name, batch.files[key[1]].path if key[1] else b"")
             self.counts[name] = self.counts.get(name, 0) + number
         super().write(batch)
 

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from filetap import model
 from filetap.account import Account, Delivery, OpAccount, Tally, balance, kernel_notes
 from filetap.batch import Fold
+from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER
 from filetap.model import Records
 from filetap.report import account as report
 
 CPUS = 3
-OP = model.OP_NUMBER
+OP = OP_NUMBER
 NOTHING = np.zeros(model.MAX_OPS, np.int64)
-CALLS = range(1, len(model.CALLS))
+CALLS = range(1, len(CALLS))
 
 
 def counters(**counts: dict[str, list[int]]) -> Records:
@@ -48,7 +49,7 @@ def tallied(*rows: tuple[int, int]) -> Tally:
     return tally
 
 
-READ, PREAD, WRITE, OPEN = (model.CALL_NUMBER[name] for name in ("read", "pread64", "write", "openat"))
+READ, PREAD, WRITE, OPEN = (CALL_NUMBER[name] for name in ("read", "pread64", "write", "openat"))
 
 
 def test_nothing_seen_is_an_empty_account() -> None:
@@ -82,14 +83,14 @@ def test_what_was_meant_for_nobody_was_not_seen() -> None:
 def test_it_balances(rows: list[tuple[int, int]], folded: list[int], lost: int) -> None:
     """Whatever was delivered, folded and lost: the sums agree with a loop over single events."""
     extra = counters(folded={"write": [sum(folded), 0, 0]})
-    seen = Counter(model.CALLS[call].op for call, _ in rows)
+    seen = Counter(CALLS[call].op for call, _ in rows)
     seen["write"] += sum(folded) + lost
     for op, count in seen.items():
         extra["seen"][:, OP[op]] = [count - count // 2, count // 2, 0]
     folds = [Fold(1, 1, OP["write"], count, 10 * count, 0, 1) for count in folded]
     ops = balance(extra, tallied(*rows), folds, NOTHING)
     for op, row in ops.items():
-        results = [result for call, result in rows if model.CALLS[call].op == op]
+        results = [result for call, result in rows if CALLS[call].op == op]
         assert row.seen == row.delivered + row.folded + row.lost == seen[op]
         assert row.delivered == len(results)
         assert row.errors == sum(result < 0 for result in results)
@@ -110,7 +111,7 @@ def test_an_event_counts_once_it_is_written(batches: list[list[tuple[int, int]]]
         written = data.draw(st.integers(written, handed))
         delivery.settle(written)
         delivery.settle(written)
-        expected = Counter(OP[model.CALLS[call].op] for call, _ in rows[:written])
+        expected = Counter(OP[CALLS[call].op] for call, _ in rows[:written])
         assert {op: int(count) for op, count in enumerate(delivery.tally.delivered) if count} == dict(expected)
     assert int(delivery.tally.errors.sum()) == sum(result < 0 for _, result in rows[:written])
 

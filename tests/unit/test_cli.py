@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from filetap import model
+from filetap.calls import CALLS
 from filetap.cli import main as command_line
 from filetap.cli import trace as tracing
 from filetap.errors import FiletapError, KernelError, UsageError
@@ -161,7 +161,7 @@ def test_options_of_words(tmp_path: Path) -> None:
     how: dict[str, Any] = {"failed": True, "min_latency": "2ms", "latency": False, "arguments": True, "ring_size": "1M"}
     made = tracing.options_of(words(**whose, **which, **how), None, None)
     assert (made.targets.pids, made.targets.comms, made.targets.all, made.targets.follow) == ([1], [b"x" * 15], False, False)
-    assert [model.CALLS[number].name for number in made.filters.calls] == ["pread64"]
+    assert [CALLS[number].name for number in made.filters.calls] == ["pread64"]
     assert (made.filters.paths, made.filters.exclude, made.filters.recursive) == ([str(tmp_path)], ["/x"], False)
     assert (set(made.filters.types), made.filters.failed, made.filters.min_latency) == ({"file", "pipe"}, True, 2_000_000)
     assert (made.latency, made.timed, made.arguments, made.ring_size) == (False, True, True, 1 << 20)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
+from filetap.calls import CALLS, OPS
 from filetap.sinks.count import CountSink
 
-ROWS = st.lists(st.tuples(st.integers(0, len(model.CALLS) - 1), st.integers(0, 3), st.integers(0, 3)), max_size=50)
+ROWS = st.lists(st.tuples(st.integers(0, len(CALLS) - 1), st.integers(0, 3), st.integers(0, 3)), max_size=50)
 
 
 def batch_of(rows: list[tuple[int, int, int]]) -> Batch:
@@ -33,8 +34,8 @@ def test_counts(batches: list[list[tuple[int, int, int]]]) -> None:
     for rows in batches:
         sink.write(batch_of(rows))
     rows = [row for batch in batches for row in batch]
-    counted = Counter(model.CALLS[call].op for call, _, _ in rows)
-    assert {op: int(count) for op, count in zip(model.OPS, sink.ops, strict=True) if count} == counted
+    counted = Counter(CALLS[call].op for call, _, _ in rows)
+    assert {op: int(count) for op, count in zip(OPS, sink.ops, strict=True) if count} == counted
     assert sink.written == len(rows)
     assert sink.unknown == sum(3 in (file, task) for _, file, task in rows)
 

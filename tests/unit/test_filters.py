@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap import filters, model
+from filetap.calls import CALLS, GROUPS, OPS
 from filetap.errors import UsageError
 from filetap.filters import FailedNames, Filters
 
@@ -20,11 +21,11 @@ ALL_OPS = {"open", "close", "read", "write", "dup", "fork", "thread", "exec", "e
 
 
 def chosen(*words: str) -> set[str]:
-    return {model.CALLS[number].name for number in filters.select_calls(words)}
+    return {CALLS[number].name for number in filters.select_calls(words)}
 
 
 def ops(*words: str) -> set[str]:
-    return {model.CALLS[number].op for number in filters.select_calls(words)}
+    return {CALLS[number].op for number in filters.select_calls(words)}
 
 
 WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
@@ -59,7 +60,7 @@ def test_a_call_of_two_ops_means_both() -> None:
 
 
 def test_every_op_group_and_call_is_a_word() -> None:
-    for word in (*model.OPS[1:], *model.GROUPS, *(call.name for call in model.CALLS[1:])):
+    for word in (*OPS[1:], *GROUPS, *(call.name for call in CALLS[1:])):
         assert filters.select_calls((word,))
 
 

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
+from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER
 from filetap.enrich import fragments
 from filetap.enrich.fragments import Fragments
 from filetap.model import Records
@@ -51,7 +52,7 @@ def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequ
 
 
 def call(name: str) -> int:
-    return model.CALL_NUMBER[name]
+    return CALL_NUMBER[name]
 
 
 def deliver(sink: LineSink, batch: Batch) -> None:
@@ -134,9 +135,9 @@ def error_of(result: int) -> dict[str, str]:
 
 
 def expected(event: Any, batch: Batch) -> dict[str, Any]:
-    op = model.CALLS[event["call"]].op
+    op = CALLS[event["call"]].op
     duration = int(event["duration"]) * (1000 if event["flags"] & model.MICROSECONDS else 1)
-    told = {"action": op, "call": model.CALLS[event["call"]].name, "duration": duration}
+    told = {"action": op, "call": CALLS[event["call"]].name, "duration": duration}
     line: dict[str, Any] = {"@timestamp": timestamp_of(int(event["time"]), batch.realtime)}
     line["event"] = {name: value for name, value in told.items() if value}
     line["thread"] = {"id": int(event["tid"])}
@@ -224,7 +225,7 @@ EVENTS: Final = st.fixed_dictionaries(
         "tid": U32,
         "fd": st.integers(-(2**31), 2**31 - 1) | st.sampled_from([-1, 0, 3]),
         "open": U32 | st.just(0),
-        "call": st.integers(0, len(model.CALLS) - 1),
+        "call": st.integers(0, len(CALLS) - 1),
         "rule": st.integers(0, 2),
         "flags": st.integers(0, 31),
     }
@@ -296,7 +297,7 @@ def test_durations_in_microseconds() -> None:
 
 def test_more_events_than_one_part_and_memory_of_the_ring() -> None:
     """Five thousand events in a view with gaps, overwritten as soon as the sink is back."""
-    rows = [{"time": n * 10**8, "call": n % len(model.CALLS), "offset": n, "tid": n % 7, "file": n % 3} for n in range(10000)]
+    rows = [{"time": n * 10**8, "call": n % len(CALLS), "offset": n, "tid": n % 7, "file": n % 3} for n in range(10000)]
     whole = batch_of(*rows)
     part = replace(whole, events=whole.events[::2])
     wanted = [expected(event, part) for event in part.events]
@@ -343,7 +344,7 @@ def test_kept_texts_are_bounded() -> None:
 
 
 def test_a_folded_row() -> None:
-    fold = Fold(task=1, file=1, op=model.OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9)
+    fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9)
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     sink.folded([fold, replace(fold, task=0, file=9)], batch_of())

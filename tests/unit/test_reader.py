@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 
 from filetap import model, reader
 from filetap.batch import Batch
+from filetap.calls import CALL_NUMBER
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError
 from filetap.kernel.ring import BUSY, HEADER, PAGE, Lanes, Ring
 from filetap.reader import Reader
 
-READ = model.CALL_NUMBER["read"]
+READ = CALL_NUMBER["read"]
 STRIDE = model.EVENT.itemsize
 
 
@@ -81,8 +82,8 @@ class Kernel:
             if (at + 1) % self.slots == 0:
                 os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + place(model.EVENT, "call"))
                 at += 1
-            event["flags"] |= model.MORE
-            second = np.zeros(1, model.IDENTITY)
+            event["flags"] |= model.HAS_MORE
+            second = np.zeros(1, model.MORE)
             for name, value in identity.items():
                 second[name] = value
             self._write(cpu, at + 1, second.tobytes())
@@ -180,7 +181,7 @@ def test_an_event_without_definitions_carries_its_identity(kernel: Kernel) -> No
     kernel.event(0, offset=3)
     (batch,) = reading.drain()
     assert batch.events["offset"].tolist() == [1, 2, 3]
-    assert not (batch.events["flags"] & model.MORE).any()
+    assert not (batch.events["flags"] & model.HAS_MORE).any()
     file, task = batch.files[int(batch.events["file"][1])], batch.tasks[int(batch.events["task"][1])]
     assert (file.path, file.resolved, file.inode, file.generation) == (b"", False, 1234, 7)
     assert (task.pid, task.tid, task.ppid, task.uid, task.comm) == (55, 56, 44, 33, b"cat")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
+from filetap.calls import CALLS, OP_NUMBER
 from filetap.enrich import names
 from filetap.model import Records
 from filetap.sinks.ndjson import LineSink
@@ -84,7 +85,7 @@ def aligned(value: object, width: int) -> str:
 
 def expected(event: Any, batch: Batch) -> str:
     """For names of plain ASCII."""
-    entry, result = model.CALLS[event["call"]], int(event["result"])
+    entry, result = CALLS[event["call"]], int(event["result"])
     transfer = entry.op in ("read", "write")
     task, file = batch.tasks.get(int(event["task"])), batch.files.get(int(event["file"]))
     micro = (int(event["time"]) + REALTIME) // 1000
@@ -108,7 +109,7 @@ EVENTS: Final = st.fixed_dictionaries(
         "task": st.integers(0, 2),
         "file": st.integers(0, 2),
         "fd": st.integers(-1, 2000),
-        "call": st.integers(0, len(model.CALLS) - 1),
+        "call": st.integers(0, len(CALLS) - 1),
         "flags": st.integers(0, 31),
     }
 )
@@ -122,7 +123,7 @@ def test_a_line_says_what_the_slow_writer_says(rows: list[dict[str, int]]) -> No
 
 
 def test_more_events_than_one_part() -> None:
-    batch = batch_of(*[{"time": n * 10**8, "call": n % len(model.CALLS), "offset": n, "result": n % 5 - 2} for n in range(5000)])
+    batch = batch_of(*[{"time": n * 10**8, "call": n % len(CALLS), "offset": n, "result": n % 5 - 2} for n in range(5000)])
     assert lines_of(batch) == [expected(event, batch) for event in batch.events]
 
 
@@ -258,7 +259,7 @@ def test_errors_are_red_and_no_colour_runs_on() -> None:
 
 
 def test_a_folded_row_is_marked() -> None:
-    fold = Fold(task=1, file=1, op=model.OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
+    fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
     raw = io.BytesIO()
     sink = TableSink(raw)
     sink.folded([fold, replace(fold, task=0, file=0)], batch_of())

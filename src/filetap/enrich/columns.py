@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filetap import model
+from filetap.calls import OP_NUMBER, OP_OF_CALL
 from filetap.model import Records
 
 
@@ -39,13 +40,13 @@ def pack(**columns: NDArray[Any]) -> Records:
 
 
 def ops(calls: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Numbers of model.OPS. The wire has no bit for it, so a new thread counts as its call's ``fork``."""
-    return np.asarray(model.OP_OF_CALL[calls], np.uint8)
+    """Numbers of OPS. The wire has no bit for it, so a new thread counts as its call's ``fork``."""
+    return np.asarray(OP_OF_CALL[calls], np.uint8)
 
 
 def transfers(numbers: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which ops have a size and, on most files, an offset."""
-    return np.asarray((numbers == model.OP_NUMBER["read"]) | (numbers == model.OP_NUMBER["write"]))
+    return np.asarray((numbers == OP_NUMBER["read"]) | (numbers == OP_NUMBER["write"]))
 
 
 def durations(events: Records) -> NDArray[np.uint64]:

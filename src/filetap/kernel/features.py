@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from filetap import model
+from filetap.calls import MAX_NR
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import library, pointer
@@ -310,7 +311,7 @@ def _object(name: str, types: KernelTypes) -> None:
     config["direct"] = types.find(_CAST, btf.FUNC) > 0
     loaded = Object(name)
     try:
-        loaded.configure(config, np.zeros(model.MAX_NR, "<u8"))
+        loaded.configure(config, np.zeros(MAX_NR, "<u8"))
         loaded.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
         loaded.load(set(loaded.programs))
     finally:

@@ -11,41 +11,51 @@ from typing import Final
 import numpy as np
 
 from filetap import model
+from filetap.calls import CALLS, DROP, ENTER, KIND_FORK, MAX_NR, MOVES, OP_NUMBER, Call
 from filetap.model import Records
 from filetap.probes import Plan
 
-RARE_OPS: Final = frozenset({"open", "dup", "exec"})
-"""Ops whose calls are seldom: for these alone classic tracepoints are cheaper for everybody else."""
+FREQUENT_OPS: Final = frozenset({"read", "write", "close", "stat", "access", "seek"})
+"""Without any of these classic tracepoints are cheaper for everybody else."""
 
 
-SEEN_AT_ENTER: Final = frozenset({"close", "execveat"})
-"""What the exit has lost: close's file, and that it was execveat and from which descriptor."""
-
-
-def call_table(calls: frozenset[int]) -> Records:
+def call_table(chosen: frozenset[int]) -> Records:
     """The kernel's table by call number: how each is read, and which are not asked for."""
-    table = np.zeros(model.MAX_NR, model.CALL_RECORD)
-    for number, call in enumerate(model.CALLS):
+    table = np.zeros(MAX_NR + model.MAX_OPCODES, model.CALL_RECORD)
+    for number, call in enumerate(CALLS):
+        if call.nr < 0:
+            continue
         row = table[call.nr]
-        if call.kind:
-            flags = call.flags | (0 if number in calls else model.DROP)
-            row["call"], row["op"], row["kind"], row["flags"] = number, model.OP_NUMBER[call.op], call.kind, flags
-            row["enter"] = call.name in SEEN_AT_ENTER
-        elif call.nr >= 0 and number in calls:
-            row["thread" if call.op == "thread" else "call"] = number
-    for nr in model.MOVES.values():
-        table[nr] = (0, 0, model.KIND_MOVES, model.DROP, 0, 0)
+        row["kind"], row["shape"], row["recipe"] = call.kind, shape(call.shape), recipe(call.recipe)
+        row["flags"] |= call.flags
+        which, op = ("other", "other_op") if call.other else ("call", "op")
+        row[which], row[op] = number if number in chosen else 0, OP_NUMBER[call.op]
+    table["flags"][(table["kind"] > 0) & (table["call"] == 0) & (table["other"] == 0)] |= DROP
     return table
 
 
-def plan(calls: frozenset[int], latency: bool) -> Plan:
+def shape(words: str) -> int:
+    """``struct shape``: for each word of model.SHAPE the number of the argument, three bits."""
+    return sum(at << 3 * model.SHAPE.index(word) for at, word in enumerate(words.split(), 1) if word != "-")
+
+
+def recipe(letters: str) -> int:
+    """For each register, from the lowest four bits on, 1 + the place of its field in FIELDS; 0: none."""
+    return sum(FIELDS.index(letter) + 1 << 4 * at for at, letter in enumerate(letters) if letter != ".")
+
+
+FIELDS: Final = "FOALPS3"
+"""Of struct io_uring_sqe, as uring.bpf.c numbers them: fd, off, addr, len, the flags, splice_fd_in, addr3."""
+
+
+def plan(chosen: frozenset[int], latency: bool) -> Plan:
     """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed."""
-    chosen = [model.CALLS[call] for call in sorted(calls) if model.CALLS[call].kind]
-    if {call.op for call in chosen} <= RARE_OPS:
-        return _classic([call.name for call in chosen], latency)
+    wanted = [CALLS[number] for number in sorted(chosen) if 0 <= CALLS[number].nr < MAX_NR and CALLS[number].kind not in (0, KIND_FORK)]
+    if not {call.op for call in wanted} & FREQUENT_OPS:
+        return _classic({call.name: call for call in wanted}, latency)
     if latency:
         return Plan("syscalls", raw=["raw_exit", "raw_enter"])
-    enters = [_enter(call.name) for call in chosen if call.name in SEEN_AT_ENTER]
+    enters = [_enter(call.name) for call in wanted if call.flags & ENTER]
     return Plan("syscalls", raw=["raw_exit"], tracepoints=enters, later=["raw_enter"], replaced=enters)
 
 
@@ -57,12 +67,19 @@ def _exit(call: str) -> tuple[str, str, str]:
     return ("classic_exit", "syscalls", f"sys_exit_{_EVENT.get(call, call)}")
 
 
-def _classic(calls: list[str], latency: bool) -> Plan:
-    exits = [_exit(call) for call in (*calls, *model.MOVES)]
-    enters = [_enter(call) for call in calls if latency or call in _BY_DESCRIPTOR | SEEN_AT_ENTER]
+def _classic(wanted: dict[str, Call], latency: bool) -> Plan:
+    """Each call's own tracepoints, and those of the calls that change paths."""
+    exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES])]
+    enters = [_enter(name) for name, call in wanted.items() if latency or call.flags & ENTER or "fd" in call.shape.split()]
     return Plan("syscalls", tracepoints=exits + enters)
 
 
-_BY_DESCRIPTOR: Final = frozenset({"dup", "dup2", "dup3", "fcntl"})
-_EVENT: Final = {"umount2": "umount"}
+_MOVES: Final = tuple(call.name for call in CALLS if call.flags & MOVES and call.nr < MAX_NR)
+_EVENT: Final = {
+    "umount2": "umount",
+    "stat": "newstat",
+    "lstat": "newlstat",
+    "fstat": "newfstat",
+    "sendfile": "sendfile64",
+}
 """Tracepoints are named by the function, not by the table: SYSCALL_DEFINE2(umount, ...) in fs/namespace.c."""

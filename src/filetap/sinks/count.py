@@ -12,15 +12,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap import model
 from filetap.batch import Batch, Fold
+from filetap.calls import OPS
 from filetap.enrich.columns import encode, ops
 
 
 class CountSink:
     def __init__(self) -> None:
-        self.ops: NDArray[np.int64] = np.zeros(len(model.OPS), np.int64)
-        """Events by number of model.OPS."""
+        self.ops: NDArray[np.int64] = np.zeros(len(OPS), np.int64)
+        """Events by number of OPS."""
         self.folds = 0
         """Events that came folded."""
         self.unknown = 0
@@ -33,7 +33,7 @@ class CountSink:
         events = batch.events
         if not len(events):
             return
-        self.ops += np.bincount(ops(events["call"]), minlength=len(model.OPS))
+        self.ops += np.bincount(ops(events["call"]), minlength=len(OPS))
         strangers = self._files.strangers(events["file"], batch.files) | self._tasks.strangers(events["task"], batch.tasks)
         self.unknown += int(strangers.sum())
         self.written += len(events)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
+from filetap.calls import CALLS, OP_NUMBER, OPS
 from filetap.enrich import jsontext, names
 from filetap.enrich.columns import clock, durations, encode, ops, pack, transfers
 from filetap.enrich.fragments import Fragments, described
@@ -178,7 +179,7 @@ class NdjsonSink(LineSink):
         task = batch.tasks.get(fold.task)
         (file,) = self._files.of(fold.file, batch.files)
         process, cgroup = self._tasks.of(fold.task, batch.tasks)
-        event = f'"action":"{model.OPS[fold.op]}","kind":"folded","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
+        event = f'"action":"{OPS[fold.op]}","kind":"folded","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
         thread = process + b"%d}" % task.tid if task else b""
         return b"".join((head, file, thread, b',"io":{"bytes":%d}' % fold.bytes, cgroup))
@@ -225,12 +226,12 @@ def action_text(op: str, call: str, timed: bool) -> bytes:
     return f'Z","event":{{"action":"{op}"{exact}{duration}'.encode()
 
 
-ACTIONS: Final = strings([action_text(op, call.name, timed) for op in model.OPS for call in model.CALLS for timed in (False, True)])
+ACTIONS: Final = strings([action_text(op, call.name, timed) for op in OPS for call in CALLS for timed in (False, True)])
 
 
 def action_places(keys: Records) -> NDArray[np.int32]:
     """Where in ACTIONS; one further with a duration."""
-    return np.asarray(2 * (ops(keys["call"]).astype(np.int32) * len(model.CALLS) + keys["call"]), np.int32)
+    return np.asarray(2 * (ops(keys["call"]).astype(np.int32) * len(CALLS) + keys["call"]), np.int32)
 
 
 def action_columns(places: NDArray[np.int32], duration: NDArray[np.uint64]) -> list[Text]:
@@ -255,7 +256,7 @@ BEFORE_REST: Final = strings(
 def layouts(keys: Records) -> NDArray[np.int32]:
     op, flags = ops(keys["call"]), keys["flags"]
     parts = OFFSET * (flags & model.NO_OFFSET == 0) + SIZE * (flags & model.NO_SIZE == 0)
-    return np.asarray(np.where(op == model.OP_NUMBER["open"], OPEN, np.where(transfers(op), parts, BARE)), np.int32)
+    return np.asarray(np.where(op == OP_NUMBER["open"], OPEN, np.where(transfers(op), parts, BARE)), np.int32)
 
 
 def head_strings(keys: Records, layout: NDArray[np.int32]) -> Strings:

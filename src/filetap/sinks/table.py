@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
+from filetap.calls import CALLS, OPS
 from filetap.enrich import names
 from filetap.enrich.columns import clock, durations, encode, ops, transfers
 from filetap.enrich.fragments import Fragments, described
@@ -86,7 +87,7 @@ class TableSink(LineSink):
         return [
             *timestamps(clock(events, realtime), second_texts, 2),
             task,
-            lookup(self._calls, op.astype(np.int32) * len(model.CALLS) + events["call"]),
+            lookup(self._calls, op.astype(np.int32) * len(CALLS) + events["call"]),
             *right(or_dash(events["fd"] != -1, repeated(events["fd"])), FD),
             result_column(events["result"], self._colour),
             *right(or_dash(at, numbers(events["offset"])), OFFSET),
@@ -99,7 +100,7 @@ class TableSink(LineSink):
         first, last = (time_text(time + batch.realtime) for time in (fold.first, fold.last))
         (file,) = self._files.of(fold.file, batch.files)
         (task,) = self._tasks.of(fold.task, batch.tasks)
-        folded = f"{model.OPS[fold.op]:{CALL}} FOLDED: {fold.count} events, {fold.bytes} bytes since {first}"
+        folded = f"{OPS[fold.op]:{CALL}} FOLDED: {fold.count} events, {fold.bytes} bytes since {first}"
         return b"".join((last.encode(), task, folded.encode(), file))
 
 
@@ -147,7 +148,7 @@ def painted(text: str, code: str, width: int) -> str:
 def call_strings(colour: bool) -> Strings:
     """By op and call."""
     codes = COLOURS if colour else {}
-    return strings([painted(call.name or op, codes.get(op, ""), CALL).encode() for op in model.OPS for call in model.CALLS])
+    return strings([painted(call.name or op, codes.get(op, ""), CALL).encode() for op in OPS for call in CALLS])
 
 
 def file_texts(file: File | None) -> tuple[bytes]:

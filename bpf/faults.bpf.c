@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Accesses through mapped memory, seen as the page faults they make: file, offset, for reading or writing, and whether
+ * the page had to be read from the device. Apart, because its hook is on every fault of every process, and so is
+ * attached only when asked for. Next: lib/mapping.bpf.h; user space: probes/faults.py.
+ */
+#include "lib/mapping.bpf.h"
+#include "lib/target.bpf.h"
+
+/* arch/x86/include/asm/trap_pf.h */
+#define PF_WRITE 2
+#define PF_INSTR 16
+
+/* enum of include/linux/xarray.h: an entry whose two lowest bits are 2 is the array's own: a node, or a sibling, which
+ * stands for the slot where a larger folio begins. */
+#define XA_LEVELS 12
+#define XA_CHUNK_MASK 63
+
+static __always_inline bool is_node(__u64 entry)
+{
+	return (entry & 3) == 2 && entry > 4096;
+}
+
+static __always_inline __u64 slot_at(__u64 node, __u32 at)
+{
+	__u64 entry = 0, slots = node + bpf_core_field_offset(struct xa_node, slots);
+
+	bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(slots + 8 * (at & XA_CHUNK_MASK)));
+	if ((entry & 3) == 2 && entry <= 4096)
+		bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(slots + 8 * ((entry >> 2) & XA_CHUNK_MASK)));
+	return entry;
+}
+
+/* What the page cache holds at a page: a folio, a value that stands for one that is gone, or 0 (xas_load, lib/xarray.c). */
+static __noinline __u64 cached_page(struct file *file, __u64 index)
+{
+	__u64 entry = (__u64)BPF_CORE_READ(file, f_mapping, i_pages.xa_head);
+
+	if (!is_node(entry))
+		return index ? 0 : entry;
+	for (int i = 0; i < XA_LEVELS; i++) {
+		struct xa_node *node = (struct xa_node *)(entry - 2);
+		__u8 shift = BPF_CORE_READ(node, shift);
+
+		if (!i && index >> shift > XA_CHUNK_MASK)
+			return 0;
+		entry = slot_at((__u64)node, index >> shift);
+		if (!is_node(entry))
+			break;
+	}
+	return entry;
+}
+
+/* As the kernel counts it: filemap_fault() found no folio, or shmem's is in swap. */
+static __always_inline bool is_major(struct file *file, __u64 offset)
+{
+	__u64 entry = cached_page(file, offset >> PAGE_SHIFT);
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) == TMPFS_MAGIC)
+		return entry & 1;
+	return !entry || entry & 1;
+}
+
+static __always_inline bool beyond_end(struct file *file, __u64 offset)
+{
+	__u64 size = BPF_CORE_READ(file, f_inode, i_size);
+
+	return offset >> PAGE_SHIFT >= (size + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT;
+}
+
+/* The draft's file, offset and kind; false: not of a file that is wanted. */
+static __noinline bool draft_fault(struct task_state *s, __u64 address, __u64 error, __u16 call)
+{
+	struct file *file;
+	struct draft *d;
+	__u64 offset = 0;
+
+	file = mapped_file(address, &offset);
+	if (!resolve_mapped(s, file))
+		return false;
+	d = new_draft(s, OP_FAULT, call, 0);
+	if (S_ISREG(BPF_CORE_READ(file, f_inode, i_mode)) && beyond_end(file, offset))
+		d->result = -EFAULT;
+	d->entered = 0;
+	d->offset = offset;
+	d->size = address;
+	d->file = s->last.id;
+	d->undefined = !d->file;
+	d->open = open_number((__u64)file);
+	d->flags = (error & PF_WRITE ? EVENT_WRITE : 0) | (error & PF_INSTR ? EVENT_EXEC : 0);
+	if (is_major(file, offset))
+		d->flags |= EVENT_MAJOR;
+	return !(config.failed && d->result >= 0) && !config.min_latency;
+}
+
+/* A fault in the middle of a system call must leave what its enter has noted. */
+static __always_inline int report_fault(__u64 address, __u64 error, __u16 call)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *s;
+	__u64 entered;
+
+	if (!call || is_bystander(task) || !(s = current_member(task)))
+		return 0;
+	entered = s->entered;
+	if (draft_fault(s, address, error, call))
+		emit(&s->draft, task, s);
+	s->entered = entered;
+	return 0;
+}
+
+SEC("tp_btf/page_fault_user")
+int page_fault_user(__u64 *ctx)
+{
+	return report_fault(ctx[0], ctx[2], config.fault_calls[0]);
+}
+
+/* The kernel's own accesses to a task's memory, as read(2) into a mapping makes. Those that may not fault, a probe's
+ * own reads among them, bring no page in. */
+SEC("tp_btf/page_fault_kernel")
+int page_fault_kernel(__u64 *ctx)
+{
+	if (bpf_get_current_task_btf()->pagefault_disabled)
+		return 0;
+	return report_fault(ctx[0], ctx[2], config.fault_calls[1]);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

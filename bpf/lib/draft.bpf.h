@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * From a call that has returned to its event: a draft by the call's kind, then the names it gave, then out with it.
+ * Apart, because a request of io_uring is drafted as the system call that it is like. Next: syscalls.bpf.c, uring.bpf.c.
+ */
+#ifndef FILETAP_DRAFT_H
+#define FILETAP_DRAFT_H
+
+#include "mapping.bpf.h"
+#include "transfer.bpf.h"
+
+static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct draft *d)
+{
+	const struct shape shape = shape_of(regs->orig_ax);
+
+	if (call->flags & CALL_HOW) {
+		__u64 how[2] = {};
+
+		bpf_probe_read_user(how, sizeof(how), (void *)regs->dx);
+		d->offset = how[0];
+		d->size = how[1];
+		return;
+	}
+	/* creat(2) has a mode and no flags. */
+	d->offset = shape.offset ? (__u32)argument(regs, shape.offset) : shape.size ? O_CREAT | O_WRONLY | O_TRUNC : 0;
+	d->size = (__u32)argument(regs, shape.size);
+}
+
+static __always_inline enum outcome opened(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	open_arguments(x->regs, call, d);
+	if (x->result >= 0) {
+		d->fd = x->result;
+		x->state->resolved = 0;
+		return find_subject(x, call, d, direct);
+	}
+	if (shape_of(x->regs->orig_ax).name)
+		return EMIT_NAME;
+	return config.paths & 1 ? EMIT_NOT : EMIT;
+}
+
+static __always_inline bool closed(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	d->fd = x->regs->di;
+	return x->state->resolved && find_subject(x, call, d, direct);
+}
+
+/* A call whose arguments are what its shape says. */
+static __noinline enum outcome plain(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
+	const struct call call = call_of(regs->orig_ax);
+	const struct shape shape = shape_of(regs->orig_ax);
+	struct draft *d = &state->draft;
+
+	d->offset = argument(regs, shape.offset);
+	d->size = argument(regs, shape.size);
+	d->argument = argument(regs, shape.argument);
+	d->more = shape.argument || shape.to_name;
+	if (call.flags & CALL_VECTORED)
+		d->size = iovec_sum(regs->si, regs->dx, &d->flags);
+	else if (!shape.size)
+		d->flags |= EVENT_NO_SIZE;
+	if (shape.name)
+		return EMIT_NAME;
+	if (!shape.fd)
+		return config.paths & 1 ? EMIT_NOT : EMIT;
+	d->fd = argument(regs, shape.fd);
+	if (!find_subject(&x, &call, d, false))
+		return EMIT_NOT;
+	if (call.kind == KIND_FCNTL && d->op != OP_DUP) {
+		d->argument = (__u32)regs->si << 8;
+		d->more = 1;
+	}
+	d->flags &= ~EVENT_NO_OFFSET;
+	if (!shape.offset)
+		d->flags |= EVENT_NO_OFFSET;
+	return EMIT;
+}
+
+static __noinline bool mapped(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
+	const struct call call = call_of(regs->orig_ax);
+	struct draft *d = &state->draft;
+
+	if (regs->r10 & MAP_ANONYMOUS)
+		return false;
+	d->fd = regs->r8;
+	d->offset = regs->r9;
+	d->size = regs->si;
+	d->argument = (regs->dx & 0xff) | (__u32)regs->r10 << 8;
+	d->more = 1;
+	return find_subject(&x, &call, d, false);
+}
+
+/* A successful chdir or chroot has made the directory the task's own: it need not be named as it was asked for. */
+static __noinline enum outcome entered_directory(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct draft *d = &state->draft;
+	struct fs_struct *fs = task->fs;
+	struct path *path;
+	__u64 found;
+
+	if (result < 0 || !fs)
+		return EMIT_NAME;
+	path = regs->orig_ax == NR_CHROOT ? &fs->root : &fs->pwd;
+	found = find_file((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), OWED_ANY);
+	d->file = found;
+	return found & FOUND_PATH ? EMIT : EMIT_NOT;
+}
+
+static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	switch (call->kind) {
+	case KIND_READ:
+	case KIND_WRITE:
+		return transfer(x, call, d, direct);
+	case KIND_OPEN:
+		return opened(x, call, d, direct);
+	case KIND_CLOSE:
+		return closed(x, call, d, direct);
+	case KIND_DUP:
+		d->fd = x->regs->di;
+		return find_subject(x, call, d, direct);
+	}
+	return EMIT_NOT;
+}
+
+/* Kinds that are rarer, and need no copy of their code for direct loads. */
+static __always_inline enum outcome draft_rare(const struct pt_regs *regs, struct task_state *state, long result, __u8 kind)
+{
+	switch (kind) {
+	case KIND_PLAIN:
+	case KIND_FCNTL:
+		return plain(regs, state, result);
+	case KIND_TRANSFER:
+		return copied(regs, state, result);
+	case KIND_IOCTL:
+		return cloned(regs, state, result);
+	case KIND_MMAP:
+		return mapped(regs, state, result);
+	case KIND_MAPPED:
+		return mapping_call(regs, state, result);
+	case KIND_CHDIR:
+		return entered_directory(regs, state, result);
+	case KIND_EXEC:
+		state->exec_nr = 0;
+		return result >= 0 ? EMIT_NOT : EMIT_NAME; /* process.bpf.c saw the one that succeeded */
+	}
+	return EMIT_NOT;
+}
+
+/* The call's op and index, where its number has more than one meaning; an index of 0: not asked for, or no file's. */
+static __always_inline void choose_meaning(struct call *call, const struct pt_regs *regs)
+{
+	__u32 word = regs->si;
+	bool other = false;
+
+	if (call->kind == KIND_PLAIN)
+		other = regs->dx & AT_REMOVEDIR;
+	else if (call->kind == KIND_FCNTL && (word == F_SETLK || word == F_SETLKW || word == F_OFD_SETLK || word == F_OFD_SETLKW))
+		other = true;
+	else if (call->kind == KIND_FCNTL && word != F_DUPFD && word != F_DUPFD_CLOEXEC)
+		call->call = call->other = 0;
+	else if (call->kind == KIND_IOCTL && word == FIDEDUPERANGE)
+		other = true;
+	else if (call->kind == KIND_IOCTL && word != FICLONE && word != FICLONERANGE)
+		call->call = call->other = 0;
+	if (other) {
+		call->call = call->other;
+		call->op = call->other_op;
+	}
+}
+
+static __always_inline bool ambiguous(const struct call *call)
+{
+	return call->other || call->kind == KIND_FCNTL || call->kind == KIND_IOCTL;
+}
+
+/* Begins state->draft, and fills it for the kinds that are frequent. Each stage of an event returns before the next is
+ * called: nested, they would need more stack and more frames than a program has. */
+static __noinline enum outcome begin_draft(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
+	struct call call = call_of(regs->orig_ax);
+	struct draft *d;
+
+	if (unlikely(ambiguous(&call)))
+		choose_meaning(&call, regs);
+	d = new_draft(state, call.op, call.call, result);
+	if (!call.call || too_quick(d))
+		return EMIT_NOT;
+	if (call.kind > KIND_DUP)
+		return DRAFT_RARE;
+	return config.direct ? draft(&x, &call, d, true) : draft(&x, &call, d, false);
+}
+
+/* An empty name means the descriptor, or the directory that the call starts from (AT_EMPTY_PATH). */
+static __always_inline bool name_descriptor(struct task_state *state, int fd)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct draft *d = &state->draft;
+	struct fs_struct *fs = task->fs;
+	struct file *file;
+
+	if (fd == AT_FDCWD) {
+		d->file = fs ? place_id(&fs->pwd) : 0;
+		return true;
+	}
+	d->fd = fd;
+	file = file_at(fd_address(task, fd, false), false);
+	if (!file)
+		return wanted_without_file(d->result);
+	if (!resolve_mapped(state, file))
+		return false;
+	d->file = state->last.id;
+	d->undefined = !d->file;
+	return true;
+}
+
+static __noinline bool name_subject(const struct pt_regs *regs, struct task_state *state)
+{
+	const struct shape shape = shape_of(regs->orig_ax);
+	int directory = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
+	struct draft *d = &state->draft;
+	const char *name = (const char *)argument(regs, shape.name);
+	__u64 found;
+
+	if (regs->orig_ax == NR_SYMLINK || regs->orig_ax == NR_SYMLINKAT || regs->orig_ax == MAX_NR + RING_SYMLINKAT) {
+		d->file = define_name(name, d->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_USER);
+		return true;
+	}
+	found = asked_name(state, name, directory);
+	if (found != NAME_EMPTY) {
+		d->file = found;
+		return true;
+	}
+	if (shape.dir && d->result != -ENOENT)
+		return name_descriptor(state, directory);
+	d->file = name ? define_name(name, start_of(state, false, directory), DEFINITION_ONCE, NAME_USER) : 0;
+	return true;
+}
+
+static __noinline int name_target(const struct pt_regs *regs, struct task_state *state)
+{
+	const struct shape shape = shape_of(regs->orig_ax);
+	int directory = shape.to_dir ? (int)argument(regs, shape.to_dir) : AT_FDCWD;
+	const char *name = (const char *)argument(regs, shape.to_name);
+
+	state->draft.target = asked_name(state, name, directory);
+	return 0;
+}
+
+/* The event of a call that has returned, if it is one. */
+static __always_inline void report(const struct pt_regs *regs, struct task_struct *task, struct task_state *state, long result)
+{
+	enum outcome outcome = begin_draft(regs, state, result);
+
+	if (unlikely(outcome == DRAFT_RARE))
+		outcome = draft_rare(regs, state, result, call_of(regs->orig_ax).kind);
+	state->resolved = 0;
+	if (outcome == EMIT_NOT)
+		return;
+	if (outcome == EMIT_NAME) {
+		if (shape_of(regs->orig_ax).to_name)
+			name_target(regs, state);
+		if (!name_subject(regs, state))
+			return;
+	}
+	emit(&state->draft, task, state);
+}
+
+#endif

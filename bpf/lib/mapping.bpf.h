@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * From an address of the current task to the file mapped there, and the offset in it.
+ * Apart, because it knows the maple tree: bpf_find_vma needs a lock that it may not get, and an interrupt to give it back.
+ * Next: lib/draft.bpf.h (munmap, msync, ...) and faults.bpf.c.
+ */
+#ifndef FILETAP_MAPPING_H
+#define FILETAP_MAPPING_H
+
+#include "subject.bpf.h"
+
+#define MAPLE_LEAF_MOST 1 /* maple_dense and maple_leaf_64, enum maple_type */
+#define MAPLE_ARANGE 3
+#define MAPLE_LEVELS 8
+#define RANGE_SLOTS 16
+#define ARANGE_SLOTS 10
+
+/* One node of the tree: its parent, its pivots, its slots (struct maple_range_64 and maple_arange_64, 256 bytes). */
+struct node {
+	__u64 words[32];
+	__u64 entry;
+	__u64 address;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct node);
+} nodes SEC(".maps");
+
+/* An entry that is the address of a node or a mapping, and no mark of the tree's own (xa_is_internal, xa_is_err). */
+static __always_inline bool is_address(__u64 entry)
+{
+	return entry > 4096 && (__s64)entry < -4096;
+}
+
+/* One level down; bpf_loop's callback. The entry of a leaf is the mapping. */
+static long descend(__u32 level, void *context)
+{
+	__u32 zero = 0, type, slots, at = 0;
+	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
+	__u64 entry;
+
+	if (!n)
+		return 1;
+	entry = n->entry;
+	n->entry = 0;
+	if (!is_address(entry) || bpf_probe_read_kernel(n->words, sizeof(n->words), (void *)(entry & ~255ull)))
+		return 1;
+	type = (entry >> 3) & 15;
+	slots = type == MAPLE_ARANGE ? ARANGE_SLOTS : RANGE_SLOTS;
+	for (int i = 1; i < RANGE_SLOTS; i++) {
+		__u64 pivot = n->words[i];
+
+		/* A pivot of zero behind the first is not used: the slot reaches as far as the node does. */
+		if (i >= slots || pivot >= n->address || (!pivot && i > 1))
+			break;
+		at = i;
+	}
+	n->entry = n->words[(slots + at) & 31];
+	return type <= MAPLE_LEAF_MOST;
+}
+
+/* The address of the struct vm_area_struct that holds 'address'; 0: none. The reader of a tree that changes meanwhile
+ * may miss it, hence twice. */
+static __noinline __u64 find_mapping(__u64 address)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct vm_area_struct *vma;
+	__u32 zero = 0;
+	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
+
+	for (int i = 0; n && i < 2; i++) {
+		n->entry = (__u64)BPF_CORE_READ(task, mm, mm_mt.ma_root);
+		n->address = address;
+		bpf_loop(MAPLE_LEVELS, descend, NULL, 0);
+		vma = (struct vm_area_struct *)n->entry;
+		if (is_address(n->entry) && BPF_CORE_READ(vma, vm_start) <= address && address < BPF_CORE_READ(vma, vm_end))
+			return n->entry;
+	}
+	return 0;
+}
+
+/* The open file mapped at 'address', and where in it; NULL: none. */
+static __always_inline struct file *mapped_file(__u64 address, __u64 *offset)
+{
+	struct vm_area_struct *vma = (struct vm_area_struct *)find_mapping(address);
+	struct file *file;
+
+	if (!vma)
+		return NULL;
+	file = BPF_CORE_READ(vma, vm_file);
+	*offset = address - BPF_CORE_READ(vma, vm_start) + (BPF_CORE_READ(vma, vm_pgoff) << PAGE_SHIFT);
+	return file;
+}
+
+/* state->last becomes that of an open file, unless its type is not wanted. */
+static __always_inline bool resolve_mapped(struct task_state *s, struct file *file)
+{
+	if (!file || !type_passes(file, OWED_TYPE, false))
+		return false;
+	resolve(s, file, OWED_TYPE, false);
+	return is_owed(s->last.wanted, OWED_TYPE);
+}
+
+/* Before munmap and mremap. */
+static __noinline int remember_mapping(struct task_state *s, __u64 address, __u64 nr)
+{
+	struct file *file;
+	__u64 offset = 0;
+
+	remember(s, nr);
+	file = mapped_file(address, &offset);
+	if (!resolve_mapped(s, file))
+		return 0;
+	s->file = s->last.id;
+	s->wanted = s->last.wanted;
+	s->generation = s->last.generation;
+	s->open = open_number((__u64)file);
+	s->position = offset;
+	return 0;
+}
+
+static __noinline bool mapping_call(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct exit_context x = { .state = state, .regs = regs, .result = result };
+	const struct shape shape = shape_of(regs->orig_ax);
+	struct draft *d = &state->draft;
+
+	d->more = 1;
+	d->target_offset = regs->di;
+	d->size = argument(regs, shape.size);
+	d->argument = argument(regs, shape.argument);
+	if (!resolved_at_enter(&x))
+		remember_mapping(state, regs->di, regs->orig_ax);
+	d->offset = state->position;
+	return recall(&x, d, OWED_TYPE);
+}
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The file that a call is about, found from its descriptor: at the enter where the exit would be too late, else at the
+ * exit. Apart, because every kind of call starts here. Next: lib/transfer.bpf.h and lib/mapping.bpf.h.
+ */
+#ifndef FILETAP_SUBJECT_H
+#define FILETAP_SUBJECT_H
+
+#include "argument.bpf.h"
+#include "emit.bpf.h"
+
+/* A call that has returned. */
+struct exit_context {
+	struct task_struct *task;
+	struct task_state *state;
+	const struct pt_regs *regs;
+	long result;
+};
+
+/* What becomes of a draft. */
+enum outcome { EMIT_NOT, EMIT, EMIT_NAME, DRAFT_RARE };
+
+static __always_inline __u32 open_number(__u64 file)
+{
+	return ((__u32)(file >> 6) * config.scramble) | 1;
+}
+
+static __always_inline bool seekable(__u32 mode)
+{
+	mode &= S_IFMT;
+	return mode == S_IFREG || mode == S_IFBLK || mode == S_IFDIR;
+}
+
+/* A descriptor that is none has no type: such a failure counts when every type and every file does. */
+#define ALL_TYPES (1u << 8 | 1u << 4 | 1u << 1 | 1u << 12 | 1u << 2 | 1u << 6 | 1u << 10 | 1u)
+
+static __always_inline bool wanted_without_file(long result)
+{
+	return result == -EBADF && (config.types & ALL_TYPES) == ALL_TYPES && !(config.paths & 1);
+}
+
+static __always_inline int owed_by(const struct call *call)
+{
+	return call->flags & CALL_ANY ? OWED_ANY : OWED_TYPE;
+}
+
+static __always_inline bool type_passes(struct file *file, int owed, const bool direct)
+{
+	return owed != OWED_TYPE || config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12);
+}
+
+/* What the enter has found, for the exit of the same call. */
+static __always_inline bool resolved_at_enter(const struct exit_context *x)
+{
+	return x->state->resolved == (__u16)(x->regs->orig_ax + 1);
+}
+
+static __always_inline bool recall(const struct exit_context *x, struct draft *d, int owed)
+{
+	struct task_state *s = x->state;
+	struct globals *g = globals();
+	bool wanted = s->wanted && is_owed(s->wanted, owed);
+
+	d->open = s->open;
+	d->flags |= s->flags;
+	d->undefined = wanted && (!s->file || !g || s->generation != (__u32)g->generation);
+	d->file = d->undefined ? 0 : s->file;
+	return wanted;
+}
+
+/* d->file, d->open: the descriptor's file, from the enter where that was owed, else from now. Returns the file as it is
+ * now, or NULL. */
+static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, int owed, bool *wanted,
+						 const bool direct)
+{
+	struct task_state *s = x->state;
+	__u64 address = fd_address(x->task, fd, direct);
+	struct file *file = address ? file_at(address, direct) : NULL;
+
+	if (unlikely(wanted_without_file(x->result))) {
+		d->flags |= EVENT_NO_OFFSET;
+		*wanted = true;
+		return NULL;
+	}
+	if (resolved_at_enter(x)) {
+		*wanted = recall(x, d, owed);
+		/* Its own change is no doubt: the file of a close or a dup2 is the one it began with. */
+		if (descriptors_shared(x->task) && s->changing != change_place(x->task, fd) + 1 &&
+		    may_have_changed(x->task, fd, s->changes))
+			d->flags |= EVENT_UNCERTAIN;
+		return file;
+	}
+	if (!file || !type_passes(file, owed, direct))
+		return NULL;
+	resolve(s, file, owed, direct);
+	*wanted = is_owed(s->last.wanted, owed);
+	d->file = s->last.id;
+	d->open = open_number(address);
+	d->undefined = *wanted && !s->last.id;
+	if (descriptors_shared(x->task))
+		d->flags |= EVENT_UNCERTAIN;
+	return file;
+}
+
+/* The same without the caller's interest in the file. */
+static __always_inline bool find_subject(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	bool wanted = false;
+
+	resolve_exit(x, d->fd, d, owed_by(call), &wanted, direct);
+	return wanted;
+}
+
+/* What is found at the enter is kept here. */
+static __always_inline void remember(struct task_state *s, __u64 nr)
+{
+	s->resolved = nr + 1;
+	s->flags = 0;
+	s->file = 0;
+	s->wanted = 0;
+	s->open = 0;
+	s->position = 0;
+}
+
+/* What the exit will not find any more. */
+static __always_inline void resolve_enter(struct task_struct *task, struct task_state *s, __u32 fd, __u64 nr, const bool direct)
+{
+	__u64 before = changes_of(task, fd), address = fd_address(task, fd, direct);
+	struct file *file = address ? file_at(address, direct) : NULL;
+	const struct call call = call_of(nr);
+	int owed = owed_by(&call);
+
+	s->changes = before;
+	remember(s, nr);
+	if (!file || !type_passes(file, owed, direct))
+		return;
+	resolve(s, file, owed, direct);
+	s->file = s->last.id;
+	s->wanted = s->last.wanted;
+	s->generation = s->last.generation;
+	s->open = open_number(address);
+	s->position = get(file, f_pos);
+	if (!seekable(get(file, f_inode, i_mode)))
+		s->flags = EVENT_NO_OFFSET;
+}
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Bytes that move: reads and writes, and copies from one descriptor to another; where in the file they began.
+ * Apart, because the position is the one thing about them that is not simply an argument. Next: lib/draft.bpf.h.
+ */
+#ifndef FILETAP_TRANSFER_H
+#define FILETAP_TRANSFER_H
+
+#include "subject.bpf.h"
+
+static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs, const bool direct)
+{
+	if (call->flags & CALL_RWF && regs->r9 & (RWF_APPEND | RWF_NOAPPEND))
+		return regs->r9 & RWF_APPEND;
+	return get(file, f_flags) & O_APPEND;
+}
+
+/* Is the offset an argument? preadv2's -1 means the file's own position. */
+static __always_inline bool positional(const struct call *call, const struct pt_regs *regs)
+{
+	return call->flags & CALL_POSITIONAL && !(call->flags & CALL_RWF && regs->r10 == (__u64)-1);
+}
+
+static __always_inline bool transfer(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+{
+	struct task_state *s = x->state;
+	bool wanted = false, at_enter;
+	struct file *file;
+
+	d->fd = x->regs->di;
+	at_enter = resolved_at_enter(x);
+	file = resolve_exit(x, d->fd, d, OWED_TYPE, &wanted, direct);
+	if (!wanted)
+		return false;
+	d->bytes = x->result > 0 ? x->result : 0;
+	d->size = call->flags & CALL_VECTORED ? iovec_sum(x->regs->si, x->regs->dx, &d->flags) : x->regs->dx;
+	if (d->flags & EVENT_NO_OFFSET || (!at_enter && (!file || !seekable(get(file, f_inode, i_mode))))) {
+		d->flags |= EVENT_NO_OFFSET;
+		return true;
+	}
+	if (positional(call, x->regs)) {
+		d->offset = x->regs->r10;
+		if (file && call->kind == KIND_WRITE && appends(file, call, x->regs, direct)) {
+			/* pwrite(2), BUGS: O_APPEND wins over the offset. Others may have grown the file since. */
+			d->offset = get(file, f_inode, i_size) - d->bytes;
+			d->flags |= EVENT_UNCERTAIN;
+		}
+		return true;
+	}
+	if (file)
+		d->offset = get(file, f_pos) - d->bytes;
+	else
+		d->offset = s->position;
+	/* Where the two disagree, the one at the exit is right more often: threads queue for the position in between. */
+	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file, direct))
+		d->flags |= EVENT_UNCERTAIN;
+	return true;
+}
+
+/* The second file of a call, whatever its type: its id, and whether the filters let it pass. */
+static __always_inline __u32 second_file(struct task_struct *task, __u32 fd, bool forced, bool *wanted)
+{
+	__u64 address = fd_address(task, fd, false), found;
+	struct file *file = (struct file *)address;
+
+	if (!address)
+		return 0;
+	found = find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),
+			  forced ? OWED_ALWAYS : OWED_TYPE);
+	*wanted = *wanted || (found & FOUND_WANTED) == FOUND_WANTED;
+	return found;
+}
+
+/* Where a copy began: the offset that was given, which the call has moved on, or the file's position, which it has moved. */
+static __always_inline __u64 place_of(const struct exit_context *x, __u32 fd, __u64 given, bool by_value, __u64 bytes, bool *known)
+{
+	struct file *file = (struct file *)fd_address(x->task, fd, false);
+	__u64 offset = 0;
+
+	*known = file && seekable(BPF_CORE_READ(file, f_inode, i_mode));
+	if (!*known)
+		return 0;
+	if (by_value && given != (__u64)-1)
+		return given;
+	if (!by_value && given) {
+		*known = !bpf_probe_read_user(&offset, sizeof(offset), (void *)given);
+		return offset - bytes;
+	}
+	return BPF_CORE_READ(file, f_pos) - bytes;
+}
+
+static __noinline bool copied(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
+	const struct call call = call_of(regs->orig_ax);
+	const struct shape shape = shape_of(regs->orig_ax);
+	bool wanted = false, known, by_value = call.flags & CALL_POSITIONAL;
+	struct draft *d = &state->draft;
+
+	d->more = 1;
+	d->fd = argument(regs, shape.fd);
+	d->target_fd = argument(regs, shape.to_fd);
+	d->size = argument(regs, shape.size);
+	d->argument = argument(regs, shape.argument);
+	d->bytes = result > 0 ? result : 0;
+	resolve_exit(&x, d->fd, d, OWED_TYPE, &wanted, false);
+	d->target = second_file(task, d->target_fd, wanted, &wanted);
+	if (!wanted)
+		return false;
+	if (!d->file && !d->undefined)
+		d->file = second_file(task, d->fd, true, &wanted);
+	if (!d->target)
+		d->target = second_file(task, d->target_fd, true, &wanted);
+	d->offset = place_of(&x, d->fd, argument(regs, shape.offset), by_value, d->bytes, &known);
+	d->flags = (d->flags & ~EVENT_NO_OFFSET) | (known ? 0 : EVENT_NO_OFFSET);
+	d->target_offset = place_of(&x, d->target_fd, argument(regs, shape.to_offset), by_value, d->bytes, &known);
+	if (!known)
+		d->target_offset = -1;
+	return true;
+}
+
+/* linux/fs.h: struct file_clone_range, and of struct file_dedupe_range what comes before its second destination. */
+struct clone_range {
+	__s64 fd;
+	__u64 offset;
+	__u64 length;
+	__u64 to_offset;
+};
+
+struct dedupe_range {
+	__u64 offset;
+	__u64 length;
+	__u16 count;
+	__u16 reserved[3];
+	__s64 to_fd;
+	__u64 to_offset;
+	__u64 bytes;
+};
+
+static __noinline bool cloned(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct clone_range range = { .fd = regs->dx };
+	struct draft *d = &state->draft;
+	struct dedupe_range same = {};
+	bool wanted = false;
+
+	d->more = 1;
+	if ((__u32)regs->si == FIDEDUPERANGE) {
+		bpf_probe_read_user(&same, sizeof(same), (void *)regs->dx);
+		range = (struct clone_range){ (__s32)regs->di, same.offset, same.length, same.to_offset };
+		d->target_fd = same.to_fd;
+	} else {
+		if ((__u32)regs->si == FICLONERANGE)
+			bpf_probe_read_user(&range, sizeof(range), (void *)regs->dx);
+		d->target_fd = regs->di;
+	}
+	d->fd = range.fd;
+	d->offset = range.offset;
+	d->size = range.length;
+	d->target_offset = range.to_offset;
+	d->target = second_file(task, d->target_fd, false, &wanted);
+	d->file = second_file(task, d->fd, wanted, &wanted);
+	if (wanted && !d->target)
+		d->target = second_file(task, d->target_fd, true, &wanted);
+	return wanted;
+}
+
+#endif

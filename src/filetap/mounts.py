@@ -1,0 +1,69 @@
+"""Where filetap's own mount namespace shows a file: the path that --host-paths adds.
+
+Apart, because it is the one place that reads mountinfo. The kernel sends each file's path inside its file system; here
+the mount that shows it is found. Next: definitions.py asks for each file once.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+from typing import Final, NamedTuple
+
+MOUNTINFO: Final = "/proc/self/mountinfo"
+_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """A line of proc_pid_mountinfo(5)."""
+
+    device: int
+    """As the kernel has it: major << 20 | minor."""
+    root: bytes
+    """The directory inside the file system that is mounted."""
+    point: bytes
+
+
+def parse(text: bytes) -> list[Mount]:
+    """Later mounts first, for they hide the earlier ones."""
+    rows = (line.split() for line in text.splitlines())
+    return [Mount(_device(row[2]), _unescape(row[3]), _unescape(row[4])) for row in rows][::-1]
+
+
+def _device(word: bytes) -> int:
+    major, minor = map(int, word.split(b":"))
+    return major << 20 | minor
+
+
+def _unescape(word: bytes) -> bytes:
+    return _ESCAPE.sub(lambda found: bytes([int(found[1], 8)]), word)
+
+
+class Mounts:
+    """The mounts as they are now: read again whenever they have changed."""
+
+    def __init__(self) -> None:
+        self._file = open(MOUNTINFO, "rb", buffering=0)  # noqa: SIM115  # as long as the trace, to be told of changes
+        self._changes = select.poll()
+        self._changes.register(self._file, select.POLLPRI)
+        self._mounts: list[Mount] = []
+        self._read()
+
+    def _read(self) -> None:
+        self._file.seek(0)
+        self._mounts = parse(self._file.read())
+
+    def path(self, device: int, inside: bytes) -> bytes:
+        """The path of a file by its path inside the file system; empty: no mount here shows it."""
+        if self._changes.poll(0):
+            self._read()
+        shown = [mount for mount in self._mounts if mount.device == device and _below(inside, mount.root)]
+        if not shown:
+            return b""
+        mount = max(shown, key=lambda mount: len(mount.root))
+        rest = inside[len(mount.root.rstrip(b"/")) :]
+        return mount.point.rstrip(b"/") + rest or b"/"
+
+
+def _below(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")

@@ -1,0 +1,15 @@
+"""The page fault hook set: accesses through mapped memory, told by file and offset.
+
+Apart, because its hooks are on every fault of every process: nothing is loaded unless faults are asked for.
+bpf/faults.bpf.c is its kernel half.
+"""
+
+from __future__ import annotations
+
+from filetap.calls import CALLS
+from filetap.probes import Plan
+
+
+def plan(chosen: frozenset[int]) -> Plan:
+    """The tracepoints of the faults asked for; each program is named after its own."""
+    return Plan("faults", raw=[CALLS[number].name for number in sorted(chosen) if CALLS[number].op == "fault"])
