@@ -12,15 +12,6 @@ static __always_inline bool is_compat(struct task_struct *task)
 	return task->thread_info.status & TS_COMPAT;
 }
 
-/* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */
-static __always_inline void note_move(long result)
-{
-	struct globals *g = globals();
-
-	if (g && result >= 0)
-		__sync_fetch_and_add(&g->epoch, 1);
-}
-
 #define MAX_CLOSED (64 << 10)
 
 struct closing {
@@ -49,7 +40,7 @@ static long close_one(__u32 index, void *context)
 	d->file = s->last.id;
 	d->undefined = !d->file;
 	d->open = open_number((__u64)file);
-	hand_over(d, task, s);
+	hand_over(d, task->pid, s);
 	return 0;
 }
 

@@ -145,9 +145,8 @@ static __always_inline void fill_identity(struct more *m, const struct draft *d,
 }
 
 /* An event of two slots, and an empty one before them where the lane's end would part them. */
-static __noinline int emit_more(struct draft *d, struct task_state *s)
+static __noinline int emit_more(struct draft *d, struct task_state *s, __u32 tid)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 cpu = bpf_get_smp_processor_id(), pad = 0;
 	struct lane *lane = enter_lane(cpu);
 	struct more *more;
@@ -165,7 +164,7 @@ static __noinline int emit_more(struct draft *d, struct task_state *s)
 	if (!e || !more)
 		return 0;
 	d->flags |= EVENT_MORE;
-	fill_event(e, d, s->task, task->pid);
+	fill_event(e, d, s->task, tid);
 	__builtin_memset(more, 0, sizeof(*more));
 	more->target = d->target;
 	more->target_fd = d->target_fd;
@@ -178,7 +177,7 @@ static __noinline int emit_more(struct draft *d, struct task_state *s)
 }
 
 /* The event of a task that has been described. */
-static __always_inline void hand_over(struct draft *d, struct task_struct *task, struct task_state *s)
+static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_state *s)
 {
 	__u32 op = d->op, cpu = bpf_get_smp_processor_id();
 	struct counters *c = counters();
@@ -189,7 +188,7 @@ static __always_inline void hand_over(struct draft *d, struct task_struct *task,
 		return;
 	c->seen[op]++;
 	if (unlikely(!s->task || d->undefined || d->more)) {
-		emit_more(d, s);
+		emit_more(d, s, tid);
 		return;
 	}
 	lane = enter_lane(cpu);
@@ -200,14 +199,14 @@ static __always_inline void hand_over(struct draft *d, struct task_struct *task,
 	e = slot_of(cpu, lane->produced);
 	if (!e)
 		return;
-	fill_event(e, d, s->task, task->pid);
+	fill_event(e, d, s->task, tid);
 	leave_lane(lane, 1);
 }
 
 static __always_inline void emit(struct draft *d, struct task_struct *task, struct task_state *s)
 {
 	check_task(task, s);
-	hand_over(d, task, s);
+	hand_over(d, task->pid, s);
 }
 
 #endif

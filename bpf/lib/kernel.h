@@ -270,6 +270,19 @@ struct linux_binprm {
 	const char *fdpath;
 };
 
+struct io_ring_ctx {
+	unsigned int flags;
+	__u32 *sq_array;
+	void *sq_sqes;
+	unsigned int cached_sq_head;
+	unsigned int sq_entries;
+};
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+	struct io_ring_ctx *ctx;
+};
+
 struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -288,6 +301,35 @@ struct bpf_iter__task_file {
 };
 
 #pragma clang attribute pop
+
+/* include/uapi/linux/io_uring.h: it is fixed, and so read as it is. */
+struct io_uring_sqe {
+	__u8 opcode;
+	__u8 flags;
+	__u16 ioprio;
+	__s32 fd;
+	__u64 off;
+	__u64 addr;
+	__u32 len;
+	__u32 op_flags;
+	__u64 user_data;
+	__u16 buf_index;
+	__u16 personality;
+	__s32 splice_fd_in;
+	__u64 addr3;
+	__u64 reserved;
+};
+struct io_uring_cqe {
+	__u64 user_data;
+	__s32 res;
+	__u32 flags;
+};
+#define IOSQE_FIXED_FILE 1
+#define IOSQE_CQE_SKIP_SUCCESS 64
+#define IORING_CQE_F_MORE 2
+#define IORING_SETUP_SQE128 (1u << 10)
+#define IORING_SETUP_NO_SQARRAY (1u << 16)
+#define PF_IO_WORKER 0x10
 
 #define S_IFMT 0170000
 #define S_IFREG 0100000

@@ -214,6 +214,15 @@ static __always_inline struct globals *globals(void)
 	return bpf_map_lookup_elem(&shared, &zero);
 }
 
+/* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */
+static __always_inline void note_move(long result)
+{
+	struct globals *g = globals();
+
+	if (g && result >= 0)
+		__sync_fetch_and_add(&g->epoch, 1);
+}
+
 /* A number no other file or task of this run has. Probes are not preempted by one another on a CPU, so a plain
  * increment serves; an atomic fetch-and-add would keep the object from loading on 5.10. */
 static __always_inline __u32 new_id(struct counters *c)

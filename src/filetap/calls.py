@@ -6,7 +6,7 @@ here is all that a call needs whose shape says everything. Next: probes/syscalls
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -200,35 +200,40 @@ _POSITION: Final = [
 ]
 
 
-def _ring(name: str, opcode: int, like: str, recipe: str, flags: int | None = None) -> Call:
+def _ring(name: str, opcode: int, like: str, recipe: str, **changes: Any) -> Call:
     """An io_uring operation, read as the system call that it is like."""
     call = next(call for call in _SYSTEM if call.name == like and not call.other)
-    return call._replace(name=f"io_uring:{name}", nr=MAX_NR + opcode, recipe=recipe, flags=call.flags if flags is None else flags)
+    return call._replace(name=f"io_uring:{name}", nr=MAX_NR + opcode, recipe=recipe, **changes)
+
+
+def _moving(name: str, opcode: int, like: str, recipe: str = "FALO.P") -> Call:
+    """A read or write: the probe has added up what is asked for when it is submitted."""
+    return _ring(name, opcode, like, recipe, flags=POSITIONAL | RWF, shape="fd - size offset")
 
 
 _SYSTEM: Final = [*_OPENING, *_MOVING, *_TASKS, *_METADATA, *_MEMORY, *_NAMESPACE, *_ATTRIBUTES, *_POSITION]
 
 _RING: Final = [
-    _ring("readv", 1, "preadv2", "FALO.P"),
-    _ring("writev", 2, "pwritev2", "FALO.P"),
+    _moving("readv", 1, "preadv2"),
+    _moving("writev", 2, "pwritev2"),
     _ring("fsync", 3, "fsync", "F"),
-    _ring("read_fixed", 4, "preadv2", "FALO.P", POSITIONAL | RWF),
-    _ring("write_fixed", 5, "pwritev2", "FALO.P", POSITIONAL | RWF),
+    _moving("read_fixed", 4, "preadv2"),
+    _moving("write_fixed", 5, "pwritev2"),
     _ring("sync_file_range", 8, "sync_file_range", "FOLP"),
     _ring("fallocate", 17, "fallocate", "FLOA"),
     _ring("openat", 18, "openat", "FAPL"),
     _ring("close", 19, "close", "F"),
     _ring("statx", 21, "statx", "FA"),
-    _ring("read", 22, "preadv2", "FALO.P", POSITIONAL | RWF),
-    _ring("write", 23, "pwritev2", "FALO.P", POSITIONAL | RWF),
+    _moving("read", 22, "preadv2"),
+    _moving("write", 23, "pwritev2"),
     _ring("fadvise", 24, "fadvise64", "FOLP"),
     _ring("madvise", 25, "madvise", "ALP"),
     _ring("openat2", 28, "openat2", "FAO"),
-    _ring("splice", 30, "splice", "SAFOLP", POSITIONAL),
+    _ring("splice", 30, "splice", "SAFOLP", flags=POSITIONAL),
     _ring("tee", 33, "tee", "SFLP"),
     _ring("renameat", 35, "renameat2", "FALOP"),
     _ring("unlinkat", 36, "unlinkat", "FAP"),
-    _ring("unlinkat", 36, "unlinkat", "FAP")._replace(op="rmdir", other=True),
+    _ring("unlinkat", 36, "unlinkat", "FAP", op="rmdir", other=True),
     _ring("mkdirat", 37, "mkdirat", "FAL"),
     _ring("symlinkat", 38, "symlinkat", "AFO"),
     _ring("linkat", 39, "linkat", "FALOP"),
@@ -236,10 +241,10 @@ _RING: Final = [
     _ring("setxattr", 42, "setxattr", "3"),
     _ring("fgetxattr", 43, "fgetxattr", "F"),
     _ring("getxattr", 44, "getxattr", "3"),
-    _ring("read_multishot", 49, "preadv2", "F.LO", POSITIONAL),
+    _moving("read_multishot", 49, "preadv2", "F.LO"),
     _ring("ftruncate", 55, "ftruncate", "FO"),
-    _ring("readv_fixed", 60, "preadv2", "FALO.P"),
-    _ring("writev_fixed", 61, "pwritev2", "FALO.P"),
+    _moving("readv_fixed", 60, "preadv2"),
+    _moving("writev_fixed", 61, "pwritev2"),
 ]
 
 CALLS: Final = (Call("", "none"), *_SYSTEM, *_RING)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Thread
@@ -28,9 +29,10 @@ from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
 from filetap.kernel.ring import Lanes, Ring, view_globals
+from filetap.kernel.types import KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
-from filetap.probes import Plan, faults, process, syscalls
+from filetap.probes import Plan, faults, process, syscalls, uring
 from filetap.reader import Reader
 from filetap.targets import Targets
 
@@ -89,12 +91,15 @@ class KernelSource:
         self._cpus = int(library().libbpf_num_possible_cpus())
         self._slots = lane_slots(self._options.ring_size, self._cpus)
         chosen = self._options.filters.calls
-        config = configuration(self._options, self._cpus, self._slots)
+        with KernelTypes() as kernel:
+            config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
+            others = [plan for plan in (faults.plan(chosen), uring.plan(kernel)) if plan.raw]
         self._process = self._object(process.plan(), config)
         self._plan = syscalls.plan(chosen, self._options.timed)
-        self._syscalls = self._object(self._plan, config)
-        self._others = [(self._object(plan, config), plan) for plan in (faults.plan(chosen),) if plan.raw]
-        self._seed = self._object(SEED, config)
+        with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
+            loaded = list(pool.map(lambda plan: self._object(plan, config), [self._plan, SEED, *others]))
+        self._syscalls, self._seed = loaded[:2]
+        self._others = list(zip(loaded[2:], others, strict=True))
         fd = self._process.map_fd
         self._globals = view_globals(fd("shared"))
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
@@ -246,14 +251,14 @@ def lane_slots(ring_size: int, cpus: int) -> int:
     return 1 << slots.bit_length() - 1
 
 
-def configuration(options: Options, cpus: int, slots: int) -> Records:
-    """struct config of bpf/event.h, one record."""
+def configuration(options: Options, cpus: int, slots: int, direct: bool) -> Records:
+    """struct config of bpf/event.h, one record. ``direct``: the kernel has bpf_rdonly_cast."""
     targets, filters = options.targets, options.filters
     config = np.zeros(1, model.CONFIG)
     row = config[0]
     row["self"], row["slots"], row["ncpu"] = os.getpid(), slots, cpus
     row["scramble"] = secrets.randbits(32) | 1
-    row["direct"] = features.has_kfunc("bpf_rdonly_cast")
+    row["direct"] = direct
     row["all"], row["follow"] = targets.all, targets.follow
     row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)
     row["command_in_cgroup"] = bool(targets.cgroups and targets.comms)

@@ -1,7 +1,7 @@
 """What this kernel can do, found by what exists and by trying, never by its version.
 
 Apart, because whatever differs between kernels is decided here and in bpf/lib/compat.bpf.h. Next: session.py starts
-with require() and has_kfunc(); report/doctor.py shows what examine() found.
+with require(); report/doctor.py shows what examine() found.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,10 @@ from filetap import model
 from filetap.calls import MAX_NR
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
-from filetap.kernel.libbpf import library, pointer
+from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Object
+from filetap.kernel.types import BTF, KernelTypes
+from filetap.probes import uring
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,6 @@ CAPABILITIES: Final = {
 _INITIAL_USER_NAMESPACE: Final = 0xEFFFFFFD
 """PROC_USER_INIT_INO of include/linux/proc_ns.h."""
 
-_BTF: Final = "/sys/kernel/btf/vmlinux"
 _STATUS: Final = "/proc/self/status"
 
 
@@ -137,9 +138,9 @@ def _user_namespace() -> str:
 
 
 def _types() -> str:
-    if not os.access(_BTF, os.R_OK):
-        raise KernelError(f"{_BTF} is missing: run a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's are")
-    return _BTF
+    if not os.access(BTF, os.R_OK):
+        raise KernelError(f"{BTF} is missing: run a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's are")
+    return BTF
 
 
 def _libbpf() -> str:
@@ -162,40 +163,12 @@ def require() -> None:
         check()
 
 
-def has_kfunc(name: str) -> bool:
-    """Does this kernel have the function, for programs to call?"""
-    with KernelTypes() as types:
-        return types.find(name, btf.FUNC) > 0
-
-
-class KernelTypes:
-    """The BTF of the running kernel, some megabytes of it, until closed."""
-
-    def __init__(self) -> None:
-        try:
-            self._handle: int | None = pointer(library().btf__load_vmlinux_btf(), _BTF)
-        except OSError as error:
-            raise KernelError(f"{_BTF} cannot be read ({error.strerror}): install a newer libbpf") from None
-
-    def find(self, name: str, kind: int) -> int:
-        """Id of the type, 0 when there is none."""
-        return max(0, int(library().btf__find_by_name_kind(self._handle, name.encode(), kind)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        library().btf__free(self._handle)
-        self._handle = None
-
-
 Attempt = Callable[[KernelTypes], None]
 """Tries one thing and undoes it at once. Raises OSError as the kernel says, or KernelError where it has no such thing."""
 
 _RINGBUF: Final = 27
 _KPROBE, _TRACEPOINT, _TRACING, _LSM = 2, 5, 26, 29
 _RAW_TP, _FENTRY, _LSM_MAC, _ITER = 23, 24, 27, 28
-_TYPEDEF: Final = 8
 _CALL: Final = 0x85
 _RETURN_0: Final = bytes.fromhex("b700000000000000 9500000000000000")
 _SET_BPF: Final = 0x40042408
@@ -228,13 +201,13 @@ def _attach(types: KernelTypes, name: str, kind: int, program: int = _TRACING, a
 
 
 def _tp_btf(event: str, types: KernelTypes) -> None:
-    _attach(types, f"btf_trace_{event}", _TYPEDEF, attach=_RAW_TP)
+    _attach(types, f"btf_trace_{event}", btf.TYPEDEF, attach=_RAW_TP)
 
 
-def _io_uring_submit(types: KernelTypes) -> None:
-    """io_uring_submit_sqe until 'io_uring: rename trace_io_uring_submit_sqe() tracepoint' (v6.4)."""
-    renamed = types.find("btf_trace_io_uring_submit_req", _TYPEDEF)
-    _tp_btf("io_uring_submit_req" if renamed else "io_uring_submit_sqe", types)
+def _io_uring(types: KernelTypes) -> None:
+    if not uring.programs(types):
+        raise KernelError("this kernel's io_uring tracepoints do not tell which request has completed (v6.0 began to)")
+    _tp_btf("io_uring_complete", types)
 
 
 def _fentry(function: str, types: KernelTypes) -> None:
@@ -298,7 +271,7 @@ def _helper(number: int, types: KernelTypes) -> None:
     """The verifier says EINVAL to a helper it does not know or allow, EACCES to one whose arguments are wrong, as here."""
     call = struct.pack("<BBhi", _CALL, 0, 0, number)
     try:
-        with _held(_load(_TRACING, types.find("btf_trace_sys_exit", _TYPEDEF), _RAW_TP, call + _RETURN_0)):
+        with _held(_load(_TRACING, types.find("btf_trace_sys_exit", btf.TYPEDEF), _RAW_TP, call + _RETURN_0)):
             pass
     except PermissionError as error:
         if error.errno != errno.EACCES:
@@ -311,9 +284,9 @@ def _object(name: str, types: KernelTypes) -> None:
     config["direct"] = types.find(_CAST, btf.FUNC) > 0
     loaded = Object(name)
     try:
-        loaded.configure(config, np.zeros(MAX_NR, "<u8"))
+        loaded.configure(config, np.zeros(MAX_NR + model.MAX_OPCODES, model.CALL_RECORD))
         loaded.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
-        loaded.load(set(loaded.programs))
+        loaded.load(set(uring.programs(types)) if name == "uring" else set(loaded.programs))
     finally:
         loaded.close()
 
@@ -332,8 +305,7 @@ _HELPERS: Final = {
 """What our programs call and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
 _CAST: Final = "bpf_rdonly_cast"
 """a35b9af4ec2c (v6.2)."""
-_FIND_VMA: Final = 180
-"""7c7e3d31e785 (v5.17)."""
+OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring")
 NOT_TRIED: Final = "not tried"
 _REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.17 or later"
 """What to do about all that was tried in vain; the version is advice, no test."""
@@ -369,12 +341,12 @@ class Plan(NamedTuple):
 PLANS: Final = (
     Plan(
         "syscalls",
-        "open, close, read, write and dup, by system call",
+        "all operations on files, by system call",
         {
             "tp_btf": (partial(_tp_btf, "sys_enter"), partial(_tp_btf, "sys_exit")),
             "tracepoint": (partial(_tracepoint, "syscalls", "sys_enter_openat"), partial(_tracepoint, "syscalls", "sys_exit_openat")),
         },
-        "other calls (stat, rename, unlink, sendfile, io_submit, ...); 32-bit programs' calls, which are only counted",
+        "32-bit programs' calls, which are only counted; what operations by name (stat, unlink, ...) led to is told as it was asked for",
         "every file access",
         "nothing; for opens alone, tracepoint is used instead, as it slows untraced processes less",
     ),
@@ -396,19 +368,18 @@ PLANS: Final = (
         "what the kernel does by itself (nfsd, loop devices, core dumps) or for a call that is not traced",
     ),
     Plan(
-        "memory maps",
+        "faults",
         "loads and stores in mapped files, by page fault",
-        {
-            "mm_filemap_fault": (partial(_tp_btf, "mm_filemap_fault"), partial(_tp_btf, "mm_filemap_map_pages")),
-            "page_fault_user": (partial(_tp_btf, "page_fault_user"), partial(_helper, _FIND_VMA)),
-        },
-        "what is read and written through mmap; that the file was opened is seen",
+        {"tp_btf": (partial(_tp_btf, "page_fault_user"), partial(_tp_btf, "page_fault_kernel"))},
+        "accesses to pages that are mapped already, or were mapped around a fault nearby",
+        "what is read and written through mmap; that the file was mapped is seen",
     ),
     Plan(
         "io_uring",
-        "requests submitted through io_uring",
-        {"tp_btf": (_io_uring_submit, partial(_tp_btf, "io_uring_complete"))},
-        "opens, reads, writes and closes through io_uring; many programs can be told to make plain calls instead",
+        "requests through io_uring, from submission to completion",
+        {"tp_btf": (_io_uring,)},
+        "the result of requests that were told to post none on success",
+        "operations through io_uring; many programs can be told to make plain calls instead",
     ),
 )
 """Ways stand in order of preference. What has no ``without`` is what a kernel could show and this version has no programs for."""
@@ -455,7 +426,9 @@ def _tried(types: KernelTypes) -> Iterator[Requirement]:
     for name, attempt in parts.items():
         reason = _reason(attempt, types)
         yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
-    refusals = "; ".join(filter(None, (_reason(partial(_object, name), types) for name in ("process", "syscalls", "seed"))))
+    refusals = "; ".join(
+        filter(None, (_reason(partial(_object, name), types) for name in OBJECTS))
+    )
     yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report this" if refusals else "all of ours load")
     cast = types.find(_CAST, btf.FUNC) > 0
     cost = "an event costs half of what it would without" if cast else "not in this kernel: an event costs twice as much"

@@ -1,0 +1,177 @@
+"""What the numbers of an event are, call by call: offsets and sizes, or flags, modes, owners and addresses.
+
+Plain tables, apart from the sinks, because what an argument means is no format's. A call that is like the others of its
+op needs no line here. Next: names.py has the names of the flags; sinks/ndjson.py writes what is told here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filetap import model
+from filetap.calls import (
+    CALLS,
+    KIND_IOCTL,
+    KIND_MAPPED,
+    KIND_MMAP,
+    KIND_PLAIN,
+    KIND_READ,
+    KIND_SUBMIT,
+    KIND_TRANSFER,
+    KIND_WRITE,
+    TRANSFERS,
+    VECTORED,
+    Call,
+)
+from filetap.enrich import names
+
+Members = dict[str, Any]
+"""Of ``io``, by name."""
+
+
+class Told(NamedTuple):
+    """What some calls tell beside offset and size."""
+
+    op: str
+    uses: tuple[str, ...]
+    """Columns of the event: what ``say`` is given, and so no number of bytes. ``argument`` is in the second slot."""
+    say: Callable[..., Members]
+    calls: str = ""
+    """Which of the op's; none named: all that no other line names."""
+
+
+def _opening(flags: int, mode: int) -> Members:
+    """The mode only where it creates, for else it is whatever the register held."""
+    return {"flags": names.open_flags(flags)} | ({"mode": _octal(mode)} if names.creates(flags) else {})
+
+
+def _octal(mode: int) -> str:
+    return f"0{mode:03o}"
+
+
+def _mode(mode: int) -> Members:
+    """The kernel's umode_t has 16 bits."""
+    return {"mode": _octal(mode & 0xFFFF)}
+
+
+def _owner(uid: int, gid: int) -> Members:
+    """-1 leaves it as it is."""
+    given = {"uid": uid & 0xFFFFFFFF, "gid": gid & 0xFFFFFFFF}
+    return {"owner": {name: value for name, value in given.items() if value != 0xFFFFFFFF}}
+
+
+def _access(mode: int) -> Members:
+    return {"flags": names.flags(mode & 0xFFFFFFFF, names.ACCESS) or ["F_OK"]}
+
+
+def _flags(table: dict[str, int]) -> Callable[[int], Members]:
+    """Only where there are any."""
+    return lambda bits: {"flags": names.flags(bits, table)} if bits else {}
+
+
+def _protection(bits: int) -> Members:
+    return {"protection": names.flags(bits, names.PROTECTION) or ["PROT_NONE"]}
+
+
+def _mapping(bits: int) -> Members:
+    return _protection(bits & 0xFF) | {"flags": names.map_flags(bits >> 8)}
+
+
+def _page_fault(flags: int) -> Members:
+    access = "exec" if flags & model.FAULT_EXEC else "write" if flags & model.FAULT_WRITE else "read"
+    return {"access": access, "fault": "major" if flags & model.FAULT_MAJOR else "minor"}
+
+
+TOLD: Final = (
+    Told("open", ("offset", "size"), _opening),
+    Told("open", (), dict, "memfd_create"),
+    Told("access", ("size",), _access),
+    Told("mmap", ("argument",), _mapping),
+    Told("mremap", ("argument",), _flags(names.MREMAP)),
+    Told("mprotect", ("argument",), _protection),
+    Told("madvise", ("argument",), lambda advice: {"advice": names.number(advice, names.MEMORY_ADVICE)}),
+    Told("fault", ("flags",), _page_fault),
+    Told("rename", ("argument",), _flags(names.RENAME)),
+    Told("link", ("argument",), _flags(names.LINK)),
+    Told("mkdir", ("size",), _mode),
+    Told("mknod", ("size", "offset"), lambda mode, device: _mode(mode)),
+    Told("mount", ("argument",), _flags(names.MOUNT)),
+    Told("mount", ("argument",), _flags(names.MOVE_MOUNT), "move_mount"),
+    Told("umount", ("argument",), _flags(names.UMOUNT)),
+    Told("setattr", ("size",), _mode, "chmod fchmod fchmodat fchmodat2"),
+    Told("setattr", ("offset", "size"), _owner, "chown fchown lchown fchownat"),
+    Told("fallocate", ("argument",), _flags(names.FALLOCATE)),
+    Told("splice", ("argument",), _flags(names.SPLICE)),
+    Told("tee", ("argument",), _flags(names.SPLICE)),
+    Told("vmsplice", ("argument",), _flags(names.SPLICE)),
+    Told("copy_file_range", ("argument",), _flags({})),
+    Told("seek", ("size",), lambda whence: {"whence": names.number(whence & 0xFFFFFFFF, names.WHENCE)}),
+    Told("sync", ("argument",), _flags(names.SYNC_RANGE), "sync_file_range io_uring:sync_file_range"),
+    Told("sync", ("argument",), _flags(names.MSYNC), "msync"),
+    Told("advise", ("argument",), lambda advice: {"advice": names.number(advice, names.ADVICE)}),
+    Told("lock", ("argument",), lambda bits: {"operation": "|".join(names.flags(bits, names.FLOCK)) or "0"}, "flock"),
+    Told("lock", ("argument",), lambda command: {"operation": names.number(command >> 8, names.LOCK_COMMANDS)}, "fcntl"),
+)
+
+NOTHING: Final = Told("", (), dict)
+
+
+def _told(call: Call) -> Told:
+    rows = [row for row in TOLD if row.op == call.op and (not row.calls or call.name in row.calls.split())]
+    return max(rows, key=lambda row: bool(row.calls), default=NOTHING)
+
+
+BY_CALL: Final = [_told(call) for call in CALLS]
+_SOURCES: Final = ("offset", "size", "argument", "flags")
+_USES: Final = {source: np.array([source in told.uses for told in BY_CALL]) for source in _SOURCES}
+TELLS: Final = np.array([told is not NOTHING for told in BY_CALL])
+"""By call: is there anything to tell?"""
+
+
+def distinguishing(source: str, calls: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """The column where it makes a difference to what is told, else 0."""
+    return np.where(_USES[source][calls], values, values.dtype.type(0))
+
+
+def told(call: int, **values: int) -> Members:
+    row = BY_CALL[call]
+    return row.say(*(values[source] for source in row.uses))
+
+
+_MOVES_BYTES: Final = {KIND_READ, KIND_WRITE, KIND_SUBMIT, KIND_TRANSFER, KIND_IOCTL, KIND_MMAP, KIND_MAPPED}
+
+
+def _is_number(number: int, call: Call, column: str) -> bool:
+    """Is the column a number of bytes?"""
+    if call.op == "fault":
+        return column == "offset"
+    given = call.kind == KIND_PLAIN and (column in call.shape.split() or (column == "size" and call.flags & VECTORED))
+    return (bool(given) or call.kind in _MOVES_BYTES) and column not in BY_CALL[number].uses
+
+
+OFFSETS: Final = np.array([_is_number(number, call, "offset") for number, call in enumerate(CALLS)])
+SIZES: Final = np.array([_is_number(number, call, "size") for number, call in enumerate(CALLS)])
+SIGNED: Final = np.array([call.op == "seek" for call in CALLS])
+"""By call: is the offset one that may be negative and mean it?"""
+IN_BYTES: Final = np.array([call.op in ("read", "write", *TRANSFERS) for call in CALLS])
+"""By call: is the result a number of bytes that went from or to the file?"""
+COPIES: Final = np.array([call.kind in (KIND_TRANSFER, KIND_IOCTL) for call in CALLS])
+"""By call: from one descriptor to another."""
+
+_ADDRESSES: Final = {KIND_MMAP: "result", KIND_MAPPED: "target_offset"}
+_ADDRESS_IN: Final = np.array(["size" if call.op == "fault" else _ADDRESSES.get(call.kind, "") for call in CALLS])
+ADDRESSED: Final = _ADDRESS_IN != ""
+"""By call: is there an address?"""
+
+
+def addresses(calls: NDArray[Any], **columns: NDArray[Any]) -> NDArray[np.uint64]:
+    """The address in memory, of those calls that have one; 0: none, for a failed mmap has none either."""
+    found = np.zeros(len(calls), np.uint64)
+    for name, column in columns.items():
+        here = _ADDRESS_IN[calls] == name
+        found[here] = column[here].astype(np.uint64)
+    return found

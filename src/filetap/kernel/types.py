@@ -1,0 +1,58 @@
+"""The running kernel's own types: what exists, and how many parameters a tracepoint has.
+
+Apart from features.py, because every run asks a little and only the doctor asks all. Next: features.py; probes/ choose
+their programs by what is found here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Final, Self
+
+from filetap.errors import KernelError
+from filetap.kernel.btf import FUNC, TYPEDEF
+from filetap.kernel.libbpf import library, pointer
+
+BTF: Final = "/sys/kernel/btf/vmlinux"
+
+
+class KernelTypes:
+    """The BTF of the running kernel, some megabytes of it, until closed."""
+
+    def __init__(self) -> None:
+        try:
+            self._handle: int | None = pointer(library().btf__load_vmlinux_btf(), BTF)
+        except OSError as error:
+            raise KernelError(f"{BTF} cannot be read ({error.strerror}): install a newer libbpf") from None
+
+    def find(self, name: str, kind: int) -> int:
+        """Id of the type, 0 when there is none."""
+        return max(0, int(library().btf__find_by_name_kind(self._handle, name.encode(), kind)))
+
+    def has_kfunc(self, name: str) -> bool:
+        """Does this kernel have the function, for programs to call?"""
+        return self.find(name, FUNC) > 0
+
+    def parameters(self, tracepoint: str) -> int:
+        """How many values a program on a BTF tracepoint is given; 0: there is no such tracepoint.
+
+        Its type is a typedef of a pointer to a function, whose first parameter is the kernel's own.
+        """
+        function = self._target(self._target(self.find(f"btf_trace_{tracepoint}", TYPEDEF)))
+        return (self._type(function)[1] & 0xFFFF) - 1 if function else 0
+
+    def _type(self, number: int) -> tuple[int, int, int]:
+        """struct btf_type: name, info, and the type it refers to."""
+        found = library().btf__type_by_id(self._handle, number)
+        name, info, target = (ctypes.c_uint32 * 3).from_address(found)
+        return name, info, target
+
+    def _target(self, number: int) -> int:
+        return self._type(number)[2] if number else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        library().btf__free(self._handle)
+        self._handle = None
