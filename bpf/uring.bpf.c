@@ -195,7 +195,7 @@ static __always_inline void note_names(struct workspace *w, const struct shape *
 		name_target(regs, &w->state);
 	r->wanted = name_subject(regs, &w->state) ? WANTED : 0;
 	r->file = w->state.draft.file;
-	r->target = w->state.draft.target;
+	r->target = shape->to_name ? w->state.draft.target : 0;
 	r->fd = w->state.draft.fd;
 }
 
@@ -302,11 +302,13 @@ static __noinline int report_submission(void)
 	d->fd = r->resolved && !r->fixed ? (__s32)r->arguments[0] : r->fd;
 	d->open = r->open;
 	d->file = r->file;
-	d->target = r->target;
 	d->offset = argument(regs, shape.offset);
 	d->size = argument(regs, shape.size);
-	d->argument = argument(regs, shape.argument);
-	d->more = shape.argument || shape.to_name;
+	if (shape.argument || shape.to_name) {
+		add_more(d);
+		d->target = r->target;
+		d->argument = argument(regs, shape.argument);
+	}
 	d->flags = r->flags | EVENT_NO_RESULT;
 	w->state.task = r->task;
 	hand_over(d, r->tid, &w->state);

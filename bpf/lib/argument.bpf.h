@@ -35,7 +35,7 @@ struct iovecs {
 	__u32 failed;
 };
 
-static long add_iovec(__u32 index, void *context)
+static inline long add_iovec(__u32 index, void *context)
 {
 	struct iovecs *v = context;
 	__u64 iovec[2];
@@ -50,7 +50,7 @@ static long add_iovec(__u32 index, void *context)
 	return 0;
 }
 
-static __noinline __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
+SUBPROGRAM __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
 {
 	struct iovecs v = { .base = base, .left = count };
 

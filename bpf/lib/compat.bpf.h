@@ -19,6 +19,9 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define likely(x) __builtin_expect(!!(x), 1)
 
+/* A function of its own to the verifier and the stack; inline, because not every object calls it. */
+#define SUBPROGRAM static inline __attribute__((noinline))
+
 /* bpf_rdonly_cast came with a35b9af4ec2c (v6.2): plain loads instead of a helper call for each member, half the cost
  * of an event. Older kernels take the other branch; the verifier drops the one that config.direct rules out. */
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;

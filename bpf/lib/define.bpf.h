@@ -71,7 +71,7 @@ static __always_inline void fill_real(struct file_definition *d, struct inode *i
 }
 
 /* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
-static __noinline __u32 define_file(__u64 dentry_address, __u64 mnt_address)
+SUBPROGRAM __u32 define_file(__u64 dentry_address, __u64 mnt_address)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
 	struct vfsmount *mnt = (struct vfsmount *)mnt_address;

@@ -46,7 +46,7 @@ static __always_inline bool closed(const struct exit_context *x, const struct ca
 }
 
 /* A call whose arguments are what its shape says. */
-static __noinline enum outcome plain(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
@@ -56,8 +56,10 @@ static __noinline enum outcome plain(const struct pt_regs *regs, struct task_sta
 
 	d->offset = argument(regs, shape.offset);
 	d->size = argument(regs, shape.size);
-	d->argument = argument(regs, shape.argument);
-	d->more = shape.argument || shape.to_name;
+	if (shape.argument || shape.to_name) {
+		add_more(d);
+		d->argument = argument(regs, shape.argument);
+	}
 	if (call.flags & CALL_VECTORED)
 		d->size = iovec_sum(regs->si, regs->dx, &d->flags);
 	else if (!shape.size)
@@ -70,8 +72,8 @@ static __noinline enum outcome plain(const struct pt_regs *regs, struct task_sta
 	if (!find_subject(&x, &call, d, false))
 		return EMIT_NOT;
 	if (call.kind == KIND_FCNTL && d->op != OP_DUP) {
+		add_more(d);
 		d->argument = (__u32)regs->si << 8;
-		d->more = 1;
 	}
 	d->flags &= ~EVENT_NO_OFFSET;
 	if (!shape.offset)
@@ -79,7 +81,7 @@ static __noinline enum outcome plain(const struct pt_regs *regs, struct task_sta
 	return EMIT;
 }
 
-static __noinline bool mapped(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
@@ -91,13 +93,13 @@ static __noinline bool mapped(const struct pt_regs *regs, struct task_state *sta
 	d->fd = regs->r8;
 	d->offset = regs->r9;
 	d->size = regs->si;
+	add_more(d);
 	d->argument = (regs->dx & 0xff) | (__u32)regs->r10 << 8;
-	d->more = 1;
 	return find_subject(&x, &call, d, false);
 }
 
 /* A successful chdir or chroot has made the directory the task's own: it need not be named as it was asked for. */
-static __noinline enum outcome entered_directory(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM enum outcome entered_directory(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct draft *d = &state->draft;
@@ -183,19 +185,19 @@ static __always_inline bool ambiguous(const struct call *call)
 
 /* Begins state->draft, and fills it for the kinds that are frequent. Each stage of an event returns before the next is
  * called: nested, they would need more stack and more frames than a program has. */
-static __noinline enum outcome begin_draft(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM enum outcome begin_draft(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	struct call call = call_of(regs->orig_ax);
 	struct draft *d;
 
-	if (unlikely(ambiguous(&call)))
+	if (unlikely(call.kind > KIND_DUP && ambiguous(&call)))
 		choose_meaning(&call, regs);
 	d = new_draft(state, call.op, call.call, result);
 	if (!call.call || too_quick(d))
 		return EMIT_NOT;
-	if (call.kind > KIND_DUP)
+	if (unlikely(call.kind > KIND_DUP))
 		return DRAFT_RARE;
 	return config.direct ? draft(&x, &call, d, true) : draft(&x, &call, d, false);
 }
@@ -223,7 +225,7 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	return true;
 }
 
-static __noinline bool name_subject(const struct pt_regs *regs, struct task_state *state)
+SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *state)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 	int directory = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
@@ -246,7 +248,7 @@ static __noinline bool name_subject(const struct pt_regs *regs, struct task_stat
 	return true;
 }
 
-static __noinline int name_target(const struct pt_regs *regs, struct task_state *state)
+SUBPROGRAM int name_target(const struct pt_regs *regs, struct task_state *state)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 	int directory = shape.to_dir ? (int)argument(regs, shape.to_dir) : AT_FDCWD;

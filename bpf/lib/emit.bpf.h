@@ -27,12 +27,18 @@ static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __
 	d->op = op;
 	d->undefined = 0;
 	d->more = 0;
+	s->entered = 0;
+	return d;
+}
+
+/* A draft of two slots. */
+static __always_inline void add_more(struct draft *d)
+{
+	d->more = 1;
 	d->target = 0;
 	d->target_fd = -1;
 	d->target_offset = 0;
 	d->argument = 0;
-	s->entered = 0;
-	return d;
 }
 
 static __always_inline bool too_quick(const struct draft *d)
@@ -40,7 +46,7 @@ static __always_inline bool too_quick(const struct draft *d)
 	return config.min_latency && (!d->entered || d->time - d->entered < config.min_latency);
 }
 
-static __noinline int fold(struct draft *d, __u32 task)
+SUBPROGRAM int fold(struct draft *d, __u32 task)
 {
 	struct fold_key key = { .task = task, .file = d->file, .op = d->op, .pid = bpf_get_current_pid_tgid() >> 32 };
 	struct fold *f, first = { .count = 1, .bytes = d->bytes, .first = d->time, .last = d->time };
@@ -145,7 +151,7 @@ static __always_inline void fill_identity(struct more *m, const struct draft *d,
 }
 
 /* An event of two slots, and an empty one before them where the lane's end would part them. */
-static __noinline int emit_more(struct draft *d, struct task_state *s, __u32 tid)
+SUBPROGRAM int emit_more(struct draft *d, struct task_state *s, __u32 tid)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), pad = 0;
 	struct lane *lane = enter_lane(cpu);
@@ -166,10 +172,13 @@ static __noinline int emit_more(struct draft *d, struct task_state *s, __u32 tid
 	d->flags |= EVENT_MORE;
 	fill_event(e, d, s->task, tid);
 	__builtin_memset(more, 0, sizeof(*more));
-	more->target = d->target;
-	more->target_fd = d->target_fd;
-	more->target_offset = d->target_offset;
-	more->argument = d->argument;
+	more->target_fd = -1;
+	if (d->more) {
+		more->target = d->target;
+		more->target_fd = d->target_fd;
+		more->target_offset = d->target_offset;
+		more->argument = d->argument;
+	}
 	if (unlikely(d->undefined || !s->task))
 		fill_identity(more, d, s);
 	leave_lane(lane, 2 + pad);

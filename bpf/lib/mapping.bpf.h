@@ -36,7 +36,7 @@ static __always_inline bool is_address(__u64 entry)
 }
 
 /* One level down; bpf_loop's callback. The entry of a leaf is the mapping. */
-static long descend(__u32 level, void *context)
+static inline long descend(__u32 level, void *context)
 {
 	__u32 zero = 0, type, slots, at = 0;
 	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
@@ -50,7 +50,7 @@ static long descend(__u32 level, void *context)
 		return 1;
 	type = (entry >> 3) & 15;
 	slots = type == MAPLE_ARANGE ? ARANGE_SLOTS : RANGE_SLOTS;
-	for (int i = 1; i < RANGE_SLOTS; i++) {
+	for (__u32 i = 1; i < RANGE_SLOTS; i++) {
 		__u64 pivot = n->words[i];
 
 		/* A pivot of zero behind the first is not used: the slot reaches as far as the node does. */
@@ -64,7 +64,7 @@ static long descend(__u32 level, void *context)
 
 /* The address of the struct vm_area_struct that holds 'address'; 0: none. The reader of a tree that changes meanwhile
  * may miss it, hence twice. */
-static __noinline __u64 find_mapping(__u64 address)
+SUBPROGRAM __u64 find_mapping(__u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct vm_area_struct *vma;
@@ -105,7 +105,7 @@ static __always_inline bool resolve_mapped(struct task_state *s, struct file *fi
 }
 
 /* Before munmap and mremap. */
-static __noinline int remember_mapping(struct task_state *s, __u64 address, __u64 nr)
+SUBPROGRAM int remember_mapping(struct task_state *s, __u64 address, __u64 nr)
 {
 	struct file *file;
 	__u64 offset = 0;
@@ -122,13 +122,13 @@ static __noinline int remember_mapping(struct task_state *s, __u64 address, __u6
 	return 0;
 }
 
-static __noinline bool mapping_call(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM bool mapping_call(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct exit_context x = { .state = state, .regs = regs, .result = result };
 	const struct shape shape = shape_of(regs->orig_ax);
 	struct draft *d = &state->draft;
 
-	d->more = 1;
+	add_more(d);
 	d->target_offset = regs->di;
 	d->size = argument(regs, shape.size);
 	d->argument = argument(regs, shape.argument);

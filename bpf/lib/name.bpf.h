@@ -16,7 +16,7 @@
 enum name_space { NAME_KERNEL, NAME_USER };
 
 /* A name from the place 'start' under a new id, 0 when the ring is full. Names that are not in the table serve once. */
-static __noinline __u32 define_name(const char *name, __u32 start, __u16 flags, enum name_space space)
+SUBPROGRAM __u32 define_name(const char *name, __u32 start, __u16 flags, enum name_space space)
 {
 	struct counters *c = counters();
 	struct scratch *s = scratch();
@@ -74,7 +74,7 @@ static __always_inline __u32 start_of(struct task_state *state, bool absolute, i
 }
 
 /* The id of a name of the current task, or NAME_EMPTY; 0 where nothing could be read. */
-static __noinline __u64 asked_name(struct task_state *state, const char *name, int directory)
+SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int directory)
 {
 	struct scratch *s = scratch();
 	struct name_key *key;

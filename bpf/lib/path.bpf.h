@@ -128,7 +128,7 @@ static __always_inline void copy_component(struct scratch *s, struct dentry *den
 }
 
 /* One step up; bpf_loop's callback. Returns 1 at the top. */
-static long step(__u32 index, void *context)
+static inline long step(__u32 index, void *context)
 {
 	struct scratch *s = scratch();
 	struct dentry *dentry, *up;
@@ -187,7 +187,7 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 }
 
 /* Behind the names already copied, those up to the root of the file system. Returns how many bytes they take. */
-static __noinline __u32 walk_inside(__u64 dentry)
+SUBPROGRAM __u32 walk_inside(__u64 dentry)
 {
 	struct scratch *s = scratch();
 	__u32 before;

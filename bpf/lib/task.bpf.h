@@ -78,7 +78,7 @@ static __always_inline void read_arguments(struct task_struct *task, struct scra
 		s->head.length = length;
 }
 
-static __noinline __u32 define_task(struct task_struct *task, struct task_state *state)
+SUBPROGRAM __u32 define_task(struct task_struct *task, struct task_state *state)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);

@@ -89,7 +89,7 @@ static __always_inline __u64 place_of(const struct exit_context *x, __u32 fd, __
 	return BPF_CORE_READ(file, f_pos) - bytes;
 }
 
-static __noinline bool copied(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM bool copied(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
@@ -98,7 +98,7 @@ static __noinline bool copied(const struct pt_regs *regs, struct task_state *sta
 	bool wanted = false, known, by_value = call.flags & CALL_POSITIONAL;
 	struct draft *d = &state->draft;
 
-	d->more = 1;
+	add_more(d);
 	d->fd = argument(regs, shape.fd);
 	d->target_fd = argument(regs, shape.to_fd);
 	d->size = argument(regs, shape.size);
@@ -138,7 +138,7 @@ struct dedupe_range {
 	__u64 bytes;
 };
 
-static __noinline bool cloned(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM bool cloned(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct clone_range range = { .fd = regs->dx };
@@ -146,7 +146,7 @@ static __noinline bool cloned(const struct pt_regs *regs, struct task_state *sta
 	struct dedupe_range same = {};
 	bool wanted = false;
 
-	d->more = 1;
+	add_more(d);
 	if ((__u32)regs->si == FIDEDUPERANGE) {
 		bpf_probe_read_user(&same, sizeof(same), (void *)regs->dx);
 		range = (struct clone_range){ (__s32)regs->di, same.offset, same.length, same.to_offset };

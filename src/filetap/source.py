@@ -41,6 +41,9 @@ DEFINITIONS_SIZE: Final = 16 << 20
 WAKES_SIZE: Final = 4096
 FILE_CACHE: Final = 64 << 10
 NAME_CACHE: Final = 32 << 10
+RULES: Final = 4096
+FOLLOWED: Final = 256 << 10
+"""With --follow each file below a PATH becomes a rule of its own."""
 FAULTS: Final = ("page_fault_user", "page_fault_kernel")
 SMALLEST_LANE: Final = 64
 U32: Final = np.dtype("<u4")
@@ -117,7 +120,7 @@ class KernelSource:
         loaded.compare_layouts()
         loaded.configure(config, syscalls.call_table(self._options.filters.calls))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
-        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE})
+        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": FOLLOWED if self._options.filters.follow else RULES})
         if plan.object != "process":
             loaded.share(self._process)
         loaded.load(plan.programs)

@@ -69,10 +69,11 @@ class TraceCommand(click.Command):
     "events",
     multiple=True,
     metavar="OP",
-    help="An operation (read), a group (io, process, all) or a call (pread64). Repeatable.",
+    help="An operation (read), a group (io, metadata, memory, namespace, ..., all) or a call (pread64). Repeatable.",
 )
 @click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, or nothing below this directory. Repeatable.")
 @click.option("--no-recursive", is_flag=True, help="Of a directory PATH only its direct children.")
+@click.option("--follow", is_flag=True, help="A file below a PATH stays in the trace wherever it is moved.")
 @click.option(
     "--type",
     "types",
@@ -97,6 +98,7 @@ class TraceCommand(click.Command):
 @click.option("--duration", type=float, metavar="SECONDS", help="End the tracing, never the command, after so long.")
 @click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
 @click.option("--args", "arguments", is_flag=True, help="Record the arguments of commands.")
+@click.option("--host-paths", is_flag=True, help="Tell paths as this mount namespace has them too (file.host_path).")
 @click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs.")
 @click.pass_context
 def trace(context: click.Context, /, **given: Any) -> None:
@@ -147,6 +149,7 @@ class Words:
     events: Sequence[str]
     exclude: Sequence[str]
     no_recursive: bool
+    follow: bool
     types: Sequence[str]
     failed: bool
     min_latency: str | None
@@ -157,6 +160,7 @@ class Words:
     duration: float | None
     latency: bool
     arguments: bool
+    host_paths: bool
     ring_size: str
 
     def check(self) -> None:
@@ -168,6 +172,8 @@ class Words:
             raise UsageError("recording to a .tap folder is not in this version: use -f json -o FILE")
         if self.duration is not None and not 0 < self.duration < float("inf"):
             raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
+        if self.follow and not self.paths:
+            raise UsageError("--follow is for the files below a PATH: give one")
         if self.min_latency and not self.latency:
             raise UsageError("--min-latency measures latency: leave --no-latency out")
 
@@ -189,12 +195,13 @@ def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -
         paths=list(words.paths),
         exclude=list(words.exclude),
         recursive=not words.no_recursive,
+        follow=words.follow,
         types=filters.select_types(words.types),
         failed=words.failed,
         min_latency=filters.parse_duration(words.min_latency, "--min-latency") if words.min_latency else 0,
     )
     size = filters.parse_size(words.ring_size, "--ring-size")
-    return source.Options(chosen, wanted, words.latency, words.arguments, size)
+    return source.Options(chosen, wanted, words.latency, words.arguments, size, words.host_paths)
 
 
 def open_output(words: Words) -> IO[bytes]:

@@ -6,13 +6,14 @@ op needs no line here. Next: names.py has the names of the flags; sinks/ndjson.p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filetap import model
+from filetap.batch import Batch
 from filetap.calls import (
     CALLS,
     KIND_IOCTL,
@@ -28,6 +29,8 @@ from filetap.calls import (
     Call,
 )
 from filetap.enrich import names
+from filetap.enrich.columns import second
+from filetap.model import Records
 
 Members = dict[str, Any]
 """Of ``io``, by name."""
@@ -60,8 +63,9 @@ def _mode(mode: int) -> Members:
 
 def _owner(uid: int, gid: int) -> Members:
     """-1 leaves it as it is."""
-    given = {"uid": uid & 0xFFFFFFFF, "gid": gid & 0xFFFFFFFF}
-    return {"owner": {name: value for name, value in given.items() if value != 0xFFFFFFFF}}
+    given = {name: value & 0xFFFFFFFF for name, value in (("uid", uid), ("gid", gid))}
+    owner = {name: value for name, value in given.items() if value != 0xFFFFFFFF}
+    return {"owner": owner} if owner else {}
 
 
 def _access(mode: int) -> Members:
@@ -126,18 +130,24 @@ def _told(call: Call) -> Told:
 
 
 BY_CALL: Final = [_told(call) for call in CALLS]
-_SOURCES: Final = ("offset", "size", "argument", "flags")
-_USES: Final = {source: np.array([source in told.uses for told in BY_CALL]) for source in _SOURCES}
-TELLS: Final = np.array([told is not NOTHING for told in BY_CALL])
+_USES: Final = {source: np.array([source in row.uses for row in BY_CALL]) for source in ("offset", "size", "argument", "flags")}
+TELLS: Final = np.array([row is not NOTHING for row in BY_CALL])
 """By call: is there anything to tell?"""
 
 
-def distinguishing(source: str, calls: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
-    """The column where it makes a difference to what is told, else 0."""
-    return np.where(_USES[source][calls], values, values.dtype.type(0))
+def used(batch: Batch, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Of these events the columns that ``told`` needs; 0 where a call does not use one, so that few values are distinct."""
+    calls = batch.events["call"][rows]
+    columns = {}
+    for source, uses in _USES.items():
+        wanted = uses[calls]
+        if wanted.any():
+            column = (second(batch, source) if source == "argument" else batch.events[source])[rows]
+            columns[source] = column if wanted.all() else column * wanted
+    return columns
 
 
-def told(call: int, **values: int) -> Members:
+def told(call: int, values: Mapping[str, int]) -> Members:
     row = BY_CALL[call]
     return row.say(*(values[source] for source in row.uses))
 
@@ -162,16 +172,14 @@ IN_BYTES: Final = np.array([call.op in ("read", "write", *TRANSFERS) for call in
 COPIES: Final = np.array([call.kind in (KIND_TRANSFER, KIND_IOCTL) for call in CALLS])
 """By call: from one descriptor to another."""
 
-_ADDRESSES: Final = {KIND_MMAP: "result", KIND_MAPPED: "target_offset"}
-_ADDRESS_IN: Final = np.array(["size" if call.op == "fault" else _ADDRESSES.get(call.kind, "") for call in CALLS])
-ADDRESSED: Final = _ADDRESS_IN != ""
-"""By call: is there an address?"""
+_FROM_RESULT: Final = np.array([call.kind == KIND_MMAP for call in CALLS])
+_FROM_SIZE: Final = np.array([call.op == "fault" for call in CALLS])
+ADDRESSED: Final = np.array([call.kind == KIND_MAPPED for call in CALLS]) | _FROM_RESULT | _FROM_SIZE
+"""By call: is there an address in memory?"""
 
 
-def addresses(calls: NDArray[Any], **columns: NDArray[Any]) -> NDArray[np.uint64]:
-    """The address in memory, of those calls that have one; 0: none, for a failed mmap has none either."""
-    found = np.zeros(len(calls), np.uint64)
-    for name, column in columns.items():
-        here = _ADDRESS_IN[calls] == name
-        found[here] = column[here].astype(np.uint64)
-    return found
+def addresses(events: Records, target_offset: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Of the calls that have one; and which have: a failed mmap has none."""
+    calls, result = events["call"], events["result"]
+    values = np.select([_FROM_RESULT[calls], _FROM_SIZE[calls]], [result.astype(np.uint64), events["size"]], target_offset)
+    return values, ADDRESSED[calls] & ~(_FROM_RESULT[calls] & (result < 0))

@@ -13,7 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filetap import model
-from filetap.calls import OP_NUMBER, OP_OF_CALL
+from filetap.batch import Batch
+from filetap.calls import OP_OF_CALL
 from filetap.model import Records
 
 
@@ -44,9 +45,12 @@ def ops(calls: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return np.asarray(OP_OF_CALL[calls], np.uint8)
 
 
-def transfers(numbers: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which ops have a size and, on most files, an offset."""
-    return np.asarray((numbers == OP_NUMBER["read"]) | (numbers == OP_NUMBER["write"]))
+def second(batch: Batch, name: str) -> NDArray[Any]:
+    """A column of the second slots, at the rows of their events; 0 at the others."""
+    column = np.zeros(len(batch.events), model.MORE[name])
+    if len(batch.more):
+        column[batch.events["flags"] & model.HAS_MORE != 0] = batch.more[name]
+    return column
 
 
 def durations(events: Records) -> NDArray[np.uint64]:

@@ -7,17 +7,18 @@ sinks/table.py say how a file and a task read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap.batch import Batch, File, Task
+from filetap.batch import Batch
 from filetap.enrich.columns import encode
 from filetap.enrich.strings import Text, strings
-from filetap.model import Records
 
 T = TypeVar("T")
+Describe: TypeAlias = Callable[[Batch], list[Text]]
+"""Columns of text for the first rows of a batch, as ``Fragments.columns`` gives them."""
 
 OVERHEAD: Final = 256
 """Bytes that one entry costs beside its text: key, tuple, place in the dictionary, heads of the texts."""
@@ -81,11 +82,13 @@ class Fragments(Generic[T]):
         return made
 
 
-def described(batch: Batch, files: Fragments[File], tasks: Fragments[Task]) -> Iterator[tuple[Records, list[Text]]]:
-    """The batch's events with the columns of ``files`` and then of ``tasks``; at once, unless the names are very long."""
-    events = batch.events
-    while len(events):
-        texts = [*files.columns(events["file"], batch.files), *tasks.columns(events["task"], batch.tasks)]
+def described(batch: Batch, *columns: Describe) -> Iterator[tuple[Batch, list[Text]]]:
+    """The batch with the texts that each of ``columns`` gives; at once, unless the names are very long."""
+    while len(batch.events):
+        texts = [text for column in columns for text in column(batch)]
         count = min(len(text.rows) for text in texts)
-        yield events[:count], [Text(text.strings, text.rows[:count]) for text in texts]
-        events = events[count:]
+        if count == len(batch.events):
+            yield batch, texts
+            return
+        yield batch.portion(0, count), [Text(text.strings, text.rows[:count]) for text in texts]
+        batch = batch.portion(count, len(batch.events))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -61,7 +61,7 @@ def kind_members(device: int, mode: int | None, filesystem: bytes) -> str:
 
 
 def file_members(file: File) -> str:
-    """Without a path there is at least an inode, of a file that could not be described."""
+    """Without a path there is at least an inode, of a file that could not be described. Never empty."""
     mode = file.mode if file.resolved or file.mode else None  # Anonymous inodes have the mode 0, a name that led nowhere has none.
     parts = [member("path", file.path)] if file.path else []
     parts += [f'"inode":"{file.inode}"'] if file.inode else []
@@ -70,6 +70,8 @@ def file_members(file: File) -> str:
     parts += ['"truncated":true'] if file.truncated else []
     parts += ['"deleted":true'] if file.deleted else []
     parts += ['"raced":true'] if file.raced else []
+    parts += [member("host_path", file.host_path)] if file.host_path else []
+    parts += [f'"real":{{"inode":"{file.real_inode}","device":"{names.device(file.real_device)}"}}'] if file.real_inode else []
     return ",".join(parts)
 
 
@@ -93,8 +95,6 @@ def cgroup_members(task: Task) -> str:
     return f'"id":"{task.cgroup}"{path}'
 
 
-def open_members(flags: int, mode: int) -> str:
-    """The arguments of open(2); the mode only where it creates, for else it is whatever the register held."""
-    listed = ",".join([f'"{name}"' for name in names.open_flags(flags)])
-    permissions = f',"mode":"0{mode:03o}"' if names.creates(flags) else ""
-    return f'"flags":[{listed}]{permissions}'
+def members(values: Mapping[str, Any]) -> str:
+    """What is inside the braces of an object."""
+    return ENCODER.encode(values).decode()[1:-1]

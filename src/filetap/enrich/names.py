@@ -54,8 +54,6 @@ OPEN_FLAGS: Final = {
 TYPE_NAMES: Final = {number: name for name, number in model.TYPES.items()}
 
 
-
-
 def _bits(prefix: str, words: str, first: int = 0) -> dict[str, int]:
     """One bit after the other from ``first`` on; a dash: one that has no name."""
     return {prefix + word: 1 << bit for bit, word in enumerate(words.split(), first) if word != "-"}
@@ -66,7 +64,7 @@ def _numbers(prefix: str, words: str) -> dict[int, str]:
     return {number: prefix + word for number, word in enumerate(words.split()) if word != "-"}
 
 
-ACCESS: Final = _bits("", "X_OK W_OK R_OK")
+ACCESS: Final = {"R_OK": 4, "W_OK": 2, "X_OK": 1}
 RENAME: Final = _bits("RENAME_", "NOREPLACE EXCHANGE WHITEOUT")
 LINK: Final = {"AT_SYMLINK_FOLLOW": 0x400, "AT_EMPTY_PATH": 0x1000}
 FALLOCATE: Final = _bits(

@@ -70,6 +70,20 @@ def repeated(values: NDArray[Any]) -> Text:
     return Text(numbers(distinct).strings, rows)
 
 
+HEX: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+def hexadecimal(values: NDArray[np.uint64]) -> Text:
+    """Whole numbers, without leading zeros."""
+    places = np.arange(60, -1, -4, dtype=np.uint64)
+    digits = (values[:, None] >> places & np.uint64(15)).astype(np.uint8)
+    shown = np.logical_or.accumulate(digits != 0, axis=1)
+    shown[:, -1] = True
+    ends = np.concatenate([np.zeros(1, np.int32), shown.sum(axis=1, dtype=np.int32).cumsum(dtype=np.int32)])
+    data = HEX[digits[shown]]
+    return whole(pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(data)]))
+
+
 def whole(array: Strings) -> Text:
     """Each string in its own row."""
     return Text(array, np.arange(len(array), dtype=np.int32))
@@ -86,6 +100,13 @@ def choose(mask: NDArray[np.bool_], yes: Text, no: Text) -> Text:
 def only(mask: NDArray[np.bool_], text: Text) -> Text:
     """The text where the mask is set, else nothing."""
     return choose(mask, text, Text(EMPTY, np.zeros(len(mask), np.int32)))
+
+
+def some(mask: NDArray[np.bool_], text: Text) -> Text:
+    """The text's rows, one after the other, where the mask is set, else nothing."""
+    rows = np.full(len(mask), len(text.strings), np.int32)
+    rows[mask] = text.rows
+    return Text(pa.concat_arrays([text.strings, EMPTY]), rows)
 
 
 def offsets(array: Strings) -> Rows:

@@ -11,7 +11,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, Protocol
@@ -21,11 +21,27 @@ from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALLS, OP_NUMBER, OPS
-from filetap.enrich import jsontext, names
-from filetap.enrich.columns import clock, durations, encode, ops, pack, transfers
+from filetap.calls import CALLS, OPS, TRANSFERS, Call
+from filetap.enrich import arguments, jsontext, names
+from filetap.enrich.columns import clock, durations, encode, pack, second
 from filetap.enrich.fragments import Fragments, described
-from filetap.enrich.strings import Strings, Text, choose, join, join_in_parts, lookup, numbers, offsets, only, repeated, strings, timestamps
+from filetap.enrich.strings import (
+    Strings,
+    Text,
+    choose,
+    hexadecimal,
+    join,
+    join_in_parts,
+    lengths,
+    lookup,
+    numbers,
+    offsets,
+    only,
+    repeated,
+    some,
+    strings,
+    timestamps,
+)
 from filetap.model import Records
 
 
@@ -163,11 +179,17 @@ class NdjsonSink(LineSink):
     def __init__(self, file: RawFile) -> None:
         super().__init__(file)
         self._files: Fragments[File] = Fragments(file_texts)
+        self._targets: Fragments[File] = Fragments(target_texts)
         self._tasks: Fragments[Task] = Fragments(task_texts)
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
-        for events, texts in described(batch, self._files, self._tasks):
-            yield from join_in_parts(columns(events, batch.realtime, *texts))
+        for part, texts in described(batch, self._described):
+            yield from join_in_parts(columns(part, *texts))
+
+    def _described(self, batch: Batch) -> list[Text]:
+        events, files = batch.events, batch.files
+        texts = self._files.columns(events["file"], files) + self._tasks.columns(events["task"], batch.tasks)
+        return texts + (self._targets.columns(second(batch, "target"), files) if batch.more["target"].any() else [])
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.flush()
@@ -181,123 +203,223 @@ class NdjsonSink(LineSink):
         process, cgroup = self._tasks.of(fold.task, batch.tasks)
         event = f'"action":"{OPS[fold.op]}","kind":"folded","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
-        thread = process + b"%d}" % task.tid if task else b""
-        return b"".join((head, file, thread, b',"io":{"bytes":%d}' % fold.bytes, cgroup))
+        thread = process + b"%d}" % task.tid if task else b"}"
+        moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in ("read", "write", *TRANSFERS) else b""
+        return b"".join((head, file, thread, moved, cgroup))
 
 
-def columns(events: Records, realtime: int, file: Text, process: Text, cgroup: Text) -> list[Text]:
+def columns(batch: Batch, file: Text, process: Text, cgroup: Text, target: Text | None = None) -> list[Text]:
     """A line from left to right. ``keys``: what the events of one thread on one descriptor have in common."""
+    events = batch.events
     keys, rows = encode(pack(**{name: events[name] for name in ("tid", "fd", "open", "call", "flags")}))
     layout = layouts(keys)
     return [
-        *timestamps(clock(events, realtime), second_texts, 3),
-        *action_columns(action_places(keys)[rows], durations(events)),
+        *timestamps(clock(events, batch.realtime), second_texts, 3),
+        *action_columns(events["call"], durations(events)),
         file,
+        *(target_columns(file, target) if target else []),
         process,
         Text(head_strings(keys, layout), rows),
-        place_column(events, layout[rows]),
-        outcome_column(events, layout[rows]),
+        *(offset_columns(events, layout[rows]) if (layout & OFFSET).any() else []),
+        *(told_columns(batch, layout[rows]) if (layout & TOLD).any() else [outcome_column(events, layout[rows])]),
         cgroup,
     ]
 
 
 def file_texts(file: File | None) -> tuple[bytes]:
-    """From the end of ``event`` to the end of ``file``."""
-    return (f'}},"file":{{{jsontext.file_members(file)}}}'.encode() if file else b"}",)
+    """From the end of ``event`` to before the end of ``file``."""
+    return (f'}},"file":{{{jsontext.file_members(file)}'.encode() if file else b"",)
+
+
+def target_texts(file: File | None) -> tuple[bytes]:
+    return (f'"target":{{{jsontext.file_members(file)}}}'.encode() if file else b"",)
 
 
 def task_texts(task: Task | None) -> tuple[bytes, bytes]:
-    """From ``process`` to where the thread's number stands; and from ``cgroup`` to the end of the line."""
+    """From the end of ``file`` or ``event`` to where the thread's number stands; and from ``cgroup`` to the end of the line."""
     if task is None:
-        return b',"thread":{"id":', b"}\n"
-    process = f',"process":{{{jsontext.process_members(task)}}},"thread":{{{jsontext.thread_members(task)}"id":'
+        return b'},"thread":{"id":', b"}\n"
+    process = f'}},"process":{{{jsontext.process_members(task)}}},"thread":{{{jsontext.thread_members(task)}"id":'
     cgroup = f',"cgroup":{{{jsontext.cgroup_members(task)}}}}}\n' if task.cgroup else "}\n"
     return process.encode(), cgroup.encode()
+
+
+BEFORE_TARGET: Final = strings([b"", b",", b'},"file":{'])
+
+
+def target_columns(file: Text, target: Text) -> list[Text]:
+    """The second file inside of the first, which may not be known."""
+    there, first = (lengths(text.strings)[text.rows] > 0 for text in (target, file))
+    return [lookup(BEFORE_TARGET, there * np.where(first, 1, 2)), target]
 
 
 def second_texts(seconds: NDArray[np.int64]) -> list[bytes]:
     return [f'{{"@timestamp":"{text}.'.encode() for text in np.datetime_as_string(seconds.astype("M8[s]")).tolist()]
 
 
-def action_text(op: str, call: str, timed: bool) -> bytes:
+def action_text(call: Call, timed: bool) -> bytes:
     """From the end of ``@timestamp`` to where the duration stands."""
-    exact = f',"call":"{call}"' if call else ""
+    exact = f',"call":"{call.name}"' if call.name else ""
     duration = ',"duration":' if timed else ""
-    return f'Z","event":{{"action":"{op}"{exact}{duration}'.encode()
+    return f'Z","event":{{"action":"{call.op}"{exact}{duration}'.encode()
 
 
-ACTIONS: Final = strings([action_text(op, call.name, timed) for op in OPS for call in CALLS for timed in (False, True)])
+ACTIONS: Final = strings([action_text(call, timed) for call in CALLS for timed in (False, True)])
 
 
-def action_places(keys: Records) -> NDArray[np.int32]:
-    """Where in ACTIONS; one further with a duration."""
-    return np.asarray(2 * (ops(keys["call"]).astype(np.int32) * len(CALLS) + keys["call"]), np.int32)
-
-
-def action_columns(places: NDArray[np.int32], duration: NDArray[np.uint64]) -> list[Text]:
+def action_columns(calls: NDArray[np.uint16], duration: NDArray[np.uint64]) -> list[Text]:
     timed = duration > 0
-    return [lookup(ACTIONS, places + timed), only(timed, repeated(duration))]
+    return [lookup(ACTIONS, 2 * calls.astype(np.int32) + timed), only(timed, repeated(duration))]
 
 
-BARE, OFFSET, SIZE, BOTH, OPEN = range(5)
-"""Layouts of ``io``: what stands before the result."""
+OFFSET, SIZE, RESULT, TOLD, UNCERTAIN, DESCRIPTOR = (1 << bit for bit in range(6))
+"""Layouts of ``io``: what there is. ``TOLD``: something beside offset, size and result."""
 
-FIRST_LABEL: Final = ('"result":', '"offset":', '"size":', '"offset":', "")
-BEFORE_SIZE: Final = strings([b"", b"", b"", b',"size":', b""])
-BEFORE_RESULT: Final = strings([b"", *[b',"result":'] * 4])
+LAYOUTS: Final = range(64)
+
+
+def label(name: str) -> Strings:
+    """Nothing, nothing, in front of the first member, in front of a later one."""
+    return strings([b"", b"", f'"{name}":'.encode(), f',"{name}":'.encode()])
+
+
+def first_label(layout: int) -> list[str]:
+    """What stands before the first of them."""
+    members = {OFFSET: '"offset":', SIZE: '"size":', RESULT: '"result":'}
+    return [text for bit, text in members.items() if layout & bit][:1]
+
+
+def behind(preceded: int, parts: Sequence[str]) -> bytes:
+    return ("," * bool(preceded and parts) + ",".join(parts)).encode()
+
+
+def before_rest(layout: int) -> bytes:
+    """From the descriptor to where the next number stands, or to what is told."""
+    uncertain = ['"offset_uncertain":true'] if layout & UNCERTAIN else []
+    return behind(layout & DESCRIPTOR, uncertain + first_label(layout & OFFSET if layout & TOLD else layout))
+
+
+def before_size(layout: int) -> bytes:
+    return b',"size":' if layout & SIZE and layout & OFFSET and not layout & TOLD else b""
+
+
+def before_result(layout: int) -> bytes:
+    return b',"result":' if layout & RESULT and (layout & SIZE or (layout & OFFSET and not layout & TOLD)) else b""
+
 
 BEFORE_FD: Final = strings([b'},"io":{', b'},"io":{"fd":'])
-BEFORE_OPEN_ID: Final = strings([b"", b",", b'"open_id":', b',"open_id":'])
-BEFORE_REST: Final = strings(
-    [(comma + uncertain + label).encode() for label in FIRST_LABEL for uncertain in ("", '"offset_uncertain":true,') for comma in ("", ",")]
-)
+BEFORE_OPEN_ID: Final = label("open_id")
+BEFORE_REST: Final = strings([before_rest(layout) for layout in LAYOUTS])
+BEFORE_SIZE: Final = strings([before_size(layout) for layout in LAYOUTS])
+BEFORE_RESULT: Final = strings([before_result(layout) for layout in LAYOUTS])
 
 
 def layouts(keys: Records) -> NDArray[np.int32]:
-    op, flags = ops(keys["call"]), keys["flags"]
-    parts = OFFSET * (flags & model.NO_OFFSET == 0) + SIZE * (flags & model.NO_SIZE == 0)
-    return np.asarray(np.where(op == OP_NUMBER["open"], OPEN, np.where(transfers(op), parts, BARE)), np.int32)
+    calls, flags = keys["call"], keys["flags"]
+    parts = {
+        OFFSET: arguments.OFFSETS[calls] & (flags & model.NO_OFFSET == 0),
+        SIZE: arguments.SIZES[calls] & (flags & model.NO_SIZE == 0),
+        RESULT: flags & model.NO_RESULT == 0,
+        TOLD: (arguments.TELLS | arguments.COPIES | arguments.ADDRESSED)[calls],
+        UNCERTAIN: arguments.IN_BYTES[calls] & (flags & model.UNCERTAIN != 0),
+        DESCRIPTOR: (keys["fd"] != -1) | (keys["open"] != 0),
+    }
+    return np.asarray(sum(bit * there for bit, there in parts.items()), np.int32)
 
 
 def head_strings(keys: Records, layout: NDArray[np.int32]) -> Strings:
-    """From the thread's number to where the offset, open's arguments or the result stand."""
+    """From the thread's number to where the next number stands, or to what is told."""
     fd, opened = keys["fd"] != -1, keys["open"] != 0
-    uncertain = (keys["flags"] & model.UNCERTAIN != 0) & transfers(ops(keys["call"]))
     columns = [
         numbers(keys["tid"]),
         lookup(BEFORE_FD, fd),
         only(fd, numbers(keys["fd"])),
         lookup(BEFORE_OPEN_ID, fd + 2 * opened),
         only(opened, numbers(keys["open"])),
-        lookup(BEFORE_REST, 4 * layout + 2 * uncertain + opened),
+        lookup(BEFORE_REST, layout),
     ]
     return join(columns)
 
 
-def place_column(events: Records, layout: NDArray[np.int32]) -> Text:
-    """Where in the file; of an open, its arguments."""
-    offset = only(layout & OFFSET != 0, numbers(events["offset"]))
-    opens = layout == OPEN
-    return choose(~opens, offset, open_column(events, opens)) if opens.any() else offset
+def told_columns(batch: Batch, layout: NDArray[np.int32]) -> list[Text]:
+    """What calls tell beside offset, size and result: numbers of all kinds first, then what has few values."""
+    preceded = layout & (DESCRIPTOR | UNCERTAIN | OFFSET) != 0
+    copied, preceded = copy_columns(batch, preceded)
+    addressed, quoted = address_columns(batch, preceded)
+    members = members_column(batch, layout & (SIZE | RESULT | TOLD) | PRECEDED * preceded | QUOTED * quoted)
+    return [*copied, *addressed, outcome_column(batch.events, layout, members)]
 
 
-def open_column(events: Records, opens: NDArray[np.bool_]) -> Text:
-    """Flags and mode of those events that are opens; of the others, nothing of use."""
-    arguments, places = encode(pack(offset=events["offset"][opens], size=events["size"][opens]))
-    rows = np.zeros(len(events), np.int32)
-    rows[opens] = places
-    return Text(strings([jsontext.open_members(*pair).encode() for pair in arguments.tolist()]), rows)
+BEFORE_TARGET_FD: Final = label("target_fd")
+BEFORE_TARGET_OFFSET: Final = label("target_offset")
+BEFORE_ADDRESS: Final = strings([b"", b"", b'"address":"0x', b',"address":"0x'])
+NO_POSITION: Final = 2**64 - 1
 
 
-def outcome_column(events: Records, layout: NDArray[np.int32]) -> Text:
-    """From the offset to the end of ``io`` and the error. Sizes and results repeat, so each pair is written once."""
-    distinct, rows = encode(pack(size=events["size"], result=events["result"], layout=layout))
+def copy_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Text], NDArray[np.bool_]]:
+    """Where a copy went, and in which rows something stands then."""
+    copies = arguments.COPIES[batch.events["call"]] & (batch.events["flags"] & model.HAS_MORE != 0)
+    if not copies.any():
+        return [], preceded
+    fd, offset = second(batch, "target_fd"), second(batch, "target_offset")
+    opened, placed = copies & (fd != -1), copies & (offset != NO_POSITION)
     columns = [
+        lookup(BEFORE_TARGET_FD, 2 * opened + preceded),
+        only(opened, repeated(fd)),
+        lookup(BEFORE_TARGET_OFFSET, 2 * placed + (preceded | opened)),
+        some(placed, numbers(offset[placed])),
+    ]
+    return columns, preceded | opened | placed
+
+
+def address_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Text], NDArray[np.bool_]]:
+    """An address without its closing quote, and which rows have one."""
+    if not arguments.ADDRESSED[batch.events["call"]].any():
+        return [], np.zeros(len(preceded), bool)
+    address, known = arguments.addresses(batch.events, second(batch, "target_offset"))
+    return [lookup(BEFORE_ADDRESS, 2 * known + preceded), some(known, hexadecimal(address[known]))], known
+
+
+PRECEDED, QUOTED = UNCERTAIN, DESCRIPTOR
+"""Of the members in a layout: something stands before them; it is an address, which wants its closing quote."""
+
+
+def members_column(batch: Batch, layout: NDArray[np.int32]) -> Text:
+    """Flags, modes, owners: each combination is written once. From the end of an address to where the next number stands."""
+    told = layout & TOLD != 0
+    used = arguments.used(batch, told)
+    distinct, rows = encode(pack(call=batch.events["call"][told], layout=layout[told], **used))
+    texts = [members_text(*row[:2], dict(zip(used, row[2:], strict=True))) for row in distinct.tolist()]
+    return some(told, Text(strings(texts), rows))
+
+
+def members_text(call: int, layout: int, values: Mapping[str, int]) -> bytes:
+    parts = [given] if (given := jsontext.members(arguments.told(call, values))) else []
+    return b'"' * bool(layout & QUOTED) + behind(layout & (PRECEDED | QUOTED), parts + first_label(layout))
+
+
+def offset_columns(events: Records, layout: NDArray[np.int32]) -> list[Text]:
+    """Where in the file."""
+    there, signed = layout & OFFSET != 0, arguments.SIGNED[events["call"]]
+    offset = numbers(events["offset"])
+    if signed.any():
+        offset = choose(signed, numbers(events["offset"].view(np.int64)), offset)
+    return [only(there, offset)]
+
+
+def outcome_column(events: Records, layout: NDArray[np.int32], members: Text | None = None) -> Text:
+    """From the offset to the end of ``io`` and the error. Sizes and results repeat, so each pair is written once."""
+    size = events["size"] * (layout & SIZE != 0) if members else events["size"]  # else it may be an address
+    told = {"members": members.rows} if members else {}
+    distinct, rows = encode(pack(size=size, result=events["result"], layout=layout, **told))
+    sized, ended = (distinct["layout"] & bit != 0 for bit in (SIZE, RESULT))
+    columns = [
+        *([Text(members.strings, distinct["members"])] if members else []),
         lookup(BEFORE_SIZE, distinct["layout"]),
-        only(distinct["layout"] & SIZE != 0, numbers(distinct["size"])),
+        only(sized, numbers(distinct["size"])),
         lookup(BEFORE_RESULT, distinct["layout"]),
-        numbers(distinct["result"]),
-        error_column(distinct["result"]),
+        only(ended, numbers(distinct["result"])),
+        error_column(np.where(ended, distinct["result"], 0)),
     ]
     return Text(join(columns), rows)
 

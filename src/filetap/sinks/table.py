@@ -18,7 +18,7 @@ from filetap import model
 from filetap.batch import Batch, File, Fold, Task
 from filetap.calls import CALLS, OPS
 from filetap.enrich import names
-from filetap.enrich.columns import clock, durations, encode, ops, transfers
+from filetap.enrich.columns import clock, durations, encode, ops
 from filetap.enrich.fragments import Fragments, described
 from filetap.enrich.strings import (
     Strings,
