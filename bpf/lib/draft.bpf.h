@@ -87,6 +87,7 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	const struct call call = call_of(regs->orig_ax);
 	struct draft *d = &state->draft;
+	bool wanted;
 
 	if (regs->r10 & MAP_ANONYMOUS)
 		return false;
@@ -95,7 +96,9 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 	d->size = regs->si;
 	add_more(d);
 	d->argument = (regs->dx & 0xff) | (__u32)regs->r10 << 8;
-	return find_subject(&x, &call, d, false);
+	wanted = find_subject(&x, &call, d, false);
+	d->flags &= ~EVENT_NO_OFFSET; /* it is an argument, whatever the descriptor is */
+	return wanted;
 }
 
 /* A successful chdir or chroot has made the directory the task's own: it need not be named as it was asked for. */

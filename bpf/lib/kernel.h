@@ -331,6 +331,39 @@ struct io_uring_cqe {
 #define IORING_SETUP_NO_SQARRAY (1u << 16)
 #define PF_IO_WORKER 0x10
 
+/* include/uapi/linux/aio_abi.h, and what is mapped at a context's address: this, then its completions (fs/aio.c). */
+struct iocb {
+	__u64 aio_data;
+	__u32 aio_key;
+	__u32 aio_rw_flags;
+	__u16 aio_lio_opcode;
+	__s16 aio_reqprio;
+	__u32 aio_fildes;
+	__u64 aio_buf;
+	__u64 aio_nbytes;
+	__u64 aio_offset;
+	__u64 aio_reserved2;
+	__u32 aio_flags;
+	__u32 aio_resfd;
+};
+struct io_event {
+	__u64 data;
+	__u64 obj;
+	__s64 res;
+	__s64 res2;
+};
+struct aio_ring {
+	__u32 id;
+	__u32 nr;
+	__u32 head;
+	__u32 tail;
+	__u32 magic;
+	__u32 compat_features;
+	__u32 incompat_features;
+	__u32 header_length;
+};
+#define AIO_RING_MAGIC 0xa10a10a1
+
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 #define S_ISREG(mode) (((mode) & S_IFMT) == S_IFREG)

@@ -46,13 +46,10 @@ static __always_inline __u32 known_name(struct name_key *key, const char *name)
 	return id;
 }
 
-static __always_inline __u32 cached_place(struct file_cache *c, struct path *path)
+/* What the task's own pointers lead to is loaded plainly on every kernel. */
+static __always_inline __u32 cached_place(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt)
 {
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
-
-	if (!dentry)
-		return 0;
-	refresh(c, dentry, BPF_CORE_READ(path, mnt), BPF_CORE_READ(dentry, d_inode), OWED_ALWAYS, false);
+	refresh(c, dentry, mnt, dentry->d_inode, OWED_ALWAYS, true);
 	return c->id;
 }
 
@@ -66,9 +63,9 @@ static __always_inline __u32 start_of(struct task_state *state, bool absolute, i
 	if (!fs)
 		return 0;
 	if (absolute)
-		return cached_place(&state->base, &fs->root);
+		return cached_place(&state->base, fs->root.dentry, fs->root.mnt);
 	if (directory == AT_FDCWD)
-		return cached_place(&state->directory, &fs->pwd);
+		return cached_place(&state->directory, fs->pwd.dentry, fs->pwd.mnt);
 	file = file_at(fd_address(task, directory, false), false);
 	return file ? place_id(&file->f_path) : 0;
 }

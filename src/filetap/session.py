@@ -160,9 +160,9 @@ class NameFilter:
         return batch.where(~drop)
 
     def _wanted(self, batch: Batch, number: int) -> bool:
-        """A file that the kernel resolved has passed its filter there."""
+        """A file that has an identity has passed the kernel's filter."""
         file = batch.files.get(number)
-        return bool(file and (file.resolved or self._names.wants(file.path)))
+        return bool(file and (file.inode or file.resolved or self._names.wants(file.path)))
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
         """Of two names one is enough."""
