@@ -32,6 +32,8 @@ static __always_inline enum outcome opened(const struct exit_context *x, const s
 	if (x->result >= 0) {
 		d->fd = x->result;
 		x->state->resolved = 0;
+		if (d->offset & (O_WRONLY | O_RDWR) && is_overlay((struct file *)fd_address(x->task, d->fd, false)))
+			note_move(0); /* what lay beneath may have been copied up */
 		return find_subject(x, call, d, direct);
 	}
 	if (shape_of(x->regs->orig_ax).name)
@@ -220,7 +222,7 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	d->fd = fd;
 	file = file_at(fd_address(task, fd, false), false);
 	if (!file)
-		return wanted_without_file(d->result);
+		return d->result == -EBADF && wanted_without_file();
 	if (!resolve_mapped(state, file))
 		return false;
 	d->file = state->last.id;

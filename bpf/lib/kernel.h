@@ -371,6 +371,7 @@ struct aio_ring {
 #define S_IFDIR 0040000
 #define O_CREAT 0100
 #define O_WRONLY 01
+#define O_RDWR 02
 #define O_TRUNC 01000
 #define O_APPEND 02000
 #define AT_FDCWD (-100)

@@ -84,6 +84,11 @@ static __always_inline struct inode *overlay_real(struct inode *inode)
 	return upper ? BPF_CORE_READ(upper, d_inode) : overlay_lower(oi);
 }
 
+static __always_inline bool is_overlay(struct file *file)
+{
+	return BPF_CORE_READ(file, f_inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
+}
+
 static __always_inline void fill_rule_key(struct rule_key *key, struct inode *inode)
 {
 	key->inode = BPF_CORE_READ(inode, i_ino);

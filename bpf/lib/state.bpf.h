@@ -17,8 +17,11 @@
 const volatile struct config config SEC(".rodata.config") = {};
 const volatile __u64 calls[2 * (MAX_NR + MAX_OPCODES)] SEC(".rodata.calls") = {};
 
-static __always_inline struct call call_of(__u64 nr)
+/* The kernel heeds the lower half of the register only (do_syscall_64). */
+static __always_inline struct call call_of(__u64 number)
 {
+	__u64 nr = number & 0xffffffff;
+
 	union {
 		__u64 raw;
 		struct call call;
@@ -27,8 +30,10 @@ static __always_inline struct call call_of(__u64 nr)
 	return u.call;
 }
 
-static __always_inline struct shape shape_of(__u64 nr)
+static __always_inline struct shape shape_of(__u64 number)
 {
+	__u64 nr = number & 0xffffffff;
+
 	union {
 		__u64 raw;
 		struct shape shape;

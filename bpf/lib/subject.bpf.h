@@ -34,9 +34,9 @@ static __always_inline bool seekable(__u32 mode)
 /* A descriptor that is none has no type: such a failure counts when every type and every file does. */
 #define ALL_TYPES (1u << 8 | 1u << 4 | 1u << 1 | 1u << 12 | 1u << 2 | 1u << 6 | 1u << 10 | 1u)
 
-static __always_inline bool wanted_without_file(long result)
+static __always_inline bool wanted_without_file(void)
 {
-	return result == -EBADF && (config.types & ALL_TYPES) == ALL_TYPES && !(config.paths & 1);
+	return (config.types & ALL_TYPES) == ALL_TYPES && !(config.paths & 1);
 }
 
 static __always_inline int owed_by(const struct call *call)
@@ -77,7 +77,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	__u64 address = fd_address(x->task, fd, direct);
 	struct file *file = address ? file_at(address, direct) : NULL;
 
-	if (unlikely(wanted_without_file(x->result))) {
+	if (unlikely(x->result == -EBADF) && !(resolved_at_enter(x) ? s->file : address) && wanted_without_file()) {
 		d->flags |= EVENT_NO_OFFSET;
 		*wanted = true;
 		return NULL;
