@@ -5,8 +5,6 @@ Apart from user_side.py, because these need minutes, not pairs. One run gives se
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +13,12 @@ from statistics import mean
 from typing import Final
 
 from bench.kernel_side import NONE
-from bench.lab import CHURN, SCRATCH, Lab
+from bench.lab import Lab
 from bench.table import Row
 from bench.workloads import Tracer, tracing
 
 JSON: Final = ("-f", "json", "-o", "/dev/null", "--force")
 MEGABYTE: Final = 1 << 20
-SHARED: Final = Path("/dev/shm")
 MOST_RESIDENT: Final = 150
 GROWTH: Final = 5
 """MB: the issue says flat; an allocator's noise is below this."""
@@ -64,14 +61,14 @@ def kernel_memory(pid: int) -> float:
     return sum(maps.values()) / MEGABYTE
 
 
-def pieces(tracer: Tracer, work: Sequence[tuple[list[str], int]], until: Callable[[float, int], bool]) -> list[Sample]:
-    """Do all of ``work`` (words, and events per call) again and again, and look at filetap after each round."""
+def pieces(tracer: Tracer, work: Sequence[Sequence[str]], until: Callable[[float, int], bool]) -> list[Sample]:
+    """Do all of ``work`` again and again, and look at filetap after each round."""
     samples: list[Sample] = []
     began = time.monotonic()
     while not samples or not until(samples[-1].seconds, len(samples)):
         before, events = tracer.cpu(), 0
-        for words, each in work:
-            events += tracer.run(words).calls * each
+        for words in work:
+            events += tracer.run(words).events
         cost = (tracer.cpu() - before) / events * 1e6
         samples.append(Sample(time.monotonic() - began, resident(tracer.pid), cost, events))
     return samples
@@ -80,7 +77,7 @@ def pieces(tracer: Tracer, work: Sequence[tuple[list[str], int]], until: Callabl
 def at_speed(lab: Lab) -> Iterator[Row]:
     """Both loops for a minute with -f none."""
     seconds = lab.some(60)
-    work = [(lab.preads(2_000_000), 1), (lab.opens(100), 3)]
+    work = [lab.preads(2_000_000), lab.opens(100)]
     with tracing(*NONE) as tracer:
         samples = pieces(tracer, work, lambda passed, _: passed > seconds)
         maps = kernel_memory(tracer.pid)
@@ -98,12 +95,11 @@ def at_speed(lab: Lab) -> Iterator[Row]:
 
 def many_files(lab: Lab) -> Iterator[Row]:
     """Never the same file twice, as JSON lines to /dev/null, so that the sink's tables are filled as well."""
-    each, rounds = lab.some(40_000), 15
-    place = SHARED if os.access(SHARED, os.W_OK) else SCRATCH
-    with tempfile.TemporaryDirectory(prefix="filetap-bench-", dir=place) as folder, tracing(*JSON) as tracer:
-        samples = pieces(tracer, [([str(CHURN), folder, str(each)], 3)], lambda _, count: count >= rounds)
+    each, rounds = 40_000, 15
+    with tracing(*JSON) as tracer:
+        samples = pieces(tracer, [lab.churns(each)], lambda _, count: count >= rounds)
         missing = tracer.finish().missing
-    note = f"{each * rounds:,} files, {missing:,} EVENTS NOT DELIVERED" if missing else f"{each * rounds:,} files"
+    note = f"{lab.some(each) * rounds:,} files" + (f", {missing:,} EVENTS NOT DELIVERED" if missing else "")
     yield Row("the same, never a file twice, -f json", [s.resident for s in samples], MOST_RESIDENT, "MB", note=note)
     growth = samples[-1].resident - samples[rounds // 2].resident
     yield Row("its growth in the second half", [growth], GROWTH, "MB")

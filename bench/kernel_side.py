@@ -19,6 +19,7 @@ NONE: Final = ("-f", "none")
 UNTIMED: Final = ("-f", "none", "--no-latency")
 EMPTY_EXIT: Final = partial(attached, "empty", ["empty_exit"])
 EMPTY_BOTH: Final = partial(attached, "empty", ["empty_exit", "empty_enter"])
+FOUR: Final = partial(Lab.preads, threads=4)
 
 
 def run_time_of_programs(lab: Lab) -> Iterator[Row]:
@@ -67,10 +68,16 @@ def _untraced(outcomes: Sequence[Outcome]) -> str:
     return f"untraced {min(costs):.0f}-{max(costs):.0f} ns a round"
 
 
-def beside(figure: str, presence: Callable[[], AbstractContextManager[Any]], limit: float | None, lab: Lab) -> Iterator[Row]:
-    """Of a pread loop that nobody traces, while something is attached."""
-    words = lab.preads()
-    pairs = list(lab.alternate(partial(alone, words), partial(_with, presence, words)))
+def beside(
+    figure: str,
+    presence: Callable[[], AbstractContextManager[Any]],
+    limit: float | None,
+    lab: Lab,
+    words: Callable[[Lab], list[str]] = Lab.preads,
+) -> Iterator[Row]:
+    """Of a workload that nobody traces, while something is attached."""
+    chosen = words(lab)
+    pairs = list(lab.alternate(partial(alone, chosen), partial(_with, presence, chosen)))
     yield Row(figure, [other.ns / plain.ns for plain, other in pairs], limit, note=_untraced([plain for plain, _ in pairs]))
 
 
@@ -86,31 +93,37 @@ def floor_slow_down(lab: Lab) -> Iterator[Row]:
     yield Row("for comparison: slow-down, pread loop, by the floor alone", [other.ns / plain.ns for plain, other in pairs])
 
 
-def everything_delivered(figure: str, options: Sequence[str], threads: int, lab: Lab) -> Iterator[Row]:
-    """Three million preads by each thread; counts and bytes against the workload's own."""
-    words = lab.preads(3_000_000, threads)
-    extra = traced(options, [*words[:3], "0", str(threads)])[1].op("read")
-    outcome, account = traced(options, words)
-    yield Row(figure, [differing(account, outcome, extra)], 0, "events", note=_rate(outcome, account))
+def everything_delivered(
+    figure: str, options: Sequence[str], words: Callable[[Lab, int], list[str]], count: int, lab: Lab
+) -> Iterator[Row]:
+    """Counts and bytes against the workload's own; a run of none tells what its start adds to them."""
+    extra = traced(options, words(lab, 0))[1]
+    outcome, account = traced(options, words(lab, count))
+    yield Row(figure, [differing(account, outcome, extra)], 0, "events", note=_rate(outcome, account, extra))
 
 
-def differing(account: Account, outcome: Outcome, extra: dict[str, int]) -> int:
-    """Events that are not delivered, or by which the count differs, or the bytes. ``extra``: of the workload's start."""
-    read = account.op("read")
-    count, moved = read["delivered"] - extra["delivered"], read["bytes"] - extra["bytes"]
-    return max(account.missing, wrong(count, moved, outcome))
+def differing(account: Account, outcome: Outcome, extra: Account) -> int:
+    """Events that are not delivered, or by which an op's count differs, or the bytes. ``extra``: of the workload's start."""
+    moved = sum(account.op(op)["bytes"] - extra.op(op)["bytes"] for op in outcome.ops)
+    return max(account.missing, unmoved(moved, outcome), *(abs(count) for count in _differences(account, outcome, extra).values()))
 
 
-def wrong(count: int, moved: int, outcome: Outcome) -> int:
-    """By how many calls these differ from the workload's own."""
-    each = outcome.bytes // outcome.calls
-    return max(abs(count - outcome.calls), -(-abs(moved - outcome.bytes) // each))
+def _differences(account: Account, outcome: Outcome, extra: Account) -> dict[str, int]:
+    """Events too many, by op."""
+    return {op: account.op(op)["delivered"] - extra.op(op)["delivered"] - count for op, count in outcome.ops.items()}
 
 
-def _rate(outcome: Outcome, account: Account) -> str:
+def unmoved(moved: int, outcome: Outcome) -> int:
+    """By how many calls' worth the bytes differ from the workload's own."""
+    each = outcome.bytes // max(outcome.calls, 1) or 1
+    return -(-abs(moved - outcome.bytes) // each)
+
+
+def _rate(outcome: Outcome, account: Account, extra: Account) -> str:
     total = {name: account.total(name) for name in ("seen", "delivered", "folded", "lost")}
     counts = ", ".join(f"{count:,} {name}" for name, count in total.items())
-    return f"{counts}; {outcome.calls / outcome.ns * 1e3:.2f} M/s"
+    wrong = "".join(f"; {op} {count:+,}" for op, count in _differences(account, outcome, extra).items() if count)
+    return f"{counts}; {outcome.events / outcome.ns * 1e3:.2f} M/s{wrong}"
 
 
 def opens(threads: int) -> Callable[[Lab], list[str]]:
@@ -118,10 +131,12 @@ def opens(threads: int) -> Callable[[Lab], list[str]]:
 
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
-    "exact-pread1": partial(everything_delivered, "preads by one thread at full speed: not delivered or differing", NONE, 1),
-    "exact-pread4": partial(everything_delivered, "preads by four threads at full speed: the same", NONE, 4),
-    "exact-pread1-untimed": partial(everything_delivered, "preads by one thread, --no-latency: the same", UNTIMED, 1),
-    "exact-pread4-untimed": partial(everything_delivered, "preads by four threads, --no-latency: the same", UNTIMED, 4),
+    "exact-pread1": partial(
+        everything_delivered, "preads by one thread at full speed: not delivered or differing", NONE, Lab.preads, 3_000_000
+    ),
+    "exact-pread4": partial(everything_delivered, "preads by four threads at full speed: the same", NONE, FOUR, 3_000_000),
+    "exact-pread1-untimed": partial(everything_delivered, "preads by one thread, --no-latency: the same", UNTIMED, Lab.preads, 3_000_000),
+    "exact-pread4-untimed": partial(everything_delivered, "preads by four threads, --no-latency: the same", UNTIMED, FOUR, 3_000_000),
     "kernel": run_time_of_programs,
     "slow-orc1-untimed": partial(slow_down, "slow-down, open/read/close, 1 thread, --no-latency", UNTIMED, opens(1), 1.5),
     "slow-orc4-untimed": partial(slow_down, "slow-down, open/read/close, 4 threads, --no-latency", UNTIMED, opens(4), 1.5),
@@ -129,6 +144,8 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "slow-orc1": partial(slow_down, "slow-down, open/read/close, 1 thread, with latency", NONE, opens(1), 1.6),
     "slow-orc4": partial(slow_down, "slow-down, open/read/close, 4 threads, with latency", NONE, opens(4), 1.6),
     "slow-pread": partial(slow_down, "slow-down, pread loop, with latency", NONE, Lab.preads, 1.85),
+    "slow-pread-open": partial(slow_down, "slow-down, pread loop, -e open", (*NONE, "-e", "open"), Lab.preads, 1.1),
+    "slow-pread-open-untimed": partial(slow_down, "slow-down, pread loop, -e open --no-latency", (*UNTIMED, "-e", "open"), Lab.preads, 1.1),
     "slow-floor": floor_slow_down,
     "beside": partial(beside, "bystander's pread loop, with latency", partial(tracing, *NONE), 1.25),
     "beside-untimed": partial(beside, "bystander's pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),

@@ -5,6 +5,7 @@ Apart, so that --quick is decided in one place. Next: workloads.py runs what is 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,10 +19,15 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 BUILD: Final = ROOT / "build"
 SCRATCH: Final = BUILD / "bench"
 WORKLOAD: Final = BUILD / "workload"
-CHURN: Final = BUILD / "churn"
+OPERATIONS: Final = BUILD / "operations"
+URING: Final = BUILD / "uring"
+EXITS: Final = BUILD / "exits"
 FILE: Final = SCRATCH / "file"
+MAPPED: Final = SCRATCH / "mapped"
+PAGES: Final = 65536
 TREE: Final = SCRATCH / "tree"
 FILES: Final = 1000
+SHARED: Final = Path("/dev/shm")
 First = TypeVar("First")
 Second = TypeVar("Second")
 
@@ -50,6 +56,27 @@ class Lab:
         """open, read, close over the tree, ``rounds`` times by each thread."""
         return [str(WORKLOAD), "orc", str(TREE), str(FILES), str(self.some(rounds)), str(threads)]
 
+    def stats(self, count: int) -> list[str]:
+        """stat(2) of half the tree's names, absolute and relative in turn."""
+        return [str(OPERATIONS), "stat", str(TREE), str(FILES // 2), str(self.some(count))]
+
+    def churns(self, count: int) -> list[str]:
+        """Files created, written, closed, renamed and unlinked, in memory where that is possible: it is quickest there."""
+        place = SHARED if os.access(SHARED, os.W_OK) else SCRATCH
+        return [str(OPERATIONS), "churn", str(place), str(self.some(count))]
+
+    def touches(self, count: int, mode: str = "write") -> list[str]:
+        """Each page of a mapped file, ``count`` times."""
+        return [str(OPERATIONS), "touch", str(MAPPED), mode, str(self.some(count))]
+
+    def execs(self, count: int) -> list[str]:
+        """A program that ends at once."""
+        return [str(OPERATIONS), "exec", str(EXITS), str(self.some(count))]
+
+    def urings(self, count: int, file: Path = FILE) -> list[str]:
+        """io_uring reads of a block of 4096 bytes: there is one in FILE, and many in MAPPED."""
+        return [str(URING), str(file), str(self.some(count))]
+
     def alternate(self, one: Callable[[], First], other: Callable[[], Second]) -> Iterator[tuple[First, Second]]:
         """Pairs of results, the order of the two turned round each time."""
         for number in range(self.pairs):
@@ -65,15 +92,19 @@ class Lab:
 def prepare() -> None:
     """Build what is missing or older than its source, and make the files that workloads read."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    for name in ("workload", "churn"):
-        source = ROOT / "bench" / f"{name}.c"
-        if _stale(source, BUILD / name):
-            _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", str(BUILD / name), str(source)])
+    for program in (WORKLOAD, OPERATIONS, URING):
+        source = ROOT / "bench" / f"{program.name}.c"
+        if _stale(source, program) or _stale(source.with_name("outcome.h"), program):
+            _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", str(program), str(source)])
+    _run(["gcc", "-static", "-nostdlib", "-o", str(EXITS), str(ROOT / "bench" / "exits.S")])
     for name in ("floor", "empty"):
         source = ROOT / "bench" / f"{name}.bpf.c"
         if _stale(source, BUILD / f"{name}.bpf.o"):
             _run([sys.executable, "hatch_build.py", str(source.relative_to(ROOT)), f"build/{name}.bpf.o"])
     FILE.write_bytes(b"x" * 4096)
+    if not MAPPED.exists() or MAPPED.stat().st_size != PAGES * 4096:
+        MAPPED.write_bytes(b"x" * 4096 * PAGES)
+    _run([str(OPERATIONS), "touch", str(MAPPED), "read", "1"])  # into memory
     _run([str(WORKLOAD), "tree", str(TREE), str(FILES)])
 
 

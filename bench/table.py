@@ -77,7 +77,7 @@ class Table:
     @staticmethod
     def _line(cells: tuple[str, str, str, str], verdict: str, note: str) -> None:
         figure, measured, spread, limit = cells
-        print(f"{figure:<66}{measured:>14}{spread:>18}{limit:>13}  {verdict:<4}{note}".rstrip(), flush=True)
+        print(f"{figure:<70}{measured:>14}{spread:>18}{limit:>13}  {verdict:<4}{note}".rstrip(), flush=True)
 
     def end(self) -> None:
         """How many limits were missed, and which."""

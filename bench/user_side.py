@@ -10,16 +10,17 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from bench.kernel_side import NONE, differing, wrong
+from bench.kernel_side import NONE, differing, unmoved
 from bench.lab import FILE, SCRATCH, Lab
 from bench.table import Row
-from bench.workloads import DRAINED, FILETAP, Outcome, started, traced, tracing
+from bench.workloads import DRAINED, FILETAP, started, traced, tracing
 from filetap.batch import Batch
 from filetap.filters import Filters, select_calls
 from filetap.session import Session
@@ -60,14 +61,20 @@ def every_line(lab: Lab) -> Iterator[Row]:
     """The file of JSON lines, read back."""
     words = lab.preads(1_000_000)
     try:
-        extra = traced(json_lines(), [*words[:3], "0", "1"])[1].op("read")
+        extra = traced(json_lines(), lab.preads(0))[1]
         outcome, account = traced(json_lines(), words)
         lines, reads, moved = _read_back()
     finally:
         EVENTS.unlink(missing_ok=True)
-    worst = max(differing(account, outcome, extra), wrong(reads, moved, outcome), abs(lines - account.total("delivered")))
+    wrong = max(abs(reads - outcome.calls), unmoved(moved, outcome), abs(lines - account.total("delivered")))
     note = f"{lines:,} lines, {reads:,} of them reads of the file, {moved:,} bytes; {outcome.calls / outcome.ns * 1e3:.2f} M/s"
-    yield Row("preads by one thread, -f json -o FILE, lines read back: the same", [worst], 0, "events", note=note)
+    yield Row(
+        "preads by one thread, -f json -o FILE, lines read back: the same",
+        [max(differing(account, outcome, extra), wrong)],
+        0,
+        "events",
+        note=note,
+    )
 
 
 def _read_back() -> tuple[int, int, int]:
@@ -84,16 +91,16 @@ def _read_back() -> tuple[int, int, int]:
     return lines, reads, moved
 
 
-def cpu_per_event(figure: str, words: Callable[[Lab], list[str]], events: int, lab: Lab) -> Iterator[Row]:
-    """Microseconds with -f none; ``events`` of each of the workload's calls."""
-    yield Row(figure, [_spent(NONE, words(lab), events)[0] * 1e6 for _ in range(_few(lab))], 0.1, "us")
+def cpu_per_event(figure: str, words: Callable[[Lab], list[str]], lab: Lab) -> Iterator[Row]:
+    """Microseconds with -f none."""
+    yield Row(figure, [_spent(NONE, words(lab)) * 1e6 for _ in range(_few(lab))], 0.1, "us")
 
 
 def _few(lab: Lab) -> int:
     return max(3, lab.pairs // 2)
 
 
-def _spent(options: Sequence[str], words: Sequence[str], events: int) -> tuple[float, Outcome]:
+def _spent(options: Sequence[str], words: Sequence[str]) -> float:
     """Seconds of filetap's CPU per event while the workload ran, reading to the end included."""
     with tracing(*options) as tracer:
         before = tracer.cpu()
@@ -103,13 +110,13 @@ def _spent(options: Sequence[str], words: Sequence[str], events: int) -> tuple[f
             spent = more
             time.sleep(DRAINED)
         tracer.finish()
-        return more / (outcome.calls * events), outcome
+        return more / outcome.events
 
 
-def lines_end_to_end(figure: str, words: Callable[[Lab], list[str]], events: int, lab: Lab) -> Iterator[Row]:
+def lines_end_to_end(figure: str, words: Callable[[Lab], list[str]], lab: Lab) -> Iterator[Row]:
     """Million lines per second of filetap's CPU, written to a file."""
     try:
-        samples = [1e-6 / _spent(json_lines(), words(lab), events)[0] for _ in range(_few(lab))]
+        samples = [1e-6 / _spent(json_lines(), words(lab)) for _ in range(_few(lab))]
     finally:
         EVENTS.unlink(missing_ok=True)
     yield Row(figure, samples, 1, "M/s", at_least=True)
@@ -126,7 +133,7 @@ class Recorder(CountSink):
         super().write(batch)
         files = {number: batch.files[number] for number in np.unique(batch.events["file"]).tolist() if number in batch.files}
         tasks = {number: batch.tasks[number] for number in np.unique(batch.events["task"]).tolist() if number in batch.tasks}
-        self.batches.append(Batch(batch.events.copy(), files, tasks, batch.realtime))
+        self.batches.append(replace(batch, events=batch.events.copy(), more=batch.more.copy(), files=files, tasks=tasks))
 
 
 def recorded(words: Sequence[str]) -> list[Batch]:
@@ -200,12 +207,12 @@ def show_help(lab: Lab) -> Iterator[Row]:
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "exact-json": every_line,
-    "cpu-pread": partial(cpu_per_event, "CPU per event, -f none, pread loop", partial(Lab.preads, count=3_000_000), 1),
-    "cpu-orc": partial(cpu_per_event, "CPU per event, -f none, open/read/close", Lab.opens, 3),
+    "cpu-pread": partial(cpu_per_event, "CPU per event, -f none, pread loop", partial(Lab.preads, count=3_000_000)),
+    "cpu-orc": partial(cpu_per_event, "CPU per event, -f none, open/read/close", Lab.opens),
     "lines-sink-pread": partial(sink_alone, "NDJSON lines per second of CPU, the sink alone, pread loop", MILLION),
     "lines-sink-orc": partial(sink_alone, "NDJSON lines per second of CPU, the sink alone, open/read/close", Lab.opens),
-    "lines-pread": partial(lines_end_to_end, "NDJSON lines per second of CPU, end to end, pread loop", MILLION, 1),
-    "lines-orc": partial(lines_end_to_end, "NDJSON lines per second of CPU, end to end, open/read/close", Lab.opens, 3),
+    "lines-pread": partial(lines_end_to_end, "NDJSON lines per second of CPU, end to end, pread loop", MILLION),
+    "lines-orc": partial(lines_end_to_end, "NDJSON lines per second of CPU, end to end, open/read/close", Lab.opens),
     "start": start,
     "idle": idle,
     "help": show_help,

@@ -1,36 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The workloads whose counts are known: every loop says how many calls it made, how many bytes they moved, and how
- * long it took.
+ * The workloads of opening and reading, by any number of threads.
  *
  * workload pread FILE COUNT THREADS         tight loop of pread64(fd, buffer, 64, 0)
  * workload orc DIRECTORY FILES ROUNDS THREADS   open, read, close over files made by 'workload tree'
  * workload tree DIRECTORY FILES             makes FILES files six levels deep
  * workload idle SECONDS
  *
- * One JSON line on standard output: {"calls":..,"bytes":..,"ns":..}. With FILETAP_GO set to a file descriptor, it
- * waits for one byte there before it starts.
+ * One JSON line, see outcome.h. With FILETAP_GO set to a file descriptor, it waits for one byte there before it starts.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+#include "outcome.h"
 
 static const char *path;
 static long files, count;
 static long long moved;
 static pthread_barrier_t start;
-
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static void name_of(char *name, size_t size, long i)
 {
@@ -98,9 +87,8 @@ static void *orc_loop(void *unused)
 	return unused;
 }
 
-static void run(void *(*loop)(void *), int threads, long calls)
+static void run(void *(*loop)(void *), int threads, long calls, const char *ops)
 {
-	struct timespec a, b;
 	pthread_t ids[64];
 
 	pthread_barrier_init(&start, NULL, threads + 1);
@@ -109,29 +97,27 @@ static void run(void *(*loop)(void *), int threads, long calls)
 	if (threads == 1) {
 		pthread_barrier_destroy(&start);
 		pthread_barrier_init(&start, NULL, 1);
-		clock_gettime(CLOCK_MONOTONIC, &a);
+		begin();
 		loop(NULL);
 	} else {
 		for (int i = 0; i < threads; i++)
 			pthread_create(&ids[i], NULL, loop, NULL);
 		pthread_barrier_wait(&start);
-		clock_gettime(CLOCK_MONOTONIC, &a);
+		begin();
 		for (int i = 0; i < threads; i++)
 			pthread_join(ids[i], NULL);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	printf("{\"calls\":%ld,\"bytes\":%lld,\"ns\":%lld}\n", calls * threads, moved,
-	       (b.tv_sec - a.tv_sec) * 1000000000LL + b.tv_nsec - a.tv_nsec);
+	say(ops, calls * threads, moved, since());
 }
 
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "pread")) {
 		path = argv[2], count = atol(argv[3]);
-		run(pread_loop, atoi(argv[4]), count);
+		run(pread_loop, atoi(argv[4]), count, "read");
 	} else if (argc == 6 && !strcmp(argv[1], "orc")) {
 		path = argv[2], files = atol(argv[3]), count = atol(argv[4]);
-		run(orc_loop, atoi(argv[5]), count * files);
+		run(orc_loop, atoi(argv[5]), count * files, "open read close");
 	} else if (argc == 4 && !strcmp(argv[1], "tree")) {
 		path = argv[2], files = atol(argv[3]);
 		make_tree();

@@ -35,6 +35,12 @@ class Outcome:
     calls: int
     bytes: int
     ns: int
+    ops: dict[str, int]
+    """Events that a tracer owes, by op."""
+
+    @property
+    def events(self) -> int:
+        return sum(self.ops.values())
 
     @classmethod
     def of(cls, line: str) -> Outcome:

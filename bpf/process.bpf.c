@@ -143,14 +143,16 @@ static __always_inline __s64 exit_status(struct task_struct *task)
 	return code & 0x7f ? 128 + (code & 0x7f) : (code >> 8) & 0xff;
 }
 
+/* What the process was, its last thread tells, whichever that is. */
 SEC("tp_btf/sched_process_exit")
 int process_exit(__u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
 	bool last = task->signal->live.counter == 0;
 	struct globals *g = globals();
+	struct task_state *s;
 
+	adopt_worker(task);
 	if (last && config.exit_call && !config.failed && !(config.paths & 1)) {
 		s = current_member(task);
 		if (s) {
@@ -158,6 +160,7 @@ int process_exit(__u64 *ctx)
 			emit(new_draft(s, OP_EXIT, config.exit_call, exit_status(task)), task, s);
 		}
 	}
+	s = bpf_task_storage_get(&tasks, task, 0, 0);
 	if (!s)
 		return 0;
 	if (s->task)
@@ -165,7 +168,8 @@ int process_exit(__u64 *ctx)
 	s->task = 0;
 	if (last && g && s->member & MEMBER_LIVE)
 		__sync_fetch_and_add(&g->live, -1);
-	s->member = 0;
+	if (last)
+		s->member = 0;
 	return 0;
 }
 

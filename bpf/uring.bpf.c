@@ -95,19 +95,10 @@ static __always_inline __u64 field_of(const struct io_uring_sqe *sqe, __u32 numb
 	return 0;
 }
 
-/* The kernel's own threads for a ring belong to its process, but no fork of theirs is seen. */
 static __always_inline struct task_state *submitter(struct task_struct *task)
 {
-	struct task_state *owner, *s;
-
-	if (!(task->flags & PF_IO_WORKER))
-		return is_bystander(task) ? NULL : current_member(task);
-	if (!task->bpf_storage) {
-		owner = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
-		if (owner && owner->member && (s = new_state(task)))
-			s->member = owner->member & ~MEMBER_LIVE;
-	}
-	return current_member(task);
+	adopt_worker(task);
+	return is_bystander(task) ? NULL : current_member(task);
 }
 
 /* The submission that the kernel has just taken from the ring (io_get_sqe, io_uring/io_uring.c). */

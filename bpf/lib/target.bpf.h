@@ -87,4 +87,16 @@ static __always_inline struct task_state *current_member(struct task_struct *tas
 	return NULL;
 }
 
+/* The kernel's own threads for an io_uring belong to a process, but no fork of theirs is seen. */
+static __always_inline void adopt_worker(struct task_struct *task)
+{
+	struct task_state *owner, *s;
+
+	if (!(task->flags & PF_IO_WORKER) || task->bpf_storage)
+		return;
+	owner = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	if (owner && owner->member && (s = new_state(task)))
+		s->member = owner->member;
+}
+
 #endif

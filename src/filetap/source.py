@@ -32,7 +32,7 @@ from filetap.kernel.ring import Lanes, Ring, view_globals
 from filetap.kernel.types import KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
-from filetap.probes import Plan, faults, process, syscalls, uring
+from filetap.probes import Plan, aio, faults, process, syscalls, uring
 from filetap.reader import Reader
 from filetap.targets import Targets
 
@@ -96,7 +96,7 @@ class KernelSource:
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
             config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-            others = [plan for plan in (faults.plan(chosen), uring.plan(kernel)) if plan.raw]
+            others = [plan for plan in (faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel)) if plan.programs]
         self._process = self._object(process.plan(), config)
         self._plan = syscalls.plan(chosen, self._options.timed)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
@@ -118,7 +118,7 @@ class KernelSource:
         loaded = Object(plan.object)
         self._resources.callback(loaded.close)
         loaded.compare_layouts()
-        loaded.configure(config, syscalls.call_table(self._options.filters.calls))
+        loaded.configure(config, (aio if plan.object == "aio" else syscalls).call_table(self._options.filters.calls))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": FOLLOWED if self._options.filters.follow else RULES})
         if plan.object != "process":
@@ -149,6 +149,7 @@ class KernelSource:
             self._links.append(self._syscalls.attach(program))
         for loaded, plan in self._others:
             self._links += [loaded.attach(program) for program in plan.raw]
+            self._links += [loaded.attach_tracepoint(*tracepoint) for tracepoint in plan.tracepoints]
         for tracepoint in self._plan.tracepoints:
             link = self._syscalls.attach_tracepoint(*tracepoint)
             self._links.append(link)

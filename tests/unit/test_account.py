@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from filetap import model
 from filetap.account import Account, Delivery, OpAccount, Tally, balance, kernel_notes
 from filetap.batch import Fold
-from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER
+from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER, OPS
 from filetap.model import Records
 from filetap.report import account as report
 
 CPUS = 3
 OP = OP_NUMBER
+BYTES = {"read", "write", "sendfile", "splice", "tee", "vmsplice", "copy_file_range"}
 NOTHING = np.zeros(model.MAX_OPS, np.int64)
-CALLS = range(1, len(CALLS))
+NUMBERS = range(1, len(CALLS))
 
 
 def counters(**counts: dict[str, list[int]]) -> Records:
@@ -76,7 +77,7 @@ def test_what_was_meant_for_nobody_was_not_seen() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(list(CALLS)), st.integers(-4095, 2**40)), max_size=40),
+    st.lists(st.tuples(st.sampled_from(list(NUMBERS)), st.integers(-4095, 2**40)), max_size=40),
     st.lists(st.integers(0, 5), max_size=8),
     st.integers(0, 20),
 )
@@ -95,12 +96,12 @@ def test_it_balances(rows: list[tuple[int, int]], folded: list[int], lost: int) 
         assert row.delivered == len(results)
         assert row.errors == sum(result < 0 for result in results)
         assert row.lost == (lost if op == "write" else 0)
-        moved = sum(result for result in results if result > 0) if op in ("read", "write") else 0
+        moved = sum(result for result in results if result > 0) if op in BYTES else 0
         assert row.bytes == moved + (10 * sum(folded) if op == "write" else 0)
     assert set(ops) == {op for op, count in seen.items() if count}
 
 
-@given(st.lists(st.lists(st.tuples(st.sampled_from(list(CALLS)), st.integers(-9, 9)), max_size=6), max_size=6), st.data())
+@given(st.lists(st.lists(st.tuples(st.sampled_from(list(NUMBERS)), st.integers(-9, 9)), max_size=6), max_size=6), st.data())
 def test_an_event_counts_once_it_is_written(batches: list[list[tuple[int, int]]], data: st.DataObject) -> None:
     """However many batches are under way and however they are cut."""
     delivery, written, handed = Delivery(), 0, 0
@@ -136,12 +137,22 @@ def test_notes_say_only_what_happened() -> None:
 
 
 def account(**ops: OpAccount) -> Account:
-    return Account(ops=dict(ops), files=3, processes=2, elapsed=1.5, cpu=0.25, attached=0.5)
+    return Account(
+        ops=dict(ops),
+        began="2026-11-20T23:00:00.000001Z",
+        ended="2026-11-20T23:00:01.500001Z",
+        files=3,
+        processes=2,
+        elapsed=1.5,
+        cpu=0.25,
+        attached=0.5,
+    )
 
 
 def test_json_has_the_promised_form() -> None:
     told = json.loads(report.as_json(account(read=OpAccount(10, 4, 5, 1, 77, 2))))
     assert told["ops"] == {"read": {"seen": 10, "delivered": 4, "folded": 5, "lost": 1, "bytes": 77, "errors": 2}}
+    assert (told["began"], told["ended"]) == ("2026-11-20T23:00:00.000001Z", "2026-11-20T23:00:01.500001Z")
     assert {name: told[name] for name in ("files", "processes", "elapsed", "cpu", "attached", "notes")} == {
         "files": 3,
         "processes": 2,
@@ -159,6 +170,14 @@ def test_text_has_a_line_per_op_the_most_frequent_first() -> None:
     assert lines[2].split() == ["open", "2", "2", "0", "0", "0"]
     assert lines[3].startswith("11 events, 3 files, 2 processes in 1.50 s")
     assert lines[4:] == ["nothing lost: 11 seen = 11 delivered"]
+
+
+def test_the_columns_of_the_text_stand_below_each_other() -> None:
+    rows = {op: OpAccount(seen=10**9, delivered=1) for op in OPS[1:]}
+    header, *lines = report.as_text(account(**rows)).splitlines()
+    ends = {header.index(name) + len(name) for name in ("seen", "delivered")}
+    assert all(line[end - 1] in "01" and line[end] == " " for line in lines[: len(rows)] for end in ends)
+    assert {line.split()[0] for line in lines[: len(rows)]} == set(OPS[1:])
 
 
 def test_the_verdict_does_not_gloss_over() -> None:

@@ -21,7 +21,7 @@ from filetap.errors import FiletapError, KernelError, UsageError
 
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
-UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "failed", "force", "arguments"), False)
+UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
 UNSAID |= {
     "form": "table",
     "latency": True,
@@ -95,6 +95,8 @@ SAID: dict[str, dict[str, Any]] = {
     "-e read --event io": {"events": ("read", "io")},
     "--exclude q --exclude r": {"exclude": ("q", "r")},
     "--no-recursive": {"no_recursive": True},
+    "--follow path": {"follow": True, "paths": ("path",)},
+    "--host-paths": {"host_paths": True},
     "--type pipe --type all": {"types": ("pipe", "all")},
     "--failed": {"failed": True},
     "--min-latency 1ms": {"min_latency": "1ms"},
@@ -139,6 +141,7 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "negative": ({"duration": -1.5}, "--duration -1.5: "),
     "nan": ({"duration": float("nan")}, "--duration nan: "),
     "latency": ({"min_latency": "1ms", "latency": False}, "--no-latency"),
+    "follow": ({"follow": True}, "--follow is for the files below a PATH"),
 }
 
 
@@ -152,18 +155,21 @@ def test_mistakes_that_need_no_kernel(case: str) -> None:
 
 def test_no_mistakes() -> None:
     words().check()
+    words(follow=True, paths=["/etc"]).check()
     words(command=["x"], user="root", sandbox=True, no_wait=True, duration=0.1, min_latency="1ms", output="x.json").check()
 
 
 def test_options_of_words(tmp_path: Path) -> None:
     whose: dict[str, Any] = {"pids": [1], "comms": ["x" * 20], "everything": False, "no_follow": True}
     which: dict[str, Any] = {"events": ["pread64"], "paths": [str(tmp_path)], "exclude": ["/x"], "no_recursive": True, "types": ["pipe"]}
-    how: dict[str, Any] = {"failed": True, "min_latency": "2ms", "latency": False, "arguments": True, "ring_size": "1M"}
+    which |= {"follow": True}
+    how: dict[str, Any] = {"failed": True, "min_latency": "2ms", "latency": False, "arguments": True, "ring_size": "1M", "host_paths": True}
     made = tracing.options_of(words(**whose, **which, **how), None, None)
     assert (made.targets.pids, made.targets.comms, made.targets.all, made.targets.follow) == ([1], [b"x" * 15], False, False)
     assert [CALLS[number].name for number in made.filters.calls] == ["pread64"]
     assert (made.filters.paths, made.filters.exclude, made.filters.recursive) == ([str(tmp_path)], ["/x"], False)
     assert (set(made.filters.types), made.filters.failed, made.filters.min_latency) == ({"file", "pipe"}, True, 2_000_000)
+    assert (made.filters.follow, made.host_paths) == (True, True)
     assert (made.latency, made.timed, made.arguments, made.ring_size) == (False, True, True, 1 << 20)
 
 

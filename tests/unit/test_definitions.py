@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from filetap import definitions, model
 from filetap.batch import File, Task
 from filetap.definitions import Definitions, Files, decode_file
+from filetap.mounts import Mounts
 
 COMPONENT = st.binary(min_size=1, max_size=20).map(lambda name: name.replace(b"\0", b"x").replace(b"/", b"y"))
 PATH = st.lists(COMPONENT, max_size=8)
@@ -42,8 +43,8 @@ def file_record(number: int, names: list[bytes], **fields: Any) -> bytes:
     return record(model.FILE_DEFINITION, model.DEFINE_FILE, number, upwards(names), **({"mode": stat.S_IFREG | 0o644} | fields))
 
 
-def name_record(number: int, asked: bytes, directory: int, root: int, **fields: Any) -> bytes:
-    return record(model.NAME_DEFINITION, model.DEFINE_NAME, number, asked + b"\0", directory=directory, root=root, **fields)
+def name_record(number: int, asked: bytes, directory: int, **fields: Any) -> bytes:
+    return record(model.NAME_DEFINITION, model.DEFINE_NAME, number, asked + b"\0", directory=directory, **fields)
 
 
 def task_record(number: int, arguments: bytes = b"", **fields: Any) -> bytes:
@@ -82,6 +83,33 @@ def test_every_field_is_read_from_its_place(data: st.DataObject) -> None:
     )
 
 
+def test_the_inode_beneath_an_overlay() -> None:
+    file = decode_file(file_record(9, [b"a"], real_inode=77, real_device=8 << 20 | 1))
+    assert (file.real_inode, file.real_device) == (77, 8 << 20 | 1)
+
+
+class OneMount(Mounts):
+    """Everything of one device is shown below a directory."""
+
+    def __init__(self) -> None:
+        """Reads no mountinfo."""
+
+    def path(self, device: int, inside: bytes) -> bytes:
+        return b"/host" + inside if device == 5 else b""
+
+
+@given(PATH, PATH)
+def test_the_host_path_is_asked_of_the_mounts(names: list[bytes], inside: list[bytes]) -> None:
+    """The path inside the file system stands behind the other one."""
+    tail = upwards(names) + upwards(inside)
+    files = Files(10, OneMount())
+    for number, device in ((1, 5), (2, 6)):
+        fields = {"mode": stat.S_IFREG, "device": device, "inside": len(upwards(inside))}
+        files.define(number, record(model.FILE_DEFINITION, model.DEFINE_FILE, number, tail, **fields))
+    assert files[1].path == files[2].path == b"/" + b"/".join(names)
+    assert (files[1].host_path, files[2].host_path) == (b"/host/" + b"/".join(inside), b"")
+
+
 FLAGS = {"truncated": model.TRUNCATED, "deleted": model.DELETED, "raced": model.RACED}
 
 
@@ -112,7 +140,7 @@ def test_a_named_pipe_has_its_name() -> None:
 
 @pytest.fixture
 def known() -> Definitions:
-    made = Definitions(100)
+    made = Definitions(100, 100)
     made.apply(file_record(1, []))
     made.apply(file_record(2, [b"home", b"x"]))
     made.apply(file_record(3, [b"jail"]))
@@ -120,37 +148,49 @@ def known() -> Definitions:
 
 
 ASKED = {
-    "relative": (b"a/b", 2, 1, b"/home/x/a/b"),
-    "absolute": (b"/etc/none", 2, 1, b"/etc/none"),
-    "chroot": (b"/etc/none", 2, 3, b"/jail/etc/none"),
-    "dots": (b"../y/./z", 2, 1, b"/home/y/z"),
-    "slashes": (b"a//b/", 2, 1, b"/home/x/a/b"),
-    "double-slash": (b"//etc", 2, 1, b"/etc"),
-    "above-the-root": (b"../../../..", 2, 1, b"/"),
-    "empty": (b"", 2, 1, b"/home/x"),
-    "unknown-directory": (b"a", 77, 1, b"/a"),
-    "not-utf8": (b"\xff\n", 2, 1, b"/home/x/\xff\n"),
-    "root": (b"/", 2, 1, b"/"),
+    "relative": (b"a/b", 2, b"/home/x/a/b"),
+    "absolute": (b"/etc/none", 1, b"/etc/none"),
+    "chroot": (b"/etc/none", 3, b"/jail/etc/none"),
+    "dots": (b"../y/./z", 2, b"/home/y/z"),
+    "slashes": (b"a//b/", 2, b"/home/x/a/b"),
+    "double-slash": (b"//etc", 1, b"/etc"),
+    "above-the-root": (b"../../../..", 2, b"/"),
+    "empty": (b"", 2, b"/home/x"),
+    "unknown-directory": (b"a", 77, b"/a"),
+    "not-utf8": (b"\xff\n", 2, b"/home/x/\xff\n"),
+    "root": (b"/", 1, b"/"),
 }
 
 
 @pytest.mark.parametrize("case", ASKED)
-def test_a_name_that_was_asked_for(known: Definitions, case: str) -> None:
-    asked, directory, root, path = ASKED[case]
-    known.apply(name_record(50, asked, directory, root))
+@pytest.mark.parametrize("flags", [0, model.ONCE])
+def test_a_name_that_was_asked_for(known: Definitions, case: str, flags: int) -> None:
+    asked, directory, path = ASKED[case]
+    known.apply(name_record(50, asked, directory, flags=flags))
     assert known.files[50] == File(50, path, resolved=False)
 
 
+SAID = {"beside": (b"a", b"/home/x/a"), "above": (b"../y", b"/home/y"), "absolute": (b"/etc", b"/etc"), "deeper": (b"a/b", b"/home/x/a/b")}
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_what_a_symbolic_link_says_starts_where_the_link_lies(known: Definitions, case: str) -> None:
+    said, path = SAID[case]
+    known.apply(name_record(50, b"link", 2))
+    known.apply(name_record(51, said, 50, flags=model.ONCE | model.BESIDE))
+    assert known.files[51] == File(51, path, resolved=False)
+
+
 def test_a_name_that_was_cut(known: Definitions) -> None:
-    known.apply(name_record(50, b"a", 2, 1, flags=model.TRUNCATED))
+    known.apply(name_record(50, b"a", 2, flags=model.TRUNCATED))
     assert known.files[50].truncated
 
 
 @given(PATH, st.lists(COMPONENT, min_size=1, max_size=5))
 def test_any_name_round_trips(directory: list[bytes], asked: list[bytes]) -> None:
-    made = Definitions(100)
+    made = Definitions(100, 100)
     made.apply(file_record(1, directory))
-    made.apply(name_record(2, b"/".join(asked), 1, 1))
+    made.apply(name_record(2, b"/".join(asked), 1))
     assert made.files[2].path == os.path.normpath(b"/" + b"/".join(directory + asked)).replace(b"//", b"/")
 
 
@@ -175,41 +215,41 @@ def test_a_task_of_which_little_is_known(known: Definitions) -> None:
 
 
 def test_a_comm_of_sixteen_bytes_is_not_cut() -> None:
-    made = Definitions(1)
+    made = Definitions(1, 1)
     made.apply(task_record(5, comm=b"x" * 16, thread=b"\xff" * 15))
     assert (made.tasks[5].comm, made.tasks[5].thread) == (b"x" * 16, b"\xff" * 15)
 
 
 @given(st.lists(st.binary(max_size=12).map(lambda word: word.replace(b"\0", b"")), min_size=1, max_size=6))
 def test_any_arguments_round_trip(words: list[bytes]) -> None:
-    made = Definitions(1)
+    made = Definitions(1, 1)
     made.apply(task_record(5, b"".join(word + b"\0" for word in words)))
     assert made.tasks[5].args == tuple(words)
 
 
 def test_cut_arguments() -> None:
-    made = Definitions(1)
+    made = Definitions(1, 1)
     made.apply(task_record(5, b"cat\0lon", flags=model.TRUNCATED))
     assert (made.tasks[5].args, made.tasks[5].args_truncated) == ((b"cat", b"lon"), True)
 
 
 def test_processes_are_counted_once() -> None:
-    made = Definitions(1)
+    made = Definitions(1, 1)
     for number, (pid, start) in enumerate([(1, 5), (1, 5), (1, 6), (2, 5)]):
         made.apply(task_record(number, pid=pid, start=start))
     assert made.processes == 3
 
 
 def test_a_task_described_anew_is_the_new_one() -> None:
-    made = Definitions(1)
+    made = Definitions(1, 1)
     made.apply(task_record(5, uid=0))
     made.apply(task_record(5, uid=33))
     assert made.tasks[5].uid == 33
 
 
-def test_a_name_outlives_its_event_only_for_a_while(known: Definitions) -> None:
+def test_a_name_for_one_event_outlives_it_only_for_a_while(known: Definitions) -> None:
     """The batch that names it, and what may be under way; then memory is given back."""
-    known.apply(name_record(50, b"a", 2, 1))
+    known.apply(name_record(50, b"a", 2, flags=model.ONCE))
     known.end_drain()
     known.end_drain()
     assert 50 in known.files
@@ -217,6 +257,21 @@ def test_a_name_outlives_its_event_only_for_a_while(known: Definitions) -> None:
         known.end_drain()
     assert 50 not in known.files
     assert 2 in known.files
+
+
+def test_names_in_the_kernels_table_are_given_up_the_older_half_first() -> None:
+    made = Definitions(100, 10)
+    for number in range(1, 11):
+        made.apply(name_record(number, b"n%d" % number, 77))
+    assert [len(keys) for keys in made.give_up()] == [0, 0]
+    made.apply(name_record(11, b"n11", 77))
+    files, names = made.give_up()
+    assert (len(files), names["directory"].tolist()) == (0, [77] * 5)
+    assert names["name"].tolist() == [b"n1", b"n2", b"n3", b"n4", b"n5"]
+    assert made.files[1].path == b"/n1"
+    for _ in range(Definitions.GRACE + 1):
+        made.end_drain()
+    assert sorted(made.files) == list(range(6, 12))
 
 
 def retire(number: int) -> bytes:
@@ -235,7 +290,7 @@ def test_ended_tasks_are_kept_for_folds_but_not_for_ever(known: Definitions) -> 
 
 
 def test_made_files_and_tasks_are_known() -> None:
-    made = Definitions(1)
+    made = Definitions(1, 1)
     made.adopt(File(1 << 31, b"", resolved=False, inode=3))
     made.adopt(Task(1 << 31, 5, 5, b"x", b"x"))
     assert made.files[1 << 31].inode == 3
@@ -253,7 +308,7 @@ class Now:
 
 def test_files_are_given_up_the_older_half_first() -> None:
     now = Now()
-    files = Files(10, now)
+    files = Files(10, now=now)
     for number in range(11):
         files.define(number, file_record(number, [b"f%d" % number], inode=number, dentry=2, mnt=3, generation=4, sequence=5))
     keys = files.give_up()
@@ -265,7 +320,7 @@ def test_files_are_given_up_the_older_half_first() -> None:
 def test_given_up_files_are_known_for_a_while_longer() -> None:
     """Events that name them may be under way."""
     now = Now()
-    files = Files(10, now)
+    files = Files(10, now=now)
     for number in range(11):
         files.define(number, file_record(number, [b"f%d" % number]))
     assert files[0].path == b"/f0"

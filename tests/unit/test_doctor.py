@@ -19,6 +19,7 @@ from filetap.cli.doctor import doctor
 from filetap.errors import KernelError
 from filetap.kernel import features
 from filetap.kernel.features import Attempt, Features, HookSet, Plan, Requirement, Way
+from filetap.kernel.types import KernelTypes
 from filetap.report.doctor import COLUMNS, as_json, as_text
 
 HELD = dict.fromkeys(features.CAPABILITIES, True)
@@ -65,7 +66,7 @@ def met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path = tmp_path / "status"
     path.write_text(status(0x1FFFFFFFFFF))
     monkeypatch.setattr(features, "_STATUS", str(path))
-    monkeypatch.setattr(features, "_BTF", str(path))
+    monkeypatch.setattr(features, "BTF", str(path))
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(features, "_INITIAL_USER_NAMESPACE", Path("/proc/self/ns/user").stat().st_ino)
     monkeypatch.setitem(features._CHECKS, "libbpf", lambda: "1.1")
@@ -115,7 +116,7 @@ def test_require_user_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("met")
 def test_require_btf(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "_BTF", "/nowhere/vmlinux")
+    monkeypatch.setattr(features, "BTF", "/nowhere/vmlinux")
     assert refusal().startswith("/nowhere/vmlinux is missing: run a kernel built with CONFIG_DEBUG_INFO_BTF")
 
 
@@ -154,7 +155,7 @@ def test_examine_survives_types_that_cannot_be_read(monkeypatch: pytest.MonkeyPa
 def attempt(outcome: int | str) -> Attempt:
     """An attempt that ends with this errno, with this KernelError, or (0) well."""
 
-    def run(_: features.KernelTypes) -> None:
+    def run(_: KernelTypes) -> None:
         if isinstance(outcome, str):
             raise KernelError(outcome)
         if outcome:
@@ -196,7 +197,7 @@ def test_hook_set_chooses_nothing_unless_it_can_trace(ready: bool, without: str)
 
 
 def test_plans_say_what_is_missed() -> None:
-    assert [plan.name for plan in features.PLANS if plan.traced] == ["syscalls", "process"]
+    assert [plan.name for plan in features.PLANS if plan.traced] == ["syscalls", "process", "faults", "io_uring"]
     assert all(plan.missed or plan.without for plan in features.PLANS)
 
 

@@ -8,16 +8,27 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap import filters, model
-from filetap.calls import CALLS, GROUPS, OPS
+from filetap.batch import Batch, File
+from filetap.calls import CALL_NUMBER, CALLS, GROUPS, OPS
 from filetap.errors import UsageError
 from filetap.filters import FailedNames, Filters
+from filetap.session import NameFilter
 
-ALL_OPS = {"open", "close", "read", "write", "dup", "fork", "thread", "exec", "exit"}
+PROCESS = {"fork", "thread", "exec", "exit"}
+METADATA = {"stat", "statfs", "access", "readlink", "getdents", "getxattr", "listxattr", "handle"}
+MEMORY = {"mmap", "munmap", "mremap", "mprotect", "madvise", "fault"}
+NAMESPACE = {"rename", "link", "symlink", "unlink", "mkdir", "rmdir", "mknod", "mount", "umount"}
+ATTRIBUTES = {"setattr", "truncate", "fallocate", "setxattr", "removexattr"}
+TRANSFER = {"sendfile", "splice", "tee", "vmsplice", "copy_file_range", "reflink", "dedupe"}
+POSITION = {"seek", "readahead", "advise"}
+ALL_OPS = {"open", "close", "read", "write", "dup", "lock", "sync", "chdir"} | PROCESS | METADATA | MEMORY | NAMESPACE | ATTRIBUTES
+ALL_OPS |= TRANSFER | POSITION
 
 
 def chosen(*words: str) -> set[str]:
@@ -29,14 +40,19 @@ def ops(*words: str) -> set[str]:
 
 
 WORDS: dict[str, tuple[tuple[str, ...], set[str]]] = {
-    "op": (("read",), {"read", "readv", "pread64", "preadv", "preadv2"}),
-    "group": (("io",), {"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2"}),
+    "op": (("fork",), {"fork", "vfork", "clone", "clone3"}),
+    "group": (("position",), {"lseek", "readahead", "fadvise64", "io_uring:fadvise"}),
+    "call-of-io-uring": (("io_uring:fadvise",), {"io_uring:fadvise"}),
     "call": (("pread64",), {"pread64"}),
     "call-that-is-no-op": (("openat2",), {"openat2"}),
-    "name-of-op-and-call-means-op": (("open",), {"open", "openat", "openat2", "creat"}),
-    "close-is-op": (("close",), {"close"}),
-    "union": (("pread64", "dup"), {"pread64", "dup", "dup2", "dup3", "fcntl"}),
-    "again": (("dup", "dup", "dup2"), {"dup", "dup2", "dup3", "fcntl"}),
+    "name-of-op-and-call-means-op": (
+        ("open",),
+        {"open", "openat", "openat2", "creat", "open_by_handle_at", "memfd_create", "io_uring:openat", "io_uring:openat2"},
+    ),
+    "name-of-the-c-library": (("pread",), {"pread64"}),
+    "close-is-op": (("close",), {"close", "close_range", "io_uring:close"}),
+    "union": (("pread64", "dup"), {"pread64", "dup", "dup2", "dup3", "fcntl", "pidfd_getfd"}),
+    "again": (("dup", "dup", "dup2"), {"dup", "dup2", "dup3", "fcntl", "pidfd_getfd"}),
     "exec": (("execve",), {"execve"}),
 }
 
@@ -48,15 +64,26 @@ def test_events(case: str) -> None:
 
 
 def test_groups_of_events() -> None:
-    assert ops("process") == {"fork", "thread", "exec", "exit"}
-    assert ops("descriptor") == {"open", "close", "dup"}
+    assert ops("process") == PROCESS
+    assert ops("descriptor") == {"open", "close", "dup", "lock"}
+    assert ops("open") == {"open"}
+    assert ops("io") == {"read", "write"} | TRANSFER
+    assert ops("transfer") == TRANSFER
+    assert ops("metadata") == METADATA
+    assert ops("memory") == MEMORY
+    assert ops("namespace") == NAMESPACE
+    assert ops("attributes") == ATTRIBUTES
+    assert ops("position") == POSITION
     assert ops("all") == ALL_OPS
-    assert ops() == {"open", "close", "read", "write", "dup"}
+    assert ops() == ALL_OPS - PROCESS - {"stat", "fault", "seek"}
 
 
 def test_a_call_of_two_ops_means_both() -> None:
-    """clone makes processes and threads."""
+    """clone makes processes and threads, fcntl duplicates and locks, unlinkat removes both."""
     assert ops("clone") == {"fork", "thread"}
+    assert ops("fcntl") == {"dup", "lock"}
+    assert ops("unlinkat") == {"unlink", "rmdir"}
+    assert ops("ioctl") == {"reflink", "dedupe"}
 
 
 def test_every_op_group_and_call_is_a_word() -> None:
@@ -221,3 +248,28 @@ def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], a
 
     expected = not any(map(below, exclude)) and (not paths or any(map(below if recursive else direct, paths)))
     assert FailedNames(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(asked.encode()) is expected
+
+
+TWO_NAMES = {1: File(1, b"/in/a", resolved=False), 2: File(2, b"/out/b", resolved=False), 3: File(3, b"/anywhere")}
+
+
+def kept(*rows: tuple[int, int | None]) -> list[int]:
+    """Files of the events that stay, of which some have a target; with /in as the PATH."""
+    events, more = np.zeros(len(rows), model.EVENT), np.zeros(sum(target is not None for _, target in rows), model.MORE)
+    events["file"], events["flags"] = [file for file, _ in rows], [target is not None for _, target in rows]
+    more["target"] = [target for _, target in rows if target is not None]
+    events["call"] = CALL_NUMBER["rename"]
+    dropping = NameFilter(Filters(paths=["/in"]))
+    batch = dropping.without_unwanted(Batch(events, TWO_NAMES, {}, 0, more))
+    assert int(dropping.dropped.sum()) == len(rows) - len(batch.events)
+    assert len(batch.more) == int((batch.events["flags"] & model.HAS_MORE != 0).sum())
+    return [int(number) for number in batch.events["file"]]
+
+
+def test_a_name_outside_the_paths_is_let_go() -> None:
+    """What the kernel resolved has passed its filter there; a file without a name is none that was asked for."""
+    assert kept((1, None), (2, None), (3, None), (0, None), (2, None)) == [1, 3]
+
+
+def test_of_two_names_one_is_enough() -> None:
+    assert kept((2, 1), (1, 2), (2, 2), (2, 0), (1, 1), (2, 3)) == [2, 1, 1, 2]

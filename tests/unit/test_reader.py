@@ -54,7 +54,7 @@ class Kernel:
 
     def reader(self) -> Reader:
         lanes = Lanes(self._events, self._lanes, self.cpus, self.slots)
-        return Reader(lanes, Ring(self._ring, PAGE), Definitions(1000), Clock(self.clock))
+        return Reader(lanes, Ring(self._ring, PAGE), Definitions(1000, 1000), Clock(self.clock))
 
     def clock(self, _number: int) -> int:
         return self.now
@@ -71,24 +71,24 @@ class Kernel:
     def _write(self, cpu: int, position: int, record: bytes) -> None:
         os.pwrite(self._events, record, (cpu * self.slots + position % self.slots) * STRIDE)
 
-    def event(self, cpu: int, identity: dict[str, Any] | None = None, **fields: int) -> None:
-        """One event now. With ``identity`` two slots, never across the lane's end: an empty one fills it up."""
+    def event(self, cpu: int, more: dict[str, Any] | None = None, **fields: int) -> None:
+        """One event now. With ``more`` two slots, never across the lane's end: an empty one fills it up."""
         self.now += 1
         at = self._position(cpu)
         event = np.zeros(1, model.EVENT)
         for name, value in ({"time": self.now, "call": READ, "task": 1, "file": 1, "fd": 3} | fields).items():
             event[name] = value
-        if identity is not None:
+        if more is not None:
             if (at + 1) % self.slots == 0:
                 os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + place(model.EVENT, "call"))
                 at += 1
             event["flags"] |= model.HAS_MORE
             second = np.zeros(1, model.MORE)
-            for name, value in identity.items():
+            for name, value in more.items():
                 second[name] = value
             self._write(cpu, at + 1, second.tobytes())
         self._write(cpu, at, event.tobytes())
-        os.pwrite(self._lanes, struct.pack("<Q", at + 1 + (identity is not None)), cpu * model.LANE.itemsize)
+        os.pwrite(self._lanes, struct.pack("<Q", at + 1 + (more is not None)), cpu * model.LANE.itemsize)
 
     def define(self, record: bytes, flag: int = 0) -> int:
         """Returns where its header is."""
@@ -181,7 +181,7 @@ def test_an_event_without_definitions_carries_its_identity(kernel: Kernel) -> No
     kernel.event(0, offset=3)
     (batch,) = reading.drain()
     assert batch.events["offset"].tolist() == [1, 2, 3]
-    assert not (batch.events["flags"] & model.HAS_MORE).any()
+    assert batch.events["call"].tolist() == [READ] * 3
     file, task = batch.files[int(batch.events["file"][1])], batch.tasks[int(batch.events["task"][1])]
     assert (file.path, file.resolved, file.inode, file.generation) == (b"", False, 1234, 7)
     assert (task.pid, task.tid, task.ppid, task.uid, task.comm) == (55, 56, 44, 33, b"cat")
@@ -211,10 +211,48 @@ def test_ids_that_the_reader_makes_are_distinct(kernel: Kernel) -> None:
 def test_an_identity_is_never_read_as_an_event(kernel: Kernel) -> None:
     """Its bytes may look like anything: a time of long ago, a thread, flags."""
     reading = kernel.reader()
-    hostile = {"inode": 1, "subvolume": 2**64 - 1, "mode": 2**32 - 1, "pid": 2**32 - 1, "comm": b"\xff" * 16}
+    hostile = {"inode": 1, "target_offset": 2**64 - 1, "argument": 2**32 - 1, "pid": 2**32 - 1, "comm": b"\xff" * 16}
     kernel.event(0, hostile, offset=1, tid=5)
     kernel.event(1, offset=2, tid=5)
     assert rows(reading.drain()) == [1, 2]
+
+
+TARGETS = {"target": 5, "target_fd": -1, "target_offset": 2**64 - 1, "argument": 2**32 - 1}
+
+
+def test_second_slots_stand_beside_their_events(kernel: Kernel) -> None:
+    """The k-th event that has one, its k-th row, whatever CPUs they come from."""
+    reading = kernel.reader()
+    for i in range(6):
+        kernel.event(i % 2, TARGETS | {"target": i} if i % 3 else None, offset=i, tid=77)
+    (batch,) = reading.drain()
+    assert batch.events["offset"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert (batch.events["flags"] & model.HAS_MORE).tolist() == [0, 1, 1, 0, 1, 1]
+    assert [row.tolist() for row in batch.more[["target", "target_fd", "target_offset", "argument"]]] == [
+        (i, -1, 2**64 - 1, 2**32 - 1) for i in (1, 2, 4, 5)
+    ]
+
+
+def test_an_event_that_has_its_ids_keeps_them_beside_a_second_slot(kernel: Kernel) -> None:
+    reading = kernel.reader()
+    kernel.event(0, TARGETS, file=9, task=8)
+    kernel.event(0, TARGETS, file=0, task=8)
+    (batch,) = reading.drain()
+    assert (batch.events["file"].tolist(), batch.events["task"].tolist()) == ([9, 0], [8, 8])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), st.data())
+def test_parts_of_a_batch_take_their_second_slots_along(rows: list[tuple[bool, bool]], data: st.DataObject) -> None:
+    events, more = np.zeros(len(rows), model.EVENT), np.zeros(sum(has for has, _ in rows), model.MORE)
+    events["offset"], events["flags"] = range(len(rows)), [has for has, _ in rows]
+    more["target"] = [number for number, (has, _) in enumerate(rows) if has]
+    start = data.draw(st.integers(0, len(rows)))
+    stop = data.draw(st.integers(start, len(rows)))
+    batch = Batch(events, {}, {}, 0, more)
+    kept = batch.where(np.array([keep for _, keep in rows], bool))
+    for part, numbers in ((kept, [n for n, (_, keep) in enumerate(rows) if keep]), (batch.portion(start, stop), range(start, stop))):
+        assert part.events["offset"].tolist() == list(numbers)
+        assert part.more["target"].tolist() == [number for number in numbers if rows[number][0]]
 
 
 @pytest.mark.parametrize("taken", [True, False], ids=["drained-before", "in-one-go"])
@@ -294,9 +332,10 @@ def test_a_definition_that_is_never_finished_is_an_error(kernel: Kernel, monkeyp
         list(reading.drain())
 
 
+SECOND_SLOTS: dict[str, dict[str, Any]] = {"identity": IDENTITY, "target": TARGETS}
 Step = tuple[str, int, int]
-"""What happens: an event, one with identity, or a drain; on which CPU; of which thread."""
-STEPS = st.tuples(st.sampled_from(["event", "event", "event", "identity", "drain"]), st.integers(0, 2), st.integers(0, 4))
+"""What happens: an event, one with an identity or a target, or a drain; on which CPU; of which thread."""
+STEPS = st.tuples(st.sampled_from(["event", "event", "identity", "target", "drain"]), st.integers(0, 2), st.integers(0, 4))
 
 
 @settings(max_examples=150, deadline=None)
@@ -309,13 +348,18 @@ def test_every_event_once_and_in_its_threads_order(steps: list[Step], slots: int
         reading = kernel.reader()
         written: dict[int, list[int]] = defaultdict(list)
         found: dict[int, list[int]] = defaultdict(list)
+        targets: list[tuple[int, int]] = []
         for number, (what, cpu, thread) in enumerate([*steps, ("drain", 0, 0)]):
             if what == "drain" or not kernel.room(cpu):
                 for batch in reading.drain(final=number == len(steps)):
                     for tid, offset in zip(batch.events["tid"].tolist(), batch.events["offset"].tolist(), strict=True):
                         found[tid].append(offset)
+                    seconds = batch.events["offset"][batch.events["flags"] & model.HAS_MORE != 0]
+                    targets += zip(seconds.tolist(), batch.more["argument"].tolist(), strict=True)
             if what != "drain":
-                kernel.event(cpu, IDENTITY if what == "identity" else None, tid=thread, offset=number, file=what != "identity")
+                more = SECOND_SLOTS.get(what)
+                kernel.event(cpu, more and more | {"argument": number}, tid=thread, offset=number, file=what != "identity")
                 written[thread].append(number)
         kernel.close()
     assert found == written
+    assert all(offset == argument for offset, argument in targets)

@@ -20,13 +20,15 @@ from hypothesis import strategies as st
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALLS, OP_NUMBER
+from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER, Call
 from filetap.enrich import names
 from filetap.model import Records
 from filetap.sinks.ndjson import LineSink
 from filetap.sinks.table import TableSink
 
 REALTIME: Final = 1_795_215_600_000_000_000
+READ, CLOSE, OPENAT = (CALL_NUMBER[name] for name in ("read", "close", "openat"))
+SECOND: Final = {"target", "argument"}
 FILE: Final = File(1, b"/etc/hostname")
 TASK: Final = Task(1, 77, 77, b"cat", b"cat")
 SGR: Final = re.compile(rb"\x1b\[[0-9;]*m")
@@ -44,11 +46,20 @@ def zone() -> Iterator[None]:
 
 
 def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequence[Task] = (TASK,)) -> Batch:
+    """An event has a second slot where a row says what is in it."""
     events: Records = np.zeros(len(rows), model.EVENT)
+    seconds = []
     for event, row in zip(events, rows, strict=True):
         for name, value in ({"fd": -1, "task": 1, "file": 1} | row).items():
-            event[name] = value
-    return Batch(events, {file.id: file for file in files}, {task.id: task for task in tasks}, REALTIME)
+            if name not in SECOND:
+                event[name] = value
+        more = np.zeros(1, model.MORE)
+        for name in SECOND & row.keys():
+            more[name] = row[name]
+        event["flags"] = event["flags"] & ~np.uint32(1) | np.uint32(bool(SECOND & row.keys()))
+        seconds += [more] * bool(SECOND & row.keys())
+    known = {file.id: file for file in files}, {task.id: task for task in tasks}
+    return Batch(events, *known, REALTIME, np.concatenate([np.zeros(0, model.MORE), *seconds]))
 
 
 def deliver(sink: LineSink, batch: Batch) -> None:
@@ -75,43 +86,109 @@ def latency_of(event: Any) -> str:
     for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
         if duration >= size:
             tenths = duration * 10 // size
-            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 1000 else f"{tenths // 10}{unit}"
+            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 100 else f"{tenths // 10}{unit}"
     return f"{duration}ns" if duration else "-"
+
+
+def short(value: int, width: int) -> str:
+    """The first form that fits: whole bytes, then K, M, ..., with a plus where that is not all."""
+    for power, unit in enumerate(("", "K", "M", "G", "T", "P", "E")):
+        count, rest = divmod(value, 1024**power)
+        text = f"{count}{unit}" + "+" * bool(rest)
+        if len(text) <= width:
+            return text
+    raise AssertionError(value)
 
 
 def aligned(value: object, width: int) -> str:
     return " " + str(value).rjust(width - 1)
 
 
-def expected(event: Any, batch: Batch) -> str:
+SHOWN: Final = {
+    "openat": "openat", "newfstatat": "newfstatat", "copy_file_range": "copy_file_+", "fgetxattr": "fgetxattr", "page_fault_user": "fault",
+    "io_uring:read_fixed": "uring:read", "io_uring:write": "uring:write", "io_uring:fallocate": "uring:fall+",
+    "fremovexattr": "removexattr",
+    "sync_file_range": "sync", "name_to_handle_at": "handle", "io_uring:close": "uring:close", "getdents64": "getdents64",
+}  # fmt: skip
+
+
+def shown_call(call: Call) -> str:
+    name = call.name.replace("io_uring:", "uring:")
+    op = ("uring:" if ":" in name else "") + call.op
+    return next((text for text in (name or op, op) if len(text) <= 11), op[:10] + "+")
+
+
+AT: Final = {"read", "write", "sendfile", "splice", "tee", "copy_file_range", "reflink", "dedupe", "fault", "seek", "readahead", "advise",
+             "fallocate", "mmap", "munmap", "mremap", "mprotect", "madvise"}  # fmt: skip
+LONG: Final = {"truncate", "vmsplice", "getdents", "readlink"} | AT - {"seek", "fault"}
+
+
+def place_of(event: Any, entry: Call) -> str:
+    """Some calls of an op have no offset."""
+    there = entry.op in AT and entry.name not in ("finit_module", "kexec_file_load")
+    if not (there or entry.name in RANGES) or event["flags"] & model.NO_OFFSET:
+        return "-"
+    offset = int(event["offset"])
+    return str(offset - 2**64) if entry.op == "seek" and offset > 2**63 else short(offset, 6)
+
+
+RANGES: Final = {"sync_file_range", "io_uring:sync_file_range", "msync"}
+
+
+def size_of(event: Any, entry: Call) -> str:
+    if entry.op == "fault":
+        return "exec" if event["flags"] & model.FAULT_EXEC else "write" if event["flags"] & model.FAULT_WRITE else "read"
+    there = entry.op in LONG and entry.name not in ("finit_module", "kexec_file_load")
+    return short(int(event["size"]), 5) if (there or entry.name in RANGES) and not event["flags"] & model.NO_SIZE else "-"
+
+
+def result_of(event: Any, entry: Call, argument: int) -> str:
+    result, flags = int(event["result"]), int(event["flags"])
+    if result < 0:
+        return names.error(result)
+    if entry.op == "fault":
+        return "major" if flags & model.FAULT_MAJOR else "minor"
+    if entry.op == "mmap":
+        return "".join(letter if argument >> bit & 1 else "-" for bit, letter in enumerate("rwx")) + "ps"[argument >> 8 & 1]
+    return "-" if entry.op == "mremap" or flags & model.NO_RESULT else short(result, 7)
+
+
+def expected(batch: Batch) -> list[str]:
+    seconds = iter(batch.more)
+    return [expected_line(event, next(seconds) if event["flags"] & 1 else np.zeros((), model.MORE), batch) for event in batch.events]
+
+
+def expected_line(event: Any, more: Any, batch: Batch) -> str:
     """For names of plain ASCII."""
-    entry, result = CALLS[event["call"]], int(event["result"])
-    transfer = entry.op in ("read", "write")
-    task, file = batch.tasks.get(int(event["task"])), batch.files.get(int(event["file"]))
-    micro = (int(event["time"]) + REALTIME) // 1000
-    text = f"{time.strftime('%H:%M:%S', time.localtime(micro // 10**6))}.{micro % 10**6:06} "
-    text += f"{task.pid:>7} {task.comm.decode():12} " if task else "      - -            "
-    text += f"{entry.name or entry.op:8}"
+    entry = CALLS[event["call"]]
+    task, target = batch.tasks.get(int(event["task"])), batch.files.get(int(more["target"]))
+    file = batch.files.get(int(event["file"]))
+    milli = (int(event["time"]) + REALTIME) // 10**6
+    text = f"{time.strftime('%H:%M:%S', time.localtime(milli // 1000))}.{milli % 1000:03} "
+    text += f"{task.pid:>7} {task.comm.decode():10} " if task else "      - -          "
+    text += f"{shown_call(entry):11}"
     text += aligned(event["fd"] if event["fd"] != -1 else "-", 4)
-    text += aligned(result if result >= 0 else names.error(result), 8)
-    text += aligned(event["offset"] if transfer and not event["flags"] & model.NO_OFFSET else "-", 10)
-    text += aligned(event["size"] if transfer and not event["flags"] & model.NO_SIZE else "-", 8)
-    return text + aligned(latency_of(event), 8) + (f" {file.path.decode()}" if file else "")
+    text += aligned(result_of(event, entry, int(more["argument"])), 8)
+    text += aligned(place_of(event, entry), 7)
+    text += aligned(size_of(event, entry), 6)
+    text += aligned(latency_of(event), 6) + (f" {file.path.decode()}" if file else "")
+    return text + (f" -> {target.path.decode()}" if target else "")
 
 
 EVENTS: Final = st.fixed_dictionaries(
     {
         "time": st.integers(0, 2**60),
-        "offset": st.integers(0, 2**64 - 1) | st.integers(0, 2**30),
-        "size": st.integers(0, 2**64 - 1) | st.just(131072),
-        "result": st.integers(-600, 200000) | st.sampled_from([0, -(2**31), -(2**63), 2**63 - 1]),
-        "duration": st.integers(0, 2**32 - 1) | st.integers(0, 20000),
+        "offset": st.integers(0, 2**64 - 1) | st.integers(0, 2**30) | st.sampled_from([0, 10**6 - 1, 10**6, 1 << 20, 2**63, 2**64 - 5]),
+        "size": st.integers(0, 2**64 - 1) | st.sampled_from([131072, 99999, 100000, 1 << 60]),
+        "result": st.integers(-600, 200000) | st.sampled_from([0, -(2**31), -(2**63), 2**63 - 1, 9999999, 10000000]),
+        "duration": st.integers(0, 2**32 - 1) | st.integers(0, 200000),
         "task": st.integers(0, 2),
         "file": st.integers(0, 2),
         "fd": st.integers(-1, 2000),
         "call": st.integers(0, len(CALLS) - 1),
-        "flags": st.integers(0, 31),
-    }
+        "flags": st.integers(0, 511) | st.just(0),
+    },
+    optional={"target": st.integers(0, 2), "argument": st.integers(0, 2**32 - 1) | st.integers(0, 1023)},
 )
 
 
@@ -119,25 +196,28 @@ EVENTS: Final = st.fixed_dictionaries(
 @given(st.lists(EVENTS, max_size=20))
 def test_a_line_says_what_the_slow_writer_says(rows: list[dict[str, int]]) -> None:
     batch = batch_of(*rows)
-    assert lines_of(batch) == [expected(event, batch) for event in batch.events]
+    assert lines_of(batch) == expected(batch)
 
 
 def test_more_events_than_one_part() -> None:
     batch = batch_of(*[{"time": n * 10**8, "call": n % len(CALLS), "offset": n, "result": n % 5 - 2} for n in range(5000)])
-    assert lines_of(batch) == [expected(event, batch) for event in batch.events]
+    assert lines_of(batch) == expected(batch)
 
 
 def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
     raw = io.BytesIO()
     sink = TableSink(raw)
     deliver(sink, batch_of())
-    for row in ({"call": 6, "fd": 3, "offset": 4096, "size": 131072, "result": 131072, "duration": 41234}, {"call": 2, "result": -2}):
+    for row in (
+        {"call": READ, "fd": 3, "offset": 4096, "size": 131072, "result": 131072, "duration": 41234},
+        {"call": OPENAT, "result": -2},
+    ):
         deliver(sink, batch_of(row))
     header, *lines = raw.getvalue().decode().splitlines()
-    assert header.split() == ["TIME", "PID", "COMM", "CALL", "FD", "RESULT", "OFFSET", "SIZE", "LATENCY", "PATH"]
+    assert header.split() == ["TIME", "PID", "COMM", "CALL", "FD", "RESULT", "OFFSET", "SIZE", "TOOK", "PATH"]
     assert [line.index("/etc/hostname") for line in lines] == [header.index("PATH")] * 2
-    assert header.index("PATH") < 86
-    for name, values in {"FD": "3 -", "RESULT": "131072 ENOENT", "OFFSET": "4096 -", "SIZE": "131072 -", "LATENCY": "41.2us -"}.items():
+    assert header.index("PATH") < 77
+    for name, values in {"FD": "3 -", "RESULT": "131072 ENOENT", "OFFSET": "4096 -", "SIZE": "128K -", "TOOK": "41us -"}.items():
         end = header.index(name) + len(name)
         assert [line[:end].split()[-1] for line in lines] == values.split()
 
@@ -150,7 +230,9 @@ def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
         (999, "999ns"),
         (1000, "1.0us"),
         (4199, "4.1us"),
-        (99_999, "99.9us"),
+        (9_999, "9.9us"),
+        (10_000, "10us"),
+        (99_999, "99us"),
         (100_000, "100us"),
         (999_999, "999us"),
         (2_300_000, "2.3ms"),
@@ -158,7 +240,31 @@ def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
     ],
 )
 def test_latencies(duration: int, shown: str) -> None:
-    assert lines_of(batch_of({"call": 6, "duration": duration}))[0].split()[8] == shown
+    assert lines_of(batch_of({"call": READ, "duration": duration}))[0].split()[8] == shown
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_long_names_of_calls_keep_the_columns(name: str) -> None:
+    line = lines_of(batch_of({"call": CALL_NUMBER[name], "fd": 3}))[0]
+    assert line[32:].startswith(f"{SHOWN[name]:11}   3 ")
+    assert line.index("/etc/hostname") == 75
+
+
+def test_two_files_and_what_no_result_says() -> None:
+    files = [FILE, File(2, b"/new", resolved=False), File(3, b"", inode=7)]
+    rows: list[dict[str, int]] = [
+        {"call": CALL_NUMBER["rename"], "target": 2},
+        {"call": CALL_NUMBER["sendfile"], "target": 3, "file": 2, "result": 10**9, "size": 2**20 + 1, "offset": 123456},
+        {"call": CALL_NUMBER["page_fault_user"], "flags": model.FAULT_WRITE | model.FAULT_MAJOR, "size": 2**46},
+        {"call": CALL_NUMBER["mmap"], "argument": 5 | 1 << 8, "size": 4096, "result": 2**46},
+    ]
+    ends = [line[43:] for line in lines_of(batch_of(*rows, files=files))]
+    assert ends == [
+        "   -       0      -     -     - /etc/hostname -> /new",
+        "   -   953M+ 123456   1M+     - /new -> (inode 7)",
+        "   -   major      0 write     - /etc/hostname",
+        "   -    r-xs      0  4096     - /etc/hostname",
+    ]
 
 
 # Names.
@@ -191,7 +297,7 @@ NAMES: Final = st.binary(max_size=60) | st.text(max_size=30).map(lambda text: te
 @example(b"a\nb\x1b[2J\x7f\xc2\x9b1m\xe2\x80\xae\\x41\xff\x9b\r\t", b"\x1b]0;title\x07")
 @example("\u202e\u2066\u200f\ufeff\u2028\u00a0\ue000".encode(), "字字字字字字字".encode())
 def test_names_cannot_move_the_cursor(path: bytes, comm: bytes) -> None:
-    batch = batch_of({"call": 5}, {"call": 5}, files=[replace(FILE, path=b"/" + path)], tasks=[replace(TASK, comm=comm)])
+    batch = batch_of({"call": CLOSE}, {"call": CLOSE}, files=[replace(FILE, path=b"/" + path)], tasks=[replace(TASK, comm=comm)])
     output = output_of(batch)
     assert_harmless(output)
     assert output.count(b"\n") == 3
@@ -213,21 +319,21 @@ def test_names_cannot_move_the_cursor(path: bytes, comm: bytes) -> None:
     ],
 )
 def test_escapes(name: bytes, shown: str) -> None:
-    assert lines_of(batch_of({"call": 5}, files=[replace(FILE, path=b"/" + name)]))[0].endswith(f" /{shown}")
+    assert lines_of(batch_of({"call": CLOSE}, files=[replace(FILE, path=b"/" + name)]))[0].endswith(f" /{shown}")
 
 
 @pytest.mark.parametrize(
     ("comm", "shown"),
     [
-        (b"systemd-journal", "systemd-jou+"),
-        (b"twelve_bytes", "twelve_bytes"),
-        ("文件文件文".encode(), "文件文件文  "),
-        ("文" * 7, "文文文文文+ "),
+        (b"systemd-journal", "systemd-j+"),
+        (b"python3.11", "python3.11"),
+        ("文件文件".encode(), "文件文件  "),
+        ("文" * 7, "文文文文+ "),
     ],
 )
 def test_long_and_wide_names_of_commands_keep_the_columns(comm: bytes | str, shown: str) -> None:
     raw = comm if isinstance(comm, bytes) else comm.encode()
-    assert f"     77 {shown} close " in lines_of(batch_of({"call": 5}, tasks=[replace(TASK, comm=raw)]))[0]
+    assert f"     77 {shown} close " in lines_of(batch_of({"call": CLOSE}, tasks=[replace(TASK, comm=raw)]))[0]
 
 
 def test_marks_stand_before_the_path_where_no_name_can_fake_them() -> None:
@@ -237,7 +343,7 @@ def test_marks_stand_before_the_path_where_no_name_can_fake_them() -> None:
         replace(FILE, truncated=True, raced=True),
         File(1, b"", resolved=False, inode=5),
     ]
-    ends = [lines_of(batch_of({"call": 5}, files=[file]))[0].rpartition("- ")[2] for file in known]
+    ends = [lines_of(batch_of({"call": CLOSE}, files=[file]))[0].rpartition("- ")[2] for file in known]
     assert ends == ["(deleted) /etc/hostname", "/x (deleted)", "(cut, raced) /etc/hostname", "(inode 5)"]
 
 
@@ -252,7 +358,7 @@ def test_colours_change_nothing_but_colours(rows: list[dict[str, int]]) -> None:
 
 
 def test_errors_are_red_and_no_colour_runs_on() -> None:
-    good, bad = output_of(batch_of({"call": 6}, {"call": 6, "result": -2}), colour=True).splitlines()[1:]
+    good, bad = output_of(batch_of({"call": READ}, {"call": READ, "result": -2}), colour=True).splitlines()[1:]
     assert b"\x1b[31mENOENT\x1b[0m" in bad
     assert b"\x1b[31m" not in good
     assert [SGR.findall(line)[-1] for line in (good, bad)] == [b"\x1b[0m"] * 2
@@ -262,8 +368,8 @@ def test_a_folded_row_is_marked() -> None:
     fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
     raw = io.BytesIO()
     sink = TableSink(raw)
-    sink.folded([fold, replace(fold, task=0, file=0)], batch_of())
+    sink.folded([fold, replace(fold, task=0, file=0, op=OP_NUMBER["stat"])], batch_of())
     _, known, unknown = raw.getvalue().decode().splitlines()
-    assert known == "04:46:01.000002      77 cat          read     FOLDED: 17 events, 4096 bytes since 04:45:00.000001 /etc/hostname"
-    assert unknown == "04:46:01.000002       - -            read     FOLDED: 17 events, 4096 bytes since 04:45:00.000001"
+    assert known == "04:46:01.000      77 cat        read        FOLDED: 17 events, 4096 bytes since 04:45:00.000 /etc/hostname"
+    assert unknown == "04:46:01.000       - -          stat        FOLDED: 17 events since 04:45:00.000"
     assert sink.written == 0

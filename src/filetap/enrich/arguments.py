@@ -167,8 +167,9 @@ OFFSETS: Final = np.array([_is_number(number, call, "offset") for number, call i
 SIZES: Final = np.array([_is_number(number, call, "size") for number, call in enumerate(CALLS)])
 SIGNED: Final = np.array([call.op == "seek" for call in CALLS])
 """By call: is the offset one that may be negative and mean it?"""
-IN_BYTES: Final = np.array([call.op in ("read", "write", *TRANSFERS) for call in CALLS])
-"""By call: is the result a number of bytes that went from or to the file?"""
+MOVING: Final = ("read", "write", *TRANSFERS)
+"""Ops whose result is a number of bytes."""
+IN_BYTES: Final = np.array([call.op in MOVING for call in CALLS])
 COPIES: Final = np.array([call.kind in (KIND_TRANSFER, KIND_IOCTL) for call in CALLS])
 """By call: from one descriptor to another."""
 

@@ -12,13 +12,13 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap.batch import Batch
-from filetap.enrich.columns import encode
+from filetap.batch import Batch, File, Fold, Task
+from filetap.enrich.columns import encode, second
 from filetap.enrich.strings import Text, strings
 
 T = TypeVar("T")
-Describe: TypeAlias = Callable[[Batch], list[Text]]
-"""Columns of text for the first rows of a batch, as ``Fragments.columns`` gives them."""
+MakeFile: TypeAlias = Callable[[File | None], tuple[bytes, ...]]
+MakeTask: TypeAlias = Callable[[Task | None], tuple[bytes, ...]]
 
 OVERHEAD: Final = 256
 """Bytes that one entry costs beside its text: key, tuple, place in the dictionary, heads of the texts."""
@@ -82,13 +82,29 @@ class Fragments(Generic[T]):
         return made
 
 
-def described(batch: Batch, *columns: Describe) -> Iterator[tuple[Batch, list[Text]]]:
-    """The batch with the texts that each of ``columns`` gives; at once, unless the names are very long."""
-    while len(batch.events):
-        texts = [text for column in columns for text in column(batch)]
-        count = min(len(text.rows) for text in texts)
-        if count == len(batch.events):
-            yield batch, texts
-            return
-        yield batch.portion(0, count), [Text(text.strings, text.rows[:count]) for text in texts]
-        batch = batch.portion(count, len(batch.events))
+class Descriptions:
+    """The texts of all that a batch's events name, as a format makes them."""
+
+    def __init__(self, file: MakeFile, task: MakeTask, target: MakeFile) -> None:
+        self._files, self._tasks, self._targets = Fragments(file), Fragments(task), Fragments(target)
+
+    def of(self, fold: Fold, batch: Batch) -> tuple[bytes, ...]:
+        """The texts of a folded row: of its file, then of its task."""
+        return self._files.of(fold.file, batch.files) + self._tasks.of(fold.task, batch.tasks)
+
+    def parts(self, batch: Batch) -> Iterator[tuple[Batch, list[Text]]]:
+        """The batch with its columns of text; at once, unless the names are very long."""
+        while len(batch.events):
+            texts = self._texts(batch)
+            count = min(len(text.rows) for text in texts)
+            if count == len(batch.events):
+                yield batch, texts
+                return
+            yield batch.portion(0, count), [Text(text.strings, text.rows[:count]) for text in texts]
+            batch = batch.portion(count, len(batch.events))
+
+    def _texts(self, batch: Batch) -> list[Text]:
+        """Of the file, of the task, and where there is any, of the second file."""
+        events, files = batch.events, batch.files
+        texts = self._files.columns(events["file"], files) + self._tasks.columns(events["task"], batch.tasks)
+        return texts + (self._targets.columns(second(batch, "target"), files) if batch.more["target"].any() else [])

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 
 from filetap.account import Account
+from filetap.calls import OPS
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_WIDTH = max(map(len, OPS)) + 1
 
 
 def as_json(account: Account) -> str:
@@ -20,11 +22,11 @@ def as_json(account: Account) -> str:
 def as_text(account: Account) -> str:
     """A line per op, then the whole and what it means."""
     columns = ("seen", "delivered", "folded", "lost")
-    lines = [f"{'op':<8}" + "".join(f"{name:>12}" for name in columns) + f"{'errors':>10}{'bytes':>12}"]
+    lines = [f"{'op':<{_WIDTH}}" + "".join(f"{name:>12}" for name in columns) + f"{'errors':>10}{'bytes':>12}"]
     rows = sorted(account.ops.items(), key=lambda item: -item[1].seen)
     for name, op in rows:
         counts = "".join(f"{getattr(op, column):>12}" for column in columns)
-        lines.append(f"{name:<8}{counts}{op.errors:>10}{human(op.bytes) if op.bytes else '':>12}")
+        lines.append(f"{name:<{_WIDTH}}{counts}{op.errors:>10}{human(op.bytes) if op.bytes else '':>12}")
     total = account.total
     lines.append(
         f"{total.seen} events, {account.files} files, {account.processes} processes in {account.elapsed:.2f} s; "

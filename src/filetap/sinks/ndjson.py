@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALLS, OPS, TRANSFERS, Call
+from filetap.calls import CALLS, OPS, Call
 from filetap.enrich import arguments, jsontext, names
 from filetap.enrich.columns import clock, durations, encode, pack, second
-from filetap.enrich.fragments import Fragments, described
+from filetap.enrich.fragments import Descriptions
 from filetap.enrich.strings import (
     Strings,
     Text,
@@ -178,18 +178,11 @@ class LineSink:
 class NdjsonSink(LineSink):
     def __init__(self, file: RawFile) -> None:
         super().__init__(file)
-        self._files: Fragments[File] = Fragments(file_texts)
-        self._targets: Fragments[File] = Fragments(target_texts)
-        self._tasks: Fragments[Task] = Fragments(task_texts)
+        self._descriptions = Descriptions(file_texts, task_texts, target_texts)
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
-        for part, texts in described(batch, self._described):
+        for part, texts in self._descriptions.parts(batch):
             yield from join_in_parts(columns(part, *texts))
-
-    def _described(self, batch: Batch) -> list[Text]:
-        events, files = batch.events, batch.files
-        texts = self._files.columns(events["file"], files) + self._tasks.columns(events["task"], batch.tasks)
-        return texts + (self._targets.columns(second(batch, "target"), files) if batch.more["target"].any() else [])
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.flush()
@@ -199,12 +192,11 @@ class NdjsonSink(LineSink):
     def _fold(self, fold: Fold, batch: Batch) -> bytes:
         first, last = (np.datetime64(time + batch.realtime, "ns") for time in (fold.first, fold.last))
         task = batch.tasks.get(fold.task)
-        (file,) = self._files.of(fold.file, batch.files)
-        process, cgroup = self._tasks.of(fold.task, batch.tasks)
+        file, process, cgroup = self._descriptions.of(fold, batch)
         event = f'"action":"{OPS[fold.op]}","kind":"folded","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
         thread = process + b"%d}" % task.tid if task else b"}"
-        moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in ("read", "write", *TRANSFERS) else b""
+        moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in arguments.MOVING else b""
         return b"".join((head, file, thread, moved, cgroup))
 
 
@@ -389,7 +381,7 @@ def members_column(batch: Batch, layout: NDArray[np.int32]) -> Text:
     told = layout & TOLD != 0
     used = arguments.used(batch, told)
     distinct, rows = encode(pack(call=batch.events["call"][told], layout=layout[told], **used))
-    texts = [members_text(*row[:2], dict(zip(used, row[2:], strict=True))) for row in distinct.tolist()]
+    texts = [members_text(row[0], row[1], dict(zip(used, row[2:], strict=True))) for row in distinct.tolist()]
     return some(told, Text(strings(texts), rows))
 
 

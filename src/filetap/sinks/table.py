@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALLS, OPS
-from filetap.enrich import names
-from filetap.enrich.columns import clock, durations, encode, ops
-from filetap.enrich.fragments import Fragments, described
+from filetap.calls import CALLS, GROUPS, OP_NUMBER, OPS, Call
+from filetap.enrich import arguments, names
+from filetap.enrich.columns import clock, durations, encode, ops, second
+from filetap.enrich.fragments import Descriptions
 from filetap.enrich.strings import (
     Strings,
     Text,
@@ -38,19 +38,36 @@ from filetap.enrich.strings import (
 from filetap.model import Records
 from filetap.sinks.ndjson import LineSink, RawFile
 
-COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 12, 8, 4, 8, 10, 8, 8
+COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 11, 4, 8, 7, 6, 6
 """Widths. From the descriptor on they include the blank before, for those columns are aligned to the right."""
 
 HEADER: Final = (
-    f"{'TIME':15} {'PID':>7} {'COMM':{COMM}} {'CALL':{CALL}}"
-    f"{'FD':>{FD}}{'RESULT':>{RESULT}}{'OFFSET':>{OFFSET}}{'SIZE':>{SIZE}}{'LATENCY':>{LATENCY}} PATH\n"
+    f"{'TIME':12} {'PID':>7} {'COMM':{COMM}} {'CALL':{CALL}}"
+    f"{'FD':>{FD}}{'RESULT':>{RESULT}}{'OFFSET':>{OFFSET}}{'SIZE':>{SIZE}}{'TOOK':>{LATENCY}} PATH\n"
 ).encode()
 
 RED: Final = "31"
-COLOURS: Final = {"open": "36", "close": "2", "read": "32", "write": "33", "fork": "35", "thread": "35", "exec": "35", "exit": "35"}
+FAMILIES: Final = {
+    "36": ("open",),
+    "2": ("close",),
+    "32": ("read", "readahead"),
+    "33": ("write", "truncate", "fallocate", *GROUPS["transfer"]),
+    "35": GROUPS["process"],
+    "34": GROUPS["metadata"],
+    "94": GROUPS["memory"],
+    "93": (*GROUPS["namespace"], "setattr", "setxattr", "removexattr", "chdir"),
+}
+COLOURS: Final = {op: code for code, family in FAMILIES.items() for op in family if op != "none"}
 """By op; SGR codes of ECMA-48."""
 
-UNITS: Final = strings([b"ns", *[b".%d" % tenth + unit for unit in (b"us", b"ms", b"s") for tenth in range(10)], b"us", b"ms", b"s"])
+TIMES: Final = strings([b"ns", *[b".%d" % tenth + unit for unit in (b"us", b"ms", b"s") for tenth in range(10)], b"us", b"ms", b"s"])
+UNITS: Final = strings([unit + rest for unit in (b"", b"K", b"M", b"G", b"T", b"P", b"E") for rest in (b"", b"+")])
+ACCESSES: Final = strings([b"read", b"write", b"exec", b"exec"])
+MAPPINGS: Final = [r + w + x + kind for kind in "ps" for x in "-x" for w in "-w" for r in "-r"]
+"""As in /proc/PID/maps."""
+WORDS: Final = strings([word.rjust(RESULT).encode() for word in ("-", "minor", "major", *MAPPINGS)])
+"""What stands for a result that is no number of anything."""
+FAULT, MMAP, MREMAP = (OP_NUMBER[op] for op in ("fault", "mmap", "mremap"))
 
 
 class TableSink(LineSink):
@@ -58,13 +75,12 @@ class TableSink(LineSink):
         super().__init__(file)
         self._colour = colour
         self._calls = call_strings(colour)
-        self._files: Fragments[File] = Fragments(file_texts)
-        self._tasks: Fragments[Task] = Fragments(task_texts)
+        self._descriptions = Descriptions(file_texts, task_texts, target_texts)
         self._begun = False
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
-        for events, texts in described(batch, self._files, self._tasks):
-            yield from join_in_parts(self._columns(events, batch.realtime, *texts))
+        for part, texts in self._descriptions.parts(batch):
+            yield from join_in_parts(self._columns(part, *texts))
 
     def flush(self) -> None:
         self._begin()
@@ -80,28 +96,28 @@ class TableSink(LineSink):
             self._begun = True
             self._put(strings([HEADER]), events=False)
 
-    def _columns(self, events: Records, realtime: int, file: Text, task: Text) -> list[Text]:
+    def _columns(self, batch: Batch, file: Text, task: Text, target: Text | None = None) -> list[Text]:
         """A line from left to right."""
-        op = ops(events["call"])
-        at, asked = (transfers(op) & (events["flags"] & flag == 0) for flag in (model.NO_OFFSET, model.NO_SIZE))
+        events = batch.events
         return [
-            *timestamps(clock(events, realtime), second_texts, 2),
+            *timestamps(clock(events, batch.realtime), second_texts, 1),
             task,
-            lookup(self._calls, op.astype(np.int32) * len(CALLS) + events["call"]),
+            lookup(self._calls, events["call"]),
             *right(or_dash(events["fd"] != -1, repeated(events["fd"])), FD),
-            result_column(events["result"], self._colour),
-            *right(or_dash(at, numbers(events["offset"])), OFFSET),
-            *right(or_dash(asked, repeated(events["size"])), SIZE),
+            result_column(batch, self._colour),
+            *right(offset_column(events), OFFSET),
+            *right(size_column(events), SIZE),
             latency_column(durations(events)),
             file,
+            target or constant(b"\n", len(events)),
         ]
 
     def _fold(self, fold: Fold, batch: Batch) -> bytes:
         first, last = (time_text(time + batch.realtime) for time in (fold.first, fold.last))
-        (file,) = self._files.of(fold.file, batch.files)
-        (task,) = self._tasks.of(fold.task, batch.tasks)
-        folded = f"{OPS[fold.op]:{CALL}} FOLDED: {fold.count} events, {fold.bytes} bytes since {first}"
-        return b"".join((last.encode(), task, folded.encode(), file))
+        file, task = self._descriptions.of(fold, batch)
+        moved = f", {fold.bytes} bytes" if OPS[fold.op] in arguments.MOVING else ""
+        folded = f"{OPS[fold.op]:{CALL}} FOLDED: {fold.count} events{moved} since {first}"
+        return b"".join((last.encode(), task, folded.encode(), file, b"\n"))
 
 
 def escape(character: str) -> str:
@@ -145,20 +161,34 @@ def painted(text: str, code: str, width: int) -> str:
     return f"\x1b[{code}m{text}\x1b[0m{padding}" if code else text + padding
 
 
+def shown_name(call: Call) -> str:
+    """The call, or else its op, in CALL columns; io_uring's under a shorter prefix."""
+    prefix, _, name = call.name.rpartition(":")
+    prefix = "uring:" if prefix else ""
+    fitting = [text for text in (prefix + name, prefix + call.op) if len(text) <= CALL]
+    return fitting[0] if fitting else f"{prefix}{call.op}"[: CALL - 1] + "+"
+
+
 def call_strings(colour: bool) -> Strings:
-    """By op and call."""
     codes = COLOURS if colour else {}
-    return strings([painted(call.name or op, codes.get(op, ""), CALL).encode() for op in OPS for call in CALLS])
+    return strings([painted(shown_name(call) or call.op, codes.get(call.op, ""), CALL).encode() for call in CALLS])
 
 
-def file_texts(file: File | None) -> tuple[bytes]:
-    """To the end of the line. No path begins with a parenthesis, so no name can fake the marks."""
-    if file is None:
-        return (b"\n",)
+def described_file(file: File) -> str:
+    """No path begins with a parenthesis, so no name can fake the marks."""
     marks = [mark for mark, holds in (("cut", file.truncated), ("deleted", file.deleted), ("raced", file.raced)) if holds]
     marks += [f"inode {file.inode}"] if not file.path else []
     words = [f"({', '.join(marks)})"] if marks else []
-    return ("".join(f" {word}" for word in [*words, printable(file.path)] if word).encode() + b"\n",)
+    return "".join(f" {word}" for word in [*words, printable(file.path)] if word)
+
+
+def file_texts(file: File | None) -> tuple[bytes]:
+    return (described_file(file).encode() if file else b"",)
+
+
+def target_texts(file: File | None) -> tuple[bytes]:
+    """To the end of the line."""
+    return (f" ->{described_file(file)}\n".encode() if file else b"\n",)
 
 
 def task_texts(task: Task | None) -> tuple[bytes]:
@@ -171,7 +201,7 @@ def second_texts(seconds: NDArray[np.int64]) -> list[bytes]:
 
 
 def time_text(nanoseconds: int) -> str:
-    return f"{local(nanoseconds // 10**9):%H:%M:%S}.{nanoseconds % 10**9 // 1000:06}"
+    return f"{local(nanoseconds // 10**9):%H:%M:%S}.{nanoseconds % 10**9 // 1000_000:03}"
 
 
 def local(second: int) -> datetime:
@@ -182,12 +212,63 @@ def or_dash(known: NDArray[np.bool_], text: Text) -> Text:
     return choose(known, text, constant(b"-", len(known)))
 
 
-def result_column(results: NDArray[Any], colour: bool) -> Text:
+def compact(values: NDArray[np.uint64], width: int) -> Text:
+    """Bytes in at most ``width`` columns: exact where it fits, else in the first binary unit that does. A plus: cut."""
+    scale = np.full(len(values), len(UNITS) // 2 - 1, np.uint64)
+    for unit in range(len(UNITS) // 2 - 1, -1, -1):
+        cut = values & np.uint64((1 << 10 * unit) - 1) != 0
+        room = 10 ** (width - (unit > 0) - cut.astype(np.int64))
+        scale[values >> np.uint64(10 * unit) < room.astype(np.uint64)] = unit
+    shift = scale * np.uint64(10)
+    cut = values & ((np.uint64(1) << shift) - np.uint64(1)) != 0
+    return whole(join([numbers(values >> shift), lookup(UNITS, 2 * scale + cut)]))
+
+
+def offset_column(events: Records) -> Text:
+    offset, calls = events["offset"], events["call"]
+    text = compact(offset, OFFSET - 1)
+    back = arguments.SIGNED[calls] & (offset > np.uint64(2**63))
+    if back.any():
+        text = choose(back, numbers(offset.view(np.int64)), text)
+    return or_dash(arguments.OFFSETS[calls] & (events["flags"] & model.NO_OFFSET == 0), text)
+
+
+def size_column(events: Records) -> Text:
+    """Of a fault, what it was for."""
+    calls, flags = events["call"], events["flags"]
+    distinct, rows = encode(events["size"] * arguments.SIZES[calls])
+    text = or_dash(arguments.SIZES[calls] & (flags & model.NO_SIZE == 0), Text(compact(distinct, SIZE - 1).strings, rows))
+    faults = ops(calls) == FAULT
+    return choose(faults, lookup(ACCESSES, flags // model.FAULT_WRITE & 3), text) if faults.any() else text
+
+
+def result_column(batch: Batch, colour: bool) -> Text:
+    """What the call returned; of a fault its kind instead, of a new mapping what it allows."""
+    events, words = batch.events, word_places(batch)
+    result = returned_column(events["result"] * (words < 0), colour)
+    return choose(words < 0, result, lookup(WORDS, words)) if (words >= 0).any() else result
+
+
+def word_places(batch: Batch) -> NDArray[np.int32]:
+    """Where in WORDS; -1: the result is to be shown."""
+    op, flags = ops(batch.events["call"]), batch.events["flags"]
+    words = np.where(flags & model.NO_RESULT, 0, -1)
+    words[op == MREMAP] = 0
+    if (faults := op == FAULT).any():
+        words[faults] = 1 + (flags[faults] & model.FAULT_MAJOR != 0)
+    if (mapped := op == MMAP).any():
+        argument = second(batch, "argument")[mapped]
+        words[mapped] = 3 + (argument & 7) + 8 * (argument >> 8 & 1)
+    return np.where(batch.events["result"] < 0, -1, words).astype(np.int32)
+
+
+def returned_column(results: NDArray[Any], colour: bool) -> Text:
     """Bytes, a descriptor, a pid; or the error's name. Each distinct result is written once."""
     distinct, rows = encode(results)
     errors = strings([error_text(result, colour) for result in distinct[distinct < 0].tolist()])
     failed = np.cumsum(distinct < 0, dtype=np.int32) - np.int32(1)
-    text = choose(distinct >= 0, whole(join(right(numbers(distinct), RESULT))), Text(errors, failed))
+    good = compact(np.maximum(distinct, 0).astype(np.uint64), RESULT - 1)
+    text = choose(distinct >= 0, whole(join(right(good, RESULT))), Text(errors, failed))
     return Text(text.strings, text.rows[rows])
 
 
@@ -198,11 +279,11 @@ def error_text(result: int, colour: bool) -> bytes:
 
 
 def latency_column(nanoseconds: NDArray[np.uint64]) -> Text:
-    """As 812ns, 4.1us, 230us, 2.3ms, 1.0s: cut, not rounded. A dash: not known."""
+    """As 812ns, 4.1us, 23us, 2.3ms, 1.0s: cut, not rounded. A dash: not known."""
     distinct, rows = encode(nanoseconds)
     scale = np.searchsorted(np.array([1000, 1000_000, 1000_000_000], np.uint64), distinct, "right")
     unit = np.array([1, 1000, 1000_000, 1000_000_000], np.uint64)[scale]
     count, tenth = distinct // unit, distinct % unit * np.uint64(10) // unit
-    places = np.where(scale == 0, 0, np.where(count < 100, 10 * scale - 9 + tenth.astype(np.int64), 30 + scale))
-    known = or_dash(distinct > 0, whole(join([numbers(count), lookup(UNITS, places)])))
+    places = np.where(scale == 0, 0, np.where(count < 10, 10 * scale - 9 + tenth.astype(np.int64), 30 + scale))
+    known = or_dash(distinct > 0, whole(join([numbers(count), lookup(TIMES, places)])))
     return Text(join(right(known, LATENCY)), rows)
