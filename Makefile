@@ -5,6 +5,7 @@ BIN := .venv/bin
 OBJECTS := $(patsubst bpf/%.c,src/filetap/bpf/%.o,$(wildcard bpf/*.bpf.c))
 WORKLOADS := $(patsubst bench/%.c,build/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
 YARDSTICKS := $(patsubst bench/%.c,build/%.o,$(wildcard bench/*.bpf.c))
+C_SOURCES := 'bpf/*.[ch]' 'bench/*.[ch]' 'tests/conformance/*.[ch]'
 HEADERS := $(wildcard bpf/*.h bpf/lib/*.h)
 PIP_INSTALL := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 PIP_COMPILE := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
@@ -16,7 +17,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(PATH):/usr/sbin:/sbin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test check demo bench format lock clean packages test-packages
+.PHONY: help install test check demo bench conformance format lock clean packages test-packages
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1@\2/' | column -t -s @
@@ -31,7 +32,7 @@ check: $(OBJECTS) $(BIN)/filetap .venv/tested ## formats, lint, types, import la
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy --no-error-summary
-	$(BIN)/clang-format --dry-run -Werror $$(git ls-files -co --exclude-standard 'bpf/*.[ch]' 'bench/*.c')
+	$(BIN)/clang-format --dry-run -Werror $$(git ls-files -co --exclude-standard $(C_SOURCES))
 	$(BIN)/lint-imports --no-cache --no-logo
 
 demo: install ## trace a real command that reads many files
@@ -47,10 +48,13 @@ demo: install ## trace a real command that reads many files
 bench: $(OBJECTS) $(BIN)/filetap $(WORKLOADS) $(YARDSTICKS) ## measure speed and exactness on this machine
 	@$(BIN)/python -m bench $(ARGS)
 
+conformance: $(OBJECTS) $(BIN)/filetap .venv/tested ## the score card of all cases; ARGS="--tracer filetap strace bpftrace"
+	@$(BIN)/python -m tests.conformance $(ARGS)
+
 format: .venv/tested ## format Python and C
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-	$(BIN)/clang-format -i $$(git ls-files -co --exclude-standard 'bpf/*.[ch]' 'bench/*.c')
+	$(BIN)/clang-format -i $$(git ls-files -co --exclude-standard $(C_SOURCES))
 
 lock: ## pin dependencies anew from pyproject.toml; ARGS=--upgrade takes the newest
 	@$(PYTHON) -m venv build/lock
@@ -90,7 +94,9 @@ test-packages:
 	$(call apt, \
 		$(call need,gcc,command -v gcc) \
 		$(call need,libc6-dev,[ -e /usr/include/stdlib.h ]) \
-		$(call need,bpftool,command -v bpftool))
+		$(call need,bpftool,command -v bpftool) \
+		$(call need,strace,command -v strace) \
+		$(call need,bpftrace,command -v bpftrace))
 
 .venv/locked: requirements.txt | packages
 	@echo "installing Python packages into .venv: requirements.txt"
@@ -115,6 +121,6 @@ src/filetap/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
 build/%.bpf.o: bench/%.bpf.c hatch_build.py | .venv/locked
 	@$(BIN)/python hatch_build.py $< $@
 
-build/%: bench/%.c | test-packages
+build/%: bench/%.c bench/outcome.h | test-packages
 	@mkdir -p build
 	@gcc -O2 -Wall -Wextra -Werror -pthread -o $@ $<

@@ -143,12 +143,37 @@ static __always_inline __s64 exit_status(struct task_struct *task)
 	return code & 0x7f ? 128 + (code & 0x7f) : (code >> 8) & 0xff;
 }
 
+/* Processes whose last threads ended side by side: by pid and start, once. */
+struct end_key {
+	__u64 start;
+	__u64 pid;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct end_key);
+	__type(value, __u32);
+} ends SEC(".maps");
+
+/* Is this the end of the process? Each thread counts itself out before any of them comes here, so that two may see zero
+ * (do_exit, kernel/exit.c). */
+static __always_inline bool ends_process(struct task_struct *task)
+{
+	struct end_key key = { .start = task->group_leader->start_boottime, .pid = task->tgid };
+	__u32 one = 1;
+
+	if (task->signal->live.counter)
+		return false;
+	return task->signal->nr_threads <= 1 || !bpf_map_update_elem(&ends, &key, &one, BPF_NOEXIST);
+}
+
 /* What the process was, its last thread tells, whichever that is. */
 SEC("tp_btf/sched_process_exit")
 int process_exit(__u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	bool last = task->signal->live.counter == 0;
+	bool last = ends_process(task);
 	struct globals *g = globals();
 	struct task_state *s;
 

@@ -194,7 +194,8 @@ static __always_inline void follow_file(struct dentry *dentry)
 	__u32 rule = RULE_TREE;
 
 	fill_rule_key(&key, BPF_CORE_READ(dentry, d_inode));
-	bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST);
+	if (!bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST))
+		note_move(0); /* under other names it may be known as not wanted */
 }
 
 /* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). */

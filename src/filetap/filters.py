@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from filetap import model
 from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, GROUPS, OP_NUMBER, OPS
@@ -101,18 +102,27 @@ def parse_size(text: str, option: str) -> int:
     return int(match[1]) * _SIZES[match[2]]
 
 
-def open_paths(filters: Filters) -> dict[int, int]:
-    """Each path opened with O_PATH, as descriptor to RULE_*; the caller closes them."""
+def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int, int]:
+    """Each path opened with O_PATH, as descriptor to RULE_*; the caller closes them. ``gone``: it may be, meanwhile."""
     opened: dict[int, int] = {}
-    for path, rule in filters.rules():
+    for path, rule in rules:
         try:
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if gone else 0))
         except OSError as error:
+            if gone:
+                continue
             for other in opened:
                 os.close(other)
             raise UsageError(f"{path}: {error.strerror}; a path to trace must exist when tracing begins") from None
         opened[fd] = rule
     return opened
+
+
+def portions_below(paths: Iterable[str]) -> Iterator[list[str]]:
+    """All that is below the paths now, a few hundred at a time: what a process may have open beside."""
+    below = (os.path.join(folder, name) for path in paths for folder, names, files in os.walk(path) for name in (*names, *files))
+    while portion := list(islice(below, 256)):
+        yield portion
 
 
 class FailedNames:

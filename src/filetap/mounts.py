@@ -25,9 +25,9 @@ class Mount(NamedTuple):
 
 
 def parse(text: bytes) -> list[Mount]:
-    """Later mounts first, for they hide the earlier ones."""
+    """In the kernel's order: of two on one point the later hides the earlier."""
     rows = (line.split() for line in text.splitlines())
-    return [Mount(_device(row[2]), _unescape(row[3]), _unescape(row[4])) for row in rows][::-1]
+    return [Mount(_device(row[2]), _unescape(row[3]), _unescape(row[4])) for row in rows]
 
 
 def _device(word: bytes) -> int:
@@ -57,12 +57,22 @@ class Mounts:
         """The path of a file by its path inside the file system; empty: no mount here shows it."""
         if self._changes.poll(0):
             self._read()
-        shown = [mount for mount in self._mounts if mount.device == device and _below(inside, mount.root)]
-        if not shown:
-            return b""
-        mount = max(shown, key=lambda mount: len(mount.root))
-        rest = inside[len(mount.root.rstrip(b"/")) :]
-        return mount.point.rstrip(b"/") + rest or b"/"
+        shown = [number for number, mount in enumerate(self._mounts) if mount.device == device and _below(inside, mount.root)]
+        for number in sorted(shown, key=lambda number: -len(self._mounts[number].root)):
+            mount = self._mounts[number]
+            path = mount.point.rstrip(b"/") + inside[len(mount.root.rstrip(b"/")) :] or b"/"
+            if not self._covered(path, number):
+                return path
+        return b""
+
+    def _covered(self, path: bytes, number: int) -> bool:
+        """Does another mount hide what this one shows there?"""
+        point = self._mounts[number].point
+        deeper = ((other.point, at) for at, other in enumerate(self._mounts) if _below(path, other.point) and at != number)
+        return any(len(other) > len(point) or (other == point and at > number) for other, at in deeper)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _below(path: bytes, directory: bytes) -> bool:

@@ -29,6 +29,7 @@ from filetap.source import KernelSource, Options
 
 SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
+UNTAKEN: Final = "the output took no more: events it did not take are lost"
 
 
 class OutputError(FiletapError):
@@ -130,7 +131,9 @@ class Session:
             elapsed=ended - self._attached,
             attached=self._attached - self._started,
             cpu=used.user + used.system,
-            notes=kernel_notes(counters) + ["the output took no more: events it did not take are lost"] * bool(self.failure),
+            notes=self.source.notes
+            + kernel_notes(counters)
+            + ["the output took no more: events it did not take are lost"] * bool(self.failure),
         )
 
 

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Final
@@ -22,8 +22,8 @@ from filetap.batch import Batch, Fold
 from filetap.calls import CALL_NUMBER
 from filetap.clock import Clock
 from filetap.definitions import Definitions
-from filetap.errors import UsageError
-from filetap.filters import Filters, open_paths
+from filetap.errors import KernelError, UsageError
+from filetap.filters import Filters, open_paths, portions_below
 from filetap.kernel import features
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
@@ -81,6 +81,8 @@ class KernelSource:
         self._links: list[Link] = []
         self._replaced: list[Link] = []
         self._detaching: Thread | None = None
+        self.notes: list[str] = []
+        """What is not seen although it was asked for."""
         try:
             self._load(clock)
             self._write_rules()
@@ -107,7 +109,7 @@ class KernelSource:
         self._globals = view_globals(fd("shared"))
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
-        mounts = Mounts() if self._options.host_paths else None
+        mounts = self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None
         self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts)
         self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
@@ -128,19 +130,12 @@ class KernelSource:
 
     def _write_rules(self) -> None:
         """Paths become identities: the kernel reads the inodes behind descriptors that we open."""
-        opened = open_paths(self._options.filters)
-        try:
-            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", model.IDENTIFIED)
-        finally:
-            for fd in opened:
-                os.close(fd)
-        rules = Map(self._seed.map_fd("rules"), model.RULE_KEY, U32)
-        merged: dict[bytes, int] = {}
-        for row in identified[np.isin(identified["fd"], list(opened))]:
-            key = row["key"].tobytes()
-            merged[key] = merged.get(key, 0) | opened[int(row["fd"])]
-        for key, rule in merged.items():
-            rules.put(np.frombuffer(key, model.RULE_KEY)[0], rule)
+        filters = self._options.filters
+        rules = Rules(self._seed, Map(self._seed.map_fd("rules"), model.RULE_KEY, U32))
+        rules.write(open_paths(filters.rules()))
+        if filters.follow:
+            for below in portions_below(filters.paths):
+                rules.write(open_paths([(path, model.RULE_TREE) for path in below], gone=True))
 
     def _attach(self) -> None:
         for program in process.plan().raw:
@@ -149,12 +144,19 @@ class KernelSource:
             self._links.append(self._syscalls.attach(program))
         for loaded, plan in self._others:
             self._links += [loaded.attach(program) for program in plan.raw]
-            self._links += [loaded.attach_tracepoint(*tracepoint) for tracepoint in plan.tracepoints]
+            self._attach_if_allowed(loaded, plan)
         for tracepoint in self._plan.tracepoints:
             link = self._syscalls.attach_tracepoint(*tracepoint)
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
+
+    def _attach_if_allowed(self, loaded: Object, plan: Plan) -> None:
+        """Classic tracepoints are found in tracefs, which is root's: without them a hook set of a few calls is missed."""
+        try:
+            self._links += [loaded.attach_tracepoint(*tracepoint) for tracepoint in plan.tracepoints]
+        except (OSError, KernelError) as error:
+            self.notes.append(f"not seen: {plan.sees} ({error})")
 
     def _write_targets(self) -> None:
         """Twice, for a child of a process not yet seen may be born behind the iterator's back."""
@@ -227,6 +229,27 @@ class KernelSource:
         """Give everything back to the kernel."""
         self.detach()
         self._resources.close()
+
+
+class Rules:
+    """The map of rules, filled from descriptors of ours: the kernel alone knows a file's identity."""
+
+    def __init__(self, seed: Object, rules: Map) -> None:
+        self._seed, self._rules = seed, rules
+
+    def write(self, opened: dict[int, int]) -> None:
+        """``opened``: descriptor to RULE_*; closed afterwards. Two rules for one file are both heeded."""
+        try:
+            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", model.IDENTIFIED)
+        finally:
+            for fd in opened:
+                os.close(fd)
+        merged: dict[bytes, int] = {}
+        for row in identified[np.isin(identified["fd"], list(opened))]:
+            key = row["key"].tobytes()
+            merged[key] = merged.get(key, 0) | opened[int(row["fd"])]
+        for key, rule in merged.items():
+            self._rules.put(np.frombuffer(key, model.RULE_KEY)[0], rule)
 
 
 def close_all(links: Sequence[Link]) -> Thread:

@@ -162,7 +162,7 @@ def test_rules() -> None:
 def test_paths_are_opened_and_known_by_identity(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "link").symlink_to("a")
-    opened = filters.open_paths(Filters(paths=[str(tmp_path / "link")], exclude=[str(tmp_path)]))
+    opened = filters.open_paths(Filters(paths=[str(tmp_path / "link")], exclude=[str(tmp_path)]).rules())
     try:
         assert {os.fstat(fd).st_ino: rule for fd, rule in opened.items()} == {
             (tmp_path / "a").stat().st_ino: model.RULE_TREE,
@@ -177,7 +177,7 @@ def test_paths_are_opened_and_known_by_identity(tmp_path: Path) -> None:
 def test_a_path_that_is_missing_closes_the_others(tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(UsageError, match=r"none: No such file or directory; .*must exist"):
-        filters.open_paths(Filters(paths=[str(tmp_path), str(tmp_path / "none")]))
+        filters.open_paths(Filters(paths=[str(tmp_path), str(tmp_path / "none")]).rules())
     assert set(os.listdir("/proc/self/fd")) == before
 
 

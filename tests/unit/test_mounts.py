@@ -25,8 +25,8 @@ ROOT, PARTIAL = 254 << 20, 8 << 20 | 17
 
 
 def test_mountinfo() -> None:
-    assert parse(TABLE)[-1] == Mount(ROOT, b"/", b"/")
-    assert parse(TABLE)[1] == Mount(ROOT, b"/srv/data/deep/one file", b"/mnt/single\\file")
+    assert parse(TABLE)[0] == Mount(ROOT, b"/", b"/")
+    assert parse(TABLE)[3] == Mount(ROOT, b"/srv/data/deep/one file", b"/mnt/single\\file")
     assert parse(b"") == []
 
 
@@ -47,7 +47,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mounts]:
     monkeypatch.setattr("filetap.mounts.select.poll", Still)
     made = Mounts()
     yield made
-    made._file.close()
+    made.close()
 
 
 @pytest.mark.parametrize(

@@ -426,9 +426,7 @@ def _tried(types: KernelTypes) -> Iterator[Requirement]:
     for name, attempt in parts.items():
         reason = _reason(attempt, types)
         yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
-    refusals = "; ".join(
-        filter(None, (_reason(partial(_object, name), types) for name in OBJECTS))
-    )
+    refusals = "; ".join(filter(None, (_reason(partial(_object, name), types) for name in OBJECTS)))
     yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report this" if refusals else "all of ours load")
     cast = types.find(_CAST, btf.FUNC) > 0
     cost = "an event costs half of what it would without" if cast else "not in this kernel: an event costs twice as much"

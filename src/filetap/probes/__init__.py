@@ -13,6 +13,8 @@ class Plan:
     """What to attach of one object."""
 
     object: str
+    sees: str = ""
+    """Whose loss can be borne, in words; "": the run depends on it."""
     raw: list[str] = field(default_factory=list)
     """Programs attached by their section."""
     tracepoints: list[tuple[str, str, str]] = field(default_factory=list)

@@ -47,4 +47,4 @@ def call_table(chosen: frozenset[int]) -> Records:
 def plan(chosen: frozenset[int], kernel: Functions) -> Plan:
     """exit_aio is in fs/aio.c: without it (CONFIG_AIO) there is no such call and no tracepoint of its name."""
     wanted = any(CALLS[number].name == "io_submit" for number in chosen)
-    return Plan("aio", tracepoints=list(TRACEPOINTS) if wanted and kernel.has_kfunc("exit_aio") else [])
+    return Plan("aio", "requests of io_submit", tracepoints=list(TRACEPOINTS) if wanted and kernel.has_kfunc("exit_aio") else [])

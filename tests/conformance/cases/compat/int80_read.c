@@ -1,0 +1,44 @@
+/* A 32-bit read(2), number 3: the 64-bit call of that number is close(2), and nothing was closed. A 64-bit close is told. */
+#include "case.h"
+#include <signal.h>
+
+#ifndef MAP_32BIT
+#define MAP_32BIT 0
+#endif
+
+/* A 32-bit call from a 64-bit program; pointers must be below 4 GB. */
+static long int80(long number, long a, long b, long c)
+{
+	long result = -ENOSYS;
+
+#ifdef __x86_64__
+	asm volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
+#endif
+	return result;
+}
+
+/* int $0x80 is an invalid instruction where the kernel has no 32-bit calls. */
+static void refuse(int number)
+{
+	(void)number;
+	cannot("32-bit calls (CONFIG_IA32_EMULATION)");
+}
+
+int main(void)
+{
+	char *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	signal(SIGSEGV, refuse);
+	CHECK(low != MAP_FAILED);
+	CHECK(!mknod("data", S_IFREG | 0644, 0));
+	CHECK(!truncate("data", 1000));
+	int fd = open_file("data", O_RDONLY), other = open_file("other", O_CREAT | O_RDWR);
+	const char *status = identity_of(other);
+	if (int80(3, fd, (long)low, 100) != 100)
+		refuse(0);
+	CHECK(lseek(fd, 0, SEEK_CUR) == 100);
+	long closed = outcome(syscall(SYS_close, other));
+
+	expect("close", "close", "%s,%s,\"fd\":%d,\"result\":%ld", path("other"), status, other, closed);
+	return 0;
+}

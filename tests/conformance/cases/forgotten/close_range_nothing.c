@@ -1,0 +1,14 @@
+/* close_range(2) that closes nothing: a range without descriptors, one that only gets close-on-exec, one that ends before it begins. */
+#include "case.h"
+
+int main(void)
+{
+	int fd = open_file("data", O_CREAT | O_RDWR);
+
+	CHECK(!syscall(SYS_close_range, 500, 600, 0));
+	CHECK(!syscall(SYS_close_range, fd, fd + 10, 1 << 2)); /* CLOSE_RANGE_CLOEXEC */
+	CHECK(syscall(SYS_close_range, fd, fd - 1, 0) == -1);
+	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	puts("{\"op\":\"close\",\"none\":true}");
+	return 0;
+}

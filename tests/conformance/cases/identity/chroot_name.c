@@ -1,0 +1,19 @@
+/* In a chroot, a name that begins with a slash is below the new root, one that does not still below the directory left outside. */
+#include "case.h"
+
+int main(void)
+{
+	struct stat status;
+
+	CHECK(!mkdir("sub", 0755) && !mkdir("other", 0755));
+	make_file("other/a", 10);
+	const char *inside = path("sub/a"), *outside = path("other/a");
+	if (chroot("sub"))
+		cannot("chroot needs CAP_SYS_CHROOT");
+	long absolute = outcome(syscall(SYS_newfstatat, AT_FDCWD, "/a", &status, 0));
+	long relative = outcome(syscall(SYS_newfstatat, AT_FDCWD, "other/a", &status, 0));
+
+	expect("stat", "newfstatat", "%s,\"resolved\":false,\"result\":%ld", inside, absolute);
+	expect("stat", "newfstatat", "%s,\"resolved\":false,\"result\":%ld", outside, relative);
+	return 0;
+}

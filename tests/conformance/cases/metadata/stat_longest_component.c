@@ -1,0 +1,15 @@
+/* stat(2) of a name of 255 bytes, the most there may be, and of one with a byte more: ENAMETOOLONG. */
+#include "case.h"
+
+int main(void)
+{
+	char name[NAME_MAX + 2] = "";
+	struct stat status;
+
+	memset(name, 'n', NAME_MAX);
+	make_file(name, 10);
+	expect("stat", "stat", "%s,\"resolved\":false,\"result\":%ld", path(name), outcome(syscall(SYS_stat, name, &status)));
+	name[NAME_MAX] = 'n';
+	expect("stat", "stat", "%s,\"resolved\":false,\"result\":%ld", path(name), outcome(syscall(SYS_stat, name, &status)));
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* stat(2) through a symbolic link: a path by name is the name that was asked for, not where the link leads. */
+#include "case.h"
+
+int main(void)
+{
+	struct stat status;
+
+	make_file("a", 10);
+	CHECK(!symlink("a", "link"));
+	long result = syscall(SYS_stat, "link", &status);
+
+	CHECK(S_ISREG(status.st_mode));
+	expect("stat", "stat", "%s,\"resolved\":false,\"result\":%ld", path("link"), outcome(result));
+	return 0;
+}

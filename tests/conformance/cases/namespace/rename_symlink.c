@@ -1,0 +1,16 @@
+/* rename(2) of a symbolic link: the link moves, not what it leads to. */
+#include "case.h"
+
+int main(void)
+{
+	struct stat status;
+
+	make_file("a", 10);
+	CHECK(!symlink("a", "link"));
+	long result = syscall(SYS_rename, "link", "other");
+
+	CHECK(!lstat("other", &status) && S_ISLNK(status.st_mode));
+	expect("rename", "rename", "%s,\"resolved\":false,\"target\":{%s,\"resolved\":false},\"result\":%ld", path("link"), path("other"),
+	       outcome(result));
+	return 0;
+}

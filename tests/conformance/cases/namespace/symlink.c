@@ -1,0 +1,12 @@
+/* symlink(2): the file is what the link says, the target the new link. */
+#include "case.h"
+
+int main(void)
+{
+	make_file("a", 10);
+	long result = syscall(SYS_symlink, "a", "link");
+
+	expect("symlink", "symlink", "%s,\"resolved\":false,\"target\":{%s,\"resolved\":false},\"result\":%ld", path("a"), path("link"),
+	       outcome(result));
+	return 0;
+}

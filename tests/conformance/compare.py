@@ -1,0 +1,162 @@
+"""What a case says it did against what a tracer tells of it, and the verdict.
+
+Apart, because it knows neither how cases are run nor what a tracer's output looks like: events are flat mappings with
+the names of docs/events.md. Next: runner.py makes them, card.py and coverage.py show the verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Event = dict[str, Any]
+"""``op``, ``call``, the members of ``file`` and of ``io``, and ``target`` with the members of a second file."""
+Verdict = Literal["exact", "seen", "wrong", "missed", "cannot", "broken"]
+VERDICTS: Final[tuple[Verdict, ...]] = ("exact", "seen", "wrong", "missed", "cannot", "broken")
+"""All told with every member; told, but not all of it; told otherwise than it was, or more than there was; an event not
+told. The case says that the kernel cannot do it; the case itself failed."""
+
+NOT_OF_AN_EVENT: Final = {"op", "call", "none", "target"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one expected event lacks: ``got`` is the event taken for it."""
+
+    verdict: Verdict
+    expected: Event | None
+    got: Event | None
+    members: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        named = f" ({', '.join(self.members)})" if self.members else ""
+        return f"{self.verdict}{named}\n    expected {_text(self.expected)}\n    got      {_text(self.got)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one tracer did in one case."""
+
+    verdict: Verdict
+    differences: list[Difference] = field(default_factory=list)
+    note: str = ""
+    """What the case said on standard error."""
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.verdict} {self.note}".rstrip(), *map(str, self.differences)])
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What may fairly be asked of a tracer."""
+
+    ignored: frozenset[str] = frozenset()
+    """Members that are another tracer's own idea."""
+    names_files: bool = True
+    """It tells the file of every event. Else an event without a file that was not expected is not held against it."""
+
+
+def judge(lines: Sequence[Event], events: Sequence[Event], directory: str, manner: Manner) -> Score:
+    """``lines`` are the case's, ``events`` the tracer's while it ran, in order."""
+    files = Files(lines, directory)
+    differences: list[Difference] = []
+    for op in dict.fromkeys(line["op"] for line in lines):
+        expected = [line for line in lines if line["op"] == op and not line.get("none")]
+        told = [event for event in events if event["op"] == op and (files.has(event) or not names_file(event) or not manner.names_files)]
+        differences += _pair(expected, told, manner, files)
+    return Score(_worst(differences), differences)
+
+
+class Files:
+    """The files that a case is about: below its directory, and those it has named."""
+
+    def __init__(self, lines: Sequence[Event], directory: str) -> None:
+        self.directory = directory
+        named = [file for line in lines for file in (line, line.get("target") or {})]
+        self.paths = {file["path"] for file in named if "path" in file}
+        self.identities = {(file["inode"], file.get("device")) for file in named if "inode" in file}
+
+    def has(self, event: Event) -> bool:
+        """Is the event's file one of them, or its target?"""
+        return self._has(event) or self._has(event.get("target") or {})
+
+    def _has(self, file: Event) -> bool:
+        path = file.get("path", "")
+        if path in self.paths or f"{path}/".startswith(f"{self.directory}/"):
+            return True
+        inode, device = file.get("inode"), file.get("device")
+        return any(inode == named and device in (other, None) or (inode, None) == (named, other) for named, other in self.identities)
+
+
+def names_file(event: Event) -> bool:
+    return any(name in file for file in (event, event.get("target") or {}) for name in ("path", "inode"))
+
+
+def _pair(expected: list[Event], told: list[Event], manner: Manner, files: Files) -> Iterator[Difference]:
+    """Each expected event with the next one told that is most like it; what is left over is too much.
+
+    No more are passed over than there are too many of.
+    """
+    at = 0
+    for turn, line in enumerate(expected):
+        likes = [index for index in range(at, len(told)) if _may_be(line, told[index], files)]
+        if not likes:
+            yield Difference("missed", line, None)
+            continue
+        owed = sum(other["call"] == line["call"] for other in expected[turn:])
+        likes = likes[: max(len(likes) - owed, 0) + 1]
+        best = min(likes, key=lambda index: (len(_contradicted(line, told[index], manner)), len(_absent(line, told[index], manner))))
+        yield from _surplus(told[at:best], manner, files)
+        yield from _differences(line, told[best], manner)
+        at = best + 1
+    yield from _surplus(told[at:], manner, files)
+
+
+def _may_be(line: Event, event: Event, files: Files) -> bool:
+    """The same call; and if it is told of quite another file, then with the same result."""
+    same_call = bool(event["call"] == line["call"])
+    return same_call and (files.has(event) or not names_file(event) or event.get("result") == line.get("result"))
+
+
+def _differences(line: Event, event: Event, manner: Manner) -> Iterator[Difference]:
+    contradicted, absent = _contradicted(line, event, manner), _absent(line, event, manner)
+    if contradicted:
+        yield Difference("wrong", line, event, tuple(contradicted))
+    elif absent:
+        yield Difference("seen", line, event, tuple(absent))
+
+
+def _surplus(events: list[Event], manner: Manner, files: Files) -> Iterator[Difference]:
+    for event in events:
+        if files.has(event) or manner.names_files:
+            yield Difference("wrong", None, event)
+
+
+def _contradicted(line: Event, event: Event, manner: Manner) -> list[str]:
+    return [name for name, value, told in _members(line, event, manner) if told is not None and told != value]
+
+
+def _absent(line: Event, event: Event, manner: Manner) -> list[str]:
+    return [name for name, value, told in _members(line, event, manner) if told is None and value is not None]
+
+
+def _members(line: Event, event: Event, manner: Manner) -> Iterator[tuple[str, Any, Any]]:
+    """Each member that the case gives: its name, its value, and what the tracer says. None: must be absent, or is."""
+    for name, value in line.items():
+        if name not in NOT_OF_AN_EVENT and name not in manner.ignored:
+            yield name, value, event.get(name)
+    for name, value in (line.get("target") or {}).items():
+        if name not in manner.ignored:
+            yield f"target.{name}", value, (event.get("target") or {}).get(name)
+
+
+def _worst(differences: Sequence[Difference]) -> Verdict:
+    found = {difference.verdict for difference in differences}
+    order: tuple[Verdict, ...] = ("missed", "wrong", "seen")
+    return next((verdict for verdict in order if verdict in found), "exact")
+
+
+def _text(event: Event | None) -> str:
+    shown = {name: value for name, value in (event or {}).items() if name != "time"}
+    return " ".join(f"{name}={value}" for name, value in shown.items()) or "nothing"
