@@ -261,8 +261,11 @@ static long note_one(__u32 index, void *context)
 	if (!draft_request(s))
 		return 0;
 	fill_request(&w->request, task, s, own->began, again);
-	if (bpf_map_update_elem(&under_way, &place, &w->request, BPF_ANY) && c)
-		c->requests_full++;
+	if (bpf_map_update_elem(&under_way, &place, &w->request, BPF_ANY)) {
+		if (c)
+			c->requests_full++;
+		tell(s, 0, false);
+	}
 	return 0;
 }
 
@@ -355,7 +358,7 @@ static __noinline int refused(struct task_state *s, __u64 list, long result)
 
 	if (!own || !w || !read_request(w, list, 0))
 		return 0;
-	if (!draft_request(s) && (!s->draft.call || !wanted_without_file(result)))
+	if (!draft_request(s) && (s->draft.open || !s->draft.call || result != -EBADF || !wanted_without_file()))
 		return 0;
 	fill_request(&w->request, task, s, own->began, false);
 	return tell(s, result, true);

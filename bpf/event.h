@@ -250,6 +250,7 @@ struct counters {
 	__u64 uncounted_tasks; /* a task that could not be given its state */
 	__u64 names_full; /* the table of names had no room */
 	__u64 requests_full; /* io_uring requests that were not remembered until they completed */
+	__u64 completions_full; /* io_uring completions without room in their queue, of requests nobody knows */
 	__u32 next_id;
 	__u32 reserved;
 };

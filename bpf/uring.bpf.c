@@ -313,6 +313,7 @@ static __always_inline int submit(struct io_kiocb *req, const void *sqe)
 	struct task_state *s = submitter(task);
 	struct counters *c = counters();
 	__u64 key = (__u64)req;
+	bool full = false;
 	struct shape shape;
 	__u8 flags = 0;
 
@@ -326,10 +327,12 @@ static __always_inline int submit(struct io_kiocb *req, const void *sqe)
 		note_names(w, &shape);
 	else if (shape.fd && !w->request.fixed && call_of(w->request.nr).kind != KIND_TRANSFER)
 		note_descriptor(w->request.arguments[0], w->request.nr);
-	if (bpf_map_update_elem(&requests, &key, &w->request, BPF_ANY) && c)
+	if (bpf_map_update_elem(&requests, &key, &w->request, BPF_ANY) && c) {
 		c->requests_full++;
+		full = true;
+	}
 	bpf_probe_read_kernel(&flags, sizeof(flags), sqe + __builtin_offsetof(struct io_uring_sqe, flags));
-	if (flags & IOSQE_CQE_SKIP_SUCCESS && !config.failed && !config.min_latency)
+	if ((full || flags & IOSQE_CQE_SKIP_SUCCESS) && !config.failed && !config.min_latency)
 		report_submission();
 	return 0;
 }
@@ -392,6 +395,17 @@ SEC("tp_btf/io_uring_complete")
 int complete_values(__u64 *ctx)
 {
 	return complete((struct io_kiocb *)ctx[1], (__s32)ctx[3], ctx[4]);
+}
+
+/* The completion queue has no room, and its tracepoint does not say which request it is about (io_uring/io_uring.c). */
+SEC("tp_btf/io_uring_cqe_overflow")
+int completion_overflow(__u64 *ctx)
+{
+	struct counters *c = counters();
+
+	if (c && submitter(bpf_get_current_task_btf()))
+		c->completions_full++;
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -279,7 +279,11 @@ static __always_inline void report(const struct pt_regs *regs, struct task_struc
 		if (!name_subject(regs, state))
 			return;
 	}
-	emit(&state->draft, task, state);
+	check_task(task, state);
+	if (unlikely(outcome == EMIT_EACH))
+		bpf_loop(MAX_DEDUPED, deduped_one, NULL, 0);
+	else
+		hand_over(&state->draft, task->pid, state);
 }
 
 #endif

@@ -17,8 +17,8 @@ struct exit_context {
 	long result;
 };
 
-/* What becomes of a draft. */
-enum outcome { EMIT_NOT, EMIT, EMIT_NAME, DRAFT_RARE };
+/* What becomes of a draft. EMIT_EACH: it is that of several, but for what sets them apart. */
+enum outcome { EMIT_NOT, EMIT, EMIT_NAME, EMIT_EACH, DRAFT_RARE };
 
 static __always_inline __u32 open_number(__u64 file)
 {

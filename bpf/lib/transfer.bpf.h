@@ -120,7 +120,7 @@ SUBPROGRAM bool copied(const struct pt_regs *regs, struct task_state *state, lon
 	return true;
 }
 
-/* linux/fs.h: struct file_clone_range, and of struct file_dedupe_range what comes before its second destination. */
+/* linux/fs.h: struct file_clone_range, and struct file_dedupe_range, which its destinations follow. */
 struct clone_range {
 	__s64 fd;
 	__u64 offset;
@@ -133,38 +133,80 @@ struct dedupe_range {
 	__u64 length;
 	__u16 count;
 	__u16 reserved[3];
-	__s64 to_fd;
-	__u64 to_offset;
-	__u64 bytes;
 };
 
-SUBPROGRAM bool cloned(const struct pt_regs *regs, struct task_state *state, long result)
+struct dedupe_target {
+	__s64 fd;
+	__u64 offset;
+	__u64 bytes;
+	__s32 status;
+	__u32 reserved;
+};
+
+/* The draft's files, from its descriptors; false: neither is asked for. */
+static __always_inline bool find_both(struct task_struct *task, struct draft *d)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct clone_range range = { .fd = regs->dx };
-	struct draft *d = &state->draft;
-	struct dedupe_range same = {};
 	bool wanted = false;
 
-	add_more(d);
-	if ((__u32)regs->si == FIDEDUPERANGE) {
-		bpf_probe_read_user(&same, sizeof(same), (void *)regs->dx);
-		range = (struct clone_range){ (__s32)regs->di, same.offset, same.length, same.to_offset };
-		d->target_fd = same.to_fd;
-	} else {
-		if ((__u32)regs->si == FICLONERANGE)
-			bpf_probe_read_user(&range, sizeof(range), (void *)regs->dx);
-		d->target_fd = regs->di;
-	}
-	d->fd = range.fd;
-	d->offset = range.offset;
-	d->size = range.length;
-	d->target_offset = range.to_offset;
 	d->target = second_file(task, d->target_fd, false, &wanted);
 	d->file = second_file(task, d->fd, wanted, &wanted);
 	if (wanted && !d->target)
 		d->target = second_file(task, d->target_fd, true, &wanted);
 	return wanted;
+}
+
+/* A FIDEDUPERANGE that has not failed says of each destination what became of it. */
+SUBPROGRAM enum outcome cloned(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct clone_range range = { .fd = regs->dx };
+	struct draft *d = &state->draft;
+	struct dedupe_target target = { .fd = regs->di };
+	struct dedupe_range same = {};
+
+	add_more(d);
+	if ((__u32)regs->si == FIDEDUPERANGE) {
+		bpf_probe_read_user(&same, sizeof(same), (void *)regs->dx);
+		bpf_probe_read_user(&target, sizeof(target), (void *)(regs->dx + sizeof(same)));
+		range = (struct clone_range){ (__s32)regs->di, same.offset, same.length, target.offset };
+	} else if ((__u32)regs->si == FICLONERANGE) {
+		bpf_probe_read_user(&range, sizeof(range), (void *)regs->dx);
+	}
+	d->target_fd = target.fd;
+	d->fd = range.fd;
+	d->offset = range.offset;
+	d->size = range.length;
+	d->target_offset = range.to_offset;
+	if ((__u32)regs->si == FIDEDUPERANGE && result >= 0)
+		return EMIT_EACH;
+	return find_both(task, d);
+}
+
+#define MAX_DEDUPED 128 /* the kernel takes as many as fit a page (ioctl_file_dedupe_range, fs/ioctl.c) */
+
+/* One destination of a FIDEDUPERANGE, whose draft has the rest; bpf_loop's callback. */
+static long deduped_one(__u32 index, void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
+	const struct pt_regs *regs = (const struct pt_regs *)bpf_task_pt_regs(task);
+	__u64 address = regs->dx + __builtin_offsetof(struct dedupe_range, count);
+	struct dedupe_target target = {};
+	struct draft *d;
+	__u16 count = 0;
+
+	if (!state || bpf_probe_read_user(&count, sizeof(count), (void *)address) || index >= count)
+		return 1;
+	address = regs->dx + sizeof(struct dedupe_range) + index * sizeof(target);
+	if (bpf_probe_read_user(&target, sizeof(target), (void *)address))
+		return 1;
+	d = &state->draft;
+	d->target_fd = target.fd;
+	d->target_offset = target.offset;
+	d->result = target.status < 0 ? target.status : target.bytes;
+	if (find_both(task, d))
+		hand_over(d, task->pid, state);
+	return 0;
 }
 
 #endif

@@ -41,7 +41,7 @@ class Account:
 
     ops: dict[str, OpAccount] = field(default_factory=dict)
     files: int = 0
-    """Distinct files, each under each of its paths, that events named."""
+    """Files, each under each of its paths, that events named; one that was forgotten meanwhile counts again."""
     processes: int = 0
     began: str = ""
     """When all was attached, and when it ended: ISO 8601, UTC. Before and after it nothing was seen."""
@@ -129,11 +129,13 @@ def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Rec
 def kernel_notes(counters: Records) -> list[str]:
     """What the kernel half counted that a reader of the figures should know."""
     texts = {
+        "lost": "events are lost: there was no room in the ring, nor for their sum by task, file and op",
         "compat": "32-bit calls were not decoded",
         "files_full": "times the table of known files was full: those files were described again at each use",
         "undefined": "descriptions found no room in their ring: those events carry an inode number and no path",
         "names_full": "times the table of known names was full: those names were described again at each use",
-        "requests_full": "io_uring requests were not told: too many were under way",
+        "requests_full": "io_uring requests were told when submitted, without a result: too many were under way",
+        "completions_full": "io_uring requests may not have been told: the program's own queue of completions was full",
         "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
     }
     counts = {name: int(counters[name].sum()) for name in texts}

@@ -70,7 +70,8 @@ class Task:
     uid: int = 0
     euid: int = 0
     fsuid: int = 0
-    gid: int = 0
+    gid: int | None = 0
+    """None: not known, of a task that could not be described."""
     loginuid: int = 0xFFFFFFFF
     """0xFFFFFFFF: never set."""
     cgroup: int = 0
@@ -97,6 +98,8 @@ class Fold:
     first: int
     """CLOCK_BOOTTIME, ns; so is ``last``."""
     last: int
+    pid: int = 0
+    """The process, known even where the task could not be described."""
 
 
 @dataclass(frozen=True, slots=True)

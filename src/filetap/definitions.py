@@ -90,18 +90,34 @@ def _path(names: list[bytes], flags: int, inode: int, mode: int, magic: int) -> 
     return b"/" + b"/".join(name for name in names if name != b"/")
 
 
+Folded = Callable[[str], set[int]]
+"""The ids that folds name, of "file" or "task": they are told at the end, so what they name must be known until then."""
+
+
+def none_folded(_kind: str) -> set[int]:
+    return set()
+
+
 class Files(Mapping[int, File]):
-    """Id to File. Holds ``limit`` of the kernel's definitions, those given up for a while longer; decodes when asked."""
+    """Id to File. Holds ``limit`` of the kernel's definitions, those given up for a while longer, those that folds name to
+    the end; decodes when asked."""
 
     DECODED: Final = 8192
     """Files kept as decoded: what sinks ask for again and again."""
     GRACE: Final = 2.0
     """Seconds that an id outlives its end in the kernel: an event that names it may be under way."""
 
-    def __init__(self, limit: int, mounts: Mounts | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        mounts: Mounts | None = None,
+        now: Callable[[], float] = time.monotonic,
+        folded: Folded = none_folded,
+    ) -> None:
         """``mounts``: where to find the host's paths of files, when they are wanted."""
-        self.limit, self._mounts, self._now = limit, mounts, now
+        self.limit, self._mounts, self._now, self._folded = limit, mounts, now, folded
         self._records: dict[int, bytes] = {}
+        self._kept: dict[int, bytes] = {}
         self._given_up: deque[tuple[float, dict[int, bytes]]] = deque()
         self._made: dict[int, File] = {}
         self._decoded: dict[int, File] = {}
@@ -120,22 +136,27 @@ class Files(Mapping[int, File]):
         return replace(file, host_path=self._mounts.path(file.device, inside(record))) if self._mounts else file
 
     def _record(self, number: int) -> bytes:
-        for records in (self._records, *(records for _, records in self._given_up)):
+        for records in self._tables():
             if number in records:
                 return records[number]
         raise KeyError(number)
 
+    def _tables(self) -> Iterator[dict[int, bytes]]:
+        """The kernel's definitions, wherever they are by now."""
+        yield self._records
+        yield from (records for _, records in self._given_up)
+        yield self._kept
+
     def __iter__(self) -> Iterator[int]:
-        yield from self._records
         yield from self._made
-        for _, records in self._given_up:
+        for records in self._tables():
             yield from records
 
     def __len__(self) -> int:
-        return len(self._records) + len(self._made) + sum(len(records) for _, records in self._given_up)
+        return len(self._made) + sum(map(len, self._tables()))
 
     def __contains__(self, number: object) -> bool:
-        return number in self._records or number in self._made or any(number in records for _, records in self._given_up)
+        return number in self._made or any(number in records for records in self._tables())
 
     def path(self, number: int) -> bytes:
         """The path of a file, empty for an unknown id."""
@@ -156,13 +177,18 @@ class Files(Mapping[int, File]):
         """Once there are more than ``limit``: the older half, as keys of the kernel's cache, from which they are to go."""
         now = self._now()
         while self._given_up and self._given_up[0][0] < now:
-            for number in self._given_up.popleft()[1]:
-                self._decoded.pop(number, None)
+            self._let_go(self._given_up.popleft()[1])
         if len(self._records) <= self.limit:
             return np.zeros(0, model.FILE_KEY)
         half = {number: self._records.pop(number) for number in list(self._records)[: self.limit // 2]}
         self._given_up.append((now + self.GRACE, half))
         return np.array([self._key(record) for record in half.values()], model.FILE_KEY)
+
+    def _let_go(self, records: dict[int, bytes]) -> None:
+        folded = self._folded("file")
+        self._kept |= {number: record for number, record in records.items() if number in folded}
+        for number in records:
+            self._decoded.pop(number, None)
 
     @staticmethod
     def _key(record: bytes) -> tuple[int, ...]:
@@ -176,8 +202,12 @@ class Definitions:
     GRACE: Final = 2
     """Drains that an id outlives its end: an event that names it may be under way."""
 
-    def __init__(self, file_limit: int, name_limit: int, mounts: Mounts | None = None) -> None:
-        self.files = Files(file_limit, mounts)
+    PAST: Final = 16384
+    """Tasks and names of one event that have ended and stay known."""
+
+    def __init__(self, file_limit: int, name_limit: int, mounts: Mounts | None = None, folded: Folded = none_folded) -> None:
+        self.files = Files(file_limit, mounts, folded=folded)
+        self._folded = folded
         self._names: dict[int, tuple[int, bytes]] = {}
         self._name_limit = name_limit
         self.tasks: dict[int, Task] = {}
@@ -264,16 +294,21 @@ class Definitions:
         self._pids.add((pid, start))
 
     def end_drain(self) -> None:
-        """Everything read so far is with the sinks: what has ended may be forgotten, tasks last (a fold may name them)."""
+        """Everything read so far is with the sinks: what has ended may be forgotten."""
         self._drain += 1
         while self._ending and self._ending[0][0] + self.GRACE < self._drain:
-            number = self._ending.popleft()[1]
-            if number < 0:
+            self._past.append(self._ending.popleft()[1])
+        if len(self._past) > self.PAST * 9 // 8:
+            self._forget()
+
+    def _forget(self) -> None:
+        files, tasks = self._folded("file"), self._folded("task")
+        while len(self._past) > self.PAST:
+            number = self._past.popleft()
+            if number < 0 and -number not in files:
                 self.files.forget(-number)
-            else:
-                self._past.append(number)
-        while len(self._past) > 16384:
-            self.tasks.pop(self._past.popleft(), None)
+            elif number > 0 and number not in tasks:
+                self.tasks.pop(number, None)
 
 
 _TASK_NAMES: Final = tuple(model.TASK_DEFINITION.names or ())

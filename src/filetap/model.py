@@ -146,7 +146,8 @@ COUNTERS: Final = np.dtype(
         ("seen", "<u8", MAX_OPS),
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
-        *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks", "names_full", "requests_full")),
+        *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
+        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full")),
         ("next_id", "<u4"),
         ("reserved", "<u4"),
     ]

@@ -143,6 +143,6 @@ class Reader:
         if not identity["pid"]:
             return 0
         comm = text(bytes(identity["comm"]))
-        task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), uid=int(identity["uid"]))
+        task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), uid=int(identity["uid"]), gid=None)
         self.definitions.adopt(task)
         return task.id

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +29,6 @@ from filetap.source import KernelSource, Options
 
 SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
-UNTAKEN: Final = "the output took no more: events it did not take are lost"
 
 
 class OutputError(FiletapError):
@@ -45,6 +44,7 @@ class Session:
         self._sink = sink
         self.source = KernelSource(options, Clock())
         self._attached, self._began = time.monotonic(), time.time()
+        self.source.start()
         self._delivery = Delivery()
         self.failure: OutputError | None = None
         """Why the sink got no more."""
@@ -97,6 +97,7 @@ class Session:
 
     def finish(self) -> Account:
         """Detach, hand over the rest, settle the account, give everything back. The sink stays open."""
+        self.source.stop()
         ended = time.monotonic()
         self.source.detach()
         try:
@@ -131,10 +132,14 @@ class Session:
             elapsed=ended - self._attached,
             attached=self._attached - self._started,
             cpu=used.user + used.system,
-            notes=self.source.notes
-            + kernel_notes(counters)
-            + ["the output took no more: events it did not take are lost"] * bool(self.failure),
+            notes=[*self.source.notes, *kernel_notes(counters), *self._notes()],
         )
+
+    def _notes(self) -> Iterator[str]:
+        if self.source.forgotten:
+            yield f"{self.source.forgotten} files were forgotten to make room: one that was met again was described and counted again"
+        if self.failure:
+            yield "the output took no more: events it did not take are lost"
 
 
 def utc(seconds: float) -> str:
@@ -163,9 +168,9 @@ class NameFilter:
         return batch.where(~drop)
 
     def _wanted(self, batch: Batch, number: int) -> bool:
-        """A file that has an identity has passed the kernel's filter."""
+        """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""
         file = batch.files.get(number)
-        return bool(file and (file.inode or file.resolved or self._names.wants(file.path)))
+        return not file or file.resolved or not file.path or self._names.wants(file.path)
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
         """Of two names one is enough."""

@@ -71,7 +71,8 @@ class Options:
 
 
 class KernelSource:
-    """Attached from construction to ``detach``. Raises FiletapError when it cannot begin; then nothing is left."""
+    """Attached from construction to ``detach``, counting from ``start`` to ``stop``. Raises FiletapError when it cannot
+    begin; then nothing is left."""
 
     def __init__(self, options: Options, clock: Clock) -> None:
         options.targets.check()
@@ -81,11 +82,14 @@ class KernelSource:
         self._links: list[Link] = []
         self._replaced: list[Link] = []
         self._detaching: Thread | None = None
+        self.forgotten = 0
+        """Files of which the definition was given up to make room."""
         self.notes: list[str] = []
         """What is not seen although it was asked for."""
         try:
             self._load(clock)
             self._write_rules()
+            self.stop()
             self._attach()
             self._write_targets()
         except BaseException:
@@ -110,7 +114,7 @@ class KernelSource:
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
         mounts = self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None
-        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts)
+        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts, self._folded)
         self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
@@ -198,16 +202,24 @@ class KernelSource:
     def _forget_files(self) -> None:
         """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
         files, names = self.definitions.give_up()
+        self.forgotten += len(files)
         if len(names):
             self._names.delete(names)
         if len(files):
             self._files.delete(files)
             self._globals["generation"][0] += 1
 
-    def detach(self) -> None:
+    def start(self) -> None:
+        """From this moment on all events count: none before, while some programs were attached and others were not."""
+        self._globals["stopped"][0] = 0
+
+    def stop(self) -> None:
         """No more events, from this moment on; what was made stays readable."""
+        self._globals["stopped"][0] = 1
+
+    def detach(self) -> None:
         if self._links:
-            self._globals["stopped"][0] = 1
+            self.stop()
             close_all(self._links).join()
             self._links = []
         if self._detaching:
@@ -221,9 +233,16 @@ class KernelSource:
         """What the lanes could not take."""
         keys, values = Map(self._process.map_fd("folds"), model.FOLD_KEY, model.FOLD).items()
         return [
-            Fold(int(k["task"]), int(k["file"]), int(k["op"]), *(int(v[name]) for name in ("count", "bytes", "first", "last")))
+            Fold(**{n: int(k[n]) for n in ("task", "file", "op", "pid")}, **{n: int(v[n]) for n in ("count", "bytes", "first", "last")})
             for k, v in zip(keys, values, strict=True)
         ]
+
+    def _folded(self, kind: str) -> set[int]:
+        """The ids that folds name; a table of 65536 is looked through only when there is something in it."""
+        if not self.counters()["folded"].any():
+            return set()
+        keys, _ = Map(self._process.map_fd("folds"), model.FOLD_KEY, model.FOLD).items()
+        return set(keys[kind].tolist())
 
     def close(self) -> None:
         """Give everything back to the kernel."""

@@ -247,15 +247,19 @@ def test_a_task_described_anew_is_the_new_one() -> None:
     assert made.tasks[5].uid == 33
 
 
-def test_a_name_for_one_event_outlives_it_only_for_a_while(known: Definitions) -> None:
-    """The batch that names it, and what may be under way; then memory is given back."""
-    known.apply(name_record(50, b"a", 2, flags=model.ONCE))
-    known.end_drain()
-    known.end_drain()
-    assert 50 in known.files
-    for _ in range(3):
+def end_drains(known: Definitions) -> None:
+    for _ in range(Definitions.GRACE + 1):
         known.end_drain()
+
+
+def test_names_for_one_event_are_kept_for_folds_but_not_for_ever(known: Definitions) -> None:
+    """The last of them stay; the memory of the others is given back."""
+    count = 2 * Definitions.PAST
+    for number in range(50, 50 + count):
+        known.apply(name_record(number, b"a", 2, flags=model.ONCE))
+    end_drains(known)
     assert 50 not in known.files
+    assert 50 + count - 1 in known.files
     assert 2 in known.files
 
 
@@ -269,9 +273,7 @@ def test_names_in_the_kernels_table_are_given_up_the_older_half_first() -> None:
     assert (len(files), names["directory"].tolist()) == (0, [77] * 5)
     assert names["name"].tolist() == [b"n1", b"n2", b"n3", b"n4", b"n5"]
     assert made.files[1].path == b"/n1"
-    for _ in range(Definitions.GRACE + 1):
-        made.end_drain()
-    assert sorted(made.files) == list(range(6, 12))
+    assert [len(keys) for keys in made.give_up()] == [0, 0]
 
 
 def retire(number: int) -> bytes:

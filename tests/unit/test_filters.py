@@ -267,8 +267,8 @@ def kept(*rows: tuple[int, int | None]) -> list[int]:
 
 
 def test_a_name_outside_the_paths_is_let_go() -> None:
-    """What the kernel resolved has passed its filter there; a file without a name is none that was asked for."""
-    assert kept((1, None), (2, None), (3, None), (0, None), (2, None)) == [1, 3]
+    """What the kernel resolved, or told without a name, has passed its filter there."""
+    assert kept((1, None), (2, None), (3, None), (0, None), (2, None)) == [1, 3, 0]
 
 
 def test_of_two_names_one_is_enough() -> None:

@@ -376,14 +376,14 @@ def test_kept_texts_are_bounded() -> None:
 
 
 def test_a_folded_row() -> None:
-    fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9)
+    fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9, pid=42)
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     sink.folded([fold, replace(fold, task=0, file=9)], batch_of())
     known, unknown = map(decoded, raw.getvalue().splitlines())
     first, last = timestamp_of(1, REALTIME), timestamp_of(10**9, REALTIME)
     told = {"action": "read", "kind": "folded", "count": 17, "start": first, "end": last}
-    assert unknown == {"@timestamp": last, "event": told, "io": {"bytes": 2**40}}
+    assert unknown == {"@timestamp": last, "event": told, "process": {"pid": 42}, "io": {"bytes": 2**40}}
     assert known == unknown | {"file": file_of(FILE), "thread": {"id": 77}} | task_of(TASK, {})
     assert sink.written == 0
 

@@ -78,7 +78,8 @@ def file_members(file: File) -> str:
 def process_members(task: Task) -> str:
     parts = [f'"pid":{task.pid},{member("name", task.comm)}']
     parts += [f'"executable":{{{member("path", task.exe)}}}'] if task.exe else []
-    parts.append(f'"parent":{{"pid":{task.ppid}}},"user":{{"id":{task.uid}}},"group":{{"id":{task.gid}}}')
+    parts.append(f'"parent":{{"pid":{task.ppid}}},"user":{{"id":{task.uid}}}')
+    parts += [f'"group":{{"id":{task.gid}}}'] if task.gid is not None else []
     parts += [member("root", task.root)] if task.root != b"/" else []
     parts += [array("args", task.args)] if task.args is not None else []
     parts += ['"args_truncated":true'] if task.args_truncated else []

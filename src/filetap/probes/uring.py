@@ -29,7 +29,8 @@ def programs(kernel: Tracepoints) -> list[str]:
     """
     submissions = [program for name, program in SUBMISSIONS.items() if kernel.parameters(name) in (1, 2, 3)]
     completion = COMPLETIONS.get(kernel.parameters("io_uring_complete"))
-    return [completion, *submissions] if completion and submissions else []
+    overflow = ["completion_overflow"] if kernel.parameters("io_uring_cqe_overflow") else []
+    return [completion, *submissions, *overflow] if completion and submissions else []
 
 
 def plan(kernel: Tracepoints) -> Plan:

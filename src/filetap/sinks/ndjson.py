@@ -195,7 +195,7 @@ class NdjsonSink(LineSink):
         file, process, cgroup = self._descriptions.of(fold, batch)
         event = f'"action":"{OPS[fold.op]}","kind":"folded","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
-        thread = process + b"%d}" % task.tid if task else b"}"
+        thread = process + b"%d}" % task.tid if task else b'},"process":{"pid":%d}' % fold.pid
         moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in arguments.MOVING else b""
         return b"".join((head, file, thread, moved, cgroup))
 

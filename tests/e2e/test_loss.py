@@ -1,0 +1,397 @@
+"""Too fast, too many, interrupted: what is not told singly is told as a sum or counted, and nothing is told twice or wrong.
+
+Apart from test_end.py, because here the workload's own lines (tests/kernel/losses.c) are compared with all that the
+trace says. Next: tests/kernel/test_loss.py, where the tables of the kernel half are full.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pytest
+
+from tests.e2e.conftest import wait_until
+from tests.e2e.test_end import objects_of, still_there
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap
+
+LOSSES: Final = Path(__file__).parent.parent / "kernel" / "losses.c"
+LONGEST: Final = 200.0
+MEMORY: Final = 200 << 10
+"""KiB that filetap may need for itself, beside the ring that is mapped."""
+
+
+class About(msgspec.Struct):
+    action: str
+    kind: str = ""
+    count: int = 1
+    start: str = ""
+    end: str = ""
+
+
+class File(msgspec.Struct):
+    path: str = ""
+    inode: str = ""
+
+
+class Process(msgspec.Struct):
+    pid: int = 0
+
+
+class Thread(msgspec.Struct):
+    id: int = 0
+
+
+class Io(msgspec.Struct):
+    result: int = 0
+    bytes: int = 0
+    offset: int = -1
+
+
+class Line(msgspec.Struct):
+    """What these tests look at of a line of NDJSON; decoded this way, a million take a second."""
+
+    event: About
+    at: str = msgspec.field(name="@timestamp")
+    file: File = msgspec.field(default_factory=File)
+    process: Process = msgspec.field(default_factory=Process)
+    thread: Thread = msgspec.field(default_factory=Thread)
+    io: Io = msgspec.field(default_factory=Io)
+
+    @property
+    def folded(self) -> bool:
+        return self.event.kind == "folded"
+
+    @property
+    def bytes(self) -> int:
+        moved = self.event.action in ("read", "write")
+        return self.io.bytes if self.folded else max(self.io.result, 0) * moved
+
+
+def moment(text: str) -> float:
+    """ISO 8601 to seconds, rounded down to microseconds."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+@pytest.fixture(scope="session")
+def losses(tmp_path_factory: pytest.TempPathFactory) -> str:
+    binary = tmp_path_factory.mktemp("losses") / "losses"
+    flags = ["-O2", "-Wall", "-Werror", "-pthread", "-D_GNU_SOURCE"]
+    subprocess.run(["gcc", *flags, "-o", str(binary), str(LOSSES)], check=True)
+    return str(binary)
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A directory on a file system in memory, for a million files."""
+    path = Path(f"/dev/shm/filetap-test-{os.getpid()}")
+    path.mkdir()
+    yield path
+    subprocess.run(["rm", "-rf", str(path)], check=True)
+
+
+class Traced:
+    """``filetap trace -f json`` of a command, under way. Everything goes to files; these are many lines."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.process, self.pid, self._folder = process, process.pid, folder
+        self.began = time.time()
+        self.peak = 0
+        """KiB of memory of its own, at most."""
+
+    def said(self) -> list[dict[str, Any]]:
+        """What the command has printed so far, by line."""
+        whole = (self._folder / "truth").read_bytes().rpartition(b"\n")[0]
+        return [msgspec.json.decode(line) for line in whole.splitlines()]
+
+    def lines(self) -> Iterator[Line]:
+        decode = msgspec.json.Decoder(Line).decode
+        with (self._folder / "events.json").open("rb") as events:
+            yield from map(decode, events)
+
+    @property
+    def account(self) -> dict[str, Any]:
+        account: dict[str, Any] = msgspec.json.decode((self._folder / "account.json").read_bytes())
+        return account
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """filetap gets no time, what it observes goes on."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def has_written(self) -> bool:
+        events = self._folder / "events.json"
+        return events.exists() and events.stat().st_size > 0
+
+    def finish(self) -> None:
+        """Wait for its end, and watch how much memory it needs."""
+        deadline = time.monotonic() + LONGEST
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "it does not end"
+            self.peak = max(self.peak, own_memory(self.pid))
+            time.sleep(0.1)
+        self.ended = time.time()
+        assert self.process.returncode == 0, (self._folder / "errors").read_text()
+
+
+def own_memory(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
+
+
+Trace = Callable[..., Any]
+
+
+@pytest.fixture
+def trace(ft: Filetap, tmp_path: Path) -> Iterator[Trace]:
+    """Starts a trace; its output is removed at the end, for pytest would keep it."""
+
+    @contextmanager
+    def start(words: Sequence[object], command: Sequence[object]) -> Iterator[Traced]:
+        given = ["trace", *words, "-f", "json", "-o", tmp_path / "events.json", "--account", tmp_path / "account.json", "--", *command]
+        with (tmp_path / "truth").open("wb") as truth, (tmp_path / "errors").open("wb") as errors:
+            process = subprocess.Popen([*ft.command, *map(str, given)], stdout=truth, stderr=errors, start_new_session=True)
+        try:
+            yield Traced(process, tmp_path)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    yield start
+    for name in ("events.json", "truth"):
+        (tmp_path / name).unlink(missing_ok=True)
+
+
+def ring(kib: int) -> str:
+    """This size, or the smallest that the machine's CPUs allow."""
+    cpus = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
+    return f"{max(kib, 4 * cpus)}K"
+
+
+def balanced(account: dict[str, Any]) -> bool:
+    return all(op["seen"] == op["delivered"] + op["folded"] + op["lost"] for op in account["ops"].values())
+
+
+def sums(lines: Iterator[Line], key: Callable[[Line], object]) -> dict[object, tuple[int, int]]:
+    """Events and bytes by key, single and folded."""
+    counts: Counter[object] = Counter()
+    moved: Counter[object] = Counter()
+    for line in lines:
+        counts[key(line)] += line.event.count
+        moved[key(line)] += line.bytes
+    return {name: (count, moved[name]) for name, count in counts.items()}
+
+
+@pytest.mark.parametrize("latency", ["--latency", "--no-latency"])
+def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: Path, latency: str) -> None:
+    """Eight threads at full speed: by task, file and operation the single and the folded ones are what was done."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for file in range(5):
+        (folder / str(file)).write_bytes(b"x" * 50)
+    with trace(["--ring-size", ring(64), latency, folder], [losses, "storm", folder, 8, 5, 5000]) as run:
+        wait_until(run.has_written)
+        with run.stopped():
+            time.sleep(0.5)
+        run.finish()
+    truth = {(row["thread"], row["path"], row["op"]): (row["count"], row["bytes"]) for row in run.said()}
+    assert len(truth) == 8 * 5 * 4
+    assert sums(run.lines(), lambda line: (line.thread.id, line.file.path, line.event.action)) == truth
+    for name, op in run.account["ops"].items():
+        rows = [values for (_, _, what), values in truth.items() if what == name]
+        told = Counter(dict.fromkeys((True, False), 0))
+        for line in run.lines():
+            told[line.folded] += line.event.count * (line.event.action == name)
+        assert (op["seen"], op["bytes"]) == tuple(map(sum, zip(*rows, strict=True)))
+        assert (op["delivered"], op["folded"], op["lost"]) == (told[False], told[True], 0)
+        assert min(told.values()) > 0
+    assert balanced(run.account)
+
+
+def test_folded_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "0").write_bytes(b"x" * 50)
+    with trace(["--ring-size", ring(64), "-e", "read", folder], [losses, "storm", folder, 8, 1, 40000]) as run:
+        run.finish()
+    account = run.account
+    folded = [line for line in run.lines() if line.folded]
+    assert folded
+    assert all(run.began < moment(line.event.start) <= moment(line.event.end) < run.ended for line in folded)
+    assert all(line.at == line.event.end for line in folded)
+    assert run.began < moment(account["began"]) < moment(account["ended"]) < run.ended
+    assert all(moment(account["began"]) <= moment(line.event.start or line.at) for line in run.lines())
+    assert all(moment(line.at) <= moment(account["ended"]) for line in run.lines())
+
+
+def numbers(text: bytes) -> dict[int, list[int]]:
+    """The numbers of the calls, by thread, in order; a last line that a kill cut is no line."""
+    found: dict[int, list[int]] = {}
+    for line in text.rpartition(b"\n")[0].splitlines():
+        event = msgspec.json.decode(line, type=Line)
+        assert event.event.action == "read"
+        assert not event.folded
+        found.setdefault(event.thread.id, []).append(event.io.offset)
+    return found
+
+
+def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> None:
+    """The workload numbers its calls: each of the two knows a stretch without a gap, and between them one is missing."""
+    file, outputs, account = tmp_path / "file", [tmp_path / "first", tmp_path / "second"], tmp_path / "account"
+    file.write_bytes(b"x")
+    with subprocess.Popen([losses, "number", str(file), "3"], stdout=subprocess.PIPE) as workload:
+        try:
+            words = ("trace", "-f", "json", "-p", workload.pid, "-e", "pread64", file)
+            with ft.started(*words, "-o", outputs[0]) as first:
+                wait_until(lambda: outputs[0].exists() and outputs[0].stat().st_size > 1 << 20)
+                first.end(signal.SIGKILL)
+                killed = time.time()
+            time.sleep(0.2)
+            began = time.time()
+            with ft.started(*words, "-o", outputs[1], "--account", account) as second:
+                wait_until(lambda: outputs[1].exists() and outputs[1].stat().st_size > 1 << 20)
+                assert second.end(signal.SIGINT).status == 0
+                ended = time.time()
+            workload.terminate()
+            said = workload.communicate(timeout=20)[0]
+        finally:
+            workload.kill()
+    truth = {row["thread"]: row["calls"] for row in map(msgspec.json.decode, said.splitlines())}
+    before, after = (numbers(output.read_bytes()) for output in outputs)
+    assert len(truth) == 3
+    assert before.keys() == after.keys() == truth.keys()
+    for thread, calls in truth.items():
+        for stretch in (before[thread], after[thread]):
+            assert stretch == list(range(stretch[0], stretch[-1] + 1))
+        assert before[thread][-1] + 1 < after[thread][0]
+        assert after[thread][-1] < calls
+    told = msgspec.json.decode(account.read_bytes())
+    assert told["ops"]["read"]["seen"] == told["ops"]["read"]["delivered"] == sum(map(len, after.values()))
+    assert list(told["ops"]) == ["read"]
+    times = [[moment(msgspec.json.decode(line, type=Line).at) for line in output.read_bytes().splitlines()[:-1]] for output in outputs]
+    assert max(times[0]) < killed
+    assert began <= moment(told["began"]) <= min(times[1])
+    assert max(times[1]) <= moment(told["ended"]) <= ended
+    assert moment(told["ended"]) - moment(told["began"]) == pytest.approx(told["elapsed"], abs=0.5)
+
+
+def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
+    """Each is written once and read again once, long after it was forgotten; the name says how many bytes."""
+    count, kept = 1_000_000, 100_000
+    with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, kept]) as run:
+        run.finish()
+    ops = run.account["ops"]
+    size = sum(i % 61 + 1 for i in range(count))
+    assert {name: (op["seen"], op["lost"]) for name, op in ops.items()} == {"write": (count, 0), "read": (count, 0)}
+    assert balanced(run.account)
+    assert run.peak < MEMORY
+    inodes = {row["file"]: row["inode"] for row in run.said()}
+    assert len(inodes) == count // 1000
+    told = {"read": bytearray(count), "write": bytearray(count)}
+    nameless = Counter({"read": 0, "write": 0})
+    for line in run.lines():
+        if not line.file.path:
+            nameless[line.event.action] += line.event.count
+            continue
+        i = int(line.file.path.rpartition("/file")[2])
+        told[line.event.action][i] += line.event.count
+        assert line.file.path == f"{memory}/{i // 1000}/file{i}"
+        assert line.bytes == line.event.count * (i % 61 + 1)
+        assert i % 1000 or line.file.inode == inodes[i]
+    for name, op in ops.items():
+        assert max(told[name]) == 1
+        assert told[name].count(0) == nameless[name]
+        assert op["bytes"] == size
+    assert count <= run.account["files"] <= 2 * count
+    assert [note for note in run.account["notes"] if "files were forgotten" in note]
+    undefined = [note for note in run.account["notes"] if "an inode number and no path" in note]
+    assert bool(undefined) == bool(nameless.total())
+
+
+def test_a_file_that_was_folded_keeps_its_name(trace: Trace, losses: str, memory: Path) -> None:
+    """It is folded while nobody reads, and told at the end, when a hundred thousand others have been met since."""
+    count = 180_000
+    with trace(["-e", "write", "--ring-size", "1M", memory], [losses, "files", memory, count, 1000]) as run:
+        wait_until(run.has_written)
+        with run.stopped():
+            done = len(run.said())
+            wait_until(lambda: len(run.said()) > done + 30)
+        run.finish()
+    told = Counter(dict.fromkeys(range(count), 0))
+    for line in run.lines():
+        told[int(line.file.path.rpartition("/file")[2])] += line.event.count
+    assert set(told.values()) == {1}
+    assert run.account["ops"]["write"]["folded"] > 10_000
+
+
+def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path) -> None:
+    """Births, ends and execs are as many as there were, and each child's read is its own."""
+    forks, execs = 100_000, 5_000
+    (tmp_path / "file").write_bytes(b"x" * 64)
+    with trace(["-e", "process", "-e", "pread64"], [losses, "children", tmp_path / "file", forks, execs]) as run:
+        wait_until(run.has_written)
+        objects = objects_of(run)
+        run.finish()
+    children = run.said()
+    reads = Counter((child["child"], child["size"]) for child in children)
+    told: dict[str, Counter[object]] = {name: Counter() for name in ("fork", "exit", "exec")}
+    mine: Counter[object] = Counter()
+    for line in run.lines():
+        if line.event.action in told:
+            told[line.event.action][line.io.result if line.event.action == "fork" else line.process.pid] += 1
+        elif line.file.path == str(tmp_path / "file"):
+            mine[line.process.pid, line.io.result] += 1
+    command = set(told["exit"]) - {child["child"] for child in children}
+    assert len(children) == forks + execs
+    assert mine == reads
+    assert told["fork"] == Counter(child["child"] for child in children)
+    assert told["exit"] == told["fork"] + Counter(command)
+    assert told["exec"] == Counter(child["child"] for child in children if child["executed"]) + Counter(command)
+    assert len(command) == 1
+    account = run.account
+    assert {name: op["seen"] for name, op in account["ops"].items() if name in told} == {
+        "fork": forks + execs,
+        "exit": forks + execs + 1,
+        "exec": execs + 1,
+    }
+    assert balanced(account)
+    assert sum(op["lost"] + op["folded"] for op in account["ops"].values()) == 0
+    assert account["processes"] == forks + execs + 1
+    assert run.peak < MEMORY
+    assert all(objects)
+    assert still_there(*objects) == set()
+
+
+def test_processes_that_were_folded_keep_their_pid(trace: Trace, losses: str, tmp_path: Path) -> None:
+    """More of them than are remembered, while nobody reads."""
+    forks = 35_000
+    (tmp_path / "file").write_bytes(b"x" * 64)
+    words = ["-e", "pread64", "--ring-size", ring(16)]
+    with trace(words, [losses, "children", tmp_path / "file", forks, 0]) as run:
+        wait_until(lambda: run.said() != [])
+        with run.stopped():
+            wait_until(lambda: len(run.said()) > 25_000)
+        run.finish()
+    told = sums((line for line in run.lines() if line.file.path == str(tmp_path / "file")), lambda line: line.process.pid)
+    truth: Counter[object] = Counter()
+    for child in run.said():
+        truth[child["child"]] += child["size"]
+    assert {pid: moved for pid, (_, moved) in told.items()} == truth
+    assert run.account["ops"]["read"]["folded"] > 20_000
+    assert run.account["ops"]["read"]["lost"] == 0
