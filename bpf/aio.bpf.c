@@ -370,8 +370,7 @@ static __always_inline const struct pt_regs *registers(struct task_struct *task)
 }
 
 /* Requests are noted before the kernel takes them: another thread may see one complete before this call returns. */
-SEC("tracepoint")
-int submit_enter(void *ctx)
+static __always_inline int on_submit_enter(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
@@ -390,13 +389,13 @@ int submit_enter(void *ctx)
 }
 
 /* What was not in memory at the enter the kernel has read by now. */
-SEC("tracepoint")
-int submit_exit(void *ctx)
+static __always_inline int on_submit_exit(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
 	const struct pt_regs *regs = registers(task);
-	__s64 result = regs->ax, taken = result > 0 ? result : 0;
+	__s64 result = regs->ax;
+	__u64 taken = result > 0 ? result : 0;
 	struct noting noting = { regs->dx, taken };
 	struct submission *own;
 
@@ -433,8 +432,7 @@ static long reap_one(__u32 index, void *context)
 }
 
 /* Of io_getevents and io_pgetevents. */
-SEC("tracepoint")
-int getevents_exit(void *ctx)
+static __always_inline int on_getevents_exit(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
@@ -450,8 +448,7 @@ int getevents_exit(void *ctx)
 }
 
 /* The last look at completions that the program takes from the ring itself. */
-SEC("tracepoint")
-int destroy_enter(void *ctx)
+static __always_inline int on_destroy_enter(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
@@ -460,6 +457,55 @@ int destroy_enter(void *ctx)
 		return 0;
 	check_task(task, s);
 	return read_ring(registers(task)->di);
+}
+
+/* Once by their own tracepoints, and once handed on by those of all calls where these are attached anyway. */
+SEC("tracepoint")
+int submit_enter(void *ctx)
+{
+	return on_submit_enter();
+}
+
+SEC("tracepoint")
+int submit_exit(void *ctx)
+{
+	return on_submit_exit();
+}
+
+SEC("tracepoint")
+int getevents_exit(void *ctx)
+{
+	return on_getevents_exit();
+}
+
+SEC("tracepoint")
+int destroy_enter(void *ctx)
+{
+	return on_destroy_enter();
+}
+
+SEC("tp_btf/sys_enter")
+int raw_submit_enter(void *ctx)
+{
+	return on_submit_enter();
+}
+
+SEC("tp_btf/sys_exit")
+int raw_submit_exit(void *ctx)
+{
+	return on_submit_exit();
+}
+
+SEC("tp_btf/sys_exit")
+int raw_getevents_exit(void *ctx)
+{
+	return on_getevents_exit();
+}
+
+SEC("tp_btf/sys_enter")
+int raw_destroy_enter(void *ctx)
+{
+	return on_destroy_enter();
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

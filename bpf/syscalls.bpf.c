@@ -7,6 +7,16 @@
 #include "lib/draft.bpf.h"
 #include "lib/target.bpf.h"
 
+/* Programs of other objects for calls that are read there (KIND_SUBMIT); the table's 'call' is their place. */
+#define MAX_HANDLERS 8
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, MAX_HANDLERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} enter_handlers SEC(".maps"), exit_handlers SEC(".maps");
+
 static __always_inline bool is_compat(struct task_struct *task)
 {
 	return task->thread_info.status & TS_COMPAT;
@@ -97,6 +107,7 @@ static __always_inline void report_exit(const struct pt_regs *regs, struct task_
 		report(regs, task, state, result);
 }
 
+/* Returns the handler that the call is for; 0: none. So does on_enter(). */
 static __always_inline int on_exit(const struct pt_regs *regs, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -108,6 +119,8 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 		note_move(result);
 	if (is_bystander(task) || call.kind == KIND_NONE)
 		return 0;
+	if (unlikely(call.kind == KIND_SUBMIT))
+		return call.call;
 	if (!(call.flags & CALL_DROP) && !(config.failed && result >= 0))
 		report_exit(regs, task, result);
 	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)
@@ -183,6 +196,8 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 		mark_change(task, regs, &call);
 	if (call.flags & CALL_DROP)
 		return 0;
+	if (unlikely(call.kind == KIND_SUBMIT))
+		return call.call;
 	if (unlikely(call.kind == KIND_CLOSE_RANGE))
 		return close_range(regs);
 	return member_enter(regs, nr);
@@ -191,13 +206,21 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 SEC("tp_btf/sys_enter")
 int raw_enter(__u64 *ctx)
 {
-	return on_enter((const struct pt_regs *)ctx[0], ctx[1]);
+	__u32 handler = on_enter((const struct pt_regs *)ctx[0], ctx[1]);
+
+	if (unlikely(handler))
+		bpf_tail_call(ctx, &enter_handlers, handler);
+	return 0;
 }
 
 SEC("tp_btf/sys_exit")
 int raw_exit(__u64 *ctx)
 {
-	return on_exit((const struct pt_regs *)ctx[0], ctx[1]);
+	__u32 handler = on_exit((const struct pt_regs *)ctx[0], ctx[1]);
+
+	if (unlikely(handler))
+		bpf_tail_call(ctx, &exit_handlers, handler);
+	return 0;
 }
 
 /* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, behind struct trace_entry. */
@@ -216,13 +239,15 @@ struct classic_exit {
 SEC("tracepoint")
 int classic_enter(struct classic_enter *ctx)
 {
-	return on_enter((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->nr);
+	on_enter((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->nr);
+	return 0;
 }
 
 SEC("tracepoint")
 int classic_exit(struct classic_exit *ctx)
 {
-	return on_exit((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->result);
+	on_exit((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->result);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -62,7 +62,7 @@ static __always_inline void walk_twice(struct scratch *s, __u64 dentry, __u64 mn
 
 static __always_inline void fill_real(struct file_definition *d, struct inode *inode)
 {
-	struct inode *real = overlay_real(inode);
+	struct inode *real = (struct inode *)overlay_real((__u64)inode);
 
 	if (!real)
 		return;
@@ -70,24 +70,16 @@ static __always_inline void fill_real(struct file_definition *d, struct inode *i
 	d->real_device = BPF_CORE_READ(real, i_sb, s_dev);
 }
 
-/* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
-SUBPROGRAM __u32 define_file(__u64 dentry_address, __u64 mnt_address)
+/* What the definition in the scratch says of a file beside its names. A function of its own, for the stack's sake. */
+SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
-	struct vfsmount *mnt = (struct vfsmount *)mnt_address;
+	struct mount *mount = real_mount((struct vfsmount *)mnt_address);
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
-	struct counters *c = counters();
 	struct scratch *s = scratch();
 
-	if (!c || !s)
+	if (!s)
 		return 0;
-	walk_twice(s, dentry_address, mnt_address);
-	start_definition(s, DEFINE_FILE, new_id(c));
-	s->head.flags = s->walk.flags;
-	if (config.inside)
-		s->file.inside = walk_inside(dentry_address);
-	s->head.length = s->walk.length;
-	s->head.flags |= s->walk.flags;
 	s->file.inode = BPF_CORE_READ(inode, i_ino);
 	s->file.subvolume = subvolume(inode);
 	s->file.size = BPF_CORE_READ(inode, i_size);
@@ -100,13 +92,32 @@ SUBPROGRAM __u32 define_file(__u64 dentry_address, __u64 mnt_address)
 	s->file.mode = BPF_CORE_READ(inode, i_mode);
 	s->file.rdev = BPF_CORE_READ(inode, i_rdev);
 	s->file.magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	s->file.mount = BPF_CORE_READ(real_mount(mnt), mnt_id);
-	s->file.mount_namespace = BPF_CORE_READ(real_mount(mnt), mnt_ns, ns.inum);
+	s->file.mount = BPF_CORE_READ(mount, mnt_id);
+	s->file.mount_namespace = BPF_CORE_READ(mount, mnt_ns, ns.inum);
 	fill_real(&s->file, inode);
 	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem), BPF_CORE_READ(inode, i_sb, s_type, name));
 	/* An unlinked name is out of the dentry cache's hash; a root never was in it. */
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
 		s->head.flags |= DEFINITION_DELETED;
+	return 0;
+}
+
+/* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
+SUBPROGRAM __u32 define_file(__u64 dentry, __u64 mnt)
+{
+	struct counters *c = counters();
+	struct scratch *s = scratch();
+
+	if (!c || !s)
+		return 0;
+	walk_twice(s, dentry, mnt);
+	start_definition(s, DEFINE_FILE, new_id(c));
+	s->head.flags = s->walk.flags;
+	if (config.inside)
+		s->file.inside = walk_inside(dentry);
+	s->head.length = s->walk.length;
+	s->head.flags |= s->walk.flags;
+	describe_file(dentry, mnt);
 	return submit_definition(s, c) ? 0 : s->head.id;
 }
 
@@ -188,14 +199,15 @@ static __always_inline void count_touch(struct file_entry *entry, int owed)
 }
 
 /* --follow: a file that was wanted once is wanted by its identity from now on. */
-static __always_inline void follow_file(struct dentry *dentry)
+SUBPROGRAM int follow_file(__u64 dentry)
 {
 	struct rule_key key = {};
 	__u32 rule = RULE_TREE;
 
-	fill_rule_key(&key, BPF_CORE_READ(dentry, d_inode));
+	fill_rule_key(&key, BPF_CORE_READ((struct dentry *)dentry, d_inode));
 	if (!bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST))
 		note_move(0); /* under other names it may be known as not wanted */
+	return 0;
 }
 
 /* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). */
@@ -221,7 +233,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	walk_up(dentry_address, mnt, false);
 	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | (is_wanted(s->walk.verdict) ? WANTED_PATH : 0);
 	if (config.moved && new->wanted & WANTED_PATH)
-		follow_file(dentry);
+		follow_file(dentry_address);
 	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
 	new->chain = s->walk.chain;

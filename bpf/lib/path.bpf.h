@@ -72,16 +72,17 @@ static __always_inline __u64 subvolume(struct inode *inode)
 }
 
 /* The inode beneath one of overlayfs's: the upper file's once there is one, else the lower one's. */
-static __always_inline struct inode *overlay_real(struct inode *inode)
+SUBPROGRAM __u64 overlay_real(__u64 address)
 {
+	struct inode *inode = (struct inode *)address;
 	struct ovl_inode *oi;
 	struct dentry *upper;
 
 	if (!bpf_core_type_exists(struct ovl_inode) || BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
-		return NULL;
+		return 0;
 	oi = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
 	upper = BPF_CORE_READ(oi, __upperdentry);
-	return upper ? BPF_CORE_READ(upper, d_inode) : overlay_lower(oi);
+	return (__u64)(upper ? BPF_CORE_READ(upper, d_inode) : overlay_lower(oi));
 }
 
 static __always_inline bool is_overlay(struct file *file)
@@ -187,7 +188,7 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 	bpf_loop(MAX_STEPS, step, NULL, 0);
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
-	s->walk.chain ^= (__u64)overlay_real(BPF_CORE_READ((struct dentry *)dentry, d_inode));
+	s->walk.chain ^= overlay_real((__u64)BPF_CORE_READ((struct dentry *)dentry, d_inode));
 	return 0;
 }
 

@@ -102,9 +102,10 @@ class KernelSource:
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
             config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-            others = [plan for plan in (faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel)) if plan.programs]
+            self._plan = syscalls.plan(chosen, self._options.timed)
+            others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw)]
+        others = [plan for plan in others if plan.programs]
         self._process = self._object(process.plan(), config)
-        self._plan = syscalls.plan(chosen, self._options.timed)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
             loaded = list(pool.map(lambda plan: self._object(plan, config), [self._plan, SEED, *others]))
         self._syscalls, self._seed = loaded[:2]
@@ -147,6 +148,8 @@ class KernelSource:
         for program in self._plan.raw:
             self._links.append(self._syscalls.attach(program))
         for loaded, plan in self._others:
+            for (name, place), program in plan.handlers.items():
+                Map(self._syscalls.map_fd(name), U32, U32).put(place, loaded.program_fd(program))
             self._links += [loaded.attach(program) for program in plan.raw]
             self._attach_if_allowed(loaded, plan)
         for tracepoint in self._plan.tracepoints:

@@ -305,7 +305,7 @@ _HELPERS: Final = {
 """What our programs call and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
 _CAST: Final = "bpf_rdonly_cast"
 """a35b9af4ec2c (v6.2)."""
-OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring")
+OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio")
 NOT_TRIED: Final = "not tried"
 _REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.17 or later"
 """What to do about all that was tried in vain; the version is advice, no test."""

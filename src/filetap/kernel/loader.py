@@ -83,6 +83,10 @@ class Object:
         """File descriptor of a loaded map."""
         return check(library().bpf_map__fd(self.maps[name]), name)
 
+    def program_fd(self, name: str) -> int:
+        """File descriptor of a loaded program."""
+        return check(library().bpf_program__fd(self.programs[name]), name)
+
     def attach(self, program: str) -> Link:
         """Attach by the program's section. Raises OSError as the kernel says."""
         return Link(pointer(library().bpf_program__attach(self.programs[program]), program))

@@ -24,6 +24,9 @@ class Plan:
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
     """Tracepoints given up when ``later`` is attached."""
 
+    handlers: dict[tuple[str, int], str] = field(default_factory=dict)
+    """(map, place) to the program that the syscalls object hands on to."""
+
     @property
     def programs(self) -> set[str]:
-        return {*self.raw, *self.later, *(program for program, _, _ in self.tracepoints)}
+        return {*self.raw, *self.later, *self.handlers.values(), *(program for program, _, _ in self.tracepoints)}

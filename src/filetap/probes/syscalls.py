@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from filetap import model
-from filetap.calls import CALLS, DROP, ENTER, KIND_FORK, MAX_NR, MOVES, OP_NUMBER, Call
+from filetap.calls import CALLS, DROP, ENTER, KIND_FORK, KIND_SUBMIT, MAX_NR, MOVES, OP_NUMBER, Call
 from filetap.model import Records
-from filetap.probes import Plan
+from filetap.probes import Plan, aio
 
 FREQUENT_OPS: Final = frozenset({"read", "write", "close", "stat", "access", "seek"})
 """Without any of these classic tracepoints are cheaper for everybody else."""
@@ -30,6 +30,8 @@ def call_table(chosen: frozenset[int]) -> Records:
         row["flags"] |= call.flags
         which, op = ("other", "other_op") if call.other else ("call", "op")
         row[which], row[op] = number if number in chosen else 0, OP_NUMBER[call.op]
+    for nr, place in aio.HANDLED.items() if aio.wanted(chosen) else ():
+        table[nr]["kind"], table[nr]["call"] = KIND_SUBMIT, place
     table["flags"][(table["kind"] > 0) & (table["call"] == 0) & (table["other"] == 0)] |= DROP
     return table
 
