@@ -201,10 +201,15 @@ static __always_inline void count_touch(struct file_entry *entry, int owed)
 /* --follow: a file that was wanted once is wanted by its identity from now on. */
 SUBPROGRAM int follow_file(__u64 dentry)
 {
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	struct scratch *s = scratch();
 	struct rule_key key = {};
 	__u32 rule = RULE_TREE;
 
-	fill_rule_key(&key, BPF_CORE_READ((struct dentry *)dentry, d_inode));
+	/* Of a directory that only counts as a child, what is below it was not asked for. */
+	if (!s || ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR && config.paths & 1 && !(s->walk.verdict & RULE_TREE)))
+		return 0;
+	fill_rule_key(&key, inode);
 	if (!bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST))
 		note_move(0); /* under other names it may be known as not wanted */
 	return 0;

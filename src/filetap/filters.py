@@ -118,11 +118,26 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
     return opened
 
 
-def portions_below(paths: Iterable[str]) -> Iterator[list[str]]:
-    """All that is below the paths now, a few hundred at a time: what a process may have open beside."""
-    below = (os.path.join(folder, name) for path in paths for folder, names, files in os.walk(path) for name in (*names, *files))
+def portions_below(filters: Filters) -> Iterator[list[str]]:
+    """All that is wanted below the paths now, a few hundred at a time: what a process may have open beside."""
+    below = (found for path in filters.paths for found in (_tree(path, filters) if filters.recursive else _children(path)))
     while portion := list(islice(below, 256)):
         yield portion
+
+
+def _tree(path: str, filters: Filters) -> Iterator[str]:
+    excluded = {os.path.realpath(name) for name in filters.exclude}
+    for folder, names, files in os.walk(path):
+        names[:] = [name for name in names if os.path.realpath(os.path.join(folder, name)) not in excluded]
+        yield from (os.path.join(folder, name) for name in (*names, *files))
+
+
+def _children(path: str) -> Iterator[str]:
+    """Files alone: what is below a directory was not asked for."""
+    if not os.path.isdir(path):
+        return
+    with os.scandir(path) as entries:
+        yield from (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
 
 
 class FailedNames:

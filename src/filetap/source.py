@@ -115,7 +115,7 @@ class KernelSource:
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
         mounts = self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None
-        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts, self._folded)
+        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts, FoldKeys(fd("folds"), fd("counts"), self._cpus))
         self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
@@ -139,7 +139,7 @@ class KernelSource:
         rules = Rules(self._seed, Map(self._seed.map_fd("rules"), model.RULE_KEY, U32))
         rules.write(open_paths(filters.rules()))
         if filters.follow:
-            for below in portions_below(filters.paths):
+            for below in portions_below(filters):
                 rules.write(open_paths([(path, model.RULE_TREE) for path in below], gone=True))
 
     def _attach(self) -> None:
@@ -240,13 +240,6 @@ class KernelSource:
             for k, v in zip(keys, values, strict=True)
         ]
 
-    def _folded(self, kind: str) -> set[int]:
-        """The ids that folds name; a table of 65536 is looked through only when there is something in it."""
-        if not self.counters()["folded"].any():
-            return set()
-        keys, _ = Map(self._process.map_fd("folds"), model.FOLD_KEY, model.FOLD).items()
-        return set(keys[kind].tolist())
-
     def close(self) -> None:
         """Give everything back to the kernel."""
         self.detach()
@@ -258,20 +251,32 @@ class Rules:
 
     def __init__(self, seed: Object, rules: Map) -> None:
         self._seed, self._rules = seed, rules
+        self._written: dict[bytes, int] = {}
 
     def write(self, opened: dict[int, int]) -> None:
-        """``opened``: descriptor to RULE_*; closed afterwards. Two rules for one file are both heeded."""
+        """``opened``: descriptor to RULE_*; closed afterwards. Of several rules for one file all are heeded."""
         try:
             identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", model.IDENTIFIED)
         finally:
             for fd in opened:
                 os.close(fd)
-        merged: dict[bytes, int] = {}
         for row in identified[np.isin(identified["fd"], list(opened))]:
             key = row["key"].tobytes()
-            merged[key] = merged.get(key, 0) | opened[int(row["fd"])]
-        for key, rule in merged.items():
-            self._rules.put(np.frombuffer(key, model.RULE_KEY)[0], rule)
+            self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
+            self._rules.put(row["key"], self._written[key])
+
+
+class FoldKeys:
+    """The ids that folds name, of "file" or "task"; looked through only when something was folded."""
+
+    def __init__(self, folds: int, counts: int, cpus: int) -> None:
+        """``folds``, ``counts``: the maps' descriptors."""
+        self._folds, self._counts, self._cpus = Map(folds, model.FOLD_KEY, model.FOLD), Map(counts, U32, model.COUNTERS), cpus
+
+    def __call__(self, kind: str) -> set[int]:
+        if not self._counts.per_cpu(self._cpus)["folded"].any():
+            return set()
+        return set(self._folds.items()[0][kind].tolist())
 
 
 def close_all(links: Sequence[Link]) -> Thread:
