@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -19,11 +20,16 @@ from tests.conformance.cannot import unproven
 from tests.conformance.cases import Case, all_cases
 from tests.conformance.runner import Result, TracerError, run
 
+WIDE: Final = 160
+"""Columns for a file or a pipe."""
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance")
     parser.add_argument("--tracer", nargs="+", choices=TRACERS, default=["filetap"], help="which ones, as columns (default: filetap)")
-    parser.add_argument("-k", dest="words", action="append", default=[], metavar="WORD", help="only cases whose name contains WORD; repeatable")
+    parser.add_argument(
+        "-k", dest="words", action="append", default=[], metavar="WORD", help="only cases whose name contains WORD; repeatable"
+    )
     parser.add_argument("--cases", action="store_true", help="a row for each case, too")
     parser.add_argument("--differences", action="store_true", help="what differs, of every tracer; of filetap it is always shown")
     parser.add_argument("--coverage", type=Path, metavar="FILE", help="write docs/coverage.md anew; needs all tracers and all cases")
@@ -48,11 +54,11 @@ def main() -> int:
 
 
 def show(cases: list[Case], results: dict[str, list[Result]], given: argparse.Namespace) -> None:
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     for name, row in results.items():
         for result in row:
             if failed(result) if name == "filetap" else given.differences and result.score.verdict != "exact":
-                console.print(f"{name}: {result.case.id}: {result.score}", markup=False, highlight=False)
+                print(f"{name}: {result.case.id}: {result.score}")
     verdicts = {name: {result.case.id: result.score.verdict for result in row} for name, row in results.items()}
     if given.cases:
         console.print(card.case_table(verdicts, {case.id: case.title for case in cases}))

@@ -6,7 +6,7 @@ Apart, because a verdict knows nothing of how it is shown. Next: coverage.py wri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from rich.table import Table
@@ -26,23 +26,23 @@ def counted(verdicts: Verdicts, tracer: str, group: str = "") -> Counter[Verdict
 
 
 def group_table(verdicts: Verdicts) -> Table:
-    """Exact, seen, wrong and missed of each group, and how many cases there are."""
-    table = Table("group", title="exact, seen, wrong, missed: cases by group", title_justify="left")
-    table.add_column("cases", justify="right")
-    for tracer in verdicts:
+    """Exact, seen, wrong and missed of each group, how many cases there are, and how many came to nothing."""
+    table = Table("group", title="cases by group: exact seen wrong missed", title_justify="left")
+    for tracer in ("cases", "undone", *verdicts):
         table.add_column(tracer, justify="right", no_wrap=True)
     groups = [group for group in GROUPS if any(counted(verdicts, tracer, group) for tracer in verdicts)]
     for group in [*groups, ""]:
         counts = [counted(verdicts, tracer, group) for tracer in verdicts]
-        table.add_row(group or "all", str(max(count.total() for count in counts)), *map(in_short, counts), end_section=group == groups[-1])
+        undone = max(sum(count[verdict] for verdict in VERDICTS[4:]) for count in counts)
+        heads = group or "all", str(counts[0].total()), str(undone or "")
+        table.add_row(*heads, *map(in_short, counts), end_section=group == groups[-1])
     return table
 
 
 def in_short(count: Counter[Verdict]) -> str:
-    """The first four verdicts' numbers, in colour; the last two only if there are any."""
+    """The first four verdicts' numbers, in colour."""
     told = [f"[{COLOURS[verdict]}]{count[verdict]:3}[/]" if count[verdict] else "[dim]  0[/]" for verdict in VERDICTS[:4]]
-    rest = [f"{count[verdict]} {verdict}" for verdict in VERDICTS[4:] if count[verdict]]
-    return " ".join(told + rest)
+    return " ".join(told)
 
 
 def case_table(verdicts: Verdicts, titles: Mapping[str, str]) -> Table:
@@ -54,8 +54,3 @@ def case_table(verdicts: Verdicts, titles: Mapping[str, str]) -> Table:
 
 def in_colour(verdict: Verdict) -> str:
     return f"[{COLOURS.get(verdict, 'dim')}]{verdict}[/]"
-
-
-def failures(tracer: str, scores: Sequence[tuple[str, str]]) -> str:
-    """Each case that is not exact, with what differs."""
-    return "\n".join(f"{tracer}: {case}: {text}" for case, text in scores)

@@ -64,9 +64,8 @@ class Case:
     @property
     def ops(self) -> set[str]:
         """The operations that it expects, by what its source calls them."""
-        return set(re.findall(r'"op\\?":\\?"(\w+)|"([a-z_]+)", "[a-z_0-9:]+"', self.source.read_text())) and {
-            op for pair in re.findall(r'\\"op\\":\\"(\w+)|"([a-z_]+)",\s*"[a-z_0-9:]+"', self.source.read_text()) for op in pair if op
-        }
+        found = re.findall(r'expect\(\s*"(\w+)"|\\"op\\":\\"(\w+)', self.source.read_text())
+        return {op for pair in found for op in pair if op}
 
 
 def all_cases(words: Iterable[str] = ()) -> list[Case]:

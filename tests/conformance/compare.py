@@ -86,7 +86,7 @@ class Files:
         if path in self.paths or f"{path}/".startswith(f"{self.directory}/"):
             return True
         inode, device = file.get("inode"), file.get("device")
-        return any(inode == named and device in (other, None) or (inode, None) == (named, other) for named, other in self.identities)
+        return any(inode == named and (device == other or None in (device, other)) for named, other in self.identities)
 
 
 def names_file(event: Event) -> bool:

@@ -1,7 +1,7 @@
 """Cases run under a tracer: one run of it for all of them, each case's events by the time in which it ran.
 
 Apart, because neither the cases nor the comparison know how a tracer is started. A tracer is attached once, to
-driver.c, which takes the cases one after another; so ten minutes of attaching become one. Next: adapters/, the tracers.
+driver.c, which takes the cases one after another; so minutes of attaching become a second. Next: adapters/, the tracers.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Tracer:
     """From the folder for its files, the command to trace and the operations of interest to what is to be executed."""
     read: Callable[[Path], list[Event]]
     """Its events from those files; ``time`` is of ``clock``, in nanoseconds."""
-    clock: Literal["real", "boot"] = "real"
-    manner: Manner = Manner()
+    clock: Literal["real", "boot"]
+    manner: Manner
 
 
 @dataclass(frozen=True, slots=True)

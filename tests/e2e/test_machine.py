@@ -89,7 +89,8 @@ def test_capabilities_that_are_missing_are_named(ft: Filetap, ran: Path, without
 
 @pytest.mark.parametrize("without", ["-bpf", "-perfmon", "-bpf,-perfmon", "-sys_resource", "-dac_override,-dac_read_search", "-net_admin"])
 def test_capabilities_that_others_include_or_that_are_not_needed(ft: Filetap, tree: Path, without: str) -> None:
-    done = ft("trace", "-f", "json", tree, "--", "cat", tree / "a", before=("setpriv", "--bounding-set", without))
+    words = ("trace", "-f", "json", "-e", "descriptor", "-e", "read", tree, "--", "cat", tree / "a")
+    done = ft(*words, before=("setpriv", "--bounding-set", without))
     assert (done.status, len(done.events)) == (0, 4)
 
 

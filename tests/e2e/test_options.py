@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Script = Callable[[str], tuple[str, ...]]
 JSON = ("-f", "json")
+READING = ("-e", "open", "-e", "read", "-e", "close")
 
 
 def cat(*files: Path) -> tuple[str, ...]:
@@ -34,7 +36,7 @@ def lines(out: bytes) -> list[dict[str, Any]]:
 
 
 def test_path_is_that_file_alone(ft: Filetap, tree: Path) -> None:
-    done = ft.trace(*JSON, tree / "a", *cat(tree / "a", tree / "sub" / "b"))
+    done = ft.trace(*JSON, *READING, tree / "a", *cat(tree / "a", tree / "sub" / "b"))
     a = str(tree / "a")
     assert done.called() == [("open", a), ("read", a), ("read", a), ("close", a)]
 
@@ -83,6 +85,22 @@ def test_exclude_file_and_directory(ft: Filetap, tree: Path) -> None:
     assert done.paths == {str(files[1])}
 
 
+@pytest.mark.parametrize("follow", [True, False], ids=["follow", "stay"])
+def test_follow_a_file_that_is_moved(ft: Filetap, tree: Path, follow: bool) -> None:
+    script = 'mv "$0/sub/b" "$0/b"; cat "$0/b" "$0/a"'
+    done = ft.trace(*JSON, "-e", "open", *["--follow"] * follow, tree / "sub", "--", "sh", "-c", script, tree)
+    assert done.paths == ({str(tree / "b")} if follow else set())
+
+
+def test_host_paths(ft: Filetap, tree: Path) -> None:
+    script = 'mount --bind "$0/sub" "$0/sub/deep"; cat "$0/sub/deep/b"'
+    words = (*JSON, "-e", "open", tree, "--", "unshare", "--mount", "--propagation", "private", "sh", "-c", script, tree)
+    (event,) = ft.trace("--host-paths", *words).events
+    assert (event["file"]["path"], event["file"]["host_path"]) == (str(tree / "sub/deep/b"), str(tree / "sub/b"))
+    (event,) = ft.trace(*words).events
+    assert "host_path" not in event["file"]
+
+
 def test_failed_names_are_filtered_as_asked_for(ft: Filetap, tree: Path) -> None:
     done = ft.trace(*JSON, tree / "sub", *cat(tree / "none", tree / "sub" / "none", tree / "sub" / ".." / "none2"))
     assert done.paths == {str(tree / "sub" / "none")}
@@ -96,7 +114,7 @@ EVENTS: list[tuple[list[str], list[str]]] = [
     (["-e", "pread64"], []),
     (["-e", "close", "-e", "openat"], ["openat", "close"]),
     (["-e", "descriptor"], ["openat", "close"]),
-    ([], ["openat", "read", "read", "close"]),
+    ([], ["openat", "fadvise64", "read", "read", "close"]),
 ]
 
 
@@ -106,15 +124,26 @@ def test_event_chooses_calls(ft: Filetap, tree: Path, words: list[str], calls: l
     assert [e["event"]["call"] for e in done.events] == calls
 
 
-def test_event_all_has_processes_too(ft: Filetap) -> None:
-    done = ft.trace(*JSON, "-e", "all", "--", "sh", "-c", "/bin/true; exit 0")
-    actions = {action for action, _ in done.called()}
-    assert {"open", "read", "close", "exec", "fork", "exit"} <= actions
+EVERY = """
+os.chdir(sys.argv[1])
+fd = os.open("a", os.O_RDWR); os.lseek(fd, 1, 0); os.stat("a"); os.access("a", 4); os.truncate("a", 3)
+os.rename("a", "a2"); os.mkdir("d"); os.rmdir("d"); os.symlink("x", "s"); os.readlink("s"); os.unlink("s"); os.chmod("a2", 0o600)
+if not os.fork(): os._exit(0)
+os.wait(); os.listdir("."); os.fsync(fd); os.close(fd)
+"""
+FREQUENT = {"stat", "fault", "seek", "fork", "exec", "exit"}
+PLAIN = {"open", "close", "access", "truncate", "rename", "mkdir", "rmdir", "symlink", "readlink", "unlink", "setattr", "getdents", "sync"}
 
 
-def test_without_event_no_processes(ft: Filetap) -> None:
-    done = ft.trace(*JSON, "--", "sh", "-c", "/bin/true; exit 0")
-    assert {action for action, _ in done.called()} == {"open", "read", "close"}
+def test_event_all_has_everything(ft: Filetap, tree: Path, script: Script) -> None:
+    done = ft.trace(*JSON, "-e", "all", "--type", "all", "--", *script(EVERY), tree)
+    assert {action for action, _ in done.called()} >= FREQUENT | PLAIN | {"chdir", "read", "mmap", "munmap", "mprotect"}
+
+
+def test_without_event_nothing_frequent_and_no_processes(ft: Filetap, tree: Path, script: Script) -> None:
+    actions = {action for action, _ in ft.trace(*JSON, "--", *script(EVERY), tree).called()}
+    assert actions >= PLAIN | {"chdir", "read", "mmap", "munmap", "mprotect"}
+    assert actions.isdisjoint(FREQUENT | {"thread"})
 
 
 def test_exact_sizes_offsets_and_results(ft: Filetap, tree: Path, script: Script) -> None:
@@ -159,7 +188,7 @@ def types(done: Result) -> set[str]:
 @pytest.mark.parametrize("kind", TYPES)
 def test_type_adds_to_regular_files(ft: Filetap, script: Script, kind: str) -> None:
     program = script(TYPES[kind])
-    done = ft.trace(*JSON, "--type", kind, "--", *program)
+    done = ft.trace(*JSON, *READING, "--type", kind, "--", *program)
     assert types(done) == {"file", kind}
 
 
@@ -169,7 +198,7 @@ def test_type_all(ft: Filetap, script: Script) -> None:
 
 
 def test_without_type_regular_files_only(ft: Filetap, script: Script) -> None:
-    done = ft.trace(*JSON, "--", *script("\n".join(TYPES.values())))
+    done = ft.trace(*JSON, *READING, "--", *script("\n".join(TYPES.values())))
     assert types(done) == {"file"}
 
 
@@ -373,11 +402,11 @@ def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path
 
 @pytest.mark.parametrize("size", ["1M", "65536", "64k", "64KiB"])
 def test_ring_size_forms(ft: Filetap, tree: Path, size: str) -> None:
-    assert len(ft.trace(*JSON, "--ring-size", size, tree, *cat(tree / "a")).events) == 4
+    assert len(ft.trace(*JSON, *READING, "--ring-size", size, tree, *cat(tree / "a")).events) == 4
 
 
 def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    account = tmp_path / "account.json"
+    account, started = tmp_path / "account.json", datetime.now(UTC)
     done = ft.trace("-f", "none", "--account", account, tree, *cat(tree / "a", tree / "none"))
     told = json.loads(account.read_text())
     names = ("seen", "delivered", "folded", "lost", "bytes")
@@ -385,10 +414,14 @@ def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
         "open": [2, 2, 0, 0, 0],
         "read": [2, 2, 0, 0, 12],
         "close": [1, 1, 0, 0, 0],
+        "advise": [1, 1, 0, 0, 0],
     }
     assert told["ops"]["open"]["errors"] == 1
     assert (told["processes"], told["notes"]) == (1, [])
     assert 0 < told["elapsed"] < 10
+    began, ended = (datetime.fromisoformat(told[name]) for name in ("began", "ended"))
+    assert started <= began <= ended <= datetime.now(UTC)
+    assert (ended - began).total_seconds() == pytest.approx(told["elapsed"], abs=0.01)
     assert 0 < told["cpu"] < 10
-    assert b"5 events" in done.err
+    assert b"6 events" in done.err
     assert b"nothing lost" in done.err

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ESCAPE = b"\x1b"
 HEADER = b"TIME "
+READING = ("-e", "open", "-e", "read", "-e", "close")
+TIME = r"\d\d:\d\d:\d\d\.\d{3} +"
+"""How a row of the table begins."""
 
 
 def cat(*files: Path) -> tuple[str, ...]:
@@ -31,7 +34,7 @@ def cat(*files: Path) -> tuple[str, ...]:
 
 
 def test_a_commands_events_go_to_standard_error(ft: Filetap, tree: Path) -> None:
-    done = ft.trace(tree, *cat(tree / "a"))
+    done = ft.trace(*READING, tree, *cat(tree / "a"))
     assert done.out == b"hello world\n"
     assert done.err.startswith(HEADER)
     assert done.err.count(str(tree / "a").encode()) == 4
@@ -64,7 +67,7 @@ def test_events_are_seen_while_they_happen(ft: Filetap, tree: Path, puppet: Pupp
 
 def test_output_file(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     output = tmp_path / "events.json"
-    done = ft.trace("-f", "json", "-o", output, tree, *cat(tree / "a"))
+    done = ft.trace("-f", "json", "-o", output, *READING, tree, *cat(tree / "a"))
     assert done.out == b"hello world\n"
     assert b'"@timestamp"' not in done.err
     assert [json.loads(line)["event"]["action"] for line in output.read_bytes().splitlines()] == ["open", "read", "read", "close"]
@@ -88,7 +91,7 @@ def test_a_dangling_link_is_not_written_through(ft: Filetap, tmp_path: Path) -> 
 def test_force_overwrites_all_of_it(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     output = tmp_path / "events.json"
     output.write_text("precious\n" * 10_000)
-    assert ft.trace("-f", "json", "-o", output, "--force", tree, *cat(tree / "a")).status == 0
+    assert ft.trace("-f", "json", "-o", output, "--force", *READING, tree, *cat(tree / "a")).status == 0
     assert len([json.loads(line) for line in output.read_bytes().splitlines()]) == 4
 
 
@@ -100,7 +103,7 @@ def test_a_mistake_leaves_the_forced_file_alone(ft: Filetap, tmp_path: Path) -> 
 
 
 def test_format_none_writes_no_events_but_counts_them(ft: Filetap, tree: Path) -> None:
-    done = ft.trace("-f", "none", tree, *cat(tree / "a"))
+    done = ft.trace("-f", "none", *READING, tree, *cat(tree / "a"))
     assert str(tree).encode() not in done.err
     assert b"nothing lost: 4 seen = 4 delivered" in done.err
 
@@ -108,7 +111,7 @@ def test_format_none_writes_no_events_but_counts_them(ft: Filetap, tree: Path) -
 def test_table_is_aligned_and_fits_100_columns(ft: Filetap, tree: Path) -> None:
     done = ft.trace("/etc", tree, *cat(tree / "a", tree / "none", Path("/etc/hostname")))
     lines = done.err.decode().splitlines()
-    table = [line for line in lines if line.startswith("TIME") or re.match(r"\d\d:\d\d:\d\d\.\d{6} ", line)]
+    table = [line for line in lines if line.startswith("TIME") or re.match(TIME, line)]
     at = table[0].index("PATH")
     assert len(table) >= 12
     assert {line[at - 1] for line in table} == {" "}
@@ -296,7 +299,7 @@ def test_odd_names_cannot_move_the_cursor(
     done = ft.trace("-e", "open", tmp_path / "odd", "--", *script(OPEN_ALL), *map(os.fsdecode, odd.values()))
     lines = done.err.decode().split("\n")
     table = lines[1 : len(ODD) + 1]
-    assert all(re.match(r"\d\d:\d\d:\d\d\.\d{6} +\d+ ", line) for line in table)
+    assert all(re.match(TIME + r"\d+ ", line) for line in table)
     assert lines[len(ODD) + 1].startswith("op ")
     assert all(line.isprintable() for line in table)
     assert table[list(ODD).index("longest")].endswith("/" + "n" * 255)

@@ -46,10 +46,20 @@ class Event:
     uncertain: bool
     file: File | None
     task: Task
+    target: File | None = None
+    """The second file of an operation on two."""
+    target_fd: int | None = None
+    """None: the event has no second slot; so have ``target_offset`` and ``argument``."""
+    target_offset: int | None = None
+    argument: int | None = None
 
     @property
     def path(self) -> bytes:
         return self.file.path if self.file else b""
+
+    @property
+    def target_path(self) -> bytes:
+        return self.target.path if self.target else b""
 
     @property
     def pid(self) -> int:
@@ -85,14 +95,18 @@ class Collector(Nowhere):
         self.events: list[Event] = []
 
     def write(self, batch: Batch) -> None:
-        for row in batch.events.tolist():
-            self.events.append(self._event(dict(zip(model.EVENT.names or (), row, strict=True)), batch))
+        seconds = iter(rows(batch.more))
+        for row in rows(batch.events):
+            more = next(seconds) if row["flags"] & model.HAS_MORE else None
+            self.events.append(self._event(row, more, batch))
+        assert next(seconds, None) is None
         super().write(batch)
 
     @staticmethod
-    def _event(row: dict[str, int], batch: Batch) -> Event:
+    def _event(row: dict[str, Any], more: dict[str, Any] | None, batch: Batch) -> Event:
         call, flags = CALLS[row["call"]], row["flags"]
         opens = call.op == "open"
+        second = {name: more[name] for name in ("target_fd", "target_offset", "argument")} if more else {}
         return Event(
             op=call.op,
             call=call.name,
@@ -107,7 +121,13 @@ class Collector(Nowhere):
             uncertain=bool(flags & model.UNCERTAIN),
             file=batch.files.get(row["file"]) if row["file"] else None,
             task=batch.tasks[row["task"]],
+            target=batch.files.get(more["target"]) if more and more["target"] else None,
+            **second,
         )
+
+
+def rows(records: model.Records) -> list[dict[str, Any]]:
+    return [dict(zip(records.dtype.names or (), row, strict=True)) for row in records.tolist()]
 
 
 class Counter(Nowhere):
@@ -167,8 +187,14 @@ class Run:
     status: int
     pid: int
     produced: int = 0
+    """Slots of the lanes."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     """The output, where it is JSON by line."""
+
+    @property
+    def slots(self) -> int:
+        """What the events take: some have two."""
+        return len(self.events) + sum(event.target_fd is not None for event in self.events)
 
 
 def hold(command: Sequence[str | bytes | os.PathLike[str]], **popen: Any) -> subprocess.Popen[bytes]:

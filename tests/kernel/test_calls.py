@@ -18,6 +18,7 @@ import pytest
 from tests.kernel.lab import Event, Run, trace, wanted
 
 NONE: Final = -1000
+OPS: Final = ("open", "close", "read", "write", "dup", "process")
 FLAGS: Final = {"latency": {"latency": True}, "no-latency": {"latency": False}}
 CASES: Final = (
     "open open_create open_symlink open_errors open_relative openat openat2 creat open_tmpfile open_denied open_limit close "
@@ -42,7 +43,7 @@ def make_tree(folder: Path) -> Path:
 
 @pytest.fixture(scope="module", params=FLAGS)
 def run(request: pytest.FixtureRequest, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    run = trace([program("calls"), make_tree(tmp_path_factory.mktemp("calls"))], wanted("all"), FLAGS[request.param])
+    run = trace([program("calls"), make_tree(tmp_path_factory.mktemp("calls"))], wanted(*OPS), FLAGS[request.param])
     assert run.status == 0
     return run
 
@@ -115,6 +116,9 @@ def test_names_of_failed_opens(run: Run, case: str) -> None:
             starts = folder / "dir"
         if case == "openat" and line["asked"] == "x":
             starts = folder / "data"
+        if line["result"] == -errno.EFAULT:
+            assert event.file is None  # nothing could be read of its name
+            continue
         if not line["asked"]:
             starts = Path.cwd()
         assert event.file is not None

@@ -83,7 +83,7 @@ def children(pid: int) -> list[int]:
 def test_killed_at_any_moment_of_the_start(filetap: tuple[str, ...]) -> None:
     """The kernel keeps nothing, and a command that is held yet does not wait for ever."""
     seen: set[tuple[str, int]] = set()
-    for moment in (0.1, 0.3, 0.5, 0.7):
+    for moment in (0.1, 0.3, 0.5, 0.7, 1.0, 1.4):
         running = subprocess.Popen([*filetap, "trace", "-f", "none", "--", "sleep", "1"], stderr=subprocess.DEVNULL)
         time.sleep(moment)
         mine, held = kept(running.pid), children(running.pid)

@@ -24,6 +24,7 @@ import pytest
 
 from filetap.kernel import features
 from filetap.kernel.features import Features
+from filetap.kernel.types import KernelTypes
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 needs_bpftool = pytest.mark.skipif(BPFTOOL is None, reason="the oracle, bpftool, is not installed")
@@ -70,12 +71,28 @@ def test_require() -> None:
 
 @pytest.mark.parametrize("name", ["bpf_rdonly_cast", "bpf_path_d_path", "bpf_no_such_function"])
 def test_has_kfunc(name: str) -> None:
-    assert features.has_kfunc(name) == (name in symbols())
+    with KernelTypes() as types:
+        assert types.has_kfunc(name) == (name in symbols())
+
+
+@needs_bpftool
+@pytest.mark.parametrize("tracepoint", ["sys_enter", "sys_exit", "io_uring_complete", "io_uring_submit_req", "no_such_tracepoint"])
+def test_parameters_of_a_tracepoint(tracepoint: str) -> None:
+    """bpftool's dump: [1] TYPEDEF 'btf_trace_x' type_id=2, [2] PTR .. type_id=3, [3] FUNC_PROTO .. vlen=, the first its own."""
+    told = 0
+    if named := re.search(rf"TYPEDEF 'btf_trace_{tracepoint}' type_id=(\d+)", btf_dump()):
+        pointer = re.search(rf"^\[{named[1]}\] PTR .* type_id=(\d+)", btf_dump(), re.MULTILINE)
+        assert pointer
+        function = re.search(rf"^\[{pointer[1]}\] FUNC_PROTO .* vlen=(\d+)", btf_dump(), re.MULTILINE)
+        assert function
+        told = int(function[1]) - 1
+    with KernelTypes() as types:
+        assert types.parameters(tracepoint) == told
 
 
 @needs_bpftool
 def test_helper_numbers() -> None:
-    for name, number in {**features._HELPERS, "bpf_find_vma": features._FIND_VMA}.items():
+    for name, number in features._HELPERS.items():
         told = re.search(rf"'BPF_FUNC_{name.removeprefix('bpf_')}' val=(\d+)", btf_dump())
         assert told is None or int(told[1]) == number, name
 
@@ -85,7 +102,7 @@ def test_helpers(found: Features) -> None:
 
 
 def test_helper_that_no_kernel_has() -> None:
-    with features.KernelTypes() as types, pytest.raises(OSError, match="Invalid argument"):
+    with KernelTypes() as types, pytest.raises(OSError, match="Invalid argument"):
         features._helper(9999, types)
 
 
@@ -102,7 +119,7 @@ def test_tracepoints_with_types(found: Features) -> None:
 
     assert works(found, "syscalls", "tp_btf") == there("sys_enter", "sys_exit")
     assert works(found, "process", "tp_btf") == there("sched_process_fork", "sched_process_exec", "sched_process_exit")
-    assert works(found, "memory maps", "mm_filemap_fault") == there("mm_filemap_fault", "mm_filemap_map_pages")
+    assert works(found, "faults", "tp_btf") == there("page_fault_user", "page_fault_kernel")
     submit = there("io_uring_submit_req") or there("io_uring_submit_sqe")
     assert works(found, "io_uring", "tp_btf") == (submit and there("io_uring_complete"))
 
@@ -219,7 +236,8 @@ def test_nothing_is_left_behind() -> None:
     features.examine()
     before = sorted(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text()
     features.examine()
-    features.has_kfunc("bpf_rdonly_cast")
+    with KernelTypes() as types:
+        types.has_kfunc("bpf_rdonly_cast")
     assert (sorted(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text()) == before
     deadline = time.monotonic() + 10  # the kernel frees a program some time after its last descriptor
     while list(ours()) and time.monotonic() < deadline:

@@ -79,6 +79,3 @@ def _shapes() -> dict[str, Shape]:
 
 SHAPES: Final = _shapes()
 """By the call's name. Two have several operations by their command: fcntl and ioctl; unlinkat and io_submit by an argument."""
-
-FAILED: Final = -1
-"""What a call returns to a program that it has failed."""

@@ -126,7 +126,7 @@ def _finish(told: Event) -> Event | None:
         told["fd"] = told["result"]
     if told["op"] in ("read", "write") and told.get("offset", 0) < 0:
         del told["offset"]  # -1 means the position, of which nothing is printed
-    if told["call"] == "ioctl":
+    if told["op"] == "reflink":
         told["target_fd"] = told.pop("fd")
     if told["call"] == "io_submit":
         del told["result"]  # how many requests there were

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import strptime
 from typing import Any, Final
 
-from tests.conformance.compare import Event
+from tests.conformance.compare import Event, Manner
 from tests.conformance.runner import Tracer, TracerError
 
 
@@ -36,8 +36,9 @@ def _read(folder: Path) -> list[Event]:
 
 def flat(line: dict[str, Any]) -> Event:
     """``file`` and ``io`` in one, as cases write them."""
-    head = {"op": line["event"]["action"], "call": line["event"].get("call"), "time": nanoseconds(line["@timestamp"])}
-    return head | {"pid": line["process"]["pid"], "tid": line["thread"]["id"]} | line.get("file", {}) | line.get("io", {})
+    told: Event = {"op": line["event"]["action"], "call": line["event"].get("call"), "time": nanoseconds(line["@timestamp"])}
+    told |= {"pid": line["process"]["pid"], "tid": line["thread"]["id"]}
+    return told | dict(line.get("file", {})) | dict(line.get("io", {}))
 
 
 def nanoseconds(stamp: str) -> int:
@@ -46,4 +47,4 @@ def nanoseconds(stamp: str) -> int:
     return timegm(strptime(seconds, "%Y-%m-%dT%H:%M:%S")) * 1_000_000_000 + int(fraction)
 
 
-TRACER: Final = Tracer("filetap", _command, _read)
+TRACER: Final = Tracer("filetap", _command, _read, "real", Manner())

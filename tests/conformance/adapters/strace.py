@@ -32,8 +32,12 @@ def _command(folder: Path, driver: list[str], ops: set[str]) -> list[str]:
 
 
 def _read(folder: Path) -> list[Event]:
-    text = (folder / "strace").read_text(errors="surrogateescape")
-    return [event for tid, time, call in _whole(text) for event in _events(call, {"tid": tid, "time": time})]
+    return list(parse((folder / "strace").read_text(errors="surrogateescape")))
+
+
+def parse(text: str) -> Iterator[Event]:
+    for tid, time, call in _whole(text):
+        yield from _events(call, {"tid": tid, "time": time})
 
 
 def _whole(text: str) -> Iterator[tuple[int, int, str]]:
@@ -269,4 +273,4 @@ _FINISH: Final[dict[str, Callable[[Event, list[str], str], Event | None]]] = {
 }
 """What the arguments' words alone do not say."""
 
-TRACER: Final = Tracer("strace", _command, _read, manner=Manner(frozenset({"resolved", "real"}), names_files=False))
+TRACER: Final = Tracer("strace", _command, _read, "real", Manner(frozenset({"resolved", "real"}), names_files=False))

@@ -14,7 +14,7 @@ int main(void)
 	CHECK(!name_to_handle_at(AT_FDCWD, "data", handle, &mount, 0));
 	int fd = syscall(SYS_open_by_handle_at, root, handle, O_RDONLY);
 	if (fd < 0)
-		cannot("open_by_handle_at (CAP_DAC_READ_SEARCH)");
+		cannot("open_by_handle_at needs CAP_DAC_READ_SEARCH");
 
 	expect("open", "open_by_handle_at", "%s,\"fd\":%d,\"flags\":[\"O_RDONLY\"],\"result\":%d", identity_of(fd), fd, fd);
 	return 0;

@@ -1,0 +1,215 @@
+"""The kernel facilities that a case may lack, and for each a probe that shares no code with the case.
+
+Apart, because "cannot" is a claim about the machine, and a case that gives up for another reason must not pass. A facility
+that is not here fails the run. Next: test_conformance.py asks for the proofs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from fnmatch import fnmatch
+from functools import cache, partial
+from pathlib import Path
+from typing import Final
+
+Probe = Callable[[], bool]
+"""True: the facility is missing."""
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+X32: Final = 1 << 30
+GETPID: Final = 39
+AT_EMPTY_PATH: Final = 0x1000
+IORING_REGISTER_PROBE: Final = 8
+TRACEFS: Final = "/sys/kernel/tracing"
+
+
+def unproven(facility: str) -> bool:
+    """Not known, or there after all."""
+    return facility not in FACILITIES or not proven(facility)
+
+
+@cache
+def proven(facility: str) -> bool:
+    return FACILITIES[facility]()
+
+
+def call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
+    """A system call: what it returns, or the negative error."""
+    values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    result = int(_LIBC.syscall(ctypes.c_long(number), *values))
+    return -ctypes.get_errno() if result == -1 else result
+
+
+def no_call(number: int) -> bool:
+    """Arguments that no call takes: EBADF, EINVAL or EFAULT when there is one."""
+    return call(number, -1, None, None, None, None, None) == -errno.ENOSYS
+
+
+def no_capability(bit: int) -> bool:
+    held = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
+    return not int(held, 16) >> bit & 1
+
+
+def file_system() -> str:
+    """The type of the one that the cases run on."""
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    folder = os.path.realpath(tempfile.gettempdir())
+    above = [row for row in mounts if folder == row[4] or folder.startswith(row[4].rstrip("/") + "/")]
+    nearest = max(above, key=lambda row: len(row[4]))
+    return nearest[nearest.index("-") + 1]
+
+
+def of_memory() -> bool:
+    return file_system() in ("tmpfs", "ramfs")
+
+
+def refuses(flags: int) -> bool:
+    """Does the cases' file system refuse to open so?"""
+    with tempfile.NamedTemporaryFile() as file:
+        path = os.path.dirname(file.name) if flags & os.O_TMPFILE == os.O_TMPFILE else file.name
+        try:
+            os.close(os.open(path, flags))
+        except OSError as error:
+            return error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.EISDIR)
+    return False
+
+
+def no_nowait() -> bool:
+    with tempfile.TemporaryFile() as file:
+        try:
+            os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)
+        except OSError as error:
+            return error.errno == errno.EOPNOTSUPP
+    return False
+
+
+def no_user_attributes() -> bool:
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.setxattr(file.name, b"user.probe", b"")
+        except OSError as error:
+            return error.errno == errno.EOPNOTSUPP
+    return False
+
+
+def no_handles() -> bool:
+    room = ctypes.create_string_buffer(b"\x80", 8 + 128)
+    where = ctypes.create_string_buffer(8)
+    return call(303, -100, os.fsencode(tempfile.gettempdir()), room, where, 0) in (-errno.EOPNOTSUPP, -errno.ENOSYS)
+
+
+def no_32_bit_calls() -> bool:
+    """getpid(2) by int $0x80, in a process that may die of it."""
+    return subprocess.run([sys.executable, "-c", _INT80], capture_output=True, check=False).returncode != 0
+
+
+_INT80: Final = """
+import ctypes, mmap, os
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(b"\\x53\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\x5b\\xc3")  # push rbx; mov eax, 20; int 0x80; pop rbx; ret
+address = ctypes.addressof(ctypes.c_char.from_buffer(code))
+assert ctypes.CFUNCTYPE(ctypes.c_int)(address)() == os.getpid()
+"""
+
+
+def no_overlay() -> bool:
+    """Not even as a module that a mount would load."""
+    if "\toverlay\n" in Path("/proc/filesystems").read_text():
+        return False
+    mount = ["unshare", "-m", "mount", "-t", "overlay", "-o", "lowerdir=/etc:/usr", "none", "/mnt"]
+    return subprocess.run(mount, capture_output=True, check=False).returncode != 0
+
+
+def no_ring() -> bool:
+    ring = call(425, 1, ctypes.create_string_buffer(120))
+    if ring >= 0:
+        os.close(ring)
+    return ring < 0
+
+
+def no_ring_operation(opcode: int) -> bool:
+    """What IORING_REGISTER_PROBE says: 16 bytes, then 8 for each opcode, of which the third and fourth are flags."""
+    ring, answer = call(425, 1, ctypes.create_string_buffer(120)), ctypes.create_string_buffer(16 + 8 * 256)
+    if ring < 0:
+        return True
+    with suppress(OSError):
+        call(427, ring, IORING_REGISTER_PROBE, answer, 256)
+        os.close(ring)
+    return not answer.raw[16 + 8 * opcode + 2] & 1
+
+
+def no_tracepoint(*patterns: str) -> bool:
+    """Is none of the kernel's tracepoints (system/name) called so?"""
+    listing = f"mount -t tracefs none {TRACEFS} && cd {TRACEFS}/events && echo */*/format"
+    found = subprocess.run(["unshare", "-m", "sh", "-c", listing], capture_output=True, check=True, text=True).stdout.split()
+    if "sched/sched_switch/format" not in found:
+        raise OSError(f"{TRACEFS} does not list the kernel's tracepoints")
+    return not any(fnmatch(name, f"{pattern}/format") for name in found for pattern in patterns)
+
+
+def second_access_makes_no_fault() -> bool:
+    """Two loads of one mapped page: the kernel counts a fault for the first alone."""
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(mmap.PAGESIZE))
+        file.flush()
+        with mmap.mmap(file.fileno(), mmap.PAGESIZE) as memory:
+            counts = [_faults_of(memory) for _ in range(8)]
+    return counts[-1] == 0 and sum(counts) > 0
+
+
+def _faults_of(memory: mmap.mmap) -> int:
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    memory[100]
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    return after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt
+
+
+FACILITIES: Final[dict[str, Probe]] = {
+    "32-bit calls (CONFIG_IA32_EMULATION)": no_32_bit_calls,
+    "O_DIRECT on this file system": partial(refuses, os.O_RDONLY | os.O_DIRECT),
+    "O_TMPFILE": partial(refuses, os.O_RDWR | os.O_TMPFILE),
+    "RWF_NOWAIT on this file system": no_nowait,
+    "a file system not mounted noexec": lambda: bool(os.statvfs(tempfile.gettempdir()).f_flag & os.ST_NOEXEC),
+    "a file system that is told of the first write to a mapped page": of_memory,
+    "a file system that uses inode numbers again": lambda: not file_system().startswith("ext"),
+    "a file system whose pages leave the cache when told, and come back one by one": of_memory,
+    "a kernel that takes a call's number as 32 bits": lambda: call(7 << 32 | GETPID) == -errno.ENOSYS,
+    "a kernel without x32": lambda: call(X32 | GETPID) == os.getpid(),
+    "a mount namespace needs CAP_SYS_ADMIN": partial(no_capability, 21),
+    "a second user": partial(no_capability, 7),
+    "chroot needs CAP_SYS_CHROOT": partial(no_capability, 18),
+    "extended attributes of users": no_user_attributes,
+    "fchmodat2": partial(no_call, 452),
+    "file handles": no_handles,
+    "file_setattr": partial(no_call, 469),
+    "finit_module (CONFIG_MODULES, CAP_SYS_MODULE)": lambda: call(313, -1, b"", 0) in (-errno.ENOSYS, -errno.EPERM),
+    "getxattrat": partial(no_call, 464),
+    "io_setup (CONFIG_AIO)": partial(no_call, 206),
+    "io_uring": no_ring,
+    "io_uring's extended attributes": partial(no_ring_operation, 44),
+    "io_uring's ftruncate": partial(no_ring_operation, 55),
+    "io_uring's linkat": partial(no_ring_operation, 39),
+    "open_by_handle_at needs CAP_DAC_READ_SEARCH": partial(no_capability, 2),
+    "overlayfs": no_overlay,
+    "setxattrat": partial(no_call, 463),
+    "statx without a name": lambda: call(332, 0, None, AT_EMPTY_PATH, 0, ctypes.create_string_buffer(256)) == -errno.EFAULT,
+}
+"""What a case says on standard error when it ends with 77 (case.h)."""
+
+LIMITS: Final[dict[str, Probe]] = {
+    "a tracepoint inside the file system layer": partial(no_tracepoint, "vfs/*", "*/vfs_*", "*/*coredump*", "*/*kernel_write*"),
+    "a tracepoint where a path has been looked up": partial(no_tracepoint, "namei/*", "*/*path_lookup*", "*/*lookupat*"),
+    "a fault for each access to memory": second_access_makes_no_fault,
+}
+"""What filetap would need for what limits.toml says that it cannot tell."""

@@ -1,0 +1,111 @@
+"""Every case against filetap, and what the suite promises of itself: enough cases, none skipped, a true docs/coverage.md.
+
+Apart from tests/unit/test_judge.py, because this needs root and a kernel. All cases are run at once, in one run of filetap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any, Final
+
+import pytest
+
+from filetap.calls import GROUPS as GROUPS_OF_OPS
+from filetap.calls import OPS
+from tests.conformance import coverage
+from tests.conformance.adapters import TRACERS
+from tests.conformance.cannot import FACILITIES, LIMITS, unproven
+from tests.conformance.cases import GROUPS, ROOT, Case, all_cases
+from tests.conformance.compare import Verdict
+from tests.conformance.runner import Result, run
+
+CASES: Final = all_cases()
+DOCUMENT: Final = ROOT / "docs" / "coverage.md"
+MADE_ANEW: Final = "make coverage makes it anew"
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    return {result.case.id: result for result in run(CASES, TRACERS["filetap"])}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_filetap_tells_exactly_what_was_done(case: Case, results: dict[str, Result]) -> None:
+    score = results[case.id].score
+    assert score.verdict == "exact" or (score.verdict == "cannot" and not unproven(score.note)), str(score)
+
+
+def test_there_are_enough_cases_and_each_says_what_it_does() -> None:
+    counts = Counter(case.group for case in CASES)
+    assert sum(counts.values()) >= 80
+    assert [group for group in GROUPS if counts[group] < 3] == []
+    assert [case.id for case in CASES if not case.title] == []
+
+
+def test_every_operation_on_files_has_a_case() -> None:
+    expected = {op for case in CASES for op in case.ops}
+    assert expected == set(OPS[1:]) - set(GROUPS_OF_OPS["process"])
+
+
+def test_what_a_case_may_lack_has_a_probe() -> None:
+    """No new way to give up without a proof."""
+    text = "".join(case.source.read_text() for case in CASES) + (ROOT / "tests/conformance/uring.h").read_text()
+    claimed = set(re.findall(r'(?:cannot\(|uring_need\([^"]*)"([^"]*)"', text))
+    assert claimed == set(FACILITIES)
+
+
+@pytest.mark.parametrize("facility", LIMITS)
+def test_what_filetap_cannot_tell_lacks_a_hook(facility: str) -> None:
+    assert LIMITS[facility](), "the kernel has it: docs/coverage.md claims too much"
+    assert facility in {row["needs"] for row in coverage.limits()["cannot"]}
+
+
+def test_limits_name_operations_and_probes_that_there_are() -> None:
+    told = coverage.limits()
+    assert set(told["limits"]) == set(OPS[1:])
+    assert {row["needs"] for row in told["cannot"]} == set(LIMITS)
+
+
+def test_coverage_is_what_the_results_say(results: dict[str, Result]) -> None:
+    """Of filetap anew; of the others, and of what this kernel cannot, as it was recorded."""
+    document = DOCUMENT.read_text()
+    kernel, recorded = coverage.recorded(document)
+    fresh = coverage.report({"filetap": list(results.values())}, kernel)
+    verdicts = {case: here(verdict, recorded["filetap"].get(case)) for case, verdict in fresh.verdicts["filetap"].items()}
+    assert verdicts == recorded["filetap"], MADE_ANEW
+    if "cannot" not in set(verdicts.values()) ^ set(fresh.verdicts["filetap"].values()):
+        assert coverage.text(coverage.replace_verdicts(fresh, recorded)) == document, MADE_ANEW
+
+
+def here(fresh: Verdict, recorded: Verdict | None) -> Verdict | None:
+    """What cannot be done on this kernel says nothing about what was recorded, nor the other way round."""
+    return recorded if "cannot" in (fresh, recorded) else fresh
+
+
+def test_names_as_they_were_asked_for_are_told_for_the_listed_calls_only(results: dict[str, Result]) -> None:
+    document = DOCUMENT.read_text()
+    always, failed = coverage.listed_names(document)
+    assert (always, failed) == coverage.as_asked_for()
+    events = [event for result in results.values() for event in result.events if unresolved(event)]
+    assert {event["call"] for event in events} <= always | failed
+    successful = {event["call"] for event in events if event["call"] in failed and event["result"] >= 0}
+    assert successful <= {"execve", "execveat", "io_uring:openat", "io_uring:openat2"}, "scripts and direct descriptors"
+    assert {event["call"] for event in events if event["call"] in always}
+
+
+def unresolved(event: dict[str, Any]) -> bool:
+    return any(file.get("resolved") is False for file in (event, event.get("target", {})))
+
+
+@pytest.mark.parametrize(
+    ("tracer", "expected"),
+    [
+        ("strace", {"io/pread64": "seen", "io/open_missing": "seen", "position/lseek_pipe": "seen", "uring/read": "missed"}),
+        ("strace", {"metadata/faccessat": "exact", "namespace/unlinkat": "exact", "io/pwritev2_append": "wrong"}),
+        ("bpftrace", {"io/pread64": "seen", "io/readv_short": "seen", "uring/read": "missed", "compat/int80_unlink": "exact"}),
+    ],
+)
+def test_other_tracers_are_scored(tracer: str, expected: dict[str, Verdict]) -> None:
+    cases = [case for case in CASES if case.id in expected]
+    assert {result.case.id: result.score.verdict for result in run(cases, TRACERS[tracer])} == expected
