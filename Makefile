@@ -17,7 +17,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(PATH):/usr/sbin:/sbin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test check demo bench conformance format lock clean packages test-packages
+.PHONY: help install test check demo bench conformance coverage format lock clean packages test-packages
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1@\2/' | column -t -s @
@@ -50,6 +50,9 @@ bench: $(OBJECTS) $(BIN)/filetap $(WORKLOADS) $(YARDSTICKS) ## measure speed and
 
 conformance: $(OBJECTS) $(BIN)/filetap .venv/tested ## the score card of all cases; ARGS="--tracer filetap strace bpftrace"
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+coverage: $(OBJECTS) $(BIN)/filetap .venv/tested ## docs/coverage.md anew, from all cases and all three tracers
+	@$(BIN)/python -m tests.conformance --tracer filetap strace bpftrace --coverage docs/coverage.md
 
 format: .venv/tested ## format Python and C
 	$(BIN)/ruff format
