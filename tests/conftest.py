@@ -13,13 +13,13 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parent.parent
-NEED_ROOT: Final = {ROOT / "tests" / "kernel", ROOT / "tests" / "e2e"}
+NEED_ROOT: Final = {ROOT / "tests" / folder for folder in ("kernel", "e2e", "conformance")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A tracer that was never tested against the kernel must not pass because somebody was not root."""
     if os.geteuid() != 0 and any(NEED_ROOT.intersection(item.path.parents) for item in items):
-        raise pytest.UsageError("tests/kernel and tests/e2e need root: sudo make test, or make test ARGS=tests/unit")
+        raise pytest.UsageError("tests/kernel, tests/e2e and tests/conformance need root: sudo make test, or make test ARGS=tests/unit")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
