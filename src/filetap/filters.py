@@ -141,7 +141,7 @@ def _children(path: str) -> Iterator[str]:
 
 
 class FailedNames:
-    """The one filter in user space: a name that led to no file is matched as it was asked for (CONTRACT)."""
+    """The one filter in user space: a name that led to no file is matched as it was asked for."""
 
     def __init__(self, filters: Filters) -> None:
         self._recursive = filters.recursive

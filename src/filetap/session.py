@@ -148,7 +148,7 @@ def utc(seconds: float) -> str:
 
 
 class NameFilter:
-    """The one filter in user space: names that led to no file are matched as they were asked for (CONTRACT)."""
+    """The one filter in user space: names that led to no file are matched as they were asked for."""
 
     def __init__(self, filters: Filters) -> None:
         self._names = FailedNames(filters)

@@ -1,6 +1,6 @@
 """The system call hook set: which calls are read, and how little can be attached for them.
 
-Apart, because what is attached is what bystanders pay: measured, in docs/adr/0003. bpf/syscalls.bpf.c is its kernel
+Apart, because what is attached is what bystanders pay: measured, in docs/adr/0002. bpf/syscalls.bpf.c is its kernel
 half.
 """
 
