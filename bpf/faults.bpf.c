@@ -21,30 +21,34 @@ static __always_inline bool is_node(__u64 entry)
 	return (entry & 3) == 2 && entry > 4096;
 }
 
-static __always_inline __u64 slot_at(__u64 node, __u32 at)
+static __always_inline __u64 slot_at(__u64 node, __u32 at, const bool direct)
 {
-	__u64 entry = 0, slots = node + bpf_core_field_offset(struct xa_node, slots);
+	void *slots = (void *)node + bpf_core_field_offset(struct xa_node, slots);
+	__u64 entry = word_at(slots + 8 * (at & XA_CHUNK_MASK), direct);
 
-	bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(slots + 8 * (at & XA_CHUNK_MASK)));
 	if ((entry & 3) == 2 && entry <= 4096)
-		bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(slots + 8 * ((entry >> 2) & XA_CHUNK_MASK)));
+		entry = word_at(slots + 8 * ((entry >> 2) & XA_CHUNK_MASK), direct);
 	return entry;
 }
 
-/* What the page cache holds at a page: a folio, a value that stands for one that is gone, or 0 (xas_load, lib/xarray.c). */
-static __noinline __u64 cached_page(struct file *file, __u64 index)
+static __always_inline struct xa_node *node_at(__u64 entry, const bool direct)
 {
-	__u64 entry = (__u64)BPF_CORE_READ(file, f_mapping, i_pages.xa_head);
+	return direct ? as(struct xa_node, entry - 2) : (struct xa_node *)(entry - 2);
+}
+
+/* What the page cache holds at a page: a folio, a value that stands for one that is gone, or 0 (xas_load, lib/xarray.c). */
+static __always_inline __u64 cached_page(struct file *file, __u64 index, const bool direct)
+{
+	__u64 entry = (__u64)get(file, f_mapping, i_pages.xa_head);
 
 	if (!is_node(entry))
 		return index ? 0 : entry;
 	for (int i = 0; i < XA_LEVELS; i++) {
-		struct xa_node *node = (struct xa_node *)(entry - 2);
-		__u8 shift = BPF_CORE_READ(node, shift);
+		__u8 shift = get(node_at(entry, direct), shift);
 
 		if (!i && index >> shift > XA_CHUNK_MASK)
 			return 0;
-		entry = slot_at((__u64)node, index >> shift);
+		entry = slot_at(entry - 2, index >> shift, direct);
 		if (!is_node(entry))
 			break;
 	}
@@ -52,45 +56,50 @@ static __noinline __u64 cached_page(struct file *file, __u64 index)
 }
 
 /* As the kernel counts it: filemap_fault() found no folio, or shmem's is in swap. */
-static __always_inline bool is_major(struct file *file, __u64 offset)
+static __always_inline bool is_major(struct file *file, __u64 offset, const bool direct)
 {
-	__u64 entry = cached_page(file, offset >> PAGE_SHIFT);
+	__u64 entry = cached_page(file, offset >> PAGE_SHIFT, direct);
 
-	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) == TMPFS_MAGIC)
+	if (get(file, f_inode, i_sb, s_magic) == TMPFS_MAGIC)
 		return entry & 1;
 	return !entry || entry & 1;
 }
 
-static __always_inline bool beyond_end(struct file *file, __u64 offset)
+static __always_inline bool beyond_end(struct file *file, __u64 offset, const bool direct)
 {
-	__u64 size = BPF_CORE_READ(file, f_inode, i_size);
+	__u64 size = get(file, f_inode, i_size);
 
 	return offset >> PAGE_SHIFT >= (size + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT;
 }
 
 /* The draft's file, offset and kind; false: not of a file that is wanted. */
-static __noinline bool draft_fault(struct task_state *s, __u64 address, __u64 error, __u16 call)
+static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u64 error, __u16 call, const bool direct)
 {
-	struct file *file;
+	__u64 offset = 0, mapped = mapped_file(address, &offset);
+	struct file *file = file_at(mapped, direct);
 	struct draft *d;
-	__u64 offset = 0;
 
-	file = mapped_file(address, &offset);
-	if (!resolve_mapped(s, file))
+	if (!mapped || !resolve_mapped(s, file, direct))
 		return false;
 	d = new_draft(s, OP_FAULT, call, 0);
-	if (S_ISREG(BPF_CORE_READ(file, f_inode, i_mode)) && beyond_end(file, offset))
+	if (S_ISREG(get(file, f_inode, i_mode)) && beyond_end(file, offset, direct))
 		d->result = -EFAULT;
 	d->entered = 0;
 	d->offset = offset;
 	d->size = address;
 	d->file = s->last.id;
 	d->undefined = !d->file;
-	d->open = open_number((__u64)file);
+	d->open = open_number(mapped);
 	d->flags = (error & PF_WRITE ? EVENT_WRITE : 0) | (error & PF_INSTR ? EVENT_EXEC : 0);
-	if (is_major(file, offset))
+	if (is_major(file, offset, direct))
 		d->flags |= EVENT_MAJOR;
 	return !(config.failed && d->result >= 0) && !config.min_latency;
+}
+
+/* A function of its own, for the stack's sake. */
+static __noinline bool draft_faulted(struct task_state *s, __u64 address, __u64 error, __u16 call)
+{
+	return config.direct ? draft_fault(s, address, error, call, true) : draft_fault(s, address, error, call, false);
 }
 
 /* A fault in the middle of a system call must leave what its enter has noted. */
@@ -103,7 +112,7 @@ static __always_inline int report_fault(__u64 address, __u64 error, __u16 call)
 	if (!call || is_bystander(task) || !(s = current_member(task)))
 		return 0;
 	entered = s->entered;
-	if (draft_fault(s, address, error, call))
+	if (draft_faulted(s, address, error, call))
 		emit(&s->draft, task, s);
 	s->entered = entered;
 	return 0;

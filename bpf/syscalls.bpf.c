@@ -43,7 +43,7 @@ static long close_one(__u32 index, void *context)
 	if (!s || fd > c->last || fd >= task->files->fdt->max_fds)
 		return 1;
 	file = file_at(fd_address(task, fd, false), false);
-	if (!file || !resolve_mapped(s, file))
+	if (!file || !resolve_mapped(s, file, false))
 		return 0;
 	d = new_draft(s, call.op, call.call, 0);
 	d->fd = fd;

@@ -32,6 +32,22 @@ struct request {
 	__u8 reserved;
 };
 
+/* A place for the requests whose address has this hash. */
+struct slot {
+	__u64 key; /* the address of the one that has it; 0: none */
+	__u64 claims;
+	struct request request;
+};
+
+/* A hash map's update and delete take locks, and cost ten times as much. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_REQUESTS);
+	__type(key, __u32);
+	__type(value, struct slot);
+} slots SEC(".maps");
+
+/* The requests whose slot another has. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_REQUESTS);
@@ -39,11 +55,14 @@ struct {
 	__type(value, struct request);
 } requests SEC(".maps");
 
-/* The registers of the like system call, a state to draft in, and the request being written: one of each per CPU. */
+/* The registers of the like system call, a state to draft in, and the request being written or read: one of each per CPU. */
 struct workspace {
 	char registers[256]; /* struct pt_regs */
 	struct task_state state;
 	struct request request;
+	struct io_uring_sqe sqe; /* here for the sake of the stack */
+	__u64 fields[8]; /* of a submission */
+	__u64 key;
 };
 
 struct {
@@ -60,6 +79,64 @@ static __always_inline struct workspace *workspace(void)
 	return bpf_map_lookup_elem(&workspaces, &zero);
 }
 
+static __always_inline struct slot *slot_of_request(__u64 key)
+{
+	__u32 place = (__u32)(key >> 6) * 0x9e3779b1u >> (32 - 14);
+
+	return bpf_map_lookup_elem(&slots, &place);
+}
+
+/* Who finds the count at one after adding to it has the slot; of two that meet, both give way. An exchange would be
+ * simpler, but the instruction set of 5.10 (-mcpu=v2) has none. */
+static __always_inline bool claim(struct slot *slot)
+{
+	__sync_fetch_and_add(&slot->claims, 1);
+	if (slot->claims == 1)
+		return true;
+	__sync_fetch_and_add(&slot->claims, -1);
+	return false;
+}
+
+/* The workspace's request, until it completes; false: there is no room. */
+static __always_inline bool keep_request(struct workspace *w, __u64 key)
+{
+	struct slot *slot = slot_of_request(key);
+
+	if (!slot || (slot->key != key && !claim(slot)))
+		return !bpf_map_update_elem(&requests, &key, &w->request, BPF_ANY);
+	slot->key = key;
+	slot->request = w->request;
+	return true;
+}
+
+/* Into the workspace; false: it is not known. */
+static __always_inline bool find_request(struct workspace *w, __u64 key)
+{
+	struct slot *slot = slot_of_request(key);
+	struct request *r;
+
+	if (slot && slot->key == key) {
+		w->request = slot->request;
+		return true;
+	}
+	r = bpf_map_lookup_elem(&requests, &key);
+	if (r)
+		w->request = *r;
+	return r;
+}
+
+static __always_inline void forget_request(__u64 key)
+{
+	struct slot *slot = slot_of_request(key);
+
+	if (!slot || slot->key != key) {
+		bpf_map_delete_elem(&requests, &key);
+		return;
+	}
+	slot->key = 0;
+	__sync_fetch_and_add(&slot->claims, -1);
+}
+
 #define set_register(w, name, value) (*(__u64 *)((w)->registers + bpf_core_field_offset(struct pt_regs, name)) = (value))
 
 static __always_inline const struct pt_regs *fill_registers(struct workspace *w, const struct request *r)
@@ -74,27 +151,6 @@ static __always_inline const struct pt_regs *fill_registers(struct workspace *w,
 	return (const struct pt_regs *)w->registers;
 }
 
-static __always_inline __u64 field_of(const struct io_uring_sqe *sqe, __u32 number)
-{
-	switch (number) {
-	case 1:
-		return (__s64)sqe->fd;
-	case 2:
-		return sqe->off;
-	case 3:
-		return sqe->addr;
-	case 4:
-		return sqe->len;
-	case 5:
-		return sqe->op_flags;
-	case 6:
-		return (__s64)sqe->splice_fd_in;
-	case 7:
-		return sqe->addr3;
-	}
-	return 0;
-}
-
 static __always_inline struct task_state *submitter(struct task_struct *task)
 {
 	adopt_worker(task);
@@ -102,17 +158,29 @@ static __always_inline struct task_state *submitter(struct task_struct *task)
 }
 
 /* The submission that the kernel has just taken from the ring (io_get_sqe, io_uring/io_uring.c). */
-static __always_inline const void *taken_sqe(struct io_kiocb *req)
+static __always_inline __u64 taken_sqe(struct io_kiocb *req)
 {
-	struct io_ring_ctx *ring = BPF_CORE_READ(req, ctx);
-	__u32 flags = BPF_CORE_READ(ring, flags), head = (BPF_CORE_READ(ring, cached_sq_head) - 1) & (BPF_CORE_READ(ring, sq_entries) - 1);
-	__u32 *array = BPF_CORE_READ(ring, sq_array);
+	struct io_ring_ctx *ring = req->ctx;
+	__u32 flags = ring->flags, head = (ring->cached_sq_head - 1) & (ring->sq_entries - 1);
+	__u64 array = (__u64)load(ring, sq_array);
 
+	/* Its numbers are of four bytes; behind the last of them there may be no more memory. */
 	if (array && !(flags & IORING_SETUP_NO_SQARRAY))
-		bpf_probe_read_kernel(&head, sizeof(head), array + head);
+		head = word_at((void *)(array + head / 2 * 8), config.direct) >> head % 2 * 32;
 	if (flags & IORING_SETUP_SQE128)
 		head <<= 1;
-	return BPF_CORE_READ(ring, sq_sqes) + (__u64)head * SQE_SIZE;
+	return (__u64)load(ring, sq_sqes) + (__u64)head * SQE_SIZE;
+}
+
+static __always_inline bool copy_sqe(struct io_uring_sqe *sqe, __u64 address)
+{
+	__u64 *words = (__u64 *)sqe;
+
+	if (!config.direct)
+		return !bpf_probe_read_kernel(sqe, sizeof(*sqe), (void *)address);
+	for (int i = 0; i < SQE_SIZE / 8; i++)
+		words[i] = word_at((void *)(address + 8 * i), true);
+	return true;
 }
 
 static __always_inline bool is_vectored(__u8 opcode)
@@ -120,43 +188,42 @@ static __always_inline bool is_vectored(__u8 opcode)
 	return opcode == 1 || opcode == 2 || opcode == 60 || opcode == 61;
 }
 
-/* The request in the workspace; false: not asked for. */
-static __noinline bool note_request(struct task_state *s, const void *address)
+/* In the order of probes/syscalls.py FIELDS. */
+static __always_inline void fill_arguments(struct workspace *w, const struct io_uring_sqe *sqe, __u32 recipe)
+{
+	w->fields[1] = (__s64)sqe->fd;
+	w->fields[2] = sqe->off;
+	w->fields[3] = sqe->addr;
+	w->fields[4] = sqe->len;
+	w->fields[5] = sqe->op_flags;
+	w->fields[6] = (__s64)sqe->splice_fd_in;
+	w->fields[7] = sqe->addr3;
+	for (int i = 0; i < 6; i++)
+		w->request.arguments[i] = w->fields[recipe >> 4 * i & 7];
+}
+
+static __always_inline void fill_request(struct workspace *w, struct task_state *s, const struct io_uring_sqe *sqe, __u32 nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct workspace *w = workspace();
-	struct io_uring_sqe sqe = {};
-	struct request *r;
-	struct call call;
-	__u32 recipe;
+	struct request *r = &w->request;
 
-	if (!w || bpf_probe_read_kernel(&sqe, sizeof(sqe), address))
-		return false;
-	r = &w->request;
 	__builtin_memset(r, 0, sizeof(*r));
-	r->nr = MAX_NR + (sqe.opcode & (MAX_OPCODES - 1));
-	call = call_of(r->nr);
-	if (call.kind == KIND_NONE || call.flags & CALL_DROP)
-		return false;
-	recipe = shape_of(r->nr).recipe;
-	for (int i = 0; i < 6; i++)
-		r->arguments[i] = field_of(&sqe, recipe >> 4 * i & 15);
-	if (is_vectored(sqe.opcode))
-		r->arguments[2] = iovec_sum(sqe.addr, sqe.len, &r->flags);
+	fill_arguments(w, sqe, shape_of(nr).recipe);
+	if (is_vectored(sqe->opcode))
+		r->arguments[2] = iovec_sum(sqe->addr, sqe->len, &r->flags);
 	r->entered = config.latency ? bpf_ktime_get_boot_ns() : 0;
 	r->task = s->task;
 	r->tid = task->pid;
 	r->tgid = task->tgid;
+	r->nr = nr;
 	r->fd = -1;
-	r->fixed = sqe.flags & IOSQE_FIXED_FILE;
-	r->slot = call.kind == KIND_OPEN && sqe.splice_fd_in;
+	r->fixed = sqe->flags & IOSQE_FIXED_FILE;
+	r->slot = call_of(nr).kind == KIND_OPEN && sqe->splice_fd_in;
 	w->state.resolved = 0;
-	fill_registers(w, r);
-	return true;
 }
 
 /* What a descriptor means now. */
-static __noinline int note_descriptor(__u32 fd, __u32 nr)
+static __noinline int note_descriptor(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct workspace *w = workspace();
@@ -165,9 +232,12 @@ static __noinline int note_descriptor(__u32 fd, __u32 nr)
 
 	if (!w)
 		return 0;
-	r = &w->request;
 	s = &w->state;
-	resolve_enter(task, s, fd, nr, false);
+	r = &w->request;
+	if (config.direct)
+		resolve_enter(task, s, r->arguments[0], r->nr, true);
+	else
+		resolve_enter(task, s, r->arguments[0], r->nr, false);
 	r->resolved = 1;
 	r->file = s->file;
 	r->open = s->open;
@@ -178,7 +248,7 @@ static __noinline int note_descriptor(__u32 fd, __u32 nr)
 
 static __always_inline void note_names(struct workspace *w, const struct shape *shape)
 {
-	const struct pt_regs *regs = (const struct pt_regs *)w->registers;
+	const struct pt_regs *regs = fill_registers(w, &w->request);
 	struct request *r = &w->request;
 
 	new_draft(&w->state, 0, 0, 0);
@@ -190,8 +260,21 @@ static __always_inline void note_names(struct workspace *w, const struct shape *
 	r->fd = w->state.draft.fd;
 }
 
+static __always_inline void recall_file(struct task_state *s, struct file *file, int owed, long result, const bool direct)
+{
+	if (!type_passes(file, owed, direct))
+		return;
+	resolve(s, file, owed, direct);
+	s->file = s->last.id;
+	s->wanted = s->last.wanted;
+	s->generation = s->last.generation;
+	s->position = get(file, f_pos) - (result > 0 ? result : 0);
+	if (!seekable(get(file, f_inode, i_mode)))
+		s->flags = EVENT_NO_OFFSET;
+}
+
 /* The file that the request has been given, or the one that its descriptor meant when it was submitted. */
-static __noinline int recall_subject(struct file *file, long result)
+static __noinline int recall_subject(__u64 file, long result)
 {
 	struct workspace *w = workspace();
 	struct task_state *s;
@@ -201,10 +284,8 @@ static __noinline int recall_subject(struct file *file, long result)
 
 	if (!w || (!file && !w->request.resolved))
 		return 0;
-	r = &w->request;
 	s = &w->state;
-	call = call_of(r->nr);
-	owed = owed_by(&call);
+	r = &w->request;
 	remember(s, r->nr);
 	if (!file) {
 		s->file = r->file;
@@ -213,16 +294,13 @@ static __noinline int recall_subject(struct file *file, long result)
 		s->generation = r->generation;
 		return 0;
 	}
-	if (!type_passes(file, owed, false))
-		return 0;
-	resolve(s, file, owed, false);
-	s->file = s->last.id;
-	s->wanted = s->last.wanted;
-	s->generation = s->last.generation;
-	s->open = open_number((__u64)file);
-	s->position = BPF_CORE_READ(file, f_pos) - (result > 0 ? result : 0);
-	if (!seekable(BPF_CORE_READ(file, f_inode, i_mode)))
-		s->flags = EVENT_NO_OFFSET;
+	call = call_of(r->nr);
+	owed = owed_by(&call);
+	s->open = open_number(file);
+	if (config.direct)
+		recall_file(s, file_at(file, true), owed, result, true);
+	else
+		recall_file(s, file_at(file, false), owed, result, false);
 	return 0;
 }
 
@@ -247,14 +325,14 @@ static __noinline int report_request(__u64 file, long result)
 		return 0;
 	s = &w->state;
 	r = &w->request;
-	regs = fill_registers(w, r);
 	call = call_of(r->nr);
 	shape = shape_of(r->nr);
+	regs = fill_registers(w, r);
 	s->task = r->task;
 	s->entered = r->entered;
 	s->resolved = 0;
 	if (shape.fd && call.kind != KIND_TRANSFER)
-		recall_subject((struct file *)file, result);
+		recall_subject(file, result);
 	if (r->fixed)
 		set_register(w, di, -1);
 	outcome = begin_draft(regs, s, opened_elsewhere(r, call.kind, result) ? -1 : result);
@@ -286,9 +364,9 @@ static __noinline int report_submission(void)
 	if (!w || !w->request.wanted)
 		return 0;
 	r = &w->request;
-	regs = (const struct pt_regs *)w->registers;
 	call = call_of(r->nr);
 	shape = shape_of(r->nr);
+	regs = fill_registers(w, r);
 	d = new_draft(&w->state, call.op, call.call, 0);
 	d->fd = r->resolved && !r->fixed ? (__s32)r->arguments[0] : r->fd;
 	d->open = r->open;
@@ -306,95 +384,110 @@ static __noinline int report_submission(void)
 	return 0;
 }
 
-static __always_inline int submit(struct io_kiocb *req, const void *sqe)
+/* A request that is asked for: kept, or told at once when its completion will not be seen. */
+static __always_inline void note_request(struct workspace *w, struct task_state *s, __u64 key, const struct io_uring_sqe *sqe, __u32 nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct workspace *w = workspace();
-	struct task_state *s = submitter(task);
+	const struct shape shape = shape_of(nr);
 	struct counters *c = counters();
-	__u64 key = (__u64)req;
-	bool full = false;
-	struct shape shape;
-	__u8 flags = 0;
+	bool kept;
 
-	if (!s || !w)
-		return 0;
-	check_task(task, s);
-	if (!note_request(s, sqe))
-		return 0;
-	shape = shape_of(w->request.nr);
+	fill_request(w, s, sqe, nr);
 	if (shape.name)
 		note_names(w, &shape);
-	else if (shape.fd && !w->request.fixed && call_of(w->request.nr).kind != KIND_TRANSFER)
-		note_descriptor(w->request.arguments[0], w->request.nr);
-	if (bpf_map_update_elem(&requests, &key, &w->request, BPF_ANY) && c) {
+	else if (shape.fd && !w->request.fixed && call_of(nr).kind != KIND_TRANSFER)
+		note_descriptor();
+	kept = keep_request(w, key);
+	if (!kept && c)
 		c->requests_full++;
-		full = true;
-	}
-	bpf_probe_read_kernel(&flags, sizeof(flags), sqe + __builtin_offsetof(struct io_uring_sqe, flags));
-	if ((full || flags & IOSQE_CQE_SKIP_SUCCESS) && !config.failed && !config.min_latency)
+	if ((!kept || sqe->flags & IOSQE_CQE_SKIP_SUCCESS) && !config.failed && !config.min_latency)
 		report_submission();
+}
+
+/* 'address': the submission's; 0: the one just taken. */
+static __always_inline int submit(struct io_kiocb *req, __u64 address)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *s = submitter(task);
+	struct workspace *w = workspace();
+	struct call call;
+	__u64 key;
+	__u32 nr;
+
+	if (!s || !w || !copy_sqe(&w->sqe, address ? address : taken_sqe(req)))
+		return 0;
+	w->key = (__u64)req;
+	barrier(); /* read back from the map it is a plain number, to be hashed */
+	key = w->key;
+	nr = MAX_NR + (w->sqe.opcode & (MAX_OPCODES - 1));
+	call = call_of(nr);
+	if (call.kind == KIND_NONE || call.flags & CALL_DROP) {
+		forget_request(key);
+		return 0;
+	}
+	check_task(task, s);
+	note_request(w, s, key, &w->sqe, nr);
 	return 0;
 }
 
-static __always_inline int complete(struct io_kiocb *req, long result, __u32 flags)
+static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file, long result, __u32 flags, const bool direct)
 {
-	__u64 key = (__u64)req;
-	struct request *r = bpf_map_lookup_elem(&requests, &key);
 	struct workspace *w = workspace();
 	struct globals *g = globals();
 
-	if (key && BPF_CORE_READ(req, opcode) == RING_RENAMEAT)
+	if (key && get(req, opcode) == RING_RENAMEAT)
 		note_move(result);
-	if (!r || !w || !g)
+	if (!w || !g || !find_request(w, key))
 		return 0;
-	w->request = *r;
 	if (!(flags & IORING_CQE_F_MORE))
-		bpf_map_delete_elem(&requests, &key);
+		forget_request(key);
 	if (!g->stopped && !(config.failed && result >= 0))
-		report_request((__u64)BPF_CORE_READ(req, file), result);
+		report_request(file, result);
 	return 0;
+}
+
+static __always_inline int completed(__u64 key, long result, __u32 flags)
+{
+	struct io_kiocb *req = (struct io_kiocb *)key;
+	__u64 file = (__u64)load(req, file);
+
+	if (config.direct)
+		return complete(as(struct io_kiocb, key), key, file, result, flags, true);
+	return complete(req, key, file, result, flags, false);
 }
 
 SEC("tp_btf/io_uring_submit_req")
 int submit_req(__u64 *ctx)
 {
-	struct io_kiocb *req = (struct io_kiocb *)ctx[0];
-
-	return submit(req, taken_sqe(req));
+	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* Its name before v6.4. */
 SEC("tp_btf/io_uring_submit_sqe")
 int submit_sqe(__u64 *ctx)
 {
-	struct io_kiocb *req = (struct io_kiocb *)ctx[0];
-
-	return submit(req, taken_sqe(req));
+	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* A submission that was refused at once; it completes with an error all the same. */
 SEC("tp_btf/io_uring_req_failed")
 int submit_failed(__u64 *ctx)
 {
-	return submit((struct io_kiocb *)ctx[1], (const void *)ctx[0]);
+	return submit((struct io_kiocb *)ctx[1], ctx[0]);
 }
 
 SEC("tp_btf/io_uring_complete")
 int complete_cqe(__u64 *ctx)
 {
 	struct io_uring_cqe *cqe = (struct io_uring_cqe *)ctx[2];
-	struct io_uring_cqe copy = {};
 
-	bpf_probe_read_kernel(&copy, sizeof(copy), cqe);
-	return complete((struct io_kiocb *)ctx[1], copy.res, copy.flags);
+	return completed(ctx[1], cqe->res, cqe->flags);
 }
 
 /* With the result as a value, before the completion itself was passed (v6.10). */
 SEC("tp_btf/io_uring_complete")
 int complete_values(__u64 *ctx)
 {
-	return complete((struct io_kiocb *)ctx[1], (__s32)ctx[3], ctx[4]);
+	return completed(ctx[1], (__s32)ctx[3], ctx[4]);
 }
 
 /* The completion queue has no room, and its tracepoint does not say which request it is about (io_uring/io_uring.c). */

@@ -38,6 +38,23 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 #define ___arrow2(a, b) a->b
 #define ___arrow3(a, b, c) a->b->c
 
+/* Any word of the kernel's memory, as a number: thread_info begins with a long. */
+static __always_inline __u64 word_at(const void *address, const bool direct)
+{
+	__u64 word = 0;
+
+	if (direct)
+		return as(struct thread_info, address)->flags;
+	bpf_probe_read_kernel(&word, sizeof(word), address);
+	return word;
+}
+
+/* A member of at most eight bytes, through any pointer. What comes of it is a number to the verifier, which would not let
+ * us make one of a pointer. */
+#define load(pointer, member)                                                                                                              \
+	((__typeof__((pointer)->member))word_at((void *)(pointer) + load_offset(__typeof__(pointer), member), config.direct))
+#define load_offset(type, member) bpf_core_field_offset(((type)0)->member)
+
 /* kernfs_node.parent became __parent in 633488947ef6 (v6.15). */
 static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
 {

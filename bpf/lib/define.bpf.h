@@ -38,26 +38,17 @@ static __always_inline void start_definition(struct scratch *s, enum definition_
 	s->head.id = id;
 }
 
-/* The walk with names, and once more without: a rename that crossed it shows as another chain. */
-static __always_inline void walk_twice(struct scratch *s, __u64 dentry, __u64 mnt)
+/* The walk with names, behind one that has been made without: a rename that crossed them shows as another chain. */
+static __always_inline void walk_again(struct scratch *s, __u64 dentry, __u64 mnt)
 {
-	__u64 chain;
-	__u32 length;
-	__u16 flags;
-
 	for (int i = 0; i < 2; i++) {
+		__u64 before = s->walk.chain;
+
 		walk_up(dentry, mnt, true);
-		chain = s->walk.chain;
-		length = s->walk.length;
-		flags = s->walk.flags;
-		walk_up(dentry, mnt, false);
-		if (chain == s->walk.chain)
-			break;
+		if (before == s->walk.chain)
+			return;
 	}
-	s->walk.length = length;
-	s->walk.flags = flags;
-	if (chain != s->walk.chain)
-		s->walk.flags |= DEFINITION_RACED;
+	s->walk.flags |= DEFINITION_RACED;
 }
 
 static __always_inline void fill_real(struct file_definition *d, struct inode *inode)
@@ -66,8 +57,8 @@ static __always_inline void fill_real(struct file_definition *d, struct inode *i
 
 	if (!real)
 		return;
-	d->real_inode = BPF_CORE_READ(real, i_ino);
-	d->real_device = BPF_CORE_READ(real, i_sb, s_dev);
+	d->real_inode = load(real, i_ino);
+	d->real_device = load(load(real, i_sb), s_dev);
 }
 
 /* What the definition in the scratch says of a file beside its names. A function of its own, for the stack's sake. */
@@ -75,29 +66,29 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
 	struct mount *mount = real_mount((struct vfsmount *)mnt_address);
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct inode *inode = load(dentry, d_inode);
 	struct scratch *s = scratch();
 
 	if (!s)
 		return 0;
-	s->file.inode = BPF_CORE_READ(inode, i_ino);
+	s->file.inode = load(inode, i_ino);
 	s->file.subvolume = subvolume(inode);
-	s->file.size = BPF_CORE_READ(inode, i_size);
-	s->file.parent = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
+	s->file.size = load(inode, i_size);
+	s->file.parent = load(load(load(dentry, d_parent), d_inode), i_ino);
 	s->file.dentry = dentry_address;
 	s->file.mnt = mnt_address;
-	s->file.sequence = BPF_CORE_READ(dentry, d_seq.seqcount.sequence);
-	s->file.device = BPF_CORE_READ(inode, i_sb, s_dev);
-	s->file.generation = BPF_CORE_READ(inode, i_generation);
-	s->file.mode = BPF_CORE_READ(inode, i_mode);
-	s->file.rdev = BPF_CORE_READ(inode, i_rdev);
-	s->file.magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	s->file.mount = BPF_CORE_READ(mount, mnt_id);
-	s->file.mount_namespace = BPF_CORE_READ(mount, mnt_ns, ns.inum);
+	s->file.sequence = load(dentry, d_seq.seqcount.sequence);
+	s->file.device = load(load(inode, i_sb), s_dev);
+	s->file.generation = load(inode, i_generation);
+	s->file.mode = load(inode, i_mode);
+	s->file.rdev = load(inode, i_rdev);
+	s->file.magic = load(load(inode, i_sb), s_magic);
+	s->file.mount = load(mount, mnt_id);
+	s->file.mount_namespace = load(load(mount, mnt_ns), ns.inum);
 	fill_real(&s->file, inode);
-	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem), BPF_CORE_READ(inode, i_sb, s_type, name));
+	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem), load(load(load(inode, i_sb), s_type), name));
 	/* An unlinked name is out of the dentry cache's hash; a root never was in it. */
-	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
+	if (!load(dentry, d_hash.pprev) && load(dentry, d_parent) != dentry)
 		s->head.flags |= DEFINITION_DELETED;
 	return 0;
 }
@@ -110,7 +101,7 @@ SUBPROGRAM __u32 define_file(__u64 dentry, __u64 mnt)
 
 	if (!c || !s)
 		return 0;
-	walk_twice(s, dentry, mnt);
+	walk_again(s, dentry, mnt);
 	start_definition(s, DEFINE_FILE, new_id(c));
 	s->head.flags = s->walk.flags;
 	if (config.inside)
@@ -123,22 +114,21 @@ SUBPROGRAM __u32 define_file(__u64 dentry, __u64 mnt)
 
 static __always_inline bool type_wanted(struct inode *inode)
 {
-	__u32 mode = BPF_CORE_READ(inode, i_mode);
+	__u32 mode = load(inode, i_mode);
 
 	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes call themselves regular files. */
-	if (BPF_CORE_READ(inode, i_sb, s_magic) == ANON_INODE_FS_MAGIC)
+	if (load(load(inode, i_sb), s_magic) == ANON_INODE_FS_MAGIC)
 		mode = 0;
 	return config.types & (1u << ((mode & S_IFMT) >> 12));
 }
 
-static __always_inline void fill_key(struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode,
-				     const bool direct)
+static __always_inline void fill_key(struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
 {
 	key->dentry = (__u64)dentry;
 	key->mount = (__u64)mnt;
-	key->inode = get(inode, i_ino);
-	key->generation = get(inode, i_generation);
-	key->sequence = get(dentry, d_seq.seqcount.sequence);
+	key->inode = load(inode, i_ino);
+	key->generation = load(inode, i_generation);
+	key->sequence = load(dentry, d_seq.seqcount.sequence);
 }
 
 /* Is what is known of a file still so? After a rename or a mount anywhere, its way up is compared. */
@@ -201,13 +191,13 @@ static __always_inline void count_touch(struct file_entry *entry, int owed)
 /* --follow: a file that was wanted once is wanted by its identity from now on. */
 SUBPROGRAM int follow_file(__u64 dentry)
 {
-	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	struct inode *inode = load((struct dentry *)dentry, d_inode);
 	struct scratch *s = scratch();
 	struct rule_key key = {};
 	__u32 rule = RULE_TREE;
 
 	/* Of a directory that only counts as a child, what is below it was not asked for. */
-	if (!s || ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR && config.paths & 1 && !(s->walk.verdict & RULE_TREE)))
+	if (!s || ((load(inode, i_mode) & S_IFMT) == S_IFDIR && config.paths & 1 && !(s->walk.verdict & RULE_TREE)))
 		return 0;
 	fill_rule_key(&key, inode);
 	if (!bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST))
@@ -219,7 +209,7 @@ SUBPROGRAM int follow_file(__u64 dentry)
 __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct inode *inode = load(dentry, d_inode);
 	struct scratch *s = scratch();
 	struct globals *g = globals();
 	struct file_entry *old, *new;
@@ -229,19 +219,19 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	new = &s->entry;
 	__builtin_memset(new, 0, sizeof(*new));
 	new->epoch = g->epoch;
-	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode, false);
+	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode);
 	old = bpf_map_lookup_elem(&files, &s->key);
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, owed);
 		return old->id | (__u64)old->wanted << 32;
 	}
 	walk_up(dentry_address, mnt, false);
+	new->chain = s->walk.chain;
 	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | (is_wanted(s->walk.verdict) ? WANTED_PATH : 0);
 	if (config.moved && new->wanted & WANTED_PATH)
 		follow_file(dentry_address);
 	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
-	new->chain = s->walk.chain;
 	new->touched = owed != OWED_ALWAYS && new->id;
 	if (new->id || !is_owed(new->wanted, owed))
 		new->id = publish(&s->key, new, old != NULL);
@@ -255,14 +245,13 @@ static __always_inline bool same_key(const struct file_key *a, const struct file
 }
 
 /* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
-static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed,
-				    const bool direct)
+static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed)
 {
 	struct globals *g = globals();
 	struct file_key key;
 	__u64 found;
 
-	fill_key(&key, dentry, mnt, inode, direct);
+	fill_key(&key, dentry, mnt, inode);
 	if (g && c->epoch == (__u32)g->epoch && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
 	    same_key(&c->key, &key))
 		return;
@@ -278,13 +267,13 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 /* s->last becomes the open file's. */
 static __always_inline void resolve(struct task_state *s, struct file *file, int owed, const bool direct)
 {
-	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed, direct);
+	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);
 }
 
 /* The id of any place, wanted or not: a directory, an executable, a root. */
 static __always_inline __u32 place_id(struct path *path)
 {
-	__u64 dentry = (__u64)BPF_CORE_READ(path, dentry), mnt = (__u64)BPF_CORE_READ(path, mnt);
+	__u64 dentry = (__u64)load(path, dentry), mnt = (__u64)load(path, mnt);
 
 	return dentry && mnt ? find_file(dentry, mnt, OWED_ALWAYS) : 0;
 }

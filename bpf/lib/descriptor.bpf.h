@@ -12,16 +12,10 @@
 static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd, const bool direct)
 {
 	struct fdtable *fdt = task->files->fdt;
-	__u64 slot, address = 0;
 
 	if (fd >= fdt->max_fds)
 		return 0;
-	slot = (__u64)fdt->fd + fd * sizeof(address);
-	/* thread_info begins with a long: read as one, any word of the kernel's can be loaded. */
-	if (direct)
-		return as(struct thread_info, slot)->flags;
-	bpf_probe_read_kernel(&address, sizeof(address), (void *)slot);
-	return address;
+	return word_at((void *)((__u64)fdt->fd + fd * sizeof(__u64)), direct);
 }
 
 static __always_inline struct file *file_at(__u64 address, const bool direct)
@@ -38,13 +32,7 @@ static __always_inline bool descriptors_shared(struct task_struct *task)
 /* The table's address as a plain number, which the verifier lets us hash. */
 static __always_inline __u64 table_address(struct task_struct *task)
 {
-	void *member = (void *)task + bpf_core_field_offset(struct task_struct, files);
-	__u64 address = 0;
-
-	if (config.direct)
-		return as(struct thread_info, member)->flags;
-	bpf_probe_read_kernel(&address, sizeof(address), member);
-	return address;
+	return (__u64)load(task, files);
 }
 
 static __always_inline __u32 change_place(struct task_struct *task, __u32 fd)

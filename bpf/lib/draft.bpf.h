@@ -223,7 +223,7 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	file = file_at(fd_address(task, fd, false), false);
 	if (!file)
 		return d->result == -EBADF && wanted_without_file();
-	if (!resolve_mapped(state, file))
+	if (!resolve_mapped(state, file, false))
 		return false;
 	d->file = state->last.id;
 	d->undefined = !d->file;

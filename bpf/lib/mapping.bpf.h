@@ -35,31 +35,42 @@ static __always_inline bool is_address(__u64 entry)
 	return entry > 4096 && (__s64)entry < -4096;
 }
 
+static __always_inline __u64 word_of(const struct node *n, __u64 node, __u32 at)
+{
+	return config.direct ? word_at((void *)(node + 8 * at), true) : n->words[at & 31];
+}
+
 /* One level down; bpf_loop's callback. The entry of a leaf is the mapping. */
 static inline long descend(__u32 level, void *context)
 {
 	__u32 zero = 0, type, slots, at = 0;
 	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
-	__u64 entry;
+	__u64 entry, node;
 
 	if (!n)
 		return 1;
 	entry = n->entry;
+	node = entry & ~255ull;
 	n->entry = 0;
-	if (!is_address(entry) || bpf_probe_read_kernel(n->words, sizeof(n->words), (void *)(entry & ~255ull)))
+	if (!is_address(entry) || (!config.direct && bpf_probe_read_kernel(n->words, sizeof(n->words), (void *)node)))
 		return 1;
 	type = (entry >> 3) & 15;
 	slots = type == MAPLE_ARANGE ? ARANGE_SLOTS : RANGE_SLOTS;
 	for (__u32 i = 1; i < RANGE_SLOTS; i++) {
-		__u64 pivot = n->words[i];
+		__u64 pivot = word_of(n, node, i);
 
 		/* A pivot of zero behind the first is not used: the slot reaches as far as the node does. */
 		if (i >= slots || pivot >= n->address || (!pivot && i > 1))
 			break;
 		at = i;
 	}
-	n->entry = n->words[(slots + at) & 31];
+	n->entry = word_of(n, node, slots + at);
 	return type <= MAPLE_LEAF_MOST;
+}
+
+static __always_inline bool holds(struct vm_area_struct *vma, __u64 address)
+{
+	return load(vma, vm_start) <= address && address < load(vma, vm_end);
 }
 
 /* The address of the struct vm_area_struct that holds 'address'; 0: none. The reader of a tree that changes meanwhile
@@ -67,57 +78,52 @@ static inline long descend(__u32 level, void *context)
 SUBPROGRAM __u64 find_mapping(__u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct vm_area_struct *vma;
 	__u32 zero = 0;
 	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
 
 	for (int i = 0; n && i < 2; i++) {
-		n->entry = (__u64)BPF_CORE_READ(task, mm, mm_mt.ma_root);
+		n->entry = (__u64)task->mm->mm_mt.ma_root;
 		n->address = address;
 		bpf_loop(MAPLE_LEVELS, descend, NULL, 0);
-		vma = (struct vm_area_struct *)n->entry;
-		if (is_address(n->entry) && BPF_CORE_READ(vma, vm_start) <= address && address < BPF_CORE_READ(vma, vm_end))
+		if (is_address(n->entry) && holds((struct vm_area_struct *)n->entry, address))
 			return n->entry;
 	}
 	return 0;
 }
 
-/* The open file mapped at 'address', and where in it; NULL: none. */
-static __always_inline struct file *mapped_file(__u64 address, __u64 *offset)
+/* The address of the open file mapped at 'address', and where in it; 0: none. */
+static __always_inline __u64 mapped_file(__u64 address, __u64 *offset)
 {
 	struct vm_area_struct *vma = (struct vm_area_struct *)find_mapping(address);
-	struct file *file;
 
 	if (!vma)
-		return NULL;
-	file = BPF_CORE_READ(vma, vm_file);
-	*offset = address - BPF_CORE_READ(vma, vm_start) + (BPF_CORE_READ(vma, vm_pgoff) << PAGE_SHIFT);
-	return file;
+		return 0;
+	*offset = address - load(vma, vm_start) + (load(vma, vm_pgoff) << PAGE_SHIFT);
+	return (__u64)load(vma, vm_file);
 }
 
 /* state->last becomes that of an open file, unless its type is not wanted. */
-static __always_inline bool resolve_mapped(struct task_state *s, struct file *file)
+static __always_inline bool resolve_mapped(struct task_state *s, struct file *file, const bool direct)
 {
-	if (!file || !type_passes(file, OWED_TYPE, false))
+	if (!type_passes(file, OWED_TYPE, direct))
 		return false;
-	resolve(s, file, OWED_TYPE, false);
+	resolve(s, file, OWED_TYPE, direct);
 	return is_owed(s->last.wanted, OWED_TYPE);
 }
 
 /* Before munmap and mremap. */
 SUBPROGRAM int remember_mapping(struct task_state *s, __u64 address, __u64 nr)
 {
-	struct file *file;
-	__u64 offset = 0;
+	__u64 offset = 0, file;
 
 	remember(s, nr);
 	file = mapped_file(address, &offset);
-	if (!resolve_mapped(s, file))
+	if (!file || !resolve_mapped(s, file_at(file, false), false))
 		return 0;
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;
-	s->open = open_number((__u64)file);
+	s->open = open_number(file);
 	s->position = offset;
 	return 0;
 }

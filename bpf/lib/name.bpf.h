@@ -49,7 +49,7 @@ static __always_inline __u32 known_name(struct name_key *key, const char *name)
 /* What the task's own pointers lead to is loaded plainly on every kernel. */
 static __always_inline __u32 cached_place(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt)
 {
-	refresh(c, dentry, mnt, dentry->d_inode, OWED_ALWAYS, true);
+	refresh(c, dentry, mnt, dentry->d_inode, OWED_ALWAYS);
 	return c->id;
 }
 

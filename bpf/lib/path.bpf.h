@@ -65,10 +65,10 @@ static __always_inline __u64 subvolume(struct inode *inode)
 {
 	struct btrfs_inode *bi;
 
-	if (!bpf_core_type_exists(struct btrfs_inode) || BPF_CORE_READ(inode, i_sb, s_magic) != BTRFS_SUPER_MAGIC)
+	if (!bpf_core_type_exists(struct btrfs_inode) || load(load(inode, i_sb), s_magic) != BTRFS_SUPER_MAGIC)
 		return 0;
 	bi = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
-	return BPF_CORE_READ(bi, root, root_key.objectid);
+	return load(load(bi, root), root_key.objectid);
 }
 
 /* The inode beneath one of overlayfs's: the upper file's once there is one, else the lower one's. */
@@ -78,29 +78,29 @@ SUBPROGRAM __u64 overlay_real(__u64 address)
 	struct ovl_inode *oi;
 	struct dentry *upper;
 
-	if (!bpf_core_type_exists(struct ovl_inode) || BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+	if (!bpf_core_type_exists(struct ovl_inode) || load(load(inode, i_sb), s_magic) != OVERLAYFS_SUPER_MAGIC)
 		return 0;
 	oi = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
-	upper = BPF_CORE_READ(oi, __upperdentry);
-	return (__u64)(upper ? BPF_CORE_READ(upper, d_inode) : overlay_lower(oi));
+	upper = load(oi, __upperdentry);
+	return (__u64)(upper ? load(upper, d_inode) : overlay_lower(oi));
 }
 
 static __always_inline bool is_overlay(struct file *file)
 {
-	return BPF_CORE_READ(file, f_inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
+	return load(load(load(file, f_inode), i_sb), s_magic) == OVERLAYFS_SUPER_MAGIC;
 }
 
 static __always_inline void fill_rule_key(struct rule_key *key, struct inode *inode)
 {
-	key->inode = BPF_CORE_READ(inode, i_ino);
-	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	key->generation = BPF_CORE_READ(inode, i_generation);
+	key->inode = load(inode, i_ino);
+	key->device = load(load(inode, i_sb), s_dev);
+	key->generation = load(inode, i_generation);
 	key->subvolume = subvolume(inode);
 }
 
 static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
 {
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct inode *inode = load(dentry, d_inode);
 	struct rule_key key = {};
 	__u32 *rule;
 
@@ -118,7 +118,7 @@ static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
 
 static __always_inline void copy_component(struct scratch *s, struct dentry *dentry)
 {
-	const char *name = BPF_CORE_READ(dentry, d_name.name);
+	const char *name = load(dentry, d_name.name);
 	__u32 length = BPF_CORE_READ(dentry, d_name.len);
 	__u32 at = s->walk.length;
 
@@ -131,6 +131,12 @@ static __always_inline void copy_component(struct scratch *s, struct dentry *den
 		s->walk.flags |= DEFINITION_RACED;
 	s->bytes[(at + length) & (2 * PATH_SPACE - 1)] = 0;
 	s->walk.length = at + length + 1;
+}
+
+/* Read behind the name: a rename meanwhile makes it another than the walk before found. */
+static __always_inline void add_to_chain(struct walk *w, struct dentry *dentry)
+{
+	w->chain = (w->chain ^ (__u64)dentry ^ load(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
 }
 
 /* One step up; bpf_loop's callback. Returns 1 at the top. */
@@ -146,20 +152,20 @@ static inline long step(__u32 index, void *context)
 	w = &s->walk;
 	dentry = (struct dentry *)w->dentry;
 	mount = (struct mount *)w->mount;
-	w->chain = (w->chain ^ (__u64)dentry ^ BPF_CORE_READ(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
 	if (config.paths && mount)
 		apply_rules(w, dentry);
-	if (mount && dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
-		parent = BPF_CORE_READ(mount, mnt_parent);
+	if (mount && dentry == load(mount, mnt.mnt_root)) {
+		parent = load(mount, mnt_parent);
+		add_to_chain(w, dentry);
 		w->chain ^= (__u64)mount;
 		w->done = parent == mount;
-		if (w->done && !BPF_CORE_READ(mount, mnt_ns))
+		if (w->done && !load(mount, mnt_ns))
 			w->flags |= DEFINITION_DETACHED;
-		w->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		w->dentry = (__u64)load(mount, mnt_mountpoint);
 		w->mount = (__u64)parent;
 		return w->done != 0;
 	}
-	up = BPF_CORE_READ(dentry, d_parent);
+	up = load(dentry, d_parent);
 	w->dentry = (__u64)up;
 	if (up == dentry) {
 		w->done = 1;
@@ -169,6 +175,7 @@ static inline long step(__u32 index, void *context)
 	}
 	if (w->copy)
 		copy_component(s, dentry);
+	add_to_chain(w, dentry);
 	w->depth++;
 	return w->done != 0;
 }
@@ -188,7 +195,7 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 	bpf_loop(MAX_STEPS, step, NULL, 0);
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
-	s->walk.chain ^= overlay_real((__u64)BPF_CORE_READ((struct dentry *)dentry, d_inode));
+	s->walk.chain ^= overlay_real((__u64)load((struct dentry *)dentry, d_inode));
 	return 0;
 }
 
