@@ -137,6 +137,15 @@ static __always_inline void forget_request(__u64 key)
 	__sync_fetch_and_add(&slot->claims, -1);
 }
 
+/* A request of somebody who is not traced may lie where one did that never completed. */
+static __always_inline void forget_stranger(__u64 key)
+{
+	struct slot *slot = slot_of_request(key);
+
+	if (slot && slot->key == key)
+		forget_request(key);
+}
+
 #define set_register(w, name, value) (*(__u64 *)((w)->registers + bpf_core_field_offset(struct pt_regs, name)) = (value))
 
 static __always_inline const struct pt_regs *fill_registers(struct workspace *w, const struct request *r)
@@ -287,7 +296,9 @@ static __noinline int recall_subject(__u64 file, long result)
 	s = &w->state;
 	r = &w->request;
 	remember(s, r->nr);
+	s->changes = changes_of(bpf_get_current_task_btf(), r->arguments[0]); /* its file is known: no change puts it in doubt */
 	if (!file) {
+		__builtin_memset(&s->last.key, 0, sizeof(s->last.key)); /* nobody's, should the id be void by now */
 		s->file = r->file;
 		s->wanted = r->wanted;
 		s->open = r->open;
@@ -413,11 +424,17 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 	__u64 key;
 	__u32 nr;
 
-	if (!s || !w || !copy_sqe(&w->sqe, address ? address : taken_sqe(req)))
+	if (!w)
 		return 0;
 	w->key = (__u64)req;
 	barrier(); /* read back from the map it is a plain number, to be hashed */
 	key = w->key;
+	if (!s) {
+		forget_stranger(key);
+		return 0;
+	}
+	if (!copy_sqe(&w->sqe, address ? address : taken_sqe(req)))
+		return 0;
 	nr = MAX_NR + (w->sqe.opcode & (MAX_OPCODES - 1));
 	call = call_of(nr);
 	if (call.kind == KIND_NONE || call.flags & CALL_DROP) {

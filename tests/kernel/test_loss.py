@@ -172,11 +172,12 @@ def pending(program: Callable[[str], str]) -> Callable[[int, int], Unread]:
 
 def test_more_requests_under_way_than_the_table_holds(pending: Callable[[int, int], Unread]) -> None:
     """Requests of io_uring that cannot be remembered until they complete are told when they are submitted."""
-    count, places = 20_000, 16384
-    run = pending(count, places)
-    assert run.note("requests of io_uring or io_submit were told") == count - places
+    count = 40_000
+    run = pending(count, 32_768)
+    untold = run.note("requests of io_uring or io_submit were told")
+    assert untold >= count - 2 * 16384  # a slot for each by its address, and a table for those that share one
     assert run.account.ops["read"].seen == run.account.ops["read"].delivered == count
-    assert Counter(event.result for event in run.events) == {1: places, 0: count - places}
+    assert Counter(event.result for event in run.events) == {1: count - untold, 0: untold}
 
 
 def test_completions_without_room_in_their_queue(pending: Callable[[int, int], Unread]) -> None:
