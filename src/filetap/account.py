@@ -41,7 +41,8 @@ class Account:
 
     ops: dict[str, OpAccount] = field(default_factory=dict)
     files: int = 0
-    """Files, each under each of its paths, that events named; one that was forgotten meanwhile counts again."""
+    """Files, each under each of its paths, that events named; one that was forgotten meanwhile counts again, one that
+    could not be described does not."""
     processes: int = 0
     began: str = ""
     """When all was attached, and when it ended: ISO 8601, UTC. Before and after it nothing was seen."""

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -174,13 +175,15 @@ class Files(Mapping[int, File]):
         self._made.pop(number, None)
 
     def give_up(self) -> Records:
-        """Once there are more than ``limit``: the older half, as keys of the kernel's cache, from which they are to go."""
+        """Once there are more than ``limit``: the older ones but for half of it, as keys of the kernel's cache, from which
+        they are to go."""
         now = self._now()
         while self._given_up and self._given_up[0][0] < now:
             self._let_go(self._given_up.popleft()[1])
         if len(self._records) <= self.limit:
             return np.zeros(0, model.FILE_KEY)
-        half = {number: self._records.pop(number) for number in list(self._records)[: self.limit // 2]}
+        many = len(self._records) - self.limit // 2
+        half = {number: self._records.pop(number) for number in list(islice(self._records, many))}
         self._given_up.append((now + self.GRACE, half))
         return np.array([self._key(record) for record in half.values()], model.FILE_KEY)
 
@@ -215,6 +218,7 @@ class Definitions:
         self._cgroups: dict[int, bytes] = {}
         self._ending: deque[tuple[int, int]] = deque()
         self._past: deque[int] = deque()
+        self._lent: list[int] = []
         self._drain = 0
         self._pids: set[tuple[int, int]] = set()
 
@@ -267,14 +271,25 @@ class Definitions:
             self.processes += 1
             self._remember(ids["pid"], ids["start"])
 
-    def adopt(self, made: File | Task) -> None:
-        """A file or task that the reader made for one event."""
+    def adopt(self, made: File) -> None:
+        """A name for one event, which may be under way yet."""
+        self.files.add(made)
+        self._ending.append((self._drain, -made.id))
+
+    def lend(self, made: File | Task) -> None:
+        """A file or task that the reader made for one event, until ``take_back``."""
         if isinstance(made, Task):
             self.tasks[made.id] = made
-            self._ending.append((self._drain, made.id))
         else:
             self.files.add(made)
-            self._ending.append((self._drain, -made.id))
+        self._lent.append(made.id)
+
+    def take_back(self) -> None:
+        """The events that what was lent was for are with the sinks."""
+        for number in self._lent:
+            self.files.forget(number)
+            self.tasks.pop(number, None)
+        self._lent.clear()
 
     def give_up(self) -> tuple[Records, Records]:
         """Once there are too many: the older half of the files, and of the names, as keys of the kernel's tables."""
@@ -283,7 +298,8 @@ class Definitions:
     def _give_up_names(self) -> Records:
         if len(self._names) <= self._name_limit:
             return np.zeros(0, model.NAME_KEY)
-        half = {number: self._names.pop(number) for number in list(self._names)[: self._name_limit // 2]}
+        many = len(self._names) - self._name_limit // 2
+        half = {number: self._names.pop(number) for number in list(islice(self._names, many))}
         self._ending.extend((self._drain, -number) for number in half)
         return np.array(list(half.values()), model.NAME_KEY)
 

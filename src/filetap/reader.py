@@ -53,6 +53,7 @@ class Reader:
             for events in self._in_thread_order([view for view in views.values() if len(view)]):
                 whole, more = self._whole(events)
                 yield Batch(whole, self.definitions.files, self.definitions.tasks, offset, more)
+                self.definitions.take_back()
             for lane, count in taken.items():
                 self.lanes.release(lane, count)
         self.definitions.end_drain()
@@ -136,7 +137,7 @@ class Reader:
         file = File(self._next(), b"", resolved=False, inode=int(identity["inode"]), generation=int(identity["generation"]))
         if not file.inode:
             return 0
-        self.definitions.adopt(file)
+        self.definitions.lend(file)
         return file.id
 
     def _make_task(self, identity: np.void, tid: int) -> int:
@@ -144,5 +145,5 @@ class Reader:
             return 0
         comm = text(bytes(identity["comm"]))
         task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), uid=int(identity["uid"]), gid=None)
-        self.definitions.adopt(task)
+        self.definitions.lend(task)
         return task.id

@@ -263,15 +263,15 @@ def test_names_for_one_event_are_kept_for_folds_but_not_for_ever(known: Definiti
     assert 2 in known.files
 
 
-def test_names_in_the_kernels_table_are_given_up_the_older_half_first() -> None:
+def test_of_too_many_names_the_older_are_given_up() -> None:
     made = Definitions(100, 10)
     for number in range(1, 11):
         made.apply(name_record(number, b"n%d" % number, 77))
     assert [len(keys) for keys in made.give_up()] == [0, 0]
     made.apply(name_record(11, b"n11", 77))
     files, names = made.give_up()
-    assert (len(files), names["directory"].tolist()) == (0, [77] * 5)
-    assert names["name"].tolist() == [b"n1", b"n2", b"n3", b"n4", b"n5"]
+    assert (len(files), names["directory"].tolist()) == (0, [77] * 6)
+    assert names["name"].tolist() == [b"n1", b"n2", b"n3", b"n4", b"n5", b"n6"]
     assert made.files[1].path == b"/n1"
     assert [len(keys) for keys in made.give_up()] == [0, 0]
 
@@ -293,10 +293,12 @@ def test_ended_tasks_are_kept_for_folds_but_not_for_ever(known: Definitions) -> 
 
 def test_made_files_and_tasks_are_known() -> None:
     made = Definitions(1, 1)
-    made.adopt(File(1 << 31, b"", resolved=False, inode=3))
-    made.adopt(Task(1 << 31, 5, 5, b"x", b"x"))
+    made.lend(File(1 << 31, b"", resolved=False, inode=3))
+    made.lend(Task((1 << 31) + 1, 5, 5, b"x", b"x"))
     assert made.files[1 << 31].inode == 3
-    assert made.tasks[1 << 31].pid == 5
+    assert made.tasks[(1 << 31) + 1].pid == 5
+    made.take_back()
+    assert (len(made.files), len(made.tasks)) == (0, 0)
 
 
 class Now:
@@ -308,13 +310,14 @@ class Now:
         return self.seconds
 
 
-def test_files_are_given_up_the_older_half_first() -> None:
+def test_of_too_many_files_the_older_are_given_up() -> None:
+    """However many came at once, half of the limit stays."""
     now = Now()
     files = Files(10, now=now)
-    for number in range(11):
+    for number in range(40):
         files.define(number, file_record(number, [b"f%d" % number], inode=number, dentry=2, mnt=3, generation=4, sequence=5))
     keys = files.give_up()
-    assert [tuple(key) for key in keys.tolist()] == [(number, 2, 3, 4, 5) for number in range(5)]
+    assert [tuple(key) for key in keys.tolist()] == [(number, 2, 3, 4, 5) for number in range(35)]
     assert (model.FILE_KEY.names or ()) == ("inode", "dentry", "mount", "generation", "sequence")
     assert len(files.give_up()) == 0
 
@@ -333,8 +336,8 @@ def test_given_up_files_are_known_for_a_while_longer() -> None:
     assert len(files) == 11
     now.seconds = Files.GRACE + 0.1
     files.give_up()
-    assert set(files) == set(range(5, 11))
-    assert not any(number in files for number in range(5))
+    assert set(files) == set(range(6, 11))
+    assert not any(number in files for number in range(6))
     assert files.path(0) == b""
     with pytest.raises(KeyError):
         files[0]

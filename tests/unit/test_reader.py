@@ -179,12 +179,15 @@ def test_an_event_without_definitions_carries_its_identity(kernel: Kernel) -> No
     kernel.event(0, offset=1)
     kernel.event(0, IDENTITY, offset=2, file=0, task=0, tid=56)
     kernel.event(0, offset=3)
-    (batch,) = reading.drain()
+    draining = reading.drain()
+    batch = next(draining)
     assert batch.events["offset"].tolist() == [1, 2, 3]
     assert batch.events["call"].tolist() == [READ] * 3
     file, task = batch.files[int(batch.events["file"][1])], batch.tasks[int(batch.events["task"][1])]
     assert (file.path, file.resolved, file.inode, file.generation) == (b"", False, 1234, 7)
     assert (task.pid, task.tid, task.ppid, task.uid, task.comm) == (55, 56, 44, 33, b"cat")
+    assert list(draining) == []
+    assert file.id not in batch.files  # with the sink by then
 
 
 def test_what_is_defined_keeps_its_id(kernel: Kernel) -> None:
