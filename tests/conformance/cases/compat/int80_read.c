@@ -1,28 +1,5 @@
 /* A 32-bit read(2), number 3: the 64-bit call of that number is close(2), and nothing was closed. A 64-bit close is told. */
-#include "case.h"
-#include <signal.h>
-
-#ifndef MAP_32BIT
-#define MAP_32BIT 0
-#endif
-
-/* A 32-bit call from a 64-bit program; pointers must be below 4 GB. */
-static long int80(long number, long a, long b, long c)
-{
-	long result = -ENOSYS;
-
-#ifdef __x86_64__
-	asm volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
-#endif
-	return result;
-}
-
-/* int $0x80 is an invalid instruction where the kernel has no 32-bit calls. */
-static void refuse(int number)
-{
-	(void)number;
-	cannot("32-bit calls (CONFIG_IA32_EMULATION)");
-}
+#include "int80.h"
 
 int main(void)
 {

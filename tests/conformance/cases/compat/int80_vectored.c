@@ -1,29 +1,6 @@
 /* 32-bit calls whose numbers are those of readv(2) and writev(2): lseek(2) 19 and getpid(2) 20. The true ones beside them are told. */
-#include "case.h"
-#include <signal.h>
+#include "int80.h"
 #include <sys/uio.h>
-
-#ifndef MAP_32BIT
-#define MAP_32BIT 0
-#endif
-
-/* A 32-bit call from a 64-bit program; pointers must be below 4 GB. */
-static long int80(long number, long a, long b, long c)
-{
-	long result = -ENOSYS;
-
-#ifdef __x86_64__
-	asm volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
-#endif
-	return result;
-}
-
-/* int $0x80 is an invalid instruction where the kernel has no 32-bit calls. */
-static void refuse(int number)
-{
-	(void)number;
-	cannot("32-bit calls (CONFIG_IA32_EMULATION)");
-}
 
 int main(void)
 {
