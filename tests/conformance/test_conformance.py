@@ -50,7 +50,7 @@ def test_every_operation_on_files_has_a_case() -> None:
 
 def test_what_a_case_may_lack_has_a_probe() -> None:
     """No new way to give up without a proof."""
-    headers = (ROOT / "tests/conformance").glob("*.h")
+    headers = [ROOT / "tests" / "conformance" / name for name in ("int80.h", "uring.h")]
     text = "".join(file.read_text() for file in (*(case.source for case in CASES), *headers))
     claimed = set(re.findall(r'(?:cannot\(|uring_need\([^"]*)"([^"]*)"', text))
     assert claimed == set(FACILITIES)
