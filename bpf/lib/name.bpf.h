@@ -79,9 +79,9 @@ SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int dire
 	key = &s->name_key;
 	__builtin_memset(key, 0, sizeof(*key));
 	length = bpf_probe_read_user_str(key->name, sizeof(key->name), name);
-	if (length <= 0)
+	if (length < 0)
 		return 0;
-	if (length == 1)
+	if (length <= 1) /* some kernels say 0 of an empty string, as strncpy_from_user does (mm/maccess.c) */
 		return NAME_EMPTY;
 	key->directory = start_of(state, key->name[0] == '/', directory);
 	if (length < NAME_KEY_SPACE && key->directory)
