@@ -201,6 +201,47 @@ struct shape {
 	__u32 recipe; /* io_uring: for each register, four bits, the field of the submission that it gets */
 };
 
+/* What is seen below the system calls; calls.HOOKS has the same order. MODIFY: told of a write or a truncation that has
+ * changed the file. */
+enum hook {
+	HOOK_OPEN,
+	HOOK_READ,
+	HOOK_WRITE,
+	HOOK_MODIFY,
+	HOOK_GETATTR,
+	HOOK_MKDIR,
+	HOOK_RMDIR,
+	HOOK_MKNOD,
+	HOOK_LINK,
+	HOOK_SYMLINK,
+	HOOK_UNLINK,
+	HOOK_RENAME,
+	HOOK_CHMOD,
+	HOOK_CHOWN,
+	HOOK_UTIMES,
+	HOOK_TRUNCATE,
+	HOOK_TRUNCATE_MODIFY,
+	HOOK_FILE_TRUNCATE,
+	HOOK_FILE_TRUNCATE_MODIFY,
+	HOOK_MMAP,
+	HOOK_EXEC,
+	HOOK_PERMISSION,
+};
+
+#define MAX_HOOKS 32
+
+struct hook_choice {
+	__u16 call; /* index into calls.CALLS; 0: not asked for */
+	__u8 op;
+	__u8 reserved;
+};
+
+/* Which hooks make events: system calls alone; those, and hooks say what their names have led to; or hooks alone. */
+enum level { LEVEL_SYSCALL, LEVEL_AUTO, LEVEL_VFS };
+
+/* How a hook's program was attached: where its arguments are, and which. */
+enum way { WAY_FENTRY, WAY_LSM, WAY_KPROBE };
+
 #define MAX_OPS 64
 #define MAX_NR 512 /* system calls; io_uring's opcodes follow in the same table */
 #define MAX_OPCODES 64
@@ -232,10 +273,13 @@ struct config {
 	__u8 cgroups; /* how many of them */
 	__u8 comms;
 	__u8 command_in_cgroup; /* both must hold */
-	__u8 reserved[3];
+	__u8 level; /* LEVEL_* */
+	__u8 way; /* WAY_*, of this object's programs */
+	__u8 reserved;
 	__u64 cgroup_ids[MAX_CGROUPS];
 	__u32 cgroup_levels[MAX_CGROUPS];
 	char comm[MAX_COMMS][16];
+	struct hook_choice hooks[MAX_HOOKS];
 };
 
 /* One per CPU. */
@@ -251,6 +295,7 @@ struct counters {
 	__u64 names_full; /* the table of names had no room */
 	__u64 requests_full; /* io_uring requests that were not remembered until they completed */
 	__u64 completions_full; /* io_uring completions without room in their queue, of requests nobody knows */
+	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
 	__u32 next_id;
 	__u32 reserved;
 };

@@ -88,4 +88,29 @@ static __always_inline struct inode *overlay_lower(struct ovl_inode *oi)
 	return entry && BPF_CORE_READ(entry, __numlower) ? BPF_CORE_READ(entry, __lowerstack[0].dentry, d_inode) : NULL;
 }
 
+/* The mounts of a file system were a list_head in mount.mnt_instance; a simple list since v6.17 (super_block.s_mounts). */
+static __always_inline struct mount *first_mount(struct super_block *sb)
+{
+	struct super_block___before_6_17 *old = (void *)sb;
+
+	if (bpf_core_field_exists(old->s_mounts.next))
+		return (void *)BPF_CORE_READ(old, s_mounts.next) - bpf_core_field_offset(struct mount___before_6_17, mnt_instance);
+	return BPF_CORE_READ(sb, s_mounts);
+}
+
+/* NULL behind the last. */
+static __always_inline struct mount *next_mount(struct super_block *sb, struct mount *mount)
+{
+	struct super_block___before_6_17 *old = (void *)sb;
+	struct mount___before_6_17 *before = (void *)mount;
+	void *next;
+
+	if (!bpf_core_field_exists(old->s_mounts.next))
+		return BPF_CORE_READ(mount, mnt_next_for_sb);
+	next = BPF_CORE_READ(before, mnt_instance.next);
+	if (next == (void *)sb + bpf_core_field_offset(struct super_block___before_6_17, s_mounts))
+		return NULL;
+	return next - bpf_core_field_offset(struct mount___before_6_17, mnt_instance);
+}
+
 #endif

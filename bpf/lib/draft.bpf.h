@@ -7,6 +7,7 @@
 #define FILETAP_DRAFT_H
 
 #include "mapping.bpf.h"
+#include "noted.bpf.h"
 #include "transfer.bpf.h"
 
 static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct draft *d)
@@ -230,6 +231,11 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	return true;
 }
 
+static __always_inline bool is_symlink(const struct pt_regs *regs)
+{
+	return regs->orig_ax == NR_SYMLINK || regs->orig_ax == NR_SYMLINKAT || regs->orig_ax == MAX_NR + RING_SYMLINKAT;
+}
+
 SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *state)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
@@ -238,7 +244,7 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	const char *name = (const char *)argument(regs, shape.name);
 	__u64 found;
 
-	if (regs->orig_ax == NR_SYMLINK || regs->orig_ax == NR_SYMLINKAT || regs->orig_ax == MAX_NR + RING_SYMLINKAT) {
+	if (is_symlink(regs)) {
 		d->file = define_name(name, d->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_USER);
 		return true;
 	}
@@ -263,6 +269,21 @@ SUBPROGRAM int name_target(const struct pt_regs *regs, struct task_state *state)
 	return 0;
 }
 
+/* The files that a call's names have led to, where a hook has seen them; else the names. Returns false when no rule
+ * wants them. */
+static __always_inline bool name_files(const struct pt_regs *regs, struct task_state *state, long result)
+{
+	enum taken taken = config.level == LEVEL_AUTO ? take_note(state, result) : NOT_SEEN;
+
+	if (taken == NOT_WANTED)
+		return false;
+	if (taken == SEEN && !is_symlink(regs))
+		return true;
+	if (taken == NOT_SEEN && shape_of(regs->orig_ax).to_name)
+		name_target(regs, state);
+	return name_subject(regs, state);
+}
+
 /* The event of a call that has returned, if it is one. */
 static __always_inline void report(const struct pt_regs *regs, struct task_struct *task, struct task_state *state, long result)
 {
@@ -271,14 +292,11 @@ static __always_inline void report(const struct pt_regs *regs, struct task_struc
 	if (unlikely(outcome == DRAFT_RARE))
 		outcome = draft_rare(regs, state, result, call_of(regs->orig_ax).kind);
 	state->resolved = 0;
+	if (outcome == EMIT_NAME && !name_files(regs, state, result))
+		outcome = EMIT_NOT;
+	state->notes = 0;
 	if (outcome == EMIT_NOT)
 		return;
-	if (outcome == EMIT_NAME) {
-		if (shape_of(regs->orig_ax).to_name)
-			name_target(regs, state);
-		if (!name_subject(regs, state))
-			return;
-	}
 	check_task(task, state);
 	if (unlikely(outcome == EMIT_EACH))
 		bpf_loop(MAX_DEDUPED, deduped_one, NULL, 0);

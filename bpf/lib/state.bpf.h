@@ -82,6 +82,25 @@ struct draft {
 	__u32 reserved2;
 };
 
+#define MAX_NOTED 8
+
+/* What a hook has seen of the call under way: the event that is owed when the call returns. */
+struct noted {
+	__u64 time;
+	__u64 dentry, mnt; /* of a place that is not there before the call has succeeded */
+	__u64 parent, hash; /* what dentry's parent and name were: it may stand for another by then */
+	__u64 offset, size;
+	__u64 inode; /* of a file that could not be described */
+	__u32 generation;
+	__u32 file;
+	__u32 target;
+	__u32 open;
+	__u32 argument;
+	__u16 flags; /* EVENT_* */
+	__u8 hook;
+	__u8 wanted; /* by the rules */
+};
+
 struct task_state {
 	__u64 entered; /* when the call under way began */
 	__u64 position; /* the file's, at enter */
@@ -109,6 +128,10 @@ struct task_state {
 	struct file_cache directory; /* working directory */
 	struct file_cache base; /* root */
 	struct draft draft;
+	struct noted noted[MAX_NOTED];
+	__u64 noted_in; /* the call that they belong to; 0: none that returns with their result */
+	__u32 notes; /* how many of them are owed */
+	__u32 reserved;
 };
 
 /* One lane of config.slots events for each CPU, one after another; mapped by the reader. */

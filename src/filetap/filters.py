@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from filetap import model
-from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, GROUPS, OP_NUMBER, OPS
+from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, FIRST_HOOK, GROUPS, OP_NUMBER, OPS
 from filetap.errors import UsageError
 
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
@@ -51,10 +51,32 @@ class Filters:
         return sum(1 << model.TYPES[name] for name in self.types)
 
 
-def select_calls(names: Iterable[str]) -> frozenset[int]:
+def select_calls(names: Iterable[str], level: str = "auto") -> frozenset[int]:
     """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the default."""
-    wanted = {call for name in names for call in _calls_of(name)}
-    return frozenset(wanted or {call for op in DEFAULT_OPS for call in _calls_of_op(op)})
+    wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level)} for name in names}
+    for name, calls in wanted.items():
+        if not calls:
+            raise UsageError(f"-e {name}: not seen at --level {level}; leave --level out, or give {_other_level(level)}")
+    default = {call for op in DEFAULT_OPS for call in _calls_of_op(op) if _is_seen(call, level)}
+    return frozenset().union(*wanted.values()) or frozenset(default)
+
+
+def _is_seen(call: int, level: str) -> bool:
+    """System calls are not told twice: of the VFS level, only what no call says is seen beside them."""
+    hook, op = call >= FIRST_HOOK, CALLS[call].op
+    if level == "vfs":
+        return hook or op == "fault" or op in GROUPS["process"]
+    return not hook or (level == "auto" and op == "permission")
+
+
+def by_system_call(calls: frozenset[int]) -> frozenset[int]:
+    """The system calls that make the same operations as these hooks."""
+    ops = {CALLS[call].op for call in calls}
+    return frozenset(call for op in ops for call in _calls_of_op(op) if call < FIRST_HOOK)
+
+
+def _other_level(level: str) -> str:
+    return "--level auto" if level == "vfs" else "--level vfs"
 
 
 def _calls_of_op(op: str) -> set[int]:

@@ -106,6 +106,13 @@ TASK_DEFINITION: Final = np.dtype(
 )
 CGROUP_DEFINITION: Final = np.dtype([*DEFINITION, ("cgroup", "<u8")])
 
+MAX_HOOKS: Final = 32
+HOOK_CHOICE: Final = np.dtype([("call", "<u2"), ("op", "u1"), ("reserved", "u1")])
+LEVELS: Final = ("syscall", "auto", "vfs")
+"""``enum level``."""
+WAYS: Final = ("fentry", "lsm", "kprobe")
+"""``enum way``."""
+
 MAX_OPS: Final = 64
 MAX_OPCODES: Final = 64
 MAX_CGROUPS: Final = 8
@@ -132,11 +139,11 @@ CONFIG: Final = np.dtype(
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
         *((name, "u1") for name in "direct all follow failed latency enter paths moved inside".split()),
-        *((name, "u1") for name in "args cgroups comms command_in_cgroup".split()),
-        ("reserved", "u1", 3),
+        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way reserved".split()),
         ("cgroup_ids", "<u8", MAX_CGROUPS),
         ("cgroup_levels", "<u4", MAX_CGROUPS),
         ("comm", "S16", MAX_COMMS),
+        ("hooks", HOOK_CHOICE, MAX_HOOKS),
     ],
     align=True,
 )
@@ -147,7 +154,7 @@ COUNTERS: Final = np.dtype(
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
-        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full")),
+        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "interrupted")),
         ("next_id", "<u4"),
         ("reserved", "<u4"),
     ]
@@ -176,6 +183,7 @@ LAYOUTS: Final = {
     "name_definition": NAME_DEFINITION,
     "task_definition": TASK_DEFINITION,
     "cgroup_definition": CGROUP_DEFINITION,
+    "hook_choice": HOOK_CHOICE,
     "config": CONFIG,
     "counters": COUNTERS,
     "globals": GLOBALS,

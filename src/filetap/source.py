@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Final
 
@@ -19,20 +19,22 @@ import numpy as np
 
 from filetap import model
 from filetap.batch import Batch, Fold
-from filetap.calls import CALL_NUMBER
+from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError, UsageError
-from filetap.filters import Filters, open_paths, portions_below
-from filetap.kernel import features
+from filetap.filters import Filters, by_system_call, open_paths, portions_below
+from filetap.kernel import features, hooks
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
+from filetap.kernel.perf import MissingTracepointError
 from filetap.kernel.ring import Lanes, Ring, view_globals
 from filetap.kernel.types import KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
-from filetap.probes import Plan, aio, faults, process, syscalls, uring
+from filetap.probes import Plan, aio, faults, process, syscalls, uring, vfs
+from filetap.probes.vfs import Hook
 from filetap.reader import Reader
 from filetap.targets import Targets
 
@@ -63,6 +65,10 @@ class Options:
     """Bytes of events, over all CPUs."""
     host_paths: bool = False
     """Tell paths as filetap's own mount namespace has them too."""
+    level: str = "auto"
+    """Which hooks make events: one of model.LEVELS."""
+    best_effort: bool = False
+    """Go on without hook sets that attach in no way."""
 
     @property
     def timed(self) -> bool:
@@ -77,33 +83,47 @@ class KernelSource:
     def __init__(self, options: Options, clock: Clock) -> None:
         options.targets.check()
         features.require()
-        self._options = options
+        self.notes: list[str] = []
+        """What is not seen although it was asked for."""
+        self.hooks: dict[str, str] = {}
+        """Of the VFS level: function to the way it attached."""
+        self._options = self._settle(options)
         self._resources = ExitStack()
         self._links: list[Link] = []
         self._replaced: list[Link] = []
         self._detaching: Thread | None = None
         self.forgotten = 0
         """Files of which the definition was given up to make room."""
-        self.notes: list[str] = []
-        """What is not seen although it was asked for."""
         try:
             self._load(clock)
             self._write_rules()
             self.stop()
             self._attach()
+            self._attach_hooks()
             self._write_targets()
         except BaseException:
             self.close()
             raise
+
+    def _settle(self, options: Options) -> Options:
+        """With --best-effort system calls take the place of hooks that attach in no way."""
+        if options.level != "vfs" or not options.best_effort:
+            return options
+        with KernelTypes() as kernel:
+            refused = hooks.refusals(kernel)
+        if not refused:
+            return options
+        self.notes.append(f"told by system call: no hook of the VFS level attaches here ({refused})")
+        return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
 
     def _load(self, clock: Clock) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
         self._slots = lane_slots(self._options.ring_size, self._cpus)
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
-            config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
+            self._config = config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
             self._plan = syscalls.plan(chosen, self._options.timed)
-            others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw)]
+            others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(process.plan(), config)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
@@ -130,6 +150,8 @@ class KernelSource:
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": FOLLOWED if self._options.filters.follow else RULES})
         if plan.object != "process":
             loaded.share(self._process)
+        for program, (way, function) in plan.aimed.items():
+            loaded.aim(program, way, function)
         loaded.load(plan.programs)
         return loaded
 
@@ -153,10 +175,41 @@ class KernelSource:
             self._links += [loaded.attach(program) for program in plan.raw]
             self._attach_if_allowed(loaded, plan)
         for tracepoint in self._plan.tracepoints:
-            link = self._syscalls.attach_tracepoint(*tracepoint)
+            try:
+                link = self._syscalls.attach_tracepoint(*tracepoint)
+            except MissingTracepointError:
+                continue  # nobody can make a call that this kernel does not have
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
+
+    def _attach_hooks(self) -> None:
+        """Below the system calls: what cannot attach in any way ends the run, where it was asked for by name."""
+        wanted = vfs.hooks(self._options.filters.calls, self._options.level)
+        if not wanted:
+            return
+        with KernelTypes() as kernel:
+            done = hooks.attach(wanted, self._load_hooks, kernel)
+        self._links += done.links
+        self.hooks = done.ways
+        if done.ways:
+            self.notes += done.notes(wanted)
+        elif self._options.level == "vfs" or self._asked_for_hooks():
+            self._miss(f"no hook of the VFS level attaches here ({done.why()})")
+
+    def _asked_for_hooks(self) -> bool:
+        return any(number >= FIRST_HOOK for number in self._options.filters.calls)
+
+    def _miss(self, what: str) -> None:
+        if not self._options.best_effort:
+            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without it; filetap doctor says more")
+        self.notes.append(f"not seen: {what}")
+
+    def _load_hooks(self, way: str, wanted: Sequence[Hook]) -> Object:
+        """The object anew for each way, for it is told where its arguments are."""
+        config = self._config.copy()
+        config["way"] = model.WAYS.index(way)
+        return self._object(Plan("vfs", aimed={hook.program: (way, hook.target(way)) for hook in wanted}), config)
 
     def _attach_if_allowed(self, loaded: Object, plan: Plan) -> None:
         """Classic tracepoints are found in tracefs, which is root's: without them a hook set of a few calls is missed."""
@@ -326,4 +379,5 @@ def configuration(options: Options, cpus: int, slots: int, direct: bool) -> Reco
     row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
     row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
     row["moved"], row["inside"] = filters.follow, options.host_paths
+    row["level"], row["hooks"] = model.LEVELS.index(options.level), vfs.choices(filters.calls)
     return config

@@ -99,6 +99,14 @@ class TraceCommand(click.Command):
 @click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
 @click.option("--args", "arguments", is_flag=True, help="Record the arguments of commands.")
 @click.option("--host-paths", is_flag=True, help="Tell paths as this mount namespace has them too (file.host_path).")
+@click.option(
+    "--level",
+    type=click.Choice(["syscall", "vfs", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Make events of system calls, of the kernel's file hooks (vfs), or of calls, with names resolved by hooks where these attach.",
+)
+@click.option("--best-effort", is_flag=True, help="Go on without hooks that do not attach here.")
 @click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs.")
 @click.pass_context
 def trace(context: click.Context, /, **given: Any) -> None:
@@ -161,6 +169,8 @@ class Words:
     latency: bool
     arguments: bool
     host_paths: bool
+    level: str
+    best_effort: bool
     ring_size: str
 
     def check(self) -> None:
@@ -191,7 +201,7 @@ def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -
         follow=not words.no_follow,
     )
     wanted = filters.Filters(
-        calls=filters.select_calls(words.events),
+        calls=filters.select_calls(words.events, words.level),
         paths=list(words.paths),
         exclude=list(words.exclude),
         recursive=not words.no_recursive,
@@ -201,7 +211,7 @@ def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -
         min_latency=filters.parse_duration(words.min_latency, "--min-latency") if words.min_latency else 0,
     )
     size = filters.parse_size(words.ring_size, "--ring-size")
-    return source.Options(chosen, wanted, words.latency, words.arguments, size, words.host_paths)
+    return source.Options(chosen, wanted, words.latency, words.arguments, size, words.host_paths, words.level, words.best_effort)
 
 
 def open_output(words: Words) -> IO[bytes]:

@@ -33,6 +33,11 @@ class KernelTypes:
         """Does this kernel have the function, for programs to call?"""
         return self.find(name, FUNC) > 0
 
+    def parameters_of(self, function: str) -> int | None:
+        """How many parameters a function of the kernel takes; None: there is no such function."""
+        number = self._target(self.find(function, FUNC))
+        return self._type(number)[1] & 0xFFFF if number else None
+
     def parameters(self, tracepoint: str) -> int:
         """How many values a program on a BTF tracepoint is given; 0: there is no such tracepoint.
 
