@@ -9,7 +9,6 @@
 
 #define MAX_REQUESTS (16 << 10)
 #define MAX_RINGS 4096
-#define MAX_AT_ONCE (64 << 10)
 
 /* In one process, by an address of its own: of a request or of a context. */
 struct place {
@@ -45,24 +44,13 @@ struct {
 	__type(value, __u32);
 } rings SEC(".maps");
 
-/* The io_submit that a thread is in. */
-struct submission {
-	__u64 began;
-	__u64 noted; /* of its requests, from the first */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct submission);
-} submissions SEC(".maps");
-
 /* What is being read or written: too large for the stack. */
 struct workspace {
 	struct iocb iocb;
 	struct io_event event;
 	struct request request;
+	__u64 began; /* the reading of the ring did */
+	__u32 nr; /* of completions that fit the ring */
 };
 
 struct {
@@ -99,7 +87,7 @@ static __always_inline bool request_appends(struct file *file, const struct iocb
 /* state->draft of the request in the workspace; false: not asked for. */
 static __noinline bool draft_request(struct task_state *state)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct workspace *w = workspace();
 	struct file *file;
 	struct draft *d;
@@ -153,7 +141,7 @@ static __always_inline void identify(struct task_state *s, const struct request 
 /* The event of the request in the workspace. */
 static __noinline int tell(struct task_state *s, long result, bool known)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	__u32 own = s->task;
 	struct workspace *w = workspace();
 	struct globals *g = globals();
@@ -198,17 +186,17 @@ static __always_inline bool take(struct workspace *w, const struct place *place)
 }
 
 /* state->draft as the request in the workspace. */
-static __always_inline void fill_request(struct request *r, struct task_struct *task, struct task_state *s, __u64 began, bool again)
+static __always_inline void fill_request(struct request *r, struct task_struct *task, struct task_state *s, bool again)
 {
 	struct globals *g = globals();
 
 	r->draft = s->draft;
-	r->draft.entered = config.latency ? began : 0;
+	r->draft.entered = config.latency ? s->submitted : 0;
 	r->inode = s->last.key.inode;
 	r->inode_generation = s->last.key.generation;
 	r->generation = g ? g->generation : 0;
 	r->task = s->task;
-	r->tid = task->pid;
+	r->tid = of_task(task, pid);
 	r->again = again;
 }
 
@@ -222,45 +210,37 @@ static __always_inline __u64 read_request(struct workspace *w, __u64 list, __u64
 	return bpf_probe_read_user(&w->iocb, sizeof(w->iocb), (void *)address) ? 0 : address;
 }
 
-/* Requests to be noted: before the kernel has taken them, or after. */
-struct noting {
-	__u64 list;
-	__u64 taken;
-};
-
 /* Is the request at a place another one of this very call? */
-static __always_inline bool is_twice(const struct place *place, const struct submission *own, __u32 tid)
+static __always_inline bool is_twice(const struct place *place, const struct task_state *s, __u32 tid)
 {
 	struct request *r = bpf_map_lookup_elem(&under_way, place);
 
-	return r && r->tid == tid && own->began && r->draft.time >= own->began;
+	return r && r->tid == tid && s->submitted && r->draft.time >= s->submitted;
 }
 
-/* One request of an io_submit; bpf_loop's callback. Where another is under way at the same address, the program has seen
- * the end of that one, and nobody else has; but for one of the same call, whose end comes. */
-static long note_one(__u32 index, void *context)
+/* One request of an io_submit, before the kernel has taken it or after. Where another is under way at the same address, the
+ * program has seen the end of that one, and nobody else has; but for one of the same call, whose end comes. */
+static __always_inline int note(__u64 list, __u32 index, bool taken)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
-	struct submission *own = bpf_task_storage_get(&submissions, task, 0, 0);
+	struct task_struct *task = current_task();
+	struct task_state *s = state_of(task);
 	struct workspace *w = workspace();
 	struct counters *c = counters();
-	struct noting *noting = context;
 	struct place place;
 	bool again;
 
-	if (!s || !own || !w)
+	if (!s || !w)
 		return 1;
-	place = place_at(read_request(w, noting->list, own->noted));
-	if (!place.address || (!noting->taken && is_twice(&place, own, task->pid)))
+	place = place_at(read_request(w, list, index));
+	if (!place.address || (!taken && is_twice(&place, s, of_task(task, pid))))
 		return 1;
-	own->noted++;
+	s->noted = index + 1;
 	again = take(w, &place);
 	if (again)
 		tell(s, 0, false);
 	if (!draft_request(s))
 		return 0;
-	fill_request(&w->request, task, s, own->began, again);
+	fill_request(&w->request, task, s, again);
 	if (bpf_map_update_elem(&under_way, &place, &w->request, BPF_ANY)) {
 		if (c)
 			c->requests_full++;
@@ -269,50 +249,53 @@ static long note_one(__u32 index, void *context)
 	return 0;
 }
 
-static __always_inline __u32 at_most(__u64 count)
+__noinline int note_one(__u64 list, __u32 index)
 {
-	return count < MAX_AT_ONCE ? count : MAX_AT_ONCE;
+	return note(list, index, false);
 }
 
-/* A part of the ring, from the completion 'next' on. */
-struct reading {
-	__u64 events;
-	__u64 began;
-	__u32 next;
-	__u32 nr;
-};
-
-/* One completion in the ring; bpf_loop's callback. A request that was noted since the reading began is a later one. */
-static long complete_one(__u32 index, void *context)
+__noinline int note_taken(__u64 list, __u32 index)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	return note(list, index, true);
+}
+
+REPEATED(note_one)
+REPEATED(note_taken)
+
+/* A completion in the ring. A request that was noted since the reading began is a later one. */
+__noinline int complete_one(__u64 events, __u32 index)
+{
+	struct task_state *s = state_of(current_task());
 	struct workspace *w = workspace();
-	struct reading *reading = context;
-	__u64 address = reading->events + reading->next * sizeof(struct io_event);
 	struct request *r;
 	struct place place;
+	__u64 address;
 
 	if (!s || !w)
 		return 1;
-	reading->next = reading->next + 1 < reading->nr ? reading->next + 1 : 0;
+	address = events + (index < w->nr ? index : index - w->nr) * sizeof(struct io_event);
 	if (bpf_probe_read_user(&w->event, sizeof(w->event), (void *)address))
 		return 0;
 	place = place_at(w->event.obj);
 	r = bpf_map_lookup_elem(&under_way, &place);
-	if (r && r->draft.time <= reading->began && take(w, &place))
+	if (r && r->draft.time <= w->began && take(w, &place))
 		tell(s, w->event.res, true);
 	return 0;
 }
+
+REPEATED(complete_one)
 
 /* All that has completed since the ring was last read. Before its first use in the kernel it need not be in memory. */
 static __noinline int read_ring(__u64 context)
 {
 	struct place place = place_at(context);
-	struct reading reading = { .began = bpf_ktime_get_boot_ns() };
+	struct workspace *w = workspace();
 	struct aio_ring ring = {};
 	__u32 *known, from = 0;
 
+	if (!w)
+		return 0;
+	w->began = bpf_ktime_get_boot_ns();
 	if (bpf_probe_read_user(&ring, sizeof(ring), (void *)context)) {
 		bpf_map_update_elem(&rings, &place, &from, BPF_ANY);
 		return 0;
@@ -322,104 +305,100 @@ static __noinline int read_ring(__u64 context)
 	known = bpf_map_lookup_elem(&rings, &place);
 	from = known ? *known : ring.head;
 	bpf_map_update_elem(&rings, &place, &ring.tail, BPF_ANY);
-	reading.events = context + ring.header_length;
-	reading.next = from;
-	reading.nr = ring.nr;
-	from = ring.tail >= from ? ring.tail - from : ring.tail + ring.nr - from;
-	bpf_loop(at_most(from), complete_one, &reading, 0);
+	w->nr = ring.nr;
+	complete_one_each(context + ring.header_length, from, ring.tail >= from ? ring.tail - from : ring.tail + ring.nr - from);
 	return 0;
 }
 
-/* A request that was not taken; bpf_loop's callback. */
-static long forget_one(__u32 index, void *context)
+/* A request that was noted and not taken, from the last. */
+__noinline int forget_one(__u64 list, __u32 index)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct submission *own = bpf_task_storage_get(&submissions, task, 0, 0);
+	struct task_struct *task = current_task();
+	struct task_state *s = state_of(task);
 	struct workspace *w = workspace();
 	struct place place;
 	struct request *r;
 
-	if (!own || !w || !own->noted)
+	if (!s || !w || index >= s->noted)
 		return 1;
-	own->noted--;
-	place = place_at(read_request(w, *(__u64 *)context, own->noted));
+	place = place_at(read_request(w, list, s->noted - 1 - index));
 	r = bpf_map_lookup_elem(&under_way, &place);
-	if (r && r->tid == (__u32)task->pid)
+	if (r && r->tid == (__u32)of_task(task, pid))
 		bpf_map_delete_elem(&under_way, &place);
 	return 0;
 }
 
+REPEATED(forget_one)
+
 /* The first request of a call that has failed: the others' errors nobody is told. */
 static __noinline int refused(struct task_state *s, __u64 list, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct submission *own = bpf_task_storage_get(&submissions, task, 0, 0);
+	struct task_struct *task = current_task();
 	struct workspace *w = workspace();
 
-	if (!own || !w || !read_request(w, list, 0))
+	if (!w || !read_request(w, list, 0))
 		return 0;
 	if (!draft_request(s) && (s->draft.open || !s->draft.call || result != -EBADF || !wanted_without_file()))
 		return 0;
-	fill_request(&w->request, task, s, own->began, false);
+	fill_request(&w->request, task, s, false);
 	return tell(s, result, true);
 }
 
-static __always_inline const struct pt_regs *registers(struct task_struct *task)
+static __always_inline const struct pt_regs *registers(void)
 {
-	return (const struct pt_regs *)bpf_task_pt_regs(task);
+	return (const struct pt_regs *)bpf_task_pt_regs(current_task());
+}
+
+/* A target's state. */
+static __always_inline struct task_state *submitter(struct task_struct *task)
+{
+	return is_bystander(task) ? NULL : current_member(task);
 }
 
 /* Requests are noted before the kernel takes them: another thread may see one complete before this call returns. */
-static __always_inline int on_submit_enter(void)
+static __always_inline int on_submit_enter(const struct pt_regs *regs)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
-	const struct pt_regs *regs = registers(task);
-	struct noting noting = { .list = regs->dx };
-	struct submission *own;
+	struct task_struct *task = current_task();
+	struct task_state *s = submitter(task);
 
-	if (!s || !(own = bpf_task_storage_get(&submissions, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE)))
+	if (!s)
 		return 0;
-	own->noted = 0;
-	own->began = bpf_ktime_get_boot_ns();
+	s->noted = 0;
+	s->submitted = bpf_ktime_get_boot_ns();
 	check_task(task, s);
 	read_ring(regs->di);
-	bpf_loop(at_most(regs->si), note_one, &noting, 0);
+	note_one_each(regs->dx, 0, regs->si);
 	return 0;
 }
 
 /* What was not in memory at the enter the kernel has read by now. */
-static __always_inline int on_submit_exit(void)
+static __always_inline int on_submit_exit(const struct pt_regs *regs)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
-	const struct pt_regs *regs = registers(task);
+	struct task_struct *task = current_task();
+	struct task_state *s = submitter(task);
 	__s64 result = regs->ax;
-	__u64 taken = result > 0 ? result : 0;
-	struct noting noting = { regs->dx, taken };
-	struct submission *own;
+	__u64 taken = result > 0 ? result : 0, list = regs->dx;
 
-	if (!s || !(own = bpf_task_storage_get(&submissions, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE)))
+	if (!s)
 		return 0;
 	check_task(task, s);
-	if (taken > own->noted)
-		bpf_loop(at_most(taken - own->noted), note_one, &noting, 0);
+	if (taken > s->noted)
+		note_taken_each(list, s->noted, taken - s->noted);
 	read_ring(regs->di);
 	if (result < 0)
-		refused(s, noting.list, result);
-	if (taken < own->noted)
-		bpf_loop(at_most(own->noted - taken), forget_one, &noting.list, 0);
-	own->noted = 0;
-	own->began = 0;
+		refused(s, list, result);
+	if (taken < s->noted)
+		forget_one_each(list, 0, s->noted - taken);
+	s->noted = 0;
+	s->submitted = 0;
 	return 0;
 }
 
-/* One completion that was handed out; bpf_loop's callback. */
-static long reap_one(__u32 index, void *context)
+/* One completion that was handed out. */
+__noinline int reap_one(__u64 events, __u32 index)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
-	__u64 address = *(__u64 *)context + index * sizeof(struct io_event);
+	struct task_state *s = state_of(current_task());
+	__u64 address = events + index * sizeof(struct io_event);
 	struct workspace *w = workspace();
 	struct place place;
 
@@ -431,81 +410,82 @@ static long reap_one(__u32 index, void *context)
 	return 0;
 }
 
+REPEATED(reap_one)
+
 /* Of io_getevents and io_pgetevents. */
-static __always_inline int on_getevents_exit(void)
+static __always_inline int on_getevents_exit(const struct pt_regs *regs)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
-	const struct pt_regs *regs = registers(task);
+	struct task_struct *task = current_task();
+	struct task_state *s = submitter(task);
 	__u64 events = regs->r10;
 	__s64 result = regs->ax;
 
 	if (!s || result <= 0)
 		return 0;
 	check_task(task, s);
-	bpf_loop(at_most(result), reap_one, &events, 0);
+	reap_one_each(events, 0, result);
 	return 0;
 }
 
 /* The last look at completions that the program takes from the ring itself. */
-static __always_inline int on_destroy_enter(void)
+static __always_inline int on_destroy_enter(const struct pt_regs *regs)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
+	struct task_struct *task = current_task();
+	struct task_state *s = submitter(task);
 
 	if (!s)
 		return 0;
 	check_task(task, s);
-	return read_ring(registers(task)->di);
+	return read_ring(regs->di);
 }
 
 /* Once by their own tracepoints, and once handed on by those of all calls where these are attached anyway. */
 SEC("tracepoint")
 int submit_enter(void *ctx)
 {
-	return on_submit_enter();
+	return on_submit_enter(registers());
 }
 
 SEC("tracepoint")
 int submit_exit(void *ctx)
 {
-	return on_submit_exit();
+	return on_submit_exit(registers());
 }
 
 SEC("tracepoint")
 int getevents_exit(void *ctx)
 {
-	return on_getevents_exit();
+	return on_getevents_exit(registers());
 }
 
 SEC("tracepoint")
 int destroy_enter(void *ctx)
 {
-	return on_destroy_enter();
+	return on_destroy_enter(registers());
 }
 
 SEC("tp_btf/sys_enter")
-int raw_submit_enter(void *ctx)
+int raw_submit_enter(__u64 *ctx)
 {
-	return on_submit_enter();
+	return on_submit_enter((const struct pt_regs *)ctx[0]);
 }
 
 SEC("tp_btf/sys_exit")
-int raw_submit_exit(void *ctx)
+int raw_submit_exit(__u64 *ctx)
 {
-	return on_submit_exit();
+	return on_submit_exit((const struct pt_regs *)ctx[0]);
 }
 
 SEC("tp_btf/sys_exit")
-int raw_getevents_exit(void *ctx)
+int raw_getevents_exit(__u64 *ctx)
 {
-	return on_getevents_exit();
+	return on_getevents_exit((const struct pt_regs *)ctx[0]);
 }
 
 SEC("tp_btf/sys_enter")
-int raw_destroy_enter(void *ctx)
+int raw_destroy_enter(__u64 *ctx)
 {
-	return on_destroy_enter();
+	return on_destroy_enter((const struct pt_regs *)ctx[0]);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

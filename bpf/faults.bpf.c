@@ -105,7 +105,7 @@ static __noinline bool draft_faulted(struct task_state *s, __u64 address, __u64 
 /* A fault in the middle of a system call must leave what its enter has noted. */
 static __always_inline int report_fault(__u64 address, __u64 error, __u16 call)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct task_state *s;
 	__u64 entered;
 
@@ -129,7 +129,7 @@ int page_fault_user(__u64 *ctx)
 SEC("tp_btf/page_fault_kernel")
 int page_fault_kernel(__u64 *ctx)
 {
-	if (bpf_get_current_task_btf()->pagefault_disabled)
+	if (of_task(current_task(), pagefault_disabled))
 		return 0;
 	return report_fault(ctx[0], ctx[2], config.fault_calls[1]);
 }

@@ -7,14 +7,6 @@
 #include "lib/emit.bpf.h"
 #include "lib/target.bpf.h"
 
-/* The table's row of the call that brought the current task here. */
-static __always_inline struct call current_call(struct task_struct *task)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-
-	return call_of(regs->orig_ax);
-}
-
 /* Processes alone count as live; a thread inherits whatever its process has. */
 static __always_inline void inherit(struct task_state *parent, struct task_struct *child, bool thread)
 {
@@ -41,12 +33,13 @@ SEC("tp_btf/sched_process_fork")
 int process_fork(__u64 *ctx)
 {
 	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = bpf_task_storage_get(&tasks, parent, 0, 0);
-	bool thread = child->tgid == parent->tgid;
-	struct call found = current_call(task);
+	struct task_struct *task = current_task();
+	struct task_state *s = state_of(parent);
+	bool thread = of_task(child, tgid) == of_task(parent, tgid);
+	struct call found = call_of(call_number(task));
 	__u16 call = found.kind != KIND_FORK ? 0 : thread ? found.other : found.call;
 
+	forget_state(child);
 	if (s)
 		inherit(s, child, thread);
 	if (!call || config.failed || config.paths & 1)
@@ -54,7 +47,7 @@ int process_fork(__u64 *ctx)
 	s = current_member(task);
 	if (!s)
 		return 0;
-	emit(new_draft(s, thread ? OP_THREAD : OP_FORK, call, child->pid), task, s);
+	emit(new_draft(s, thread ? OP_THREAD : OP_FORK, call, of_task(child, pid)), task, s);
 	return 0;
 }
 
@@ -63,7 +56,8 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 {
 	struct file *file = file_at(fd_address(task, s->exec_fd, false), false);
 	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
-	__u32 root = place_id(&task->fs->root);
+	struct fs_struct *fs = of_task(task, fs);
+	__u32 root = place_id(&fs->root);
 	char first = 0;
 
 	for (__u32 rest = s->exec_fd, i = 0; i < 10; i++, rest /= 10) {
@@ -83,7 +77,7 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 static __always_inline __u64 executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = bprm->file;
-	struct fs_struct *fs = task->fs;
+	struct fs_struct *fs = of_task(task, fs);
 	char first = 0;
 
 	if (bprm->interp == bprm->filename)
@@ -97,14 +91,14 @@ static __always_inline __u64 executed_file(struct task_struct *task, struct linu
 SEC("tp_btf/sched_process_exec")
 int process_exec(__u64 *ctx)
 {
-	struct task_struct *task = (struct task_struct *)ctx[0];
+	struct task_struct *task = current_task();
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct task_state *s = state_of(task);
 	struct call call;
 	struct draft *d;
 	__u64 found;
 
-	if (config.comms && comm_matches((const __u64 *)task->comm)) {
+	if (config.comms && comm_matches((const __u64[]){ comm_word(task, 0), comm_word(task, 1) })) {
 		if (!s)
 			s = new_state(task);
 		if (s)
@@ -121,7 +115,7 @@ int process_exec(__u64 *ctx)
 	s = current_member(task);
 	if (!s)
 		return 0;
-	call = s->exec_nr ? call_of(s->exec_nr) : current_call(task);
+	call = s->exec_nr ? call_of(s->exec_nr) : call_of(call_number(task));
 	if (call.kind != KIND_EXEC || !call.call || call.flags & CALL_DROP || config.failed)
 		return 0;
 	d = new_draft(s, OP_EXEC, call.call, 0);
@@ -137,8 +131,8 @@ int process_exec(__u64 *ctx)
 
 static __always_inline __s64 exit_status(struct task_struct *task)
 {
-	struct signal_struct *signal = task->signal;
-	__u32 code = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->exit_code;
+	bool group = of_task(task, signal, flags) & SIGNAL_GROUP_EXIT;
+	__u32 code = group ? of_task(task, signal, group_exit_code) : of_task(task, exit_code);
 
 	return code & 0x7f ? 128 + (code & 0x7f) : (code >> 8) & 0xff;
 }
@@ -160,19 +154,19 @@ struct {
  * (do_exit, kernel/exit.c). */
 static __always_inline bool ends_process(struct task_struct *task)
 {
-	struct end_key key = { .start = task->group_leader->start_boottime, .pid = task->tgid };
+	struct end_key key = { .start = of_task(task, group_leader, start_boottime), .pid = of_task(task, tgid) };
 	__u32 one = 1;
 
-	if (task->signal->live.counter)
+	if (of_task(task, signal, live.counter))
 		return false;
-	return task->signal->nr_threads <= 1 || !bpf_map_update_elem(&ends, &key, &one, BPF_NOEXIST);
+	return of_task(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ends, &key, &one, BPF_NOEXIST);
 }
 
 /* What the process was, its last thread tells, whichever that is. */
 SEC("tp_btf/sched_process_exit")
 int process_exit(__u64 *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	bool last = ends_process(task);
 	struct globals *g = globals();
 	struct task_state *s;
@@ -185,7 +179,7 @@ int process_exit(__u64 *ctx)
 			emit(new_draft(s, OP_EXIT, config.exit_call, exit_status(task)), task, s);
 		}
 	}
-	s = bpf_task_storage_get(&tasks, task, 0, 0);
+	s = state_of(task);
 	if (!s)
 		return 0;
 	if (s->task)
@@ -195,6 +189,7 @@ int process_exit(__u64 *ctx)
 		__sync_fetch_and_add(&g->live, -1);
 	if (last)
 		s->member = 0;
+	forget_state(task);
 	return 0;
 }
 

@@ -37,16 +37,16 @@ struct ancestors {
 	__u32 member;
 };
 
-static long look_up(__u32 index, void *context)
+/* Returns false at the first of all processes. */
+static __always_inline bool look_up(struct ancestors *a)
 {
-	struct ancestors *a = context;
 	struct task_struct *task = a->task, *parent = BPF_CORE_READ(task, real_parent, group_leader);
 
 	if (!parent || parent == task)
-		return 1;
+		return false;
 	a->task = parent;
 	a->member |= own_member(parent) & (config.follow ? MEMBER_PID | MEMBER_LIVE | MEMBER_COMM : MEMBER_COMM);
-	return 0;
+	return true;
 }
 
 static __always_inline __u32 member_of(struct task_struct *task)
@@ -54,7 +54,9 @@ static __always_inline __u32 member_of(struct task_struct *task)
 	struct ancestors a = { .task = task->group_leader };
 
 	a.member = own_member(a.task);
-	bpf_loop(MAX_ANCESTORS, look_up, &a, 0);
+	for (int i = 0; i < MAX_ANCESTORS; i++)
+		if (!look_up(&a))
+			break;
 	return a.member;
 }
 

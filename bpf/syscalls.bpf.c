@@ -19,28 +19,20 @@ struct {
 
 static __always_inline bool is_compat(struct task_struct *task)
 {
-	return task->thread_info.status & TS_COMPAT;
+	return of_task(task, thread_info.status) & TS_COMPAT;
 }
 
-#define MAX_CLOSED (64 << 10)
-
-struct closing {
-	__u32 next;
-	__u32 last;
-};
-
-/* One descriptor of a close_range; bpf_loop's callback. */
-static long close_one(__u32 index, void *context)
+/* One descriptor of a close_range. Returns 1 behind the last. */
+__noinline int close_one(__u64 last, __u32 fd)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
-	struct closing *c = context;
-	__u32 fd = c->next++;
+	struct task_struct *task = current_task();
+	struct task_state *s = state_of(task);
 	const struct call call = call_of(NR_CLOSE_RANGE);
+	struct fdtable *fdt = of_task(task, files, fdt);
 	struct file *file;
 	struct draft *d;
 
-	if (!s || fd > c->last || fd >= task->files->fdt->max_fds)
+	if (!s || fd > last || fd >= of_task(fdt, max_fds))
 		return 1;
 	file = file_at(fd_address(task, fd, false), false);
 	if (!file || !resolve_mapped(s, file, false))
@@ -50,22 +42,31 @@ static long close_one(__u32 index, void *context)
 	d->file = s->last.id;
 	d->undefined = !d->file;
 	d->open = open_number((__u64)file);
-	hand_over(d, task->pid, s);
+	hand_over(d, of_task(task, pid), s);
 	return 0;
 }
 
-/* One close for each open descriptor, before they are gone: what can fail is known beforehand (close_range(2)). */
-static __noinline int close_range(const struct pt_regs *regs)
+REPEATED(close_one)
+
+/* Will a close_range close what is asked for? What can fail is known beforehand (close_range(2)). */
+static __noinline bool begin_close_range(const struct pt_regs *regs)
 {
-	struct closing c = { .next = regs->di, .last = regs->si };
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct task_state *s;
 
-	if (c.next > c.last || regs->dx & ~CLOSE_RANGE_UNSHARE || config.failed || config.min_latency || !(s = current_member(task)))
-		return 0;
+	if ((__u32)regs->di > (__u32)regs->si || regs->dx & ~CLOSE_RANGE_UNSHARE || config.failed || config.min_latency ||
+	    !(s = current_member(task)))
+		return false;
 	s->resolved = 0;
 	check_task(task, s);
-	bpf_loop(MAX_CLOSED, close_one, &c, 0);
+	return true;
+}
+
+/* One close for each open descriptor, before they are gone. */
+static __always_inline int close_range(const struct pt_regs *regs)
+{
+	if (begin_close_range(regs))
+		close_one_each((__u32)regs->si, regs->di, 1ull << 32);
 	return 0;
 }
 
@@ -107,7 +108,7 @@ static __always_inline void report_exit(const struct pt_regs *regs, struct task_
 		return;
 	state = current_member(task);
 	if (state && config.failed && result >= 0)
-		state->notes = 0;
+		state->note_count = 0;
 	else if (state)
 		report(regs, task, state, result);
 }
@@ -115,7 +116,7 @@ static __always_inline void report_exit(const struct pt_regs *regs, struct task_
 /* Returns the handler that the call is for; 0: none. So does on_enter(). */
 static __always_inline int on_exit(const struct pt_regs *regs, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	const struct call call = call_of(regs->orig_ax);
 
 	if (unlikely(is_compat(task)))
@@ -158,7 +159,7 @@ static __always_inline void look_ahead(struct task_struct *task, struct task_sta
 
 static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	const struct call call = call_of(nr);
 	struct task_state *s;
 	bool owed;
@@ -192,7 +193,7 @@ static __always_inline void mark_change(struct task_struct *task, const struct p
 
 static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	const struct call call = call_of(nr);
 
 	if (call.kind == KIND_NONE || is_bystander(task) || unlikely(is_compat(task)))
@@ -244,14 +245,14 @@ struct classic_exit {
 SEC("tracepoint")
 int classic_enter(struct classic_enter *ctx)
 {
-	on_enter((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->nr);
+	on_enter((const struct pt_regs *)bpf_task_pt_regs(current_task()), ctx->nr);
 	return 0;
 }
 
 SEC("tracepoint")
 int classic_exit(struct classic_exit *ctx)
 {
-	on_exit((const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->result);
+	on_exit((const struct pt_regs *)bpf_task_pt_regs(current_task()), ctx->result);
 	return 0;
 }
 

@@ -213,7 +213,7 @@ static __always_inline void fill_arguments(struct workspace *w, const struct io_
 
 static __always_inline void fill_request(struct workspace *w, struct task_state *s, const struct io_uring_sqe *sqe, __u32 nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct request *r = &w->request;
 
 	__builtin_memset(r, 0, sizeof(*r));
@@ -222,8 +222,8 @@ static __always_inline void fill_request(struct workspace *w, struct task_state 
 		r->arguments[2] = iovec_sum(sqe->addr, sqe->len, &r->flags);
 	r->entered = config.latency ? bpf_ktime_get_boot_ns() : 0;
 	r->task = s->task;
-	r->tid = task->pid;
-	r->tgid = task->tgid;
+	r->tid = of_task(task, pid);
+	r->tgid = of_task(task, tgid);
 	r->nr = nr;
 	r->fd = -1;
 	r->fixed = sqe->flags & IOSQE_FIXED_FILE;
@@ -234,7 +234,7 @@ static __always_inline void fill_request(struct workspace *w, struct task_state 
 /* What a descriptor means now. */
 static __noinline int note_descriptor(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct workspace *w = workspace();
 	struct task_state *s;
 	struct request *r;
@@ -296,7 +296,7 @@ static __noinline int recall_subject(__u64 file, long result)
 	s = &w->state;
 	r = &w->request;
 	remember(s, r->nr);
-	s->changes = changes_of(bpf_get_current_task_btf(), r->arguments[0]); /* its file is known: no change puts it in doubt */
+	s->changes = changes_of(current_task(), r->arguments[0]); /* its file is known: no change puts it in doubt */
 	if (!file) {
 		__builtin_memset(&s->last.key, 0, sizeof(s->last.key)); /* nobody's, should the id be void by now */
 		s->file = r->file;
@@ -417,7 +417,7 @@ static __always_inline void note_request(struct workspace *w, struct task_state 
 /* 'address': the submission's; 0: the one just taken. */
 static __always_inline int submit(struct io_kiocb *req, __u64 address)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct task_state *s = submitter(task);
 	struct workspace *w = workspace();
 	struct call call;
@@ -513,7 +513,7 @@ int completion_overflow(__u64 *ctx)
 {
 	struct counters *c = counters();
 
-	if (c && submitter(bpf_get_current_task_btf()))
+	if (c && submitter(current_task()))
 		c->completions_full++;
 	return 0;
 }

@@ -40,7 +40,7 @@ static __always_inline bool is_chosen(__u8 hook)
 /* Has the call that returns changed the file? A function of its own: what is left in a register may not be returned. */
 SUBPROGRAM bool changes_contents(__u8 hook, long result)
 {
-	const struct pt_regs *regs = (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	const struct pt_regs *regs = registers_of(current_task());
 	__u64 nr = load(regs, orig_ax);
 	__u32 command = load(regs, si);
 
@@ -70,10 +70,10 @@ static __always_inline bool has_second_slot(__u8 hook)
 
 static __always_inline struct task_state *own_state(void)
 {
-	return bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	return state_of(current_task());
 }
 
-static __always_inline void fill_draft(struct draft *d, struct task_state *s, const struct noted *n, __u8 hook, long result)
+static __always_inline void fill_draft(struct draft *d, struct task_state *s, const struct note *n, __u8 hook, long result)
 {
 	d->offset = n->offset;
 	d->size = n->size;
@@ -101,18 +101,18 @@ __noinline int tell(__u32 at, __u32 hook, __s64 result)
 {
 	const struct hook_choice chosen = config.hooks[hook & (MAX_HOOKS - 1)];
 	struct task_state *s = own_state();
-	struct noted *n;
+	struct note *n;
 	struct draft *d;
 
 	if (!s || !chosen.call)
 		return 0;
-	n = &s->noted[at & (MAX_NOTED - 1)];
+	n = &s->notes[at & (MAX_NOTES - 1)];
 	s->entered = n->time;
 	d = new_draft(s, chosen.op, chosen.call, result);
 	if (too_quick(d) || (config.failed && result >= 0))
 		return 0;
 	fill_draft(d, s, n, hook, result);
-	hand_over(d, bpf_get_current_task_btf()->pid, s);
+	hand_over(d, of_task(current_task(), pid), s);
 	return 0;
 }
 
@@ -120,13 +120,13 @@ __noinline int tell(__u32 at, __u32 hook, __s64 result)
 __noinline int tell_note(__u32 at, __s64 result)
 {
 	struct task_state *s = own_state();
-	struct noted *n;
+	struct note *n;
 	__u8 change;
 	bool known;
 
 	if (!s)
 		return 0;
-	n = &s->noted[at & (MAX_NOTED - 1)];
+	n = &s->notes[at & (MAX_NOTES - 1)];
 	known = !(n->flags & EVENT_NO_RESULT);
 	change = change_of(n->hook);
 	if (n->hook == HOOK_EXEC && (!known || result >= 0))
@@ -143,34 +143,34 @@ __noinline int tell_note(__u32 at, __s64 result)
 __noinline int tell_notes(__s64 result, bool known)
 {
 	struct task_state *s = own_state();
-	__u32 count = s ? s->notes : 0;
+	__u32 count = s ? s->note_count : 0;
 
 	if (!s || !count)
 		return 0;
-	check_task(bpf_get_current_task_btf(), s);
-	for (__u32 i = 0; i < MAX_NOTED; i++) {
+	check_task(current_task(), s);
+	for (__u32 i = 0; i < MAX_NOTES; i++) {
 		if (i >= count)
 			break;
 		if (!known)
-			s->noted[i].flags |= EVENT_NO_RESULT;
+			s->notes[i].flags |= EVENT_NO_RESULT;
 		tell_note(i, known ? result : 0);
 	}
-	s->notes = 0;
+	s->note_count = 0;
 	return 0;
 }
 
 /* A note to be filled in, and then kept with keep_note(). Where system calls make the events the last one is enough. */
-static __always_inline struct noted *new_note(struct task_state *s, __u8 hook)
+static __always_inline struct note *new_note(struct task_state *s, __u8 hook)
 {
-	__u64 call = call_under_way(bpf_get_current_task_btf());
-	struct noted *n;
+	__u64 call = call_under_way(current_task());
+	struct note *n;
 
 	if (config.level == LEVEL_AUTO)
-		s->notes = 0;
-	else if (s->notes >= MAX_NOTED || s->noted_in != call)
+		s->note_count = 0;
+	else if (s->note_count >= MAX_NOTES || s->note_call != call)
 		tell_notes(0, false);
-	s->noted_in = call;
-	n = &s->noted[s->notes & (MAX_NOTED - 1)];
+	s->note_call = call;
+	n = &s->notes[s->note_count & (MAX_NOTES - 1)];
 	__builtin_memset(n, 0, sizeof(*n));
 	n->time = bpf_ktime_get_boot_ns();
 	n->hook = hook;
@@ -180,7 +180,7 @@ static __always_inline struct noted *new_note(struct task_state *s, __u8 hook)
 
 /* The pointers of a program's context are no numbers to the verifier, as global functions take them; what is read back
  * from a map is. */
-static __always_inline __u64 as_number(struct noted *n, __u64 pointer)
+static __always_inline __u64 as_number(struct note *n, __u64 pointer)
 {
 	n->dentry = pointer;
 	barrier();
@@ -189,12 +189,12 @@ static __always_inline __u64 as_number(struct noted *n, __u64 pointer)
 	return pointer;
 }
 
-static __always_inline int keep_note(struct task_state *s, struct noted *n)
+static __always_inline int keep_note(struct task_state *s, struct note *n)
 {
 	if (!n->wanted && config.level != LEVEL_AUTO)
 		return 0;
-	s->notes++;
-	if (!s->noted_in && config.level != LEVEL_AUTO)
+	s->note_count++;
+	if (!s->note_call && config.level != LEVEL_AUTO)
 		tell_notes(0, false);
 	return 0;
 }
@@ -202,7 +202,7 @@ static __always_inline int keep_note(struct task_state *s, struct noted *n)
 /* The current task's state, if its operations count. */
 static __always_inline struct task_state *subject_state(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	return is_bystander(task) ? NULL : current_member(task);
 }
@@ -220,7 +220,7 @@ static __always_inline bool is_beneath(struct file *file)
 }
 
 /* The open file as the note's; a function of its own for the stack's sake. */
-SUBPROGRAM int note_file(struct task_state *s, struct noted *n, __u64 address, int owed)
+SUBPROGRAM int note_file(struct task_state *s, struct note *n, __u64 address, int owed)
 {
 	struct file *file = (struct file *)address;
 
@@ -238,7 +238,7 @@ SUBPROGRAM int note_file(struct task_state *s, struct noted *n, __u64 address, i
 static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset, __u32 argument)
 {
 	struct task_state *s = subject_state();
-	struct noted *n;
+	struct note *n;
 
 	if (!s || !file || is_beneath(file))
 		return 0;
@@ -250,7 +250,7 @@ static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset,
 }
 
 /* A place by its dentry and mount, as the note's file or target. */
-SUBPROGRAM int note_place(struct noted *n, __u64 dentry, __u64 mnt, bool second)
+SUBPROGRAM int note_place(struct note *n, __u64 dentry, __u64 mnt, bool second)
 {
 	__u64 found = find_file(dentry, mnt, OWED_ANY);
 
@@ -263,7 +263,7 @@ SUBPROGRAM int note_place(struct noted *n, __u64 dentry, __u64 mnt, bool second)
 }
 
 /* A place that is there only when the call has succeeded: 'dentry' then, which is a rename's old one. */
-SUBPROGRAM int expect_place(struct noted *n, __u64 dentry_address, __u64 place, __u64 mnt)
+SUBPROGRAM int expect_place(struct note *n, __u64 dentry_address, __u64 place, __u64 mnt)
 {
 	struct dentry *dentry = (struct dentry *)place;
 
@@ -278,7 +278,7 @@ SUBPROGRAM int expect_place(struct noted *n, __u64 dentry_address, __u64 place, 
 static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8 hook, __u64 size)
 {
 	struct task_state *s = subject_state();
-	struct noted *n;
+	struct note *n;
 	__u64 mnt;
 
 	if (!s)
@@ -297,7 +297,7 @@ static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8
 static __always_inline int names_hook(__u64 mnt, __u64 dentry, struct path *directory, __u64 place, __u8 hook)
 {
 	struct task_state *s = subject_state();
-	struct noted *n;
+	struct note *n;
 
 	if (!s)
 		return 0;
@@ -314,7 +314,7 @@ static __always_inline int names_hook(__u64 mnt, __u64 dentry, struct path *dire
 static __always_inline int path_hook(struct path *path, __u8 hook, __u64 offset, __u64 size)
 {
 	struct task_state *s = subject_state();
-	struct noted *n;
+	struct note *n;
 
 	if (!s)
 		return 0;
@@ -448,7 +448,7 @@ int path_symlink(void *ctx)
 	struct path *directory = (struct path *)hook_argument(ctx, 0);
 	struct task_state *s = subject_state();
 	__u64 dentry, mnt;
-	struct noted *n;
+	struct note *n;
 
 	if (!s)
 		return 0;
@@ -466,7 +466,7 @@ int path_symlink(void *ctx)
 SUBPROGRAM __u64 mount_in_sight(__u64 address)
 {
 	struct super_block *sb = (struct super_block *)address;
-	__u64 namespace = (__u64)load(load(bpf_get_current_task_btf(), nsproxy), mnt_ns);
+	__u64 namespace = (__u64)of_task(current_task(), nsproxy, mnt_ns);
 	struct mount *mount = first_mount(sb), *first = mount;
 
 	for (int i = 0; i < MAX_MOUNTS && mount; i++) {
@@ -523,7 +523,7 @@ int inode_permission(void *ctx)
 	barrier();
 	place_inode(d, d->offset);
 	d->offset = 0;
-	emit(d, bpf_get_current_task_btf(), s);
+	emit(d, current_task(), s);
 	return 0;
 }
 
@@ -533,8 +533,8 @@ int call_returned(__u64 *ctx)
 {
 	struct task_state *s = subject_state();
 
-	if (s && s->notes)
-		tell_notes(ctx[1], s->noted_in == call_under_way(bpf_get_current_task_btf()));
+	if (s && s->note_count)
+		tell_notes(ctx[1], s->note_call == call_under_way(current_task()));
 	return 0;
 }
 

@@ -28,36 +28,33 @@ static __always_inline __u64 argument(const struct pt_regs *regs, __u32 number)
 	return 0;
 }
 
-struct iovecs {
-	__u64 base;
-	__u64 sum;
-	__u32 left;
-	__u32 failed;
-};
+#define MAX_IOVECS 1024
+#define NO_SUM (~0ull)
 
-static inline long add_iovec(__u32 index, void *context)
+/* The sum of at most STEPS_AT_ONCE lengths. */
+__noinline __u64 sum_some(__u64 base, __u32 count)
 {
-	struct iovecs *v = context;
-	__u64 iovec[2];
+	__u64 sum = 0, iovec[2];
 
-	if (index >= v->left)
-		return 1;
-	if (bpf_probe_read_user(iovec, sizeof(iovec), (void *)(v->base + index * sizeof(iovec)))) {
-		v->failed = 1;
-		return 1;
+	for (__u32 i = 0; i < STEPS_AT_ONCE && i < count; i++) {
+		if (bpf_probe_read_user(iovec, sizeof(iovec), (void *)(base + i * sizeof(iovec))))
+			return NO_SUM;
+		sum += iovec[1];
 	}
-	v->sum += iovec[1];
-	return 0;
+	return sum;
 }
 
 SUBPROGRAM __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
 {
-	struct iovecs v = { .base = base, .left = count };
+	__u64 sum = 0, some = count > MAX_IOVECS ? NO_SUM : 0;
 
-	bpf_loop(1024, add_iovec, &v, 0);
-	if (v.failed || count > 1024)
+	for (__u32 i = 0; i < MAX_IOVECS && i < count && some != NO_SUM; i += STEPS_AT_ONCE) {
+		some = sum_some(base + i * 2 * sizeof(__u64), count - i);
+		sum += some;
+	}
+	if (some == NO_SUM)
 		*flags |= EVENT_NO_SIZE;
-	return v.sum;
+	return sum;
 }
 
 #endif

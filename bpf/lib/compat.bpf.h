@@ -22,6 +22,28 @@
 /* A function of its own to the verifier and the stack; inline, because not every object calls it. */
 #define SUBPROGRAM static inline __attribute__((noinline))
 
+/* The verifier follows each turn of a loop, and 5.10 has no bpf_loop (e6f2dd0f8067, v5.17). So what may take thousands of steps
+ * is made of a few of them in a global function, which is looked at once, called from a loop. */
+#define STEPS_AT_ONCE 64
+#define TURNS_AT_ONCE 256
+
+/* For a global function one(what, index), which returns 1 when there is no more: one_each(), which calls it with each index from
+ * 'first' on, at most 'count' times and 64 Ki. */
+#define REPEATED(one)                                                                                                                      \
+	__noinline int one##_some(__u64 what, __u32 first, __u64 count)                                                                    \
+	{                                                                                                                                  \
+		for (__u32 i = 0; i < TURNS_AT_ONCE && i < count; i++)                                                                     \
+			if (one(what, first + i))                                                                                          \
+				return 1;                                                                                                  \
+		return 0;                                                                                                                  \
+	}                                                                                                                                  \
+	static __always_inline void one##_each(__u64 what, __u32 first, __u64 count)                                                       \
+	{                                                                                                                                  \
+		for (__u32 i = 0; i < TURNS_AT_ONCE; i++)                                                                                  \
+			if (i * TURNS_AT_ONCE >= count || one##_some(what, first + i * TURNS_AT_ONCE, count - i * TURNS_AT_ONCE))          \
+				break;                                                                                                     \
+	}
+
 /* bpf_rdonly_cast came with a35b9af4ec2c (v6.2): plain loads instead of a helper call for each member, half the cost
  * of an event. Older kernels take the other branch; the verifier drops the one that config.direct rules out. */
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
@@ -38,6 +60,40 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 #define ___arrow2(a, b) a->b
 #define ___arrow3(a, b, c) a->b->c
 
+/* Task storage came to tracing programs in a10787e6d58c (v5.13), pointers to tasks that are loaded from plainly in
+ * 3ca1032ab7ab (v5.11). What differs is decided by a constant that CO-RE writes into the code: the verifier drops the branch
+ * that is not taken, with the helper calls that the kernel does not know, and nothing is loaded to decide. */
+#define HAS_TASK_STORAGE bpf_core_field_exists(((struct task_struct *)0)->bpf_storage)
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return HAS_TASK_STORAGE ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
+}
+
+/* A member through a task, from current_task() or a tracepoint. */
+#define of_task(task, first, ...) (HAS_TASK_STORAGE ? get_plain(task, first, ##__VA_ARGS__) : BPF_CORE_READ(task, first, ##__VA_ARGS__))
+
+/* The registers of a task in a system call. bpf_task_pt_regs came with dd6e10fbd9fb (v5.15). */
+#define HAS_TASK_REGISTERS bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)
+#define THREAD_SIZE (4 << PAGE_SHIFT) /* without KASAN, arch/x86/include/asm/page_64_types.h */
+
+/* Those of a task in a call. Where no helper leads to them, they are at the top of its stack, whose size is the one thing that
+ * BTF does not tell. */
+static __always_inline struct pt_regs *registers_of(struct task_struct *task)
+{
+	if (HAS_TASK_REGISTERS)
+		return (struct pt_regs *)bpf_task_pt_regs(task);
+	return of_task(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+}
+
+/* The number of the call that a task is in. */
+static __always_inline __u64 call_number(struct task_struct *task)
+{
+	struct pt_regs *regs = registers_of(task);
+
+	return HAS_TASK_REGISTERS ? regs->orig_ax : BPF_CORE_READ(regs, orig_ax);
+}
+
 /* Any word of the kernel's memory, as a number: thread_info begins with a long. */
 static __always_inline __u64 word_at(const void *address, const bool direct)
 {
@@ -49,11 +105,34 @@ static __always_inline __u64 word_at(const void *address, const bool direct)
 	return word;
 }
 
+/* Its name, as two words to be compared. */
+static __always_inline __u64 comm_word(struct task_struct *task, int at)
+{
+	return HAS_TASK_STORAGE ? ((const __u64 *)task->comm)[at] : word_at(task->comm + 8 * at, false);
+}
+
 /* A member of at most eight bytes, through any pointer. What comes of it is a number to the verifier, which would not let
  * us make one of a pointer. */
 #define load(pointer, member)                                                                                                              \
 	((__typeof__((pointer)->member))word_at((void *)(pointer) + load_offset(__typeof__(pointer), member), config.direct))
 #define load_offset(type, member) bpf_core_field_offset(((type)0)->member)
+
+/* The id of the current task's cgroup at a level of the tree; 0: it lies higher. The helper came to tracing programs in
+ * 95b861a7935b (v5.15); ancestor_ids, which 5.10 has, became pointers in 7f203bc89eb6 (v6.1). */
+static __always_inline __u64 ancestor_cgroup(__u32 level)
+{
+	struct cgroup___before_6_1 *old = NULL;
+	struct cgroup *cgroup;
+	__u64 id = 0;
+
+	if (!bpf_core_field_exists(old->ancestor_ids))
+		return bpf_get_current_ancestor_cgroup_id(level);
+	cgroup = BPF_CORE_READ(current_task(), cgroups, dfl_cgrp);
+	old = (void *)cgroup + level * sizeof(id);
+	if (level <= (__u32)BPF_CORE_READ(cgroup, level))
+		bpf_probe_read_kernel(&id, sizeof(id), old->ancestor_ids);
+	return id;
+}
 
 /* kernfs_node.parent became __parent in 633488947ef6 (v6.15). */
 static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)

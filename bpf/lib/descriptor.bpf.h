@@ -11,11 +11,11 @@
 /* Address of the open file behind a descriptor of the current task; 0: none. */
 static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd, const bool direct)
 {
-	struct fdtable *fdt = task->files->fdt;
+	struct fdtable *fdt = of_task(task, files, fdt);
 
-	if (fd >= fdt->max_fds)
+	if (fd >= of_task(fdt, max_fds))
 		return 0;
-	return word_at((void *)((__u64)fdt->fd + fd * sizeof(__u64)), direct);
+	return word_at((void *)((__u64)of_task(fdt, fd) + fd * sizeof(__u64)), direct);
 }
 
 static __always_inline struct file *file_at(__u64 address, const bool direct)
@@ -26,7 +26,7 @@ static __always_inline struct file *file_at(__u64 address, const bool direct)
 /* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */
 static __always_inline bool descriptors_shared(struct task_struct *task)
 {
-	return task->files->count.counter > 1;
+	return of_task(task, files, count.counter) > 1;
 }
 
 /* The table's address as a plain number, which the verifier lets us hash. */

@@ -51,7 +51,7 @@ static __always_inline bool closed(const struct exit_context *x, const struct ca
 /* A call whose arguments are what its shape says. */
 SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *state, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	const struct call call = call_of(regs->orig_ax);
 	const struct shape shape = shape_of(regs->orig_ax);
@@ -86,7 +86,7 @@ SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *sta
 
 SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	const struct call call = call_of(regs->orig_ax);
 	struct draft *d = &state->draft;
@@ -107,9 +107,9 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 /* A successful chdir or chroot has made the directory the task's own: it need not be named as it was asked for. */
 SUBPROGRAM enum outcome entered_directory(const struct pt_regs *regs, struct task_state *state, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct draft *d = &state->draft;
-	struct fs_struct *fs = task->fs;
+	struct fs_struct *fs = of_task(task, fs);
 	struct path *path;
 	__u64 found;
 
@@ -193,7 +193,7 @@ static __always_inline bool ambiguous(const struct call *call)
  * called: nested, they would need more stack and more frames than a program has. */
 SUBPROGRAM enum outcome begin_draft(const struct pt_regs *regs, struct task_state *state, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	struct call call = call_of(regs->orig_ax);
 	struct draft *d;
@@ -211,9 +211,9 @@ SUBPROGRAM enum outcome begin_draft(const struct pt_regs *regs, struct task_stat
 /* An empty name means the descriptor, or the directory that the call starts from (AT_EMPTY_PATH). */
 static __always_inline bool name_descriptor(struct task_state *state, int fd)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct draft *d = &state->draft;
-	struct fs_struct *fs = task->fs;
+	struct fs_struct *fs = of_task(task, fs);
 	struct file *file;
 
 	if (fd == AT_FDCWD) {
@@ -294,14 +294,14 @@ static __always_inline void report(const struct pt_regs *regs, struct task_struc
 	state->resolved = 0;
 	if (outcome == EMIT_NAME && !name_files(regs, state, result))
 		outcome = EMIT_NOT;
-	state->notes = 0;
+	state->note_count = 0;
 	if (outcome == EMIT_NOT)
 		return;
 	check_task(task, state);
 	if (unlikely(outcome == EMIT_EACH))
-		bpf_loop(MAX_DEDUPED, deduped_one, NULL, 0);
+		report_deduped(regs->dx);
 	else
-		hand_over(&state->draft, task->pid, state);
+		hand_over(&state->draft, of_task(task, pid), state);
 }
 
 #endif

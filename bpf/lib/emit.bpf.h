@@ -136,7 +136,7 @@ static __always_inline void leave_lane(struct lane *lane, __u32 slots)
 /* What says who it is, for a file or a task that could not be described. */
 static __always_inline void fill_identity(struct more *m, const struct draft *d, struct task_state *s)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	if (d->undefined) {
 		m->inode = s->last.key.inode;
@@ -144,9 +144,9 @@ static __always_inline void fill_identity(struct more *m, const struct draft *d,
 	}
 	if (s->task)
 		return;
-	m->pid = task->tgid;
-	m->ppid = task->real_parent->tgid;
-	m->uid = task->cred->uid.val;
+	m->pid = of_task(task, tgid);
+	m->ppid = of_task(task, real_parent, tgid);
+	m->uid = of_task(task, cred, uid.val);
 	bpf_get_current_comm(m->comm, sizeof(m->comm));
 }
 
@@ -215,7 +215,7 @@ static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_st
 static __always_inline void emit(struct draft *d, struct task_struct *task, struct task_state *s)
 {
 	check_task(task, s);
-	hand_over(d, task->pid, s);
+	hand_over(d, of_task(task, pid), s);
 }
 
 #endif

@@ -175,10 +175,19 @@ struct maple_range_64 {
 struct maple_arange_64 {
 	void *slot[10];
 };
+struct rb_node {
+	struct rb_node *rb_right, *rb_left;
+};
+struct rb_root {
+	struct rb_node *rb_node;
+};
 struct vm_area_struct {
 	unsigned long vm_start, vm_end;
 	unsigned long vm_pgoff;
 	struct file *vm_file;
+};
+struct vm_area_struct___before_6_1 {
+	struct rb_node vm_rb;
 };
 
 struct fdtable {
@@ -237,6 +246,9 @@ struct mm_struct {
 	struct file *exe_file;
 	unsigned long arg_start, arg_end;
 };
+struct mm_struct___before_6_1 {
+	struct rb_root mm_rb;
+};
 
 struct kernfs_node {
 	struct kernfs_node *__parent;
@@ -250,6 +262,9 @@ struct cgroup {
 	int level;
 	struct kernfs_node *kn;
 };
+struct cgroup___before_6_1 {
+	__u64 ancestor_ids[1];
+};
 struct css_set {
 	struct cgroup *dfl_cgrp;
 };
@@ -260,6 +275,7 @@ struct thread_info {
 };
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	int pid, tgid;
 	int exit_code;
 	unsigned int flags;

@@ -14,6 +14,7 @@
 #define MAPLE_LEVELS 8
 #define RANGE_SLOTS 16
 #define ARANGE_SLOTS 10
+#define RB_LEVELS 64 /* of mappings by the million */
 
 /* One node of the tree: its parent, its pivots, its slots (struct maple_range_64 and maple_arange_64, 256 bytes). */
 struct node {
@@ -40,8 +41,8 @@ static __always_inline __u64 word_of(const struct node *n, __u64 node, __u32 at)
 	return config.direct ? word_at((void *)(node + 8 * at), true) : n->words[at & 31];
 }
 
-/* One level down; bpf_loop's callback. The entry of a leaf is the mapping. */
-static inline long descend(__u32 level, void *context)
+/* One level down the maple tree. Returns 1 at a leaf, whose entry is the mapping. */
+__noinline int descend(void)
 {
 	__u32 zero = 0, type, slots, at = 0;
 	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
@@ -73,20 +74,45 @@ static __always_inline bool holds(struct vm_area_struct *vma, __u64 address)
 	return load(vma, vm_start) <= address && address < load(vma, vm_end);
 }
 
+/* Each of the two is a function of its own: in one the compiler takes the member that is not there out of the loop. */
+SUBPROGRAM __u64 search_maple_tree(struct mm_struct *mm, struct node *n)
+{
+	n->entry = (__u64)of_task(mm, mm_mt.ma_root);
+	for (int i = 0; i < MAPLE_LEVELS; i++)
+		if (descend())
+			break;
+	return n->entry;
+}
+
+/* Mappings were in a red-black tree before 524e00b36e8c (v6.1). */
+SUBPROGRAM __u64 search_rb_tree(struct mm_struct *mm, __u64 address)
+{
+	struct rb_node *node = BPF_CORE_READ((struct mm_struct___before_6_1 *)mm, mm_rb.rb_node);
+	struct vm_area_struct *vma;
+
+	for (int i = 0; node && i < RB_LEVELS; i++) {
+		vma = (void *)node - bpf_core_field_offset(struct vm_area_struct___before_6_1, vm_rb);
+		if (holds(vma, address))
+			return (__u64)vma;
+		node = address < load(vma, vm_start) ? BPF_CORE_READ(node, rb_left) : BPF_CORE_READ(node, rb_right);
+	}
+	return 0;
+}
+
 /* The address of the struct vm_area_struct that holds 'address'; 0: none. The reader of a tree that changes meanwhile
  * may miss it, hence twice. */
 SUBPROGRAM __u64 find_mapping(__u64 address)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = of_task(current_task(), mm);
 	__u32 zero = 0;
 	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
+	__u64 found;
 
 	for (int i = 0; n && i < 2; i++) {
-		n->entry = (__u64)task->mm->mm_mt.ma_root;
 		n->address = address;
-		bpf_loop(MAPLE_LEVELS, descend, NULL, 0);
-		if (is_address(n->entry) && holds((struct vm_area_struct *)n->entry, address))
-			return n->entry;
+		found = bpf_core_field_exists(mm->mm_mt) ? search_maple_tree(mm, n) : search_rb_tree(mm, address);
+		if (is_address(found) && holds((struct vm_area_struct *)found, address))
+			return found;
 	}
 	return 0;
 }

@@ -46,26 +46,23 @@ static __always_inline __u32 known_name(struct name_key *key, const char *name)
 	return id;
 }
 
-/* What the task's own pointers lead to is loaded plainly on every kernel. */
-static __always_inline __u32 cached_place(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt)
-{
-	refresh(c, dentry, mnt, dentry->d_inode, OWED_ALWAYS);
-	return c->id;
-}
+/* A place that a pointer of the task's own leads to. */
+#define cached_place(cache, fs, place)                                                                                                     \
+	(refresh(cache, of_task(fs, place.dentry), of_task(fs, place.mnt), of_task(fs, place.dentry, d_inode), OWED_ALWAYS), (cache)->id)
 
 /* Where a name starts: at the root, in the working directory, or in that of a descriptor. */
 static __always_inline __u32 start_of(struct task_state *state, bool absolute, int directory)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct fs_struct *fs = task->fs;
+	struct task_struct *task = current_task();
+	struct fs_struct *fs = of_task(task, fs);
 	struct file *file;
 
 	if (!fs)
 		return 0;
 	if (absolute)
-		return cached_place(&state->base, fs->root.dentry, fs->root.mnt);
+		return cached_place(&state->base, fs, root);
 	if (directory == AT_FDCWD)
-		return cached_place(&state->directory, fs->pwd.dentry, fs->pwd.mnt);
+		return cached_place(&state->directory, fs, pwd);
 	file = file_at(fd_address(task, directory, false), false);
 	return file ? place_id(&file->f_path) : 0;
 }

@@ -15,16 +15,16 @@
 /* The call that the current task has made, as a number; 0: none whose result is that of one operation. */
 static __always_inline __u64 call_under_way(struct task_struct *task)
 {
-	const struct pt_regs *regs = (const struct pt_regs *)bpf_task_pt_regs(task);
+	const struct pt_regs *regs = registers_of(task);
 	__u64 nr = load(regs, orig_ax);
 
-	if (load(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || nr == NR_IO_SUBMIT || nr == NR_IO_URING_ENTER)
+	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || nr == NR_IO_SUBMIT || nr == NR_IO_URING_ENTER)
 		return 0;
 	return (load(regs, ip) * 0x9e3779b97f4a7c15ull + load(regs, sp)) * 0x9e3779b97f4a7c15ull + nr + 1;
 }
 
 /* Is the dentry still the one that was noted, and has it a file by now? Its memory may be another's. */
-static __always_inline bool came_to_be(const struct noted *n)
+static __always_inline bool came_to_be(const struct note *n)
 {
 	struct dentry *dentry = (struct dentry *)n->dentry;
 
@@ -37,7 +37,7 @@ static __always_inline bool makes_second_file(__u8 hook)
 }
 
 /* After a success: the file that has come to be has an inode now, and a rename has moved the old one there. */
-SUBPROGRAM int settle_place(struct noted *n)
+SUBPROGRAM int settle_place(struct note *n)
 {
 	__u64 found;
 
@@ -56,12 +56,12 @@ enum taken { NOT_SEEN, SEEN, NOT_WANTED };
 /* What the hook has resolved for the call that returns now: its names, by file and no longer as they were asked for. */
 SUBPROGRAM enum taken take_note(struct task_state *s, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct noted *n = &s->noted[0];
+	struct task_struct *task = current_task();
+	struct note *n = &s->notes[0];
 	struct draft *d = &s->draft;
-	bool seen = s->notes && s->noted_in == call_under_way(task);
+	bool seen = s->note_count && s->note_call == call_under_way(task);
 
-	s->notes = 0;
+	s->note_count = 0;
 	if (!seen || config.hooks[n->hook & (MAX_HOOKS - 1)].op != d->op)
 		return NOT_SEEN;
 	if (!n->wanted)

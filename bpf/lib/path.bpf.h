@@ -36,9 +36,10 @@ struct scratch {
 	};
 	char bytes[PATH_SPACE + COMPONENT_SPACE];
 	struct walk walk;
-	struct file_key key; /* find_file()'s, here because the stack of a call chain is 512 bytes */
+	struct file_key key; /* find_file()'s and the next two, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
 	struct name_key name_key;
+	struct rule_key rule_key;
 };
 
 struct {
@@ -98,16 +99,16 @@ static __always_inline void fill_rule_key(struct rule_key *key, struct inode *in
 	key->subvolume = subvolume(inode);
 }
 
-static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
+static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry)
 {
 	struct inode *inode = load(dentry, d_inode);
-	struct rule_key key = {};
+	struct walk *w = &s->walk;
 	__u32 *rule;
 
 	if (!inode)
 		return;
-	fill_rule_key(&key, inode);
-	rule = bpf_map_lookup_elem(&rules, &key);
+	fill_rule_key(&s->rule_key, inode);
+	rule = bpf_map_lookup_elem(&rules, &s->rule_key);
 	if (!rule)
 		return;
 	if (w->depth > 1)
@@ -139,21 +140,15 @@ static __always_inline void add_to_chain(struct walk *w, struct dentry *dentry)
 	w->chain = (w->chain ^ (__u64)dentry ^ load(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
 }
 
-/* One step up; bpf_loop's callback. Returns 1 at the top. */
-static inline long step(__u32 index, void *context)
+/* One step up. Returns true at the top. */
+static __always_inline bool step(struct scratch *s)
 {
-	struct scratch *s = scratch();
-	struct dentry *dentry, *up;
-	struct mount *mount, *parent;
-	struct walk *w;
+	struct walk *w = &s->walk;
+	struct dentry *dentry = (struct dentry *)w->dentry, *up;
+	struct mount *mount = (struct mount *)w->mount, *parent;
 
-	if (!s)
-		return 1;
-	w = &s->walk;
-	dentry = (struct dentry *)w->dentry;
-	mount = (struct mount *)w->mount;
 	if (config.paths && mount)
-		apply_rules(w, dentry);
+		apply_rules(s, dentry);
 	if (mount && dentry == load(mount, mnt.mnt_root)) {
 		parent = load(mount, mnt_parent);
 		add_to_chain(w, dentry);
@@ -180,8 +175,27 @@ static inline long step(__u32 index, void *context)
 	return w->done != 0;
 }
 
-/* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes when 'copy' says so. Global,
- * so that the verifier looks at it once and not at each of its callers. */
+/* Returns 1 at the top. Global, so that the verifier looks at it once and not at each of its callers. */
+__noinline int some_steps(void)
+{
+	struct scratch *s = scratch();
+
+	if (!s)
+		return 1;
+	for (int i = 0; i < STEPS_AT_ONCE; i++)
+		if (step(s))
+			return 1;
+	return 0;
+}
+
+static __always_inline void walk(void)
+{
+	for (int i = 0; i < MAX_STEPS / STEPS_AT_ONCE; i++)
+		if (some_steps())
+			break;
+}
+
+/* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes when 'copy' says so. */
 __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 {
 	struct scratch *s = scratch();
@@ -192,7 +206,7 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 	s->walk.dentry = dentry;
 	s->walk.mount = (__u64)real_mount((struct vfsmount *)mnt);
 	s->walk.copy = copy;
-	bpf_loop(MAX_STEPS, step, NULL, 0);
+	walk();
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
 	s->walk.chain ^= overlay_real((__u64)load((struct dentry *)dentry, d_inode));
@@ -212,7 +226,7 @@ SUBPROGRAM __u32 walk_inside(__u64 dentry)
 	s->walk.mount = 0;
 	s->walk.copy = true;
 	s->walk.done = 0;
-	bpf_loop(MAX_STEPS, step, NULL, 0);
+	walk();
 	return s->walk.length - before;
 }
 

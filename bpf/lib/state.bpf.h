@@ -17,10 +17,18 @@
 const volatile struct config config SEC(".rodata.config") = {};
 const volatile __u64 calls[2 * (MAX_NR + MAX_OPCODES)] SEC(".rodata.calls") = {};
 
-/* The kernel heeds the lower half of the register only (do_syscall_64). */
+/* The kernel heeds the lower half of the register only (do_syscall_64). Each use has a test of its own: 5.10 forgets what a test
+ * has shown of a number that is on the stack meanwhile. */
+static __always_inline __u64 row_of(__u64 number)
+{
+	number &= 0xffffffff;
+	barrier_var(number);
+	return number;
+}
+
 static __always_inline struct call call_of(__u64 number)
 {
-	__u64 nr = number & 0xffffffff;
+	__u64 nr = row_of(number);
 
 	union {
 		__u64 raw;
@@ -32,7 +40,7 @@ static __always_inline struct call call_of(__u64 number)
 
 static __always_inline struct shape shape_of(__u64 number)
 {
-	__u64 nr = number & 0xffffffff;
+	__u64 nr = row_of(number);
 
 	union {
 		__u64 raw;
@@ -82,10 +90,10 @@ struct draft {
 	__u32 reserved2;
 };
 
-#define MAX_NOTED 8
+#define MAX_NOTES 8
 
 /* What a hook has seen of the call under way: the event that is owed when the call returns. */
-struct noted {
+struct note {
 	__u64 time;
 	__u64 dentry, mnt; /* of a place that is not there before the call has succeeded */
 	__u64 parent, hash; /* what dentry's parent and name were: it may stand for another by then */
@@ -124,13 +132,15 @@ struct task_state {
 	__u32 exec_nr; /* the number at enter: exec makes it execve's (x86: set_personality_64bit) */
 	__u32 changing; /* 1 + place in 'changes' that the call under way has marked */
 	__u64 changes; /* what stood there when the call began */
+	__u64 submitted; /* when the io_submit under way began; 0: none is */
+	__u64 noted; /* of its requests, from the first */
 	struct file_cache last;
 	struct file_cache directory; /* working directory */
 	struct file_cache base; /* root */
 	struct draft draft;
-	struct noted noted[MAX_NOTED];
-	__u64 noted_in; /* the call that they belong to; 0: none that returns with their result */
-	__u32 notes; /* how many of them are owed */
+	struct note notes[MAX_NOTES];
+	__u64 note_call; /* the call that they belong to; 0: none that returns with their result */
+	__u32 note_count; /* how many of them are owed */
 	__u32 reserved;
 };
 
@@ -162,12 +172,21 @@ struct {
 	__uint(max_entries, 4096);
 } wakes SEC(".maps");
 
+/* A hash by the task's address where there is no task storage: kernel/loader.py makes it one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct task_state);
 } tasks SEC(".maps");
+
+/* A state with nothing in it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_state);
+} blank SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -240,6 +259,50 @@ static __always_inline struct globals *globals(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&shared, &zero);
+}
+
+/* What is kept for a task, or NULL. */
+static __always_inline struct task_state *state_of(struct task_struct *task)
+{
+	__u64 key;
+
+	if (HAS_TASK_STORAGE)
+		return bpf_task_storage_get(&tasks, task, 0, 0);
+	key = (__u64)task;
+	return bpf_map_lookup_elem(&tasks, &key);
+}
+
+/* What has no state yet. A new entry is made of the CPU's own zeroes, for it is too large for the stack. */
+static __always_inline struct task_state *enter_task(struct task_struct *task)
+{
+	__u64 key = (__u64)task;
+	__u32 zero = 0;
+	struct task_state *empty = bpf_map_lookup_elem(&blank, &zero);
+
+	if (empty)
+		bpf_map_update_elem(&tasks, &key, empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&tasks, &key);
+}
+
+/* The same, made if there was none; NULL: there is no room. */
+static __always_inline struct task_state *new_state(struct task_struct *task)
+{
+	struct task_state *s;
+	struct counters *c;
+
+	s = HAS_TASK_STORAGE ? bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) : enter_task(task);
+	if (!s && (c = counters()))
+		c->uncounted_tasks++;
+	return s;
+}
+
+/* Task storage ends with its task; an entry of the table would be taken for another's once its memory is used again. */
+static __always_inline void forget_state(struct task_struct *task)
+{
+	__u64 key = (__u64)task;
+
+	if (!HAS_TASK_STORAGE)
+		bpf_map_delete_elem(&tasks, &key);
 }
 
 /* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */

@@ -15,7 +15,7 @@ static __always_inline bool in_cgroup(void)
 	for (int i = 0; i < MAX_CGROUPS; i++) {
 		if (i >= config.cgroups)
 			break;
-		if (bpf_get_current_ancestor_cgroup_id(config.cgroup_levels[i]) == config.cgroup_ids[i])
+		if (ancestor_cgroup(config.cgroup_levels[i]) == config.cgroup_ids[i])
 			return true;
 	}
 	return false;
@@ -36,17 +36,7 @@ static __always_inline bool comm_matches(const __u64 comm[2])
 
 static __always_inline bool is_self(struct task_struct *task)
 {
-	return (__u32)task->tgid == config.self;
-}
-
-static __always_inline struct task_state *new_state(struct task_struct *task)
-{
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	struct counters *c;
-
-	if (!s && (c = counters()))
-		c->uncounted_tasks++;
-	return s;
+	return (__u32)of_task(task, tgid) == config.self;
 }
 
 /* Targets that are no property of the task: everything, or a cgroup's subtree. */
@@ -66,16 +56,17 @@ static __always_inline struct task_state *tested_member(struct task_struct *task
 	return s;
 }
 
-/* Surely not a target: one load, which is all that an untraced task pays for at each of its calls. */
+/* Surely not a target: one load, which is all that an untraced task pays for at each of its calls. Without task storage it
+ * pays for a look into the table. */
 static __always_inline bool is_bystander(struct task_struct *task)
 {
-	return !task->bpf_storage && !config.all && !config.cgroups;
+	return HAS_TASK_STORAGE && !task->bpf_storage && !config.all && !config.cgroups;
 }
 
 /* The current task's state, if its events count. */
 static __always_inline struct task_state *current_member(struct task_struct *task)
 {
-	struct task_state *s = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct task_state *s = state_of(task);
 	struct globals *g = globals();
 
 	if (!g || unlikely(g->stopped) || (s && unlikely(s->member & MEMBER_HELD)))
@@ -92,9 +83,9 @@ static __always_inline void adopt_worker(struct task_struct *task)
 {
 	struct task_state *owner, *s;
 
-	if (!(task->flags & PF_IO_WORKER) || task->bpf_storage)
+	if (!(of_task(task, flags) & PF_IO_WORKER) || (HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))
 		return;
-	owner = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	owner = state_of(of_task(task, group_leader));
 	if (owner && owner->member && (s = new_state(task)))
 		s->member = owner->member;
 }

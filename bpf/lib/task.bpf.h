@@ -78,9 +78,33 @@ static __always_inline void read_arguments(struct task_struct *task, struct scra
 		s->head.length = length;
 }
 
-SUBPROGRAM __u32 define_task(struct task_struct *task, struct task_state *state)
+/* What the definition in the scratch says of a task. A function of its own, for the stack's sake. */
+SUBPROGRAM int describe_task(struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct scratch *s = scratch();
+
+	if (!s)
+		return 0;
+	s->task.start = BPF_CORE_READ(leader, start_boottime);
+	s->task.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	s->task.pid = BPF_CORE_READ(task, tgid);
+	s->task.tid = BPF_CORE_READ(task, pid);
+	s->task.ppid = BPF_CORE_READ(task, real_parent, tgid);
+	s->task.namespace_pid = namespace_pid(task);
+	fill_credentials(&s->task, task);
+	s->task.pid_namespace = pid_namespace(task);
+	s->task.mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	s->task.cgroup_namespace = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
+	bpf_probe_read_kernel(s->task.comm, sizeof(s->task.comm), leader->comm);
+	bpf_probe_read_kernel(s->task.thread, sizeof(s->task.thread), task->comm);
+	if (config.args)
+		read_arguments(task, s);
+	return 0;
+}
+
+SUBPROGRAM __u32 define_task(struct task_struct *task, struct task_state *state)
+{
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
 	__u32 exe_id = exe ? place_id(&exe->f_path) : 0, root_id = fs ? place_id(&fs->root) : 0;
@@ -91,24 +115,11 @@ SUBPROGRAM __u32 define_task(struct task_struct *task, struct task_state *state)
 		return 0;
 	define_cgroup(task, s, c);
 	start_definition(s, DEFINE_TASK, new_id(c));
-	s->task.start = BPF_CORE_READ(leader, start_boottime);
-	s->task.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	s->task.pid = BPF_CORE_READ(task, tgid);
-	s->task.tid = BPF_CORE_READ(task, pid);
-	s->task.ppid = BPF_CORE_READ(task, real_parent, tgid);
-	s->task.namespace_pid = namespace_pid(task);
 	s->task.parent = state->parent;
 	s->task.exe = exe_id;
 	s->task.root = root_id;
 	s->task.execs = state->execs;
-	fill_credentials(&s->task, task);
-	s->task.pid_namespace = pid_namespace(task);
-	s->task.mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	s->task.cgroup_namespace = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
-	bpf_probe_read_kernel(s->task.comm, sizeof(s->task.comm), leader->comm);
-	bpf_probe_read_kernel(s->task.thread, sizeof(s->task.thread), task->comm);
-	if (config.args)
-		read_arguments(task, s);
+	describe_task(task);
 	return submit_definition(s, c) ? 0 : s->head.id;
 }
 
@@ -126,11 +137,10 @@ static __always_inline void retire(__u32 id)
 /* Is what the last definition said still so? The values, not the addresses: memory is used again. */
 static __always_inline void check_task(struct task_struct *task, struct task_state *s)
 {
-	const struct cred *cred = task->cred;
-	__u64 ids = (__u64)cred->uid.val << 32 | cred->gid.val;
-	__u64 fs = (__u64)cred->euid.val << 32 | cred->fsuid.val;
-	__u64 cgroup = (__u64)task->cgroups, root = (__u64)task->fs->root.dentry, namespaces = (__u64)task->nsproxy;
-	const __u64 *comm = (const __u64 *)task->comm;
+	__u64 ids = (__u64)of_task(task, cred, uid.val) << 32 | of_task(task, cred, gid.val);
+	__u64 fs = (__u64)of_task(task, cred, euid.val) << 32 | of_task(task, cred, fsuid.val);
+	__u64 cgroup = (__u64)of_task(task, cgroups), root = (__u64)of_task(task, fs, root.dentry);
+	__u64 namespaces = (__u64)of_task(task, nsproxy), comm[2] = { comm_word(task, 0), comm_word(task, 1) };
 
 	if (likely(s->task && s->cred_ids == ids && s->cred_fs == fs && s->cgroup == cgroup && s->root == root &&
 		   s->namespaces == namespaces && s->comm[0] == comm[0] && s->comm[1] == comm[1]))

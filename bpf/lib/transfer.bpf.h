@@ -91,7 +91,7 @@ static __always_inline __u64 place_of(const struct exit_context *x, __u32 fd, __
 
 SUBPROGRAM bool copied(const struct pt_regs *regs, struct task_state *state, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	const struct call call = call_of(regs->orig_ax);
 	const struct shape shape = shape_of(regs->orig_ax);
@@ -158,7 +158,7 @@ static __always_inline bool find_both(struct task_struct *task, struct draft *d)
 /* A FIDEDUPERANGE that has not failed says of each destination what became of it. */
 SUBPROGRAM enum outcome cloned(const struct pt_regs *regs, struct task_state *state, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct clone_range range = { .fd = regs->dx };
 	struct draft *d = &state->draft;
 	struct dedupe_target target = { .fd = regs->di };
@@ -184,20 +184,19 @@ SUBPROGRAM enum outcome cloned(const struct pt_regs *regs, struct task_state *st
 
 #define MAX_DEDUPED 128 /* the kernel takes as many as fit a page (ioctl_file_dedupe_range, fs/ioctl.c) */
 
-/* One destination of a FIDEDUPERANGE, whose draft has the rest; bpf_loop's callback. */
-static long deduped_one(__u32 index, void *context)
+/* One destination of the FIDEDUPERANGE at 'range', whose draft has the rest. Returns 1 behind the last. */
+__noinline int deduped_one(__u64 range, __u32 index)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
-	const struct pt_regs *regs = (const struct pt_regs *)bpf_task_pt_regs(task);
-	__u64 address = regs->dx + __builtin_offsetof(struct dedupe_range, count);
+	struct task_struct *task = current_task();
+	struct task_state *state = state_of(task);
+	__u64 address = range + __builtin_offsetof(struct dedupe_range, count);
 	struct dedupe_target target = {};
 	struct draft *d;
 	__u16 count = 0;
 
 	if (!state || bpf_probe_read_user(&count, sizeof(count), (void *)address) || index >= count)
 		return 1;
-	address = regs->dx + sizeof(struct dedupe_range) + index * sizeof(target);
+	address = range + sizeof(struct dedupe_range) + index * sizeof(target);
 	if (bpf_probe_read_user(&target, sizeof(target), (void *)address))
 		return 1;
 	d = &state->draft;
@@ -205,8 +204,15 @@ static long deduped_one(__u32 index, void *context)
 	d->target_offset = target.offset;
 	d->result = target.status < 0 ? target.status : target.bytes;
 	if (find_both(task, d))
-		hand_over(d, task->pid, state);
+		hand_over(d, of_task(task, pid), state);
 	return 0;
+}
+
+static __always_inline void report_deduped(__u64 range)
+{
+	for (__u32 i = 0; i < MAX_DEDUPED; i++)
+		if (deduped_one(range, i))
+			break;
 }
 
 #endif

@@ -122,7 +122,8 @@ class KernelSource:
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
             self._config = config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-            self._plan = syscalls.plan(chosen, self._options.timed)
+            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc("bpf_task_pt_regs"))
+            self._task_storage = kernel.has_task_storage()
             others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(process.plan(), config)
@@ -148,6 +149,8 @@ class KernelSource:
         loaded.configure(config, (aio if plan.object == "aio" else syscalls).call_table(self._options.filters.calls))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": FOLLOWED if self._options.filters.follow else RULES})
+        if not self._task_storage:
+            loaded.keep_tasks_in_table()
         if plan.object != "process":
             loaded.share(self._process)
         for program, (way, function) in plan.aimed.items():

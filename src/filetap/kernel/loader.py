@@ -22,6 +22,11 @@ from filetap.kernel.libbpf import check, library, log, pointer
 OBJECTS: Final = Path(__file__).parent.parent / "bpf"
 """Where ``make install`` puts the compiled objects."""
 
+TASKS: Final = 32 << 10
+"""Tasks that are traced at a time, where they are kept in a table."""
+_HASH: Final = 1
+"""BPF_MAP_TYPE_HASH."""
+
 
 _KINDS: Final = {"fentry": (26, 24), "lsm": (29, 27), "kprobe": (2, 0)}
 """A hook's way to BPF_PROG_TYPE_* and its expected attach type: BPF_TRACE_FENTRY, BPF_LSM_MAC, none."""
@@ -68,6 +73,14 @@ class Object:
         for name, count in entries.items():
             if name in self.maps:
                 check(library().bpf_map__set_max_entries(self.maps[name], count), f"{self.name}: size of {name}")
+
+    def keep_tasks_in_table(self) -> None:
+        """Where there is no task storage: the map of tasks becomes a hash by address, made in full beforehand."""
+        if "tasks" in self.maps:
+            handle = self.maps["tasks"]
+            settings = {"type": _HASH, "key_size": ctypes.sizeof(ctypes.c_uint64), "map_flags": 0, "max_entries": TASKS}
+            for name, value in settings.items():
+                check(getattr(library(), f"bpf_map__set_{name}")(handle, value), f"{self.name}: {name} of tasks")
 
     def share(self, other: Object) -> None:
         """Use the maps that ``other`` has made, wherever the name is the same."""

@@ -10,7 +10,7 @@ import ctypes
 from typing import Final, Self
 
 from filetap.errors import KernelError
-from filetap.kernel.btf import FUNC, TYPEDEF
+from filetap.kernel.btf import FUNC, STRUCT, TYPEDEF
 from filetap.kernel.libbpf import library, pointer
 
 BTF: Final = "/sys/kernel/btf/vmlinux"
@@ -37,6 +37,17 @@ class KernelTypes:
         """How many parameters a function of the kernel takes; None: there is no such function."""
         number = self._target(self.find(function, FUNC))
         return self._type(number)[1] & 0xFFFF if number else None
+
+    def has_task_storage(self) -> bool:
+        """May tracing programs keep a value with each task? What they ask by CO-RE (HAS_TASK_STORAGE): the member came with it."""
+        return self._has_member("task_struct", "bpf_storage")
+
+    def _has_member(self, structure: str, member: str) -> bool:
+        """Looked for in ``struct btf_member``: name, type, offset."""
+        number = self.find(structure, STRUCT)
+        found = library().btf__type_by_id(self._handle, number)
+        rows = (ctypes.c_uint32 * 3 * (self._type(number)[1] & 0xFFFF)).from_address(found + ctypes.sizeof(ctypes.c_uint32 * 3))
+        return any(library().btf__name_by_offset(self._handle, name) == member.encode() for name, _, _ in rows)
 
     def parameters(self, tracepoint: str) -> int:
         """How many values a program on a BTF tracepoint is given; 0: there is no such tracepoint.

@@ -50,9 +50,15 @@ FIELDS: Final = "FOALPS3"
 """Of struct io_uring_sqe, as uring.bpf.c numbers them: fd, off, addr, len, the flags, splice_fd_in, addr3."""
 
 
-def plan(chosen: frozenset[int], latency: bool) -> Plan:
-    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed."""
+def plan(chosen: frozenset[int], latency: bool, registers: bool) -> Plan:
+    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed.
+
+    ``registers``: the kernel has bpf_task_pt_regs, without which a classic tracepoint's program cannot read its call's.
+    """
     wanted = [CALLS[number] for number in sorted(chosen) if 0 <= CALLS[number].nr < MAX_NR and CALLS[number].kind not in (0, KIND_FORK)]
+    if not registers:
+        now = latency or any(call.flags & ENTER for call in wanted)
+        return Plan("syscalls", raw=["raw_exit", "raw_enter"] if now else ["raw_exit"], later=[] if now else ["raw_enter"])
     if not {call.op for call in wanted} & FREQUENT_OPS:
         return _classic({call.name: call for call in wanted}, latency)
     if latency:
