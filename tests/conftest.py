@@ -18,8 +18,8 @@ from filetap.kernel.types import KernelTypes
 
 ROOT: Final = Path(__file__).parent.parent
 NEED_ROOT: Final = {ROOT / "tests" / folder for folder in ("kernel", "e2e", "conformance")}
-LEFT_OUT: Final = pytest.StashKey[int]()
-"""How many tests need hooks that this machine denies."""
+LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
+"""Why tests are not run here, and how many."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,11 +30,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """A tracer that was never tested against the kernel must not pass because somebody was not root."""
     if os.geteuid() != 0 and any(NEED_ROOT.intersection(item.path.parents) for item in items):
         raise pytest.UsageError("tests/kernel, tests/e2e and tests/conformance need root: sudo make test, or make test ARGS=tests/unit")
-    denied = [item for item in items if lacks_hooks(item, in_vm=config.getoption("vm"))]
-    config.stash[LEFT_OUT] = len(denied)
-    if denied:
-        config.hook.pytest_deselected(items=denied)
-        items[:] = [item for item in items if item not in denied]
+    in_vm = config.getoption("vm")
+    denied = [item for item in items if lacks_hooks(item, in_vm=in_vm)]
+    native = [item for item in items if in_vm and item.get_closest_marker("native")]
+    config.stash[LEFT_OUT] = {
+        "need hooks that this kernel denies (marker hooks): `make vm` runs them": len(denied),
+        "are not for machines (marker native)": len(native),
+    }
+    config.hook.pytest_deselected(items=denied + native)
+    items[:] = [item for item in items if item not in denied + native]
 
 
 def lacks_hooks(item: pytest.Item, *, in_vm: bool) -> bool:
@@ -53,9 +57,8 @@ def attaching() -> set[str]:
         return {way.name for way in features.hook_set(plan, types, ready=False).ways if way.works}
 
 
-def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
-    number = config.stash[LEFT_OUT]
-    return f"{number} tests need hooks that this kernel denies (marker hooks): `make vm` runs them" if number else None
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    return [f"{number} tests {reason}" for reason, number in config.stash[LEFT_OUT].items() if number]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
