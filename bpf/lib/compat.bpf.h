@@ -111,6 +111,15 @@ static __always_inline __u64 comm_word(struct task_struct *task, int at)
 	return HAS_TASK_STORAGE ? ((const __u64 *)task->comm)[at] : word_at(task->comm + 8 * at, false);
 }
 
+/* A string of user space with its NUL: its length with the NUL, or an error. Of an empty string strncpy_from_user_nofault
+ * told 0, without the NUL that it counted for all others, as 6.1 does. */
+static __always_inline long read_user_string(char *to, __u32 space, const char *from)
+{
+	long length = bpf_probe_read_user_str(to, space, from);
+
+	return length ? length : 1;
+}
+
 /* A member of at most eight bytes, through any pointer. What comes of it is a number to the verifier, which would not let
  * us make one of a pointer. */
 #define load(pointer, member)                                                                                                              \

@@ -25,7 +25,7 @@ SUBPROGRAM __u32 define_name(const char *name, __u32 start, __u16 flags, enum na
 	if (!c || !s)
 		return 0;
 	start_definition(s, DEFINE_NAME, new_id(c));
-	length = space == NAME_USER ? bpf_probe_read_user_str(s->bytes, 4096, name) : bpf_probe_read_kernel_str(s->bytes, 4096, name);
+	length = space == NAME_USER ? read_user_string(s->bytes, 4096, name) : bpf_probe_read_kernel_str(s->bytes, 4096, name);
 	s->head.flags = flags;
 	s->head.length = length > 0 ? length : 0;
 	s->name.directory = start;
@@ -78,7 +78,7 @@ SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int dire
 		return NAME_EMPTY;
 	key = &s->name_key;
 	__builtin_memset(key, 0, sizeof(*key));
-	length = bpf_probe_read_user_str(key->name, sizeof(key->name), name);
+	length = read_user_string(key->name, sizeof(key->name), name);
 	if (length <= 0)
 		return 0;
 	if (length == 1)
