@@ -297,7 +297,7 @@ struct counters {
 	__u64 completions_full; /* io_uring completions without room in their queue, of requests nobody knows */
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
 	__u32 next_id;
-	__u32 reserved;
+	__u32 at_work; /* the thread whose hook is at work here, and may be preempted; 0: none */
 };
 
 struct globals {

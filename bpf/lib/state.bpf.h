@@ -305,6 +305,18 @@ static __always_inline void forget_state(struct task_struct *task)
 		bpf_map_delete_elem(&tasks, &key);
 }
 
+/* Hooks of the VFS level run with preemption on, tracepoints' programs do not; both use what each CPU has once (scratch,
+ * lane, counters). A program that has come between a hook and its end must leave all that alone: its event is counted. */
+static __always_inline bool interrupts(struct task_struct *task)
+{
+	struct counters *c = config.level == LEVEL_SYSCALL ? NULL : counters();
+
+	if (likely(!c || !c->at_work || c->at_work == (__u32)of_task(task, pid)))
+		return false;
+	__sync_fetch_and_add(&c->interrupted, 1);
+	return true;
+}
+
 /* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */
 static __always_inline void note_move(long result)
 {

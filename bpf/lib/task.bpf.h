@@ -128,7 +128,7 @@ static __always_inline void retire(__u32 id)
 	struct counters *c = counters();
 	struct scratch *s = scratch();
 
-	if (!id || !c || !s)
+	if (!id || !c || !s || interrupts(current_task()))
 		return;
 	start_definition(s, DEFINE_RETIRE, id);
 	submit_definition(s, c);

@@ -70,9 +70,9 @@ def _is_seen(call: int, level: str) -> bool:
 
 
 def by_system_call(calls: frozenset[int]) -> frozenset[int]:
-    """The system calls that make the same operations as these hooks."""
-    ops = {CALLS[call].op for call in calls}
-    return frozenset(call for op in ops for call in _calls_of_op(op) if call < FIRST_HOOK)
+    """These, but for each hook the system calls that make the same operation."""
+    ops = {CALLS[call].op for call in calls if call >= FIRST_HOOK}
+    return frozenset(call for call in calls.union(*map(_calls_of_op, ops)) if call < FIRST_HOOK)
 
 
 def _other_level(level: str) -> str:

@@ -156,7 +156,7 @@ COUNTERS: Final = np.dtype(
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
         *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "interrupted")),
         ("next_id", "<u4"),
-        ("reserved", "<u4"),
+        ("at_work", "<u4"),
     ]
 )
 GLOBALS: Final = np.dtype(

@@ -106,15 +106,19 @@ class KernelSource:
             raise
 
     def _settle(self, options: Options) -> Options:
-        """With --best-effort system calls take the place of hooks that attach in no way."""
-        if options.level != "vfs" or not options.best_effort:
-            return options
+        """Where no hook of the VFS level attaches in any way: the same by system call, unless hooks were asked for."""
         with KernelTypes() as kernel:
-            refused = hooks.refusals(kernel)
+            refused = hooks.refusals(kernel) if vfs.hooks(options.filters.calls, options.level) else ""
         if not refused:
             return options
-        self.notes.append(f"told by system call: no hook of the VFS level attaches here ({refused})")
+        if any(number >= FIRST_HOOK for number in options.filters.calls):
+            self._miss(f"no hook of the VFS level attaches here ({refused})", options)
         return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
+
+    def _miss(self, what: str, options: Options) -> None:
+        if not options.best_effort:
+            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without; filetap doctor says more")
+        self.notes.append(what)
 
     def _load(self, clock: Clock) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
@@ -187,7 +191,7 @@ class KernelSource:
                 self._replaced.append(link)
 
     def _attach_hooks(self) -> None:
-        """Below the system calls: what cannot attach in any way ends the run, where it was asked for by name."""
+        """Below the system calls, each the best way."""
         wanted = vfs.hooks(self._options.filters.calls, self._options.level)
         if not wanted:
             return
@@ -197,16 +201,8 @@ class KernelSource:
         self.hooks = done.ways
         if done.ways:
             self.notes += done.notes(wanted)
-        elif self._options.level == "vfs" or self._asked_for_hooks():
-            self._miss(f"no hook of the VFS level attaches here ({done.why()})")
-
-    def _asked_for_hooks(self) -> bool:
-        return any(number >= FIRST_HOOK for number in self._options.filters.calls)
-
-    def _miss(self, what: str) -> None:
-        if not self._options.best_effort:
-            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without it; filetap doctor says more")
-        self.notes.append(f"not seen: {what}")
+        else:
+            self._miss(f"no hook of the VFS level attaches here ({done.why()})", self._options)
 
     def _load_hooks(self, way: str, wanted: Sequence[Hook]) -> Object:
         """The object anew for each way, for it is told where its arguments are."""
