@@ -28,7 +28,13 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = (
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", epilog=f"measures: {' '.join(MEASURES)}")
-    parser.add_argument("-k", dest="names", action="append", metavar="NAME", help="only measures whose name contains NAME; repeatable")
+    parser.add_argument(
+        "-k",
+        dest="names",
+        action="append",
+        metavar="NAME",
+        help="only measures whose name contains NAME; repeatable (default: all but resolution)",
+    )
     parser.add_argument("--pairs", type=int, metavar="N", help="pairs per ratio (default: 9)")
     parser.add_argument("--quick", action="store_true", help="3 pairs and a quarter of the work: shows the harness, proves nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every sample, as JSON")
@@ -36,7 +42,8 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]:
-    found = {name: measure for name, measure in MEASURES.items() if not names or any(part in name for part in names)}
+    usual = MEASURES.keys() - resolution.MEASURES.keys()
+    found = {name: measure for name, measure in MEASURES.items() if (any(part in name for part in names) if names else name in usual)}
     if not found:
         sys.exit(f"bench: no measure is called so; there are: {' '.join(MEASURES)}")
     return found

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from filetap import model
 from filetap.definitions import components
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Object
@@ -25,10 +26,13 @@ from filetap.model import Records
 RING: Final = 64 << 20
 TOLD: Final = np.dtype({"names": ["key", "file"], "formats": ["V16", "<u4"], "offsets": [32, 48], "itemsize": 72})
 """struct told of resolution.bpf.c behind the ring's header: what is needed of it here."""
-_ID: Final = struct.Struct("<8xI")
 _FRAGMENT: Final = struct.Struct("<12xI16s16s")
 _WHOLE: Final = struct.Struct("<12xI")
+_HEAD: Final = struct.Struct("<HHII")
+_PARENT: Final = {model.DEFINE_FILE: (40, model.DEFINITION_FIXED)}
+"""Where a definition says its parent, and its name; others say it behind the head."""
 _NOWHERE: Final = bytes(16)
+Key = TypeVar("Key", bytes, int)
 Paths: TypeAlias = tuple[list[bytes], NDArray[np.intp]]
 """Paths, and for each event which of them is its."""
 
@@ -58,7 +62,7 @@ class Sent:
         return cls(Events(loaded.map_fd("stream"), RING), Ring(loaded.map_fd("definitions"), RING), table)
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         return self.events.produced() + self.definitions.produced()
 
     def records(self) -> Iterator[bytes]:
@@ -121,11 +125,22 @@ def of_fragments(sent: Sent) -> Paths:
     return [_climbed(keys[number], known, sent.kept.__getitem__) for number in ids.tolist()], which
 
 
-def _climbed(key: bytes, known: dict[bytes, bytes], fragment: Callable[[bytes], tuple[bytes, bytes]]) -> bytes:
+def _climbed(key: Key, known: dict[Key, bytes], fragment: Callable[[Key], tuple[Key, bytes]]) -> bytes:
     if key not in known:
         parent, name = fragment(key)
         known[key] = _climbed(parent, known, fragment) + b"/" + name
     return known[key]
+
+
+def of_parents(sent: Sent) -> Paths:
+    """Names with their parents' ids; what an id means never changes, so paths of directories could be kept for good."""
+    for record in sent.records():
+        kind, _, number, length = _HEAD.unpack_from(record)
+        parent, name = _PARENT.get(kind, (16, 24))
+        sent.kept[number] = (int.from_bytes(record[parent : parent + 4], "little"), record[name : name + length])
+    known = {0: b""}
+    ids, which = np.unique(sent.events.column()["file"], return_inverse=True)
+    return [_climbed(number, known, sent.kept.__getitem__) for number in ids.tolist()], which
 
 
 def of_kept_fragments(sent: Sent) -> Paths:
@@ -184,6 +199,7 @@ WAYS: Final = (
     Way("ids (filetap's)", "by_id", "files", of_ids),
     Way("no path at all", "by_nothing", "", of_nothing),
     Way("path with each event", "by_path", "", of_events),
+    Way("ids of parents", "by_parent", "linked", of_parents),
     Way("fragments, sent once", "by_fragment", "seen", of_fragments),
     Way("fragments, looked up", "by_lookups", "fragments", of_kept_fragments),
     Way("whole paths, looked up", "by_lookup", "wholes", of_kept_paths),

@@ -12,6 +12,8 @@ const volatile __u32 target SEC(".rodata.target") = 0;
 #define EVENT_SIZE 64
 #define RING_SIZE (64 << 20)
 #define WHOLE_SPACE 4096
+#define MAX_LEVELS 64
+#define DEFINE_DIRECTORY 99
 
 /* A directory or file, as it is known to the ways that keep parents: names below one that is known are not sent again. */
 struct place {
@@ -57,6 +59,51 @@ struct climb {
 	__u32 file;
 	__u32 pending;
 };
+
+/* by_parent: ids never change what they mean, so a directory that is moved has another, and all below it have too. */
+struct level {
+	struct file_key key;
+	__u64 dentry;
+};
+
+struct linked {
+	__u32 id;
+	__u32 parent;
+	__u32 epoch;
+	__u32 reserved;
+};
+
+struct directory {
+	struct definition head;
+	__u32 parent;
+	__u32 reserved;
+	char name[COMPONENT_SPACE];
+};
+
+struct ladder {
+	struct level levels[MAX_LEVELS];
+	struct directory directory;
+	struct linked linked;
+	__u64 dentry;
+	__u64 mount;
+	__u32 depth;
+	__u32 id;
+	__u32 epoch;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 128 << 10);
+	__type(key, struct file_key);
+	__type(value, struct linked);
+} linked SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ladder);
+} ladders SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -338,6 +385,132 @@ int by_lookup(__u64 *ctx)
 	bpf_probe_read_kernel(draft->names, length & (WHOLE_SPACE - 1), s->bytes);
 	bpf_map_update_elem(&wholes, &key, draft, BPF_ANY);
 	return tell(ctx[1], draft->known.id, &key);
+}
+
+static __always_inline struct ladder *ladder(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&ladders, &zero);
+}
+
+/* Up to the first that is known to be as it was. */
+static long step_up(__u32 index, void *context)
+{
+	struct ladder *l = ladder();
+	struct dentry *dentry;
+	struct linked *known;
+	struct level *level;
+	__u64 up;
+
+	if (!l)
+		return 1;
+	dentry = (struct dentry *)l->dentry;
+	if (dentry == load((struct mount *)l->mount, mnt.mnt_root)) {
+		up = (__u64)load((struct mount *)l->mount, mnt_parent);
+		l->dentry = (__u64)load((struct mount *)l->mount, mnt_mountpoint);
+		if (up == l->mount)
+			return 1;
+		l->mount = up;
+		return 0;
+	}
+	level = &l->levels[l->depth & (MAX_LEVELS - 1)];
+	level->dentry = l->dentry;
+	fill_key(&level->key, dentry, (struct vfsmount *)l->mount, load(dentry, d_inode));
+	known = bpf_map_lookup_elem(&linked, &level->key);
+	if (known && known->epoch == l->epoch) {
+		l->id = known->id;
+		return 1;
+	}
+	l->depth++;
+	up = (__u64)load(dentry, d_parent);
+	if (up == l->dentry || l->depth == MAX_LEVELS)
+		return 1;
+	l->dentry = up;
+	return 0;
+}
+
+static __always_inline __u32 copy_name(char *to, __u64 dentry)
+{
+	__u32 length = BPF_CORE_READ((struct dentry *)dentry, d_name.len) & (COMPONENT_SPACE - 1);
+
+	bpf_probe_read_kernel(to, length, load((struct dentry *)dentry, d_name.name));
+	return length;
+}
+
+static __always_inline long define_directory(struct ladder *l, __u64 dentry, __u32 id)
+{
+	l->directory.head.kind = DEFINE_DIRECTORY;
+	l->directory.head.id = id;
+	l->directory.parent = l->id;
+	l->directory.head.length = copy_name(l->directory.name, dentry);
+	return bpf_ringbuf_output(&definitions, &l->directory,
+				  sizeof(l->directory) - COMPONENT_SPACE + (l->directory.head.length & (COMPONENT_SPACE - 1)),
+				  BPF_RB_NO_WAKEUP);
+}
+
+/* All that filetap's definition says, but one name. */
+static __always_inline long define_leaf(struct ladder *l, __u64 dentry, __u64 mnt, __u32 id)
+{
+	struct counters *c = counters();
+	struct scratch *s = scratch();
+
+	if (!c || !s)
+		return 1;
+	start_definition(s, DEFINE_FILE, id);
+	describe_file(dentry, mnt);
+	s->file.parent = l->id;
+	s->head.length = copy_name(s->bytes, dentry);
+	return submit_definition(s, c);
+}
+
+/* Down again: what has its old parent keeps its id. */
+static long step_down(__u32 index, void *context)
+{
+	struct counters *c = counters();
+	struct ladder *l = ladder();
+	struct linked *known;
+	struct level *level;
+
+	if (!c || !l || !l->depth)
+		return 1;
+	l->depth--;
+	level = &l->levels[l->depth & (MAX_LEVELS - 1)];
+	known = bpf_map_lookup_elem(&linked, &level->key);
+	if (known && known->parent == l->id) {
+		known->epoch = l->epoch;
+		l->id = known->id;
+		return 0;
+	}
+	l->linked.id = new_id(c);
+	l->linked.parent = l->id;
+	l->linked.epoch = l->epoch;
+	if (l->depth ? define_directory(l, level->dentry, l->linked.id) : define_leaf(l, level->dentry, l->mount, l->linked.id))
+		return 1;
+	bpf_map_update_elem(&linked, &level->key, &l->linked, BPF_ANY);
+	l->id = l->linked.id;
+	return 0;
+}
+
+/* Each directory and file is defined once for each place it has, with the id of its parent. */
+SEC("tp_btf/sys_exit")
+int by_parent(__u64 *ctx)
+{
+	struct globals *g = globals();
+	struct ladder *l = ladder();
+	struct path path;
+
+	if (!l || !g || !find_path(ctx, &path))
+		return 0;
+	l->dentry = (__u64)path.dentry;
+	l->mount = (__u64)real_mount(path.mnt);
+	l->epoch = g->epoch;
+	l->id = l->depth = 0;
+	bpf_loop(MAX_STEPS, step_up, NULL, 0);
+	l->mount = (__u64)path.mnt;
+	if (l->depth)
+		bpf_loop(MAX_LEVELS, step_down, NULL, 0);
+	return tell(ctx[1], l->id, NULL);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

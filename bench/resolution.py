@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.lab import BUILD, RESOLUTION, ROOT, SCRATCH, SHARED, BenchError, Lab
+from bench.lab import RESOLUTION, ROOT, SCRATCH, SHARED, BenchError, Lab
 from bench.paths import RING, WAYS, Sent, Way, size_of
 from bench.programs import attached, counted, run_time
 from bench.table import Row
@@ -33,7 +33,7 @@ from filetap.kernel.types import KernelTypes
 
 TREES: Final = SHARED / "filetap-bench"
 DEPTHS: Final = (6, 12, 24)
-TABLES: Final = {"files", "seen", "fragments", "wholes"}
+TABLES: Final = {way.table for way in WAYS if way.table}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Cost:
     """Bytes of the kernel's table that are in use."""
     held: int
     """Bytes that user space keeps."""
+    took: float
+    """Nanoseconds of the workload's own clock, for open, pread and close."""
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def _read(way: Way, sent: Sent, outcome: Outcome, spent: int) -> Cost:
     size = outcome.events
     if len(which) != size or not all(name.startswith(b"/") for name in names):
         raise BenchError(f"{way.program}: {len(which)} events of {size}, or one without a path")
-    return Cost(spent / size, sent.bytes / size, user / size, sent.table_size(), size_of(sent.kept))
+    return Cost(spent / size, sent.size / size, user / size, sent.table_size(), size_of(sent.kept), outcome.ns / size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def tree(depth: int, directories: int, each: int) -> list[Path]:
 
 def unrelated(_files: list[Path]) -> Path:
     beside = TREES / "beside"
+    TREES.mkdir(exist_ok=True)
     beside.touch()
     return beside
 
@@ -142,35 +145,40 @@ def above(files: list[Path]) -> Path:
 
 HOT: Final = 100_000
 WORKS: Final = {
-    "hot2": Work("one file, 2 names deep", lambda: [Path("/etc/passwd")], HOT),
-    **{f"hot{depth}": Work(f"one file, {depth} names deep", partial(tree, depth, 1, 1), HOT) for depth in DEPTHS},
+    "hot2": Work("one file, 2 deep", lambda: [Path("/etc/passwd")], HOT),
+    **{f"hot{depth}": Work(f"one file, {depth} deep", partial(tree, depth, 1, 1), HOT) for depth in DEPTHS},
     "thousand": Work("1,000 files, 9 deep", partial(tree, 9, 10, 100), 100),
-    "once": Work("100,000 files in 1,000 directories, 9 deep, once", partial(tree, 9, 1000, 100), 1),
-    "beside": Work("1,000 files, 9 deep, a file elsewhere renamed each round", partial(tree, 9, 10, 100), 100, unrelated),
-    "above": Work("1,000 files, 9 deep, a directory above renamed each round", partial(tree, 9, 10, 100), 100, above),
+    "once": Work("100,000 files once, 9 deep", partial(tree, 9, 1000, 100), 1),
+    "beside": Work("1,000 files, renames elsewhere", partial(tree, 9, 10, 100), 100, unrelated),
+    "above": Work("1,000 files, renames above", partial(tree, 9, 10, 100), 100, above),
 }
 
 
 def compare(work: Work, lab: Lab) -> Iterator[Row]:
-    """Each way's run time by filetap's, all under one workload after another."""
-    files = work.files()
-    words = work.words(lab, files)
-    rounds = []
-    with counted():
-        for number in range(lab.pairs):
-            lab.neighbours.look()
-            turned = WAYS[number % len(WAYS) :] + WAYS[: number % len(WAYS)]
-            costs = {way.program: cost(way, words, len(files) * 9 // 8 + 4096) for way in turned}
-            rounds.append(costs)
+    """Each way's run time by filetap's, under the same workload one after another, beginning with another each time."""
+    try:
+        files = work.files()
+        words = work.words(lab, files)
+        with counted():
+            rounds = [_round(number, words, len(files) * 9 // 8 + 4096, lab) for number in range(lab.pairs)]
+    finally:
+        shutil.rmtree(TREES, ignore_errors=True)
     for way in WAYS:
         samples = [costs[way.program].ns / costs["by_id"].ns for costs in rounds]
         yield Row(f"{work.title}: {way.title}", samples, note=_note([costs[way.program] for costs in rounds]))
 
 
+def _round(number: int, words: Sequence[str], files: int, lab: Lab) -> dict[str, Cost]:
+    lab.neighbours.look()
+    first = number % len(WAYS)
+    return {way.program: cost(way, words, files) for way in (*WAYS[first:], *WAYS[:first])}
+
+
 def _note(costs: Sequence[Cost]) -> str:
-    ns, user = median(cost.ns for cost in costs), median(cost.user for cost in costs)
+    ns, user, took = (median(getattr(cost, name) for cost in costs) for name in ("ns", "user", "took"))
     last = costs[-1]
-    return f"{ns:.0f} ns, {last.sent:.0f} B, user {user:.0f} ns; tables {last.kernel >> 10:,} + {last.held >> 10:,} KB"
+    tables = f"{last.kernel >> 10:,} + {last.held >> 10:,} KB"
+    return f"{ns:.0f} ns, {last.sent:.0f} B, user {user:.0f} ns; tables {tables}; a round {took:.0f} ns"
 
 
 def correct(lab: Lab) -> Iterator[Row]:
@@ -203,16 +211,8 @@ def _wrong(way: Way) -> tuple[list[str], int]:
     return [case for (case, path), at in zip(told, which.tolist(), strict=True) if os.fsencode(path) != names[at]], len(told)
 
 
-def clean(lab: Lab) -> Iterator[Row]:
-    """The trees take 400 MB of memory."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(TREES)
-    yield from ()
-
-
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     **{f"resolution-{name}": partial(compare, work) for name, work in WORKS.items()},
     "resolution-correct": correct,
-    "resolution-clean": clean,
 }
 """Name for ``-k`` to measure, in the table's order."""
