@@ -17,18 +17,10 @@
 const volatile struct config config SEC(".rodata.config") = {};
 const volatile __u64 calls[2 * (MAX_NR + MAX_OPCODES)] SEC(".rodata.calls") = {};
 
-/* The kernel heeds the lower half of the register only (do_syscall_64). Each use has a test of its own: 5.10 forgets what a test
- * has shown of a number that is on the stack meanwhile. */
-static __always_inline __u64 row_of(__u64 number)
-{
-	number &= 0xffffffff;
-	barrier_var(number);
-	return number;
-}
-
+/* The kernel heeds the lower half of the register only (do_syscall_64). */
 static __always_inline struct call call_of(__u64 number)
 {
-	__u64 nr = row_of(number);
+	__u64 nr = number & 0xffffffff;
 
 	union {
 		__u64 raw;
@@ -40,8 +32,10 @@ static __always_inline struct call call_of(__u64 number)
 
 static __always_inline struct shape shape_of(__u64 number)
 {
-	__u64 nr = row_of(number);
+	__u64 nr = number & 0xffffffff;
 
+	/* The test below is not left out where call_of() has made it: 5.10 forgets what it showed of a number on the stack. */
+	barrier_var(nr);
 	union {
 		__u64 raw;
 		struct shape shape;

@@ -126,8 +126,10 @@ class KernelSource:
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
             self._config = config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc("bpf_task_pt_regs"))
+            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(features.REGISTERS))
             self._task_storage = kernel.has_task_storage()
+            if not uring.plan(kernel).programs:
+                self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
             others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(process.plan(), config)
