@@ -151,11 +151,12 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 #define OWED_ALWAYS 2
 
 #define FOUND_PATH ((__u64)WANTED_PATH << 32)
+#define FOUND_BELOW ((__u64)WANTED_BELOW << 32)
 #define FOUND_WANTED ((__u64)WANTED << 32)
 
 static __always_inline bool is_owed(__u32 wanted, int owed)
 {
-	return owed == OWED_ALWAYS || wanted == WANTED || (owed == OWED_ANY && wanted & WANTED_PATH);
+	return owed == OWED_ALWAYS || (wanted & WANTED) == WANTED || (owed == OWED_ANY && wanted & WANTED_PATH);
 }
 
 static __always_inline __u32 publish(const struct file_key *key, const struct file_entry *entry, bool known)
@@ -188,21 +189,65 @@ static __always_inline void count_touch(struct file_entry *entry, int owed)
 	}
 }
 
-/* --follow: a file that was wanted once is wanted by its identity from now on. */
-SUBPROGRAM int follow_file(__u64 dentry)
+/* A file that is wanted where it is, is wanted by its identity from now on: with --follow wherever it is moved. */
+SUBPROGRAM int remember_file(__u64 dentry)
 {
 	struct inode *inode = load((struct dentry *)dentry, d_inode);
+	__u32 rule = config.moved ? RULE_TREE : RULE_MEMBER;
+	bool directory = (load(inode, i_mode) & S_IFMT) == S_IFDIR;
+	struct counters *c = counters();
 	struct scratch *s = scratch();
 	struct rule_key key = {};
-	__u32 rule = RULE_TREE;
+	long error;
 
 	/* Of a directory that only counts as a child, what is below it was not asked for. */
-	if (!s || ((load(inode, i_mode) & S_IFMT) == S_IFDIR && config.paths & 1 && !(s->walk.verdict & RULE_TREE)))
+	if (!s || (directory && (!config.moved || (config.paths & 1 && !(s->walk.verdict & RULE_TREE)))))
 		return 0;
 	fill_rule_key(&key, inode);
-	if (!bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST))
+	error = bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST);
+	if (!error && (config.moved || load(inode, i_nlink) > 1))
 		note_move(0); /* under other names it may be known as not wanted */
+	if (error == -E2BIG && c)
+		c->rules_full++;
 	return 0;
+}
+
+/* Wanted for nothing but what it was. */
+static __always_inline bool was_member(__u32 verdict)
+{
+	return (verdict & (RULE_TREE | RULE_CHILDREN | RULE_EXCLUDE | RULE_MEMBER)) == RULE_MEMBER;
+}
+
+/* Such a file with one name has been moved away: wanted no more. Not so where nobody can say what it is called: without a
+ * way up, and where names that differ in bytes may be the same. The walk is made again, lest a rename crossed it. */
+static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
+{
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct inode *inode = load(dentry, d_inode);
+	struct scratch *s = scratch();
+	struct rule_key key = {};
+	__u64 before;
+
+	if (!s || s->walk.flags & (DEFINITION_DETACHED | DEFINITION_TRUNCATED))
+		return 0;
+	if (load(inode, i_nlink) > 1 || load(dentry, d_flags) & DCACHE_OP_COMPARE)
+		return 0;
+	before = s->walk.chain;
+	walk_up(dentry_address, mnt, false);
+	if (s->walk.chain != before)
+		return 0;
+	fill_rule_key(&key, inode);
+	bpf_map_delete_elem(&rules, &key);
+	s->walk.verdict = 0;
+	s->walk.chain ^= 1; /* as it will be found without the rule */
+	return 0;
+}
+
+static __always_inline __u32 wanted_by_rules(const struct walk *w)
+{
+	if (!is_wanted(w->verdict))
+		return 0;
+	return WANTED_PATH | (w->below || w->verdict & RULE_TREE ? WANTED_BELOW : 0);
 }
 
 /* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). */
@@ -226,10 +271,12 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 		return old->id | (__u64)old->wanted << 32;
 	}
 	walk_up(dentry_address, mnt, false);
+	if (config.members && was_member(s->walk.verdict))
+		drop_member(dentry_address, mnt);
 	new->chain = s->walk.chain;
-	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | (is_wanted(s->walk.verdict) ? WANTED_PATH : 0);
-	if (config.moved && new->wanted & WANTED_PATH)
-		follow_file(dentry_address);
+	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | wanted_by_rules(&s->walk);
+	if ((config.moved || config.members) && new->wanted & WANTED_PATH && !(s->walk.verdict & RULE_MEMBER))
+		remember_file(dentry_address);
 	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
 	new->touched = owed != OWED_ALWAYS && new->id;
@@ -270,12 +317,17 @@ static __always_inline void resolve(struct task_state *s, struct file *file, int
 	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);
 }
 
-/* The id of any place, wanted or not: a directory, an executable, a root. */
-static __always_inline __u32 place_id(struct path *path)
+/* Any place, wanted or not: a directory, an executable, a root. Its id and FOUND_*. */
+static __always_inline __u64 find_place(struct path *path)
 {
 	__u64 dentry = (__u64)load(path, dentry), mnt = (__u64)load(path, mnt);
 
 	return dentry && mnt ? find_file(dentry, mnt, OWED_ALWAYS) : 0;
+}
+
+static __always_inline __u32 place_id(struct path *path)
+{
+	return find_place(path);
 }
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef FILETAP_PATH_H
 #define FILETAP_PATH_H
 
-#include "state.bpf.h"
+#include "named.bpf.h"
 
 #define MAX_STEPS (PATH_SPACE / 2)
 
@@ -22,6 +22,15 @@ struct walk {
 	__u16 flags; /* DEFINITION_* */
 	__u8 copy;
 	__u8 done;
+	__u8 below; /* the file is a directory whose children are wanted */
+	__u8 beside; /* inside the file system of a bind mount, for the rules alone */
+	__u8 reserved[2];
+	struct {
+		__u64 dentry, mount;
+		__u32 depth, done;
+		__u64 names[MAX_NAMED + 1];
+	} back; /* where the walk goes on behind that */
+	__u64 names[MAX_NAMED + 1]; /* the hash of the last 1, 2, ... names met; none is 0 */
 };
 
 /* One definition being written: the fixed part, as long for each kind, then its bytes. */
@@ -38,7 +47,6 @@ struct scratch {
 	struct walk walk;
 	struct file_key key; /* find_file()'s, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
-	struct name_key name_key;
 };
 
 struct {
@@ -98,6 +106,18 @@ static __always_inline void fill_rule_key(struct rule_key *key, struct inode *in
 	key->subvolume = subvolume(inode);
 }
 
+/* A rule that stands 'depth' names above the file. */
+static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
+{
+	if (depth > 1)
+		rule &= RULE_TREE | RULE_EXCLUDE;
+	if (depth || w->chain)
+		rule &= ~RULE_MEMBER;
+	if (!depth && rule & (RULE_TREE | RULE_CHILDREN))
+		w->below = 1;
+	w->verdict |= rule;
+}
+
 static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
 {
 	struct inode *inode = load(dentry, d_inode);
@@ -108,12 +128,62 @@ static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
 		return;
 	fill_rule_key(&key, inode);
 	rule = bpf_map_lookup_elem(&rules, &key);
-	if (!rule)
+	if (rule)
+		count_rule(w, *rule, w->depth);
+}
+
+/* Rules by name: the last 1, 2, ... names met, below the directory 'up'. */
+static __always_inline void apply_names(struct walk *w, struct dentry *dentry, struct dentry *up)
+{
+	struct inode *inode = load(up, d_inode);
+	struct named_key key = {};
+	__u64 hash = hash_of(dentry);
+	__u32 *rule;
+
+	for (int i = MAX_NAMED; i > 0; i--)
+		if (i <= config.named)
+			w->names[i] = w->names[i - 1] * HASH_CHAIN ^ hash;
+	if (!hash || !inode)
 		return;
-	if (w->depth > 1)
-		w->verdict |= *rule & (RULE_TREE | RULE_EXCLUDE);
-	else
-		w->verdict |= *rule;
+	fill_rule_key(&key.directory, inode);
+	for (__u32 i = 0; i < MAX_NAMED; i++) {
+		if (i >= config.named || i > w->depth)
+			break;
+		key.names = w->names[i + 1];
+		rule = bpf_map_lookup_elem(&named, &key);
+		if (rule)
+			count_rule(w, *rule, w->depth - i);
+	}
+}
+
+/* The root of a bind mount is wanted where it lies in its file system too: first there, then on from the mount point. */
+static __always_inline void step_aside(struct walk *w, struct dentry *dentry, struct dentry *up)
+{
+	w->back.dentry = w->dentry;
+	w->back.mount = w->mount;
+	w->back.depth = w->depth;
+	w->back.done = w->done;
+	w->dentry = (__u64)up;
+	w->mount = 0;
+	w->done = 0;
+	w->beside = 1;
+	if (config.named) {
+		__builtin_memcpy(w->back.names, w->names, sizeof(w->names));
+		apply_names(w, dentry, up);
+	}
+	w->depth++;
+}
+
+static __always_inline long step_back(struct walk *w)
+{
+	w->dentry = w->back.dentry;
+	w->mount = w->back.mount;
+	w->depth = w->back.depth;
+	w->done = w->back.done;
+	w->beside = 0;
+	if (config.named)
+		__builtin_memcpy(w->names, w->back.names, sizeof(w->names));
+	return w->done != 0;
 }
 
 static __always_inline void copy_component(struct scratch *s, struct dentry *dentry)
@@ -152,7 +222,8 @@ static inline long step(__u32 index, void *context)
 	w = &s->walk;
 	dentry = (struct dentry *)w->dentry;
 	mount = (struct mount *)w->mount;
-	if (config.paths && mount)
+	up = load(dentry, d_parent);
+	if (config.paths && (mount || w->beside))
 		apply_rules(w, dentry);
 	if (mount && dentry == load(mount, mnt.mnt_root)) {
 		parent = load(mount, mnt_parent);
@@ -163,9 +234,14 @@ static inline long step(__u32 index, void *context)
 			w->flags |= DEFINITION_DETACHED;
 		w->dentry = (__u64)load(mount, mnt_mountpoint);
 		w->mount = (__u64)parent;
+		if (config.paths && up != dentry)
+			step_aside(w, dentry, up);
 		return w->done != 0;
 	}
-	up = load(dentry, d_parent);
+	if (w->beside && up == dentry)
+		return step_back(w);
+	if (config.named && (mount || w->beside))
+		apply_names(w, dentry, up);
 	w->dentry = (__u64)up;
 	if (up == dentry) {
 		w->done = 1;
@@ -173,11 +249,18 @@ static inline long step(__u32 index, void *context)
 			return 1;
 		w->flags |= DEFINITION_DETACHED;
 	}
-	if (w->copy)
+	if (w->copy && !w->beside)
 		copy_component(s, dentry);
 	add_to_chain(w, dentry);
 	w->depth++;
 	return w->done != 0;
+}
+
+static __always_inline bool is_wanted(__u32 verdict)
+{
+	if (verdict & RULE_EXCLUDE)
+		return false;
+	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN | RULE_MEMBER));
 }
 
 /* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes when 'copy' says so. Global,
@@ -188,14 +271,16 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 
 	if (!s)
 		return 0;
-	__builtin_memset(&s->walk, 0, sizeof(s->walk));
+	__builtin_memset(&s->walk, 0, __builtin_offsetof(struct walk, back));
+	if (config.named)
+		__builtin_memset(s->walk.names, 0, sizeof(s->walk.names));
 	s->walk.dentry = dentry;
 	s->walk.mount = (__u64)real_mount((struct vfsmount *)mnt);
 	s->walk.copy = copy;
 	bpf_loop(MAX_STEPS, step, NULL, 0);
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
-	s->walk.chain ^= overlay_real((__u64)load((struct dentry *)dentry, d_inode));
+	s->walk.chain ^= overlay_real((__u64)load((struct dentry *)dentry, d_inode)) ^ is_wanted(s->walk.verdict);
 	return 0;
 }
 
@@ -214,13 +299,6 @@ SUBPROGRAM __u32 walk_inside(__u64 dentry)
 	s->walk.done = 0;
 	bpf_loop(MAX_STEPS, step, NULL, 0);
 	return s->walk.length - before;
-}
-
-static __always_inline bool is_wanted(__u32 verdict)
-{
-	if (verdict & RULE_EXCLUDE)
-		return false;
-	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN));
 }
 
 #endif

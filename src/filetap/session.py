@@ -169,8 +169,10 @@ class NameFilter:
 
     def _wanted(self, batch: Batch, number: int) -> bool:
         """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""
+        if not number:
+            return not self._names.exclusive
         file = batch.files.get(number)
-        return not file or file.resolved or not file.path or self._names.wants(file.path)
+        return not file or file.resolved or not file.path or self._names.wants(file.path, file.steps)
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
         """Of two names one is enough."""
