@@ -61,7 +61,7 @@ int process_fork(__u64 *ctx)
 /* A script by a name in the kernel's memory: its id and FOUND_WANTED; 0: no rule can want it. */
 static __always_inline __u64 script_named(const char *name, struct path *directory)
 {
-	__u64 start = find_place(directory);
+	__u64 start = find_place(directory, OWED_ALWAYS);
 	struct text *t = text();
 	long length;
 

@@ -145,10 +145,12 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 	return true;
 }
 
-/* For whom find_file() looks: files of the types asked for, files of any type, or a place whatever the filters say. */
+/* For whom find_file() looks: files of the types asked for, files of any type, a place whatever the filters say, or only to
+ * learn whether it is wanted. */
 #define OWED_TYPE 0
 #define OWED_ANY 1
 #define OWED_ALWAYS 2
+#define OWED_NOTHING 3
 
 #define FOUND_PATH ((__u64)WANTED_PATH << 32)
 #define FOUND_BELOW ((__u64)WANTED_BELOW << 32)
@@ -156,6 +158,8 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 
 static __always_inline bool is_owed(__u32 wanted, int owed)
 {
+	if (owed == OWED_NOTHING)
+		return false;
 	return owed == OWED_ALWAYS || (wanted & WANTED) == WANTED || (owed == OWED_ANY && wanted & WANTED_PATH);
 }
 
@@ -250,6 +254,19 @@ static __always_inline __u32 wanted_by_rules(const struct walk *w)
 	return WANTED_PATH | (w->below || w->verdict & RULE_TREE ? WANTED_BELOW : 0);
 }
 
+/* What is known of the file of this key. Where few are wanted, most are strangers. */
+static __always_inline struct file_entry *known_file(const struct file_key *key, bool *stranger)
+{
+	struct file_entry *entry;
+
+	*stranger = true;
+	entry = config.paths & 1 ? bpf_map_lookup_elem(&strangers, key) : NULL;
+	if (entry)
+		return entry;
+	*stranger = false;
+	return bpf_map_lookup_elem(&files, key);
+}
+
 /* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). */
 __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 {
@@ -258,6 +275,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	struct scratch *s = scratch();
 	struct globals *g = globals();
 	struct file_entry *old, *new;
+	bool stranger;
 
 	if (!g || !s)
 		return 0;
@@ -265,7 +283,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	__builtin_memset(new, 0, sizeof(*new));
 	new->epoch = g->epoch;
 	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode);
-	old = bpf_map_lookup_elem(&files, &s->key);
+	old = known_file(&s->key, &stranger);
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, owed);
 		return old->id | (__u64)old->wanted << 32;
@@ -280,8 +298,15 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
 	new->touched = owed != OWED_ALWAYS && new->id;
+	if (!new->id && config.paths & 1 && (!old || stranger)) {
+		if (!is_owed(new->wanted, owed))
+			bpf_map_update_elem(&strangers, &s->key, new, BPF_ANY);
+		return (__u64)new->wanted << 32;
+	}
+	if (stranger)
+		bpf_map_delete_elem(&strangers, &s->key);
 	if (new->id || !is_owed(new->wanted, owed))
-		new->id = publish(&s->key, new, old != NULL);
+		new->id = publish(&s->key, new, old && !stranger);
 	return new->id | (__u64)new->wanted << 32;
 }
 
@@ -317,17 +342,17 @@ static __always_inline void resolve(struct task_state *s, struct file *file, int
 	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);
 }
 
-/* Any place, wanted or not: a directory, an executable, a root. Its id and FOUND_*. */
-static __always_inline __u64 find_place(struct path *path)
+/* A place: a directory, an executable, a root. Its id, wanted or not, where that is owed; and FOUND_*. */
+static __always_inline __u64 find_place(struct path *path, int owed)
 {
 	__u64 dentry = (__u64)load(path, dentry), mnt = (__u64)load(path, mnt);
 
-	return dentry && mnt ? find_file(dentry, mnt, OWED_ALWAYS) : 0;
+	return dentry && mnt ? find_file(dentry, mnt, owed) : 0;
 }
 
 static __always_inline __u32 place_id(struct path *path)
 {
-	return find_place(path);
+	return find_place(path, OWED_ALWAYS);
 }
 
 #endif

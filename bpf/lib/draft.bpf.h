@@ -217,7 +217,7 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	__u64 found;
 
 	if (fd == AT_FDCWD) {
-		found = fs ? find_place(&fs->pwd) : 0;
+		found = fs ? find_place(&fs->pwd, OWED_ALWAYS) : 0;
 		d->file = found;
 		return found & FOUND_PATH;
 	}
@@ -285,7 +285,7 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	}
 	if (shape.dir && d->result != -ENOENT)
 		return name_descriptor(state, directory) || (needed && config.paths & 1);
-	found = name ? start_of(state, false, directory) : 0;
+	found = name ? start_of(state, false, directory, OWED_ALWAYS) : 0;
 	if (!needed && !(found & FOUND_BELOW))
 		return false;
 	d->file = name ? define_name(name, found, DEFINITION_ONCE, NAME_USER) : 0;

@@ -50,14 +50,14 @@ static __always_inline __u32 known_name(struct name_key *key, const char *name, 
 }
 
 /* What the task's own pointers lead to is loaded plainly on every kernel. */
-static __always_inline __u64 cached_place(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt)
+static __always_inline __u64 cached_place(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, int owed)
 {
-	refresh(c, dentry, mnt, dentry->d_inode, OWED_ALWAYS);
+	refresh(c, dentry, mnt, dentry->d_inode, owed);
 	return c->id | (__u64)c->wanted << 32;
 }
 
-/* Where a name starts: at the root, in the working directory, or in that of a descriptor. An id and FOUND_*. */
-static __always_inline __u64 start_of(struct task_state *state, bool absolute, int directory)
+/* Where a name starts: at the root, in the working directory, or in that of a descriptor. An id where it is owed, FOUND_*. */
+SUBPROGRAM __u64 start_of(struct task_state *state, bool absolute, int directory, int owed)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct fs_struct *fs = task->fs;
@@ -66,11 +66,11 @@ static __always_inline __u64 start_of(struct task_state *state, bool absolute, i
 	if (!fs)
 		return 0;
 	if (absolute)
-		return cached_place(&state->base, fs->root.dentry, fs->root.mnt);
+		return cached_place(&state->base, fs->root.dentry, fs->root.mnt, owed);
 	if (directory == AT_FDCWD)
-		return cached_place(&state->directory, fs->pwd.dentry, fs->pwd.mnt);
+		return cached_place(&state->directory, fs->pwd.dentry, fs->pwd.mnt, owed);
 	file = file_at(fd_address(task, directory, false), false);
-	return file ? find_place(&file->f_path) : 0;
+	return file ? find_place(&file->f_path, owed) : 0;
 }
 
 /* The superset of what user space will want, so that other names are not even counted. */
@@ -85,6 +85,7 @@ SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int dire
 {
 	struct text *t = text();
 	struct name_key *key;
+	bool absolute;
 	__u64 start;
 	long length;
 
@@ -97,9 +98,10 @@ SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int dire
 		return needed ? 0 : NAME_UNWANTED;
 	if (length == 1)
 		return NAME_EMPTY;
-	start = start_of(state, key->name[0] == '/', directory);
-	if (!needed && !may_be_wanted(t, start, length))
+	absolute = key->name[0] == '/';
+	if (!needed && !may_be_wanted(t, start_of(state, absolute, directory, OWED_NOTHING), length))
 		return NAME_UNWANTED;
+	start = start_of(state, absolute, directory, OWED_ALWAYS);
 	key->directory = start;
 	if (length < NAME_KEY_SPACE && key->directory)
 		return known_name(key, name, start);

@@ -128,6 +128,7 @@ class KernelSource:
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
         loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
+        loaded.resize({"strangers": FILE_CACHE})
         if plan.object != "process":
             loaded.share(self._process)
         loaded.load(plan.programs)
