@@ -311,10 +311,17 @@ static __always_inline bool name_files(const struct pt_regs *regs, struct task_s
 	return true;
 }
 
+/* The close of a file that the enter has found not to be wanted. */
+static __always_inline bool closes_stranger(const struct pt_regs *regs, struct task_state *state)
+{
+	return config.paths & 1 && state->resolved == (__u16)(regs->orig_ax + 1) && !(state->wanted & WANTED_PATH) &&
+	       call_of(regs->orig_ax).kind == KIND_CLOSE;
+}
+
 /* The event of a call that has returned, if it is one. */
 static __always_inline void report(const struct pt_regs *regs, struct task_struct *task, struct task_state *state, long result)
 {
-	enum outcome outcome = begin_draft(regs, state, result);
+	enum outcome outcome = closes_stranger(regs, state) ? EMIT_NOT : begin_draft(regs, state, result);
 
 	if (unlikely(outcome == DRAFT_RARE))
 		outcome = draft_rare(regs, state, result, call_of(regs->orig_ax).kind);
