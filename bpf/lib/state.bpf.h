@@ -189,6 +189,14 @@ struct {
 	__type(value, struct file_entry);
 } files SEC(".maps");
 
+/* Files that nobody wants: they have no id, so that user space never hears of them, and the oldest go by themselves. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 64 << 10);
+	__type(key, struct file_key);
+	__type(value, struct file_entry);
+} strangers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32 << 10);
