@@ -17,16 +17,22 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(PATH):/usr/sbin:/sbin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test check demo bench conformance coverage format lock clean packages test-packages
+.PHONY: help install test check vm vm-all demo bench conformance coverage format lock clean packages test-packages vm-packages
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1@\2/' | column -t -s @
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1@\2/' | column -t -s @
 
 install: $(OBJECTS) $(BIN)/filetap ## set everything up; the command is then .venv/bin/filetap
 	@echo "ready: $(BIN)/filetap"
 
 test: check $(WORKLOADS) ## check, then all tests (as root); ARGS="-k NAME" chooses
 	@$(BIN)/python -m pytest $(ARGS)
+
+vm: $(OBJECTS) $(BIN)/filetap .venv/tested $(WORKLOADS) vm-packages ## kernel tests on Debian's kernels in QEMU; KERNEL=6.1 chooses one
+	@$(BIN)/python -m vm $(KERNEL) $(ARGS)
+
+vm-all: ## on all kernels, and docs/kernels.md anew
+	@$(MAKE) vm KERNEL= ARGS="--document docs/kernels.md $(ARGS)"
 
 check: $(OBJECTS) $(BIN)/filetap .venv/tested ## formats, lint, types, import layers
 	$(BIN)/ruff check --quiet
@@ -101,6 +107,12 @@ test-packages:
 		$(call need,strace,command -v strace) \
 		$(call need,bpftrace,command -v bpftrace))
 
+vm-packages:
+	$(call apt, \
+		$(call need,mmdebstrap,command -v mmdebstrap) \
+		$(call need,e2fsprogs,command -v mkfs.ext4) \
+		$(call need,kmod,command -v depmod))
+
 .venv/locked: requirements.txt | packages
 	@echo "installing Python packages into .venv: requirements.txt"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "filetap needs Python 3.11: make PYTHON=..." >&2; exit 1; }
@@ -121,7 +133,7 @@ src/filetap/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
 	@echo "compiling $<"
 	@$(BIN)/python hatch_build.py $< $@
 
-build/%.bpf.o: bench/%.bpf.c hatch_build.py | .venv/locked
+build/%.bpf.o: bench/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
 	@$(BIN)/python hatch_build.py $< $@
 
 build/%: bench/%.c bench/outcome.h | test-packages

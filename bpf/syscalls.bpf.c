@@ -102,9 +102,14 @@ static __noinline int count_compat(struct task_struct *task, __u64 nr, long resu
 
 static __always_inline void report_exit(const struct pt_regs *regs, struct task_struct *task, long result)
 {
-	struct task_state *state = current_member(task);
+	struct task_state *state;
 
-	if (state)
+	if (config.failed && config.level != LEVEL_AUTO && result >= 0)
+		return;
+	state = current_member(task);
+	if (state && config.failed && result >= 0)
+		state->note_count = 0;
+	else if (state)
 		report(regs, task, state, result);
 }
 
@@ -122,7 +127,7 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 		return 0;
 	if (unlikely(call.kind == KIND_SUBMIT))
 		return call.call;
-	if (!(call.flags & CALL_DROP) && !(config.failed && result >= 0))
+	if (!(call.flags & CALL_DROP))
 		report_exit(regs, task, result);
 	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)
 		settle_change(task);

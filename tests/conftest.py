@@ -1,4 +1,4 @@
-"""What all tests share: where the installed command and the workload are, and two refusals to look green.
+"""What all tests share: where the installed command and the workload are, refusals to look green, what only a VM can test.
 
 Apart, because pytest wants it so. Next: tests/unit needs neither root nor a kernel; tests/kernel and tests/e2e do.
 """
@@ -7,19 +7,58 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from filetap.kernel import features
+from filetap.kernel.types import KernelTypes
+
 ROOT: Final = Path(__file__).parent.parent
 NEED_ROOT: Final = {ROOT / "tests" / folder for folder in ("kernel", "e2e", "conformance")}
+LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
+"""Why tests are not run here, and how many."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vm", action="store_true", help="this is a machine of `make vm`: tests marked hooks run, whatever it denies")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A tracer that was never tested against the kernel must not pass because somebody was not root."""
     if os.geteuid() != 0 and any(NEED_ROOT.intersection(item.path.parents) for item in items):
         raise pytest.UsageError("tests/kernel, tests/e2e and tests/conformance need root: sudo make test, or make test ARGS=tests/unit")
+    in_vm = config.getoption("vm")
+    denied = [item for item in items if lacks_hooks(item, in_vm=in_vm)]
+    native = [item for item in items if in_vm and item.get_closest_marker("native")]
+    config.stash[LEFT_OUT] = {
+        "need hooks that this kernel denies (marker hooks): `make vm` runs them": len(denied),
+        "are not for machines (marker native)": len(native),
+    }
+    config.hook.pytest_deselected(items=denied + native)
+    items[:] = [item for item in items if item not in denied + native]
+
+
+def lacks_hooks(item: pytest.Item, *, in_vm: bool) -> bool:
+    """The marker names ways to attach that a test needs, all of them; without a name any one will do, and every VM has one."""
+    marker = item.get_closest_marker("hooks")
+    if not marker:
+        return False
+    return not attaching().issuperset(marker.args) if marker.args else not (in_vm or attaching())
+
+
+@cache
+def attaching() -> set[str]:
+    """Which of lsm, fentry and kprobe this kernel allows."""
+    plan = next(plan for plan in features.PLANS if plan.name == "vfs")
+    with KernelTypes() as types:
+        return {way.name for way in features.hook_set(plan, types, ready=False).ways if way.works}
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    return [f"{number} tests {reason}" for reason, number in config.stash[LEFT_OUT].items() if number]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -24,7 +24,7 @@
 
 /* The verifier follows each turn of a loop, and 5.10 has no bpf_loop (e6f2dd0f8067, v5.17). So what may take thousands of steps
  * is made of a few of them in a global function, which is looked at once, called from a loop. */
-#define STEPS_AT_ONCE 64
+#define STEPS_AT_ONCE 16
 #define TURNS_AT_ONCE 256
 
 /* For a global function one(what, index), which returns 1 when there is no more: one_each(), which calls it with each index from
@@ -77,16 +77,21 @@ static __always_inline struct task_struct *current_task(void)
 #define HAS_TASK_REGISTERS bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)
 #define THREAD_SIZE (4 << PAGE_SHIFT) /* without KASAN, arch/x86/include/asm/page_64_types.h */
 
-/* The number of the call that a task is in. Where no helper leads to its registers, they are at the top of its stack, whose
- * size is the one thing that BTF does not tell. */
+/* Those of a task in a call. Where no helper leads to them, they are at the top of its stack, whose size is the one thing that
+ * BTF does not tell. */
+static __always_inline struct pt_regs *registers_of(struct task_struct *task)
+{
+	if (HAS_TASK_REGISTERS)
+		return (struct pt_regs *)bpf_task_pt_regs(task);
+	return of_task(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+}
+
+/* The number of the call that a task is in. */
 static __always_inline __u64 call_number(struct task_struct *task)
 {
-	struct pt_regs *regs;
+	struct pt_regs *regs = registers_of(task);
 
-	if (HAS_TASK_REGISTERS)
-		return ((struct pt_regs *)bpf_task_pt_regs(task))->orig_ax;
-	regs = of_task(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
-	return BPF_CORE_READ(regs, orig_ax);
+	return HAS_TASK_REGISTERS ? regs->orig_ax : BPF_CORE_READ(regs, orig_ax);
 }
 
 /* Any word of the kernel's memory, as a number: thread_info begins with a long. */
@@ -104,6 +109,15 @@ static __always_inline __u64 word_at(const void *address, const bool direct)
 static __always_inline __u64 comm_word(struct task_struct *task, int at)
 {
 	return HAS_TASK_STORAGE ? ((const __u64 *)task->comm)[at] : word_at(task->comm + 8 * at, false);
+}
+
+/* A string of user space with its NUL: its length with the NUL, or an error. Of an empty string strncpy_from_user_nofault
+ * told 0, without the NUL that it counted for all others, as 6.1 does. */
+static __always_inline long read_user_string(char *to, __u32 space, const char *from)
+{
+	long length = bpf_probe_read_user_str(to, space, from);
+
+	return length ? length : 1;
 }
 
 /* A member of at most eight bytes, through any pointer. What comes of it is a number to the verifier, which would not let
@@ -160,6 +174,31 @@ static __always_inline struct inode *overlay_lower(struct ovl_inode *oi)
 		return BPF_CORE_READ(old, lowerpath.dentry, d_inode);
 	entry = BPF_CORE_READ(oi, oe);
 	return entry && BPF_CORE_READ(entry, __numlower) ? BPF_CORE_READ(entry, __lowerstack[0].dentry, d_inode) : NULL;
+}
+
+/* The mounts of a file system were a list_head in mount.mnt_instance; a simple list since v6.17 (super_block.s_mounts). */
+static __always_inline struct mount *first_mount(struct super_block *sb)
+{
+	struct super_block___before_6_17 *old = (void *)sb;
+
+	if (bpf_core_field_exists(old->s_mounts.next))
+		return (void *)BPF_CORE_READ(old, s_mounts.next) - bpf_core_field_offset(struct mount___before_6_17, mnt_instance);
+	return BPF_CORE_READ(sb, s_mounts);
+}
+
+/* NULL behind the last. */
+static __always_inline struct mount *next_mount(struct super_block *sb, struct mount *mount)
+{
+	struct super_block___before_6_17 *old = (void *)sb;
+	struct mount___before_6_17 *before = (void *)mount;
+	void *next;
+
+	if (!bpf_core_field_exists(old->s_mounts.next))
+		return BPF_CORE_READ(mount, mnt_next_for_sb);
+	next = BPF_CORE_READ(before, mnt_instance.next);
+	if (next == (void *)sb + bpf_core_field_offset(struct super_block___before_6_17, s_mounts))
+		return NULL;
+	return next - bpf_core_field_offset(struct mount___before_6_17, mnt_instance);
 }
 
 #endif

@@ -34,15 +34,19 @@ struct hlist_node {
 struct hlist_head {
 	struct hlist_node *first;
 };
+struct list_head {
+	struct list_head *next, *prev;
+};
 struct hlist_bl_node {
 	struct hlist_bl_node *next, **pprev;
 };
 
 struct pt_regs {
-	unsigned long r10, r9, r8, dx, si, di, orig_ax, ax;
+	unsigned long r10, r9, r8, cx, dx, si, di, orig_ax, ax, ip, sp;
 };
 
 struct qstr {
+	__u64 hash_len;
 	__u32 len;
 	const char *name;
 };
@@ -54,6 +58,10 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	struct super_block *d_sb;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {
@@ -70,7 +78,11 @@ struct mount {
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	struct mnt_namespace *mnt_ns;
+	struct mount *mnt_next_for_sb;
 	int mnt_id;
+};
+struct mount___before_6_17 {
+	struct list_head mnt_instance;
 };
 struct path {
 	struct vfsmount *mnt;
@@ -84,6 +96,10 @@ struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
 	struct file_system_type *s_type;
+	struct mount *s_mounts;
+};
+struct super_block___before_6_17 {
+	struct list_head s_mounts;
 };
 struct inode {
 	__u16 i_mode;
@@ -93,6 +109,7 @@ struct inode {
 	__u32 i_rdev;
 	long long i_size;
 	__u32 i_generation;
+	struct hlist_head i_dentry;
 };
 typedef struct {
 	atomic_long_t refcnt;
@@ -101,6 +118,7 @@ struct file {
 	struct inode *f_inode;
 	struct address_space *f_mapping;
 	unsigned int f_flags;
+	unsigned int f_mode;
 	struct path f_path;
 	long long f_pos;
 	file_ref_t f_ref;
@@ -346,6 +364,7 @@ struct io_uring_cqe {
 #define IORING_SETUP_SQE128 (1u << 10)
 #define IORING_SETUP_NO_SQARRAY (1u << 16)
 #define PF_IO_WORKER 0x10
+#define PF_KTHREAD 0x200000
 
 /* include/uapi/linux/aio_abi.h, and what is mapped at a context's address: this, then its completions (fs/aio.c). */
 struct iocb {
@@ -391,6 +410,7 @@ struct aio_ring {
 #define O_TRUNC 01000
 #define O_APPEND 02000
 #define AT_FDCWD (-100)
+#define DCACHE_OP_COMPARE 2
 #define AT_REMOVEDIR 0x200
 #define MAP_ANONYMOUS 0x20
 #define PAGE_SHIFT 12
@@ -418,6 +438,7 @@ struct aio_ring {
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
 #define ENOENT 2
+#define E2BIG 7
 #define EBADF 9
 #define EFAULT 14
 

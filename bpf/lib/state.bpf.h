@@ -84,6 +84,25 @@ struct draft {
 	__u32 reserved2;
 };
 
+#define MAX_NOTES 8
+
+/* What a hook has seen of the call under way: the event that is owed when the call returns. */
+struct note {
+	__u64 time;
+	__u64 dentry, mnt; /* of a place that is not there before the call has succeeded */
+	__u64 parent, hash; /* what dentry's parent and name were: it may stand for another by then */
+	__u64 offset, size;
+	__u64 inode; /* of a file that could not be described */
+	__u32 generation;
+	__u32 file;
+	__u32 target;
+	__u32 open;
+	__u32 argument;
+	__u16 flags; /* EVENT_* */
+	__u8 hook;
+	__u8 wanted; /* by the rules */
+};
+
 struct task_state {
 	__u64 entered; /* when the call under way began */
 	__u64 position; /* the file's, at enter */
@@ -113,6 +132,10 @@ struct task_state {
 	struct file_cache directory; /* working directory */
 	struct file_cache base; /* root */
 	struct draft draft;
+	struct note notes[MAX_NOTES];
+	__u64 note_call; /* the call that they belong to; 0: none that returns with their result */
+	__u32 note_count; /* how many of them are owed */
+	__u32 reserved;
 };
 
 /* One lane of config.slots events for each CPU, one after another; mapped by the reader. */
@@ -165,6 +188,14 @@ struct {
 	__type(key, struct file_key);
 	__type(value, struct file_entry);
 } files SEC(".maps");
+
+/* Files that nobody wants: they have no id, so that user space never hears of them, and the oldest go by themselves. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 64 << 10);
+	__type(key, struct file_key);
+	__type(value, struct file_entry);
+} strangers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -274,6 +305,18 @@ static __always_inline void forget_state(struct task_struct *task)
 
 	if (!HAS_TASK_STORAGE)
 		bpf_map_delete_elem(&tasks, &key);
+}
+
+/* Hooks of the VFS level run with preemption on, tracepoints' programs do not; both use what each CPU has once (scratch,
+ * lane, counters). A program that has come between a hook and its end must leave all that alone: its event is counted. */
+static __always_inline bool interrupts(struct task_struct *task)
+{
+	struct counters *c = config.level == LEVEL_SYSCALL ? NULL : counters();
+
+	if (likely(!c || !c->at_work || c->at_work == (__u32)of_task(task, pid)))
+		return false;
+	__sync_fetch_and_add(&c->interrupted, 1);
+	return true;
 }
 
 /* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */

@@ -18,7 +18,8 @@ OPS: Final = (
     "setattr truncate fallocate "
     "sendfile splice tee vmsplice copy_file_range reflink dedupe "
     "seek sync readahead advise "
-    "lock chdir mount umount"
+    "lock chdir mount umount "
+    "modify permission"
 ).split()
 """Index is ``event``'s op; the first eleven are ``enum op`` of bpf/event.h."""
 OP_NUMBER: Final = {op: number for number, op in enumerate(OPS)}
@@ -248,11 +249,42 @@ _RING: Final = [
     _moving("writev_fixed", 61, "pwritev2"),
 ]
 
-CALLS: Final = (Call("", "none"), *_SYSTEM, *_RING)
+HOOKS: Final = tuple(
+    Call(function, op)
+    for function, op in (
+        ("security_file_open", "open"),
+        ("security_file_permission", "read"),
+        ("security_file_permission", "write"),
+        ("security_file_permission", "modify"),
+        ("security_inode_getattr", "stat"),
+        ("security_path_mkdir", "mkdir"),
+        ("security_path_rmdir", "rmdir"),
+        ("security_path_mknod", "mknod"),
+        ("security_path_link", "link"),
+        ("security_path_symlink", "symlink"),
+        ("security_path_unlink", "unlink"),
+        ("security_path_rename", "rename"),
+        ("security_path_chmod", "setattr"),
+        ("security_path_chown", "setattr"),
+        ("vfs_utimes", "setattr"),
+        ("security_path_truncate", "truncate"),
+        ("security_path_truncate", "modify"),
+        ("security_file_truncate", "truncate"),
+        ("security_file_truncate", "modify"),
+        ("security_mmap_file", "mmap"),
+        ("security_bprm_check", "exec"),
+        ("security_inode_permission", "permission"),
+    )
+)
+"""What is seen below the system calls, by the kernel's function, in the order of ``enum hook`` of bpf/event.h."""
+
+CALLS: Final = (Call("", "none"), *_SYSTEM, *_RING, *HOOKS)
 """Index is ``event.call``; it means the same on every architecture."""
 
 CALL_NUMBER: Final = {call.name: number for number, call in reversed(list(enumerate(CALLS)))}
 """The first index of a name: some stand twice, for their number has two meanings."""
+FIRST_HOOK: Final = len(CALLS) - len(HOOKS)
+"""The index of the first of HOOKS."""
 OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
 
 ALIASES: Final = {
@@ -281,9 +313,13 @@ GROUPS: Final = {
     "attributes": ("setattr", "truncate", "fallocate", "setxattr", "removexattr"),
     "position": ("seek", "readahead", "advise"),
     "process": ("fork", "thread", "exec", "exit"),
+    "vfs": tuple(dict.fromkeys(hook.op for hook in HOOKS)),
     "all": tuple(OPS[1:]),
 }
 """Names that ``-e`` takes beside ops and calls; a name that is both means the group."""
 
-DEFAULT_OPS: Final = tuple(op for op in OPS[1:] if op not in ("stat", "fault", "seek", *GROUPS["process"]))
-"""Without ``-e``: what is neither very frequent nor about processes."""
+DEFAULT_OPS: Final = tuple(op for op in OPS[1:] if op not in ("stat", "fault", "seek", "modify", "permission", *GROUPS["process"]))
+"""Without ``-e``: what is neither very frequent nor about processes, nor told by another already."""
+
+WATCH_OPS: Final = (*DEFAULT_OPS, "exec")
+"""The same for files that are watched: one that is executed is touched."""

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Final
 
@@ -19,21 +19,24 @@ import numpy as np
 
 from filetap import model
 from filetap.batch import Batch, Fold
-from filetap.calls import CALL_NUMBER
+from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError, UsageError
-from filetap.filters import Filters, open_paths, portions_below
-from filetap.kernel import features
+from filetap.filters import Filters, by_system_call
+from filetap.kernel import features, hooks
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
+from filetap.kernel.perf import MissingTracepointError
 from filetap.kernel.ring import Lanes, Ring, view_globals
 from filetap.kernel.types import KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
-from filetap.probes import Plan, aio, faults, process, syscalls, uring
+from filetap.probes import Plan, aio, faults, process, syscalls, uring, vfs
+from filetap.probes.vfs import Hook
 from filetap.reader import Reader
+from filetap.rules import Names, Rules
 from filetap.targets import Targets
 
 RING_SIZE: Final = 128 << 20
@@ -41,9 +44,6 @@ DEFINITIONS_SIZE: Final = 16 << 20
 WAKES_SIZE: Final = 4096
 FILE_CACHE: Final = 64 << 10
 NAME_CACHE: Final = 32 << 10
-RULES: Final = 4096
-FOLLOWED: Final = 256 << 10
-"""With --follow each file below a PATH becomes a rule of its own."""
 FAULTS: Final = ("page_fault_user", "page_fault_kernel")
 SMALLEST_LANE: Final = 64
 U32: Final = np.dtype("<u4")
@@ -63,6 +63,10 @@ class Options:
     """Bytes of events, over all CPUs."""
     host_paths: bool = False
     """Tell paths as filetap's own mount namespace has them too."""
+    level: str = "auto"
+    """Which hooks make events: one of model.LEVELS."""
+    best_effort: bool = False
+    """Go on without hook sets that attach in no way."""
 
     @property
     def timed(self) -> bool:
@@ -77,36 +81,55 @@ class KernelSource:
     def __init__(self, options: Options, clock: Clock) -> None:
         options.targets.check()
         features.require()
-        self._options = options
+        self.notes: list[str] = []
+        """What is not seen although it was asked for."""
+        self.hooks: dict[str, str] = {}
+        """Of the VFS level: function to the way it attached."""
+        self._options = self._settle(options)
         self._resources = ExitStack()
         self._links: list[Link] = []
         self._replaced: list[Link] = []
         self._detaching: Thread | None = None
         self.forgotten = 0
         """Files of which the definition was given up to make room."""
-        self.notes: list[str] = []
-        """What is not seen although it was asked for."""
+        self._paths = Names.of(options.filters)
         try:
             self._load(clock)
             self._write_rules()
             self.stop()
             self._attach()
+            self._attach_hooks()
             self._write_targets()
         except BaseException:
             self.close()
             raise
+
+    def _settle(self, options: Options) -> Options:
+        """Where no hook of the VFS level attaches in any way: the same by system call, unless hooks were asked for."""
+        with KernelTypes() as kernel:
+            refused = hooks.refusals(kernel) if vfs.hooks(options.filters.calls, options.level) else ""
+        if not refused:
+            return options
+        if any(number >= FIRST_HOOK for number in options.filters.calls):
+            self._miss(f"no hook of the VFS level attaches here ({refused})", options)
+        return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
+
+    def _miss(self, what: str, options: Options) -> None:
+        if not options.best_effort:
+            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without; filetap doctor says more")
+        self.notes.append(what)
 
     def _load(self, clock: Clock) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
         self._slots = lane_slots(self._options.ring_size, self._cpus)
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
-            config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
+            self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
             self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(features.REGISTERS))
             self._task_storage = kernel.has_task_storage()
             if not uring.plan(kernel).programs:
                 self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
-            others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw)]
+            others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(process.plan(), config)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
@@ -130,22 +153,21 @@ class KernelSource:
         loaded.compare_layouts()
         loaded.configure(config, (aio if plan.object == "aio" else syscalls).call_table(self._options.filters.calls))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
-        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": FOLLOWED if self._options.filters.follow else RULES})
+        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
+        loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
+        loaded.resize({"strangers": FILE_CACHE})
         if not self._task_storage:
             loaded.keep_tasks_in_table()
         if plan.object != "process":
             loaded.share(self._process)
+        for program, (way, function) in plan.aimed.items():
+            loaded.aim(program, way, function)
         loaded.load(plan.programs)
         return loaded
 
     def _write_rules(self) -> None:
-        """Paths become identities: the kernel reads the inodes behind descriptors that we open."""
-        filters = self._options.filters
-        rules = Rules(self._seed, Map(self._seed.map_fd("rules"), model.RULE_KEY, U32))
-        rules.write(open_paths(filters.rules()))
-        if filters.follow:
-            for below in portions_below(filters):
-                rules.write(open_paths([(path, model.RULE_TREE) for path in below], gone=True))
+        """Paths become identities and names."""
+        Rules(self._seed).write(self._options.filters, self._paths)
 
     def _attach(self) -> None:
         for program in process.plan().raw:
@@ -158,10 +180,33 @@ class KernelSource:
             self._links += [loaded.attach(program) for program in plan.raw]
             self._attach_if_allowed(loaded, plan)
         for tracepoint in self._plan.tracepoints:
-            link = self._syscalls.attach_tracepoint(*tracepoint)
+            try:
+                link = self._syscalls.attach_tracepoint(*tracepoint)
+            except MissingTracepointError:
+                continue  # nobody can make a call that this kernel does not have
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
+
+    def _attach_hooks(self) -> None:
+        """Below the system calls, each the best way."""
+        wanted = vfs.hooks(self._options.filters.calls, self._options.level)
+        if not wanted:
+            return
+        with KernelTypes() as kernel:
+            done = hooks.attach(wanted, self._load_hooks, kernel)
+        self._links += done.links
+        self.hooks = done.ways
+        if done.ways:
+            self.notes += done.notes(wanted)
+        else:
+            self._miss(f"no hook of the VFS level attaches here ({done.why()})", self._options)
+
+    def _load_hooks(self, way: str, wanted: Sequence[Hook]) -> Object:
+        """The object anew for each way, for it is told where its arguments are."""
+        config = self._config.copy()
+        config["way"] = model.WAYS.index(way)
+        return self._object(Plan("vfs", aimed={hook.program: (way, hook.target(way)) for hook in wanted}), config)
 
     def _attach_if_allowed(self, loaded: Object, plan: Plan) -> None:
         """Classic tracepoints are found in tracefs, which is root's: without them a hook set of a few calls is missed."""
@@ -251,26 +296,6 @@ class KernelSource:
         self._resources.close()
 
 
-class Rules:
-    """The map of rules, filled from descriptors of ours: the kernel alone knows a file's identity."""
-
-    def __init__(self, seed: Object, rules: Map) -> None:
-        self._seed, self._rules = seed, rules
-        self._written: dict[bytes, int] = {}
-
-    def write(self, opened: dict[int, int]) -> None:
-        """``opened``: descriptor to RULE_*; closed afterwards. Of several rules for one file all are heeded."""
-        try:
-            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", model.IDENTIFIED)
-        finally:
-            for fd in opened:
-                os.close(fd)
-        for row in identified[np.isin(identified["fd"], list(opened))]:
-            key = row["key"].tobytes()
-            self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
-            self._rules.put(row["key"], self._written[key])
-
-
 class FoldKeys:
     """The ids that folds name, of "file" or "task"; looked through only when something was folded."""
 
@@ -310,7 +335,7 @@ def lane_slots(ring_size: int, cpus: int) -> int:
     return 1 << slots.bit_length() - 1
 
 
-def configuration(options: Options, cpus: int, slots: int, direct: bool) -> Records:
+def configuration(options: Options, names: Names, cpus: int, slots: int, direct: bool) -> Records:
     """struct config of bpf/event.h, one record. ``direct``: the kernel has bpf_rdonly_cast."""
     targets, filters = options.targets, options.filters
     config = np.zeros(1, model.CONFIG)
@@ -327,8 +352,11 @@ def configuration(options: Options, cpus: int, slots: int, direct: bool) -> Reco
         row["comm"][i] = comm
     row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
     row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
+    row["named"], row["members"] = names.longest, filters.places and not filters.follow
+    row["lengths"], row["leaves"] = names.lengths, names.leaf_bits
     row["latency"], row["args"] = options.timed, options.arguments
     row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
     row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
     row["moved"], row["inside"] = filters.follow, options.host_paths
+    row["level"], row["hooks"] = model.LEVELS.index(options.level), vfs.choices(filters.calls)
     return config

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -31,8 +32,13 @@ def results() -> dict[str, Result]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_filetap_tells_exactly_what_was_done(case: Case, results: dict[str, Result]) -> None:
+def test_filetap_tells_exactly_what_was_done(
+    case: Case, results: dict[str, Result], record_property: Callable[[str, object], None]
+) -> None:
     score = results[case.id].score
+    record_property("group", f"conformance/{case.group}")
+    if score.verdict == "cannot":
+        record_property("cannot", score.note)
     assert score.verdict == "exact" or (score.verdict == "cannot" and not unproven(score.note)), str(score)
 
 
@@ -99,6 +105,7 @@ def unresolved(event: dict[str, Any]) -> bool:
     return any(file.get("resolved") is False for file in (event, event.get("target", {})))
 
 
+@pytest.mark.native("strace and bpftrace are judged on one kernel, and bpftrace takes minutes to compile in a machine")
 @pytest.mark.parametrize(
     ("tracer", "expected"),
     [

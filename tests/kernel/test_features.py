@@ -65,6 +65,13 @@ def met(found: Features, name: str) -> bool:
     return next(row.met for row in found.requirements if row.name == name)
 
 
+@pytest.mark.hooks
+@pytest.mark.parametrize("way", ["fentry", "kprobe"])
+def test_hooks_below_the_system_calls_attach(found: Features, way: str) -> None:
+    """As every kernel of Debian lets them. Whether LSM may is chosen at boot: securityfs says so, below."""
+    assert works(found, "vfs", way)
+
+
 def test_require() -> None:
     features.require()
 

@@ -331,9 +331,20 @@ def _reason(attempt: Attempt, types: KernelTypes) -> str:
     except KernelError as error:
         return str(error)
     except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, "?")
-        return f"denied by this machine ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
+        return reason_of(error)
     return ""
+
+
+def reason_of(error: OSError) -> str:
+    """What the kernel's refusal means, in words."""
+    name = errno.errorcode.get(error.errno or 0, "?")
+    return f"denied by this machine ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
+
+
+def refusal(way: str, hook: str, types: KernelTypes) -> str:
+    """Why no program of the VFS level attaches this way, tried on one hook; empty when it does."""
+    attempts = {"lsm": partial(_lsm, hook), "fentry": partial(_fentry, f"security_{hook}"), "kprobe": partial(_kprobe, f"security_{hook}")}
+    return _reason(attempts[way], types)
 
 
 class Plan(NamedTuple):

@@ -28,6 +28,10 @@ _HASH: Final = 1
 """BPF_MAP_TYPE_HASH."""
 
 
+_KINDS: Final = {"fentry": (26, 24), "lsm": (29, 27), "kprobe": (2, 0)}
+"""A hook's way to BPF_PROG_TYPE_* and its expected attach type: BPF_TRACE_FENTRY, BPF_LSM_MAC, none."""
+
+
 class Object:
     """One .bpf.o: a hook set's programs and the maps they use."""
 
@@ -112,6 +116,23 @@ class Object:
         except OSError:
             os.close(fd)
             raise
+
+    def aim(self, program: str, way: str, function: str) -> None:
+        """Before the load: what a program of the VFS level is to be, and on which function or LSM hook."""
+        handle = self.programs[program]
+        kind, attach = _KINDS[way]
+        check(library().bpf_program__set_type(handle, kind), program)
+        check(library().bpf_program__set_expected_attach_type(handle, attach), program)
+        if way != "kprobe":
+            check(library().bpf_program__set_attach_target(handle, 0, function.encode()), f"{program}: {function}")
+
+    def attach_hook(self, program: str, way: str, function: str) -> Link:
+        """Attach what was aimed. Raises OSError as the kernel says."""
+        handle = self.programs[program]
+        if way == "kprobe":
+            return Link(pointer(library().bpf_program__attach_kprobe(handle, False, function.encode()), function))
+        attach = library().bpf_program__attach_lsm if way == "lsm" else library().bpf_program__attach_trace
+        return Link(pointer(attach(handle), function))
 
     def run_iterator(self, program: str) -> bytes:
         """Run an iterator to its end and return what it wrote."""

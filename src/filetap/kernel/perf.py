@@ -23,6 +23,10 @@ _PERF_FLAG_FD_CLOEXEC: Final = 8
 _ATTR_SIZE: Final = 120
 
 
+class MissingTracepointError(KernelError):
+    """This kernel has no such tracepoint: of a system call that means that it has no such call."""
+
+
 def _call(number: int, *arguments: object) -> int:
     result = int(_SYSCALL(number, *arguments))
     if result < 0:
@@ -57,5 +61,7 @@ def open_tracepoint(category: str, event: str) -> int:
         attr = struct.pack("<IIQQQQ", _PERF_TYPE_TRACEPOINT, _ATTR_SIZE, tracepoint_id(category, event), 1, 0, 0)
         attr = attr.ljust(_ATTR_SIZE, b"\0")
         return _call(_PERF_EVENT_OPEN, attr, -1, 0, -1, _PERF_FLAG_FD_CLOEXEC)
+    except FileNotFoundError:
+        raise MissingTracepointError(f"this kernel has no tracepoint {category}:{event}") from None
     except OSError as error:
         raise KernelError(f"tracepoint {category}:{event}: {error.strerror}") from None

@@ -33,6 +33,11 @@ class KernelTypes:
         """Does this kernel have the function, for programs to call?"""
         return self.find(name, FUNC) > 0
 
+    def parameters_of(self, function: str) -> int | None:
+        """How many parameters a function of the kernel takes; None: there is no such function."""
+        number = self._target(self.find(function, FUNC))
+        return self._type(number)[1] & 0xFFFF if number else None
+
     def has_task_storage(self) -> bool:
         """May tracing programs keep a value with each task? What they ask by CO-RE (HAS_TASK_STORAGE): the member came with it."""
         return self._has_member("task_struct", "bpf_storage")

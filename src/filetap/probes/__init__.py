@@ -23,10 +23,11 @@ class Plan:
     """Programs loaded now and attached once a target has threads."""
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
     """Tracepoints given up when ``later`` is attached."""
-
+    aimed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Program of the VFS level to how and to what it is attached: ``way`` and function."""
     handlers: dict[tuple[str, int], str] = field(default_factory=dict)
     """(map, place) to the program that the syscalls object hands on to."""
 
     @property
     def programs(self) -> set[str]:
-        return {*self.raw, *self.later, *self.handlers.values(), *(program for program, _, _ in self.tracepoints)}
+        return {*self.raw, *self.later, *self.aimed, *self.handlers.values(), *(program for program, _, _ in self.tracepoints)}

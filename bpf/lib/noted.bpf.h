@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What hooks below the system calls have seen of the call under way, kept with the task until the call returns: they run
+ * before the operation, and its result comes with the return.
+ * Apart, because both sides use it: vfs.bpf.c notes and tells, draft.bpf.h takes the resolved names of a call.
+ */
+#ifndef FILETAP_NOTED_H
+#define FILETAP_NOTED_H
+
+#include "emit.bpf.h"
+
+#define NR_IO_SUBMIT 209
+#define NR_IO_URING_ENTER 426
+
+/* The call that the current task has made, as a number; 0: none whose result is that of one operation. */
+static __always_inline __u64 call_under_way(struct task_struct *task)
+{
+	const struct pt_regs *regs = registers_of(task);
+	__u64 nr = load(regs, orig_ax);
+
+	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || nr == NR_IO_SUBMIT || nr == NR_IO_URING_ENTER)
+		return 0;
+	return (load(regs, ip) * 0x9e3779b97f4a7c15ull + load(regs, sp)) * 0x9e3779b97f4a7c15ull + nr + 1;
+}
+
+/* Is the dentry still the one that was noted, and has it a file by now? Its memory may be another's. */
+static __always_inline bool came_to_be(const struct note *n)
+{
+	struct dentry *dentry = (struct dentry *)n->dentry;
+
+	return load(dentry, d_inode) && (__u64)load(dentry, d_parent) == n->parent && load(dentry, d_name.hash_len) == n->hash;
+}
+
+static __always_inline bool makes_second_file(__u8 hook)
+{
+	return hook == HOOK_LINK || hook == HOOK_RENAME || hook == HOOK_SYMLINK;
+}
+
+/* After a success: the file that has come to be has an inode now, and a rename has moved the old one there. */
+SUBPROGRAM int settle_place(struct note *n)
+{
+	__u64 found;
+
+	if (!n->dentry || !came_to_be(n))
+		return 0;
+	found = find_file(n->dentry, n->mnt, OWED_ALWAYS);
+	if (makes_second_file(n->hook))
+		n->target = found;
+	else
+		n->file = found;
+	return 0;
+}
+
+enum taken { NOT_SEEN, SEEN, NOT_WANTED };
+
+/* What the hook has resolved for the call that returns now: its names, by file and no longer as they were asked for. */
+SUBPROGRAM enum taken take_note(struct task_state *s, long result)
+{
+	struct task_struct *task = current_task();
+	struct note *n = &s->notes[0];
+	struct draft *d = &s->draft;
+	bool seen = s->note_count && s->note_call == call_under_way(task);
+
+	s->note_count = 0;
+	if (!seen || config.hooks[n->hook & (MAX_HOOKS - 1)].op != d->op)
+		return NOT_SEEN;
+	if (!n->wanted)
+		return NOT_WANTED;
+	if (result >= 0)
+		settle_place(n);
+	d->target = n->target;
+	if (n->hook != HOOK_SYMLINK)
+		d->file = n->file;
+	return SEEN;
+}
+
+#endif

@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * File operations seen below the system calls, at the security hooks: what happened, to which inode, whatever the way in.
+ * Each program serves as LSM hook, as fentry on the function that calls the hooks, or as kprobe there: user space sets
+ * its type, and config.way says where its arguments are. Apart, because not every kernel lets it attach.
+ * Next: lib/noted.bpf.h; user space: probes/vfs.py.
+ */
+#include "lib/noted.bpf.h"
+#include "lib/subject.bpf.h"
+#include "lib/target.bpf.h"
+
+#define MAY_WRITE 2
+#define MAY_READ 4
+#define MAX_MOUNTS 64
+#define NR_IOCTL 16
+#define NR_FALLOCATE 285
+
+/* include/linux/fs.h, since 62d53c4a1dfe (v6.5). */
+#define FMODE_BACKING 0x2000000
+
+/* A word of a program's context. The compiler would add the place to the pointer first, which the verifier refuses. */
+#define context_word(context, place)                                                                                                       \
+	({                                                                                                                                 \
+		__u64 word_;                                                                                                               \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(word_) : "r"(context), "i"(place));                                           \
+		word_;                                                                                                                     \
+	})
+
+/* Where a kprobe's registers are: x86-64's calling convention, and struct pt_regs of its uapi/asm/ptrace.h. */
+#define REGISTER_PLACE(n) ((n) == 0 ? 112 : (n) == 1 ? 104 : (n) == 2 ? 96 : 88)
+
+/* The hook's argument number n, from 0 to 3. */
+#define hook_argument(context, n) (config.way == WAY_KPROBE ? context_word(context, REGISTER_PLACE(n)) : context_word(context, 8 * (n)))
+
+static __always_inline bool is_chosen(__u8 hook)
+{
+	return config.hooks[hook & (MAX_HOOKS - 1)].call;
+}
+
+/* Has the call that returns changed the file? A function of its own: what is left in a register may not be returned. */
+SUBPROGRAM bool changes_contents(__u8 hook, long result)
+{
+	const struct pt_regs *regs = registers_of(current_task());
+	__u64 nr = load(regs, orig_ax);
+	__u32 command = load(regs, si);
+
+	if (hook != HOOK_WRITE || result > 0)
+		return result >= 0;
+	return !result && (nr == NR_FALLOCATE || (nr == NR_IOCTL && (command == FICLONE || command == FICLONERANGE)));
+}
+
+/* The event that tells of a change beside the one that asks for it; HOOK_OPEN: none. */
+static __always_inline __u8 change_of(__u8 hook)
+{
+	switch (hook) {
+	case HOOK_WRITE:
+		return HOOK_MODIFY;
+	case HOOK_TRUNCATE:
+		return HOOK_TRUNCATE_MODIFY;
+	case HOOK_FILE_TRUNCATE:
+		return HOOK_FILE_TRUNCATE_MODIFY;
+	}
+	return HOOK_OPEN;
+}
+
+static __always_inline bool has_second_slot(__u8 hook)
+{
+	return hook == HOOK_LINK || hook == HOOK_SYMLINK || hook == HOOK_RENAME || hook == HOOK_MMAP;
+}
+
+static __always_inline struct task_state *own_state(void)
+{
+	return state_of(current_task());
+}
+
+static __always_inline void fill_draft(struct draft *d, struct task_state *s, const struct note *n, __u8 hook, long result)
+{
+	d->offset = n->offset;
+	d->size = n->size;
+	d->file = n->file;
+	d->open = n->open;
+	d->flags = n->flags;
+	d->undefined = n->inode && !n->file;
+	if (d->undefined) {
+		s->last.key.inode = n->inode;
+		s->last.key.generation = n->generation;
+		s->last.id = 0;
+	}
+	if (hook == HOOK_OPEN && result >= 0 && !(n->flags & EVENT_NO_RESULT))
+		d->fd = result;
+	if (has_second_slot(hook)) {
+		add_more(d);
+		d->target = n->target;
+		d->argument = n->argument;
+	}
+}
+
+/* One event of the current task's note number 'at', as that of 'hook'. Global, so that the verifier looks at it once and
+ * not for each note. */
+__noinline int tell(__u32 at, __u32 hook, __s64 result)
+{
+	const struct hook_choice chosen = config.hooks[hook & (MAX_HOOKS - 1)];
+	struct task_state *s = own_state();
+	struct note *n;
+	struct draft *d;
+
+	if (!s || !chosen.call)
+		return 0;
+	n = &s->notes[at & (MAX_NOTES - 1)];
+	s->entered = n->time;
+	d = new_draft(s, chosen.op, chosen.call, result);
+	if (too_quick(d) || (config.failed && result >= 0))
+		return 0;
+	fill_draft(d, s, n, hook, result);
+	hand_over(d, of_task(current_task(), pid), s);
+	return 0;
+}
+
+/* What one note has come to. exec's success is told by process.bpf.c. */
+__noinline int tell_note(__u32 at, __s64 result)
+{
+	struct task_state *s = own_state();
+	struct note *n;
+	__u8 change;
+	bool known;
+
+	if (!s)
+		return 0;
+	n = &s->notes[at & (MAX_NOTES - 1)];
+	known = !(n->flags & EVENT_NO_RESULT);
+	change = change_of(n->hook);
+	if (n->hook == HOOK_EXEC && (!known || result >= 0))
+		return 0;
+	if (known && result >= 0)
+		settle_place(n);
+	tell(at, n->hook, result);
+	if (change != HOOK_OPEN && (!known || changes_contents(n->hook, result)))
+		tell(at, change, result);
+	return 0;
+}
+
+/* All that is owed. Without 'known' no call returns with their result. */
+__noinline int tell_notes(__s64 result, bool known)
+{
+	struct task_state *s = own_state();
+	__u32 count = s ? s->note_count : 0;
+
+	if (!s || !count)
+		return 0;
+	check_task(current_task(), s);
+	for (__u32 i = 0; i < MAX_NOTES; i++) {
+		if (i >= count)
+			break;
+		if (!known)
+			s->notes[i].flags |= EVENT_NO_RESULT;
+		tell_note(i, known ? result : 0);
+	}
+	s->note_count = 0;
+	return 0;
+}
+
+/* A note to be filled in, and then kept with keep_note(). Where system calls make the events the last one is enough. */
+static __always_inline struct note *new_note(struct task_state *s, __u8 hook)
+{
+	__u64 call = call_under_way(current_task());
+	struct note *n;
+
+	if (config.level == LEVEL_AUTO)
+		s->note_count = 0;
+	else if (s->note_count >= MAX_NOTES || s->note_call != call)
+		tell_notes(0, false);
+	s->note_call = call;
+	n = &s->notes[s->note_count & (MAX_NOTES - 1)];
+	__builtin_memset(n, 0, sizeof(*n));
+	n->time = bpf_ktime_get_boot_ns();
+	n->hook = hook;
+	n->flags = EVENT_NO_OFFSET | EVENT_NO_SIZE;
+	return n;
+}
+
+/* The pointers of a program's context are no numbers to the verifier, as global functions take them; what is read back
+ * from a map is. */
+static __always_inline __u64 as_number(struct note *n, __u64 pointer)
+{
+	n->dentry = pointer;
+	barrier();
+	pointer = n->dentry;
+	n->dentry = 0;
+	return pointer;
+}
+
+/* The current task's state, if its operations count; done() must follow. */
+static __always_inline struct task_state *subject_state(void)
+{
+	struct task_struct *task = current_task();
+	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
+	struct counters *c = counters();
+
+	if (s && c)
+		c->at_work = of_task(task, pid);
+	return s;
+}
+
+static __always_inline int done(void)
+{
+	struct counters *c = counters();
+
+	if (c)
+		c->at_work = 0;
+	return 0;
+}
+
+static __always_inline int keep_note(struct task_state *s, struct note *n)
+{
+	if (n->wanted || config.level == LEVEL_AUTO)
+		s->note_count++;
+	if (!s->note_call && config.level != LEVEL_AUTO)
+		tell_notes(0, false);
+	return done();
+}
+
+/* Of an overlay's file the one beneath, which overlayfs opens for itself: until v6.5 under the overlay's path with
+ * another inode, since then in a mount of nobody's. */
+static __always_inline bool is_beneath(struct file *file)
+{
+	struct mount *mount = real_mount(load(file, f_path.mnt));
+	long namespace = (long)load(mount, mnt_ns);
+
+	if (load(file, f_inode) != load(load(file, f_path.dentry), d_inode))
+		return true;
+	return namespace <= 0 && load(file, f_mode) & FMODE_BACKING;
+}
+
+/* The open file as the note's; a function of its own for the stack's sake. */
+SUBPROGRAM int note_file(struct task_state *s, struct note *n, __u64 address, int owed)
+{
+	struct file *file = (struct file *)address;
+
+	refresh(&s->last, load(file, f_path.dentry), load(file, f_path.mnt), load(file, f_inode), owed);
+	n->wanted = is_owed(s->last.wanted, owed);
+	n->file = s->last.id;
+	n->open = open_number(address);
+	if (!n->file) {
+		n->inode = s->last.key.inode;
+		n->generation = s->last.key.generation;
+	}
+	return 0;
+}
+
+static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset, __u32 argument)
+{
+	struct task_state *s;
+	struct note *n;
+
+	if (!file || is_beneath(file) || !(s = subject_state()))
+		return 0;
+	n = new_note(s, hook);
+	n->argument = argument;
+	n->offset = offset;
+	note_file(s, n, as_number(n, (__u64)file), OWED_TYPE);
+	return keep_note(s, n);
+}
+
+/* A place by its dentry and mount, as the note's file or target. */
+SUBPROGRAM int note_place(struct note *n, __u64 dentry, __u64 mnt, bool second)
+{
+	__u64 found = find_file(dentry, mnt, OWED_ANY);
+
+	n->wanted |= !!(found & FOUND_PATH);
+	if (second)
+		n->target = found;
+	else
+		n->file = found;
+	return 0;
+}
+
+/* A place that is there only when the call has succeeded: 'dentry' then, which is a rename's old one. */
+SUBPROGRAM int expect_place(struct note *n, __u64 dentry_address, __u64 place, __u64 mnt)
+{
+	struct dentry *dentry = (struct dentry *)place;
+
+	n->dentry = dentry_address;
+	n->mnt = mnt;
+	n->parent = (__u64)load(dentry, d_parent);
+	n->hash = load(dentry, d_name.hash_len);
+	return 0;
+}
+
+/* An operation on one name in a directory. */
+static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8 hook, __u64 size)
+{
+	struct task_state *s = subject_state();
+	struct note *n;
+	__u64 mnt;
+
+	if (!s)
+		return 0;
+	n = new_note(s, hook);
+	n->size = size;
+	dentry = as_number(n, dentry);
+	mnt = (__u64)load(directory, mnt);
+	note_place(n, dentry, mnt, false);
+	if (hook == HOOK_MKDIR || hook == HOOK_MKNOD)
+		expect_place(n, dentry, dentry, mnt);
+	return keep_note(s, n);
+}
+
+/* An operation on a file and a new name for it. */
+static __always_inline int names_hook(__u64 mnt, __u64 dentry, struct path *directory, __u64 place, __u8 hook)
+{
+	struct task_state *s = subject_state();
+	struct note *n;
+
+	if (!s)
+		return 0;
+	n = new_note(s, hook);
+	dentry = as_number(n, dentry);
+	place = as_number(n, place);
+	note_place(n, dentry, mnt, false);
+	mnt = (__u64)load(directory, mnt);
+	note_place(n, place, mnt, true);
+	expect_place(n, hook == HOOK_RENAME ? dentry : place, place, mnt);
+	return keep_note(s, n);
+}
+
+static __always_inline int path_hook(struct path *path, __u8 hook, __u64 offset, __u64 size)
+{
+	struct task_state *s = subject_state();
+	struct note *n;
+
+	if (!s)
+		return 0;
+	n = new_note(s, hook);
+	n->offset = offset;
+	n->size = size;
+	note_place(n, (__u64)load(path, dentry), (__u64)load(path, mnt), false);
+	return keep_note(s, n);
+}
+
+SEC("vfs")
+int file_open(void *ctx)
+{
+	struct file *file = (struct file *)hook_argument(ctx, 0);
+
+	return file_hook(file, HOOK_OPEN, load(file, f_flags), 0);
+}
+
+SEC("vfs")
+int file_permission(void *ctx)
+{
+	__u32 mask = hook_argument(ctx, 1);
+	bool write = mask & MAY_WRITE;
+
+	if (!write && (!(mask & MAY_READ) || !is_chosen(HOOK_READ)))
+		return 0;
+	if (write && !is_chosen(HOOK_WRITE) && !is_chosen(HOOK_MODIFY))
+		return 0;
+	return file_hook((struct file *)hook_argument(ctx, 0), write ? HOOK_WRITE : HOOK_READ, 0, 0);
+}
+
+SEC("vfs")
+int file_truncate(void *ctx)
+{
+	return file_hook((struct file *)hook_argument(ctx, 0), HOOK_FILE_TRUNCATE, 0, 0);
+}
+
+/* The LSM hook is given the protection asked for too. */
+SEC("vfs")
+int mmap_file(void *ctx)
+{
+	__u64 protection = config.way == WAY_LSM ? hook_argument(ctx, 2) : hook_argument(ctx, 1);
+	__u64 flags = config.way == WAY_LSM ? hook_argument(ctx, 3) : hook_argument(ctx, 2);
+
+	return file_hook((struct file *)hook_argument(ctx, 0), HOOK_MMAP, 0, (protection & 0xff) | (__u32)flags << 8);
+}
+
+SEC("vfs")
+int bprm_check(void *ctx)
+{
+	struct linux_binprm *bprm = (struct linux_binprm *)hook_argument(ctx, 0);
+
+	return file_hook(load(bprm, file), HOOK_EXEC, 0, 0);
+}
+
+SEC("vfs")
+int inode_getattr(void *ctx)
+{
+	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_GETATTR, 0, 0);
+}
+
+SEC("vfs")
+int path_chmod(void *ctx)
+{
+	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_CHMOD, 0, (__u16)hook_argument(ctx, 1));
+}
+
+SEC("vfs")
+int path_chown(void *ctx)
+{
+	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_CHOWN, (__u32)hook_argument(ctx, 1), (__u32)hook_argument(ctx, 2));
+}
+
+SEC("vfs")
+int path_truncate(void *ctx)
+{
+	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_TRUNCATE, 0, 0);
+}
+
+SEC("vfs")
+int vfs_utimes(void *ctx)
+{
+	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_UTIMES, 0, 0);
+}
+
+SEC("vfs")
+int path_mkdir(void *ctx)
+{
+	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_MKDIR, (__u16)hook_argument(ctx, 2));
+}
+
+SEC("vfs")
+int path_mknod(void *ctx)
+{
+	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_MKNOD, (__u16)hook_argument(ctx, 2));
+}
+
+SEC("vfs")
+int path_rmdir(void *ctx)
+{
+	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_RMDIR, 0);
+}
+
+SEC("vfs")
+int path_unlink(void *ctx)
+{
+	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_UNLINK, 0);
+}
+
+SEC("vfs")
+int path_link(void *ctx)
+{
+	struct path *directory = (struct path *)hook_argument(ctx, 1);
+
+	return names_hook((__u64)load(directory, mnt), hook_argument(ctx, 0), directory, hook_argument(ctx, 2), HOOK_LINK);
+}
+
+/* Its flags are not given to every kernel's LSM hook, so they are taken from the call. */
+SEC("vfs")
+int path_rename(void *ctx)
+{
+	struct path *from = (struct path *)hook_argument(ctx, 0), *to = (struct path *)hook_argument(ctx, 2);
+
+	return names_hook((__u64)load(from, mnt), hook_argument(ctx, 1), to, hook_argument(ctx, 3), HOOK_RENAME);
+}
+
+/* What the link says is the caller's string; system calls that make the events read it themselves. */
+SEC("vfs")
+int path_symlink(void *ctx)
+{
+	struct path *directory = (struct path *)hook_argument(ctx, 0);
+	struct task_state *s = subject_state();
+	__u64 dentry, mnt;
+	struct note *n;
+
+	if (!s)
+		return 0;
+	n = new_note(s, HOOK_SYMLINK);
+	dentry = as_number(n, hook_argument(ctx, 1));
+	mnt = (__u64)load(directory, mnt);
+	note_place(n, dentry, mnt, true);
+	expect_place(n, dentry, dentry, mnt);
+	if (n->wanted && config.level == LEVEL_VFS)
+		n->file = define_name((const char *)hook_argument(ctx, 2), n->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_KERNEL);
+	return keep_note(s, n);
+}
+
+/* A mount of the file system that the task can see: an inode alone is in none. */
+SUBPROGRAM __u64 mount_in_sight(__u64 address)
+{
+	struct super_block *sb = (struct super_block *)address;
+	__u64 namespace = (__u64)of_task(current_task(), nsproxy, mnt_ns);
+	struct mount *mount = first_mount(sb), *first = mount;
+
+	for (int i = 0; i < MAX_MOUNTS && mount; i++) {
+		if ((__u64)load(mount, mnt_ns) == namespace)
+			return (__u64)mount + bpf_core_field_offset(struct mount, mnt);
+		mount = next_mount(sb, mount);
+	}
+	return first ? (__u64)first + bpf_core_field_offset(struct mount, mnt) : 0;
+}
+
+/* The name by which the inode is known: one of them, where it has several. */
+static __always_inline __u64 alias(struct inode *inode)
+{
+	__u64 first = (__u64)load(inode, i_dentry.first);
+
+	return first ? first - bpf_core_field_offset(struct dentry, d_u.d_alias) : 0;
+}
+
+/* The inode as the draft's file: by a name of its own, whichever that is. */
+SUBPROGRAM int place_inode(struct draft *d, __u64 address)
+{
+	struct inode *inode = (struct inode *)address;
+	__u64 dentry = alias(inode), mnt = mount_in_sight((__u64)load(inode, i_sb));
+
+	if (dentry && mnt)
+		d->file = find_file(dentry, mnt, OWED_ALWAYS);
+	return 0;
+}
+
+/* Asked of every component of every path that anybody looks up: a rule for this very inode comes first. Its answer is not
+ * that of the call, so that it is told at once, in the middle of the call. */
+SEC("vfs")
+int inode_permission(void *ctx)
+{
+	const struct hook_choice chosen = config.hooks[HOOK_PERMISSION];
+	struct inode *inode = (struct inode *)hook_argument(ctx, 0);
+	struct rule_key key = {};
+	struct task_state *s;
+	struct draft *d;
+	__u64 entered;
+	__u32 *rule;
+
+	fill_rule_key(&key, inode);
+	rule = bpf_map_lookup_elem(&rules, &key);
+	if (!rule || *rule & RULE_EXCLUDE || config.failed || config.min_latency || !(s = subject_state()))
+		return 0;
+	entered = s->entered;
+	s->entered = 0;
+	d = new_draft(s, chosen.op, chosen.call, 0);
+	s->entered = entered;
+	d->size = (__u32)hook_argument(ctx, 1);
+	d->flags = EVENT_NO_RESULT | EVENT_NO_OFFSET;
+	d->offset = (__u64)inode;
+	barrier();
+	place_inode(d, d->offset);
+	d->offset = 0;
+	emit(d, current_task(), s);
+	return done();
+}
+
+/* What the current task's hooks have noted, for programs that nothing preempts. */
+static __always_inline struct task_state *noted_state(void)
+{
+	struct task_struct *task = current_task();
+	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
+
+	return s && s->note_count ? s : NULL;
+}
+
+/* The return of a call: what its hooks have noted gets its result. */
+SEC("tp_btf/sys_exit")
+int call_returned(__u64 *ctx)
+{
+	struct task_state *s = noted_state();
+
+	if (s)
+		tell_notes(ctx[1], s->note_call == call_under_way(current_task()));
+	return 0;
+}
+
+/* The end of a thread that was not in a call, as when it dumps core. */
+SEC("tp_btf/sched_process_exit")
+int thread_ended(__u64 *ctx)
+{
+	if (noted_state())
+		tell_notes(0, false);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

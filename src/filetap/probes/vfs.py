@@ -1,0 +1,115 @@
+"""The VFS hook set: security hooks and their like, each with the ways to attach its program, best first.
+
+Apart, because it lies below the system calls and not every kernel lets it attach: what fits is told by the kernel's own
+types. bpf/vfs.bpf.c is its kernel half. Next: kernel/hooks.py attaches.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+
+from filetap import model
+from filetap.calls import CALLS, FIRST_HOOK, GROUPS, HOOKS, OP_NUMBER
+from filetap.model import Records
+from filetap.probes import Plan
+
+WAYS: Final = ("lsm", "fentry", "kprobe")
+"""In order of preference."""
+NO_LSM_HOOK: Final = "it is no LSM hook"
+
+
+class Functions(Protocol):
+    """What this kernel has: kernel/types.py."""
+
+    def parameters_of(self, function: str) -> int | None:
+        """How many parameters a function takes; None: there is no such function."""
+
+
+class Hook(NamedTuple):
+    """One program, named after its function."""
+
+    function: str
+    parameters: tuple[int, ...]
+    """How many the kernel's function may take for the program to read the right ones."""
+    lsm: str = ""
+    """The LSM hook that the function calls; "": none."""
+    lsm_parameters: tuple[int, ...] = ()
+
+    @property
+    def program(self) -> str:
+        return self.function.removeprefix("security_")
+
+    def target(self, way: str) -> str:
+        """What the program is attached to."""
+        return self.lsm if way == "lsm" else self.function
+
+    def misfit(self, way: str, kernel: Functions) -> str:
+        """Why it cannot be attached this way, by the kernel's types; "": it can. A wrong signature would load all the
+        same, and read whatever lies there."""
+        if way == "lsm" and not self.lsm:
+            return NO_LSM_HOOK
+        name = f"bpf_lsm_{self.lsm}" if way == "lsm" else self.function
+        found = kernel.parameters_of(name)
+        known = self.lsm_parameters if way == "lsm" else self.parameters
+        if found is None:
+            return f"this kernel has no {name}"
+        return "" if found in known else f"{name} takes {found} parameters here, not {' or '.join(map(str, known))}"
+
+
+def _security(name: str, *parameters: int, lsm: str = "", lsm_parameters: tuple[int, ...] = ()) -> Hook:
+    return Hook(f"security_{name}", parameters, lsm or name, lsm_parameters or parameters)
+
+
+TABLE: Final = (
+    _security("file_open", 1),
+    _security("file_permission", 2),
+    _security("inode_getattr", 1),
+    _security("path_mkdir", 3),
+    _security("path_rmdir", 2),
+    _security("path_mknod", 4),
+    _security("path_link", 3),
+    _security("path_symlink", 3),
+    _security("path_unlink", 2),
+    _security("path_rename", 5, lsm_parameters=(4, 5)),  # the hook was not given the flags before 100f59d96405 (v5.19)
+    _security("path_chmod", 2),
+    _security("path_chown", 3),
+    Hook("vfs_utimes", (2,)),  # security_inode_setattr() knows no mount
+    _security("path_truncate", 1),
+    _security("file_truncate", 1),  # since 3350607dc563 (v6.2); before, path_truncate told of open files too
+    _security("mmap_file", 3, lsm_parameters=(4,)),
+    _security("bprm_check", 1, lsm="bprm_check_security"),
+    _security("inode_permission", 2),
+)
+
+NEWER: Final = ("security_file_truncate",)
+"""What an older kernel tells through another hook: not missed where it is not there."""
+
+NAMING: Final = frozenset(GROUPS["namespace"]) | {"setattr", "truncate"}
+"""Operations of which the system call knows only the name that was asked for, and a hook the file that it led to."""
+
+
+def hooks(chosen: frozenset[int], level: str) -> list[Hook]:
+    """Those to attach, for indices into CALLS."""
+    if level == "syscall":
+        return []
+    functions = {CALLS[number].name for number in chosen if number >= FIRST_HOOK}
+    if level == "auto":
+        named = {CALLS[number].op for number in chosen if number < FIRST_HOOK} & NAMING
+        functions |= {hook.name for hook in HOOKS if hook.op in named}
+    return [hook for hook in TABLE if hook.function in functions]
+
+
+def returns(level: str) -> Plan:
+    """The programs that tell what was noted when its call returns; where system calls make the events those do it."""
+    return Plan("vfs", raw=["call_returned", "thread_ended"] if level == "vfs" else [])
+
+
+def choices(chosen: frozenset[int]) -> Records:
+    """``config.hooks``: the op of each, and its index where it makes events itself."""
+    table = np.zeros(model.MAX_HOOKS, model.HOOK_CHOICE)
+    for place, hook in enumerate(HOOKS):
+        number = FIRST_HOOK + place
+        table[place]["call"], table[place]["op"] = number if number in chosen else 0, OP_NUMBER[hook.op]
+    return table

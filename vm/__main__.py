@@ -1,0 +1,97 @@
+"""``python -m vm``: which kernels, which test files, one table.
+
+Apart, as the command line is. The exit status is 1 when a test failed, or a machine ran none. Next: machine.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.conformance import cases
+from tests.kernel import programs
+from vm import debian, machine, table
+from vm.debian import ROOT, VMError
+from vm.machine import MACHINES, Machine, Report
+
+FOLDERS: Final = ("tests/kernel", "tests/conformance")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m vm")
+    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"which of {' '.join(debian.SUITES)} (default: all)")
+    parser.add_argument(
+        "-k", dest="words", action="append", default=[], metavar="WORD", help="only files whose path contains WORD; repeatable"
+    )
+    parser.add_argument("--minutes", type=float, default=15, help="that a machine may take (default: 15)")
+    parser.add_argument("--fetch", action="store_true", help="fetch everything anew: the cache keeps what it has got")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="write docs/kernels.md anew; needs all kernels and files")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every outcome")
+    parser.add_argument("--console", action="store_true", help="what each machine said on its console")
+    return parser.parse_args()
+
+
+def machines(kernels: list[str]) -> list[Machine]:
+    unknown = set(kernels) - set(debian.SUITES)
+    if unknown:
+        sys.exit(f"vm: no kernel is called {' '.join(sorted(unknown))}; there are: {' '.join(debian.SUITES)}")
+    return [one for one in MACHINES if not kernels or one.kernel in kernels]
+
+
+def test_files(words: list[str]) -> list[str]:
+    """The longest first, so that none is waited for at the end."""
+    found = [path for folder in FOLDERS for path in (ROOT / folder).glob("test_*.py")]
+    names = [str(path.relative_to(ROOT)) for path in sorted(found, key=lambda path: -path.stat().st_size)]
+    return [name for name in names if not words or any(word in name for word in words)]
+
+
+def main() -> int:
+    given = arguments()
+    chosen, files = machines(given.kernels), test_files(given.words)
+    if os.geteuid():
+        sys.exit("vm: must be root, to make a root image with devices in it")
+    if given.document and (given.kernels or given.words):
+        sys.exit("vm: --document needs all kernels and all files")
+    if not files:
+        sys.exit("vm: no test file is called so")
+    try:
+        if given.fetch:
+            debian.fetch_anew()
+        cases.build(cases.all_cases())
+        programs.build_all()
+        reports = [_run(one, files, given) for one in chosen]
+    except VMError as error:
+        sys.exit(f"vm: {error}")
+    _write(reports, given)
+    table.show(reports)
+    return 0 if all(_good(report) for report in reports) else 1
+
+
+def _run(one: Machine, files: list[str], given: argparse.Namespace) -> Report:
+    report = machine.run(one, files, given.minutes * 60)
+    failed = list(table.failures([report]))
+    for _, outcome in failed:
+        print(f"--- {one.name}: {outcome.test}\n{outcome.note}\n", flush=True)
+    if given.console or failed or not _good(report):
+        print(f"--- {one.name}: console\n{report.console[-20000:] if given.console else report.console[-3000:]}", flush=True)
+    return report
+
+
+def _good(report: Report) -> bool:
+    results = {outcome.result for outcome in report.outcomes}
+    return "passed" in results and "failed" not in results
+
+
+def _write(reports: list[Report], given: argparse.Namespace) -> None:
+    if given.json:
+        given.json.write_text(json.dumps([machine.as_json(report) for report in reports], indent=1))
+    if given.document:
+        given.document.write_text(table.document(reports, debian.libbpf_version(), debian.qemu_version()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""One machine: its disks, its boot, and what came out of its serial ports.
+
+Apart from debian.py, which knows where kernels come from, and from guest.py, which runs inside. A machine has no network
+and writes to no image: the root is a snapshot, the other disks are gone with it. Next: table.py.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from vm import debian
+from vm.debian import ROOT, VMError
+
+CPUS: Final = 2
+MODEL: Final = "Nehalem"
+"""The oldest that numpy runs on: what it has not, such as AVX and SMAP, QEMU need not emulate. Half the time of "max"."""
+MEMORY: Final = 3072
+"""MiB. The largest tests keep 90,000 events and rings of 64 MB."""
+TREE: Final = ("src", "bpf", "tests", "bench", "docs", "vm", "build/workload", "build/conformance", "build/programs", "pyproject.toml")
+"""What tests need of the repository."""
+COMMAND_LINE: Final = (
+    "console=ttyS0 quiet panic=-1 oops=panic rw rootwait rootfstype=ext4 init=/init "
+    f"root=PARTUUID={debian.SIGNATURE:08x}-01 mitigations=off tsc=reliable init_on_alloc=0"
+)
+"""An oops ends the machine: whatever it was, tests after it prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A kernel and how it is booted. ``bpf_lsm``: with bpf in the list of security modules, which the kernel leaves out."""
+
+    kernel: str
+    bpf_lsm: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.kernel} lsm=bpf" if self.bpf_lsm else self.kernel
+
+    def parameters(self) -> str:
+        modules = debian.kernel(self.kernel).security_modules
+        return f"{COMMAND_LINE} lsm={modules},bpf" if self.bpf_lsm else COMMAND_LINE
+
+
+MACHINES: Final = (Machine("5.10"), Machine("5.10", bpf_lsm=True), *(Machine(name) for name in debian.SUITES if name != "5.10"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One test. ``result``: passed, failed, cannot (the machine has not what it needs) or left (not meant for machines)."""
+
+    group: str
+    test: str
+    result: str
+    note: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one machine."""
+
+    machine: Machine
+    release: str
+    package: str
+    outcomes: list[Outcome]
+    seconds: float
+    console: str
+
+
+def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
+    """Boot it and run test files inside. Whatever did not end within ``limit`` seconds has failed."""
+    kernel = debian.kernel(machine.kernel)
+    with TemporaryDirectory(prefix="filetap-vm-", dir="/var/tmp") as folder:
+        where = Path(folder)
+        _work_disk(where, files)
+        begun = time.monotonic()
+        _boot(machine, where, limit)
+        seconds = time.monotonic() - begun
+        console = (where / "console").read_text(errors="replace")
+        lines = (where / "results").read_text(errors="replace").splitlines()
+    said = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    release = next((row["release"] for row in said if "release" in row), "")
+    outcomes = [Outcome(**row) for row in said if "result" in row]
+    unfinished = set(files) - {row["done"] for row in said if "done" in row}
+    outcomes += [Outcome(group_of(file), file, "failed", "did not run to its end", 0) for file in sorted(unfinished)]
+    return Report(machine, release, kernel.version, outcomes, seconds, console)
+
+
+def group_of(file: str) -> str:
+    """A row of the table: kernel/test_calls, conformance/test_conformance."""
+    return file.removeprefix("tests/").removesuffix(".py")
+
+
+def _work_disk(where: Path, files: Sequence[str]) -> None:
+    tree = where / "tree"
+    for name in TREE:
+        source, target = ROOT / name, tree / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
+        else:
+            shutil.copy2(source, target)
+    (tree / "vm" / "files").write_text("\n".join(files))
+    debian.make_disk(where / "work.img", tree, 64)
+
+
+def _boot(machine: Machine, where: Path, limit: float) -> None:
+    kernel = debian.kernel(machine.kernel)
+    disks = {"root": debian.root_image(), "modules": kernel.modules, "work": where / "work.img"}
+    command = [
+        *debian.qemu(),
+        *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", MODEL, "-smp", str(CPUS), "-m", str(MEMORY)),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none"),
+        *("-serial", f"file:{where / 'console'}", "-serial", f"file:{where / 'results'}"),
+        *("-kernel", str(kernel.image), "-append", machine.parameters()),
+        *(word for name, image in disks.items() for word in _disk(name, image)),
+    ]
+    for name in ("console", "results"):
+        (where / name).touch()
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, check=False, env=_environment(where)
+        )
+    except subprocess.TimeoutExpired:
+        return
+    if done.returncode:
+        raise VMError(f"QEMU ended with {done.returncode}: {done.stderr[-2000:]}")
+
+
+def _environment(where: Path) -> dict[str, str]:
+    """Snapshots are files in TMPDIR."""
+    return {"TMPDIR": str(where), "PATH": "/usr/bin:/bin"}
+
+
+def _disk(name: str, image: Path) -> tuple[str, ...]:
+    return ("-drive", f"file={image},if=none,id={name},format=raw,snapshot=on", "-device", f"nvme,drive={name},serial={name}")
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """For whoever wants to look closer."""
+    rows = [{name: getattr(outcome, name) for name in Outcome.__slots__} for outcome in report.outcomes]
+    return {
+        "machine": report.machine.name,
+        "release": report.release,
+        "package": report.package,
+        "seconds": report.seconds,
+        "outcomes": rows,
+    }

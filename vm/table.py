@@ -1,0 +1,112 @@
+"""What came of the machines as one table: for a terminal, and docs/kernels.md.
+
+Apart, as neither booting nor testing knows how it is shown. Nothing is left out of it: what failed, what a kernel has not,
+what is not run in machines, each is named with its reason. Next: __main__.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from vm import debian
+from vm.machine import Outcome, Report
+
+RESULTS: Final = ("passed", "failed", "cannot")
+
+
+def cells(report: Report) -> dict[str, str]:
+    """By group: passed/failed/cannot."""
+    counts: dict[str, Counter[str]] = {}
+    for outcome in report.outcomes:
+        counts.setdefault(outcome.group, Counter())[outcome.result] += 1
+    return {group: "/".join(str(count[result]) for result in RESULTS) for group, count in counts.items()}
+
+
+def rows(reports: Sequence[Report]) -> Iterator[list[str]]:
+    """A group in each, then the sum."""
+    by_machine = [cells(report) for report in reports]
+    for group in sorted({group for column in by_machine for group in column}):
+        yield [group, *(column.get(group, "-") for column in by_machine)]
+    yield ["all", *(_sum(report) for report in reports)]
+
+
+def _sum(report: Report) -> str:
+    return "/".join(str(sum(outcome.result == result for outcome in report.outcomes)) for result in RESULTS)
+
+
+def show(reports: Sequence[Report]) -> None:
+    table = Table(title="tests by kernel: passed/failed/cannot", title_justify="left")
+    table.add_column("")
+    for report in reports:
+        table.add_column(f"{report.machine.name}\n{report.release or 'did not boot'}", justify="right")
+    for row in rows(reports):
+        table.add_row(*row)
+    table.add_row("minutes", *(f"{report.seconds / 60:.1f}" for report in reports))
+    Console(width=160).print(table)
+
+
+def document(reports: Sequence[Report], libbpf: str, qemu: str) -> str:
+    return "\n".join(_document(reports, libbpf, qemu)) + "\n"
+
+
+def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str]:
+    yield from ("# Kernels", "", "`make vm-all` wrote this; it is never edited.", "")
+    yield f"{datetime.now(UTC):%-d %B %Y}, QEMU {qemu} (software emulation, {_cpus()}), libbpf {libbpf}. Debian's cloud kernels:"
+    yield ""
+    yield from (f"- **{r.machine.name}**: {r.release}, package {r.package}, {r.seconds / 60:.1f} minutes" for r in reports)
+    yield from (
+        "",
+        "Tests by group and kernel: passed/failed/cannot. *Cannot*: the kernel has not what the test needs, and a probe says so.",
+        "",
+    )
+    yield f"| | {' | '.join(report.machine.name for report in reports)} |"
+    yield f"|---|{'---:|' * len(reports)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows(reports))
+    for title, result in (("Failed", "failed"), ("Cannot", "cannot"), ("Not run in machines", "left")):
+        named = list(_named(reports, result))
+        if named:
+            yield from ("", f"## {title}", "", *named)
+
+
+def _cpus() -> str:
+    from vm.machine import CPUS
+
+    return f"{CPUS} CPUs"
+
+
+def _named(reports: Sequence[Report], result: str) -> Iterator[str]:
+    """One line for each reason: which tests, on which machines."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for report in reports:
+        for outcome in report.outcomes:
+            if outcome.result == result:
+                found.setdefault((_reason(outcome), outcome.test), []).append(report.machine.name)
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for (reason, test), machines in found.items():
+        reasons.setdefault((reason, ", ".join(machines)), []).append(test)
+    for (reason, on), tests in sorted(reasons.items()):
+        everywhere = on == ", ".join(report.machine.name for report in reports)
+        yield f"- {reason} ({'all' if everywhere else on}): {', '.join(f'`{test}`' for test in tests)}"
+
+
+def _reason(outcome: Outcome) -> str:
+    """Its last line: an assertion's, or the whole of what is missing."""
+    lines = [line for line in outcome.note.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no reason"
+
+
+def failures(reports: Sequence[Report]) -> Iterator[tuple[str, Outcome]]:
+    for report in reports:
+        for outcome in report.outcomes:
+            if outcome.result == "failed":
+                yield report.machine.name, outcome
+
+
+def versions(reports: Sequence[Report]) -> str:
+    return ", ".join(f"{debian.SUITES[report.machine.kernel]} {report.package}" for report in reports)
