@@ -186,6 +186,13 @@ def test_hook_set_takes_the_first_way_that_works(first: int | str, second: int |
     assert (found.advice == "nothing") == bool(chosen)
 
 
+def test_hook_set_says_what_to_do_where_no_way_works() -> None:
+    types: Any = object()
+    plan = Plan("p", "sees", {"way": (attempt("no such tracepoint"),)}, "little", "everything", remedy="run another", needed=False)
+    found = features.hook_set(plan, types, ready=True)
+    assert (found.chosen, found.advice, found.needed) == (None, "run another", False)
+
+
 @pytest.mark.parametrize(("ready", "without"), [(False, "everything"), (True, ""), (False, "")])
 def test_hook_set_chooses_nothing_unless_it_can_trace(ready: bool, without: str) -> None:
     types: Any = object()
@@ -206,6 +213,7 @@ def test_plans_say_what_is_missed() -> None:
     [
         (GOOD, True),
         (replace(GOOD, hook_sets=(WORKS, FAILS)), False),
+        (replace(GOOD, hook_sets=(WORKS, replace(FAILS, needed=False))), True),
         (replace(GOOD, requirements=(MET, UNMET)), False),
     ],
 )
