@@ -21,10 +21,13 @@ from filetap.errors import FiletapError, KernelError, UsageError
 
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
-UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
+UNSAID |= dict.fromkeys(
+    ("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths", "best_effort"), False
+)
 UNSAID |= {
     "form": "table",
     "latency": True,
+    "level": "auto",
     "ring_size": next(option.default for option in tracing.trace.params if option.name == "ring_size"),
 }
 PLAIN: dict[str, Any] = UNSAID | {"command": [], "everything": True}
@@ -109,6 +112,8 @@ SAID: dict[str, dict[str, Any]] = {
     "--no-latency": {"latency": False},
     "--latency": {},
     "--args": {"arguments": True},
+    "--level vfs": {"level": "vfs"},
+    "--best-effort": {"best_effort": True},
     "--ring-size 1M": {"ring_size": "1M"},
     "path other": {"paths": ("path", "other")},
     "--user u --sandbox --no-wait -- cmd -x": {"user": "u", "sandbox": True, "no_wait": True, "command": ["cmd", "-x"]},
