@@ -305,3 +305,7 @@ def test_a_name_outside_the_paths_is_let_go() -> None:
 
 def test_of_two_names_one_is_enough() -> None:
     assert kept((2, 1), (1, 2), (2, 2), (2, 0), (1, 1), (2, 3)) == [2, 1, 1, 2]
+
+
+def test_a_name_that_was_not_sent_is_judged_by_the_other() -> None:
+    assert kept((0, 2), (0, 1), (0, 0), (0, 3)) == [0, 0, 0]
