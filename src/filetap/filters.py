@@ -71,7 +71,7 @@ class Filters:
 
 def select_calls(names: Iterable[str], level: str = "auto") -> frozenset[int]:
     """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the default."""
-    wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level)} for name in names}
+    wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level, by_name=name not in GROUPS)} for name in names}
     for name, calls in wanted.items():
         if not calls:
             raise UsageError(f"-e {name}: not seen at --level {level}; leave --level out, or give {_other_level(level)}")
@@ -79,12 +79,12 @@ def select_calls(names: Iterable[str], level: str = "auto") -> frozenset[int]:
     return frozenset().union(*wanted.values()) or frozenset(default)
 
 
-def _is_seen(call: int, level: str) -> bool:
-    """System calls are not told twice: of the VFS level, only what no call says is seen beside them."""
+def _is_seen(call: int, level: str, by_name: bool = False) -> bool:
+    """System calls are not told twice: of the VFS level, only what no call says is seen beside them, and only ``by_name``."""
     hook, op = call >= FIRST_HOOK, CALLS[call].op
     if level == "vfs":
         return hook or op == "fault" or op in GROUPS["process"]
-    return not hook or (level == "auto" and op == "permission")
+    return not hook or (level == "auto" and by_name and op == "permission")
 
 
 def by_system_call(calls: frozenset[int]) -> frozenset[int]:

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from filetap.kernel import features
+from filetap.kernel import features, trials
 from filetap.kernel.features import Features
 from filetap.kernel.types import KernelTypes
 
@@ -121,7 +121,7 @@ def test_helpers(found: Features) -> None:
 
 def test_helper_that_no_kernel_has() -> None:
     with KernelTypes() as types, pytest.raises(OSError, match="Invalid argument"):
-        features._helper(9999, types)
+        trials.helper(9999, types)
 
 
 @needs_bpftool
@@ -157,7 +157,7 @@ def test_kprobes(found: Features) -> None:
 
 def test_security_modules(found: Features) -> None:
     modules = mounted("securityfs", "cat lsm").split(",")
-    assert features._security_modules() == modules
+    assert trials.security_modules() == modules
     if works(found, "vfs", "lsm"):
         assert "bpf" in modules
         assert "bpf_lsm_file_open" in symbols()
@@ -188,7 +188,7 @@ import json, os, sys
 from dataclasses import asdict
 import filetap.report.doctor
 from filetap.errors import FiletapError
-from filetap.kernel import features
+from filetap.kernel import features, trials
 {change}
 try:
     features.require()
