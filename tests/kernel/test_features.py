@@ -82,6 +82,17 @@ def test_has_kfunc(name: str) -> None:
         assert types.has_kfunc(name) == (name in symbols())
 
 
+def test_task_storage() -> None:
+    """The verifier knows the helper (enum bpf_func_id: 156), or does not, whatever the members of a task are."""
+    with KernelTypes() as types:
+        try:
+            features._helper(156, types)
+            allowed = True
+        except OSError:
+            allowed = False
+        assert types.has_task_storage() == allowed
+
+
 @needs_bpftool
 @pytest.mark.parametrize("tracepoint", ["sys_enter", "sys_exit", "io_uring_complete", "io_uring_submit_req", "no_such_tracepoint"])
 def test_parameters_of_a_tracepoint(tracepoint: str) -> None:

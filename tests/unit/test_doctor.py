@@ -186,6 +186,13 @@ def test_hook_set_takes_the_first_way_that_works(first: int | str, second: int |
     assert (found.advice == "nothing") == bool(chosen)
 
 
+def test_hook_set_says_what_to_do_where_no_way_works() -> None:
+    types: Any = object()
+    plan = Plan("p", "sees", {"way": (attempt("no such tracepoint"),)}, "little", "everything", remedy="run another", needed=False)
+    found = features.hook_set(plan, types, ready=True)
+    assert (found.chosen, found.advice, found.needed) == (None, "run another", False)
+
+
 def test_hook_set_chooses_nothing_unless_it_can_trace() -> None:
     types: Any = object()
     found = features.hook_set(Plan("p", "sees", {"way": (attempt(0),)}, "little", "everything"), types, ready=False)
