@@ -269,6 +269,22 @@ SUBPROGRAM int name_target(const struct pt_regs *regs, struct task_state *state)
 	return 0;
 }
 
+/* The descriptor that an empty name, or none, stands for. */
+static __always_inline void name_given_descriptor(const struct pt_regs *regs, struct draft *d)
+{
+	const struct shape shape = shape_of(regs->orig_ax);
+	int fd = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
+	const char *name = (const char *)argument(regs, shape.name);
+	char first = 0;
+
+	if (fd < 0)
+		return;
+	if (name)
+		bpf_probe_read_user(&first, 1, name);
+	if (!first)
+		d->fd = fd;
+}
+
 /* The files that a call's names have led to, where a hook has seen them; else the names. Returns false when no rule
  * wants them. */
 static __always_inline bool name_files(const struct pt_regs *regs, struct task_state *state, long result)
@@ -277,8 +293,10 @@ static __always_inline bool name_files(const struct pt_regs *regs, struct task_s
 
 	if (taken == NOT_WANTED)
 		return false;
-	if (taken == SEEN && !is_symlink(regs))
+	if (taken == SEEN && !is_symlink(regs)) {
+		name_given_descriptor(regs, &state->draft);
 		return true;
+	}
 	if (taken == NOT_SEEN && shape_of(regs->orig_ax).to_name)
 		name_target(regs, state);
 	return name_subject(regs, state);
