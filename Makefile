@@ -133,7 +133,7 @@ src/filetap/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
 	@echo "compiling $<"
 	@$(BIN)/python hatch_build.py $< $@
 
-build/%.bpf.o: bench/%.bpf.c hatch_build.py | .venv/locked
+build/%.bpf.o: bench/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
 	@$(BIN)/python hatch_build.py $< $@
 
 build/%: bench/%.c bench/outcome.h | test-packages

@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench.lab import Lab
 from bench.programs import attached, counted, run_time, under_floor
 from bench.table import Row
-from bench.workloads import Account, Outcome, alone, traced, tracing
+from bench.workloads import Account, Outcome, alone, traced, tracing, watching
 
 NONE: Final = ("-f", "none")
 UNTIMED: Final = ("-f", "none", "--no-latency")
@@ -151,6 +151,13 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "beside-untimed": partial(beside, "bystander's pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
     "beside-open": partial(beside, "bystander's pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
     "beside-open-untimed": partial(beside, "bystander's pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1),
+    "beside-watch": partial(beside, "bystander's open/read/close, ten files watched", watching, 1.15, words=opens(1)),
+    "beside-watch-latency": partial(
+        beside, "bystander's open/read/close, ten files watched, --latency", partial(watching, "--latency"), None, words=opens(1)
+    ),
+    "beside-watch-empty": partial(
+        beside, "for comparison: open/read/close beside an empty program at sys_exit", EMPTY_EXIT, None, words=opens(1)
+    ),
     "beside-empty-exit": partial(beside, "for comparison: beside an empty program at sys_exit", EMPTY_EXIT, None),
     "beside-empty-both": partial(beside, "for comparison: beside empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),
 }

@@ -21,6 +21,7 @@ SCRATCH: Final = BUILD / "bench"
 WORKLOAD: Final = BUILD / "workload"
 OPERATIONS: Final = BUILD / "operations"
 URING: Final = BUILD / "uring"
+RESOLUTION: Final = BUILD / "resolution"
 EXITS: Final = BUILD / "exits"
 FILE: Final = SCRATCH / "file"
 MAPPED: Final = SCRATCH / "mapped"
@@ -92,12 +93,12 @@ class Lab:
 def prepare() -> None:
     """Build what is missing or older than its source, and make the files that workloads read."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    for program in (WORKLOAD, OPERATIONS, URING):
+    for program in (WORKLOAD, OPERATIONS, URING, RESOLUTION):
         source = ROOT / "bench" / f"{program.name}.c"
         if _stale(source, program) or _stale(source.with_name("outcome.h"), program):
             _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", str(program), str(source)])
     _run(["gcc", "-static", "-nostdlib", "-o", str(EXITS), str(ROOT / "bench" / "exits.S")])
-    for name in ("floor", "empty"):
+    for name in ("floor", "empty", "resolution"):
         source = ROOT / "bench" / f"{name}.bpf.c"
         if _stale(source, BUILD / f"{name}.bpf.o"):
             _run([sys.executable, "hatch_build.py", str(source.relative_to(ROOT)), f"build/{name}.bpf.o"])

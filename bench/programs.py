@@ -10,7 +10,7 @@ import ctypes
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +54,17 @@ def run_time(pid: int) -> int:
 
 
 @contextmanager
-def attached(name: str, programs: Sequence[str], target: int = 0) -> Iterator[Object]:
-    """build/NAME.bpf.o with these programs attached."""
+def attached(
+    name: str, programs: Sequence[str], target: int = 0, prepare: Callable[[Object], None] = lambda loaded: None
+) -> Iterator[Object]:
+    """build/NAME.bpf.o with these programs attached; ``prepare`` is called before it is loaded."""
     loaded = Object(str(BUILD / name))
     links = []
     try:
         if target:
             value = np.array([target], "<u4")
             check(library().bpf_map__set_initial_value(loaded.maps[".rodata.target"], value.ctypes.data, value.nbytes), name)
+        prepare(loaded)
         loaded.load(set(programs))
         links = [loaded.attach(program) for program in programs]
         yield loaded

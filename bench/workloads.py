@@ -23,6 +23,8 @@ _INSTALLED: Final = Path(sys.executable).parent / "filetap"
 _MODULE: Final = [sys.executable, "-c", "from filetap.cli.main import main; main()"]
 FILETAP: Final = [str(_INSTALLED)] if _INSTALLED.exists() else _MODULE
 ACCOUNT: Final = SCRATCH / "account.json"
+WATCHED: Final = SCRATCH / "watched"
+TOUCHES: Final = SCRATCH / "touches.json"
 ERRORS: Final = SCRATCH / "errors"
 DRAINED: Final = 0.3
 """Seconds after which a sleeping reader has surely read what there was: its longest sleep is 0.1."""
@@ -165,6 +167,24 @@ def tracing(*options: str) -> Iterator[Tracer]:
     words = _trace(options, ["/bin/sh"])
     with open(ERRORS, "w", encoding="utf-8") as errors, started(words, stdin=subprocess.PIPE, stderr=errors) as process:
         yield Tracer(process)
+
+
+@contextmanager
+def watching(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """``filetap watch`` of ten files that nobody else touches. Attached once the block is entered: it has told our touch."""
+    WATCHED.mkdir(parents=True, exist_ok=True)
+    files = [WATCHED / str(number) for number in range(10)]
+    for file in files:
+        file.write_text("x")
+    words = [*FILETAP, "watch", *options, "-f", "json", "-o", str(TOUCHES), "--force", *map(str, files)]
+    with open(ERRORS, "w", encoding="utf-8") as errors, started(words, stderr=errors) as process:
+        TOUCHES.unlink(missing_ok=True)
+        while not TOUCHES.exists() or not TOUCHES.stat().st_size:
+            if process.poll() is not None:
+                raise BenchError(f"filetap ended with {process.returncode}. {_errors()}")
+            files[0].read_text()
+            time.sleep(0.02)
+        yield process
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:

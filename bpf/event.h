@@ -67,6 +67,7 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_RACED 4 /* a rename crossed the walk, twice */
 #define DEFINITION_DETACHED 8 /* no way up to a mount namespace's root */
 #define DEFINITION_ONCE 16 /* a name for one event: not in the kernel's table of names */
+#define DEFINITION_WANTED 64 /* a name that starts from a place below which files are wanted */
 #define DEFINITION_BESIDE 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
@@ -247,6 +248,7 @@ enum way { WAY_FENTRY, WAY_LSM, WAY_KPROBE };
 #define MAX_OPCODES 64
 #define MAX_CGROUPS 8
 #define MAX_COMMS 8
+#define MAX_NAMED 8
 
 /* What one run is told, in rodata. */
 struct config {
@@ -275,7 +277,11 @@ struct config {
 	__u8 command_in_cgroup; /* both must hold */
 	__u8 level; /* LEVEL_* */
 	__u8 way; /* WAY_*, of this object's programs */
-	__u8 reserved;
+	__u8 named; /* rules by name: so many names at most lie between the directory and what is wanted */
+	__u8 members; /* files below a PATH are rules of their own: wanted under their other names */
+	__u8 reserved[7];
+	__u64 lengths; /* of the names in rules by name: bit per length, the last for all from 63 on */
+	__u64 leaves; /* bit per low six bits of the hashes in the map 'leaves' */
 	__u64 cgroup_ids[MAX_CGROUPS];
 	__u32 cgroup_levels[MAX_CGROUPS];
 	char comm[MAX_COMMS][16];
@@ -295,9 +301,10 @@ struct counters {
 	__u64 names_full; /* the table of names had no room */
 	__u64 requests_full; /* io_uring requests that were not remembered until they completed */
 	__u64 completions_full; /* io_uring completions without room in their queue, of requests nobody knows */
+	__u64 rules_full; /* files that were wanted and could not become rules */
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
 	__u32 next_id;
-	__u32 reserved;
+	__u32 at_work; /* the thread whose hook is at work here, and may be preempted; 0: none */
 };
 
 struct globals {
@@ -327,16 +334,24 @@ struct fold {
 #define WANTED_PATH 1 /* the rules let it pass */
 #define WANTED_TYPE 2
 #define WANTED (WANTED_PATH | WANTED_TYPE)
+#define WANTED_BELOW 4 /* a directory: what is directly below it is wanted */
 
 #define RULE_TREE 1
 #define RULE_CHILDREN 2
 #define RULE_EXCLUDE 4
+#define RULE_MEMBER 8 /* this file was at a wanted place: its other names count, and it while it is there */
 
 struct rule_key {
 	__u64 inode;
 	__u64 subvolume;
 	__u32 device;
 	__u32 generation;
+};
+
+/* A rule by name: the directory, and the hash of the names that lead down from it. */
+struct named_key {
+	struct rule_key directory;
+	__u64 names;
 };
 
 /* A value of the file cache. User space takes entries out when it forgets ids. */

@@ -124,12 +124,18 @@ int page_fault_user(__u64 *ctx)
 	return report_fault(ctx[0], ctx[2], config.fault_calls[0]);
 }
 
+/* A helper that reads it counts itself (copy_from_kernel_nofault, mm/maccess.c). */
+static __always_inline bool may_not_fault(struct task_struct *task)
+{
+	return of_task(task, pagefault_disabled) > (HAS_TASK_STORAGE ? 0 : 1);
+}
+
 /* The kernel's own accesses to a task's memory, as read(2) into a mapping makes. Those that may not fault, a probe's
  * own reads among them, bring no page in. */
 SEC("tp_btf/page_fault_kernel")
 int page_fault_kernel(__u64 *ctx)
 {
-	if (of_task(current_task(), pagefault_disabled))
+	if (may_not_fault(current_task()))
 		return 0;
 	return report_fault(ctx[0], ctx[2], config.fault_calls[1]);
 }

@@ -51,13 +51,25 @@ int process_fork(__u64 *ctx)
 	return 0;
 }
 
+/* A script by a name in the kernel's memory: its id and FOUND_WANTED; 0: no rule can want it. */
+static __always_inline __u64 script_named(const char *name, struct path *directory)
+{
+	__u64 start = find_place(directory, OWED_ALWAYS);
+	struct text *t = text();
+	long length;
+
+	if (!t)
+		return 0;
+	length = bpf_probe_read_kernel_str(t->asked.name, COMPONENT_SPACE, name);
+	return may_be_wanted(t, start, length) ? FOUND_WANTED | define_name(name, start, DEFINITION_ONCE, NAME_KERNEL) : 0;
+}
+
 /* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
 static __always_inline __u64 script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = file_at(fd_address(task, s->exec_fd, false), false);
 	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
 	struct fs_struct *fs = of_task(task, fs);
-	__u32 root = place_id(&fs->root);
 	char first = 0;
 
 	for (__u32 rest = s->exec_fd, i = 0; i < 10; i++, rest /= 10) {
@@ -66,10 +78,10 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 		name++;
 	}
 	if (!file)
-		return FOUND_WANTED | define_name(bprm->filename, root, DEFINITION_ONCE, NAME_KERNEL);
+		return script_named(bprm->filename, &fs->root);
 	bpf_probe_read_kernel(&first, 1, name);
 	if (first)
-		return FOUND_WANTED | define_name(name + 1, place_id(&file->f_path), DEFINITION_ONCE, NAME_KERNEL);
+		return script_named(name + 1, &file->f_path);
 	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
 }
 
@@ -85,7 +97,7 @@ static __always_inline __u64 executed_file(struct task_struct *task, struct linu
 	if (bprm->fdpath && s->exec_nr)
 		return script_at(task, bprm, s);
 	bpf_probe_read_kernel(&first, 1, bprm->filename);
-	return FOUND_WANTED | define_name(bprm->filename, place_id(first == '/' ? &fs->root : &fs->pwd), DEFINITION_ONCE, NAME_KERNEL);
+	return script_named(bprm->filename, first == '/' ? &fs->root : &fs->pwd);
 }
 
 SEC("tp_btf/sched_process_exec")

@@ -261,9 +261,7 @@ static __always_inline void note_names(struct workspace *w, const struct shape *
 	struct request *r = &w->request;
 
 	new_draft(&w->state, 0, 0, 0);
-	if (shape->to_name)
-		name_target(regs, &w->state);
-	r->wanted = name_subject(regs, &w->state) ? WANTED : 0;
+	r->wanted = name_asked(regs, &w->state) ? WANTED : 0;
 	r->file = w->state.draft.file;
 	r->target = shape->to_name ? w->state.draft.target : 0;
 	r->fd = w->state.draft.fd;

@@ -236,23 +236,36 @@ static __always_inline __u64 as_number(struct note *n, __u64 pointer)
 	return pointer;
 }
 
-static __always_inline int keep_note(struct task_state *s, struct note *n)
-{
-	if (!n->wanted && config.level != LEVEL_AUTO)
-		return 0;
-	s->note_count++;
-	if (!s->note_call && config.level != LEVEL_AUTO)
-		tell_notes(0, false);
-	return 0;
-}
-
-/* The current task's state, if its operations count. */
+/* The current task's state, if its operations count; done() must follow. */
 static __always_inline struct task_state *subject_state(void)
 {
 	struct task_struct *task = current_task();
+	struct counters *c = counters();
+	struct task_state *s;
 
 	adopt_worker(task);
-	return is_bystander(task) ? NULL : current_member(task);
+	s = is_bystander(task) ? NULL : current_member(task);
+	if (s && c)
+		c->at_work = of_task(task, pid);
+	return s;
+}
+
+static __always_inline int done(void)
+{
+	struct counters *c = counters();
+
+	if (c)
+		c->at_work = 0;
+	return 0;
+}
+
+static __always_inline int keep_note(struct task_state *s, struct note *n)
+{
+	if (n->wanted || config.level == LEVEL_AUTO)
+		s->note_count++;
+	if (!s->note_call && config.level != LEVEL_AUTO)
+		tell_notes(0, false);
+	return done();
 }
 
 /* A mount that overlayfs has made for itself, of a layer: in nobody's namespace, but no inner one such as that of pipes
@@ -287,17 +300,19 @@ SUBPROGRAM int note_file(struct task_state *s, struct note *n, __u64 address, in
 
 static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset, __u32 argument)
 {
-	struct task_state *s = subject_state();
+	struct task_state *s;
 	struct note *n;
 	__u64 address;
 
-	if (!s || !file || is_beneath(file))
+	if (!file || !(s = subject_state()))
 		return 0;
+	if (is_beneath(file))
+		return done();
 	begin_notes(s);
 	n = new_note(s, hook);
 	address = as_number(n, (__u64)file);
 	if (hook != HOOK_MMAP && is_noted(s, hook, open_number(address)))
-		return 0;
+		return done();
 	n->argument = argument;
 	n->offset = offset;
 	note_file(s, n, address, OWED_TYPE);
@@ -396,8 +411,10 @@ static __always_inline int path_hook(struct path *path, __u8 hook, __u64 offset,
 	struct task_state *s = subject_state();
 	struct note *n;
 
-	if (!s || is_private(load(path, mnt)))
+	if (!s)
 		return 0;
+	if (is_private(load(path, mnt)))
+		return done();
 	begin_notes(s);
 	n = new_note(s, hook);
 	if (hook == HOOK_CHMOD || hook == HOOK_CHOWN)
@@ -611,16 +628,25 @@ int inode_permission(void *ctx)
 	place_inode(d, d->offset);
 	d->offset = 0;
 	emit(d, current_task(), s);
-	return 0;
+	return done();
+}
+
+/* What the current task's hooks have noted, for programs that nothing preempts. */
+static __always_inline struct task_state *noted_state(void)
+{
+	struct task_struct *task = current_task();
+	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
+
+	return s && s->note_count ? s : NULL;
 }
 
 /* The return of a call: what its hooks have noted gets its result. */
 SEC("tp_btf/sys_exit")
 int call_returned(__u64 *ctx)
 {
-	struct task_state *s = subject_state();
+	struct task_state *s = noted_state();
 
-	if (s && s->note_count)
+	if (s)
 		tell_notes(ctx[1], s->note_call == call_under_way(current_task()));
 	return 0;
 }
@@ -629,9 +655,7 @@ int call_returned(__u64 *ctx)
 SEC("tp_btf/sched_process_exit")
 int thread_ended(__u64 *ctx)
 {
-	struct task_state *s = subject_state();
-
-	if (s)
+	if (noted_state())
 		tell_notes(0, false);
 	return 0;
 }

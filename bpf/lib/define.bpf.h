@@ -94,7 +94,7 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 }
 
 /* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
-SUBPROGRAM __u32 define_file(__u64 dentry, __u64 mnt)
+static __always_inline __u32 define_file(__u64 dentry, __u64 mnt)
 {
 	struct counters *c = counters();
 	struct scratch *s = scratch();
@@ -145,17 +145,22 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 	return true;
 }
 
-/* For whom find_file() looks: files of the types asked for, files of any type, or a place whatever the filters say. */
+/* For whom find_file() looks: files of the types asked for, files of any type, a place whatever the filters say, or only to
+ * learn whether it is wanted. */
 #define OWED_TYPE 0
 #define OWED_ANY 1
 #define OWED_ALWAYS 2
+#define OWED_NOTHING 3
 
 #define FOUND_PATH ((__u64)WANTED_PATH << 32)
+#define FOUND_BELOW ((__u64)WANTED_BELOW << 32)
 #define FOUND_WANTED ((__u64)WANTED << 32)
 
 static __always_inline bool is_owed(__u32 wanted, int owed)
 {
-	return owed == OWED_ALWAYS || wanted == WANTED || (owed == OWED_ANY && wanted & WANTED_PATH);
+	if (owed == OWED_NOTHING)
+		return false;
+	return owed == OWED_ALWAYS || (wanted & WANTED) == WANTED || (owed == OWED_ANY && wanted & WANTED_PATH);
 }
 
 static __always_inline __u32 publish(const struct file_key *key, const struct file_entry *entry, bool known)
@@ -188,21 +193,77 @@ static __always_inline void count_touch(struct file_entry *entry, int owed)
 	}
 }
 
-/* --follow: a file that was wanted once is wanted by its identity from now on. */
-SUBPROGRAM int follow_file(__u64 dentry)
+/* A file that is wanted where it is, is wanted by its identity from now on: with --follow wherever it is moved. */
+SUBPROGRAM int remember_file(__u64 dentry)
 {
 	struct inode *inode = load((struct dentry *)dentry, d_inode);
+	__u32 rule = config.moved ? RULE_TREE : RULE_MEMBER;
+	bool directory = (load(inode, i_mode) & S_IFMT) == S_IFDIR;
+	struct counters *c = counters();
 	struct scratch *s = scratch();
 	struct rule_key key = {};
-	__u32 rule = RULE_TREE;
+	long error;
 
 	/* Of a directory that only counts as a child, what is below it was not asked for. */
-	if (!s || ((load(inode, i_mode) & S_IFMT) == S_IFDIR && config.paths & 1 && !(s->walk.verdict & RULE_TREE)))
+	if (!s || (directory && (!config.moved || (config.paths & 1 && !(s->walk.verdict & RULE_TREE)))))
 		return 0;
 	fill_rule_key(&key, inode);
-	if (!bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST))
+	error = bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST);
+	if (!error && (config.moved || load(inode, i_nlink) > 1))
 		note_move(0); /* under other names it may be known as not wanted */
+	if (error == -E2BIG && c)
+		c->rules_full++;
 	return 0;
+}
+
+/* Wanted for nothing but what it was. */
+static __always_inline bool was_member(__u32 verdict)
+{
+	return (verdict & (RULE_TREE | RULE_CHILDREN | RULE_EXCLUDE | RULE_MEMBER)) == RULE_MEMBER;
+}
+
+/* Such a file with one name has been moved away: wanted no more. Not so where nobody can say what it is called: without a
+ * way up, and where names that differ in bytes may be the same. The walk is made again, lest a rename crossed it. */
+static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
+{
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct inode *inode = load(dentry, d_inode);
+	struct scratch *s = scratch();
+	__u64 before;
+
+	if (!s || s->walk.flags & (DEFINITION_DETACHED | DEFINITION_TRUNCATED))
+		return 0;
+	if (load(inode, i_nlink) > 1 || load(dentry, d_flags) & DCACHE_OP_COMPARE)
+		return 0;
+	before = s->walk.chain;
+	walk_up(dentry_address, mnt, false);
+	if (s->walk.chain != before)
+		return 0;
+	fill_rule_key(&s->rule_key, inode);
+	bpf_map_delete_elem(&rules, &s->rule_key);
+	s->walk.verdict = 0;
+	s->walk.chain ^= 1; /* as it will be found without the rule */
+	return 0;
+}
+
+static __always_inline __u32 wanted_by_rules(const struct walk *w)
+{
+	if (!is_wanted(w->verdict))
+		return 0;
+	return WANTED_PATH | (w->below || w->verdict & RULE_TREE ? WANTED_BELOW : 0);
+}
+
+/* What is known of the file of this key. Where few are wanted, most are strangers. */
+static __always_inline struct file_entry *known_file(const struct file_key *key, bool *stranger)
+{
+	struct file_entry *entry;
+
+	*stranger = true;
+	entry = config.paths & 1 ? bpf_map_lookup_elem(&strangers, key) : NULL;
+	if (entry)
+		return entry;
+	*stranger = false;
+	return bpf_map_lookup_elem(&files, key);
 }
 
 /* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). */
@@ -213,6 +274,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	struct scratch *s = scratch();
 	struct globals *g = globals();
 	struct file_entry *old, *new;
+	bool stranger;
 
 	if (!g || !s)
 		return 0;
@@ -220,42 +282,50 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	__builtin_memset(new, 0, sizeof(*new));
 	new->epoch = g->epoch;
 	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode);
-	old = bpf_map_lookup_elem(&files, &s->key);
+	old = known_file(&s->key, &stranger);
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, owed);
 		return old->id | (__u64)old->wanted << 32;
 	}
 	walk_up(dentry_address, mnt, false);
+	if (config.members && was_member(s->walk.verdict))
+		drop_member(dentry_address, mnt);
 	new->chain = s->walk.chain;
-	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | (is_wanted(s->walk.verdict) ? WANTED_PATH : 0);
-	if (config.moved && new->wanted & WANTED_PATH)
-		follow_file(dentry_address);
+	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | wanted_by_rules(&s->walk);
+	if ((config.moved || config.members) && new->wanted & WANTED_PATH && !(s->walk.verdict & RULE_MEMBER))
+		remember_file(dentry_address);
 	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
 	new->touched = owed != OWED_ALWAYS && new->id;
+	if (!new->id && config.paths & 1 && (!old || stranger)) {
+		if (!is_owed(new->wanted, owed))
+			bpf_map_update_elem(&strangers, &s->key, new, BPF_ANY);
+		return (__u64)new->wanted << 32;
+	}
+	if (stranger)
+		bpf_map_delete_elem(&strangers, &s->key);
 	if (new->id || !is_owed(new->wanted, owed))
-		new->id = publish(&s->key, new, old != NULL);
+		new->id = publish(&s->key, new, old && !stranger);
 	return new->id | (__u64)new->wanted << 32;
 }
 
-static __always_inline bool same_key(const struct file_key *a, const struct file_key *b)
+/* Is it the key of this file still? */
+static __always_inline bool is_key_of(const struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
 {
-	return a->dentry == b->dentry && a->inode == b->inode && a->sequence == b->sequence && a->mount == b->mount &&
-	       a->generation == b->generation;
+	return key->dentry == (__u64)dentry && key->mount == (__u64)mnt && key->inode == load(inode, i_ino) &&
+	       key->generation == load(inode, i_generation) && key->sequence == load(dentry, d_seq.seqcount.sequence);
 }
 
 /* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
 static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed)
 {
 	struct globals *g = globals();
-	struct file_key key;
 	__u64 found;
 
-	fill_key(&key, dentry, mnt, inode);
 	if (g && c->epoch == (__u32)g->epoch && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
-	    same_key(&c->key, &key))
+	    is_key_of(&c->key, dentry, mnt, inode))
 		return;
-	c->key = key;
+	fill_key(&c->key, dentry, mnt, inode);
 	barrier(); /* read back from the map they are the plain numbers that a global function takes */
 	found = find_file(c->key.dentry, c->key.mount, owed);
 	c->id = found;
@@ -270,12 +340,17 @@ static __always_inline void resolve(struct task_state *s, struct file *file, int
 	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);
 }
 
-/* The id of any place, wanted or not: a directory, an executable, a root. */
-static __always_inline __u32 place_id(struct path *path)
+/* A place: a directory, an executable, a root. Its id, wanted or not, where that is owed; and FOUND_*. */
+static __always_inline __u64 find_place(struct path *path, int owed)
 {
 	__u64 dentry = (__u64)load(path, dentry), mnt = (__u64)load(path, mnt);
 
-	return dentry && mnt ? find_file(dentry, mnt, OWED_ALWAYS) : 0;
+	return dentry && mnt ? find_file(dentry, mnt, owed) : 0;
+}
+
+static __always_inline __u32 place_id(struct path *path)
+{
+	return find_place(path, OWED_ALWAYS);
 }
 
 #endif

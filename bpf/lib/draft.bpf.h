@@ -215,10 +215,12 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	struct draft *d = &state->draft;
 	struct fs_struct *fs = of_task(task, fs);
 	struct file *file;
+	__u64 found;
 
 	if (fd == AT_FDCWD) {
-		d->file = fs ? place_id(&fs->pwd) : 0;
-		return true;
+		found = fs ? find_place(&fs->pwd, OWED_ALWAYS) : 0;
+		d->file = found;
+		return found & FOUND_PATH;
 	}
 	d->fd = fd;
 	file = file_at(fd_address(task, fd, false), false);
@@ -236,7 +238,41 @@ static __always_inline bool is_symlink(const struct pt_regs *regs)
 	return regs->orig_ax == NR_SYMLINK || regs->orig_ax == NR_SYMLINKAT || regs->orig_ax == MAX_NR + RING_SYMLINKAT;
 }
 
-SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *state)
+static __always_inline __u64 asked_target(const struct pt_regs *regs, struct task_state *state, bool needed)
+{
+	const struct shape shape = shape_of(regs->orig_ax);
+	int directory = shape.to_dir ? (int)argument(regs, shape.to_dir) : AT_FDCWD;
+
+	return asked_name(state, (const char *)argument(regs, shape.to_name), directory, needed);
+}
+
+static __always_inline bool content_may_be_wanted(const char *content)
+{
+	struct text *t = text();
+	long length;
+
+	if (!t)
+		return true;
+	length = bpf_probe_read_user_str(t->asked.name, COMPONENT_SPACE, content);
+	return length > 0 && may_lead_there(t, length);
+}
+
+/* What a symbolic link says, from where the link lies. */
+static __always_inline bool name_content(const struct pt_regs *regs, struct task_state *state, const char *name, bool needed)
+{
+	struct draft *d = &state->draft;
+
+	if (!needed) {
+		if (!content_may_be_wanted(name))
+			return false;
+		d->target = asked_target(regs, state, true);
+	}
+	d->file = define_name(name, d->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_USER);
+	return true;
+}
+
+/* Is it wanted? Or needed, for the other name is. */
+SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *state, bool needed)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 	int directory = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
@@ -244,29 +280,48 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	const char *name = (const char *)argument(regs, shape.name);
 	__u64 found;
 
-	if (is_symlink(regs)) {
-		d->file = define_name(name, d->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_USER);
-		return true;
-	}
-	found = asked_name(state, name, directory);
+	if (is_symlink(regs))
+		return name_content(regs, state, name, needed);
+	found = asked_name(state, name, directory, needed);
+	if (found & NAME_UNWANTED)
+		return false;
 	if (found != NAME_EMPTY) {
 		d->file = found;
 		return true;
 	}
 	if (shape.dir && d->result != -ENOENT)
-		return name_descriptor(state, directory);
-	d->file = name ? define_name(name, start_of(state, false, directory), DEFINITION_ONCE, NAME_USER) : 0;
+		return name_descriptor(state, directory) || (needed && config.paths & 1);
+	found = name ? start_of(state, false, directory, OWED_ALWAYS) : 0;
+	if (!needed && !(found & FOUND_BELOW))
+		return false;
+	d->file = name ? define_name(name, found, DEFINITION_ONCE, NAME_USER) : 0;
 	return true;
 }
 
-SUBPROGRAM int name_target(const struct pt_regs *regs, struct task_state *state)
+/* The one name or both, where one of them may be wanted. */
+static __always_inline bool name_asked(const struct pt_regs *regs, struct task_state *state)
 {
-	const struct shape shape = shape_of(regs->orig_ax);
-	int directory = shape.to_dir ? (int)argument(regs, shape.to_dir) : AT_FDCWD;
-	const char *name = (const char *)argument(regs, shape.to_name);
+	bool two = shape_of(regs->orig_ax).to_name, needed = !(config.paths & 1), told = true;
+	__u64 target;
 
-	state->draft.target = asked_name(state, name, directory);
-	return 0;
+	if (two) {
+		target = asked_target(regs, state, needed);
+		told = needed || !(target & (NAME_EMPTY | NAME_UNWANTED));
+		needed = told;
+		state->draft.target = target;
+	}
+	if (!name_subject(regs, state, needed))
+		return false;
+	if (!told)
+		state->draft.target = asked_target(regs, state, true);
+	return true;
+}
+
+/* The close of a file that the enter has found not to be wanted. */
+static __always_inline bool closes_stranger(const struct pt_regs *regs, struct task_state *state)
+{
+	return config.paths & 1 && state->resolved == (__u16)(regs->orig_ax + 1) && !(state->wanted & WANTED_PATH) &&
+	       call_of(regs->orig_ax).kind == KIND_CLOSE;
 }
 
 /* The descriptor that an empty name, or none, stands for. */
@@ -293,19 +348,18 @@ static __always_inline bool name_files(const struct pt_regs *regs, struct task_s
 
 	if (taken == NOT_WANTED)
 		return false;
-	if (taken == SEEN && !is_symlink(regs)) {
-		name_given_descriptor(regs, &state->draft);
-		return true;
-	}
-	if (taken == NOT_SEEN && shape_of(regs->orig_ax).to_name)
-		name_target(regs, state);
-	return name_subject(regs, state);
+	if (taken == NOT_SEEN)
+		return name_asked(regs, state);
+	if (is_symlink(regs))
+		return name_subject(regs, state, true);
+	name_given_descriptor(regs, &state->draft);
+	return true;
 }
 
 /* The event of a call that has returned, if it is one. */
 static __always_inline void report(const struct pt_regs *regs, struct task_struct *task, struct task_state *state, long result)
 {
-	enum outcome outcome = begin_draft(regs, state, result);
+	enum outcome outcome = closes_stranger(regs, state) ? EMIT_NOT : begin_draft(regs, state, result);
 
 	if (unlikely(outcome == DRAFT_RARE))
 		outcome = draft_rare(regs, state, result, call_of(regs->orig_ax).kind);

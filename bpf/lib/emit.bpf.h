@@ -8,12 +8,12 @@
 
 #include "task.bpf.h"
 
-/* A draft with nothing in it but what every event has. */
+/* A draft with nothing in it but what every event has. Without latency the clock is read once it is known to be wanted. */
 static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __u16 call, __s64 result)
 {
 	struct draft *d = &s->draft;
 
-	d->time = bpf_ktime_get_boot_ns();
+	d->time = config.latency ? bpf_ktime_get_boot_ns() : 0;
 	d->entered = s->entered;
 	d->offset = 0;
 	d->size = 0;
@@ -188,11 +188,13 @@ SUBPROGRAM int emit_more(struct draft *d, struct task_state *s, __u32 tid)
 /* The event of a task that has been described. */
 static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_state *s)
 {
+	__u64 now = d->time ?: bpf_ktime_get_boot_ns();
 	__u32 op = d->op, cpu = bpf_get_smp_processor_id();
 	struct counters *c = counters();
 	struct lane *lane;
 	struct event *e;
 
+	d->time = now;
 	if (!c || op >= MAX_OPS)
 		return;
 	c->seen[op]++;

@@ -411,6 +411,7 @@ struct aio_ring {
 #define O_TRUNC 01000
 #define O_APPEND 02000
 #define AT_FDCWD (-100)
+#define DCACHE_OP_COMPARE 2
 #define AT_REMOVEDIR 0x200
 #define MAP_ANONYMOUS 0x20
 #define PAGE_SHIFT 12
@@ -438,6 +439,7 @@ struct aio_ring {
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
 #define ENOENT 2
+#define E2BIG 7
 #define EBADF 9
 #define EFAULT 14
 

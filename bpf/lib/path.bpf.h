@@ -7,7 +7,7 @@
 #ifndef FILETAP_PATH_H
 #define FILETAP_PATH_H
 
-#include "state.bpf.h"
+#include "named.bpf.h"
 
 #define MAX_STEPS (PATH_SPACE / 2)
 
@@ -22,6 +22,15 @@ struct walk {
 	__u16 flags; /* DEFINITION_* */
 	__u8 copy;
 	__u8 done;
+	__u8 below; /* the file is a directory whose children are wanted */
+	__u8 beside; /* inside the file system of a bind mount, for the rules alone */
+	__u8 reserved[2];
+	struct {
+		__u64 dentry, mount;
+		__u32 depth, done;
+		__u64 names[MAX_NAMED + 1];
+	} back; /* where the walk goes on behind that */
+	__u64 names[MAX_NAMED + 1]; /* the hash of the last 1, 2, ... names met; none is 0 */
 };
 
 /* One definition being written: the fixed part, as long for each kind, then its bytes. */
@@ -38,8 +47,8 @@ struct scratch {
 	struct walk walk;
 	struct file_key key; /* find_file()'s and the next two, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
-	struct name_key name_key;
 	struct rule_key rule_key;
+	struct named_key named_key;
 };
 
 struct {
@@ -99,6 +108,18 @@ static __always_inline void fill_rule_key(struct rule_key *key, struct inode *in
 	key->subvolume = subvolume(inode);
 }
 
+/* A rule that stands 'depth' names above the file. */
+static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
+{
+	if (depth > 1)
+		rule &= RULE_TREE | RULE_EXCLUDE;
+	if (depth || w->chain)
+		rule &= ~RULE_MEMBER;
+	if (!depth && rule & (RULE_TREE | RULE_CHILDREN))
+		w->below = 1;
+	w->verdict |= rule;
+}
+
 static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry)
 {
 	struct inode *inode = load(dentry, d_inode);
@@ -109,15 +130,76 @@ static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry
 		return;
 	fill_rule_key(&s->rule_key, inode);
 	rule = bpf_map_lookup_elem(&rules, &s->rule_key);
-	if (!rule)
-		return;
-	if (w->depth > 1)
-		w->verdict |= *rule & (RULE_TREE | RULE_EXCLUDE);
-	else
-		w->verdict |= *rule;
+	if (rule)
+		count_rule(w, *rule, w->depth);
 }
 
-static __always_inline void copy_component(struct scratch *s, struct dentry *dentry)
+/* Rules by name: the last 1, 2, ... names met, below the directory 'up'. Global, so that the verifier looks at it once and not
+ * at each step of a walk. */
+__noinline int apply_names(__u64 dentry, __u64 up)
+{
+	struct inode *inode = load((struct dentry *)up, d_inode);
+	__u64 hash = hash_of((struct dentry *)dentry);
+	struct scratch *s = scratch();
+	struct named_key *key;
+	struct walk *w;
+	__u32 *rule;
+
+	if (!s)
+		return 0;
+	w = &s->walk;
+	key = &s->named_key;
+	for (int i = MAX_NAMED; i > 0; i--)
+		if (i <= config.named)
+			w->names[i] = w->names[i - 1] * HASH_CHAIN ^ hash;
+	if (!hash || !inode)
+		return 0;
+	fill_rule_key(&key->directory, inode);
+	for (__u32 i = 0; i < MAX_NAMED; i++) {
+		if (i >= config.named || i > w->depth)
+			break;
+		key->names = w->names[i + 1];
+		rule = bpf_map_lookup_elem(&named, key);
+		if (rule)
+			count_rule(w, *rule, w->depth - i);
+	}
+	return 0;
+}
+
+/* The root of a bind mount is wanted where it lies in its file system too: first there, then on from the mount point. */
+static __always_inline void step_aside(struct scratch *s, struct dentry *dentry, struct dentry *up)
+{
+	struct walk *w = &s->walk;
+
+	w->back.dentry = w->dentry;
+	w->back.mount = w->mount;
+	w->back.depth = w->depth;
+	w->back.done = w->done;
+	w->dentry = (__u64)up;
+	w->mount = 0;
+	w->done = 0;
+	w->beside = 1;
+	if (config.named) {
+		__builtin_memcpy(w->back.names, w->names, sizeof(w->names));
+		apply_names((__u64)dentry, (__u64)up);
+	}
+	w->depth++;
+}
+
+SUBPROGRAM bool step_back(struct walk *w)
+{
+	w->dentry = w->back.dentry;
+	w->mount = w->back.mount;
+	w->depth = w->back.depth;
+	w->done = w->back.done;
+	w->beside = 0;
+	if (config.named)
+		__builtin_memcpy(w->names, w->back.names, sizeof(w->names));
+	return w->done != 0;
+}
+
+/* A function of its own, as the next, for the stack of the walk. */
+SUBPROGRAM int copy_component(struct scratch *s, struct dentry *dentry)
 {
 	const char *name = load(dentry, d_name.name);
 	__u32 length = BPF_CORE_READ(dentry, d_name.len);
@@ -126,12 +208,13 @@ static __always_inline void copy_component(struct scratch *s, struct dentry *den
 	if (at >= PATH_SPACE || length >= COMPONENT_SPACE) {
 		s->walk.flags |= DEFINITION_TRUNCATED;
 		s->walk.done = 1;
-		return;
+		return 0;
 	}
 	if (bpf_probe_read_kernel(s->bytes + at, length, name))
 		s->walk.flags |= DEFINITION_RACED;
 	s->bytes[(at + length) & (2 * PATH_SPACE - 1)] = 0;
 	s->walk.length = at + length + 1;
+	return 0;
 }
 
 /* Read behind the name: a rename meanwhile makes it another than the walk before found. */
@@ -140,39 +223,66 @@ static __always_inline void add_to_chain(struct walk *w, struct dentry *dentry)
 	w->chain = (w->chain ^ (__u64)dentry ^ load(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
 }
 
+/* From the root of a mount to where it is mounted. */
+static __always_inline bool cross_mount(struct scratch *s)
+{
+	struct dentry *dentry = (struct dentry *)s->walk.dentry, *up;
+	struct mount *mount = (struct mount *)s->walk.mount, *parent;
+	struct walk *w = &s->walk;
+
+	parent = load(mount, mnt_parent);
+	w->chain ^= (__u64)mount;
+	w->done = parent == mount;
+	if (w->done && !load(mount, mnt_ns))
+		w->flags |= DEFINITION_DETACHED;
+	w->mount = (__u64)parent;
+	w->dentry = (__u64)load(mount, mnt_mountpoint);
+	up = config.paths ? load(dentry, d_parent) : dentry;
+	if (up != dentry)
+		step_aside(s, dentry, up);
+	return w->done;
+}
+
+/* From a name to the directory it is in. */
+static __always_inline bool climb(struct scratch *s)
+{
+	struct walk *w = &s->walk;
+	__u64 dentry = w->dentry, up = (__u64)load((struct dentry *)dentry, d_parent);
+
+	if (w->beside && up == dentry)
+		return step_back(w);
+	w->dentry = up;
+	if (up == dentry) {
+		w->done = 1;
+		if (!w->mount)
+			return true;
+		w->flags |= DEFINITION_DETACHED;
+	}
+	if (config.named && (w->mount || w->beside))
+		apply_names(dentry, up);
+	if (w->copy && !w->beside)
+		copy_component(s, (struct dentry *)dentry);
+	add_to_chain(w, (struct dentry *)dentry);
+	w->depth++;
+	return w->done;
+}
+
+static __always_inline bool at_mount_root(const struct walk *w)
+{
+	return w->mount && w->dentry == (__u64)load((struct mount *)w->mount, mnt.mnt_root);
+}
+
 /* One step up. Returns true at the top. */
 static __always_inline bool step(struct scratch *s)
 {
 	struct walk *w = &s->walk;
-	struct dentry *dentry = (struct dentry *)w->dentry, *up;
-	struct mount *mount = (struct mount *)w->mount, *parent;
 
-	if (config.paths && mount)
-		apply_rules(s, dentry);
-	if (mount && dentry == load(mount, mnt.mnt_root)) {
-		parent = load(mount, mnt_parent);
-		add_to_chain(w, dentry);
-		w->chain ^= (__u64)mount;
-		w->done = parent == mount;
-		if (w->done && !load(mount, mnt_ns))
-			w->flags |= DEFINITION_DETACHED;
-		w->dentry = (__u64)load(mount, mnt_mountpoint);
-		w->mount = (__u64)parent;
-		return w->done != 0;
-	}
-	up = load(dentry, d_parent);
-	w->dentry = (__u64)up;
-	if (up == dentry) {
-		w->done = 1;
-		if (!mount)
-			return 1;
-		w->flags |= DEFINITION_DETACHED;
-	}
-	if (w->copy)
-		copy_component(s, dentry);
-	add_to_chain(w, dentry);
-	w->depth++;
-	return w->done != 0;
+	if (config.paths && (w->mount || w->beside))
+		apply_rules(s, (struct dentry *)w->dentry);
+	if (!at_mount_root(w))
+		return climb(s);
+	add_to_chain(w, (struct dentry *)w->dentry);
+	return cross_mount(s);
 }
 
 /* Returns 1 at the top. Global, so that the verifier looks at it once and not at each of its callers. */
@@ -195,6 +305,13 @@ static __always_inline void walk(void)
 			break;
 }
 
+static __always_inline bool is_wanted(__u32 verdict)
+{
+	if (verdict & RULE_EXCLUDE)
+		return false;
+	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN | RULE_MEMBER));
+}
+
 /* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes when 'copy' says so. */
 __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 {
@@ -202,14 +319,16 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 
 	if (!s)
 		return 0;
-	__builtin_memset(&s->walk, 0, sizeof(s->walk));
+	__builtin_memset(&s->walk, 0, __builtin_offsetof(struct walk, back));
+	if (config.named)
+		__builtin_memset(s->walk.names, 0, sizeof(s->walk.names));
 	s->walk.dentry = dentry;
 	s->walk.mount = (__u64)real_mount((struct vfsmount *)mnt);
 	s->walk.copy = copy;
 	walk();
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
-	s->walk.chain ^= overlay_real((__u64)load((struct dentry *)dentry, d_inode));
+	s->walk.chain ^= overlay_real((__u64)load((struct dentry *)dentry, d_inode)) ^ is_wanted(s->walk.verdict);
 	return 0;
 }
 
@@ -228,13 +347,6 @@ SUBPROGRAM __u32 walk_inside(__u64 dentry)
 	s->walk.done = 0;
 	walk();
 	return s->walk.length - before;
-}
-
-static __always_inline bool is_wanted(__u32 verdict)
-{
-	if (verdict & RULE_EXCLUDE)
-		return false;
-	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN));
 }
 
 #endif

@@ -17,18 +17,10 @@
 const volatile struct config config SEC(".rodata.config") = {};
 const volatile __u64 calls[2 * (MAX_NR + MAX_OPCODES)] SEC(".rodata.calls") = {};
 
-/* The kernel heeds the lower half of the register only (do_syscall_64). Each use has a test of its own: 5.10 forgets what a test
- * has shown of a number that is on the stack meanwhile. */
-static __always_inline __u64 row_of(__u64 number)
-{
-	number &= 0xffffffff;
-	barrier_var(number);
-	return number;
-}
-
+/* The kernel heeds the lower half of the register only (do_syscall_64). */
 static __always_inline struct call call_of(__u64 number)
 {
-	__u64 nr = row_of(number);
+	__u64 nr = number & 0xffffffff;
 
 	union {
 		__u64 raw;
@@ -40,8 +32,10 @@ static __always_inline struct call call_of(__u64 number)
 
 static __always_inline struct shape shape_of(__u64 number)
 {
-	__u64 nr = row_of(number);
+	__u64 nr = number & 0xffffffff;
 
+	/* The test below is not left out where call_of() has made it: 5.10 forgets what it showed of a number on the stack. */
+	barrier_var(nr);
 	union {
 		__u64 raw;
 		struct shape shape;
@@ -195,6 +189,14 @@ struct {
 	__type(value, struct file_entry);
 } files SEC(".maps");
 
+/* Files that nobody wants: they have no id, so that user space never hears of them, and the oldest go by themselves. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 64 << 10);
+	__type(key, struct file_key);
+	__type(value, struct file_entry);
+} strangers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32 << 10);
@@ -303,6 +305,18 @@ static __always_inline void forget_state(struct task_struct *task)
 
 	if (!HAS_TASK_STORAGE)
 		bpf_map_delete_elem(&tasks, &key);
+}
+
+/* Hooks of the VFS level run with preemption on, tracepoints' programs do not; both use what each CPU has once (scratch,
+ * lane, counters). A program that has come between a hook and its end must leave all that alone: its event is counted. */
+static __always_inline bool interrupts(struct task_struct *task)
+{
+	struct counters *c = config.level == LEVEL_SYSCALL ? NULL : counters();
+
+	if (likely(!c || !c->at_work || c->at_work == (__u32)of_task(task, pid)))
+		return false;
+	__sync_fetch_and_add(&c->interrupted, 1);
+	return true;
 }
 
 /* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */

@@ -63,8 +63,7 @@ static __always_inline bool is_bystander(struct task_struct *task)
 	return HAS_TASK_STORAGE && !task->bpf_storage && !config.all && !config.cgroups;
 }
 
-/* The current task's state, if its events count. */
-static __always_inline struct task_state *current_member(struct task_struct *task)
+static __always_inline struct task_state *find_member(struct task_struct *task)
 {
 	struct task_state *s = state_of(task);
 	struct globals *g = globals();
@@ -76,6 +75,14 @@ static __always_inline struct task_state *current_member(struct task_struct *tas
 	if (config.all || config.cgroups)
 		return tested_member(task, s);
 	return NULL;
+}
+
+/* The current task's state, if its events count, and may be told now. */
+static __always_inline struct task_state *current_member(struct task_struct *task)
+{
+	struct task_state *s = find_member(task);
+
+	return s && !interrupts(task) ? s : NULL;
 }
 
 /* The kernel's own threads for an io_uring belong to a process, but no fork of theirs is seen. */

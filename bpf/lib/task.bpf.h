@@ -103,7 +103,7 @@ SUBPROGRAM int describe_task(struct task_struct *task)
 	return 0;
 }
 
-SUBPROGRAM __u32 define_task(struct task_struct *task, struct task_state *state)
+static __always_inline __u32 define_task(struct task_struct *task, struct task_state *state)
 {
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
@@ -128,33 +128,52 @@ static __always_inline void retire(__u32 id)
 	struct counters *c = counters();
 	struct scratch *s = scratch();
 
-	if (!id || !c || !s)
+	if (!id || !c || !s || interrupts(current_task()))
 		return;
 	start_definition(s, DEFINE_RETIRE, id);
 	submit_definition(s, c);
 }
 
-/* Is what the last definition said still so? The values, not the addresses: memory is used again. */
-static __always_inline void check_task(struct task_struct *task, struct task_state *s)
+static __always_inline __u64 real_ids(struct task_struct *task)
 {
-	__u64 ids = (__u64)of_task(task, cred, uid.val) << 32 | of_task(task, cred, gid.val);
-	__u64 fs = (__u64)of_task(task, cred, euid.val) << 32 | of_task(task, cred, fsuid.val);
-	__u64 cgroup = (__u64)of_task(task, cgroups), root = (__u64)of_task(task, fs, root.dentry);
-	__u64 namespaces = (__u64)of_task(task, nsproxy), comm[2] = { comm_word(task, 0), comm_word(task, 1) };
+	return (__u64)of_task(task, cred, uid.val) << 32 | of_task(task, cred, gid.val);
+}
 
-	if (likely(s->task && s->cred_ids == ids && s->cred_fs == fs && s->cgroup == cgroup && s->root == root &&
-		   s->namespaces == namespaces && s->comm[0] == comm[0] && s->comm[1] == comm[1]))
-		return;
-	s->root = root;
-	s->namespaces = namespaces;
-	s->cred_ids = ids;
-	s->cred_fs = fs;
-	s->cgroup = cgroup;
-	s->comm[0] = comm[0];
-	s->comm[1] = comm[1];
+static __always_inline __u64 acting_ids(struct task_struct *task)
+{
+	return (__u64)of_task(task, cred, euid.val) << 32 | of_task(task, cred, fsuid.val);
+}
+
+/* Is what the last definition said still so? The values, not the addresses: memory is used again. */
+static __always_inline bool is_as_defined(struct task_struct *task, const struct task_state *s)
+{
+	return s->task && s->cred_ids == real_ids(task) && s->cred_fs == acting_ids(task) && s->cgroup == (__u64)of_task(task, cgroups) &&
+	       s->root == (__u64)of_task(task, fs, root.dentry) && s->namespaces == (__u64)of_task(task, nsproxy) &&
+	       s->comm[0] == comm_word(task, 0) && s->comm[1] == comm_word(task, 1);
+}
+
+/* A function of its own, for the stack's sake. */
+SUBPROGRAM int define_anew(struct task_state *s)
+{
+	struct task_struct *task = current_task();
+
+	s->root = (__u64)of_task(task, fs, root.dentry);
+	s->namespaces = (__u64)of_task(task, nsproxy);
+	s->cred_ids = real_ids(task);
+	s->cred_fs = acting_ids(task);
+	s->cgroup = (__u64)of_task(task, cgroups);
+	s->comm[0] = comm_word(task, 0);
+	s->comm[1] = comm_word(task, 1);
 	if (s->task)
 		retire(s->task);
 	s->task = define_task(task, s);
+	return 0;
+}
+
+static __always_inline void check_task(struct task_struct *task, struct task_state *s)
+{
+	if (unlikely(!is_as_defined(task, s)))
+		define_anew(s);
 }
 
 #endif

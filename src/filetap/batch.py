@@ -43,6 +43,8 @@ class File:
     real_inode: int = 0
     """On overlayfs the inode beneath; 0 elsewhere. So is ``real_device``."""
     real_device: int = 0
+    steps: int = 0
+    """Of a name that starts where PATHs are wanted: how many components it has; 0: it starts elsewhere, or leads up again."""
     truncated: bool = False
     deleted: bool = False
     raced: bool = False

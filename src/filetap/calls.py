@@ -320,3 +320,6 @@ GROUPS: Final = {
 
 DEFAULT_OPS: Final = tuple(op for op in OPS[1:] if op not in ("stat", "fault", "seek", "modify", "permission", *GROUPS["process"]))
 """Without ``-e``: what is neither very frequent nor about processes, nor told by another already."""
+
+WATCH_OPS: Final = (*DEFAULT_OPS, "exec")
+"""The same for files that are watched: one that is executed is touched."""

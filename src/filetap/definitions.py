@@ -91,6 +91,12 @@ def _path(names: list[bytes], flags: int, inode: int, mode: int, magic: int) -> 
     return b"/" + b"/".join(name for name in names if name != b"/")
 
 
+def _steps(asked: bytes) -> int:
+    """How many components a name has; 0: it leads up."""
+    names = [name for name in asked.split(b"/") if name not in (b"", b".")]
+    return 0 if b".." in names else len(names) or 1
+
+
 Folded = Callable[[str], set[int]]
 """The ids that folds name, of "file" or "task": they are told at the end, so what they name must be known until then."""
 
@@ -245,7 +251,8 @@ class Definitions:
         if flags & model.BESIDE:
             start = b"" if asked.startswith(b"/") else os.path.dirname(start)
         path = os.path.normpath(start + b"/" * (not asked.startswith(b"/")) + asked) if asked else start
-        file = File(number, b"/" + path.lstrip(b"/"), resolved=False, truncated=bool(flags & model.TRUNCATED))
+        steps = _steps(asked) if flags & model.FROM_WANTED else 0
+        file = File(number, b"/" + path.lstrip(b"/"), resolved=False, steps=steps, truncated=bool(flags & model.TRUNCATED))
         if flags & model.ONCE:
             self.adopt(file)
         else:

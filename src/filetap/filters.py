@@ -11,11 +11,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final, TypeVar
 
 from filetap import model
 from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, FIRST_HOOK, GROUPS, OP_NUMBER, OPS
 from filetap.errors import UsageError
 
+Item = TypeVar("Item")
+RULES: Final = 4096
+FOLLOWED: Final = 256 << 10
+"""Where each file below a PATH becomes a rule of its own."""
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -34,6 +39,10 @@ class Filters:
     types: frozenset[str] = frozenset({"file"})
     follow: bool = False
     """A file that was below a PATH stays in the trace wherever it is moved."""
+    places: bool = False
+    """A PATH is a place, whatever bears its name; and what is there counts under its other names too."""
+    wait: bool = False
+    """With ``places``: it may appear later."""
     failed: bool = False
     min_latency: int = 0
     """ns."""
@@ -42,10 +51,19 @@ class Filters:
     def ops(self) -> frozenset[str]:
         return frozenset(CALLS[call].op for call in self.calls)
 
+    @property
+    def include(self) -> int:
+        """RULE_* of a PATH."""
+        return model.RULE_TREE if self.recursive else model.RULE_CHILDREN
+
+    @property
+    def rule_space(self) -> int:
+        """Entries of the map of rules."""
+        return FOLLOWED if self.follow or self.places else max(RULES, 2 * len(self.paths))
+
     def rules(self) -> list[tuple[str, int]]:
         """Path and RULE_*."""
-        include = model.RULE_TREE if self.recursive else model.RULE_CHILDREN
-        return [(path, include) for path in self.paths] + [(path, model.RULE_EXCLUDE) for path in self.exclude]
+        return [(path, self.include) for path in self.paths] + [(path, model.RULE_EXCLUDE) for path in self.exclude]
 
     def type_mask(self) -> int:
         return sum(1 << model.TYPES[name] for name in self.types)
@@ -53,7 +71,7 @@ class Filters:
 
 def select_calls(names: Iterable[str], level: str = "auto") -> frozenset[int]:
     """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the default."""
-    wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level)} for name in names}
+    wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level, by_name=name not in GROUPS)} for name in names}
     for name, calls in wanted.items():
         if not calls:
             raise UsageError(f"-e {name}: not seen at --level {level}; leave --level out, or give {_other_level(level)}")
@@ -61,18 +79,18 @@ def select_calls(names: Iterable[str], level: str = "auto") -> frozenset[int]:
     return frozenset().union(*wanted.values()) or frozenset(default)
 
 
-def _is_seen(call: int, level: str) -> bool:
-    """System calls are not told twice: of the VFS level, only what no call says is seen beside them."""
+def _is_seen(call: int, level: str, by_name: bool = False) -> bool:
+    """System calls are not told twice: of the VFS level, only what no call says is seen beside them, and only ``by_name``."""
     hook, op = call >= FIRST_HOOK, CALLS[call].op
     if level == "vfs":
         return hook or op == "fault" or op in GROUPS["process"]
-    return not hook or (level == "auto" and op == "permission")
+    return not hook or (level == "auto" and by_name and op == "permission")
 
 
 def by_system_call(calls: frozenset[int]) -> frozenset[int]:
-    """The system calls that make the same operations as these hooks."""
-    ops = {CALLS[call].op for call in calls}
-    return frozenset(call for op in ops for call in _calls_of_op(op) if call < FIRST_HOOK)
+    """These, but for each hook the system calls that make the same operation."""
+    ops = {CALLS[call].op for call in calls if call >= FIRST_HOOK}
+    return frozenset(call for call in calls.union(*map(_calls_of_op, ops)) if call < FIRST_HOOK)
 
 
 def _other_level(level: str) -> str:
@@ -140,18 +158,24 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
     return opened
 
 
-def portions_below(filters: Filters) -> Iterator[list[str]]:
-    """All that is wanted below the paths now, a few hundred at a time: what a process may have open beside."""
-    below = (found for path in filters.paths for found in (_tree(path, filters) if filters.recursive else _children(path)))
-    while portion := list(islice(below, 256)):
+def portions(many: Iterable[Item]) -> Iterator[list[Item]]:
+    """A few hundred at a time: what a process may have open beside."""
+    iterator = iter(many)
+    while portion := list(islice(iterator, 512)):
         yield portion
 
 
-def _tree(path: str, filters: Filters) -> Iterator[str]:
+def below(filters: Filters, directories: bool = True) -> Iterator[str]:
+    """All that is wanted below the paths now."""
+    for path in filters.paths:
+        yield from _tree(path, filters, directories) if filters.recursive else _children(path)
+
+
+def _tree(path: str, filters: Filters, directories: bool) -> Iterator[str]:
     excluded = {os.path.realpath(name) for name in filters.exclude}
     for folder, names, files in os.walk(path):
         names[:] = [name for name in names if os.path.realpath(os.path.join(folder, name)) not in excluded]
-        yield from (os.path.join(folder, name) for name in (*names, *files))
+        yield from (os.path.join(folder, name) for name in ((*names, *files) if directories else files))
 
 
 def _children(path: str) -> Iterator[str]:
@@ -174,9 +198,17 @@ class FailedNames:
     def needed(self) -> bool:
         return bool(self._paths or self._exclude)
 
-    def wants(self, path: bytes) -> bool:
+    @property
+    def exclusive(self) -> bool:
+        """Something must be said to be wanted."""
+        return bool(self._paths)
+
+    def wants(self, path: bytes, steps: int = 0) -> bool:
+        """``steps``: File.steps."""
         if any(_below(path, excluded) for excluded in self._exclude):
             return False
+        if steps == 1 or (steps and self._recursive):
+            return True
         return not self._paths or any(self._matches(path, wanted) for wanted in self._paths)
 
     def _matches(self, path: bytes, wanted: bytes) -> bool:

@@ -59,7 +59,7 @@ MORE: Final = np.dtype(
 LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
-TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE = (1 << bit for bit in range(6))
+TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED = (1 << bit for bit in range(7))
 DEFINITION_FIXED: Final = 144
 
 DEFINITION: Final = [("kind", "<u2"), ("flags", "<u2"), ("id", "<u4"), ("length", "<u4"), ("reserved", "<u4")]
@@ -139,7 +139,10 @@ CONFIG: Final = np.dtype(
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
         *((name, "u1") for name in "direct all follow failed latency enter paths moved inside".split()),
-        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way reserved".split()),
+        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members".split()),
+        ("reserved", "u1", 7),
+        ("lengths", "<u8"),
+        ("leaves", "<u8"),
         ("cgroup_ids", "<u8", MAX_CGROUPS),
         ("cgroup_levels", "<u4", MAX_CGROUPS),
         ("comm", "S16", MAX_COMMS),
@@ -154,9 +157,9 @@ COUNTERS: Final = np.dtype(
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
-        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "interrupted")),
+        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "interrupted")),
         ("next_id", "<u4"),
-        ("reserved", "<u4"),
+        ("at_work", "<u4"),
     ]
 )
 GLOBALS: Final = np.dtype(
@@ -165,8 +168,10 @@ GLOBALS: Final = np.dtype(
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
 
-RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE = (1 << bit for bit in range(3))
+RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_MEMBER = (1 << bit for bit in range(4))
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("subvolume", "<u8"), ("device", "<u4"), ("generation", "<u4")])
+NAMED_KEY: Final = np.dtype([("directory", RULE_KEY), ("names", "<u8")])
+MAX_NAMED: Final = 8
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
 FILE_KEY: Final = np.dtype([("inode", "<u8"), ("dentry", "<u8"), ("mount", "<u8"), ("generation", "<u4"), ("sequence", "<u4")])
 NAME_KEY_SPACE: Final = 124
@@ -190,6 +195,7 @@ LAYOUTS: Final = {
     "fold_key": FOLD_KEY,
     "fold": FOLD,
     "rule_key": RULE_KEY,
+    "named_key": NAMED_KEY,
     "identified": IDENTIFIED,
     "file_key": FILE_KEY,
     "name_key": NAME_KEY,

@@ -59,15 +59,16 @@ class Reader:
         self.definitions.end_drain()
 
     def _read_definitions(self) -> None:
-        """All definitions submitted so far; one that is being written is waited for."""
-        until = self.ring.produced()
-        deadline = time.monotonic() + 10
+        """All definitions submitted so far; one that is being written is waited for, for ten seconds since the one before."""
+        until, reached = self.ring.produced(), -1
         while self.ring.position < until:
+            if self.ring.position > reached:
+                reached, deadline = self.ring.position, time.monotonic() + 10
+            elif time.monotonic() > deadline:
+                raise KernelError("a definition is never finished: report this with the output of filetap doctor --json")
             for record in self.ring.records(until):
                 if len(record) >= model.DEFINITION_FIXED:
                     self.definitions.apply(record)
-            if time.monotonic() > deadline:
-                raise KernelError("a definition is never finished: report this with the output of filetap doctor --json")
 
     def _view(self, lane: int, until: int, horizon: int) -> Records:
         """A lane's next slots up to ``horizon``, both slots of an event or neither."""

@@ -160,8 +160,10 @@ class NameFilter:
             return batch
         named = {n for n in np.unique(batch.events["file"]).tolist() if not self._wanted(batch, n)}
         drop = np.isin(batch.events["file"], list(named)) if named else np.zeros(len(batch.events), bool)
-        if len(batch.more) and drop.any():
-            drop[batch.events["flags"] & model.HAS_MORE != 0] &= ~self._wanted_targets(batch)
+        if len(batch.more):
+            two = batch.events["flags"] & model.HAS_MORE != 0
+            unsaid = (batch.events["file"][two] == 0) & (batch.more["target"] != 0) & self._names.exclusive
+            drop[two] = (drop[two] | unsaid) & ~self._wanted_targets(batch)
         if not drop.any():
             return batch
         self.dropped += np.bincount(OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
@@ -170,7 +172,7 @@ class NameFilter:
     def _wanted(self, batch: Batch, number: int) -> bool:
         """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""
         file = batch.files.get(number)
-        return not file or file.resolved or not file.path or self._names.wants(file.path)
+        return not file or file.resolved or not file.path or self._names.wants(file.path, file.steps)
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
         """Of two names one is enough."""

@@ -23,7 +23,7 @@ from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError, UsageError
-from filetap.filters import Filters, by_system_call, open_paths, portions_below
+from filetap.filters import Filters, by_system_call
 from filetap.kernel import features, hooks
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
@@ -36,6 +36,7 @@ from filetap.mounts import Mounts
 from filetap.probes import Plan, aio, faults, process, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
+from filetap.rules import Names, Rules
 from filetap.targets import Targets
 
 RING_SIZE: Final = 128 << 20
@@ -43,9 +44,6 @@ DEFINITIONS_SIZE: Final = 16 << 20
 WAKES_SIZE: Final = 4096
 FILE_CACHE: Final = 64 << 10
 NAME_CACHE: Final = 32 << 10
-RULES: Final = 4096
-FOLLOWED: Final = 256 << 10
-"""With --follow each file below a PATH becomes a rule of its own."""
 FAULTS: Final = ("page_fault_user", "page_fault_kernel")
 SMALLEST_LANE: Final = 64
 U32: Final = np.dtype("<u4")
@@ -94,6 +92,7 @@ class KernelSource:
         self._detaching: Thread | None = None
         self.forgotten = 0
         """Files of which the definition was given up to make room."""
+        self._paths = Names.of(options.filters)
         try:
             self._load(clock)
             self._write_rules()
@@ -106,24 +105,30 @@ class KernelSource:
             raise
 
     def _settle(self, options: Options) -> Options:
-        """With --best-effort system calls take the place of hooks that attach in no way."""
-        if options.level != "vfs" or not options.best_effort:
-            return options
+        """Where no hook of the VFS level attaches in any way: the same by system call, unless hooks were asked for."""
         with KernelTypes() as kernel:
-            refused = hooks.refusals(kernel)
+            refused = hooks.refusals(kernel) if vfs.hooks(options.filters.calls, options.level) else ""
         if not refused:
             return options
-        self.notes.append(f"told by system call: no hook of the VFS level attaches here ({refused})")
+        if any(number >= FIRST_HOOK for number in options.filters.calls):
+            self._miss(f"no hook of the VFS level attaches here ({refused})", options)
         return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
+
+    def _miss(self, what: str, options: Options) -> None:
+        if not options.best_effort:
+            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without; filetap doctor says more")
+        self.notes.append(what)
 
     def _load(self, clock: Clock) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
         self._slots = lane_slots(self._options.ring_size, self._cpus)
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
-            self._config = config = configuration(self._options, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc("bpf_task_pt_regs"))
+            self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
+            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(features.REGISTERS))
             self._task_storage = kernel.has_task_storage()
+            if not uring.plan(kernel).programs:
+                self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
             others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(process.plan(), config)
@@ -148,7 +153,9 @@ class KernelSource:
         loaded.compare_layouts()
         loaded.configure(config, (aio if plan.object == "aio" else syscalls).call_table(self._options.filters.calls))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
-        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": FOLLOWED if self._options.filters.follow else RULES})
+        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
+        loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
+        loaded.resize({"strangers": FILE_CACHE})
         if not self._task_storage:
             loaded.keep_tasks_in_table()
         if plan.object != "process":
@@ -159,13 +166,8 @@ class KernelSource:
         return loaded
 
     def _write_rules(self) -> None:
-        """Paths become identities: the kernel reads the inodes behind descriptors that we open."""
-        filters = self._options.filters
-        rules = Rules(self._seed, Map(self._seed.map_fd("rules"), model.RULE_KEY, U32))
-        rules.write(open_paths(filters.rules()))
-        if filters.follow:
-            for below in portions_below(filters):
-                rules.write(open_paths([(path, model.RULE_TREE) for path in below], gone=True))
+        """Paths become identities and names."""
+        Rules(self._seed).write(self._options.filters, self._paths)
 
     def _attach(self) -> None:
         for program in process.plan().raw:
@@ -187,7 +189,7 @@ class KernelSource:
                 self._replaced.append(link)
 
     def _attach_hooks(self) -> None:
-        """Below the system calls: what cannot attach in any way ends the run, where it was asked for by name."""
+        """Below the system calls, each the best way."""
         wanted = vfs.hooks(self._options.filters.calls, self._options.level)
         if not wanted:
             return
@@ -197,16 +199,8 @@ class KernelSource:
         self.hooks = done.ways
         if done.ways:
             self.notes += done.notes(wanted)
-        elif self._options.level == "vfs" or self._asked_for_hooks():
-            self._miss(f"no hook of the VFS level attaches here ({done.why()})")
-
-    def _asked_for_hooks(self) -> bool:
-        return any(number >= FIRST_HOOK for number in self._options.filters.calls)
-
-    def _miss(self, what: str) -> None:
-        if not self._options.best_effort:
-            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without it; filetap doctor says more")
-        self.notes.append(f"not seen: {what}")
+        else:
+            self._miss(f"no hook of the VFS level attaches here ({done.why()})", self._options)
 
     def _load_hooks(self, way: str, wanted: Sequence[Hook]) -> Object:
         """The object anew for each way, for it is told where its arguments are."""
@@ -302,26 +296,6 @@ class KernelSource:
         self._resources.close()
 
 
-class Rules:
-    """The map of rules, filled from descriptors of ours: the kernel alone knows a file's identity."""
-
-    def __init__(self, seed: Object, rules: Map) -> None:
-        self._seed, self._rules = seed, rules
-        self._written: dict[bytes, int] = {}
-
-    def write(self, opened: dict[int, int]) -> None:
-        """``opened``: descriptor to RULE_*; closed afterwards. Of several rules for one file all are heeded."""
-        try:
-            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", model.IDENTIFIED)
-        finally:
-            for fd in opened:
-                os.close(fd)
-        for row in identified[np.isin(identified["fd"], list(opened))]:
-            key = row["key"].tobytes()
-            self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
-            self._rules.put(row["key"], self._written[key])
-
-
 class FoldKeys:
     """The ids that folds name, of "file" or "task"; looked through only when something was folded."""
 
@@ -361,7 +335,7 @@ def lane_slots(ring_size: int, cpus: int) -> int:
     return 1 << slots.bit_length() - 1
 
 
-def configuration(options: Options, cpus: int, slots: int, direct: bool) -> Records:
+def configuration(options: Options, names: Names, cpus: int, slots: int, direct: bool) -> Records:
     """struct config of bpf/event.h, one record. ``direct``: the kernel has bpf_rdonly_cast."""
     targets, filters = options.targets, options.filters
     config = np.zeros(1, model.CONFIG)
@@ -378,6 +352,8 @@ def configuration(options: Options, cpus: int, slots: int, direct: bool) -> Reco
         row["comm"][i] = comm
     row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
     row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
+    row["named"], row["members"] = names.longest, filters.places and not filters.follow
+    row["lengths"], row["leaves"] = names.lengths, names.leaf_bits
     row["latency"], row["args"] = options.timed, options.arguments
     row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
     row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]

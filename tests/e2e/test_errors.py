@@ -76,6 +76,13 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "many-comms": (["trace", *["-c", "x"] * 9, "--duration", "1"], ["8", "-c"]),
     "unknown-option": (["trace", "--bogus"], ["--bogus"]),
     "unknown-command": (["bogus"], ["bogus"]),
+    "watch-nothing": (["watch"], ["PATH"]),
+    "watch-missing": (["watch", "/none/at/all"], ["/none/at/all", "--wait"]),
+    "watch-below-a-file": (["watch", "--wait", "/etc/passwd/x"], ["/etc/passwd", "not a directory"]),
+    "watch-too-deep": (["watch", "--wait", "/1/2/3/4/5/6/7/8/9"], ["9 names", "8"]),
+    "watch-tap": (["watch", "-o", "/tmp/x.tap", "/etc"], [".tap", "-f json"]),
+    "watch-event": (["watch", "-e", "bogus", "/etc"], ["bogus"]),
+    "watch-ring": (["watch", "--ring-size", "1", "/etc"], ["--ring-size", "at least"]),
     "doctor-argument": (["doctor", "bogus"], ["bogus"]),
 }
 

@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
 
-SUBCOMMANDS = ("", "trace", "doctor")
+SUBCOMMANDS = ("", "trace", "watch", "doctor")
 HEAVY = {"numpy", "pyarrow", "filetap.session", "filetap.kernel.libbpf"}
 
 
@@ -78,7 +78,7 @@ def test_example_works_as_pasted(on_path: str, tmp_path: Path, example: str) -> 
     done = subprocess.run(shell, capture_output=True, timeout=30, check=False, env=environment, cwd=tmp_path)
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
     assert not re.search(rb"^(filetap: |Error: |note: )", done.stderr, re.MULTILINE), done.stderr.decode()
-    if " trace " in example:
+    if " trace " in example or " watch " in example:
         verdict = re.search(rb"^nothing lost: (\d+) seen = (\d+) delivered$", done.stderr, re.MULTILINE)
         assert verdict
         assert verdict[1] == verdict[2]
@@ -100,7 +100,7 @@ def test_examples_fit_100_columns() -> None:
         assert max(len(line) for line in help_of(name).splitlines() if "filetap " in line) <= 100
 
 
-@pytest.mark.parametrize("line", ["--help", "trace --help", "doctor --help", "--version", "trace --bogus"])
+@pytest.mark.parametrize("line", ["--help", "trace --help", "watch --help", "doctor --help", "--version", "trace --bogus"])
 def test_help_imports_nothing_heavy(line: str) -> None:
     code = (
         "import atexit, sys\n"

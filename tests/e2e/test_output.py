@@ -176,7 +176,7 @@ def refused(done: Result) -> bool:
     return True
 
 
-@pytest.mark.parametrize("words", ["doctor", "doctor --json", "--help", "trace --help"])
+@pytest.mark.parametrize("words", ["doctor", "doctor --json", "--help", "trace --help", "watch --help"])
 def test_full_standard_output(ft: Filetap, words: str) -> None:
     assert refused(ft.shell(f"filetap {words} >/dev/full"))
 
@@ -187,12 +187,12 @@ def test_full_standard_output_while_tracing(ft: Filetap, tree: Path) -> None:
     assert refused(done)
 
 
-@pytest.mark.parametrize("words", ["trace --all --duration 1 -f json /etc", "doctor", "--help"])
+@pytest.mark.parametrize("words", ["trace --all --duration 1 -f json /etc", "watch --duration 1 /etc", "doctor", "--help"])
 def test_closed_standard_output(ft: Filetap, words: str) -> None:
     done = ft.shell(f"filetap {words} >&-")
     assert b"Traceback" not in done.err
     assert done.status in (0, 1)
-    assert len(done.errors) == (words.startswith("trace"))
+    assert len(done.errors) == (words.startswith(("trace", "watch")))
 
 
 def test_closed_standard_error(ft: Filetap, tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ static void member(const char *key, const char *path)
 static long did(struct deed d)
 {
 	pthread_mutex_lock(&lock);
-	fprintf(said, "{\"case\":\"%s\",\"tid\":%ld,\"op\":\"%s\",\"call\":\"%s\",\"result\":%lld", now_case, syscall(SYS_gettid), d.op, d.call,
-		d.result);
+	fprintf(said, "{\"case\":\"%s\",\"tid\":%ld,\"op\":\"%s\",\"call\":\"%s\",\"result\":%lld", now_case, syscall(SYS_gettid), d.op,
+		d.call, d.result);
 	fprintf(said, ",\"begun\":%lld,\"ended\":%lld", begun, ended);
 	if (d.hooks)
 		fprintf(said, ",\"hooks\":\"%s\"", d.hooks);
@@ -393,8 +393,8 @@ static void opened_files(void)
 	close(r);
 	d = opened("od", O_RDONLY | O_DIRECTORY);
 	r = CALL(openat, d, "../o", O_CREAT | O_TRUNC | O_WRONLY, 0640);
-	DID("open", "openat", .path = "o", INODE("o"), .offset = O_CREAT | O_TRUNC | O_WRONLY, .hooks = "security_file_open/open " FILE_TRUNCATED,
-	    .result = r);
+	DID("open", "openat", .path = "o", INODE("o"), .offset = O_CREAT | O_TRUNC | O_WRONLY,
+	    .hooks = "security_file_open/open " FILE_TRUNCATED, .result = r);
 	close(r);
 	r = CALL(open, in("o"), O_CREAT | O_EXCL, 0640);
 	DID("open", "open", .path = "o", .offset = O_CREAT | O_EXCL, .result = r, .early = true);
@@ -561,7 +561,8 @@ static void in_chroot(void)
 	CHECK(!stat("/inside", &st));
 	DID("mkdir", "mkdir", .path = "jail/inside", .inode = st.st_ino, .size = 0700, .result = r);
 	r = CALL(rename, "inside", "outside");
-	DID("rename", "rename", .path = "jail/inside", .inode = st.st_ino, .target = "jail/outside", .target_inode = st.st_ino, .result = r);
+	DID("rename", "rename", .path = "jail/inside", .inode = st.st_ino, .target = "jail/outside", .target_inode = st.st_ino,
+	    .result = r);
 }
 
 static void in_namespace(void)
@@ -649,7 +650,9 @@ static int ring(unsigned char op, int fd, const void *address, unsigned length_,
 	sqes = mmap(NULL, 4 * sizeof(*sqes), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
 	CHECK(sq != MAP_FAILED && cq != MAP_FAILED && (void *)sqes != MAP_FAILED);
 	memset(sqes, 0, sizeof(*sqes));
-	*sqes = (struct io_uring_sqe){ .opcode = op, .flags = flags, .fd = fd, .addr = (unsigned long)address, .len = length_, .off = offset };
+	*sqes = (struct io_uring_sqe){
+		.opcode = op, .flags = flags, .fd = fd, .addr = (unsigned long)address, .len = length_, .off = offset
+	};
 	*(unsigned *)(sq + p.sq_off.array) = 0;
 	__atomic_store_n((unsigned *)(sq + p.sq_off.tail), 1, __ATOMIC_SEQ_CST);
 	CHECK(CALL(io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS) == 1);
@@ -670,7 +673,8 @@ static void rings(void)
 		unsigned char flags = i ? IOSQE_ASYNC : 0;
 
 		r = ring(IORING_OP_WRITE, fd, buffer, 50, 0, flags);
-		DID("write", i ? "worker" : "ring", .path = "q", INODE("q"), .hooks = WRITTEN, .result = r, .silent = true, .unknown = true);
+		DID("write", i ? "worker" : "ring", .path = "q", INODE("q"), .hooks = WRITTEN, .result = r, .silent = true,
+		    .unknown = true);
 		r = ring(IORING_OP_READ, fd, buffer, 40, 0, flags);
 		DID("read", i ? "worker" : "ring", .path = "q", INODE("q"), .result = r, .silent = true, .unknown = true);
 	}
@@ -688,8 +692,11 @@ static void requests(void)
 	fd = opened("p", O_RDWR);
 	CHECK(!syscall(SYS_io_setup, 4, &context));
 	for (int write = 0; write < 2; write++) {
-		struct iocb one = { .aio_fildes = fd, .aio_lio_opcode = write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD, .aio_buf = (long)buffer,
-				    .aio_nbytes = 30 }, *list = &one;
+		struct iocb one = { .aio_fildes = fd,
+				    .aio_lio_opcode = write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
+				    .aio_buf = (long)buffer,
+				    .aio_nbytes = 30 },
+			    *list = &one;
 
 		long long start = clock_ns();
 
@@ -750,10 +757,10 @@ static const struct {
 	const char *name;
 	void (*act)(void);
 } cases[] = {
-	{ "mkdir", made_directory }, { "rmdir", removed_directory }, { "mknod", made_node }, { "link", linked },
-	{ "unlink", unlinked },	     { "rename", renamed },	     { "setattr", attributes }, { "truncate", truncated },
-	{ "open", opened_files },    { "io", moved_bytes },	     { "loop", loops },		{ "thread", threads },
-	{ "elsewhere", elsewhere },  { "overlay", overlay },	     { "narrow", narrow },	{ "aio", requests },
+	{ "mkdir", made_directory }, { "rmdir", removed_directory }, { "mknod", made_node },    { "link", linked },
+	{ "unlink", unlinked },      { "rename", renamed },          { "setattr", attributes }, { "truncate", truncated },
+	{ "open", opened_files },    { "io", moved_bytes },          { "loop", loops },         { "thread", threads },
+	{ "elsewhere", elsewhere },  { "overlay", overlay },         { "narrow", narrow },      { "aio", requests },
 	{ "uring", rings },
 };
 

@@ -17,14 +17,18 @@ import pytest
 from filetap.calls import CALLS
 from filetap.cli import main as command_line
 from filetap.cli import trace as tracing
+from filetap.cli import watch as watching
 from filetap.errors import FiletapError, KernelError, UsageError
 
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
-UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
+UNSAID |= dict.fromkeys(
+    ("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths", "best_effort"), False
+)
 UNSAID |= {
     "form": "table",
     "latency": True,
+    "level": "auto",
     "ring_size": next(option.default for option in tracing.trace.params if option.name == "ring_size"),
 }
 PLAIN: dict[str, Any] = UNSAID | {"command": [], "everything": True}
@@ -109,6 +113,8 @@ SAID: dict[str, dict[str, Any]] = {
     "--no-latency": {"latency": False},
     "--latency": {},
     "--args": {"arguments": True},
+    "--level vfs": {"level": "vfs"},
+    "--best-effort": {"best_effort": True},
     "--ring-size 1M": {"ring_size": "1M"},
     "path other": {"paths": ("path", "other")},
     "--user u --sandbox --no-wait -- cmd -x": {"user": "u", "sandbox": True, "no_wait": True, "command": ["cmd", "-x"]},
@@ -173,6 +179,51 @@ def test_options_of_words(tmp_path: Path) -> None:
     assert (made.latency, made.timed, made.arguments, made.ring_size) == (False, True, True, 1 << 20)
 
 
+WATCH: dict[str, Any] = {name: UNSAID[name] for name in ("output", "account", "duration", "events", "force", "form", "ring_size")}
+WATCH |= {"paths": ("a",), "recursive": False, "follow": False, "wait": False, "latency": False}
+WATCHED: dict[str, dict[str, Any]] = {
+    "a": {},
+    "-r a b": {"recursive": True, "paths": ("a", "b")},
+    "--recursive --follow --wait a": {"recursive": True, "follow": True, "wait": True},
+    "-e read --event io a": {"events": ("read", "io")},
+    "-f json -o out --force a": {"form": "json", "output": "out", "force": True},
+    "--account acc --duration 2 --latency --ring-size 1M a": {"account": "acc", "duration": 2.0, "latency": True, "ring_size": "1M"},
+}
+
+
+@pytest.mark.parametrize("text", WATCHED)
+def test_every_option_of_watch_has_its_word(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    seen: list[watching.Words] = []
+
+    class NoRun:
+        def __init__(self, given: watching.Words, *_: object) -> None:
+            seen.append(given)
+
+        def to_the_end(self) -> int:
+            return 42
+
+    monkeypatch.setattr(watching, "Run", NoRun)
+    assert run(monkeypatch, "watch", *text.split()) == 42
+    assert seen == [watching.Words(**(WATCH | WATCHED[text]))]
+
+
+def test_no_option_of_watch_is_forgotten() -> None:
+    assert {name for given in WATCHED.values() for name in given} == {option.name for option in watching.watch.params}
+
+
+def test_options_of_a_watch() -> None:
+    made = watching.options_of(watching.Words(**(WATCH | {"recursive": True, "wait": True})))
+    assert (made.targets.all, made.latency, made.ring_size) == (True, False, 128 << 20)
+    assert (made.filters.places, made.filters.recursive, made.filters.wait, made.filters.follow) == (True, True, True, False)
+    assert {"open", "write", "unlink", "rename", "setattr", "exec"} <= made.filters.ops
+    assert not {"stat", "fault", "seek", "fork", "exit"} & made.filters.ops
+
+
+def test_watch_needs_a_path(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "watch") == 2
+    assert "PATH" in capsys.readouterr().err
+
+
 class TestMain:
     """How main() ends for each kind of end."""
 
@@ -211,7 +262,7 @@ class TestMain:
         assert printed.err == end[2] or (not end[2] and printed.err.count("\n") <= 1)
 
 
-@pytest.mark.parametrize("subcommand", [[], ["trace"], ["doctor"]], ids=["filetap", "trace", "doctor"])
+@pytest.mark.parametrize("subcommand", [[], ["trace"], ["watch"], ["doctor"]], ids=["filetap", "trace", "watch", "doctor"])
 def test_help_imports_nothing_heavy(subcommand: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['filetap', *{subcommand!r}, '--help']\n"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from filetap import filters, model
 from filetap.batch import Batch, File
-from filetap.calls import CALL_NUMBER, CALLS, GROUPS, OPS
+from filetap.calls import CALL_NUMBER, CALLS, GROUPS, HOOKS, OPS
 from filetap.errors import UsageError
 from filetap.filters import FailedNames, Filters
 from filetap.session import NameFilter
@@ -88,7 +88,39 @@ def test_a_call_of_two_ops_means_both() -> None:
 
 def test_every_op_group_and_call_is_a_word() -> None:
     for word in (*OPS[1:], *GROUPS, *(call.name for call in CALLS[1:])):
-        assert filters.select_calls((word,))
+        assert any(seen(word, level) for level in model.LEVELS)
+
+
+def seen(word: str, level: str) -> frozenset[int]:
+    try:
+        return filters.select_calls((word,), level)
+    except UsageError:
+        return frozenset()
+
+
+def test_what_each_level_sees() -> None:
+    """System calls and hooks are never told beside one another; permission is no system call's."""
+    names = {level: {CALLS[number].name for number in seen("all", level)} for level in model.LEVELS}
+    assert "openat" in names["syscall"]
+    assert "openat" not in names["vfs"]
+    assert names["auto"] == names["syscall"]
+    assert {CALLS[number].name for number in seen("permission", "auto")} == {"security_inode_permission"}
+    assert {hook.name for hook in HOOKS} <= names["vfs"]
+    assert {"execve", "page_fault_user"} <= names["vfs"]
+
+
+@pytest.mark.parametrize(
+    ("word", "level", "other"), [("close", "vfs", "auto"), ("modify", "auto", "vfs"), ("permission", "syscall", "vfs")]
+)
+def test_what_a_level_does_not_see(word: str, level: str, other: str) -> None:
+    with pytest.raises(UsageError, match=rf"-e {word}: not seen at --level {level}; .* --level {other}"):
+        filters.select_calls((word,), level)
+
+
+def test_system_calls_in_the_place_of_hooks() -> None:
+    chosen = filters.select_calls(("rename", "exec", "modify"), "vfs")
+    names = {CALLS[number].name for number in filters.by_system_call(chosen)}
+    assert names == {"rename", "renameat", "renameat2", "io_uring:renameat", "execve", "execveat"}
 
 
 @pytest.mark.parametrize("word", ["", "none", "bogus", "READ", "read ", "reads", "0", "openat3"])
@@ -273,3 +305,7 @@ def test_a_name_outside_the_paths_is_let_go() -> None:
 
 def test_of_two_names_one_is_enough() -> None:
     assert kept((2, 1), (1, 2), (2, 2), (2, 0), (1, 1), (2, 3)) == [2, 1, 1, 2]
+
+
+def test_a_name_that_was_not_sent_is_judged_by_the_other() -> None:
+    assert kept((0, 2), (0, 1), (0, 0), (0, 3)) == [0, 0, 0]

@@ -132,7 +132,7 @@ COPIES: Final = {"sendfile", "splice", "tee", "copy_file_range", "reflink", "ded
 AT: Final = {"lseek", "readahead", "fadvise64", "sync_file_range", "fallocate", "page_fault_user", "page_fault_kernel", "mmap", *MAPPED}
 AT_RING: Final = {"io_uring:fadvise", "io_uring:sync_file_range", "io_uring:fallocate"}
 LONG: Final = {"truncate", "ftruncate", "getdents", "getdents64", "readlink", "readlinkat", "vmsplice", "io_uring:ftruncate"}
-PLAIN_READS: Final = {"finit_module", "kexec_file_load"}
+PLAIN_READS: Final = {"finit_module", "kexec_file_load", "security_file_permission"}
 SELDOM: Final = ("flags", "mode", "owner", "whence", "protection", "access", "fault", "advice", "operation")
 """What test_arguments.py has a case of each for."""
 

@@ -335,6 +335,26 @@ def test_a_definition_that_is_never_finished_is_an_error(kernel: Kernel, monkeyp
         list(reading.drain())
 
 
+def test_many_definitions_may_take_long(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine is not a kernel that never finishes: what counts is the time without any."""
+    record = file_record(5, b"name")
+    places = [kernel.define(record, BUSY) for _ in range(4)]
+    kernel.event(0, file=5)
+    now = 0.0
+
+    def passing() -> float:
+        nonlocal now
+        now += 9
+        if places:
+            kernel.finish(places.pop(0), len(record))
+        return now
+
+    reading = kernel.reader()
+    monkeypatch.setattr("filetap.reader.time.monotonic", passing)
+    assert [batch.files[5].path for batch in reading.drain()] == [b"/name"]
+    assert not places
+
+
 SECOND_SLOTS: dict[str, dict[str, Any]] = {"identity": IDENTITY, "target": TARGETS}
 Step = tuple[str, int, int]
 """What happens: an event, one with an identity or a target, or a drain; on which CPU; of which thread."""

@@ -125,7 +125,7 @@ LONG: Final = {"truncate", "vmsplice", "getdents", "readlink"} | AT - {"seek", "
 
 def place_of(event: Any, entry: Call) -> str:
     """Some calls of an op have no offset."""
-    there = entry.op in AT and entry.name not in ("finit_module", "kexec_file_load")
+    there = entry.op in AT and entry.name not in ("finit_module", "kexec_file_load", "security_file_permission")
     if not (there or entry.name in RANGES) or event["flags"] & model.NO_OFFSET:
         return "-"
     offset = int(event["offset"])
@@ -138,7 +138,7 @@ RANGES: Final = {"sync_file_range", "io_uring:sync_file_range", "msync"}
 def size_of(event: Any, entry: Call) -> str:
     if entry.op == "fault":
         return "exec" if event["flags"] & model.FAULT_EXEC else "write" if event["flags"] & model.FAULT_WRITE else "read"
-    there = entry.op in LONG and entry.name not in ("finit_module", "kexec_file_load")
+    there = entry.op in LONG and entry.name not in ("finit_module", "kexec_file_load", "security_file_permission")
     return short(int(event["size"]), 5) if (there or entry.name in RANGES) and not event["flags"] & model.NO_SIZE else "-"
 
 

@@ -27,9 +27,9 @@ from filetap.calls import MAX_NR
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import library
-from filetap.kernel.loader import Object
+from filetap.kernel.loader import TASKS, Object
 from filetap.kernel.types import BTF, KernelTypes
-from filetap.probes import uring
+from filetap.probes import aio, syscalls, uring
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class HookSet:
     chosen: str | None
     missed: str
     advice: str
+    needed: bool = True
+    """Nothing is traced without it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Features:
     @property
     def tracing(self) -> bool:
         """Does ``filetap trace`` work here?"""
-        return all(r.met for r in self.requirements if r.needed) and all(h.chosen for h in self.hook_sets if h.traced)
+        return all(r.met for r in self.requirements if r.needed) and all(h.chosen for h in self.hook_sets if h.traced and h.needed)
 
 
 class Capability(NamedTuple):
@@ -210,6 +212,11 @@ def _io_uring(types: KernelTypes) -> None:
     _tp_btf("io_uring_complete", types)
 
 
+def _registers(types: KernelTypes) -> None:
+    if not types.has_kfunc(REGISTERS):
+        raise KernelError(f"this kernel has no {REGISTERS}, by which such a program finds a call's arguments")
+
+
 def _fentry(function: str, types: KernelTypes) -> None:
     _attach(types, function, btf.FUNC)
 
@@ -281,33 +288,39 @@ def _helper(number: int, types: KernelTypes) -> None:
 def _object(name: str, types: KernelTypes) -> None:
     """All programs of one of our objects. Each part may be allowed and the verifier still refuse the whole."""
     config = np.zeros(1, model.CONFIG)
-    config["direct"] = types.find(_CAST, btf.FUNC) > 0
+    config["direct"] = types.has_kfunc(_CAST)
     loaded = Object(name)
+    if not types.has_task_storage():
+        loaded.keep_tasks_in_table()
     try:
         loaded.configure(config, np.zeros(MAX_NR + model.MAX_OPCODES, model.CALL_RECORD))
         loaded.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
-        loaded.load(set(uring.programs(types)) if name == "uring" else set(loaded.programs))
+        loaded.load(_fitting(loaded, types))
     finally:
         loaded.close()
+
+
+def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
+    """Those of its programs that are for this kernel."""
+    if loaded.name == "uring":
+        return set(uring.programs(types))
+    return set(loaded.programs) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 
 _HELPERS: Final = {
     "bpf_probe_read_user": 112,
     "bpf_probe_read_kernel": 113,  # not in lockdown's confidentiality mode
-    "bpf_get_current_ancestor_cgroup_id": 123,
     "bpf_ktime_get_boot_ns": 125,  # 71d19214776e (v5.8)
     "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
-    "bpf_task_storage_get": 156,  # in tracing programs since a10787e6d58c (v5.13)
-    "bpf_get_current_task_btf": 158,  # 3ca1032ab7ab (v5.11)
-    "bpf_task_pt_regs": 175,  # dd6e10fbd9fb (v5.15)
-    "bpf_loop": 181,  # e6f2dd0f8067 (v5.17)
 }
-"""What our programs call and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
+"""What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
 _CAST: Final = "bpf_rdonly_cast"
 """a35b9af4ec2c (v6.2)."""
 OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio")
+REGISTERS: Final = "bpf_task_pt_regs"
+"""dd6e10fbd9fb (v5.15)."""
 NOT_TRIED: Final = "not tried"
-_REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.17 or later"
+_REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
 """What to do about all that was tried in vain; the version is advice, no test."""
 
 
@@ -343,6 +356,9 @@ class Plan(NamedTuple):
     missed: str
     without: str = ""
     advice: str = "nothing"
+    remedy: str = _REMEDY
+    """What to do where no way works."""
+    needed: bool = True
 
     @property
     def traced(self) -> bool:
@@ -355,11 +371,11 @@ PLANS: Final = (
         "all operations on files, by system call",
         {
             "tp_btf": (partial(_tp_btf, "sys_enter"), partial(_tp_btf, "sys_exit")),
-            "tracepoint": (partial(_tracepoint, "syscalls", "sys_enter_openat"), partial(_tracepoint, "syscalls", "sys_exit_openat")),
+            "tracepoint": (_registers, *(partial(_tracepoint, "syscalls", f"sys_{edge}_openat") for edge in ("enter", "exit"))),
         },
         "32-bit programs' calls, which are only counted; what operations by name (stat, unlink, ...) led to is told as it was asked for",
         "every file access",
-        "nothing; for opens alone, tracepoint is used instead, as it slows untraced processes less",
+        "nothing; for opens alone tracepoint is used where it attaches, as it slows untraced processes less",
     ),
     Plan(
         "process",
@@ -391,6 +407,8 @@ PLANS: Final = (
         {"tp_btf": (_io_uring,)},
         "the result of requests that were told to post none on success",
         "operations through io_uring; many programs can be told to make plain calls instead",
+        remedy="run Linux 6.0 or later",
+        needed=False,
     ),
 )
 """Ways stand in order of preference. What has no ``without`` is what a kernel could show and this version has no programs for."""
@@ -405,7 +423,7 @@ def hook_set(plan: Plan, types: KernelTypes | None, ready: bool) -> HookSet:
     ways = tuple(Way(name, not reason, reason) for name, reason in reasons.items())
     chosen = next((way.name for way in ways if way.works), None) if plan.traced and ready else None
     missed = plan.missed if chosen or not plan.traced else plan.without
-    return HookSet(plan.name, plan.sees, plan.traced, ways, chosen, missed, _advice(plan, ways, ready))
+    return HookSet(plan.name, plan.sees, plan.traced, ways, chosen, missed, _advice(plan, ways, ready), plan.needed)
 
 
 def _advice(plan: Plan, ways: tuple[Way, ...], ready: bool) -> str:
@@ -413,7 +431,7 @@ def _advice(plan: Plan, ways: tuple[Way, ...], ready: bool) -> str:
     if plan.traced and not ready:
         return "meet the requirements"
     if plan.traced:
-        return plan.advice if works else _REMEDY
+        return plan.advice if works else plan.remedy
     if all(way.reason == NOT_TRIED for way in ways):
         return "nothing yet: this version has no programs for it"
     could = f"though this would attach: {works}" if works else "and none of these ways attaches here"
@@ -439,9 +457,19 @@ def _tried(types: KernelTypes) -> Iterator[Requirement]:
         yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
     refusals = "; ".join(filter(None, (_reason(partial(_object, name), types) for name in OBJECTS)))
     yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report this" if refusals else "all of ours load")
-    cast = types.find(_CAST, btf.FUNC) > 0
-    cost = "an event costs half of what it would without" if cast else "not in this kernel: an event costs twice as much"
-    yield Requirement(_CAST, cast, False, cost)
+    yield from _better_with(types)
+
+
+def _better_with(types: KernelTypes) -> Iterator[Requirement]:
+    """Parts that tracing works without, at a price."""
+    cast, storage, registers = types.has_kfunc(_CAST), types.has_task_storage(), types.has_kfunc(REGISTERS)
+    with_, without = "an event costs half of what it would without", "not in this kernel: an event costs twice as much"
+    yield Requirement(_CAST, cast, False, with_ if cast else without)
+    with_ = "a call of an untraced process costs one load"
+    without = f"not in this kernel: each call of an untraced process costs a look into a table, of {TASKS} tasks at most"
+    yield Requirement("task storage", storage, False, with_ if storage else without)
+    with_, without = "rare calls are seen at their own tracepoints", "not in this kernel: rare calls too are seen at a hook on all calls"
+    yield Requirement(REGISTERS, registers, False, with_ if registers else without)
 
 
 def examine() -> Features:

@@ -22,7 +22,7 @@ from filetap.kernel.libbpf import check, library, log, pointer
 OBJECTS: Final = Path(__file__).parent.parent / "bpf"
 """Where ``make install`` puts the compiled objects."""
 
-TASKS: Final = 32 << 10
+TASKS: Final = 16 << 10
 """Tasks that are traced at a time, where they are kept in a table."""
 _HASH: Final = 1
 """BPF_MAP_TYPE_HASH."""

@@ -26,6 +26,13 @@ class Map:
         k, v = np.array([key], self._key), np.array([value], self._value)
         check(library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, 0), "bpf map")
 
+    def put_all(self, keys: Records, values: Records) -> None:
+        """Keys and values in one order."""
+        keys, values, count = np.ascontiguousarray(keys), np.ascontiguousarray(values), c_uint32(len(keys))
+        if len(keys):
+            error = library().bpf_map_update_batch(self.fd, keys.ctypes.data, values.ctypes.data, ctypes.byref(count), None)
+            check(error, "bpf map")
+
     def delete(self, keys: Records) -> None:
         """Those that are there."""
         keys = np.ascontiguousarray(keys)

@@ -26,6 +26,9 @@ ENTERS: Final = {("submit_enter", "io_submit"): 1, ("destroy_enter", "io_destroy
 EXITS: Final = {("submit_exit", "io_submit"): 1, ("getevents_exit", "io_getevents"): 2, ("getevents_exit", "io_pgetevents"): 2}
 """Program and call to the place of its handler."""
 
+CLASSIC: Final = frozenset(program for program, _ in (*ENTERS, *EXITS))
+"""Programs of classic tracepoints."""
+
 
 class Functions(Protocol):
     """What this kernel has: kernel/types.py."""

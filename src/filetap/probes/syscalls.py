@@ -18,6 +18,9 @@ from filetap.probes import Plan, aio
 FREQUENT_OPS: Final = frozenset({"read", "write", "close", "stat", "access", "seek"})
 """Without any of these classic tracepoints are cheaper for everybody else."""
 
+CLASSIC: Final = frozenset({"classic_enter", "classic_exit"})
+"""Programs of classic tracepoints."""
+
 
 def call_table(chosen: frozenset[int]) -> Records:
     """The kernel's table by call number: how each is read, and which are not asked for."""
@@ -57,7 +60,7 @@ def plan(chosen: frozenset[int], latency: bool, registers: bool) -> Plan:
     """
     wanted = [CALLS[number] for number in sorted(chosen) if 0 <= CALLS[number].nr < MAX_NR and CALLS[number].kind not in (0, KIND_FORK)]
     if not registers:
-        now = latency or any(call.flags & ENTER for call in wanted)
+        now = latency or aio.wanted(chosen) or any(call.flags & ENTER for call in wanted)
         return Plan("syscalls", raw=["raw_exit", "raw_enter"] if now else ["raw_exit"], later=[] if now else ["raw_enter"])
     if not {call.op for call in wanted} & FREQUENT_OPS:
         return _classic({call.name: call for call in wanted}, latency)

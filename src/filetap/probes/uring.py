@@ -21,6 +21,8 @@ class Tracepoints(Protocol):
 SUBMISSIONS = {"io_uring_submit_req": "submit_req", "io_uring_submit_sqe": "submit_sqe", "io_uring_req_failed": "submit_failed"}
 COMPLETIONS = {3: "complete_cqe", 7: "complete_values"}
 
+SEES = "operations through io_uring"
+
 
 def programs(kernel: Tracepoints) -> list[str]:
     """The programs that fit; none where requests cannot be followed from submission to completion.

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Names by their hashes: rules that stand at a name below a directory, whatever file bears it, and whether an asked name
+ * may lead to such a place at all.
+ * Apart, because user space makes the same hashes (filters.py). Next: lib/path.bpf.h looks the rules up on its way.
+ */
+#ifndef FILETAP_NAMED_H
+#define FILETAP_NAMED_H
+
+#include "state.bpf.h"
+
+/* FNV-1a of a name's bytes; names one below the other: from the lowest up, each times HASH_CHAIN, xor the next. */
+#define HASH_SEED 0xcbf29ce484222325ull
+#define HASH_PRIME 0x100000001b3ull
+#define HASH_CHAIN 0x9e3779b97f4a7c15ull
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct named_key);
+	__type(value, __u32);
+} named SEC(".maps");
+
+/* The last names of all that is wanted, and "..", which may lead anywhere. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u32);
+} leaves SEC(".maps");
+
+/* Names being looked at: a dentry's, and the one that a call has asked for, which is the key of the table of names too. */
+struct text {
+	__u8 dentry[COMPONENT_SPACE];
+	struct name_key asked;
+	char rest[COMPONENT_SPACE - NAME_KEY_SPACE];
+	__u64 hash; /* of the component of 'asked' that is being read */
+	__u32 leaf; /* one before it is in 'leaves' */
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct text);
+} texts SEC(".maps");
+
+static __always_inline struct text *text(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&texts, &zero);
+}
+
+/* 0: no rule has a name of this length. */
+static __always_inline __u64 hash_of(struct dentry *dentry)
+{
+	__u32 length = BPF_CORE_READ(dentry, d_name.len);
+	__u64 hash = HASH_SEED;
+	struct text *t = text();
+
+	if (!t || length >= COMPONENT_SPACE || !(config.lengths >> (length < 63 ? length : 63) & 1))
+		return 0;
+	asm volatile("%0 &= %1" : "+r"(length) : "i"(COMPONENT_SPACE - 1)); /* said in the register that the verifier will look at */
+	bpf_probe_read_kernel(t->dentry, length, load(dentry, d_name.name));
+	for (__u32 i = 0; i < COMPONENT_SPACE && i < length; i++)
+		hash = (hash ^ t->dentry[i]) * HASH_PRIME;
+	return hash;
+}
+
+static __always_inline bool is_leaf(__u64 hash)
+{
+	return config.leaves >> (hash & 63) & 1 && bpf_map_lookup_elem(&leaves, &hash);
+}
+
+/* Eight bytes of the asked name; returns 1 when there is no more to be looked for. Global, so that the verifier
+ * looks at it once. */
+__noinline int scan_bytes(__u32 index)
+{
+	struct text *t = text();
+	const char *bytes;
+
+	if (!t)
+		return 1;
+	bytes = t->asked.name + (index & (COMPONENT_SPACE / 8 - 1)) * 8;
+	for (__u32 i = 0; i < 8; i++) {
+		__u8 byte = bytes[i];
+
+		if (!byte)
+			return 1;
+		if (byte == '/') {
+			t->leaf |= is_leaf(t->hash);
+			t->hash = HASH_SEED;
+		} else {
+			t->hash = (t->hash ^ byte) * HASH_PRIME;
+		}
+	}
+	return t->leaf != 0;
+}
+
+/* May the asked name, read with its NUL as 'length' bytes, be one that a rule wants, wherever it starts? */
+SUBPROGRAM bool may_lead_there(struct text *t, long length)
+{
+	t->hash = HASH_SEED;
+	t->leaf = 0;
+	for (__u32 i = 0; i < COMPONENT_SPACE / 8; i++)
+		if (scan_bytes(i))
+			break;
+	return length == COMPONENT_SPACE || t->leaf || is_leaf(t->hash);
+}
+
+#endif

@@ -1,0 +1,213 @@
+"""What every command that traces shares: where its events go, how it is stopped, the run from attaching to the account.
+
+Apart from trace.py and watch.py, which say what is traced. Nothing heavy is imported before it is needed.
+Next: session.py does the work, report/account.py prints the end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import click
+
+from filetap.errors import FiletapError, UsageError
+
+if TYPE_CHECKING:
+    from filetap.account import Account
+    from filetap.batch import Sink
+    from filetap.session import Session
+    from filetap.source import Options
+
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
+
+OUTPUT_OPTIONS = (
+    click.option(
+        "-f",
+        "--format",
+        "form",
+        type=click.Choice(["table", "json", "none"]),
+        default="table",
+        show_default=True,
+        help="The form of the events.",
+    ),
+    click.option("-o", "--output", metavar="FILE", help="Write the events to FILE."),
+    click.option("--force", is_flag=True, help="Overwrite the FILE of -o."),
+    click.option("--account", metavar="FILE", help="Write the account of the run to FILE as JSON."),
+    click.option("--duration", type=float, metavar="SECONDS", help="End the tracing, never a command, after so long."),
+)
+
+
+def output_options(command: Decorated) -> Decorated:
+    """The options of ``Output`` but for the ring's size, in this order."""
+    for option in reversed(OUTPUT_OPTIONS):
+        command = option(command)
+    return command
+
+
+ring_option = click.option(
+    "--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Words of the command line that are the same for all: what becomes of the events."""
+
+    form: str
+    output: str | None
+    force: bool
+    account: str | None
+    duration: float | None
+    ring_size: str
+
+    def check(self) -> None:
+        """Mistakes that need no kernel to be seen."""
+        if self.output and self.output.rstrip("/").endswith(".tap"):
+            raise UsageError("recording to a .tap folder is not in this version: use -f json -o FILE")
+        if self.duration is not None and not 0 < self.duration < float("inf"):
+            raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
+
+    def open_stream(self, standard: str) -> IO[bytes]:
+        """The stream of events, unbuffered. ``standard``: "output" or "error", where they go without -o."""
+        if self.output:
+            mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if self.force else os.O_EXCL)
+            try:
+                return open(os.open(self.output, mode, 0o644), "wb", buffering=0)
+            except FileExistsError:
+                raise UsageError(f"{self.output} exists: give --force to overwrite it") from None
+            except OSError as error:
+                raise FiletapError(f"{self.output}: {error.strerror}") from None
+        stream = sys.stderr if standard == "error" else sys.stdout
+        if stream is None:
+            raise FiletapError(f"standard {standard} is closed: give -o FILE")
+        return open(stream.fileno(), "wb", buffering=0, closefd=False)
+
+    def open_account(self) -> IO[str] | None:
+        """The file for ``--account``, opened before anything is traced."""
+        if not self.account:
+            return None
+        try:
+            return open(self.account, "w", encoding="utf-8")
+        except OSError as error:
+            raise FiletapError(f"{self.account}: {error.strerror}") from None
+
+
+def make_sink(form: str, stream: IO[bytes]) -> Sink:
+    """The sink for ``-f``."""
+    if form == "none":
+        from filetap.sinks.count import CountSink
+
+        return CountSink()
+    if form == "json":
+        from filetap.sinks.ndjson import NdjsonSink
+
+        return NdjsonSink(stream)
+    from filetap.sinks.table import TableSink
+
+    return TableSink(stream, colour=stream.isatty() and "NO_COLOR" not in os.environ)
+
+
+class Stop:
+    """SIGINT and SIGTERM, heard from before a command is forked. Python's own way, an exception, is lost in a callback."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        """The last one; 0: none yet."""
+        self.also: Callable[[int], None] = lambda number: None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.number = number
+        self.also(number)
+
+
+class Run:
+    """One run of a command: attached when made. A command that has more to mind overrides the methods that say so."""
+
+    def __init__(self, given: Output, options: Options, stop: Stop, started: float, standard: str = "output") -> None:
+        self._given, self._stop = given, stop
+        self._failure: FiletapError | None = None
+        self._account = given.open_account()
+        self._stream = given.open_stream(standard)
+        self._sink = make_sink(given.form, self._stream)
+        self.session = self._begin(options, started)
+
+    def _begin(self, options: Options, started: float) -> Session:
+        from filetap.session import Session
+
+        session = Session(options, self._sink, started)
+        wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
+        session.wake_by(wakeup)
+        self._stop.also = self.on_signal
+        return session
+
+    def to_the_end(self) -> int:
+        """Trace, settle the account, and return the exit status."""
+        from filetap.session import OutputError
+
+        try:
+            self.on_attached()
+            self._pump()
+        except OutputError:
+            pass  # session.failure keeps it
+        except FiletapError:
+            self.session.finish()
+            self.on_detached()
+            raise
+        self.on_end()
+        account = self.session.finish()
+        self._failure = self.session.failure
+        with suppress(OSError):
+            self._sink.close()
+        self._say(account)
+        self.on_detached()
+        status = self.status()
+        if self._failure:
+            raise self._failure
+        return status
+
+    def _pump(self) -> None:
+        end = time.monotonic() + self._given.duration if self._given.duration else float("inf")
+        while not self._stop.number and (left := end - time.monotonic()) > 0 and not self.over():
+            self.session.pump(min(left, 1.0))
+
+    def _say(self, account: Account) -> None:
+        from filetap.report import account as report
+
+        print(report.as_text(account), file=sys.stderr)
+        if self._account:
+            try:
+                with self._account as stream:
+                    stream.write(report.as_json(account))
+            except OSError as error:
+                self._failure = self._failure or FiletapError(f"{self._given.account}: {error.strerror}")
+
+    def on_signal(self, _number: int) -> None:
+        """Comes at any moment."""
+        self._sink.hurry = True
+
+    def on_attached(self) -> None:
+        """Everything counts from now on."""
+
+    def over(self) -> bool:
+        """Have the processes ended that this run is about?"""
+        return False
+
+    def on_end(self) -> None:
+        """Nothing will count any more."""
+
+    def on_detached(self) -> None:
+        """The account is settled."""
+
+    def status(self) -> int:
+        """The exit status of a run without failures."""
+        return 0

@@ -1,0 +1,183 @@
+"""PATHs as the kernel's rules: by identity, which it reads itself behind descriptors of ours, and by name, as hashes.
+
+Apart from filters.py, which says what is wanted: here it is found on this machine. bpf/lib/named.bpf.h makes the same
+hashes. Next: source.py writes the rules before anything is attached.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from filetap import model, mounts
+from filetap.errors import UsageError
+from filetap.filters import FOLLOWED, Filters, below, open_paths, portions
+from filetap.kernel.loader import Object
+from filetap.kernel.maps import Map
+from filetap.model import Records
+
+HASH_SEED, HASH_PRIME, HASH_CHAIN = 0xCBF29CE484222325, 0x100000001B3, 0x9E3779B97F4A7C15
+MASK: Final = (1 << 64) - 1
+LONGEST: Final = 63
+U32: Final = np.dtype("<u4")
+U64: Final = np.dtype("<u8")
+
+
+def name_hash(name: bytes) -> int:
+    """FNV-1a."""
+    value = HASH_SEED
+    for byte in name:
+        value = (value ^ byte) * HASH_PRIME & MASK
+    return value
+
+
+def names_hash(names: Iterable[bytes]) -> int:
+    """Of names one below the other, from the uppermost."""
+    value = 0
+    for name in reversed(list(names)):
+        value = value * HASH_CHAIN & MASK ^ name_hash(name)
+    return value
+
+
+class Place(NamedTuple):
+    """Where a PATH is or will be."""
+
+    path: str
+    """Without symbolic links."""
+    directory: str
+    """The nearest above it that exists."""
+    names: tuple[bytes, ...]
+    """From there down to it; none: it is the root."""
+
+    @property
+    def exists(self) -> bool:
+        return os.path.lexists(self.path)
+
+
+def find_place(path: str, wait: bool) -> Place:
+    """``wait``: it need not exist. Raises UsageError with what to do."""
+    real = os.path.realpath(path)
+    if not wait and not os.path.lexists(real):
+        raise UsageError(f"{path}: No such file or directory; --wait watches for what is not there yet")
+    directory, name = os.path.split(real)
+    names = [name] if name else []
+    while not os.path.isdir(directory):
+        if os.path.lexists(directory):
+            raise UsageError(f"{path}: {directory} is not a directory, so nothing can appear below it")
+        directory, name = os.path.split(directory)
+        names.insert(0, name)
+    if len(names) > model.MAX_NAMED:
+        raise UsageError(f"{path}: {len(names)} names of it are not there; at most {model.MAX_NAMED} can be waited for")
+    return Place(real, directory, tuple(map(os.fsencode, names)))
+
+
+@dataclass(slots=True)
+class Names:
+    """What the kernel is told of names before it can be told of identities."""
+
+    places: list[Place] = field(default_factory=list)
+    """Of each PATH, where they are watched by name."""
+    leaves: list[int] = field(default_factory=list)
+    """Hashes of the last names of all PATHs: an asked name that has none of them cannot lead there."""
+
+    @classmethod
+    def of(cls, filters: Filters) -> Names:
+        """Raises UsageError for a PATH that cannot be watched."""
+        places = [find_place(path, filters.wait) for path in filters.paths] if filters.places else []
+        last = {os.path.basename(form(path)) for path in filters.paths for form in (os.path.abspath, os.path.realpath)}
+        return cls(places, [name_hash(os.fsencode(name)) for name in sorted(last | {".."})])
+
+    @property
+    def longest(self) -> int:
+        """The most names of a place."""
+        return max((len(place.names) for place in self.places), default=0)
+
+    @property
+    def lengths(self) -> int:
+        """Bit per length of a name."""
+        return _bits(min(len(name), LONGEST) for place in self.places for name in place.names)
+
+    @property
+    def leaf_bits(self) -> int:
+        return _bits(leaf & 63 for leaf in self.leaves)
+
+
+def _bits(numbers: Iterable[int]) -> int:
+    bits = 0
+    for number in numbers:
+        bits |= 1 << number
+    return bits
+
+
+class Rules:
+    """The maps of rules, filled from descriptors of ours: the kernel alone knows a file's identity."""
+
+    def __init__(self, seed: Object) -> None:
+        self._seed = seed
+        self._rules = Map(seed.map_fd("rules"), model.RULE_KEY, U32)
+        self._named = Map(seed.map_fd("named"), model.NAMED_KEY, U32)
+        self._leaves = Map(seed.map_fd("leaves"), U64, U32)
+        self._written: dict[bytes, int] = {}
+
+    def write(self, filters: Filters, names: Names) -> None:
+        """All that is known before anything is attached."""
+        self._leaves.put_all(np.array(names.leaves, U64), np.ones(len(names.leaves), U32))
+        if filters.places:
+            self._write_members(filters, names.places)
+            self._write_names(filters, names.places)
+            self._put(open_paths(lasting(filters, names.places), gone=True))
+            return
+        self._put(open_paths(filters.rules()))
+        if filters.follow:
+            for paths in portions(below(filters)):
+                self._put(open_paths([(path, model.RULE_TREE) for path in paths], gone=True))
+
+    def _write_members(self, filters: Filters, places: list[Place]) -> None:
+        """First, for whatever else is said of the same file is to stay."""
+        rule = model.RULE_TREE if filters.follow else model.RULE_MEMBER
+        files = (place.path for place in places if not os.path.isdir(place.path))
+        many = 0
+        for paths in portions(chain(files, below(filters, directories=filters.follow))):
+            many += len(paths)
+            if many > FOLLOWED:
+                raise UsageError(f"there are more than {FOLLOWED} files below: watch fewer, or trace --all PATH without --follow")
+            keys = np.unique(self._identify(open_paths([(path, rule) for path in paths], gone=True))["key"])
+            self._rules.put_all(keys, np.full(len(keys), rule, U32))
+
+    def _write_names(self, filters: Filters, places: list[Place]) -> None:
+        """A PATH is what bears its name, whatever that is by then."""
+        named = [place for place in places if place.names]
+        for some in portions(named):
+            opened = open_paths([(place.directory, number) for number, place in enumerate(some)], gone=True)
+            keys = [(row["key"], names_hash(some[opened[int(row["fd"])]].names)) for row in self._identify(dict(opened))]
+            self._named.put_all(np.array(keys, model.NAMED_KEY), np.full(len(keys), filters.include, U32))
+
+    def _put(self, opened: dict[int, int]) -> None:
+        """``opened``: descriptor to RULE_*. Of several rules for one file all are heeded."""
+        for row in self._identify(opened):
+            key = row["key"].tobytes()
+            self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
+            self._rules.put(row["key"], self._written[key])
+
+    def _identify(self, opened: dict[int, int]) -> Records:
+        """What is behind descriptors, which are closed afterwards."""
+        try:
+            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", model.IDENTIFIED)
+        finally:
+            for fd in opened:
+                os.close(fd)
+        return identified[np.isin(identified["fd"], list(opened))]
+
+
+def lasting(filters: Filters, places: list[Place]) -> list[tuple[str, int]]:
+    """Path and RULE_* of what is meant by its identity alone: with --follow whatever is there, and always what a file system
+    shows at a mount point, for elsewhere that bears another name."""
+    points = {mount.point for mount in mounts.parse(Path(mounts.MOUNTINFO).read_bytes())}
+    here = [place.path for place in places if place.exists]
+    return [(path, filters.include) for path in here if filters.follow or os.fsencode(path) in points]

@@ -1,0 +1,466 @@
+"""Files that are watched: by whatever name they are reached, as they appear, are moved, are replaced and go.
+
+Apart from test_filters.py and test_identity.py, where a PATH is what it was when tracing began. All processes are
+targets, as in ``filetap watch``. The oracle is what the shell was told to do, and os.stat. Next: test_filters.py.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filetap.errors import UsageError
+from filetap.source import KernelSource
+from filetap.targets import Targets
+from tests.kernel.lab import Event, Shell, Watch, wanted
+
+OPS = ("open", "rename", "link", "unlink", "exec", "stat", "mkdir", "rmdir")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for name in ("in/one", "in/two", "in/sub/three", "in/sub/deep/four", "out/five", "out/sub/six"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+@contextmanager
+def watching(
+    place: Path, *paths: str, ops: Sequence[str] = ("open",), types: Sequence[str] = ("directory",), **filters: Any
+) -> Iterator[tuple[Shell, Watch]]:
+    """A shell in the place, and what is told of all processes while the block lasts."""
+    filters = {"recursive": False, "places": True} | filters
+    with Shell() as shell:
+        shell.do(f"cd {place}")
+        chosen = wanted(*ops, types=types, paths=[str(place / path) for path in paths], **filters)
+        with Watch(Targets(all=True), chosen, latency=False) as watch:
+            yield shell, watch
+
+
+def told(watch: Watch, place: Path) -> list[str]:
+    """Paths of the events, below the place."""
+    assert watch.account.total.seen == watch.account.total.delivered == len(watch.events)
+    return [event.path.decode().removeprefix(f"{place}/") for event in watch.events]
+
+
+def said(events: Sequence[Event], place: Path) -> list[tuple[str, str, str]]:
+    """op, path, and the second path."""
+    paths = [[name.decode().removeprefix(f"{place}/") for name in (event.path, event.target_path)] for event in events]
+    return [(event.op, path, second) for event, (path, second) in zip(events, paths, strict=True)]
+
+
+def touches(*names: str) -> str:
+    return "; ".join(f": <{name}" for name in names)
+
+
+# What a PATH means
+
+
+def test_directory_means_itself_and_its_children(place: Path) -> None:
+    with watching(place, "in") as (shell, watch):
+        shell.do(f"{touches('in', 'in/one', 'in/sub', 'in/sub/three', 'out/five', '.')}; cd in; {touches('two', '../out/five')}")
+    assert told(watch, place) == ["in", "in/one", "in/sub", "in/two"]
+
+
+def test_recursive_means_all_below(place: Path) -> None:
+    (place / "in/away").symlink_to("../out")
+    with watching(place, "in", recursive=True) as (shell, watch):
+        shell.do(touches("in", "in/one", "in/sub", "in/sub/three", "in/sub/deep/four", "in/away/five", "out/five"))
+    assert told(watch, place) == ["in", "in/one", "in/sub", "in/sub/three", "in/sub/deep/four"]
+
+
+def test_files_and_nothing_beside(place: Path) -> None:
+    with watching(place, "in/one", "out/five", ops=OPS) as (shell, watch):
+        shell.do(f"{touches('in/one', 'in/two', 'out/five', 'in', 'in/one')}; stat in/one in/two /etc/passwd >/dev/null")
+        assert watch.produced() == 4
+    assert said(watch.events, place) == [("open", "in/one", ""), ("open", "out/five", ""), ("open", "in/one", ""), ("stat", "in/one", "")]
+    assert {event.file.inode for event in watch.events if event.file} == {0, *(os.stat(place / n).st_ino for n in ("in/one", "out/five"))}
+
+
+def test_own_kinds_of_files(place: Path) -> None:
+    """What is no regular file is touched as well: a pipe, a device."""
+    os.mkfifo(place / "in/pipe")
+    with watching(place, "in", types=["pipe"]) as (shell, watch):
+        shell.do("exec 7<>in/pipe; exec 7>&-")
+    assert told(watch, place) == ["in/pipe"]
+
+
+@pytest.mark.parametrize("path", ["/", "/proc/self/mounts"])
+def test_what_has_no_name_of_its_own(path: str) -> None:
+    """The root, and a file whose name a symbolic link makes up."""
+    with Watch(Targets(all=True), wanted("open", paths=[path], places=True, recursive=False, types=["directory"])) as watch:
+        subprocess.run(["/bin/sh", "-c", ": </; : </proc/self/mounts"], check=True)
+    assert b"/" in {event.path for event in watch.events} if path == "/" else watch.events == []
+
+
+# Under any name
+
+
+def test_hard_links_made_before_and_after(place: Path) -> None:
+    os.link(place / "in/one", place / "out/before")
+    with watching(place, "in") as (shell, watch):
+        shell.do(f"{touches('out/before')}; ln in/two out/after; {touches('out/after', 'in/one', 'out/five')}")
+    assert told(watch, place) == ["out/before", "out/after", "in/one"]
+    assert [event.file.inode for event in watch.events if event.file] == [
+        os.stat(place / name).st_ino for name in ("in/one", "in/two", "in/one")
+    ]
+
+
+def test_hard_links_of_what_is_new(place: Path) -> None:
+    with watching(place, "in") as (shell, watch):
+        shell.do(f"echo x >in/new; ln in/new out/link; {touches('out/link')}")
+    assert told(watch, place) == ["in/new", "out/link"]
+
+
+def test_hard_link_made_into_the_directory(place: Path) -> None:
+    """From its first use there on, the file's old name counts too, though it was known as nobody's."""
+    with watching(place, "in") as (shell, watch):
+        shell.do(f"{touches('out/five')}; ln out/five in/five; {touches('in/five', 'out/five')}")
+    assert told(watch, place) == ["in/five", "out/five"]
+
+
+def test_symbolic_links(place: Path) -> None:
+    (place / "to-one").symlink_to("in/one")
+    (place / "to-in").symlink_to("in")
+    with watching(place, "in") as (shell, watch):
+        shell.do(touches("to-one", "to-in/two"))
+    assert told(watch, place) == ["in/one", "in/two"]
+
+
+def test_path_that_is_a_symbolic_link(place: Path) -> None:
+    (place / "to-one").symlink_to("in/one")
+    with watching(place, "to-one") as (shell, watch):
+        shell.do(touches("in/two", "in/one", "to-one"))
+    assert told(watch, place) == ["in/one", "in/one"]
+
+
+@pytest.fixture
+def private() -> Iterator[Shell]:
+    """A shell in a mount namespace of its own."""
+    with Shell("unshare", "-m", "--propagation", "private", "/bin/sh") as shell:
+        yield shell
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+@pytest.mark.parametrize(
+    ("source", "told_of"),
+    [
+        ("in", {"one": True, "sub/three": False, "new": True}),
+        ("in/sub", {"three": False, "deep/four": False, "new": False}),
+        ("in/one", {"": True}),
+        (".", {"in/one": True, "in/new": True}),
+    ],
+)
+def test_bind_mounts_in_another_mount_namespace(
+    place: Path, private: Shell, recursive: bool, source: str, told_of: dict[str, bool]
+) -> None:
+    """Of the directory, of what lies below it, of a file, of what lies above; told without -r too, or with it alone."""
+    target = place / "mounted"
+    target.touch() if (place / source).is_file() else target.mkdir()
+    private.do(f"cd {place}; mount --bind {source} mounted")
+    with watching(place, "in", recursive=recursive) as (_, watch):
+        private.do("; ".join(f": >>mounted/{name}" if name else ": >>mounted" for name in (*told_of, *["out/five"] * (source == "."))))
+    expected = [name for name, direct in told_of.items() if direct or recursive]
+    assert told(watch, place) == [f"mounted/{name}".rstrip("/") for name in expected]
+    assert not (place / "mounted/one").exists()  # not in this namespace
+
+
+def test_bind_mounts_of_named_files(place: Path, private: Shell) -> None:
+    (place / "mounted").mkdir()
+    private.do(f"cd {place}; mount --bind in mounted")
+    with watching(place, "in/one") as (_, watch):
+        private.do(f"{touches('mounted/one', 'mounted/two')}; mv mounted/two mounted/one; {touches('mounted/one')}")
+    assert told(watch, place) == ["mounted/one", "mounted/one"]
+
+
+def test_mount_point_is_watched_wherever_its_file_system_is_mounted(place: Path) -> None:
+    with Shell("unshare", "-m", "--propagation", "private", "/bin/sh") as shell:
+        shell.do(f"cd {place}; mkdir a b; mount -t tmpfs none a; mount --bind a b; echo x >a/file")
+        (place / "inside.py").write_text(f"""
+import os
+os.chdir({str(place)!r})
+from tests.kernel.lab import Watch, wanted
+from filetap.targets import Targets
+with Watch(Targets(all=True), wanted("open", paths=["a"], places=True, recursive=False)) as watch:
+    os.system(": <a/file; : <b/file; : <out/five")
+print(*sorted(os.path.relpath(e.path.decode()) for e in watch.events))
+""")
+        lines = shell.do(f"cd {os.getcwd()}; PYTHONPATH=. {sys.executable} {place}/inside.py")
+    assert lines == ["a/file b/file"]
+
+
+def test_names_in_another_mount_namespace(place: Path, private: Shell) -> None:
+    """An operation that has no file to be known by is known by where its name starts."""
+    (place / "mounted").mkdir()
+    private.do(f"cd {place}; mount --bind in mounted; cd mounted")
+    with watching(place, "in", ops=("unlink", "mkdir", "rename")) as (_, watch):
+        private.do("rm one; mkdir new; cd sub; rm three; cd ..; rm sub/deep/four; mv two six")
+    assert said(watch.events, place) == [
+        ("unlink", "mounted/one", ""),
+        ("mkdir", "mounted/new", ""),
+        ("rename", "mounted/two", "mounted/six"),
+    ]
+
+
+# As they appear, are moved and go
+
+
+def test_new_files_and_directories(place: Path) -> None:
+    for recursive in (True, False):
+        with watching(place, "in", recursive=recursive) as (shell, watch):
+            shell.do(
+                f"echo x >in/new; mkdir -p in/dir/low; echo x >in/dir/low/file; {touches('in/dir', 'in/dir/low')}; rm -r in/dir in/new"
+            )
+        seen = [name for name in told(watch, place) if name != "in"]  # rm and mkdir open directories too
+        assert seen.count("in/new") == 1
+        assert ("in/dir/low/file" in seen) == recursive
+
+
+def test_moved_in(place: Path) -> None:
+    with watching(place, "in") as (shell, watch):
+        shell.do(f"{touches('out/five')}; mv out/five in/five; {touches('in/five')}; ln in/five out/link; {touches('out/link')}")
+    assert told(watch, place) == ["in/five", "out/link"]
+
+
+def test_directory_moved_in(place: Path) -> None:
+    with watching(place, "in", recursive=True) as (shell, watch):
+        shell.do(f"{touches('out/sub/six')}; mv out/sub in/came; {touches('in/came/six')}; mv in/came out/sub; {touches('out/sub/six')}")
+    assert told(watch, place) == ["in/came/six"]
+
+
+FOLLOW = pytest.mark.parametrize("follow", [True, False])
+
+
+@FOLLOW
+def test_moved_out(place: Path, follow: bool) -> None:
+    with watching(place, "in", follow=follow) as (shell, watch):
+        shell.do(f"mv in/one out/one; {touches('out/one', 'in/two')}; mv out/one out/other; {touches('out/other')}")
+    assert told(watch, place) == [*["out/one"] * follow, "in/two", *["out/other"] * follow]
+
+
+@FOLLOW
+def test_moved_out_while_open(place: Path, follow: bool) -> None:
+    with watching(place, "in", ops=("read", "close"), follow=follow) as (shell, watch):
+        shell.do("exec 7<in/one; read x <&7; mv in/one out/one; read x <&7; exec 7<&-")
+    paths = {(event.op, name) for event, name in zip(watch.events, told(watch, place), strict=True)}
+    assert paths == {("read", "in/one"), ("close", "in/one"), *[("read", "out/one"), ("close", "out/one")] * follow}
+
+
+@FOLLOW
+def test_moved_out_and_back(place: Path, follow: bool) -> None:
+    script = f"mv in/one out/one; {touches('out/one')}; mv out/one in/one; {touches('in/one')}; ln in/one out/link; {touches('out/link')}"
+    with watching(place, "in", follow=follow) as (shell, watch):
+        shell.do(script)
+    assert told(watch, place) == [*["out/one"] * follow, "in/one", "out/link"]
+
+
+def test_moved_out_with_another_link(place: Path) -> None:
+    """Nobody can say that it is not watched under the other."""
+    os.link(place / "in/one", place / "in/again")
+    with watching(place, "in") as (shell, watch):
+        shell.do(f"mv in/one out/one; {touches('out/one')}")
+    assert told(watch, place) == ["out/one"]
+
+
+@FOLLOW
+def test_directory_moved_out(place: Path, follow: bool) -> None:
+    with watching(place, "in", recursive=True, follow=follow) as (shell, watch):
+        shell.do(f"mv in/sub out/away; {touches('out/away/three', 'out/away/deep/four')}; echo x >out/away/new; {touches('in/one')}")
+    assert told(watch, place) == [*["out/away/three", "out/away/deep/four", "out/away/new"] * follow, "in/one"]
+
+
+@FOLLOW
+def test_the_directory_itself_moved(place: Path, follow: bool) -> None:
+    """What takes its name is watched then."""
+    with watching(place, "in", follow=follow) as (shell, watch):
+        shell.do(f"mv in old; {touches('old/one')}; mkdir in; echo x >in/new; echo x >old/new")
+    assert [name for name in told(watch, place) if name != "in"] == [*["old/one"] * follow, "in/new", *["old/new"] * follow]
+
+
+REPLACED = {
+    "rename": "echo new >out/tmp; mv out/tmp in/one",
+    "sed": "sed -i s/one/two/ in/one",
+    "editor": "cp in/one in/.one.swp; echo more >>in/.one.swp; mv in/one in/one~; mv in/.one.swp in/one; rm in/one~",
+    "recreated": "rm in/one; echo new >in/one",
+    "link": "rm in/one; ln out/five in/one",
+}
+
+
+@pytest.mark.parametrize("how", REPLACED)
+def test_replaced(place: Path, how: str) -> None:
+    """Whatever bears the name is watched: at once, under its own identity, and under its other names."""
+    before = os.stat(place / "in/one").st_ino
+    with watching(place, "in/one") as (shell, watch):
+        shell.do(f"{REPLACED[how]}; exec 7<in/one; ln -f in/one out/link; {touches('out/link')}")
+        after = os.stat(place / "in/one").st_ino
+        assert watch.produced() >= 2
+    assert before != after or how == "recreated"  # that may have the number again: its generation tells them apart
+    assert [(e.path, e.file.inode) for e in watch.events if e.file][-2:] == [
+        (os.fsencode(place / name), after) for name in ("in/one", "out/link")
+    ]
+
+
+def test_what_was_replaced_is_dropped(place: Path) -> None:
+    for follow in (False, True):
+        (place / "in/one").write_text("x")
+        with watching(place, "in/one", follow=follow) as (shell, watch):
+            shell.do(f"mv in/one out/old; echo new >in/one; {touches('out/old', 'in/one')}; rm out/old")
+        assert told(watch, place) == ["in/one", *["out/old"] * follow, "in/one"]
+
+
+def test_what_takes_an_inode_number_again_is_another(place: Path) -> None:
+    """A member that is gone leaves a rule behind, and its number may come again elsewhere: the generation tells them apart."""
+    with watching(place, "in") as (shell, watch):
+        for number in range(50):
+            shell.do(f"echo x >in/new{number}; rm in/new{number}; echo x >out/new{number}")
+    assert told(watch, place) == [f"in/new{number}" for number in range(50)]
+
+
+# --wait
+
+
+def test_wait_for_a_file(place: Path) -> None:
+    with watching(place, "in/soon", wait=True, ops=("open", "unlink")) as (shell, watch):
+        shell.do("echo x >in/sooner; echo x >in/soon; rm in/soon; echo x >in/soon; ln in/soon out/link; : <out/link")
+    assert said(watch.events, place) == [
+        ("open", "in/soon", ""),
+        ("unlink", "in/soon", ""),
+        ("open", "in/soon", ""),
+        ("open", "out/link", ""),
+    ]
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_wait_for_a_directory(place: Path, recursive: bool) -> None:
+    with watching(place, "in/soon", wait=True, recursive=recursive) as (shell, watch):
+        shell.do("mkdir in/soon; mkdir in/soon/low; echo x >in/soon/file; echo x >in/soon/low/file; echo x >in/file")
+    assert told(watch, place) == ["in/soon/file", *["in/soon/low/file"] * recursive]
+
+
+@pytest.mark.parametrize("missing", range(2, 9))
+def test_wait_for_missing_parents(place: Path, missing: int) -> None:
+    """Up to eight names that are not there: the last of them is watched, and none before it."""
+    names = [f"n{number}" for number in range(missing)]
+    path, parent = "/".join(names), "/".join(names[:-1])
+    with watching(place, path, wait=True, recursive=True) as (shell, watch):
+        shell.do(
+            f"mkdir -p {parent}; echo x >{parent}/beside; mkdir {path}; echo x >{path}/file; mkdir -p out/{path}; echo x >out/{path}/no"
+        )
+    assert told(watch, place) == [f"{path}/file"]
+
+
+def test_one_too_many_to_wait_for(place: Path) -> None:
+    with pytest.raises(UsageError, match="9 names of it are not there; at most 8"), watching(place, "/".join("abcdefghi"), wait=True):
+        pass
+
+
+def test_without_wait_a_path_must_be_there(place: Path) -> None:
+    with pytest.raises(UsageError, match=r"in/none: No such file or directory; --wait"), watching(place, "in/none"):
+        pass
+
+
+def test_below_a_file_nothing_can_appear(place: Path) -> None:
+    with pytest.raises(UsageError, match="in/one is not a directory"), watching(place, "in/one/none", wait=True):
+        pass
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_deleted_and_made_again(place: Path, recursive: bool) -> None:
+    with watching(place, "in", recursive=recursive, ops=("open", "rmdir")) as (shell, watch):
+        shell.do("rm -r in; mkdir in; echo x >in/one; mkdir in/sub; echo x >in/sub/three")
+    names = told(watch, place)
+    assert names[names.index("in/one", len(names) - 2) :] == ["in/one", *["in/sub/three"] * recursive]
+    assert ("rmdir", "in", "") in said(watch.events, place)
+
+
+# Names
+
+
+def test_names_that_lead_there(place: Path) -> None:
+    """Absolute, relative, from a descriptor, up and down again, long; and their failures."""
+    long = "in/" + "./" * 200 + "one"
+    with watching(place, "in", ops=("stat", "open")) as (shell, watch):
+        shell.do(
+            f"stat {place}/in/one in/one out/../in/one {long} >/dev/null; cat in/none 2>/dev/null; cd in; stat one none >/dev/null 2>&1"
+        )
+        shell.do(f"cd {place}/out; stat ../in/two five ../out/five >/dev/null; stat /etc/in /in 2>/dev/null")
+    assert [name for name in told(watch, place) if name.startswith("in/")] == ["in/one"] * 4 + ["in/none", "in/one", "in/none", "in/two"]
+    assert set(told(watch, place)) == {"in/one", "in/two", "in/none"}
+
+
+def test_names_of_strangers_are_dropped_in_the_kernel(place: Path) -> None:
+    """Not a slot in the lanes, not a definition."""
+    with watching(place, "in", ops=("all",)) as (shell, watch):
+        before, ring = watch.produced(), watch.session.source._reader.ring.produced()
+        shell.do("stat /etc/passwd /etc/none out/five >/dev/null 2>&1; ls /etc >/dev/null")
+        shell.do("rm out/five; mkdir out/new; rmdir out/new; mv out/sub out/other")
+        assert (watch.produced(), watch.session.source._reader.ring.produced()) == (before, ring)
+
+
+def test_two_names_of_which_one_is_wanted(place: Path) -> None:
+    with watching(place, "in", ops=("rename", "link", "symlink")) as (shell, watch):
+        shell.do(
+            "mv out/five in/five; mv in/five out/five; ln out/five in/link; ln -s /etc/none in/sym; ln -s in/one out/sym; ln -s none out/no"
+        )
+    assert said(watch.events, place) == [
+        ("rename", "out/five", "in/five"),
+        ("rename", "in/five", "out/five"),
+        ("link", "out/five", "in/link"),
+        ("symlink", "/etc/none", "in/sym"),
+    ]
+
+
+# Many
+
+
+def test_a_hundred_thousand_files(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """Each touched through a hard link outside: exactly those are told, by their inode numbers."""
+    count, chosen = 100_000, 1000
+    for number in range(count // 1000):
+        (tmp_path / "in" / str(number)).mkdir(parents=True)
+        for name in range(1000):
+            os.close(os.open(tmp_path / "in" / str(number) / str(name), os.O_CREAT | os.O_WRONLY))
+    (tmp_path / "out").mkdir()
+    numbers = random.Random(1).sample(range(count), chosen)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    with watching(tmp_path, "in", recursive=True) as (shell, watch):
+        record_property(
+            "start", f"{time.monotonic() - began:.2f} s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before} KiB more"
+        )
+        for number in numbers:
+            os.link(tmp_path / f"in/{number // 1000}/{number % 1000}", tmp_path / f"out/{number}")
+        shell.do("for file in out/*; do : <$file; done")
+        watch.pump_until(lambda: len(watch.events) >= chosen)
+    expected = {(f"out/{number}", os.stat(tmp_path / f"in/{number // 1000}/{number % 1000}").st_ino) for number in numbers}
+    assert {(name, event.file.inode) for name, event in zip(told(watch, tmp_path), watch.events, strict=True) if event.file} == expected
+    assert len(watch.events) == chosen
+
+
+def test_more_files_than_there_is_room_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filetap.rules.FOLLOWED", 3)
+    with pytest.raises(UsageError, match="more than 3 files below"), watching(place, "in", recursive=True):
+        pass
+
+
+def test_strangers_do_not_fill_the_table(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More files of others than the tables of files hold: no note, and what is watched is told."""
+    monkeypatch.setattr("filetap.source.FILE_CACHE", 1024)
+    (place / "many").mkdir()
+    for number in range(5000):
+        (place / "many" / str(number)).touch()
+    with watching(place, "in") as (shell, watch):
+        assert isinstance(watch.session.source, KernelSource)
+        shell.do(f"for file in many/*; do : <$file; done; {touches('in/one')}")
+    assert told(watch, place) == ["in/one"]
+    assert watch.account.notes == []

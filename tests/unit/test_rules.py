@@ -1,0 +1,107 @@
+"""PATHs as places, and names as hashes: what the kernel is told, without one.
+
+Apart from tests/kernel/test_watch.py, where it is obeyed. The published vectors of FNV-1a are the oracle of the hash.
+Next: test_filters.py.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filetap.errors import UsageError
+from filetap.filters import FOLLOWED, FailedNames, Filters
+from filetap.rules import Names, find_place, lasting, name_hash, names_hash
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(b"", 0xCBF29CE484222325), (b"a", 0xAF63DC4C8601EC8C), (b"foobar", 0x85944171F73967E8)],
+)
+def test_the_hash_is_fnv_1a(name: bytes, value: int) -> None:
+    """draft-eastlake-fnv, appendix C."""
+    assert name_hash(name) == value
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20), max_size=6), st.lists(st.binary(min_size=1, max_size=20), max_size=6))
+def test_other_names_have_another_hash(one: list[bytes], other: list[bytes]) -> None:
+    assert (names_hash(one) == names_hash(other)) == (one == other)
+
+
+def test_one_name_is_its_own_hash() -> None:
+    assert names_hash([b"one"]) == name_hash(b"one")
+
+
+def test_place_of_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/one").touch()
+    (tmp_path / "link").symlink_to("in/one")
+    for name in ("in/one", "in/../in//one", "link"):
+        assert find_place(str(tmp_path / name), wait=False) == (str(tmp_path / "in/one"), str(tmp_path / "in"), (b"one",))
+
+
+def test_place_of_what_will_be(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to("in/soon")
+    for name in ("in/soon", "dangling"):
+        assert find_place(str(tmp_path / name), wait=True) == (str(tmp_path / "in/soon"), str(tmp_path), (b"in", b"soon"))
+
+
+def test_the_root_has_no_name() -> None:
+    assert find_place("/", wait=False) == ("/", "/", ())
+
+
+def test_names_need_be_no_text(tmp_path: Path) -> None:
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    assert find_place(str(tmp_path) + "/\udcff", wait=False).names == (b"\xff",)
+
+
+def test_what_the_configuration_says_of_names(tmp_path: Path) -> None:
+    (tmp_path / "one").touch()
+    names = Names.of(Filters(paths=[str(tmp_path / "one"), str(tmp_path / "a" / ("b" * 100))], places=True, wait=True))
+    assert (names.longest, names.lengths) == (2, 1 << 3 | 1 << 1 | 1 << 63)
+    assert set(names.leaves) == {name_hash(name) for name in (b"one", b"b" * 100, b"..")}
+    assert all(names.leaf_bits >> (leaf & 63) & 1 for leaf in names.leaves)
+
+
+def test_a_trace_has_leaves_and_no_places(tmp_path: Path) -> None:
+    """Both of the name as it was given and of what it leads to."""
+    (tmp_path / "link").symlink_to("real")
+    names = Names.of(Filters(paths=[str(tmp_path / "link")]))
+    assert (names.places, names.longest, names.lengths) == ([], 0, 0)
+    assert set(names.leaves) == {name_hash(name) for name in (b"link", b"real", b"..")}
+
+
+def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name, wait, line in (
+        ("none", False, "--wait watches for"),
+        ("file/none", True, "file is not a directory"),
+        ("/".join("abcdefghi"), True, "9 names of it are not there; at most 8"),
+    ):
+        with pytest.raises(UsageError, match=line):
+            find_place(str(tmp_path / name), wait)
+
+
+def test_mount_points_are_meant_by_identity(tmp_path: Path) -> None:
+    """What they show bears another name elsewhere; all the rest is meant by name, unless it is followed."""
+    paths = [str(tmp_path), "/proc", str(tmp_path / "none")]
+    for follow in (False, True):
+        filters = Filters(paths=paths, places=True, wait=True, follow=follow)
+        expected = [*[str(tmp_path)] * follow, "/proc"]
+        assert [path for path, _ in lasting(filters, Names.of(filters).places)] == expected
+
+
+def test_room_for_rules() -> None:
+    assert Filters(places=True).rule_space == Filters(follow=True).rule_space == FOLLOWED >= 200_000
+    assert Filters(paths=["x"] * 10_000).rule_space >= 10_000
+
+
+def test_a_name_from_a_wanted_place_needs_no_path() -> None:
+    """``steps``: how many names lie between the place and what is meant."""
+    direct, deep = (FailedNames(Filters(paths=["/in"], recursive=recursive)) for recursive in (False, True))
+    assert [names.wants(b"/mounted/a", steps) for names in (direct, deep) for steps in (0, 1, 2)] == [False, True, False, False, True, True]
+    assert not FailedNames(Filters(paths=["/in"], exclude=["/mounted"])).wants(b"/mounted/a", 1)
