@@ -52,6 +52,8 @@ class Event:
     """None: the event has no second slot; so have ``target_offset`` and ``argument``."""
     target_offset: int | None = None
     argument: int | None = None
+    known: bool = True
+    """A call has returned with its result."""
 
     @property
     def path(self) -> bytes:
@@ -122,6 +124,7 @@ class Collector(Nowhere):
             file=batch.files.get(row["file"]) if row["file"] else None,
             task=batch.tasks[row["task"]],
             target=batch.files.get(more["target"]) if more and more["target"] else None,
+            known=not flags & model.NO_RESULT,
             **second,
         )
 
@@ -190,6 +193,10 @@ class Run:
     """Slots of the lanes."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     """The output, where it is JSON by line."""
+    ways: dict[str, str] = field(default_factory=dict)
+    """Of the VFS level: function to how it attached."""
+    notes: list[str] = field(default_factory=list)
+    """What was not seen although it was asked for."""
 
     @property
     def slots(self) -> int:
@@ -218,7 +225,8 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
         wait_for(lambda: tracer.session.source.live <= 0)
     produced = tracer.produced()
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
-    return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines)
+    source = tracer.session.source
+    return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines, source.hooks, source.notes)
 
 
 def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
@@ -231,6 +239,11 @@ def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
 def wanted(*events: str, types: Sequence[str] = (), **filters: Any) -> Filters:
     """Filters in the words of the command line."""
     return Filters(calls=select_calls(events), types=select_types(types), **filters)
+
+
+def at_level(level: str, *events: str, types: Sequence[str] = (), **filters: Any) -> tuple[Filters, dict[str, Any]]:
+    """Filters and options of a run at one level, for trace()."""
+    return Filters(calls=select_calls(events, level), types=select_types(types), **filters), {"level": level}
 
 
 class Shell:
