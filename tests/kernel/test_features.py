@@ -86,7 +86,7 @@ def test_task_storage() -> None:
     """The verifier knows the helper (enum bpf_func_id: 156), or does not, whatever the members of a task are."""
     with KernelTypes() as types:
         try:
-            features._helper(156, types)
+            trials.helper(156, types)
             allowed = True
         except OSError:
             allowed = False
