@@ -229,7 +229,6 @@ static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
 	struct dentry *dentry = (struct dentry *)dentry_address;
 	struct inode *inode = load(dentry, d_inode);
 	struct scratch *s = scratch();
-	struct rule_key key = {};
 	__u64 before;
 
 	if (!s || s->walk.flags & (DEFINITION_DETACHED | DEFINITION_TRUNCATED))
@@ -240,8 +239,8 @@ static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
 	walk_up(dentry_address, mnt, false);
 	if (s->walk.chain != before)
 		return 0;
-	fill_rule_key(&key, inode);
-	bpf_map_delete_elem(&rules, &key);
+	fill_rule_key(&s->named_key.directory, inode);
+	bpf_map_delete_elem(&rules, &s->named_key.directory);
 	s->walk.verdict = 0;
 	s->walk.chain ^= 1; /* as it will be found without the rule */
 	return 0;

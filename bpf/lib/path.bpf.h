@@ -47,6 +47,7 @@ struct scratch {
 	struct walk walk;
 	struct file_key key; /* find_file()'s, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
+	struct named_key named_key; /* of the rules being looked up; here for the same reason */
 };
 
 struct {
@@ -118,26 +119,27 @@ static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
 	w->verdict |= rule;
 }
 
-static __always_inline void apply_rules(struct walk *w, struct dentry *dentry)
+static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry)
 {
 	struct inode *inode = load(dentry, d_inode);
-	struct rule_key key = {};
+	struct rule_key *key = &s->named_key.directory;
 	__u32 *rule;
 
 	if (!inode)
 		return;
-	fill_rule_key(&key, inode);
-	rule = bpf_map_lookup_elem(&rules, &key);
+	fill_rule_key(key, inode);
+	rule = bpf_map_lookup_elem(&rules, key);
 	if (rule)
-		count_rule(w, *rule, w->depth);
+		count_rule(&s->walk, *rule, s->walk.depth);
 }
 
 /* Rules by name: the last 1, 2, ... names met, below the directory 'up'. */
-static __always_inline void apply_names(struct walk *w, struct dentry *dentry, struct dentry *up)
+static __always_inline void apply_names(struct scratch *s, struct dentry *dentry, struct dentry *up)
 {
 	struct inode *inode = load(up, d_inode);
-	struct named_key key = {};
+	struct named_key *key = &s->named_key;
 	__u64 hash = hash_of(dentry);
+	struct walk *w = &s->walk;
 	__u32 *rule;
 
 	for (int i = MAX_NAMED; i > 0; i--)
@@ -145,20 +147,22 @@ static __always_inline void apply_names(struct walk *w, struct dentry *dentry, s
 			w->names[i] = w->names[i - 1] * HASH_CHAIN ^ hash;
 	if (!hash || !inode)
 		return;
-	fill_rule_key(&key.directory, inode);
+	fill_rule_key(&key->directory, inode);
 	for (__u32 i = 0; i < MAX_NAMED; i++) {
 		if (i >= config.named || i > w->depth)
 			break;
-		key.names = w->names[i + 1];
-		rule = bpf_map_lookup_elem(&named, &key);
+		key->names = w->names[i + 1];
+		rule = bpf_map_lookup_elem(&named, key);
 		if (rule)
 			count_rule(w, *rule, w->depth - i);
 	}
 }
 
 /* The root of a bind mount is wanted where it lies in its file system too: first there, then on from the mount point. */
-static __always_inline void step_aside(struct walk *w, struct dentry *dentry, struct dentry *up)
+static __always_inline void step_aside(struct scratch *s, struct dentry *dentry, struct dentry *up)
 {
+	struct walk *w = &s->walk;
+
 	w->back.dentry = w->dentry;
 	w->back.mount = w->mount;
 	w->back.depth = w->depth;
@@ -169,7 +173,7 @@ static __always_inline void step_aside(struct walk *w, struct dentry *dentry, st
 	w->beside = 1;
 	if (config.named) {
 		__builtin_memcpy(w->back.names, w->names, sizeof(w->names));
-		apply_names(w, dentry, up);
+		apply_names(s, dentry, up);
 	}
 	w->depth++;
 }
@@ -224,7 +228,7 @@ static inline long step(__u32 index, void *context)
 	mount = (struct mount *)w->mount;
 	up = load(dentry, d_parent);
 	if (config.paths && (mount || w->beside))
-		apply_rules(w, dentry);
+		apply_rules(s, dentry);
 	if (mount && dentry == load(mount, mnt.mnt_root)) {
 		parent = load(mount, mnt_parent);
 		add_to_chain(w, dentry);
@@ -235,13 +239,13 @@ static inline long step(__u32 index, void *context)
 		w->dentry = (__u64)load(mount, mnt_mountpoint);
 		w->mount = (__u64)parent;
 		if (config.paths && up != dentry)
-			step_aside(w, dentry, up);
+			step_aside(s, dentry, up);
 		return w->done != 0;
 	}
 	if (w->beside && up == dentry)
 		return step_back(w);
 	if (config.named && (mount || w->beside))
-		apply_names(w, dentry, up);
+		apply_names(s, dentry, up);
 	w->dentry = (__u64)up;
 	if (up == dentry) {
 		w->done = 1;
