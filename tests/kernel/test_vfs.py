@@ -131,7 +131,9 @@ def test_the_vfs_level(vfs: Run, case: str) -> None:
 def call_row(line: Line) -> Row:
     """What a system call is to tell: the files that its hook has found, or the names as they were asked for."""
     named = line["early"] and (line["op"] in (*NAMING, "open"))
-    path, target = (line.get(f"asked{end}", line.get(name, "")) if named else line.get(name, "") for end, name in (("", "path"), ("_target", "target")))
+    path, target = (
+        line.get(f"asked{end}", line.get(name, "")) if named else line.get(name, "") for end, name in (("", "path"), ("_target", "target"))
+    )
     inodes = (0, 0) if named else (line.get("inode", 0), line.get("target_inode", 0))
     moved = line["op"] in NAMING
     numbers = tuple(line.get(name) if moved else None for name in ("size", "offset", "argument"))
