@@ -1,4 +1,4 @@
-"""Runs test files inside a machine, as many at once as it has CPUs, and tells each outcome as a line on its second serial port.
+"""Runs test files inside a machine, a few at once, and tells each outcome as a line on its second serial port.
 
 Apart, because it runs in the guest. Everything heavy is imported once and each file is a fork of that: Python starts 25
 times slower here than outside. Next: machine.py reads the lines.
@@ -22,6 +22,8 @@ from vm.machine import group_of
 PORT: Final = "/dev/ttyS1"
 LONGEST: Final = 6000
 """Characters of a note."""
+AT_ONCE: Final = (os.cpu_count() or 1) + 1
+"""Files: one more than CPUs, for tests wait now and then."""
 OPTIONS: Final = ("--vm", "-q", "-p", "no:cacheprovider")
 IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.session", "tests.kernel.lab", "filetap.kernel.features")
 
@@ -83,7 +85,7 @@ def main() -> None:
     waiting = Path("vm/files").read_text().split()
     running: dict[int, str] = {}
     while waiting or running:
-        while waiting and len(running) < (os.cpu_count() or 1):
+        while waiting and len(running) < AT_ONCE:
             file = waiting.pop(0)
             running[_fork(port, file)] = file
         pid, status = os.wait()

@@ -30,7 +30,7 @@ from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
 from filetap.kernel.perf import MissingTracepointError
 from filetap.kernel.ring import Lanes, Ring, view_globals
-from filetap.kernel.types import KernelTypes
+from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
 from filetap.probes import Plan, aio, faults, process, syscalls, uring, vfs
@@ -125,7 +125,7 @@ class KernelSource:
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
             self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(features.REGISTERS))
+            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS))
             self._task_storage = kernel.has_task_storage()
             if not uring.plan(kernel).programs:
                 self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")

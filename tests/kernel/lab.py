@@ -150,10 +150,11 @@ class Counter(Nowhere):
 
 
 class Watch:
-    """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards."""
+    """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards. What a kernel's hooks add
+    to system calls is left out unless it is the matter, so that the same is told everywhere."""
 
     def __init__(self, targets: Targets, filters: Filters | None = None, *, sink: Sink | None = None, **options: Any) -> None:
-        self.options = Options(targets, filters or Filters(), **options)
+        self.options = Options(targets, filters or Filters(), **({"level": "syscall"} | options))
         self.sink: Sink = sink or Collector()
         self.account = Account()
 

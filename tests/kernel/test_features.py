@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from filetap.kernel import features
+from filetap.kernel import features, trials
 from filetap.kernel.features import Features
 from filetap.kernel.types import KernelTypes
 
@@ -82,6 +82,17 @@ def test_has_kfunc(name: str) -> None:
         assert types.has_kfunc(name) == (name in symbols())
 
 
+def test_task_storage() -> None:
+    """The verifier knows the helper (enum bpf_func_id: 156), or does not, whatever the members of a task are."""
+    with KernelTypes() as types:
+        try:
+            trials.helper(156, types)
+            allowed = True
+        except OSError:
+            allowed = False
+        assert types.has_task_storage() == allowed
+
+
 @needs_bpftool
 @pytest.mark.parametrize("tracepoint", ["sys_enter", "sys_exit", "io_uring_complete", "io_uring_submit_req", "no_such_tracepoint"])
 def test_parameters_of_a_tracepoint(tracepoint: str) -> None:
@@ -110,7 +121,7 @@ def test_helpers(found: Features) -> None:
 
 def test_helper_that_no_kernel_has() -> None:
     with KernelTypes() as types, pytest.raises(OSError, match="Invalid argument"):
-        features._helper(9999, types)
+        trials.helper(9999, types)
 
 
 @needs_bpftool
@@ -146,7 +157,7 @@ def test_kprobes(found: Features) -> None:
 
 def test_security_modules(found: Features) -> None:
     modules = mounted("securityfs", "cat lsm").split(",")
-    assert features._security_modules() == modules
+    assert trials.security_modules() == modules
     if works(found, "vfs", "lsm"):
         assert "bpf" in modules
         assert "bpf_lsm_file_open" in symbols()
@@ -177,7 +188,7 @@ import json, os, sys
 from dataclasses import asdict
 import filetap.report.doctor
 from filetap.errors import FiletapError
-from filetap.kernel import features
+from filetap.kernel import features, trials
 {change}
 try:
     features.require()

@@ -17,19 +17,19 @@ from click.testing import CliRunner
 
 from filetap.cli.doctor import doctor
 from filetap.errors import KernelError
-from filetap.kernel import features
-from filetap.kernel.features import Attempt, Features, HookSet, Plan, Requirement, Way
+from filetap.kernel import features, trials
+from filetap.kernel.features import Features, HookSet, Plan, Requirement, Way
 from filetap.kernel.types import KernelTypes
 from filetap.report.doctor import COLUMNS, as_json, as_text
 
 HELD = dict.fromkeys(features.CAPABILITIES, True)
-WORKS = HookSet("syscalls", "opens", True, (Way("tp_btf", True, ""), Way("tracepoint", True, "")), "tp_btf", "stat", "nothing")
-FAILS = HookSet("process", "forks", True, (Way("tp_btf", False, "denied by this machine (EPERM)"),), None, "children", "ask")
-LATER = HookSet("vfs", "all", False, (Way("lsm", False, features.NOT_TRIED),), None, "nfsd", "nothing yet")
+WORKS = HookSet("syscalls", "opens", (Way("tp_btf", True, ""), Way("tracepoint", True, "")), "tp_btf", "stat", "nothing")
+FAILS = HookSet("process", "forks", (Way("tp_btf", False, "denied by this machine (EPERM)"),), None, "children", "ask")
+SPARED = HookSet("vfs", "all", (Way("lsm", False, features.NOT_TRIED),), None, "names", "attach", needed=False)
 MET = Requirement("BTF", True, True, "/sys/kernel/btf/vmlinux")
 UNMET = Requirement("capabilities", False, True, "missing capabilities CAP_BPF (to load programs): run it as root, with sudo")
 SLOW = Requirement("bpf_rdonly_cast", False, False, "not in this kernel")
-GOOD = Features("6.18.0", "x86_64", "1.1", HELD, (MET, SLOW), (WORKS, LATER))
+GOOD = Features("6.18.0", "x86_64", "1.1", HELD, (MET, SLOW), (WORKS, SPARED))
 
 
 def status(effective: int) -> str:
@@ -152,7 +152,7 @@ def test_examine_survives_types_that_cannot_be_read(monkeypatch: pytest.MonkeyPa
     assert [row.detail for row in found.requirements if not row.met] == ["cannot be read: install a newer libbpf"]
 
 
-def attempt(outcome: int | str) -> Attempt:
+def attempt(outcome: int | str) -> trials.Attempt:
     """An attempt that ends with this errno, with this KernelError, or (0) well."""
 
     def run(_: KernelTypes) -> None:
@@ -186,19 +186,25 @@ def test_hook_set_takes_the_first_way_that_works(first: int | str, second: int |
     assert (found.advice == "nothing") == bool(chosen)
 
 
-@pytest.mark.parametrize(("ready", "without"), [(False, "everything"), (True, ""), (False, "")])
-def test_hook_set_chooses_nothing_unless_it_can_trace(ready: bool, without: str) -> None:
+def test_hook_set_says_what_to_do_where_no_way_works() -> None:
     types: Any = object()
-    found = features.hook_set(Plan("p", "sees", {"way": (attempt(0),)}, "little", without), types, ready)
+    plan = Plan("p", "sees", {"way": (attempt("no such tracepoint"),)}, "little", "everything", remedy="run another", needed=False)
+    found = features.hook_set(plan, types, ready=True)
+    assert (found.chosen, found.advice, found.needed) == (None, "run another", False)
+
+
+def test_hook_set_chooses_nothing_unless_it_can_trace() -> None:
+    types: Any = object()
+    found = features.hook_set(Plan("p", "sees", {"way": (attempt(0),)}, "little", "everything"), types, ready=False)
     assert found.ways == (Way("way", True, ""),)
     assert found.chosen is None
-    assert found.missed == (without or "little")
-    assert found.advice != "nothing"
+    assert found.missed == "everything"
+    assert found.advice == "meet the requirements"
 
 
 def test_plans_say_what_is_missed() -> None:
-    assert [plan.name for plan in features.PLANS if plan.traced] == ["syscalls", "process", "faults", "io_uring"]
-    assert all(plan.missed or plan.without for plan in features.PLANS)
+    assert [plan.name for plan in features.PLANS if plan.needed] == ["syscalls", "process", "faults"]
+    assert all(plan.without for plan in features.PLANS)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +212,7 @@ def test_plans_say_what_is_missed() -> None:
     [
         (GOOD, True),
         (replace(GOOD, hook_sets=(WORKS, FAILS)), False),
+        (replace(GOOD, hook_sets=(WORKS, replace(FAILS, needed=False))), True),
         (replace(GOOD, requirements=(MET, UNMET)), False),
     ],
 )
@@ -233,20 +240,20 @@ process: forks
   not seen:  children
   to do:     ask
 
-vfs: all (not seen by this version)
+vfs: all
   ?   lsm  not tried
-  not seen:  nfsd
-  to do:     nothing yet"""
+  not seen:  names
+  to do:     attach"""
 
 
 def test_text() -> None:
-    found = replace(GOOD, libbpf=None, requirements=(MET, SLOW, UNMET), hook_sets=(WORKS, FAILS, LATER))
+    found = replace(GOOD, libbpf=None, requirements=(MET, SLOW, UNMET), hook_sets=(WORKS, FAILS, SPARED))
     assert as_text(found) == TEXT
 
 
 def test_text_fits_the_columns() -> None:
     long = "a sentence that goes on and on " * 20
-    hook_set = HookSet("h", long, False, (Way("way", False, long),), None, long, long)
+    hook_set = HookSet("h", long, (Way("way", False, long),), None, long, long)
     found = Features("6" * 80, "x86_64", "1.1", HELD, (Requirement("r", False, True, long),), (hook_set,))
     lines = as_text(found).splitlines()
     assert max(len(line) for line in lines[4:]) <= COLUMNS

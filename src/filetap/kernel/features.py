@@ -6,15 +6,10 @@ with require(); report/doctor.py shows what examine() found.
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import fcntl
 import os
 import platform
-import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +20,11 @@ import numpy as np
 from filetap import model
 from filetap.calls import MAX_NR
 from filetap.errors import KernelError
-from filetap.kernel import btf, perf
+from filetap.kernel import trials
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import TASKS, Object
-from filetap.kernel.types import BTF, KernelTypes
-from filetap.probes import aio, syscalls, uring
+from filetap.kernel.types import BTF, REGISTERS, KernelTypes
+from filetap.probes import aio, syscalls, uring, vfs
 
 
 @dataclass(frozen=True)
@@ -53,11 +48,10 @@ class Way:
 
 @dataclass(frozen=True)
 class HookSet:
-    """The programs that see one family of operations. ``chosen`` is None where none attaches or none is ``traced`` yet."""
+    """The programs that see one family of operations. ``chosen`` is None where none attaches."""
 
     name: str
     sees: str
-    traced: bool
     ways: tuple[Way, ...]
     chosen: str | None
     missed: str
@@ -80,7 +74,7 @@ class Features:
     @property
     def tracing(self) -> bool:
         """Does ``filetap trace`` work here?"""
-        return all(r.met for r in self.requirements if r.needed) and all(h.chosen for h in self.hook_sets if h.traced and h.needed)
+        return all(r.met for r in self.requirements if r.needed) and all(h.chosen for h in self.hook_sets if h.needed)
 
 
 class Capability(NamedTuple):
@@ -165,124 +159,19 @@ def require() -> None:
         check()
 
 
-Attempt = Callable[[KernelTypes], None]
-"""Tries one thing and undoes it at once. Raises OSError as the kernel says, or KernelError where it has no such thing."""
-
-_RINGBUF: Final = 27
-_KPROBE, _TRACEPOINT, _TRACING, _LSM = 2, 5, 26, 29
-_RAW_TP, _FENTRY, _LSM_MAC, _ITER = 23, 24, 27, 28
-_CALL: Final = 0x85
-_RETURN_0: Final = bytes.fromhex("b700000000000000 9500000000000000")
-_SET_BPF: Final = 0x40042408
-"""BPF_MAP_TYPE_*, BPF_PROG_TYPE_*, BPF_TRACE_* and BPF_LSM_MAC, BTF_KIND_*, instructions, PERF_EVENT_IOC_SET_BPF."""
-
-
-@contextmanager
-def _held(result: int) -> Iterator[int]:
-    """The descriptor that libbpf or the kernel returned, closed at the end: that detaches and frees what it stands for."""
-    if result < 0:
-        raise OSError(-result, os.strerror(-result))
-    try:
-        yield result
-    finally:
-        os.close(result)
-
-
-def _load(kind: int, target: int = 0, attach: int = 0, code: bytes = _RETURN_0) -> int:
-    """A program that does nothing. The options are struct bpf_prog_load_opts as far as attach_btf_id."""
-    options = struct.pack("@N7I", 36, 0, attach, 0, 0, 0, 0, target)
-    return int(library().bpf_prog_load(kind, b"filetap_doctor", b"Dual BSD/GPL", code, len(code) // 8, options))
-
-
-def _attach(types: KernelTypes, name: str, kind: int, program: int = _TRACING, attach: int = _FENTRY) -> None:
-    target = types.find(name, kind)
-    if not target:
-        raise KernelError(f"this kernel has no {name.removeprefix('btf_trace_').removeprefix('bpf_lsm_')}")
-    with _held(_load(program, target, attach)) as loaded, _held(library().bpf_raw_tracepoint_open(None, loaded)):
-        pass
-
-
-def _tp_btf(event: str, types: KernelTypes) -> None:
-    _attach(types, f"btf_trace_{event}", btf.TYPEDEF, attach=_RAW_TP)
-
-
-def _io_uring(types: KernelTypes) -> None:
-    if not uring.programs(types):
-        raise KernelError("this kernel's io_uring tracepoints do not tell which request has completed (v6.0 began to)")
-    _tp_btf("io_uring_complete", types)
-
-
-def _registers(types: KernelTypes) -> None:
-    if not types.has_kfunc(REGISTERS):
-        raise KernelError(f"this kernel has no {REGISTERS}, by which such a program finds a call's arguments")
-
-
-def _fentry(function: str, types: KernelTypes) -> None:
-    _attach(types, function, btf.FUNC)
-
-
-def _lsm(hook: str, types: KernelTypes) -> None:
-    """A hook's program can load and attach and yet never run (5.10 did so): the list of active modules says that."""
-    modules = _security_modules()
-    if "bpf" not in modules:
-        raise KernelError(f"bpf is not among this boot's security modules ({', '.join(modules)}): they are chosen with lsm=")
-    _attach(types, f"bpf_lsm_{hook}", btf.FUNC, _LSM, _LSM_MAC)
-
-
-def _security_modules() -> list[str]:
-    """Contents of securityfs's ``lsm``, through a mount that nobody sees where there is none."""
-    try:
-        return Path("/sys/kernel/security/lsm").read_text().split(",")
-    except FileNotFoundError:
-        with _held(perf._call(perf._FSOPEN, b"securityfs", perf._CLOEXEC)) as context:
-            perf._call(perf._FSCONFIG, context, perf._FSCONFIG_CMD_CREATE, None, None, 0)
-            root = perf._call(perf._FSMOUNT, context, perf._CLOEXEC, 0)
-            with _held(root), _held(os.open("lsm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)) as file:
-                return os.read(file, 4096).decode().split(",")
-
-
-def _tracepoint(category: str, event: str, types: KernelTypes) -> None:
-    with _held(perf.open_tracepoint(category, event)) as fd, _held(_load(_TRACEPOINT)) as program:
-        fcntl.ioctl(fd, _SET_BPF, program)
-
-
-def _kprobe(function: str, types: KernelTypes) -> None:
-    """perf's own kprobes (e12f03d7031a, v4.17), which leave no name behind in tracefs."""
-    try:
-        kind = int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
-    except FileNotFoundError:
-        raise KernelError("this kernel has no kprobes (CONFIG_KPROBE_EVENTS)") from None
-    name = ctypes.create_string_buffer(function.encode())
-    attr = struct.pack("<II6QQQ", kind, perf._ATTR_SIZE, *[0] * 6, ctypes.addressof(name), 0).ljust(perf._ATTR_SIZE, b"\0")
-    opened = perf._call(perf._PERF_EVENT_OPEN, attr, -1, 0, -1, perf._PERF_FLAG_FD_CLOEXEC)
-    with _held(opened) as fd, _held(_load(_KPROBE)) as program:
-        fcntl.ioctl(fd, _SET_BPF, program)
-
-
-def _iterator(over: str, types: KernelTypes) -> None:
-    target = types.find(f"bpf_iter_{over}", btf.FUNC)
-    with (
-        _held(_load(_TRACING, target, _ITER)) as program,
-        _held(library().bpf_link_create(program, 0, _ITER, None)) as link,
-        _held(library().bpf_iter_create(link)),
-    ):
-        pass
-
-
-def _ring(types: KernelTypes) -> None:
-    with _held(library().bpf_map_create(_RINGBUF, b"filetap_doctor", 0, 0, os.sysconf("SC_PAGE_SIZE"), None)):
-        pass
-
-
-def _helper(number: int, types: KernelTypes) -> None:
-    """The verifier says EINVAL to a helper it does not know or allow, EACCES to one whose arguments are wrong, as here."""
-    call = struct.pack("<BBhi", _CALL, 0, 0, number)
-    try:
-        with _held(_load(_TRACING, types.find("btf_trace_sys_exit", btf.TYPEDEF), _RAW_TP, call + _RETURN_0)):
-            pass
-    except PermissionError as error:
-        if error.errno != errno.EACCES:
-            raise
+_HELPERS: Final = {
+    "bpf_probe_read_user": 112,
+    "bpf_probe_read_kernel": 113,  # not in lockdown's confidentiality mode
+    "bpf_ktime_get_boot_ns": 125,  # 71d19214776e (v5.8)
+    "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
+}
+"""What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
+_CAST: Final = "bpf_rdonly_cast"
+"""a35b9af4ec2c (v6.2)."""
+OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio")
+NOT_TRIED: Final = "not tried"
+_REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
+"""What to do about all that was tried in vain; the version is advice, no test."""
 
 
 def _object(name: str, types: KernelTypes) -> None:
@@ -307,62 +196,18 @@ def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
     return set(loaded.programs) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 
-_HELPERS: Final = {
-    "bpf_probe_read_user": 112,
-    "bpf_probe_read_kernel": 113,  # not in lockdown's confidentiality mode
-    "bpf_ktime_get_boot_ns": 125,  # 71d19214776e (v5.8)
-    "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
-}
-"""What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
-_CAST: Final = "bpf_rdonly_cast"
-"""a35b9af4ec2c (v6.2)."""
-OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio")
-REGISTERS: Final = "bpf_task_pt_regs"
-"""dd6e10fbd9fb (v5.15)."""
-NOT_TRIED: Final = "not tried"
-_REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
-"""What to do about all that was tried in vain; the version is advice, no test."""
-
-
-def _reason(attempt: Attempt, types: KernelTypes) -> str:
-    """Why it does not work here; empty when it does."""
-    try:
-        attempt(types)
-    except KernelError as error:
-        return str(error)
-    except OSError as error:
-        return reason_of(error)
-    return ""
-
-
-def reason_of(error: OSError) -> str:
-    """What the kernel's refusal means, in words."""
-    name = errno.errorcode.get(error.errno or 0, "?")
-    return f"denied by this machine ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
-
-
-def refusal(way: str, hook: str, types: KernelTypes) -> str:
-    """Why no program of the VFS level attaches this way, tried on one hook; empty when it does."""
-    attempts = {"lsm": partial(_lsm, hook), "fentry": partial(_fentry, f"security_{hook}"), "kprobe": partial(_kprobe, f"security_{hook}")}
-    return _reason(attempts[way], types)
-
-
 class Plan(NamedTuple):
     """A hook set before anything was tried. ``missed``: not seen though it attaches; ``without``: and not when it does not."""
 
     name: str
     sees: str
-    ways: dict[str, tuple[Attempt, ...]]
+    ways: dict[str, tuple[trials.Attempt, ...]]
     missed: str
-    without: str = ""
+    without: str
     advice: str = "nothing"
     remedy: str = _REMEDY
     """What to do where no way works."""
     needed: bool = True
-
-    @property
-    def traced(self) -> bool:
-        return bool(self.without)
 
 
 PLANS: Final = (
@@ -370,72 +215,64 @@ PLANS: Final = (
         "syscalls",
         "all operations on files, by system call",
         {
-            "tp_btf": (partial(_tp_btf, "sys_enter"), partial(_tp_btf, "sys_exit")),
-            "tracepoint": (_registers, *(partial(_tracepoint, "syscalls", f"sys_{edge}_openat") for edge in ("enter", "exit"))),
+            "tp_btf": (partial(trials.tp_btf, "sys_enter"), partial(trials.tp_btf, "sys_exit")),
+            "tracepoint": (trials.registers, *(partial(trials.tracepoint, "syscalls", f"sys_{edge}_openat") for edge in ("enter", "exit"))),
         },
-        "32-bit programs' calls, which are only counted; what operations by name (stat, unlink, ...) led to is told as it was asked for",
+        "32-bit programs' calls, which are only counted; what stat and others by name led to is told as it was asked for",
         "every file access",
         "nothing; for opens alone tracepoint is used where it attaches, as it slows untraced processes less",
     ),
     Plan(
         "process",
         "fork, exec and exit, and through them the children of targets",
-        {"tp_btf": tuple(partial(_tp_btf, f"sched_process_{event}") for event in ("fork", "exec", "exit"))},
+        {"tp_btf": tuple(partial(trials.tp_btf, f"sched_process_{event}") for event in ("fork", "exec", "exit"))},
         "",
         "processes that begin or end while tracing",
     ),
     Plan(
         "vfs",
-        "every access below the system calls, whoever makes it",
-        {
-            "lsm": (partial(_lsm, "file_open"),),
-            "fentry": (partial(_fentry, "security_file_permission"), partial(_fentry, "vfs_read")),
-            "kprobe": (partial(_kprobe, "security_file_permission"),),
-        },
-        "what the kernel does by itself (nfsd, loop devices, core dumps) or for a call that is not traced",
+        "what happened below the system calls, and what the names of calls have led to",
+        {way: (partial(trials.hook, way, "file_permission"),) for way in vfs.WAYS},
+        "what the kernel does by itself without a path (nfsd, overlayfs in its layers)",
+        "--level vfs, permission, and what names of calls (rename, unlink, ...) have led to: they are told as they were asked for",
+        remedy="run a kernel with BPF trampolines (fentry, LSM with lsm=...,bpf) or kprobes that lets this process attach them",
+        needed=False,
     ),
     Plan(
         "faults",
         "loads and stores in mapped files, by page fault",
-        {"tp_btf": (partial(_tp_btf, "page_fault_user"), partial(_tp_btf, "page_fault_kernel"))},
+        {"tp_btf": (partial(trials.tp_btf, "page_fault_user"), partial(trials.tp_btf, "page_fault_kernel"))},
         "accesses to pages that are mapped already, or were mapped around a fault nearby",
         "what is read and written through mmap; that the file was mapped is seen",
     ),
     Plan(
         "io_uring",
         "requests through io_uring, from submission to completion",
-        {"tp_btf": (_io_uring,)},
+        {"tp_btf": (trials.io_uring,)},
         "the result of requests that were told to post none on success",
         "operations through io_uring; many programs can be told to make plain calls instead",
         remedy="run Linux 6.0 or later",
         needed=False,
     ),
 )
-"""Ways stand in order of preference. What has no ``without`` is what a kernel could show and this version has no programs for."""
+"""Ways stand in order of preference."""
 
 
 def hook_set(plan: Plan, types: KernelTypes | None, ready: bool) -> HookSet:
     """Nothing is tried without ``types``, and nothing is chosen unless all requirements are met."""
     reasons = {
-        name: next(filter(None, (_reason(attempt, types) for attempt in attempts)), "") if types else NOT_TRIED
+        name: next(filter(None, (trials.reason(attempt, types) for attempt in attempts)), "") if types else NOT_TRIED
         for name, attempts in plan.ways.items()
     }
     ways = tuple(Way(name, not reason, reason) for name, reason in reasons.items())
-    chosen = next((way.name for way in ways if way.works), None) if plan.traced and ready else None
-    missed = plan.missed if chosen or not plan.traced else plan.without
-    return HookSet(plan.name, plan.sees, plan.traced, ways, chosen, missed, _advice(plan, ways, ready), plan.needed)
+    chosen = next((way.name for way in ways if way.works), None) if ready else None
+    return HookSet(plan.name, plan.sees, ways, chosen, plan.missed if chosen else plan.without, _advice(plan, ways, ready), plan.needed)
 
 
 def _advice(plan: Plan, ways: tuple[Way, ...], ready: bool) -> str:
-    works = ", ".join(way.name for way in ways if way.works)
-    if plan.traced and not ready:
+    if not ready:
         return "meet the requirements"
-    if plan.traced:
-        return plan.advice if works else plan.remedy
-    if all(way.reason == NOT_TRIED for way in ways):
-        return "nothing yet: this version has no programs for it"
-    could = f"though this would attach: {works}" if works else "and none of these ways attaches here"
-    return f"nothing yet: this version has no programs for it, {could}"
+    return plan.advice if any(way.works for way in ways) else plan.remedy
 
 
 def _requirement(name: str, check: Callable[[], str]) -> Requirement:
@@ -447,15 +284,15 @@ def _requirement(name: str, check: Callable[[], str]) -> Requirement:
 
 def _tried(types: KernelTypes) -> Iterator[Requirement]:
     """Parts of the kernel that our programs are made of."""
-    absent = [name for name, number in _HELPERS.items() if _reason(partial(_helper, number), types)]
+    absent = [name for name, number in _HELPERS.items() if trials.reason(partial(trials.helper, number), types)]
     missed = f"missing {', '.join(absent)}: {_REMEDY}"
     yield Requirement("helpers", not absent, True, missed if absent else "all that our programs call")
-    parts: dict[str, Attempt] = {"ring buffer": _ring}
-    parts |= {f"iter/{over}": partial(_iterator, over) for over in ("task", "task_file")}
+    parts: dict[str, trials.Attempt] = {"ring buffer": trials.ring}
+    parts |= {f"iter/{over}": partial(trials.iterator, over) for over in ("task", "task_file")}
     for name, attempt in parts.items():
-        reason = _reason(attempt, types)
+        reason = trials.reason(attempt, types)
         yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
-    refusals = "; ".join(filter(None, (_reason(partial(_object, name), types) for name in OBJECTS)))
+    refusals = "; ".join(filter(None, (trials.reason(partial(_object, name), types) for name in OBJECTS)))
     yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report this" if refusals else "all of ours load")
     yield from _better_with(types)
 

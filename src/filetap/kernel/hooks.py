@@ -1,7 +1,7 @@
 """Attaches the VFS hook set: each hook the best way that this kernel allows, and says which and why.
 
 Apart from loader.py, because a way is chosen by what exists and by trying, hook by hook. Next: source.py asks for it;
-features.py has the trials.
+trials.py tries.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from filetap.errors import KernelError
-from filetap.kernel import features
+from filetap.kernel import trials
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.types import KernelTypes
 from filetap.probes.vfs import NEWER, NO_LSM_HOOK, WAYS, Hook
@@ -72,12 +72,12 @@ def attach(wanted: Sequence[Hook], load: Callable[[str, Sequence[Hook]], Object]
 
 def refusals(kernel: KernelTypes) -> str:
     """Why no hook at all attaches in any way; "": some way works."""
-    refused = {way: features.refusal(way, _SAMPLE, kernel) for way in WAYS}
+    refused = {way: trials.reason(partial(trials.hook, way, _SAMPLE), kernel) for way in WAYS}
     return "; ".join(f"{way}: {reason}" for way, reason in refused.items()) if all(refused.values()) else ""
 
 
 def _fitting(hooks: Sequence[Hook], way: str, kernel: KernelTypes, done: Attached) -> list[Hook]:
-    refused = features.refusal(way, _SAMPLE, kernel)
+    refused = trials.reason(partial(trials.hook, way, _SAMPLE), kernel)
     if refused:
         done.refuse(way, refused, hooks)
         return []
@@ -102,4 +102,4 @@ def _attach(hooks: Sequence[Hook], way: str, load: Callable[[], Object], done: A
             done.links.append(loaded.attach_hook(hook.program, way, hook.target(way)))
             done.ways[hook.function] = way
         except OSError as error:
-            done.refuse(way, features.reason_of(error), [hook])
+            done.refuse(way, trials.reason_of(error), [hook])

@@ -14,6 +14,8 @@ from filetap.kernel.btf import FUNC, STRUCT, TYPEDEF
 from filetap.kernel.libbpf import library, pointer
 
 BTF: Final = "/sys/kernel/btf/vmlinux"
+REGISTERS: Final = "bpf_task_pt_regs"
+"""dd6e10fbd9fb (v5.15)."""
 
 
 class KernelTypes:

@@ -43,7 +43,7 @@ def _mark(row: Requirement) -> str:
 
 
 def _hook_set(hook_set: HookSet) -> Iterator[str]:
-    yield from _hang(f"{hook_set.name}: ", f"{hook_set.sees}{'' if hook_set.traced else ' (not seen by this version)'}")
+    yield from _hang(f"{hook_set.name}: ", hook_set.sees)
     width = max(len(way.name) for way in hook_set.ways)
     for way in hook_set.ways:
         yield from _hang(f"  {_answer(way):4}{way.name:{width}}  ", _outcome(way, hook_set))

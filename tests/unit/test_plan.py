@@ -1,0 +1,66 @@
+"""What is attached for what is asked for, on kernels that lack something.
+
+Apart, as it needs no kernel: the plans are plain data. Next: tests/kernel attaches them.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from filetap.calls import CALLS
+from filetap.probes import Plan, aio, syscalls
+
+EVERYTHING = frozenset(range(1, len(CALLS)))
+
+
+class Kernel:
+    """One that has all functions."""
+
+    def has_kfunc(self, name: str) -> bool:
+        return True
+
+
+def numbers(*names: str) -> frozenset[int]:
+    """``name``, or ``name.op`` where a call has several operations."""
+    return frozenset(n for n, call in enumerate(CALLS) if call.name in names or f"{call.name}.{call.op}" in names)
+
+
+@pytest.mark.parametrize("latency", [False, True])
+@pytest.mark.parametrize("chosen", [EVERYTHING, numbers("openat"), numbers("read"), numbers("close"), numbers("io_submit"), frozenset()])
+def test_no_classic_tracepoint_without_registers(chosen: frozenset[int], latency: bool) -> None:
+    plan = syscalls.plan(chosen, latency, registers=False)
+    requests = aio.plan(chosen, Kernel(), plan.raw)
+    assert not (*plan.tracepoints, *plan.replaced, *requests.tracepoints)
+    assert not (plan.programs | requests.programs) & (syscalls.CLASSIC | aio.CLASSIC)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "latency", "raw", "later"),
+    [
+        (numbers("openat"), False, ["raw_exit"], ["raw_enter"]),
+        (numbers("read"), False, ["raw_exit"], ["raw_enter"]),
+        (numbers("read"), True, ["raw_exit", "raw_enter"], []),
+        (numbers("close"), False, ["raw_exit", "raw_enter"], []),
+        (numbers("munmap"), False, ["raw_exit", "raw_enter"], []),
+        (numbers("io_submit"), False, ["raw_exit", "raw_enter"], []),
+        (frozenset(), False, ["raw_exit"], ["raw_enter"]),
+    ],
+)
+def test_enters_without_registers(chosen: frozenset[int], latency: bool, raw: list[str], later: list[str]) -> None:
+    """Now where a call's file is gone at its exit, or its requests are known at the enter; else once a target has threads."""
+    assert syscalls.plan(chosen, latency, registers=False) == Plan("syscalls", raw=raw, later=later)
+
+
+def test_rare_calls_with_registers() -> None:
+    plan = syscalls.plan(numbers("openat"), False, registers=True)
+    assert not (*plan.raw, *plan.later)
+    assert ("classic_exit", "syscalls", "sys_exit_openat") in plan.tracepoints
+    assert plan.programs <= syscalls.CLASSIC
+
+
+@pytest.mark.parametrize("registers", [False, True])
+def test_requests_are_handed_on_where_all_calls_are_hooked(registers: bool) -> None:
+    plan = syscalls.plan(EVERYTHING, True, registers)
+    requests = aio.plan(EVERYTHING, Kernel(), plan.raw)
+    assert set(requests.handlers) == {("enter_handlers", 1), ("enter_handlers", 3), ("exit_handlers", 1), ("exit_handlers", 2)}
+    assert not requests.tracepoints
