@@ -15,12 +15,12 @@ import pytest
 from filetap.kernel import hooks
 from filetap.kernel.types import KernelTypes
 from filetap.probes import uring
+from filetap.probes.vfs import WAYS
 from tests.kernel.lab import Event, Run, at_level, trace
 
 NAMING: Final = ("mkdir", "rmdir", "mknod", "link", "symlink", "unlink", "rename", "setattr", "truncate")
 OPS: Final = (*NAMING, "open", "read", "write", "mmap", "fallocate", "sendfile", "copy_file_range")
 VFS_OPS: Final = (*NAMING, "open", "read", "write", "modify", "mmap")
-WAYS: Final = [pytest.param(way, marks=pytest.mark.hooks(way)) for way in ("lsm", "fentry", "kprobe")]
 CASES: Final = "mkdir rmdir mknod link unlink rename setattr truncate open io loop thread elsewhere overlay narrow aio uring".split()
 HOOKS: Final = {
     **{op: f"security_path_{op}" for op in NAMING},
@@ -46,11 +46,11 @@ def tree(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=[pytest.param(way, marks=pytest.mark.hooks(way)) for way in WAYS])
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """The best way that hooks attach meanwhile; those that it is not for take the next."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hooks, "WAYS", hooks.WAYS[hooks.WAYS.index(request.param) :])
+        patch.setattr(hooks, "WAYS", WAYS[WAYS.index(request.param) :])
         yield request.param
 
 
@@ -106,8 +106,9 @@ def hook_row(line: Line, hook: str) -> Row:
     function, _, op = hook.partition("/")
     if function == "security_file_truncate" and not has(function):
         function = "security_path_truncate"
-    path, inode = line["path"], line.get("inode", 0)
-    target, target_inode = line.get("target", ""), line.get("target_inode", 0)
+    path: str = line["path"]
+    target: str = line.get("target", "")
+    inode, target_inode = line.get("inode", 0), line.get("target_inode", 0)
     if line["op"] in ("sendfile", "copy_file_range"):
         path, inode = (path, inode) if op == "read" else (target, target_inode)
         target, target_inode = "", 0
