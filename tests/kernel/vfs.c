@@ -10,6 +10,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -753,6 +754,129 @@ static void narrow(void)
 	DID("rename", "rename", .path = "absent", .target = "m", .result = r, .early = true);
 }
 
+static void say_open(const char *name)
+{
+	long r = CALL(open, in(name), O_RDONLY);
+
+	DID("open", "open", .path = name, INODE(name), .result = r);
+	CHECK(r >= 0 && !close(r));
+}
+
+static void opened_in_chroot(void)
+{
+	CHECK(!chroot(in("cage")) && !chdir("/"));
+	CHECK(!close(open("/kept", O_RDONLY)));
+}
+
+/* Directories one below the other, as long as a path may be; the file in the last is opened by its name alone. */
+static void opened_far_below(void)
+{
+	char name[NAME_MAX + 1];
+	size_t room = PATH_MAX - 10 - strlen(here);
+
+	CHECK(!chdir(here));
+	for (size_t step; room > 1; room -= step + 1) {
+		step = room - 1 < 200 ? room - 1 : 200;
+		memset(name, 'x', step);
+		name[step] = 0;
+		CHECK(!mkdir(name, 0755) && !chdir(name));
+	}
+	CHECK(!close(open("far", O_CREAT | O_RDWR, 0644)));
+	CHECK(!chdir(here));
+}
+
+/* Where names are hard to find: what they are the kernel says (d_path.bpf.c). */
+static void hidden(void)
+{
+	char deep[400] = "deep", options[2048], link[64];
+	int fd;
+
+	for (int i = 0; i < 40; i++) {
+		CHECK(!mkdir(in(deep), 0755));
+		snprintf(deep + strlen(deep), sizeof(deep) - strlen(deep), "/d%d", i);
+	}
+	make(deep, 1);
+	say_open(deep);
+	CHECK(!mkdir(in("cage"), 0755) && !mkdir(in("bound"), 0755));
+	make("cage/kept", 1);
+	CHECK(!mount(in("cage"), in("bound"), NULL, MS_BIND, NULL));
+	say_open("bound/kept");
+	CHECK(!umount(in("bound")));
+	forked(opened_in_chroot);
+	make("gone", 1);
+	fd = opened("gone", O_RDONLY);
+	CHECK(!unlink(in("gone")));
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	CHECK(!close(open(link, O_RDONLY)) && !close(fd));
+	opened_far_below();
+	CHECK(!mkdir(in("lay"), 0755) && !mount("lay", in("lay"), "tmpfs", 0, NULL));
+	CHECK(!mkdir(in("lay/low"), 0755) && !mkdir(in("lay/up"), 0755) && !mkdir(in("lay/work"), 0755) && !mkdir(in("lay/all"), 0755));
+	make("lay/low/one", 100);
+	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", in("lay/low"), in("lay/up"), in("lay/work"));
+	CHECK(!mount("overlay", in("lay/all"), "overlay", 0, options));
+	fd = opened("lay/all/one", O_RDONLY);
+	CHECK(!close(fd));
+	fd = opened("lay/all/one", O_RDWR);
+	CHECK(write(fd, "x", 1) == 1 && !close(fd));
+	fd = opened("lay/all/one", O_RDONLY);
+	CHECK(!close(fd) && !umount(in("lay/all")) && !umount(in("lay")));
+}
+
+/* Children that exec, or try to. */
+static void exec_garbage(void)
+{
+	char *words[] = { in("garbage"), NULL };
+	long r = CALL(execve, words[0], words, NULL);
+
+	DID("exec", "execve", .path = "garbage", INODE("garbage"), .result = r);
+}
+
+static void exec_denied(void)
+{
+	char *words[] = { in("denied"), NULL };
+	long r = CALL(execve, words[0], words, NULL);
+
+	DID("exec", "execve", .path = "denied", .result = r, .early = true);
+}
+
+static void exec_lost(void)
+{
+	char *words[] = { in("lost"), NULL };
+	long r = CALL(execve, words[0], words, NULL);
+
+	DID("exec", "execve", .path = "lost", INODE("lost"), .result = r);
+}
+
+static void make_executable(const char *name, const char *contents, int mode)
+{
+	int fd = open(in(name), O_CREAT | O_WRONLY, 0644);
+
+	CHECK(fd >= 0 && write(fd, contents, strlen(contents)) == (ssize_t)strlen(contents) && !fchmod(fd, mode) && !close(fd));
+}
+
+static void executed(void)
+{
+	int status;
+	pid_t pid;
+
+	make_executable("garbage", "\001\002\003 no program", 0755);
+	make_executable("denied", "#!/bin/true\n", 0644);
+	make_executable("lost", "#!/absent/interpreter\n", 0755);
+	make_executable("script", "#!/bin/true\n", 0755);
+	forked(exec_garbage);
+	forked(exec_denied);
+	forked(exec_lost);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		char *words[] = { in("script"), NULL };
+
+		execve(words[0], words, NULL);
+		_exit(99);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 static const struct {
 	const char *name;
 	void (*act)(void);
@@ -761,7 +885,7 @@ static const struct {
 	{ "unlink", unlinked },      { "rename", renamed },          { "setattr", attributes }, { "truncate", truncated },
 	{ "open", opened_files },    { "io", moved_bytes },          { "loop", loops },         { "thread", threads },
 	{ "elsewhere", elsewhere },  { "overlay", overlay },         { "narrow", narrow },      { "aio", requests },
-	{ "uring", rings },
+	{ "uring", rings },          { "hidden", hidden },           { "exec", executed },
 };
 
 static bool wanted(const char *name, char **words)
