@@ -17,11 +17,6 @@ struct {
 	__type(value, __u32);
 } enter_handlers SEC(".maps"), exit_handlers SEC(".maps");
 
-static __always_inline bool is_compat(struct task_struct *task)
-{
-	return of_task(task, thread_info.status) & TS_COMPAT;
-}
-
 /* One descriptor of a close_range. Returns 1 behind the last. */
 __noinline int close_one(__u64 last, __u32 fd)
 {

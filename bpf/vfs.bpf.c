@@ -11,12 +11,13 @@
 
 #define MAY_WRITE 2
 #define MAY_READ 4
+#define MAX_ERRNO 4095
 #define MAX_MOUNTS 64
-#define NR_IOCTL 16
-#define NR_FALLOCATE 285
+#define MNT_INTERNAL 0x4000
 
-/* include/linux/fs.h, since 62d53c4a1dfe (v6.5). */
-#define FMODE_BACKING 0x2000000
+/* Of every open file of a 64-bit program, and of one that is opened to be executed (include/linux/fs.h). */
+#define O_LARGEFILE 0100000
+#define FMODE_EXEC 0x20
 
 /* A word of a program's context. The compiler would add the place to the pointer first, which the verifier refuses. */
 #define context_word(context, place)                                                                                                       \
@@ -41,12 +42,31 @@ static __always_inline bool is_chosen(__u8 hook)
 SUBPROGRAM bool changes_contents(__u8 hook, long result)
 {
 	const struct pt_regs *regs = registers_of(current_task());
-	__u64 nr = load(regs, orig_ax);
-	__u32 command = load(regs, si);
+	__u32 nr = load(regs, orig_ax), command = load(regs, si);
+	bool narrow = is_compat(current_task());
 
+	if (narrow)
+		command = load(regs, cx);
 	if (hook != HOOK_WRITE || result > 0)
 		return result >= 0;
-	return !result && (nr == NR_FALLOCATE || (nr == NR_IOCTL && (command == FICLONE || command == FICLONERANGE)));
+	return !result && (is_one_of(narrow, nr, NR_FALLOCATE) ||
+			   (is_one_of(narrow, nr, NR_IOCTL) && (command == FICLONE || command == FICLONERANGE)));
+}
+
+/* The files that an exec opens, reads and maps are a part of it, and its result is not theirs. */
+static __always_inline bool in_exec(void)
+{
+	struct task_struct *task = current_task();
+	bool narrow = is_compat(task);
+	__u32 nr = call_number(task);
+
+	return is_one_of(narrow, nr, NR_EXECVE) || is_one_of(narrow, nr, NR_EXECVEAT);
+}
+
+/* Other hooks' calls return a number that is not about them: a file's descriptor of the truncation before its open. */
+static __always_inline bool has_own_number(__u8 hook)
+{
+	return hook == HOOK_OPEN || hook == HOOK_READ || hook == HOOK_WRITE || hook == HOOK_MODIFY || hook == HOOK_MMAP;
 }
 
 /* The event that tells of a change beside the one that asks for it; HOOK_OPEN: none. */
@@ -86,7 +106,7 @@ static __always_inline void fill_draft(struct draft *d, struct task_state *s, co
 		s->last.key.generation = n->generation;
 		s->last.id = 0;
 	}
-	if (hook == HOOK_OPEN && result >= 0 && !(n->flags & EVENT_NO_RESULT))
+	if (hook == HOOK_OPEN && result >= 0 && open_number(fd_address(current_task(), result, false)) == n->open)
 		d->fd = result;
 	if (has_second_slot(hook)) {
 		add_more(d);
@@ -108,6 +128,8 @@ __noinline int tell(__u32 at, __u32 hook, __s64 result)
 		return 0;
 	n = &s->notes[at & (MAX_NOTES - 1)];
 	s->entered = n->time;
+	if (result > 0 && !has_own_number(hook))
+		result = 0;
 	d = new_draft(s, chosen.op, chosen.call, result);
 	if (too_quick(d) || (config.failed && result >= 0))
 		return 0;
@@ -127,12 +149,16 @@ __noinline int tell_note(__u32 at, __s64 result)
 	if (!s)
 		return 0;
 	n = &s->notes[at & (MAX_NOTES - 1)];
+	if (n->hook != HOOK_EXEC && in_exec())
+		n->flags |= EVENT_NO_RESULT;
 	known = !(n->flags & EVENT_NO_RESULT);
 	change = change_of(n->hook);
 	if (n->hook == HOOK_EXEC && (!known || result >= 0))
 		return 0;
 	if (known && result >= 0)
 		settle_place(n);
+	if (!known)
+		result = 0;
 	tell(at, n->hook, result);
 	if (change != HOOK_OPEN && (!known || changes_contents(n->hook, result)))
 		tell(at, change, result);
@@ -159,17 +185,38 @@ __noinline int tell_notes(__s64 result, bool known)
 	return 0;
 }
 
-/* A note to be filled in, and then kept with keep_note(). Where system calls make the events the last one is enough. */
-static __always_inline struct note *new_note(struct task_state *s, __u8 hook)
+/* Is the same of this call noted already? One copy asks for each part of it, an exec for each part that it reads, and again
+ * with the interpreter of a script; before 100f59d96405 (v5.19) an exchange of two names for each of them, its own last. */
+static __always_inline bool is_noted(struct task_state *s, __u8 hook, __u32 open)
+{
+	if (!s->note_call || config.level == LEVEL_AUTO)
+		return false;
+	for (__u32 i = 0; i < MAX_NOTES; i++) {
+		if (i >= s->note_count)
+			break;
+		if (s->notes[i].hook == hook && (hook == HOOK_EXEC || s->notes[i].open == open))
+			return true;
+	}
+	return false;
+}
+
+/* What another call has left is told before this one's. Where system calls make the events the last note is enough. */
+static __always_inline void begin_notes(struct task_state *s)
 {
 	__u64 call = call_under_way(current_task());
-	struct note *n;
 
 	if (config.level == LEVEL_AUTO)
 		s->note_count = 0;
 	else if (s->note_count >= MAX_NOTES || s->note_call != call)
 		tell_notes(0, false);
 	s->note_call = call;
+}
+
+/* A note to be filled in, and then kept with keep_note(). */
+static __always_inline struct note *new_note(struct task_state *s, __u8 hook)
+{
+	struct note *n;
+
 	n = &s->notes[s->note_count & (MAX_NOTES - 1)];
 	__builtin_memset(n, 0, sizeof(*n));
 	n->time = bpf_ktime_get_boot_ns();
@@ -193,9 +240,11 @@ static __always_inline __u64 as_number(struct note *n, __u64 pointer)
 static __always_inline struct task_state *subject_state(void)
 {
 	struct task_struct *task = current_task();
-	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
 	struct counters *c = counters();
+	struct task_state *s;
 
+	adopt_worker(task);
+	s = is_bystander(task) ? NULL : current_member(task);
 	if (s && c)
 		c->at_work = of_task(task, pid);
 	return s;
@@ -219,16 +268,18 @@ static __always_inline int keep_note(struct task_state *s, struct note *n)
 	return done();
 }
 
-/* Of an overlay's file the one beneath, which overlayfs opens for itself: until v6.5 under the overlay's path with
- * another inode, since then in a mount of nobody's. */
+/* A mount that overlayfs has made for itself, of a layer: in nobody's namespace, but no inner one such as that of pipes
+ * (clone_private_mount, fs/namespace.c). */
+static __always_inline bool is_private(struct vfsmount *mnt)
+{
+	return (__u64)load(real_mount(mnt), mnt_ns) >= (__u64)-MAX_ERRNO && !(load(mnt, mnt_flags) & MNT_INTERNAL);
+}
+
+/* Of an overlay's file the one beneath, which overlayfs opens for itself: in such a mount, or under the overlay's path with
+ * another inode. */
 static __always_inline bool is_beneath(struct file *file)
 {
-	struct mount *mount = real_mount(load(file, f_path.mnt));
-	long namespace = (long)load(mount, mnt_ns);
-
-	if (load(file, f_inode) != load(load(file, f_path.dentry), d_inode))
-		return true;
-	return namespace <= 0 && load(file, f_mode) & FMODE_BACKING;
+	return load(file, f_inode) != load(load(file, f_path.dentry), d_inode) || is_private(load(file, f_path.mnt));
 }
 
 /* The open file as the note's; a function of its own for the stack's sake. */
@@ -251,13 +302,20 @@ static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset,
 {
 	struct task_state *s;
 	struct note *n;
+	__u64 address;
 
-	if (!file || is_beneath(file) || !(s = subject_state()))
+	if (!file || !(s = subject_state()))
 		return 0;
+	if (is_beneath(file))
+		return done();
+	begin_notes(s);
 	n = new_note(s, hook);
+	address = as_number(n, (__u64)file);
+	if (hook != HOOK_MMAP && is_noted(s, hook, open_number(address)))
+		return done();
 	n->argument = argument;
 	n->offset = offset;
-	note_file(s, n, as_number(n, (__u64)file), OWED_TYPE);
+	note_file(s, n, address, OWED_TYPE);
 	return keep_note(s, n);
 }
 
@@ -286,8 +344,16 @@ SUBPROGRAM int expect_place(struct note *n, __u64 dentry_address, __u64 place, _
 	return 0;
 }
 
+/* What the hook was given beside the file. */
+static __always_inline void tell_numbers(struct note *n, __u64 offset, __u64 size)
+{
+	n->offset = offset;
+	n->size = size;
+	n->flags &= ~(EVENT_NO_OFFSET | EVENT_NO_SIZE);
+}
+
 /* An operation on one name in a directory. */
-static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8 hook, __u64 size)
+static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8 hook, __u64 mode)
 {
 	struct task_state *s = subject_state();
 	struct note *n;
@@ -295,14 +361,27 @@ static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8
 
 	if (!s)
 		return 0;
+	begin_notes(s);
 	n = new_note(s, hook);
-	n->size = size;
+	tell_numbers(n, 0, mode);
 	dentry = as_number(n, dentry);
 	mnt = (__u64)load(directory, mnt);
 	note_place(n, dentry, mnt, false);
 	if (hook == HOOK_MKDIR || hook == HOOK_MKNOD)
 		expect_place(n, dentry, dentry, mnt);
 	return keep_note(s, n);
+}
+
+/* Not every kernel's LSM hook is given them. */
+static __always_inline __u32 rename_flags(void)
+{
+	struct task_struct *task = current_task();
+	const struct pt_regs *regs = registers_of(task);
+	bool narrow = is_compat(task);
+
+	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || !is_one_of(narrow, call_number(task), NR_RENAMEAT2))
+		return 0;
+	return narrow ? load(regs, di) : load(regs, r8);
 }
 
 /* An operation on a file and a new name for it. */
@@ -313,7 +392,11 @@ static __always_inline int names_hook(__u64 mnt, __u64 dentry, struct path *dire
 
 	if (!s)
 		return 0;
+	begin_notes(s);
+	if (hook == HOOK_RENAME && is_noted(s, hook, 0))
+		s->note_count--;
 	n = new_note(s, hook);
+	n->argument = hook == HOOK_RENAME ? rename_flags() : 0;
 	dentry = as_number(n, dentry);
 	place = as_number(n, place);
 	note_place(n, dentry, mnt, false);
@@ -330,9 +413,12 @@ static __always_inline int path_hook(struct path *path, __u8 hook, __u64 offset,
 
 	if (!s)
 		return 0;
+	if (is_private(load(path, mnt)))
+		return done();
+	begin_notes(s);
 	n = new_note(s, hook);
-	n->offset = offset;
-	n->size = size;
+	if (hook == HOOK_CHMOD || hook == HOOK_CHOWN)
+		tell_numbers(n, offset, size);
 	note_place(n, (__u64)load(path, dentry), (__u64)load(path, mnt), false);
 	return keep_note(s, n);
 }
@@ -342,7 +428,7 @@ int file_open(void *ctx)
 {
 	struct file *file = (struct file *)hook_argument(ctx, 0);
 
-	return file_hook(file, HOOK_OPEN, load(file, f_flags), 0);
+	return file_hook(file, HOOK_OPEN, load(file, f_flags) & ~(O_LARGEFILE | FMODE_EXEC), 0);
 }
 
 SEC("vfs")
@@ -364,11 +450,11 @@ int file_truncate(void *ctx)
 	return file_hook((struct file *)hook_argument(ctx, 0), HOOK_FILE_TRUNCATE, 0, 0);
 }
 
-/* The LSM hook is given the protection asked for too. */
+/* Behind the protection asked for the LSM hook is given the one that will be. */
 SEC("vfs")
 int mmap_file(void *ctx)
 {
-	__u64 protection = config.way == WAY_LSM ? hook_argument(ctx, 2) : hook_argument(ctx, 1);
+	__u64 protection = hook_argument(ctx, 1);
 	__u64 flags = config.way == WAY_LSM ? hook_argument(ctx, 3) : hook_argument(ctx, 2);
 
 	return file_hook((struct file *)hook_argument(ctx, 0), HOOK_MMAP, 0, (protection & 0xff) | (__u32)flags << 8);
@@ -444,7 +530,6 @@ int path_link(void *ctx)
 	return names_hook((__u64)load(directory, mnt), hook_argument(ctx, 0), directory, hook_argument(ctx, 2), HOOK_LINK);
 }
 
-/* Its flags are not given to every kernel's LSM hook, so they are taken from the call. */
 SEC("vfs")
 int path_rename(void *ctx)
 {
@@ -464,6 +549,7 @@ int path_symlink(void *ctx)
 
 	if (!s)
 		return 0;
+	begin_notes(s);
 	n = new_note(s, HOOK_SYMLINK);
 	dentry = as_number(n, hook_argument(ctx, 1));
 	mnt = (__u64)load(directory, mnt);
@@ -472,6 +558,12 @@ int path_symlink(void *ctx)
 	if (n->wanted && config.level == LEVEL_VFS)
 		n->file = define_name((const char *)hook_argument(ctx, 2), n->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_KERNEL);
 	return keep_note(s, n);
+}
+
+/* A function of its own: in a loop the compiler would look for members' places before it asks whether they exist. */
+SUBPROGRAM __u64 mount_behind(__u64 sb, __u64 mount)
+{
+	return (__u64)next_mount((struct super_block *)sb, (struct mount *)mount);
 }
 
 /* A mount of the file system that the task can see: an inode alone is in none. */
@@ -484,7 +576,7 @@ SUBPROGRAM __u64 mount_in_sight(__u64 address)
 	for (int i = 0; i < MAX_MOUNTS && mount; i++) {
 		if ((__u64)load(mount, mnt_ns) == namespace)
 			return (__u64)mount + bpf_core_field_offset(struct mount, mnt);
-		mount = next_mount(sb, mount);
+		mount = (struct mount *)mount_behind(address, (__u64)mount);
 	}
 	return first ? (__u64)first + bpf_core_field_offset(struct mount, mnt) : 0;
 }

@@ -1,4 +1,4 @@
-"""Runs test files inside a machine, as many at once as it has CPUs, and tells each outcome as a line on its second serial port.
+"""Runs test files inside a machine, a few at once, and tells each outcome as a line on its second serial port.
 
 Apart, because it runs in the guest. Everything heavy is imported once and each file is a fork of that: Python starts 25
 times slower here than outside. Next: machine.py reads the lines.
@@ -22,7 +22,11 @@ from vm.machine import group_of
 PORT: Final = "/dev/ttyS1"
 LONGEST: Final = 6000
 """Characters of a note."""
-OPTIONS: Final = ("--vm", "-q", "-p", "no:cacheprovider")
+AT_ONCE: Final = (os.cpu_count() or 1) + 1
+"""Files: one more than CPUs, for tests wait now and then."""
+SLOWER: Final = 8
+"""Times as long as natively that a test may wait, and take."""
+OPTIONS: Final = ("--vm", "-q", "-p", "no:cacheprovider", f"--timeout={300 * SLOWER}")
 IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.session", "tests.kernel.lab", "filetap.kernel.features")
 
 
@@ -77,13 +81,14 @@ class Teller:
 
 def main() -> None:
     port = Port()
+    os.environ["FILETAP_TEST_PATIENCE"] = str(SLOWER)
     port.tell(release=platform.release())
     for name in IMPORTED:
         __import__(name)
     waiting = Path("vm/files").read_text().split()
     running: dict[int, str] = {}
     while waiting or running:
-        while waiting and len(running) < (os.cpu_count() or 1):
+        while waiting and len(running) < AT_ONCE:
             file = waiting.pop(0)
             running[_fork(port, file)] = file
         pid, status = os.wait()

@@ -7,6 +7,7 @@ and writes to no image: the root is a snapshot, the other disks are gone with it
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -19,7 +20,8 @@ from typing import Any, Final
 from vm import debian
 from vm.debian import ROOT, VMError
 
-CPUS: Final = 2
+CPUS: Final = max(2, min(4, len(os.sched_getaffinity(0))))
+"""Two at least, for threads that race; each keeps one of this machine's busy."""
 MODEL: Final = "Nehalem"
 """The oldest that numpy runs on: what it has not, such as AVX and SMAP, QEMU need not emulate. Half the time of "max"."""
 MEMORY: Final = 3072

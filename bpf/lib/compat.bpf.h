@@ -94,6 +94,12 @@ static __always_inline __u64 call_number(struct task_struct *task)
 	return HAS_TASK_REGISTERS ? regs->orig_ax : BPF_CORE_READ(regs, orig_ax);
 }
 
+/* Is the call that a task is in one of 32 bits, whose number is from another table? */
+static __always_inline bool is_compat(struct task_struct *task)
+{
+	return of_task(task, thread_info.status) & TS_COMPAT;
+}
+
 /* Any word of the kernel's memory, as a number: thread_info begins with a long. */
 static __always_inline __u64 word_at(const void *address, const bool direct)
 {

@@ -324,6 +324,22 @@ static __always_inline bool closes_stranger(const struct pt_regs *regs, struct t
 	       call_of(regs->orig_ax).kind == KIND_CLOSE;
 }
 
+/* The descriptor that an empty name, or none, stands for. */
+static __always_inline void name_given_descriptor(const struct pt_regs *regs, struct draft *d)
+{
+	const struct shape shape = shape_of(regs->orig_ax);
+	int fd = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
+	const char *name = (const char *)argument(regs, shape.name);
+	char first = 0;
+
+	if (fd < 0)
+		return;
+	if (name)
+		bpf_probe_read_user(&first, 1, name);
+	if (!first)
+		d->fd = fd;
+}
+
 /* The files that a call's names have led to, where a hook has seen them; else the names. Returns false when no rule
  * wants them. */
 static __always_inline bool name_files(const struct pt_regs *regs, struct task_state *state, long result)
@@ -334,7 +350,10 @@ static __always_inline bool name_files(const struct pt_regs *regs, struct task_s
 		return false;
 	if (taken == NOT_SEEN)
 		return name_asked(regs, state);
-	return !is_symlink(regs) || name_subject(regs, state, true);
+	if (is_symlink(regs))
+		return name_subject(regs, state, true);
+	name_given_descriptor(regs, &state->draft);
+	return true;
 }
 
 /* The event of a call that has returned, if it is one. */

@@ -66,6 +66,7 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	int mnt_flags;
 };
 struct ns_common {
 	unsigned int inum;

@@ -23,6 +23,7 @@ from filetap.filters import Filters, select_calls, select_types
 from filetap.session import Session
 from filetap.source import Options
 from filetap.targets import Targets
+from tests.patience import patience
 
 NOBODY: Final = 65534
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
@@ -52,6 +53,8 @@ class Event:
     """None: the event has no second slot; so have ``target_offset`` and ``argument``."""
     target_offset: int | None = None
     argument: int | None = None
+    known: bool = True
+    """A call has returned with its result."""
 
     @property
     def path(self) -> bytes:
@@ -122,6 +125,7 @@ class Collector(Nowhere):
             file=batch.files.get(row["file"]) if row["file"] else None,
             task=batch.tasks[row["task"]],
             target=batch.files.get(more["target"]) if more and more["target"] else None,
+            known=not flags & model.NO_RESULT,
             **second,
         )
 
@@ -147,10 +151,11 @@ class Counter(Nowhere):
 
 
 class Watch:
-    """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards."""
+    """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards. What a kernel's hooks add
+    to system calls is left out unless it is the matter, so that the same is told everywhere."""
 
     def __init__(self, targets: Targets, filters: Filters | None = None, *, sink: Sink | None = None, **options: Any) -> None:
-        self.options = Options(targets, filters or Filters(), **options)
+        self.options = Options(targets, filters or Filters(), **({"level": "syscall"} | options))
         self.sink: Sink = sink or Collector()
         self.account = Account()
 
@@ -171,7 +176,7 @@ class Watch:
         return int(self.session.source._reader.lanes.produced().sum())
 
     def pump_until(self, done: Callable[[], bool], limit: float = 60) -> None:
-        end = time.monotonic() + limit
+        end = time.monotonic() + patience(limit)
         while not done():
             assert time.monotonic() < end, "the workload does not end"
             self.session.pump()
@@ -190,6 +195,10 @@ class Run:
     """Slots of the lanes."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     """The output, where it is JSON by line."""
+    ways: dict[str, str] = field(default_factory=dict)
+    """Of the VFS level: function to how it attached."""
+    notes: list[str] = field(default_factory=list)
+    """What was not seen although it was asked for."""
 
     @property
     def slots(self) -> int:
@@ -214,15 +223,16 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
     tracer = Watch(Targets(command=held.pid), filters, **(watch or {}))
     with held, tracer:
         release(held)
-        output = held.communicate(timeout=60)[0]
+        output = held.communicate(timeout=patience(60))[0]
         wait_for(lambda: tracer.session.source.live <= 0)
     produced = tracer.produced()
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
-    return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines)
+    source = tracer.session.source
+    return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines, source.hooks, source.notes)
 
 
 def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
-    end = time.monotonic() + limit
+    end = time.monotonic() + patience(limit)
     while not condition():
         assert time.monotonic() < end, "this should have happened by now"
         time.sleep(0.002)
@@ -231,6 +241,11 @@ def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
 def wanted(*events: str, types: Sequence[str] = (), **filters: Any) -> Filters:
     """Filters in the words of the command line."""
     return Filters(calls=select_calls(events), types=select_types(types), **filters)
+
+
+def at_level(level: str, *events: str, types: Sequence[str] = (), **filters: Any) -> tuple[Filters, dict[str, Any]]:
+    """Filters and options of a run at one level, for trace()."""
+    return Filters(calls=select_calls(events, level), types=select_types(types), **filters), {"level": level}
 
 
 class Shell:
@@ -258,7 +273,7 @@ class Shell:
         self.process.stdin.close()
         assert self.process.stdout
         self.process.stdout.close()
-        self.process.wait(10)
+        self.process.wait(patience(10))
 
     def __enter__(self) -> Self:
         return self

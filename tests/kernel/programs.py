@@ -1,4 +1,4 @@
-"""The C programs beside this file, built when they are older than their sources.
+"""The C programs and BPF objects beside this file, built when they are older than their sources.
 
 Apart from conftest.py, because a machine of vm/ has no compiler: what it runs is built before. Next: lab.py.
 """
@@ -6,11 +6,13 @@ Apart from conftest.py, because a machine of vm/ has no compiler: what it runs i
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-BUILD: Final = HERE.parent.parent / "build" / "programs"
+ROOT: Final = HERE.parent.parent
+BUILD: Final = ROOT / "build" / "programs"
 FLAGS: Final = ("-O2", "-Wall", "-Werror", "-pthread", "-D_GNU_SOURCE")
 
 
@@ -22,6 +24,18 @@ def build(name: str) -> Path:
     return program
 
 
+def build_object(name: str) -> Path:
+    """NAME.bpf.c, compiled as the product's are, but with nothing of them."""
+    source, target = HERE / f"{name}.bpf.c", BUILD / f"{name}.bpf.o"
+    if not target.exists() or target.stat().st_mtime <= source.stat().st_mtime:
+        command = (sys.executable, "hatch_build.py", str(source.relative_to(ROOT)), str(target.relative_to(ROOT)))
+        subprocess.run(command, check=True, cwd=ROOT)
+    return target
+
+
 def build_all() -> None:
     for source in HERE.glob("*.c"):
-        build(source.stem)
+        if source.name.endswith(".bpf.c"):
+            build_object(source.name.removesuffix(".bpf.c"))
+        else:
+            build(source.stem)

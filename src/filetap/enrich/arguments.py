@@ -72,6 +72,10 @@ def _access(mode: int) -> Members:
     return {"flags": names.flags(mode & 0xFFFFFFFF, names.ACCESS) or ["F_OK"]}
 
 
+def _permission(mask: int) -> Members:
+    return {"flags": names.flags(mask & 0xFFFFFFFF, names.PERMISSION)}
+
+
 def _flags(table: dict[str, int]) -> Callable[[int], Members]:
     """Only where there are any."""
     return lambda bits: {"flags": names.flags(bits, table)} if bits else {}
@@ -93,6 +97,7 @@ def _page_fault(flags: int) -> Members:
 TOLD: Final = (
     Told("open", ("offset", "size"), _opening),
     Told("open", (), dict, "memfd_create"),
+    Told("open", ("offset",), lambda flags: {"flags": names.open_flags(flags)}, "security_file_open"),
     Told("access", ("size",), _access),
     Told("mmap", ("argument",), _mapping),
     Told("mremap", ("argument",), _flags(names.MREMAP)),
@@ -106,8 +111,9 @@ TOLD: Final = (
     Told("mount", ("argument",), _flags(names.MOUNT)),
     Told("mount", ("argument",), _flags(names.MOVE_MOUNT), "move_mount"),
     Told("umount", ("argument",), _flags(names.UMOUNT)),
-    Told("setattr", ("size",), _mode, "chmod fchmod fchmodat fchmodat2"),
-    Told("setattr", ("offset", "size"), _owner, "chown fchown lchown fchownat"),
+    Told("setattr", ("size",), _mode, "chmod fchmod fchmodat fchmodat2 security_path_chmod"),
+    Told("setattr", ("offset", "size"), _owner, "chown fchown lchown fchownat security_path_chown"),
+    Told("permission", ("size",), _permission),
     Told("fallocate", ("argument",), _flags(names.FALLOCATE)),
     Told("splice", ("argument",), _flags(names.SPLICE)),
     Told("tee", ("argument",), _flags(names.SPLICE)),

@@ -65,6 +65,7 @@ def _numbers(prefix: str, words: str) -> dict[int, str]:
 
 
 ACCESS: Final = {"R_OK": 4, "W_OK": 2, "X_OK": 1}
+PERMISSION: Final = {"MAY_EXEC": 1, "MAY_WRITE": 2, "MAY_READ": 4, "MAY_APPEND": 8} | _bits("MAY_", "ACCESS OPEN CHDIR NOT_BLOCK", 4)
 RENAME: Final = _bits("RENAME_", "NOREPLACE EXCHANGE WHITEOUT")
 LINK: Final = {"AT_SYMLINK_FOLLOW": 0x400, "AT_EMPTY_PATH": 0x1000}
 FALLOCATE: Final = _bits(

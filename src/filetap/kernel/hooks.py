@@ -57,8 +57,11 @@ def _which(functions: Sequence[str], wanted: Sequence[Hook]) -> str:
     return "" if len(functions) == len(wanted) else f": {', '.join(functions)}"
 
 
-def attach(wanted: Sequence[Hook], load: Callable[[str, Sequence[Hook]], Object], kernel: KernelTypes) -> Attached:
-    """``load``: opens and loads the object with these hooks' programs, aimed."""
+Load = Callable[[str, Sequence[Hook]], Object]
+"""Opens and loads the object with these hooks' programs, aimed that way."""
+
+
+def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
     done = Attached()
     for way in WAYS:
         left = [hook for hook in wanted if hook.function not in done.ways]
@@ -66,7 +69,7 @@ def attach(wanted: Sequence[Hook], load: Callable[[str, Sequence[Hook]], Object]
             break
         fit = _fitting(left, way, kernel, done)
         if fit:
-            _attach(fit, way, partial(load, way, fit), done)
+            _attach(fit, way, load, done)
     return done
 
 
@@ -91,11 +94,18 @@ def _fitting(hooks: Sequence[Hook], way: str, kernel: KernelTypes, done: Attache
     return fit
 
 
-def _attach(hooks: Sequence[Hook], way: str, load: Callable[[], Object], done: Attached) -> None:
+def _attach(hooks: Sequence[Hook], way: str, load: Load, done: Attached) -> None:
+    """What the kernel refuses of several is found by halves: 5.10 takes no structure as a parameter (6.1 does), and that of
+    one hook is no reason to do without the others."""
     try:
-        loaded = load()
+        loaded = load(way, hooks)
     except KernelError as error:
-        done.refuse(way, str(error), hooks)
+        middle = len(hooks) // 2
+        if not middle:
+            done.refuse(way, str(error), hooks)
+            return
+        _attach(hooks[:middle], way, load, done)
+        _attach(hooks[middle:], way, load, done)
         return
     for hook in hooks:
         try:

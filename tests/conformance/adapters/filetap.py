@@ -23,7 +23,8 @@ def installed() -> list[str]:
 
 
 def _command(folder: Path, driver: list[str], ops: set[str]) -> list[str]:
-    wanted = ["-e", "all", "--type", "all", "-f", "json", "-o", str(folder / "events"), "--account", str(folder / "account")]
+    wanted = ["--level", "syscall", "-e", "all", "--type", "all"]
+    wanted += ["-f", "json", "-o", str(folder / "events"), "--account", str(folder / "account")]
     return [*installed(), "trace", *wanted, "--", *driver]
 
 

@@ -1,0 +1,169 @@
+"""Operations as the VFS level sees them, the same whichever way its hooks attached; and what they say of names at auto.
+
+Apart, because it needs hooks that not every machine allows. The oracle is vfs.c: it says of each call which paths it led
+to, which inodes lstat tells there, and the time around it. Next: test_vfs_paths.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from filetap.kernel import hooks
+from filetap.kernel.types import KernelTypes
+from filetap.probes import uring
+from filetap.probes.vfs import WAYS
+from tests.kernel.lab import Event, Run, at_level, trace
+
+NAMING: Final = ("mkdir", "rmdir", "mknod", "link", "symlink", "unlink", "rename", "setattr", "truncate")
+OPS: Final = (*NAMING, "open", "read", "write", "mmap", "fallocate", "sendfile", "copy_file_range")
+VFS_OPS: Final = (*NAMING, "open", "read", "write", "modify", "mmap")
+CASES: Final = "mkdir rmdir mknod link unlink rename setattr truncate open io loop thread elsewhere overlay narrow aio uring".split()
+HOOKS: Final = {
+    **{op: f"security_path_{op}" for op in NAMING},
+    "open": "security_file_open",
+    **dict.fromkeys(("read", "write", "fallocate", "sendfile", "copy_file_range"), "security_file_permission"),
+    "mmap": "security_mmap_file",
+    **dict.fromkeys(("chmod", "fchmod", "fchmodat"), "security_path_chmod"),
+    **dict.fromkeys(("chown", "lchown", "fchown", "fchownat"), "security_path_chown"),
+    "utimensat": "vfs_utimes",
+}
+"""By call, or by op."""
+NUMBERS: Final = ("security_file_open", "security_file_permission", "security_mmap_file")
+"""Hooks of calls whose result is more than that they succeeded."""
+
+Line = dict[str, Any]
+Row = tuple[Any, ...]
+
+
+def tree(folder: Path) -> Path:
+    """A directory that anybody may search."""
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[pytest.param(way, marks=pytest.mark.hooks(way)) for way in WAYS])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The best way that hooks attach meanwhile; those that it is not for take the next."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hooks, "WAYS", WAYS[WAYS.index(request.param) :])
+        yield request.param
+
+
+def took(run: Run, way: str) -> bool:
+    """Every hook, that way: but one has no LSM hook, and one the ways of a kernel before v6.1 do not take."""
+    others = {function for function, found in run.ways.items() if found != way}
+    return others <= {"vfs_utimes" if way == "lsm" else "", "security_path_chown"}
+
+
+@pytest.fixture(scope="module")
+def vfs(way: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"vfs-{way}"))], *at_level("vfs", *VFS_OPS))
+    assert run.status == 0
+    assert took(run, way)
+    return run
+
+
+@pytest.fixture(scope="module")
+def auto(way: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"auto-{way}"))], *at_level("auto", *OPS))
+    assert run.status == 0
+    assert took(run, way)
+    return run
+
+
+def has(function: str) -> bool:
+    with KernelTypes() as kernel:
+        return kernel.parameters_of(function) is not None
+
+
+def lines_of(run: Run, case: str) -> list[Line]:
+    lines = [line for line in run.lines if line["case"] == case]
+    assert lines, "the program has no such case"
+    return lines
+
+
+def events_of(run: Run, line: Line) -> list[Event]:
+    """Those of the line's call: its thread's, or a worker's of the kernel for it."""
+    found = [event for event in run.events if line["begun"] < event.time < line["ended"]]
+    return sorted((event for event in found if line["unknown"] or event.tid == line["tid"]), key=lambda event: event.time)
+
+
+def row_of(event: Event, line: Line) -> Row:
+    """What is compared; of numbers, those that the program has said. An overlay's inodes are not those of lstat."""
+    said = line if event.op == line["op"] else {}
+    numbers = tuple(getattr(event, name) if name in said else None for name in ("size", "offset", "argument"))
+    first, second = (file.inode if file and line["case"] != "overlay" else 0 for file in (event.file, event.target))
+    return (event.op, event.call, event.path, first, event.target_path, second, event.result, event.known, *numbers)
+
+
+def hook_row(line: Line, hook: str) -> Row:
+    """What a hook, as FUNCTION/OP, is to tell of the call."""
+    function, _, op = hook.partition("/")
+    if function == "security_file_truncate" and not has(function):
+        function = "security_path_truncate"
+    path: str = line["path"]
+    target: str = line.get("target", "")
+    inode, target_inode = line.get("inode", 0), line.get("target_inode", 0)
+    if line["op"] in ("sendfile", "copy_file_range"):
+        path, inode = (path, inode) if op == "read" else (target, target_inode)
+        target, target_inode = "", 0
+    result = 0 if line["unknown"] else line["result"] if function in NUMBERS else min(line["result"], 0)
+    numbers = tuple(line.get(name) if op == line["op"] else None for name in ("size", "offset", "argument"))
+    return (op, function, path.encode(), inode, target.encode(), target_inode, result, not line["unknown"], *numbers)
+
+
+def hooks_of(line: Line) -> list[str]:
+    usual = HOOKS.get(line["call"]) or HOOKS[line["op"]]
+    hooks_passed: str = line.get("hooks", f"{usual}/{line['op']}")
+    return [] if line["early"] else hooks_passed.split()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_vfs_level(vfs: Run, case: str) -> None:
+    """Each call has the events of the hooks that it passed, in their order, and no other."""
+    for line in lines_of(vfs, case):
+        assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], line
+
+
+def call_row(line: Line) -> Row:
+    """What a system call is to tell: the files that its hook has found, or the names as they were asked for."""
+    named = line["early"] and (line["op"] in (*NAMING, "open"))
+    path, target = (
+        line.get(f"asked{end}", line.get(name, "")) if named else line.get(name, "") for end, name in (("", "path"), ("_target", "target"))
+    )
+    inodes = (0, 0) if named else (line.get("inode", 0), line.get("target_inode", 0))
+    moved = line["op"] in NAMING
+    numbers = tuple(line.get(name) if moved else None for name in ("size", "offset", "argument"))
+    return (line["op"], line["call"], str(path).encode(), inodes[0], str(target).encode(), inodes[1], line["result"], True, *numbers)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_auto(auto: Run, case: str) -> None:
+    """Each call has one event: resolved where a hook has seen it, and never another of the hook."""
+    for line in lines_of(auto, case):
+        assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), line
+
+
+def call_row_of(event: Event, line: Line) -> Row:
+    row = row_of(event, line)
+    return row if event.op in NAMING else (*row[:8], None, None, None)
+
+
+def expected_calls(line: Line) -> list[Row]:
+    if not line["silent"]:
+        return [call_row(line)]
+    call = seen_otherwise(line["call"])
+    return [call_row(line | {"call": call.replace("OP", line["op"])})] if call else []
+
+
+def seen_otherwise(call: str) -> str:
+    """How requests are told at auto: by their own hook sets, where these attach. 32-bit calls are not."""
+    with KernelTypes() as kernel:
+        if call in ("ring", "worker"):
+            return "io_uring:OP" if uring.programs(kernel) else ""
+    return "io_submit" if call == "io_submit" else ""
