@@ -130,12 +130,17 @@ def test_the_vfs_level(vfs: Run, case: str) -> None:
         assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], line
 
 
+def called(line: Line, which: str, *, as_asked: bool) -> str:
+    """One of its paths: the one that it led to, or the one that the caller gave."""
+    asked = "asked" if which == "path" else "asked_target"
+    path: str = line.get(asked if as_asked and asked in line else which, "")
+    return path
+
+
 def call_row(line: Line) -> Row:
     """What a system call is to tell: the files that its hook has found, or the names as they were asked for."""
     named = line["early"] and (line["op"] in (*NAMING, "open"))
-    path, target = (
-        line.get(f"asked{end}", line.get(name, "")) if named else line.get(name, "") for end, name in (("", "path"), ("_target", "target"))
-    )
+    path, target = (called(line, end, as_asked=named) for end in ("path", "target"))
     inodes = (0, 0) if named else (line.get("inode", 0), line.get("target_inode", 0))
     moved = line["op"] in NAMING
     numbers = tuple(line.get(name) if moved else None for name in ("size", "offset", "argument"))
