@@ -98,6 +98,7 @@ static __noinline bool draft_request(struct task_state *state)
 		return false;
 	call = call_of(w->iocb.aio_lio_opcode);
 	d = new_draft(state, call.op, call.call, 0);
+	d->time = bpf_ktime_get_boot_ns(); /* requests at one address are told apart by it */
 	if (!call.call)
 		return false;
 	d->fd = w->iocb.aio_fildes;

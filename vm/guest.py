@@ -24,7 +24,9 @@ LONGEST: Final = 6000
 """Characters of a note."""
 AT_ONCE: Final = (os.cpu_count() or 1) + 1
 """Files: one more than CPUs, for tests wait now and then."""
-OPTIONS: Final = ("--vm", "-q", "-p", "no:cacheprovider")
+SLOWER: Final = 8
+"""Times as long as natively that a test may wait, and take."""
+OPTIONS: Final = ("--vm", "-q", "-p", "no:cacheprovider", f"--timeout={300 * SLOWER}")
 IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.session", "tests.kernel.lab", "filetap.kernel.features")
 
 
@@ -79,6 +81,7 @@ class Teller:
 
 def main() -> None:
     port = Port()
+    os.environ["FILETAP_TEST_PATIENCE"] = str(SLOWER)
     port.tell(release=platform.release())
     for name in IMPORTED:
         __import__(name)

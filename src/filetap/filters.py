@@ -69,14 +69,14 @@ class Filters:
         return sum(1 << model.TYPES[name] for name in self.types)
 
 
-def select_calls(names: Iterable[str], level: str = "auto") -> frozenset[int]:
-    """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the default."""
+def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[str] = DEFAULT_OPS) -> frozenset[int]:
+    """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the ops of ``default``."""
     wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level, by_name=name not in GROUPS)} for name in names}
     for name, calls in wanted.items():
         if not calls:
             raise UsageError(f"-e {name}: not seen at --level {level}; leave --level out, or give {_other_level(level)}")
-    default = {call for op in DEFAULT_OPS for call in _calls_of_op(op) if _is_seen(call, level)}
-    return frozenset().union(*wanted.values()) or frozenset(default)
+    unsaid = {call for op in default for call in _calls_of_op(op) if _is_seen(call, level)}
+    return frozenset().union(*wanted.values()) or frozenset(unsaid)
 
 
 def _is_seen(call: int, level: str, by_name: bool = False) -> bool:

@@ -21,10 +21,11 @@ from typing import Any, Final, Literal
 from tests.conformance import cases as table
 from tests.conformance.cases import Case
 from tests.conformance.compare import Event, Manner, Score, judge
+from tests.patience import patience
 
 CANNOT: Final = 77
 """Exit status; case.h."""
-PATIENCE: Final = 60.0
+PATIENCE: Final = patience(60)
 """Seconds for all cases under one tracer."""
 
 

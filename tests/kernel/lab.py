@@ -23,6 +23,7 @@ from filetap.filters import Filters, select_calls, select_types
 from filetap.session import Session
 from filetap.source import Options
 from filetap.targets import Targets
+from tests.patience import patience
 
 NOBODY: Final = 65534
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
@@ -175,7 +176,7 @@ class Watch:
         return int(self.session.source._reader.lanes.produced().sum())
 
     def pump_until(self, done: Callable[[], bool], limit: float = 60) -> None:
-        end = time.monotonic() + limit
+        end = time.monotonic() + patience(limit)
         while not done():
             assert time.monotonic() < end, "the workload does not end"
             self.session.pump()
@@ -222,7 +223,7 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
     tracer = Watch(Targets(command=held.pid), filters, **(watch or {}))
     with held, tracer:
         release(held)
-        output = held.communicate(timeout=60)[0]
+        output = held.communicate(timeout=patience(60))[0]
         wait_for(lambda: tracer.session.source.live <= 0)
     produced = tracer.produced()
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
@@ -231,7 +232,7 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
 
 
 def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
-    end = time.monotonic() + limit
+    end = time.monotonic() + patience(limit)
     while not condition():
         assert time.monotonic() < end, "this should have happened by now"
         time.sleep(0.002)
@@ -272,7 +273,7 @@ class Shell:
         self.process.stdin.close()
         assert self.process.stdout
         self.process.stdout.close()
-        self.process.wait(10)
+        self.process.wait(patience(10))
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ import pytest
 from filetap.filters import Filters
 from filetap.targets import Targets
 from tests.kernel.lab import Counter, Watch, hold, release, wait_for, wanted
+from tests.patience import patience
 
 KIB = 1024
 
@@ -120,7 +121,7 @@ def test_definitions_without_room(tmp_path: Path, program: Callable[[str], str])
     watch = Watch(Targets(command=held.pid), wanted("write", paths=[str(tmp_path)]))
     with held, watch:
         release(held)
-        output = held.communicate(timeout=60)[0]
+        output = held.communicate(timeout=patience(60))[0]
         wait_for(lambda: watch.session.source.live <= 0)
     inodes = [int(line) for line in output.split()]
     writes = [event for event in watch.events if event.op == "write"]

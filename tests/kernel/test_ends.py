@@ -23,6 +23,7 @@ from filetap.session import Session
 from filetap.source import Options
 from filetap.targets import Targets
 from tests.kernel.lab import Collector, Shell, Watch, wait_for, wanted
+from tests.patience import patience
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 KINDS = ("prog", "map", "link")
@@ -71,7 +72,7 @@ def test_nothing_is_left(tracer: tuple[subprocess.Popen[bytes], set[tuple[str, i
     assert {kind for kind, _ in mine} == set(KINDS)
     assert all(exists(*one) for one in mine)
     running.send_signal(number)
-    running.communicate(timeout=10)
+    running.communicate(timeout=patience(10))
     assert running.returncode == (0 if number in (signal.SIGINT, signal.SIGTERM) else -number)
     wait_for(lambda: gone(mine))
 

@@ -19,6 +19,7 @@ import pytest
 from filetap.targets import Targets
 from tests.kernel.lab import Event, Run, Shell, Watch, hold, release, trace, wait_for, wanted
 from tests.kernel.test_paths import PRIVATE, make_root
+from tests.patience import patience
 
 Build = Callable[[str], str]
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
@@ -402,7 +403,7 @@ def ask(program: Build, tree: Path, count: int, distinct: int, *, along: bool) -
         release(held)
         if along:
             watch.pump_until(lambda: held.poll() is not None)
-        held.communicate(timeout=60)
+        held.communicate(timeout=patience(60))
         wait_for(lambda: watch.session.source.live <= 0)
     assert held.returncode == 0
     assert [event.path for event in watch.events] == [os.fsencode(tree / f"name{i % distinct}") for i in range(count)]

@@ -20,6 +20,7 @@ import pytest
 from filetap.source import SMALLEST_LANE
 from filetap.targets import Targets
 from tests.kernel.lab import Collector, Watch, hold, release, wait_for, wanted
+from tests.patience import patience
 
 CPUS = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
 SMALLEST_RING = SMALLEST_LANE * 64 * CPUS
@@ -34,7 +35,7 @@ class Unread:
         watch = Watch(Targets(command=held.pid), wanted(*events, **filters), sink=self.sink, **(options or {}))
         with held, watch:
             release(held)
-            self.output = held.communicate(timeout=120)[0]
+            self.output = held.communicate(timeout=patience(120))[0]
             wait_for(lambda: watch.session.source.live <= 0)
         assert held.returncode == 0
         self.pid = held.pid

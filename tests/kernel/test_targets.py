@@ -18,6 +18,7 @@ import pytest
 
 from filetap.targets import Targets, cgroup_root, find_cgroup, find_comm, find_process
 from tests.kernel.lab import Shell, Watch, trace, wait_for, wanted
+from tests.patience import patience
 
 IO = ("read", "open", "close")
 Build = Callable[[str], str]
@@ -226,7 +227,7 @@ def test_sandbox_with_a_daemon(files: dict[str, Path], tmp_path: Path, filetap: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=patience(30),
     )
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began > 0.5

@@ -144,7 +144,7 @@ def call_row(line: Line) -> Row:
     inodes = (0, 0) if named else (line.get("inode", 0), line.get("target_inode", 0))
     moved = line["op"] in NAMING
     numbers = tuple(line.get(name) if moved else None for name in ("size", "offset", "argument"))
-    return (line["op"], line["call"], path.encode(), inodes[0], target.encode(), inodes[1], line["result"], True, *numbers)
+    return (line["op"], line["call"], str(path).encode(), inodes[0], str(target).encode(), inodes[1], line["result"], True, *numbers)
 
 
 @pytest.mark.parametrize("case", CASES)

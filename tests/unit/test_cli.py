@@ -179,9 +179,11 @@ def test_options_of_words(tmp_path: Path) -> None:
     assert (made.latency, made.timed, made.arguments, made.ring_size) == (False, True, True, 1 << 20)
 
 
-WATCH: dict[str, Any] = {name: UNSAID[name] for name in ("output", "account", "duration", "events", "force", "form", "ring_size")}
+WATCH: dict[str, Any] = {name: UNSAID[name] for name in ("output", "account", "duration", "events", "force", "form")}
+WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size")}
 WATCH |= {"paths": ("a",), "recursive": False, "follow": False, "wait": False, "latency": False}
 WATCHED: dict[str, dict[str, Any]] = {
+    "a --level vfs --best-effort": {"level": "vfs", "best_effort": True},
     "a": {},
     "-r a b": {"recursive": True, "paths": ("a", "b")},
     "--recursive --follow --wait a": {"recursive": True, "follow": True, "wait": True},

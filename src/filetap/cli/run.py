@@ -44,27 +44,46 @@ OUTPUT_OPTIONS = (
 )
 
 
+HOOK_OPTIONS = (
+    click.option(
+        "--level",
+        type=click.Choice(["syscall", "vfs", "auto"]),
+        default="auto",
+        show_default=True,
+        help="Events of system calls, or of the kernel's hooks below them (vfs). auto: of calls, and hooks say what names led to.",
+    ),
+    click.option("--best-effort", is_flag=True, help="Go on without the hooks that do not attach here."),
+    click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs."),
+)
+
+
 def output_options(command: Decorated) -> Decorated:
-    """The options of ``Output`` but for the ring's size, in this order."""
-    for option in reversed(OUTPUT_OPTIONS):
+    """What becomes of the events, in this order."""
+    return _with(OUTPUT_OPTIONS, command)
+
+
+def hook_options(command: Decorated) -> Decorated:
+    """How the kernel is asked, in this order."""
+    return _with(HOOK_OPTIONS, command)
+
+
+def _with(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
+    for option in reversed(options):
         command = option(command)
     return command
 
 
-ring_option = click.option(
-    "--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs."
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Words of the command line that are the same for all: what becomes of the events."""
+    """Words of the command line that are the same for all: what becomes of the events, and how the kernel is asked."""
 
     form: str
     output: str | None
     force: bool
     account: str | None
     duration: float | None
+    level: str
+    best_effort: bool
     ring_size: str
 
     def check(self) -> None:

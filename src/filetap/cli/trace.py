@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from filetap.cli import run
-from filetap.cli.run import Output, Stop, output_options, ring_option
+from filetap.cli.run import Output, Stop, hook_options, output_options
 from filetap.errors import UsageError
 from filetap.launch import Command, find_user
 
@@ -83,15 +83,7 @@ class TraceCommand(click.Command):
 @click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
 @click.option("--args", "arguments", is_flag=True, help="Record the arguments of commands.")
 @click.option("--host-paths", is_flag=True, help="Tell paths as this mount namespace has them too (file.host_path).")
-@click.option(
-    "--level",
-    type=click.Choice(["syscall", "vfs", "auto"]),
-    default="auto",
-    show_default=True,
-    help="Make events of system calls, of the kernel's file hooks (vfs), or of calls, with names resolved by hooks where these attach.",
-)
-@click.option("--best-effort", is_flag=True, help="Go on without hooks that do not attach here.")
-@ring_option
+@hook_options
 @click.pass_context
 def trace(context: click.Context, /, **given: Any) -> None:
     """Trace file accesses: who touched which file, how, with which result.
@@ -148,8 +140,6 @@ class Words(Output):
     latency: bool
     arguments: bool
     host_paths: bool
-    level: str
-    best_effort: bool
 
     def check(self) -> None:
         """Mistakes that need no kernel to be seen."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from filetap.cli.run import Output, Run, Stop, output_options, ring_option
+from filetap.cli.run import Output, Run, Stop, hook_options, output_options
 
 if TYPE_CHECKING:
     from filetap.source import Options
@@ -37,7 +37,7 @@ TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 )
 @output_options
 @click.option("--latency/--no-latency", default=False, show_default=True, help="Measure how long each call took.")
-@ring_option
+@hook_options
 @click.pass_context
 def watch(context: click.Context, /, **given: Any) -> None:
     """Log whoever touches these files or directories, under any name.
@@ -78,7 +78,7 @@ def options_of(words: Words) -> Options:
     from filetap import calls, filters, source, targets
 
     wanted = filters.Filters(
-        calls=filters.select_calls(words.events or calls.WATCH_OPS),
+        calls=filters.select_calls(words.events, words.level, calls.WATCH_OPS),
         paths=list(words.paths),
         recursive=words.recursive,
         types=filters.select_types(TYPES),
@@ -87,4 +87,5 @@ def options_of(words: Words) -> Options:
         wait=words.wait,
     )
     size = filters.parse_size(words.ring_size, "--ring-size")
-    return source.Options(targets.Targets(all=True), wanted, latency=words.latency, ring_size=size)
+    whose = targets.Targets(all=True)
+    return source.Options(whose, wanted, latency=words.latency, ring_size=size, level=words.level, best_effort=words.best_effort)

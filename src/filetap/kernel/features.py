@@ -303,7 +303,7 @@ def _better_with(types: KernelTypes) -> Iterator[Requirement]:
     with_, without = "an event costs half of what it would without", "not in this kernel: an event costs twice as much"
     yield Requirement(_CAST, cast, False, with_ if cast else without)
     with_ = "a call of an untraced process costs one load"
-    without = f"not in this kernel: each call of an untraced process costs a look into a table, of {TASKS} tasks at most"
+    without = f"not in this kernel: events cost more, and each call of an untraced process a look into a table, of {TASKS} tasks at most"
     yield Requirement("task storage", storage, False, with_ if storage else without)
     with_, without = "rare calls are seen at their own tracepoints", "not in this kernel: rare calls too are seen at a hook on all calls"
     yield Requirement(REGISTERS, registers, False, with_ if registers else without)

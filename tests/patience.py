@@ -1,0 +1,15 @@
+"""How long a test waits for what must happen: in a machine of vm/, where all takes many times as long, longer.
+
+Apart, because it is the only thing that tests know about the speed of where they run. What is counted stays the same.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+FACTOR: Final = float(os.environ.get("FILETAP_TEST_PATIENCE", "1"))
+
+
+def patience(seconds: float) -> float:
+    return seconds * FACTOR
