@@ -26,7 +26,7 @@ from tests.kernel.test_vfs import tree
 
 pytestmark = pytest.mark.hooks
 
-OPENED: Final = np.dtype([("inode", "<u8"), ("pid", "<u4"), ("length", "<i4"), ("path", "S4096")])
+OPENED: Final = np.dtype([("inode", "<u8"), ("pid", "<u4"), ("length", "<i4"), ("path", "u1", 4096)])
 U32, U64 = np.dtype("<u4"), np.dtype("<u8")
 MAY_EXEC, MAY_WRITE, MAY_READ, MAY_ACCESS, MAY_OPEN = 1, 2, 4, 16, 32
 """include/linux/fs.h."""
@@ -51,7 +51,7 @@ def _opened(loaded: Object) -> list[tuple[int, int, bytes]]:
     entries = Map(loaded.map_fd("opened"), U32, OPENED).items()[1]
     assert count < len(entries)
     assert (entries[:count]["length"] > 0).all()
-    return [(int(entry["pid"]), int(entry["inode"]), entry["path"]) for entry in entries[:count]]
+    return [(int(entry["pid"]), int(entry["inode"]), bytes(entry["path"][: entry["length"] - 1])) for entry in entries[:count]]
 
 
 def in_words(event: Event) -> bytes:
