@@ -586,7 +586,7 @@ static __always_inline __u64 alias(struct inode *inode)
 {
 	__u64 first = (__u64)load(inode, i_dentry.first);
 
-	return first ? first - bpf_core_field_offset(struct dentry, d_u.d_alias) : 0;
+	return first ? first - alias_offset() : 0;
 }
 
 /* The inode as the draft's file: by a name of its own, whichever that is. */

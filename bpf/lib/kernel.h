@@ -59,6 +59,9 @@ struct dentry {
 	struct qstr d_name;
 	struct inode *d_inode;
 	struct super_block *d_sb;
+	struct hlist_node d_alias;
+};
+struct dentry___before_7 {
 	union {
 		struct hlist_node d_alias;
 	} d_u;

@@ -127,7 +127,9 @@ def hooks_of(line: Line) -> list[str]:
 def test_the_vfs_level(vfs: Run, case: str) -> None:
     """Each call has the events of the hooks that it passed, in their order, and no other."""
     for line in lines_of(vfs, case):
-        assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], line
+        assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], (
+            vfs.account.notes
+        )
 
 
 def called(line: Line, which: str, *, as_asked: bool) -> str:
@@ -151,7 +153,7 @@ def call_row(line: Line) -> Row:
 def test_auto(auto: Run, case: str) -> None:
     """Each call has one event: resolved where a hook has seen it, and never another of the hook."""
     for line in lines_of(auto, case):
-        assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), line
+        assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), auto.account.notes
 
 
 def call_row_of(event: Event, line: Line) -> Row:
