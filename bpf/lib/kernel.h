@@ -61,6 +61,9 @@ struct dentry {
 	struct super_block *d_sb;
 	struct hlist_node d_alias;
 };
+struct bpf_subprog_info {
+	bool might_sleep;
+};
 struct dentry___before_7 {
 	union {
 		struct hlist_node d_alias;
