@@ -123,13 +123,13 @@ AT: Final = {"read", "write", "sendfile", "splice", "tee", "copy_file_range", "r
 LONG: Final = {"truncate", "vmsplice", "getdents", "readlink"} | AT - {"seek", "fault"}
 
 
-PLAIN: Final = {"finit_module", "kexec_file_load", *(hook.name for hook in HOOKS)}
-"""Tell neither."""
+BARE: Final = {"finit_module", "kexec_file_load", *(hook.name for hook in HOOKS)}
+"""Without offset and size, whatever others of their op have."""
 
 
 def place_of(event: Any, entry: Call) -> str:
     """Some calls of an op have no offset."""
-    there = entry.op in AT and entry.name not in PLAIN
+    there = entry.op in AT and entry.name not in BARE
     if not (there or entry.name in RANGES) or event["flags"] & model.NO_OFFSET:
         return "-"
     offset = int(event["offset"])
@@ -142,7 +142,7 @@ RANGES: Final = {"sync_file_range", "io_uring:sync_file_range", "msync"}
 def size_of(event: Any, entry: Call) -> str:
     if entry.op == "fault":
         return "exec" if event["flags"] & model.FAULT_EXEC else "write" if event["flags"] & model.FAULT_WRITE else "read"
-    there = entry.op in LONG and entry.name not in PLAIN
+    there = entry.op in LONG and entry.name not in BARE
     return short(int(event["size"]), 5) if (there or entry.name in RANGES) and not event["flags"] & model.NO_SIZE else "-"
 
 
