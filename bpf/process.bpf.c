@@ -174,15 +174,6 @@ static __always_inline bool ends_process(struct task_struct *task)
 	return of_task(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ends, &key, &one, BPF_NOEXIST);
 }
 
-/* What is known of the first thread is the process's, and is kept until its last thread has ended. */
-static __always_inline void forget_thread(struct task_struct *task, bool last)
-{
-	if (last)
-		forget_state(of_task(task, group_leader));
-	if (of_task(task, pid) != of_task(task, tgid))
-		forget_state(task);
-}
-
 /* What the process was, its last thread tells, whichever that is. */
 SEC("tp_btf/sched_process_exit")
 int process_exit(__u64 *ctx)
@@ -192,8 +183,8 @@ int process_exit(__u64 *ctx)
 	struct globals *g = globals();
 	struct task_state *s;
 
-	if (last)
-		adopt(task); /* io_uring's workers end as any thread: io_worker_exit(), io_uring/io-wq.c */
+	if (last && !state_of(task))
+		adopt(task); /* a worker of io_uring, which is none any more since it began to end (io_worker_exit, io_uring/io-wq.c) */
 	if (last && config.exit_call && !config.failed && !(config.paths & 1)) {
 		s = current_member(task);
 		if (s) {
@@ -211,7 +202,7 @@ int process_exit(__u64 *ctx)
 		__sync_fetch_and_add(&g->live, -1);
 	if (last)
 		s->member = 0;
-	forget_thread(task, last);
+	forget_state(task);
 	return 0;
 }
 

@@ -85,21 +85,19 @@ static __always_inline struct task_state *current_member(struct task_struct *tas
 	return s && !interrupts(task) ? s : NULL;
 }
 
-/* A thread that was born without a fork, as the kernel's own for an io_uring: it belongs to its process. */
+/* A thread that has no state gets that of its process. */
 static __always_inline void adopt(struct task_struct *task)
 {
-	struct task_state *owner, *s;
+	struct task_state *owner = state_of(of_task(task, group_leader)), *s;
 
-	if (HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task))
-		return;
-	owner = state_of(of_task(task, group_leader));
 	if (owner && owner->member && (s = new_state(task)))
 		s->member = owner->member;
 }
 
+/* The kernel's own threads for an io_uring belong to a process, but no fork of theirs is seen. */
 static __always_inline void adopt_worker(struct task_struct *task)
 {
-	if (of_task(task, flags) & PF_IO_WORKER)
+	if (of_task(task, flags) & PF_IO_WORKER && !(HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))
 		adopt(task);
 }
 
