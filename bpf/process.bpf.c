@@ -174,13 +174,34 @@ static __always_inline bool ends_process(struct task_struct *task)
 	return of_task(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ends, &key, &one, BPF_NOEXIST);
 }
 
+/* The leader's state goes with the last of its threads: until then io_uring's own may adopt its membership. */
+static __always_inline void forget_ended(struct task_struct *task, bool last)
+{
+	if (of_task(task, pid) != of_task(task, tgid))
+		forget_state(task);
+	if (last)
+		forget_state(of_task(task, group_leader));
+}
+
+static __always_inline void end_task(struct task_state *s, bool last)
+{
+	struct globals *g = globals();
+
+	if (s->task)
+		retire(s->task);
+	s->task = 0;
+	if (last && g && s->member & MEMBER_LIVE)
+		__sync_fetch_and_add(&g->live, -1);
+	if (last)
+		s->member = 0;
+}
+
 /* What the process was, its last thread tells, whichever that is. */
 SEC("tp_btf/sched_process_exit")
 int process_exit(__u64 *ctx)
 {
 	struct task_struct *task = current_task();
 	bool last = ends_process(task);
-	struct globals *g = globals();
 	struct task_state *s;
 
 	if (last && !state_of(task))
@@ -193,16 +214,9 @@ int process_exit(__u64 *ctx)
 		}
 	}
 	s = state_of(task);
-	if (!s)
-		return 0;
-	if (s->task)
-		retire(s->task);
-	s->task = 0;
-	if (last && g && s->member & MEMBER_LIVE)
-		__sync_fetch_and_add(&g->live, -1);
-	if (last)
-		s->member = 0;
-	forget_state(task);
+	if (s)
+		end_task(s, last);
+	forget_ended(task, last);
 	return 0;
 }
 

@@ -94,10 +94,17 @@ static __always_inline void adopt(struct task_struct *task)
 		s->member = owner->member;
 }
 
+/* PF_IO_WORKER was another bit before v5.12, and BTF tells no macros: where there is a table, any thread without a state may be
+ * one, for what a process has its threads have. */
+static __always_inline bool may_be_worker(struct task_struct *task)
+{
+	return HAS_TASK_STORAGE ? !!(of_task(task, flags) & PF_IO_WORKER) : of_task(task, pid) != of_task(task, tgid);
+}
+
 /* The kernel's own threads for an io_uring belong to a process, but no fork of theirs is seen. */
 static __always_inline void adopt_worker(struct task_struct *task)
 {
-	if (of_task(task, flags) & PF_IO_WORKER && !(HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))
+	if (may_be_worker(task) && !(HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))
 		adopt(task);
 }
 
