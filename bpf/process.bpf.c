@@ -204,7 +204,8 @@ int process_exit(__u64 *ctx)
 	bool last = ends_process(task);
 	struct task_state *s;
 
-	adopt_worker(task);
+	if (last && !state_of(task))
+		adopt(task); /* a worker of io_uring, which is none any more since it began to end (io_worker_exit, io_uring/io-wq.c) */
 	if (last && config.exit_call && !config.failed && !(config.paths & 1)) {
 		s = current_member(task);
 		if (s) {

@@ -236,6 +236,25 @@ static __always_inline __u64 as_number(struct note *n, __u64 pointer)
 	return pointer;
 }
 
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/* Hooks may be preempted, except as kprobes. bpf_preempt_disable came with fc7566ad0a82 (v6.10); the verifier has let global
+ * functions be called then since e2d8f560d176 (v6.15), to which it owes this member. Without both, interrupts() stands guard. */
+#define MAY_HOLD_CPU bpf_core_field_exists(((struct bpf_subprog_info *)0)->might_sleep)
+
+static __always_inline void hold_cpu(void)
+{
+	if (MAY_HOLD_CPU && config.way != WAY_KPROBE)
+		bpf_preempt_disable();
+}
+
+static __always_inline void let_cpu_go(void)
+{
+	if (MAY_HOLD_CPU && config.way != WAY_KPROBE)
+		bpf_preempt_enable();
+}
+
 /* The current task's state, if its operations count; done() must follow. */
 static __always_inline struct task_state *subject_state(void)
 {
@@ -244,8 +263,15 @@ static __always_inline struct task_state *subject_state(void)
 	struct task_state *s;
 
 	adopt_worker(task);
-	s = is_bystander(task) ? NULL : current_member(task);
-	if (s && c)
+	if (is_bystander(task))
+		return NULL;
+	hold_cpu();
+	s = current_member(task);
+	if (!s) {
+		let_cpu_go();
+		return NULL;
+	}
+	if (c)
 		c->at_work = of_task(task, pid);
 	return s;
 }
@@ -256,6 +282,7 @@ static __always_inline int done(void)
 
 	if (c)
 		c->at_work = 0;
+	let_cpu_go();
 	return 0;
 }
 
@@ -586,7 +613,7 @@ static __always_inline __u64 alias(struct inode *inode)
 {
 	__u64 first = (__u64)load(inode, i_dentry.first);
 
-	return first ? first - bpf_core_field_offset(struct dentry, d_u.d_alias) : 0;
+	return first ? first - alias_offset() : 0;
 }
 
 /* The inode as the draft's file: by a name of its own, whichever that is. */

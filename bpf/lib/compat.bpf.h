@@ -182,6 +182,14 @@ static __always_inline struct inode *overlay_lower(struct ovl_inode *oi)
 	return entry && BPF_CORE_READ(entry, __numlower) ? BPF_CORE_READ(entry, __lowerstack[0].dentry, d_inode) : NULL;
 }
 
+/* Where an inode's list leads to in a dentry. The union around it lost its name d_u between v6.18 and v7.2. */
+static __always_inline __u64 alias_offset(void)
+{
+	if (bpf_core_field_exists(((struct dentry___before_7 *)0)->d_u))
+		return bpf_core_field_offset(struct dentry___before_7, d_u.d_alias);
+	return bpf_core_field_offset(struct dentry, d_alias);
+}
+
 /* The mounts of a file system were a list_head in mount.mnt_instance; a simple list since v6.17 (super_block.s_mounts). */
 static __always_inline struct mount *first_mount(struct super_block *sb)
 {

@@ -138,6 +138,12 @@ static __always_inline enum outcome draft(const struct exit_context *x, const st
 	return EMIT_NOT;
 }
 
+/* A failed exec, at the level where bprm_check is asked for. */
+static __always_inline bool told_by_hook(void)
+{
+	return config.level == LEVEL_VFS && config.hooks[HOOK_EXEC].call;
+}
+
 /* Kinds that are rarer, and need no copy of their code for direct loads. */
 static __always_inline enum outcome draft_rare(const struct pt_regs *regs, struct task_state *state, long result, __u8 kind)
 {
@@ -157,7 +163,7 @@ static __always_inline enum outcome draft_rare(const struct pt_regs *regs, struc
 		return entered_directory(regs, state, result);
 	case KIND_EXEC:
 		state->exec_nr = 0;
-		return result >= 0 ? EMIT_NOT : EMIT_NAME; /* process.bpf.c saw the one that succeeded */
+		return result >= 0 || told_by_hook() ? EMIT_NOT : EMIT_NAME; /* process.bpf.c saw the one that succeeded */
 	}
 	return EMIT_NOT;
 }
@@ -366,7 +372,8 @@ static __always_inline void report(const struct pt_regs *regs, struct task_struc
 	state->resolved = 0;
 	if (outcome == EMIT_NAME && !name_files(regs, state, result))
 		outcome = EMIT_NOT;
-	state->note_count = 0;
+	if (config.level == LEVEL_AUTO)
+		state->note_count = 0;
 	if (outcome == EMIT_NOT)
 		return;
 	check_task(task, state);

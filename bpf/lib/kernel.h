@@ -59,6 +59,12 @@ struct dentry {
 	struct qstr d_name;
 	struct inode *d_inode;
 	struct super_block *d_sb;
+	struct hlist_node d_alias;
+};
+struct bpf_subprog_info {
+	bool might_sleep;
+};
+struct dentry___before_7 {
 	union {
 		struct hlist_node d_alias;
 	} d_u;

@@ -85,6 +85,15 @@ static __always_inline struct task_state *current_member(struct task_struct *tas
 	return s && !interrupts(task) ? s : NULL;
 }
 
+/* A thread that has no state gets that of its process. */
+static __always_inline void adopt(struct task_struct *task)
+{
+	struct task_state *owner = state_of(of_task(task, group_leader)), *s;
+
+	if (owner && owner->member && (s = new_state(task)))
+		s->member = owner->member;
+}
+
 /* PF_IO_WORKER was another bit before v5.12, and BTF tells no macros: where there is a table, any thread without a state may be
  * one, for what a process has its threads have. */
 static __always_inline bool may_be_worker(struct task_struct *task)
@@ -95,13 +104,8 @@ static __always_inline bool may_be_worker(struct task_struct *task)
 /* The kernel's own threads for an io_uring belong to a process, but no fork of theirs is seen. */
 static __always_inline void adopt_worker(struct task_struct *task)
 {
-	struct task_state *owner, *s;
-
-	if (!may_be_worker(task) || (HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))
-		return;
-	owner = state_of(of_task(task, group_leader));
-	if (owner && owner->member && (s = new_state(task)))
-		s->member = owner->member;
+	if (may_be_worker(task) && !(HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))
+		adopt(task);
 }
 
 #endif

@@ -321,5 +321,6 @@ GROUPS: Final = {
 DEFAULT_OPS: Final = tuple(op for op in OPS[1:] if op not in ("stat", "fault", "seek", "modify", "permission", *GROUPS["process"]))
 """Without ``-e``: what is neither very frequent nor about processes, nor told by another already."""
 
-WATCH_OPS: Final = (*DEFAULT_OPS, "exec")
-"""The same for files that are watched: one that is executed is touched."""
+WATCH_OPS: Final = tuple(op for op in (*DEFAULT_OPS, "exec") if op != "close")
+"""The same for files that are watched: one that is executed is touched; closing is no touch, and would need a hook at the
+entry of every process's calls."""

@@ -170,8 +170,6 @@ class KernelSource:
         Rules(self._seed).write(self._options.filters, self._paths)
 
     def _attach(self) -> None:
-        for program in process.plan().raw:
-            self._links.append(self._process.attach(program))
         for program in self._plan.raw:
             self._links.append(self._syscalls.attach(program))
         for loaded, plan in self._others:
@@ -187,6 +185,8 @@ class KernelSource:
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
+        for program in process.plan().raw:  # behind all others of a thread's end: it forgets the thread
+            self._links.append(self._process.attach(program))
 
     def _attach_hooks(self) -> None:
         """Below the system calls, each the best way."""

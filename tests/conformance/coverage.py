@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from filetap.calls import CALLS, OPS, Call
+from filetap.calls import CALLS, FIRST_HOOK, OPS, Call
 from filetap.calls import GROUPS as GROUPS_OF_OPS
 from tests.conformance.card import Verdicts, counted
 from tests.conformance.cases import GROUPS, HERE, Case
@@ -25,6 +25,9 @@ from tests.conformance.runner import Result
 OF_THE_FILE: Final = {"path", "inode", "device", "resolved", "deleted", "real"}
 """Members that every operation on a file has or has not: the column of fields leaves them out."""
 PROCESSES: Final = GROUPS_OF_OPS["process"]
+SYSTEM: Final = CALLS[1:FIRST_HOOK]
+"""The cases are about system calls; hooks below them have tests of their own, tests/kernel/test_vfs.py."""
+SYSTEM_OPS: Final = tuple(op for op in OPS if op in {call.op for call in SYSTEM})
 RESOLVED_WHEN_DONE: Final = ("open", "chdir", "exec")
 """By name too, when they succeed."""
 HEADING: Final = "## Names as they were asked for"
@@ -114,8 +117,8 @@ def _operations(given: Report) -> Iterator[str]:
     told = limits()
     yield HOOKS
     yield "| operation | calls | hook | fields | cases | known limits |\n|---|---|---|---|---|---|"
-    for op in OPS[1:]:
-        calls = [call for call in CALLS if call.op == op]
+    for op in SYSTEM_OPS:
+        calls = [call for call in SYSTEM if call.op == op]
         names = " ".join(f"{name} ({told['since'][name]})" if name in told["since"] else name for name in unique(c.name for c in calls))
         hooks = ", ".join(unique(hook(call) for call in calls))
         yield f"| `{op}` | {names} | {hooks} | {_fields(given, op)} | {_proven(given, op)} | {told['limits'][op]} |"
@@ -125,8 +128,8 @@ def _operations(given: Report) -> Iterator[str]:
 def _untried(given: Report) -> set[str]:
     """Of the operations on files; with the operation behind it, if the call has several."""
     tried = {(line["op"], line["call"]) for lines in given.expected.values() for line in lines if "call" in line}
-    left = [call for call in CALLS[1:] if call.op not in PROCESSES and (call.op, call.name) not in tried]
-    several = {call.name for call in CALLS[1:] if any(other.name == call.name and other.op != call.op for other in CALLS)}
+    left = [call for call in SYSTEM if call.op not in PROCESSES and (call.op, call.name) not in tried]
+    several = {call.name for call in SYSTEM if any(other.name == call.name and other.op != call.op for other in SYSTEM)}
     return {f"{call.name} ({call.op})" if call.name in several else call.name for call in left}
 
 
@@ -162,7 +165,7 @@ def _in_words(counts: Mapping[Verdict, int]) -> str:
 
 def as_asked_for() -> tuple[set[str], set[str]]:
     """Calls told with the name that was asked for: always (unless it was empty), and only when they failed."""
-    named = [call for call in CALLS if {"name", "to_name"} & set(call.shape.split())]
+    named = [call for call in SYSTEM if {"name", "to_name"} & set(call.shape.split())]
     failed = {call.name for call in named if call.op in RESOLVED_WHEN_DONE}
     return {call.name for call in named} - failed, failed
 

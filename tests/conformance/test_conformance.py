@@ -13,7 +13,6 @@ from typing import Any, Final
 import pytest
 
 from filetap.calls import GROUPS as GROUPS_OF_OPS
-from filetap.calls import OPS
 from tests.conformance import coverage
 from tests.conformance.adapters import TRACERS
 from tests.conformance.cannot import FACILITIES, LIMITS, unproven
@@ -51,7 +50,7 @@ def test_there_are_enough_cases_and_each_says_what_it_does() -> None:
 
 def test_every_operation_on_files_has_a_case() -> None:
     expected = {op for case in CASES for op in case.ops}
-    assert expected == set(OPS[1:]) - set(GROUPS_OF_OPS["process"])
+    assert expected == set(coverage.SYSTEM_OPS) - set(GROUPS_OF_OPS["process"])
 
 
 def test_what_a_case_may_lack_has_a_probe() -> None:
@@ -70,7 +69,7 @@ def test_what_filetap_cannot_tell_lacks_a_hook(facility: str) -> None:
 
 def test_limits_name_operations_and_probes_that_there_are() -> None:
     told = coverage.limits()
-    assert set(told["limits"]) == set(OPS[1:])
+    assert set(told["limits"]) == set(coverage.SYSTEM_OPS)
     assert {row["needs"] for row in told["cannot"]} == set(LIMITS)
 
 

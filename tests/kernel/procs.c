@@ -2,10 +2,13 @@
 /*
  * Processes and threads that are born, become something else and end, each in every way there is; says what it did in
  * one JSON line each. Every child leaves a trace of its own: a failed open of /child/WAY.
- * Usage: procs births | exec HOW PATH | execs DIRECTORY | storm DIRECTORY N | die SIGNAL | leave STATUS | chain N FILE
+ * Usage: procs births | exec HOW PATH | execs DIRECTORY | storm DIRECTORY N | die SIGNAL | leave STATUS | chain N FILE |
+ *        worker
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -151,6 +155,45 @@ static void chain(char **argv)
 		exit(1);
 }
 
+/* All other threads of this process run when nobody else wants to. */
+static void yield_to_me(void)
+{
+	const struct sched_param none = { 0 };
+	DIR *tasks = opendir("/proc/self/task");
+
+	for (struct dirent *one; (one = readdir(tasks));)
+		if (atoi(one->d_name) > 0 && atoi(one->d_name) != gettid() && sched_setscheduler(atoi(one->d_name), SCHED_IDLE, &none))
+			exit(2);
+	closedir(tasks);
+}
+
+/* A read by a worker of io_uring's, on the one CPU that it shares with us: we end before it does. Exits 77 without io_uring. */
+static void worker(void)
+{
+	struct io_uring_params p = { 0 };
+	int fd = syscall(SYS_io_uring_setup, 1, &p);
+	struct io_uring_sqe *sqe;
+	cpu_set_t cpus;
+	char *at, byte;
+
+	if (fd < 0)
+		exit(77);
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	at = mmap(NULL, p.sq_off.array + sizeof(unsigned), PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQ_RING);
+	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQES);
+	if (at == MAP_FAILED || sqe == MAP_FAILED || sched_setaffinity(0, sizeof(cpus), &cpus) ||
+	    syscall(SYS_io_uring_register, fd, IORING_REGISTER_IOWQ_AFF, &cpus, sizeof(cpus)))
+		exit(2);
+	*sqe = (struct io_uring_sqe){
+		.opcode = IORING_OP_READ, .flags = IOSQE_ASYNC, .fd = open("/proc/self/exe", O_RDONLY), .addr = (unsigned long)&byte, .len = 1
+	};
+	__atomic_add_fetch((unsigned *)(at + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+		exit(2);
+	yield_to_me();
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -168,6 +211,8 @@ int main(int argc, char **argv)
 		chain(argv);
 	else if (!strcmp(verb, "die"))
 		raise(atoi(argv[2]));
+	else if (!strcmp(verb, "worker"))
+		worker();
 	else if (!strcmp(verb, "leave"))
 		syscall(SYS_exit_group, atoi(argv[2]));
 	return 0;

@@ -27,7 +27,7 @@ def build(name: str) -> Path:
 def build_object(name: str) -> Path:
     """NAME.bpf.c, compiled as the product's are, but with nothing of them."""
     source, target = HERE / f"{name}.bpf.c", BUILD / f"{name}.bpf.o"
-    if not target.exists() or target.stat().st_mtime <= source.stat().st_mtime:
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
         command = (sys.executable, "hatch_build.py", str(source.relative_to(ROOT)), str(target.relative_to(ROOT)))
         subprocess.run(command, check=True, cwd=ROOT)
     return target

@@ -328,3 +328,10 @@ def test_two_sessions_do_not_mix(tree: Path) -> None:
             shell.do(f": <{tree}/d/one; : <{tree}/d2/five")
         assert [event.path for event in one.events] == [os.fsencode(tree / "d/one")]
         assert [event.path for event in two.events] == [os.fsencode(tree / "d2/five")]
+
+
+def test_an_empty_name_means_the_working_directory(tree: Path) -> None:
+    """AT_EMPTY_PATH from AT_FDCWD: that directory's own verdict counts."""
+    code = "import ctypes, os\nfor d in ('d', '..'):\n os.chdir(d); ctypes.CDLL(None).fstatat(-100, b'', bytes(256), 0x1000)"
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("newfstatat", paths=[str(tree / "d")]), cwd=tree)
+    assert [event.path for event in run.events] == [os.fsencode(tree / "d")]

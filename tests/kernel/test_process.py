@@ -79,6 +79,14 @@ def test_exit_status(program: Build, status: int) -> None:
     assert run.status == status
 
 
+def test_a_worker_of_a_ring_may_end_last(program: Build) -> None:
+    """The kernel makes it without a fork that is seen, and no hook need have met it before its end."""
+    for _ in range(5):
+        run = trace([program("procs"), "worker"], wanted("exit"))
+        assert run.status == 0
+        assert [(e.op, e.pid, e.result) for e in run.events] == [("exit", run.pid, 0)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT, signal.SIGUSR1])
 def test_death_by_signal(program: Build, number: int) -> None:
     """The status as a shell tells it."""

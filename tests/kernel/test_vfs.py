@@ -21,7 +21,7 @@ from tests.kernel.lab import Event, Run, at_level, trace
 NAMING: Final = ("mkdir", "rmdir", "mknod", "link", "symlink", "unlink", "rename", "setattr", "truncate")
 OPS: Final = (*NAMING, "open", "read", "write", "mmap", "fallocate", "sendfile", "copy_file_range")
 VFS_OPS: Final = (*NAMING, "open", "read", "write", "modify", "mmap")
-CASES: Final = "mkdir rmdir mknod link unlink rename setattr truncate open io loop thread elsewhere overlay narrow aio uring".split()
+CASES: Final = "mkdir rmdir mknod link unlink rename setattr truncate open io loop elsewhere overlay narrow aio uring".split()
 HOOKS: Final = {
     **{op: f"security_path_{op}" for op in NAMING},
     "open": "security_file_open",
@@ -127,15 +127,41 @@ def hooks_of(line: Line) -> list[str]:
 def test_the_vfs_level(vfs: Run, case: str) -> None:
     """Each call has the events of the hooks that it passed, in their order, and no other."""
     for line in lines_of(vfs, case):
-        assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], line
+        assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], (
+            vfs.account.notes
+        )
+
+
+def by_thread(run: Run) -> Iterator[tuple[list[Line], list[Event]]]:
+    """What each thread did, and all its events, in order. Not by the time around each call: on another CPU it may differ."""
+    lines = lines_of(run, "thread")
+    for tid in {line["tid"] for line in lines}:
+        yield [line for line in lines if line["tid"] == tid], [event for event in run.events if event.tid == tid]
+
+
+def test_threads_at_the_vfs_level(vfs: Run) -> None:
+    for lines, events in by_thread(vfs):
+        expected = [(line, hook_row(line, hook)) for line in lines for hook in hooks_of(line)]
+        assert [row_of(event, line) for event, (line, _) in zip(events, expected, strict=True)] == [row for _, row in expected]
+
+
+def test_threads_at_auto(auto: Run) -> None:
+    for lines, events in by_thread(auto):
+        rows = [call_row_of(event, line) for event, line in zip(events, lines, strict=True)]
+        assert rows == [call_row(line) for line in lines]
+
+
+def called(line: Line, which: str, *, as_asked: bool) -> str:
+    """One of its paths: the one that it led to, or the one that the caller gave."""
+    asked = "asked" if which == "path" else "asked_target"
+    path: str = line.get(asked if as_asked and asked in line else which, "")
+    return path
 
 
 def call_row(line: Line) -> Row:
     """What a system call is to tell: the files that its hook has found, or the names as they were asked for."""
     named = line["early"] and (line["op"] in (*NAMING, "open"))
-    path, target = (
-        line.get(f"asked{end}", line.get(name, "")) if named else line.get(name, "") for end, name in (("", "path"), ("_target", "target"))
-    )
+    path, target = (called(line, end, as_asked=named) for end in ("path", "target"))
     inodes = (0, 0) if named else (line.get("inode", 0), line.get("target_inode", 0))
     moved = line["op"] in NAMING
     numbers = tuple(line.get(name) if moved else None for name in ("size", "offset", "argument"))
@@ -146,7 +172,7 @@ def call_row(line: Line) -> Row:
 def test_auto(auto: Run, case: str) -> None:
     """Each call has one event: resolved where a hook has seen it, and never another of the hook."""
     for line in lines_of(auto, case):
-        assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), line
+        assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), auto.account.notes
 
 
 def call_row_of(event: Event, line: Line) -> Row:

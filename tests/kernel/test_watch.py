@@ -37,14 +37,16 @@ def place(tmp_path: Path) -> Path:
 
 @contextmanager
 def watching(
-    place: Path, *paths: str, ops: Sequence[str] = ("open",), types: Sequence[str] = ("directory",), **filters: Any
+    place: Path, *paths: str, ops: Sequence[str] = ("open",), types: Sequence[str] = ("directory",), alone: bool = False, **filters: Any
 ) -> Iterator[tuple[Shell, Watch]]:
-    """A shell in the place, and what is told of all processes while the block lasts."""
+    """A shell in the place, and what is told of all processes while the block lasts; or of the shell ``alone``, where slots
+    are counted: a stranger's name with ".." takes one, until user space has looked at it."""
     filters = {"recursive": False, "places": True} | filters
     with Shell() as shell:
         shell.do(f"cd {place}")
         chosen = wanted(*ops, types=types, paths=[str(place / path) for path in paths], **filters)
-        with Watch(Targets(all=True), chosen, latency=False) as watch:
+        targets = Targets(pids=[shell.pid]) if alone else Targets(all=True)
+        with Watch(targets, chosen, latency=False) as watch:
             yield shell, watch
 
 
@@ -81,7 +83,7 @@ def test_recursive_means_all_below(place: Path) -> None:
 
 
 def test_files_and_nothing_beside(place: Path) -> None:
-    with watching(place, "in/one", "out/five", ops=OPS) as (shell, watch):
+    with watching(place, "in/one", "out/five", ops=OPS, alone=True) as (shell, watch):
         shell.do(f"{touches('in/one', 'in/two', 'out/five', 'in', 'in/one')}; stat in/one in/two /etc/passwd >/dev/null")
         assert watch.produced() == 4
     assert said(watch.events, place) == [("open", "in/one", ""), ("open", "out/five", ""), ("open", "in/one", ""), ("stat", "in/one", "")]
@@ -401,7 +403,7 @@ def test_names_that_lead_there(place: Path) -> None:
 
 def test_names_of_strangers_are_dropped_in_the_kernel(place: Path) -> None:
     """Not a slot in the lanes, not a definition."""
-    with watching(place, "in", ops=("all",)) as (shell, watch):
+    with watching(place, "in", ops=("all",), alone=True) as (shell, watch):
         before, ring = watch.produced(), watch.session.source._reader.ring.produced()
         shell.do("stat /etc/passwd /etc/none out/five >/dev/null 2>&1; ls /etc >/dev/null")
         shell.do("rm out/five; mkdir out/new; rmdir out/new; mv out/sub out/other")

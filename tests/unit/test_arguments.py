@@ -63,6 +63,10 @@ def told(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return members
 
 
+NOTHING: Final = model.NO_OFFSET | model.NO_SIZE
+UNTOLD: Final = NOTHING | model.NO_RESULT
+"""Flags of hooks: nothing but the file is told, and of some not how it ended."""
+
 OPENS: Final[list[Row]] = [
     ("openat", {"offset": os.O_RDONLY, "size": 0o777}, {"flags": ["O_RDONLY"], "result": 0}),
     ("open", {"offset": os.O_CLOEXEC}, {"flags": ["O_RDONLY", "O_CLOEXEC"], "result": 0}),
@@ -81,6 +85,7 @@ OPENS: Final[list[Row]] = [
     ("open_by_handle_at", {"offset": os.O_RDONLY, "result": 3, "fd": 3}, {"fd": 3, "flags": ["O_RDONLY"], "result": 3}),
     ("memfd_create", {"result": 3, "fd": 3}, {"fd": 3, "result": 3}),
     ("pidfd_getfd", {"offset": 7, "result": 3, "fd": 3}, {"fd": 3, "result": 3}),
+    ("security_file_open", {"offset": os.O_CREAT, "flags": NOTHING}, {"flags": ["O_RDONLY", "O_CREAT"], "result": 0}),
 ]
 
 NAMED: Final[list[Row]] = [
@@ -111,6 +116,12 @@ ATTRIBUTES: Final[list[Row]] = [
     ("chmod", {"size": 0o4750}, {"mode": "04750", "result": 0}),
     ("fchmod", {"fd": 3, "size": 0o600, "flags": model.NO_OFFSET}, {"fd": 3, "mode": "0600", "result": 0}),
     ("fchmodat2", {"size": 0}, {"mode": "0000", "result": 0}),
+    ("security_path_chmod", {"size": 0o600}, {"mode": "0600", "result": 0}),
+    ("security_path_chown", {"offset": 0xFFFFFFFF, "size": 34}, {"owner": {"gid": 34}, "result": 0}),
+    ("vfs_utimes", {"flags": NOTHING}, {"result": 0}),
+    ("security_path_truncate", {"flags": NOTHING}, {"result": 0}),
+    ("security_inode_permission", {"size": 0x24, "flags": UNTOLD}, {"flags": ["MAY_READ", "MAY_OPEN"]}),
+    ("security_inode_permission", {"size": 0x81, "flags": UNTOLD}, {"flags": ["MAY_EXEC", "MAY_NOT_BLOCK"]}),
     ("chown", {"offset": 12, "size": 34}, {"owner": {"uid": 12, "gid": 34}, "result": 0}),
     ("fchown", {"fd": 3, "offset": 0xFFFFFFFF, "size": 34}, {"fd": 3, "owner": {"gid": 34}, "result": 0}),
     ("lchown", {"offset": 12, "size": MINUS_ONE}, {"owner": {"uid": 12}, "result": 0}),

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER, Call
+from filetap.calls import CALL_NUMBER, CALLS, HOOKS, OP_NUMBER, Call
 from filetap.enrich import names
 from filetap.model import Records
 from filetap.sinks.ndjson import LineSink
@@ -123,9 +123,13 @@ AT: Final = {"read", "write", "sendfile", "splice", "tee", "copy_file_range", "r
 LONG: Final = {"truncate", "vmsplice", "getdents", "readlink"} | AT - {"seek", "fault"}
 
 
+BARE: Final = {"finit_module", "kexec_file_load", *(hook.name for hook in HOOKS)}
+"""Without offset and size, whatever others of their op have."""
+
+
 def place_of(event: Any, entry: Call) -> str:
     """Some calls of an op have no offset."""
-    there = entry.op in AT and entry.name not in ("finit_module", "kexec_file_load", "security_file_permission")
+    there = entry.op in AT and entry.name not in BARE
     if not (there or entry.name in RANGES) or event["flags"] & model.NO_OFFSET:
         return "-"
     offset = int(event["offset"])
@@ -138,7 +142,7 @@ RANGES: Final = {"sync_file_range", "io_uring:sync_file_range", "msync"}
 def size_of(event: Any, entry: Call) -> str:
     if entry.op == "fault":
         return "exec" if event["flags"] & model.FAULT_EXEC else "write" if event["flags"] & model.FAULT_WRITE else "read"
-    there = entry.op in LONG and entry.name not in ("finit_module", "kexec_file_load", "security_file_permission")
+    there = entry.op in LONG and entry.name not in BARE
     return short(int(event["size"]), 5) if (there or entry.name in RANGES) and not event["flags"] & model.NO_SIZE else "-"
 
 

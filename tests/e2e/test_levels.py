@@ -1,0 +1,93 @@
+"""``--level`` and ``--best-effort`` on this machine, whatever it allows: hooks that attach in no way are said, never left out.
+
+Apart from tests/kernel/test_vfs.py, which needs hooks that attach. What this machine allows is tried by tests/conftest.py.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import attaching
+from tests.e2e.conftest import Filetap, Result
+from tests.e2e.test_end import bpftool
+
+
+def calls(done: Result, folder: Path) -> list[tuple[str, str, bool]]:
+    """Of what was touched there: the call, the name, and whether it is resolved."""
+    found = [event for event in done.events if event.get("file", {}).get("path", "").startswith(f"{folder}/")]
+    return [(e["event"]["call"], Path(e["file"]["path"]).name, e["file"].get("resolved", True)) for e in found]
+
+
+def names() -> set[tuple[str, int]]:
+    return {(row.get("name", ""), row["id"]) for what in ("prog", "map", "link") for row in bpftool(what)}
+
+
+def test_the_vfs_level(ft: Filetap, tmp_path: Path) -> None:
+    """Where it attaches in no way: one line, nothing run, nothing left."""
+    done = ft.trace("--level", "vfs", "-f", "json", "--", "mkdir", tmp_path / "new")
+    if attaching():
+        assert done.status == 0
+        assert ("security_path_mkdir", "new", True) in calls(done, tmp_path)
+        return
+    (line,) = done.errors
+    assert done.status == 1
+    assert line.startswith("filetap: no hook of the VFS level attaches here (lsm: ")
+    assert "; fentry: " in line
+    assert "; kprobe: " in line
+    assert "--level syscall, or --best-effort" in line
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_left_where_it_ends_so(ft: Filetap, tmp_path: Path) -> None:
+    before = names()
+    ft.trace("--level", "vfs", "--", "true")
+    left = {(name, number) for name, number in names() - before if name.startswith(("file_", "path_", "call_ret", "raw_e"))}
+    assert left == set()
+
+
+def test_best_effort_goes_on_by_system_call(ft: Filetap, tmp_path: Path) -> None:
+    account = tmp_path / "account.json"
+    words = ("--level", "vfs", "--best-effort", "-e", "mkdir", "-f", "json", "--account", account)
+    done = ft.trace(*words, "--", "mkdir", tmp_path / "new")
+    notes = json.loads(account.read_text())["notes"]
+    assert done.status == 0
+    assert (tmp_path / "new").is_dir()
+    if attaching():
+        assert calls(done, tmp_path) == [("security_path_mkdir", "new", True)]
+    else:
+        assert calls(done, tmp_path) == [("mkdir", "new", False)]
+        assert len([note for note in notes if "no hook of the VFS level attaches here" in note]) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--level", "auto")])
+def test_auto_is_the_default_and_says_nothing(ft: Filetap, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """One event, resolved where hooks attach; and no note where they do not, for nothing that was asked for is missed."""
+    done = ft.trace(*words, "-e", "mkdir", "-f", "json", "--", "mkdir", tmp_path / "new")
+    assert done.status == 0
+    assert calls(done, tmp_path) == [("mkdir", "new", bool(attaching()))]
+    assert b"not seen" not in done.err
+    assert b"attaches" not in done.err
+
+
+def test_the_syscall_level_asks_for_no_hook(ft: Filetap, tmp_path: Path) -> None:
+    done = ft.trace("--level", "syscall", "-e", "mkdir", "-f", "json", "--", "mkdir", tmp_path / "new")
+    assert calls(done, tmp_path) == [("mkdir", "new", False)]
+
+
+@pytest.mark.parametrize(("level", "op"), [("syscall", "permission"), ("syscall", "modify"), ("auto", "modify"), ("vfs", "close")])
+def test_what_a_level_cannot_see_is_refused(ft: Filetap, level: str, op: str) -> None:
+    done = ft.trace("--level", level, "-e", op, "--", "true")
+    assert done.status == 2
+    (line,) = done.errors
+    assert f"not seen at --level {level}" in line
+
+
+def test_permission_needs_a_hook(ft: Filetap, tmp_path: Path) -> None:
+    """Asked for by name at auto, it is no less needed than at vfs."""
+    (tmp_path / "watched").touch()
+    done = ft.trace("-e", "permission", "-f", "json", tmp_path / "watched", "--", "cat", tmp_path / "watched")
+    assert done.status == (0 if attaching() else 1)
+    assert done.status == 0 or "no hook of the VFS level attaches here" in done.errors[0]

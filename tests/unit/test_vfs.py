@@ -1,0 +1,163 @@
+"""Which hooks fit which kernel, and what is said of those that do not: by a kernel that is a table of functions.
+
+Apart from tests/kernel/test_vfs.py, which attaches them. Next: test_plan.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
+
+from filetap.calls import CALLS, FIRST_HOOK, HOOKS
+from filetap.errors import KernelError
+from filetap.kernel import hooks, trials
+from filetap.probes import vfs
+from filetap.probes.vfs import NEWER, NO_LSM_HOOK, TABLE, WAYS, Hook
+
+ALL: Final = list(TABLE)
+MKDIR: Final = next(hook for hook in TABLE if hook.program == "path_mkdir")
+RENAME: Final = next(hook for hook in TABLE if hook.program == "path_rename")
+UTIMES: Final = next(hook for hook in TABLE if hook.program == "vfs_utimes")
+
+
+class Kernel:
+    """Function to number of parameters: those of 6.18, but for what is given."""
+
+    def __init__(self, **changed: int | None) -> None:
+        own: dict[str, int | None] = {hook.function: hook.parameters[-1] for hook in TABLE}
+        lsm: dict[str, int | None] = {f"bpf_lsm_{hook.lsm}": hook.lsm_parameters[-1] for hook in TABLE if hook.lsm}
+        self.functions = own | lsm | changed
+
+    def parameters_of(self, function: str) -> int | None:
+        return self.functions.get(function)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_hook_fits_the_kernel_it_was_written_for(way: str) -> None:
+    misfits = {hook.program: hook.misfit(way, Kernel()) for hook in TABLE}
+    assert {program: why for program, why in misfits.items() if why} == ({"vfs_utimes": NO_LSM_HOOK} if way == "lsm" else {})
+
+
+@pytest.mark.parametrize(
+    ("way", "changed", "why"),
+    [
+        ("fentry", {"security_path_mkdir": 4}, "security_path_mkdir takes 4 parameters here, not 3"),
+        ("kprobe", {"security_path_mkdir": 2}, "security_path_mkdir takes 2 parameters here, not 3"),
+        ("lsm", {"bpf_lsm_path_mkdir": 4}, "bpf_lsm_path_mkdir takes 4 parameters here, not 3"),
+        ("fentry", {"security_path_mkdir": None}, "this kernel has no security_path_mkdir"),
+        ("lsm", {"bpf_lsm_path_mkdir": None}, "this kernel has no bpf_lsm_path_mkdir"),
+        ("lsm", {"security_path_mkdir": 9}, ""),
+        ("fentry", {"bpf_lsm_path_mkdir": 9}, ""),
+    ],
+)
+def test_another_signature_does_not_fit(way: str, changed: dict[str, int | None], why: str) -> None:
+    assert MKDIR.misfit(way, Kernel(**changed)) == why
+
+
+def test_a_hook_may_have_had_several_signatures() -> None:
+    assert [RENAME.misfit("lsm", Kernel(bpf_lsm_path_rename=count)) for count in (4, 5)] == ["", ""]
+    assert RENAME.misfit("lsm", Kernel(bpf_lsm_path_rename=6)) == "bpf_lsm_path_rename takes 6 parameters here, not 4 or 5"
+
+
+def test_the_table_is_that_of_calls() -> None:
+    assert {hook.function for hook in TABLE} == {hook.name for hook in HOOKS}
+    assert {hook.function for hook in TABLE} >= set(NEWER)
+
+
+def test_auto_attaches_what_names_are_resolved_by() -> None:
+    def attached(level: str, *names: str) -> set[str]:
+        chosen = frozenset(number for number, call in enumerate(CALLS) if call.name in names)
+        return {hook.function for hook in vfs.hooks(chosen, level)}
+
+    assert attached("auto", "mkdirat", "openat", "read") == {"security_path_mkdir"}
+    assert attached("auto", "fchmod") == {"security_path_chmod", "security_path_chown", "vfs_utimes"}
+    assert attached("auto", "openat", "read", "close") == set()
+    assert attached("syscall", "mkdir", "rename") == set()
+    assert attached("vfs", "security_path_mkdir", "execve") == {"security_path_mkdir"}
+    assert vfs.choices(frozenset([FIRST_HOOK]))["call"].tolist()[:2] == [FIRST_HOOK, 0]
+
+
+class Loaded:
+    """An object whose programs attach, but for those that are refused then."""
+
+    def __init__(self, refused: frozenset[str]) -> None:
+        self._refused = refused
+
+    def attach_hook(self, program: str, way: str, target: str) -> str:
+        if f"{way}:{program}" in self._refused:
+            raise OSError(22, "Invalid argument")
+        return f"{way}:{target}"
+
+
+def attach(
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: Sequence[Hook] = ALL,
+    *,
+    no_way: str = "",
+    unloadable: frozenset[str] = frozenset(),
+    unattachable: frozenset[str] = frozenset(),
+    **changed: int | None,
+) -> hooks.Attached:
+    """``no_way``: is denied here; the others name a way and a program, as lsm:path_mkdir."""
+
+    def load(way: str, chosen: Sequence[Hook]) -> Loaded:
+        if any(f"{way}:{hook.program}" in unloadable for hook in chosen):
+            raise KernelError("the kernel refused vfs.bpf.o")
+        return Loaded(unattachable)
+
+    monkeypatch.setattr(trials, "hook", lambda way, name, kernel: None)
+    monkeypatch.setattr(trials, "reason", lambda attempt, kernel: "denied" if no_way in (attempt.args[0], "all") else "")
+    return hooks.attach(wanted, load, Kernel(**changed))  # type: ignore[arg-type]
+
+
+def test_the_best_way_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = attach(monkeypatch)
+    assert done.ways == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry"}
+    assert done.notes(ALL) == []
+    assert done.missed(ALL) == []
+
+
+def test_a_way_that_is_denied_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = attach(monkeypatch, no_way="lsm")
+    assert set(done.ways.values()) == {"fentry"}
+    assert done.notes(ALL) == ["hooks attach by fentry, not by lsm (denied)"]
+
+
+def test_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = attach(monkeypatch, no_way="all")
+    assert done.ways == {}
+    assert done.why() == "lsm: denied; fentry: denied; kprobe: denied"
+
+
+@pytest.mark.parametrize(
+    ("unloadable", "unattachable", "reason"),
+    [
+        (frozenset({"lsm:path_chown", "fentry:path_chown"}), frozenset(), "the kernel refused vfs.bpf.o"),
+        (frozenset(), frozenset({"lsm:path_chown", "fentry:path_chown"}), "not in this kernel (EINVAL)"),
+    ],
+)
+def test_one_hook_takes_another_way(
+    monkeypatch: pytest.MonkeyPatch, unloadable: frozenset[str], unattachable: frozenset[str], reason: str
+) -> None:
+    """And what the kernel refuses of it is no reason to do without the others."""
+    done = attach(monkeypatch, unloadable=unloadable, unattachable=unattachable)
+    assert done.ways == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry", "security_path_chown": "kprobe"}
+    assert done.notes(ALL) == [
+        f"hooks attach by kprobe, not by lsm ({reason}): security_path_chown",
+        f"hooks attach by kprobe, not by fentry ({reason}): security_path_chown",
+    ]
+
+
+def test_a_signature_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = attach(monkeypatch, security_path_mkdir=4, bpf_lsm_path_mkdir=4)
+    assert "security_path_mkdir" not in done.ways
+    assert done.missed(ALL) == [MKDIR]
+    assert done.notes(ALL) == ["not seen: security_path_mkdir attaches in no way here"]
+
+
+def test_what_older_kernels_tell_otherwise_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = attach(monkeypatch, security_file_truncate=None, bpf_lsm_file_truncate=None)
+    assert "security_file_truncate" not in done.ways
+    assert done.notes(ALL) == []
