@@ -426,6 +426,7 @@ def test_two_names_of_which_one_is_wanted(place: Path) -> None:
 # Many
 
 
+@pytest.mark.native("200,000 names fill a machine's memory, and take minutes there")
 def test_a_hundred_thousand_files(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Each touched through a hard link outside: exactly those are told, by their inode numbers."""
     count, chosen = 100_000, 1000
