@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * From what a hook has noted to its events: when the call returns, with its result, or at once where none returns.
+ * Apart from the hooks, which know nothing of results. Next: lib/hook.bpf.h, what is noted.
+ */
+#ifndef FILETAP_TELL_H
+#define FILETAP_TELL_H
+
+#include "noted.bpf.h"
+#include "subject.bpf.h"
+#include "target.bpf.h"
+
+static __always_inline bool is_chosen(__u8 hook)
+{
+	return config.hooks[hook & (MAX_HOOKS - 1)].call;
+}
+
+/* Has the call that returns changed the file? A function of its own: what is left in a register may not be returned. */
+SUBPROGRAM bool changes_contents(__u8 hook, long result)
+{
+	const struct pt_regs *regs = registers_of(current_task());
+	__u32 nr = load(regs, orig_ax), command = load(regs, si);
+	bool narrow = is_compat(current_task());
+
+	if (narrow)
+		command = load(regs, cx);
+	if (hook != HOOK_WRITE || result > 0)
+		return result >= 0;
+	return !result && (is_one_of(narrow, nr, NR_FALLOCATE) ||
+			   (is_one_of(narrow, nr, NR_IOCTL) && (command == FICLONE || command == FICLONERANGE)));
+}
+
+/* The files that an exec opens, reads and maps are a part of it, and its result is not theirs. */
+static __always_inline bool in_exec(void)
+{
+	struct task_struct *task = current_task();
+	bool narrow = is_compat(task);
+	__u32 nr = call_number(task);
+
+	return is_one_of(narrow, nr, NR_EXECVE) || is_one_of(narrow, nr, NR_EXECVEAT);
+}
+
+/* Other hooks' calls return a number that is not about them: a file's descriptor of the truncation before its open. */
+static __always_inline bool has_own_number(__u8 hook)
+{
+	return hook == HOOK_OPEN || hook == HOOK_READ || hook == HOOK_WRITE || hook == HOOK_MODIFY || hook == HOOK_MMAP;
+}
+
+/* The event that tells of a change beside the one that asks for it; HOOK_OPEN: none. */
+static __always_inline __u8 change_of(__u8 hook)
+{
+	switch (hook) {
+	case HOOK_WRITE:
+		return HOOK_MODIFY;
+	case HOOK_TRUNCATE:
+		return HOOK_TRUNCATE_MODIFY;
+	case HOOK_FILE_TRUNCATE:
+		return HOOK_FILE_TRUNCATE_MODIFY;
+	}
+	return HOOK_OPEN;
+}
+
+static __always_inline bool has_second_slot(__u8 hook)
+{
+	return hook == HOOK_LINK || hook == HOOK_SYMLINK || hook == HOOK_RENAME || hook == HOOK_MMAP;
+}
+
+static __always_inline struct task_state *own_state(void)
+{
+	return state_of(current_task());
+}
+
+static __always_inline void fill_draft(struct draft *d, struct task_state *s, const struct note *n, __u8 hook, long result)
+{
+	d->offset = n->offset;
+	d->size = n->size;
+	d->file = n->file;
+	d->open = n->open;
+	d->flags = n->flags;
+	d->undefined = n->inode && !n->file;
+	if (d->undefined) {
+		s->last.key.inode = n->inode;
+		s->last.key.generation = n->generation;
+		s->last.id = 0;
+	}
+	if (hook == HOOK_OPEN && result >= 0 && open_number(fd_address(current_task(), result, false)) == n->open)
+		d->fd = result;
+	if (has_second_slot(hook)) {
+		add_more(d);
+		d->target = n->target;
+		d->argument = n->argument;
+	}
+}
+
+/* One event of the current task's note number 'at', as that of 'hook'. Global, so that the verifier looks at it once and
+ * not for each note. */
+__noinline int tell(__u32 at, __u32 hook, __s64 result)
+{
+	const struct hook_choice chosen = config.hooks[hook & (MAX_HOOKS - 1)];
+	struct task_state *s = own_state();
+	struct note *n;
+	struct draft *d;
+
+	if (!s || !chosen.call)
+		return 0;
+	n = &s->notes[at & (MAX_NOTES - 1)];
+	s->entered = n->time;
+	if (result > 0 && !has_own_number(hook))
+		result = 0;
+	d = new_draft(s, chosen.op, chosen.call, result);
+	if (too_quick(d) || (config.failed && result >= 0))
+		return 0;
+	fill_draft(d, s, n, hook, result);
+	hand_over(d, of_task(current_task(), pid), s);
+	return 0;
+}
+
+/* What one note has come to. exec's success is told by process.bpf.c. */
+__noinline int tell_note(__u32 at, __s64 result)
+{
+	struct task_state *s = own_state();
+	struct note *n;
+	__u8 change;
+	bool known;
+
+	if (!s)
+		return 0;
+	n = &s->notes[at & (MAX_NOTES - 1)];
+	if (n->hook != HOOK_EXEC && in_exec())
+		n->flags |= EVENT_NO_RESULT;
+	known = !(n->flags & EVENT_NO_RESULT);
+	change = change_of(n->hook);
+	if (n->hook == HOOK_EXEC && (!known || result >= 0))
+		return 0;
+	if (known && result >= 0)
+		settle_place(n);
+	if (!known)
+		result = 0;
+	tell(at, n->hook, result);
+	if (change != HOOK_OPEN && (!known || changes_contents(n->hook, result)))
+		tell(at, change, result);
+	return 0;
+}
+
+/* All that is owed. Without 'known' no call returns with their result. */
+__noinline int tell_notes(__s64 result, bool known)
+{
+	struct task_state *s = own_state();
+	__u32 count = s ? s->note_count : 0;
+
+	if (!s || !count)
+		return 0;
+	check_task(current_task(), s);
+	for (__u32 i = 0; i < MAX_NOTES; i++) {
+		if (i >= count)
+			break;
+		if (!known)
+			s->notes[i].flags |= EVENT_NO_RESULT;
+		tell_note(i, known ? result : 0);
+	}
+	s->note_count = 0;
+	return 0;
+}
+
+#endif
