@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "-k", dest="words", action="append", default=[], metavar="WORD", help="only files whose path contains WORD; repeatable"
     )
-    parser.add_argument("--minutes", type=float, default=15, help="that a machine may take (default: 15)")
+    parser.add_argument("--minutes", type=float, default=40, help="that a machine may take (default: 40)")
     parser.add_argument("--fetch", action="store_true", help="fetch everything anew: the cache keeps what it has got")
     parser.add_argument("--document", type=Path, metavar="FILE", help="write docs/kernels.md anew; needs all kernels and files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every outcome")
@@ -58,6 +59,7 @@ def main() -> int:
         sys.exit("vm: --document needs all kernels and all files")
     if not files:
         sys.exit("vm: no test file is called so")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("vm: ended by SIGTERM"))  # so that the machine and its disks go, too
     try:
         if given.fetch:
             debian.fetch_anew()
