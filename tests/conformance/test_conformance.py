@@ -73,6 +73,7 @@ def test_limits_name_operations_and_probes_that_there_are() -> None:
     assert {row["needs"] for row in told["cannot"]} == set(LIMITS)
 
 
+@pytest.mark.native("docs/coverage.md is about the development machine's kernel")
 def test_coverage_is_what_the_results_say(results: dict[str, Result]) -> None:
     """Of filetap anew; of the others, and of what this kernel cannot, as it was recorded."""
     document = DOCUMENT.read_text()
