@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
+event_option = click.option(
+    "-e",
+    "--event",
+    "events",
+    multiple=True,
+    metavar="OP",
+    help="An operation (read), a group (io, metadata, memory, namespace, ..., all) or a call (pread64). Repeatable.",
+)
+
 OUTPUT_OPTIONS = (
     click.option(
         "-f",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from filetap.cli import run
-from filetap.cli.run import Output, Stop, hook_options, output_options
+from filetap.cli.run import Output, Stop, event_option, hook_options, output_options
 from filetap.errors import UsageError
 from filetap.launch import Command, find_user
 
@@ -59,14 +59,7 @@ class TraceCommand(click.Command):
 @click.option("--user", metavar="NAME", help="Run COMMAND as this user. Under sudo: the user who called it.")
 @click.option("--sandbox", is_flag=True, help="Give COMMAND a cgroup of its own, so that daemons it leaves behind count too.")
 @click.option("--no-wait", is_flag=True, help="End with COMMAND; do not wait for processes it has left behind.")
-@click.option(
-    "-e",
-    "--event",
-    "events",
-    multiple=True,
-    metavar="OP",
-    help="An operation (read), a group (io, metadata, memory, namespace, ..., all) or a call (pread64). Repeatable.",
-)
+@event_option
 @click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, or nothing below this directory. Repeatable.")
 @click.option("--no-recursive", is_flag=True, help="Of a directory PATH only its direct children.")
 @click.option("--follow", is_flag=True, help="A file below a PATH stays in the trace wherever it is moved.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from filetap.cli.run import Output, Run, Stop, hook_options, output_options
+from filetap.cli.run import Output, Run, Stop, event_option, hook_options, output_options
 
 if TYPE_CHECKING:
     from filetap.source import Options
@@ -27,14 +27,7 @@ TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 @click.option("-r", "--recursive", is_flag=True, help="Everything below a directory, not its direct children alone.")
 @click.option("--follow", is_flag=True, help="What is moved away stays watched.")
 @click.option("--wait", is_flag=True, help="A PATH need not exist yet: it is watched once it does.")
-@click.option(
-    "-e",
-    "--event",
-    "events",
-    multiple=True,
-    metavar="OP",
-    help="An operation (read), a group (io, metadata, memory, namespace, ..., all) or a call (pread64). Repeatable.",
-)
+@event_option
 @output_options
 @click.option("--latency/--no-latency", default=False, show_default=True, help="Measure how long each call took.")
 @hook_options
