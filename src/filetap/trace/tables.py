@@ -1,0 +1,300 @@
+"""Batches as the columns of a trace, and back: what a number of the wire means is decided here, once for all readers.
+
+Apart from the files they lie in. Everything by columns; a loop runs over files and tasks alone, which are few.
+Next: writer.py records, seal.py makes Parquet of it, replay makes batches of it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from filetap import model
+from filetap.batch import Batch, File, Fold, Task
+from filetap.calls import CALLS, OPS
+from filetap.enrich import arguments, jsontext, names
+from filetap.enrich.columns import clock, durations, encode, pack, second
+from filetap.model import Records
+from filetap.trace.format import EVENTS, FILES, FOLDED, KEY, RECORDED, TASKS, Metadata
+
+SECOND: Final = ("target_offset", "target", "target_fd", "argument")
+"""Columns of the second slot that a trace keeps; files and tasks without an id have got one by now."""
+FIRST: Final = tuple(name for name in RECORDED.names if name not in (*SECOND, "realtime"))
+NO_POSITION: Final = 2**64 - 1
+OP_NAMES: Final = pa.array([call.op for call in CALLS])
+CALL_NAMES: Final = pa.array([call.name for call in CALLS])
+
+Columns = dict[str, Any]
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind
+
+
+def plain(schema: pa.Schema) -> pa.Schema:
+    """A table's columns while it is written: text is plain, and what is the same in all rows is left to sealing."""
+    keys = {name for name, _ in KEY}
+    return pa.schema([(field.name, value_type(field.type)) for field in schema if field.name not in keys])
+
+
+RECORDED_SCHEMAS: Final = {"events": RECORDED, "files": plain(FILES), "tasks": plain(TASKS), "folded": plain(FOLDED)}
+
+
+def recorded(batch: Batch) -> pa.RecordBatch:
+    """A batch's events as RECORDED; copied, for the batch may be a view of the ring."""
+    events = batch.events
+    columns = {name: np.ascontiguousarray(events[name]) for name in FIRST}
+    columns["realtime"] = np.full(len(events), batch.realtime)
+    columns |= {name: second(batch, name) for name in SECOND}
+    return pa.record_batch([pa.array(columns[name]) for name in RECORDED.names], schema=RECORDED)
+
+
+def wire(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]:
+    """The events and second slots that ``recorded`` was made from, and each event's realtime."""
+    columns = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in rows.schema.names}
+    return _records(columns)
+
+
+def _records(columns: Mapping[str, NDArray[Any]]) -> tuple[Records, Records, NDArray[np.int64]]:
+    events = np.zeros(len(columns["time"]), model.EVENT)
+    for name in FIRST:
+        events[name] = columns[name]
+    two = events["flags"] & model.HAS_MORE != 0
+    more = np.zeros(int(two.sum()), model.MORE)
+    for name in SECOND:
+        more[name] = columns[name][two]
+    return events, more, columns["realtime"]
+
+
+def key_columns(metadata: Metadata, count: int) -> Columns:
+    values = {"trace": metadata.uuid, "node": metadata.node, "boot": metadata.boot}
+    return {name: pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([values[name]])) for name, _ in KEY}
+
+
+def event_table(batch: Batch, metadata: Metadata, realtime: NDArray[np.int64] | None = None) -> pa.RecordBatch:
+    """A batch's events as EVENTS. ``realtime``: of each event, where it is not the batch's."""
+    events, calls = batch.events, batch.events["call"]
+    real = np.full(len(events), batch.realtime) if realtime is None else realtime
+    columns = key_columns(metadata, len(events)) | _numbers(batch) | _words(batch)
+    columns |= {
+        "ts": pa.array(clock(events, 0) + real).cast(EVENTS.field("ts").type),
+        "realtime": real,
+        "op": _named(OP_NAMES, calls),
+        "call": _named(CALL_NAMES, calls),
+        "arguments": _arguments(batch),
+        "rule": events["rule"],
+        "bits": events["flags"],
+    }
+    return _batch(columns, EVENTS)
+
+
+def _batch(columns: Columns, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [column if isinstance(column, pa.Array) else pa.array(np.ascontiguousarray(column)) for column in _in_order(columns, schema)]
+    return pa.record_batch([array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema)
+
+
+def _in_order(columns: Columns, schema: pa.Schema) -> Iterable[Any]:
+    return (columns[name] for name in schema.names)
+
+
+def _where(values: NDArray[Any], there: NDArray[np.bool_]) -> pa.Array:
+    return pa.array(np.ascontiguousarray(values), mask=None if there.all() else ~there)
+
+
+def _named(texts: pa.Array, numbers: NDArray[Any]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(numbers.astype(np.int32), texts)
+
+
+def _numbers(batch: Batch) -> Columns:
+    """What is told as a number; where it is none, it is told in ``arguments``."""
+    events, calls, flags = batch.events, batch.events["call"], batch.events["flags"]
+    target, target_fd, target_offset = (second(batch, name) for name in ("target", "target_fd", "target_offset"))
+    copies = arguments.COPIES[calls] & (flags & model.HAS_MORE != 0)
+    address, addressed = arguments.addresses(events, target_offset)
+    duration = durations(events).astype(np.int64)
+    return {
+        "task": _where(events["task"], events["task"] != 0),
+        "file": _where(events["file"], events["file"] != 0),
+        "target": _where(target, target != 0),
+        "tid": events["tid"],
+        "fd": _where(events["fd"], events["fd"] != -1),
+        "open": _where(events["open"], events["open"] != 0),
+        "offset": _where(events["offset"].astype(np.int64), offset_told(events)),
+        "size": _where(events["size"], size_told(events)),
+        "result": _where(events["result"], flags & model.NO_RESULT == 0),
+        "duration": _where(duration, duration != 0),
+        "target_fd": _where(target_fd, copies & (target_fd != -1)),
+        "target_offset": _where(target_offset.astype(np.int64), copies & (target_offset != NO_POSITION)),
+        "address": _where(address, addressed),
+    }
+
+
+def offset_told(events: Records) -> NDArray[np.bool_]:
+    """Is the wire's offset one?"""
+    return np.asarray(arguments.OFFSETS[events["call"]] & (events["flags"] & model.NO_OFFSET == 0))
+
+
+def size_told(events: Records) -> NDArray[np.bool_]:
+    """Is the wire's size one?"""
+    return np.asarray(arguments.SIZES[events["call"]] & (events["flags"] & model.NO_SIZE == 0))
+
+
+def _words(batch: Batch) -> Columns:
+    """The wire's words that no column above tells as they are, so that a replay has them."""
+    events = batch.events
+    argument, position = second(batch, "argument").astype(np.uint64), second(batch, "target_offset")
+    copies = arguments.COPIES[events["call"]]
+    return {
+        "word0": _where(events["offset"], ~offset_told(events) & (events["offset"] != 0)),
+        "word1": _where(events["size"], ~size_told(events) & (events["size"] != 0)),
+        "word2": _where(argument, argument != 0),
+        "word3": _where(position, ~copies & (position != 0)),
+    }
+
+
+def _arguments(batch: Batch) -> pa.Array:
+    """What calls tell beside numbers, as JSON: each combination is written once."""
+    tells = arguments.TELLS[batch.events["call"]]
+    if not tells.any():
+        return pa.DictionaryArray.from_arrays(pa.nulls(len(tells), pa.int32()), pa.array([], pa.string()))
+    used = arguments.used(batch, tells)
+    distinct, rows = encode(pack(call=batch.events["call"][tells], **used))
+    texts = [_told(row[0], dict(zip(used, row[1:], strict=True))) for row in distinct.tolist()]
+    places = np.zeros(len(tells), np.int32)
+    places[tells] = rows
+    said = np.array([text != "{}" for text in texts])
+    return pa.DictionaryArray.from_arrays(_where(places, tells & said[places]), pa.array(texts, pa.string()))
+
+
+def _told(call: int, values: Mapping[str, int]) -> str:
+    return jsontext.ENCODER.encode(arguments.told(call, values)).decode()
+
+
+def replayed(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]:
+    """EVENTS as the wire had them: events, second slots, each event's realtime."""
+    get = {name: rows.column(name) for name in rows.schema.names}
+    numbers = {name: _filled(get[name], none) for name, none in _NONE.items()}
+    copies = arguments.COPIES[(calls := _call_numbers(get["op"], get["call"]))]
+    columns = numbers | {
+        "time": get["ts"].cast(pa.int64()).to_numpy() - numbers["realtime"],
+        "call": calls,
+        "flags": numbers["bits"],
+        "offset": _either(get["offset"], get["word0"]),
+        "size": _either(get["size"], get["word1"]),
+        "argument": numbers["word2"],
+        "target_offset": np.where(copies, numbers["target_offset"].astype(np.uint64), numbers["word3"]),
+    }
+    duration = numbers["duration"]
+    columns["duration"] = np.where(numbers["bits"] & model.MICROSECONDS != 0, duration // 1000, duration)
+    return _records(columns)
+
+
+_NONE: Final = {
+    **dict.fromkeys(("task", "file", "target", "tid", "open", "result", "duration", "rule", "bits", "realtime", "word2", "word3"), 0),
+    **dict.fromkeys(("fd", "target_fd", "target_offset"), -1),
+}
+"""How the wire says that there is none."""
+
+
+def _filled(column: pa.Array, none: int) -> NDArray[Any]:
+    return np.asarray(column.fill_null(none).to_numpy(zero_copy_only=False))
+
+
+def _either(number: pa.Array, word: pa.Array) -> NDArray[np.uint64]:
+    return np.where(number.is_valid().to_numpy(zero_copy_only=False), _filled(number, 0).astype(np.uint64), _filled(word, 0))
+
+
+def _call_numbers(ops: pa.Array, calls: pa.Array) -> NDArray[np.uint16]:
+    """By op and name, for numbers change from version to version."""
+    ops, calls = (column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode() for column in (ops, calls))
+    number = {(call.op, call.name): at for at, call in enumerate(CALLS)}
+    table = np.array([[number.get((op, call), 0) for call in calls.dictionary.to_pylist()] for op in ops.dictionary.to_pylist()], "<u2")
+    return table[ops.indices.to_numpy(), calls.indices.to_numpy()] if table.size else np.zeros(len(ops), "<u2")
+
+
+def _texts(name: str, values: Sequence[bytes | None]) -> Columns:
+    """Text with replacement characters, and the bytes where these had to be put."""
+    texts = [value.decode(errors="replace") if value else None for value in values]
+    exact = [value if value and text is not None and text.encode() != value else None for text, value in zip(texts, values, strict=True)]
+    return {name: pa.array(texts, pa.string()), f"{name}_bytes": pa.array(exact, pa.binary())}
+
+
+def _plain(items: Sequence[object], schema: pa.Schema, columns: Columns) -> Columns:
+    """The attributes that are called as their columns are."""
+    rest = [field for field in schema if field.name not in columns]
+    return columns | {field.name: pa.array([getattr(item, field.name) for item in items], field.type) for field in rest}
+
+
+def file_table(files: Sequence[File], metadata: Metadata) -> pa.RecordBatch:
+    known = [file.mode if file.resolved or file.mode else None for file in files]
+    columns = key_columns(metadata, len(files)) | _texts("path", [file.path for file in files])
+    columns |= _texts("host_path", [file.host_path for file in files])
+    columns |= {
+        "device": pa.array([names.device(file.device) if file.device else None for file in files], pa.string()),
+        "real_device": pa.array([names.device(file.real_device) if file.real_device else None for file in files], pa.string()),
+        "type": pa.array([names.file_type(mode) if mode is not None else None for mode in known], pa.string()),
+        "mode": pa.array(known, pa.uint32()),
+        "filesystem": pa.array([file.filesystem.decode(errors="replace") or None for file in files], pa.string()),
+    }
+    return _batch(_plain(files, FILES, columns), FILES)
+
+
+def task_table(tasks: Sequence[Task], metadata: Metadata) -> pa.RecordBatch:
+    columns = key_columns(metadata, len(tasks)) | _texts("command", [task.comm for task in tasks])
+    for name in ("thread", "exe", "root", "cgroup_path"):
+        columns |= _texts(name, [getattr(task, name) for task in tasks])
+    return _batch(_plain(tasks, TASKS, columns), TASKS)
+
+
+def fold_table(folds: Sequence[Fold], realtime: int, metadata: Metadata) -> pa.RecordBatch:
+    times = {name: pa.array([getattr(fold, name) + realtime for fold in folds], pa.int64()) for name in ("first", "last")}
+    columns = key_columns(metadata, len(folds)) | {"op": pa.array([OPS[fold.op] for fold in folds], pa.string())}
+    columns |= {name: times[name].cast(FOLDED.field(name).type) for name in times}
+    return _batch(_plain(folds, FOLDED, columns), FOLDED)
+
+
+def _exact(row: Mapping[str, Any], name: str) -> bytes:
+    exact: bytes | None = row[f"{name}_bytes"]
+    return exact if exact is not None else (row[name] or "").encode()
+
+
+def _number(device: str | None) -> int:
+    """As the kernel has it."""
+    if not device:
+        return 0
+    major, minor = device.split(":")
+    return int(major) << 20 | int(minor)
+
+
+def files_of(table: pa.Table) -> dict[int, File]:
+    """FILES by id."""
+    return {row["id"]: _file(row) for batch in table.to_batches() for row in batch.to_pylist()}
+
+
+def _file(row: Mapping[str, Any]) -> File:
+    same = "id resolved inode subvolume generation size mount mount_namespace real_inode truncated deleted raced".split()
+    return File(
+        path=_exact(row, "path"),
+        host_path=_exact(row, "host_path"),
+        device=_number(row["device"]),
+        real_device=_number(row["real_device"]),
+        mode=row["mode"] or 0,
+        filesystem=(row["filesystem"] or "").encode(),
+        **{name: row[name] for name in same},
+    )
+
+
+def tasks_of(table: pa.Table) -> dict[int, Task]:
+    """TASKS by id."""
+    return {row["id"]: _task(row) for batch in table.to_batches() for row in batch.to_pylist()}
+
+
+def _task(row: Mapping[str, Any]) -> Task:
+    same: Columns = {name: row[name] for name in row if name in Task.__dataclass_fields__}
+    same |= {name: _exact(row, name) for name in ("thread", "exe", "root", "cgroup_path")}
+    same["args"] = None if row["args"] is None else tuple(row["args"])
+    return Task(comm=_exact(row, "command"), **same)
