@@ -157,7 +157,7 @@ COUNTERS: Final = np.dtype(
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
-        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "interrupted")),
+        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "interrupted", "late_modules")),
         ("next_id", "<u4"),
         ("at_work", "<u4"),
     ]
