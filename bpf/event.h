@@ -303,7 +303,7 @@ struct counters {
 	__u64 completions_full; /* io_uring completions without room in their queue, of requests nobody knows */
 	__u64 rules_full; /* files that were wanted and could not become rules */
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
-	__u64 late_modules; /* files of a file system whose module was loaded after these programs: its own fields are unknown */
+	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
 	__u32 next_id;
 	__u32 at_work; /* the thread whose hook is at work here, and may be preempted; 0: none */
 };
