@@ -314,6 +314,7 @@ struct globals {
 	__u64 threads; /* threads that targets started */
 	__u64 files; /* entries ever put into the cache */
 	__u64 stopped; /* nothing counts any more: set by user space before it detaches */
+	__u64 ring_renames; /* submitted to an io_uring whose completions name no request */
 	__u64 generation; /* user space took entries out: ids kept elsewhere are void. It alone writes this */
 };
 

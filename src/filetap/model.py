@@ -163,7 +163,15 @@ COUNTERS: Final = np.dtype(
     ]
 )
 GLOBALS: Final = np.dtype(
-    [("epoch", "<u8"), ("live", "<i8"), ("threads", "<u8"), ("files", "<u8"), ("stopped", "<u8"), ("generation", "<u8")]
+    [
+        ("epoch", "<u8"),
+        ("live", "<i8"),
+        ("threads", "<u8"),
+        ("files", "<u8"),
+        ("stopped", "<u8"),
+        ("ring_renames", "<u8"),
+        ("generation", "<u8"),
+    ]
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])

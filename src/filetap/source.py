@@ -127,7 +127,7 @@ class KernelSource:
             self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
             self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS))
             self._task_storage = kernel.has_task_storage()
-            if not uring.plan(kernel).programs:
+            if not uring.programs(kernel):
                 self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
             others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
         others = [plan for plan in others if plan.programs]

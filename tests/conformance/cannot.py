@@ -191,26 +191,11 @@ def second_access_makes_no_fault() -> bool:
     return counts[-1] == 0 and sum(counts) > 0
 
 
-def first_write_makes_no_fault() -> bool:
-    """A page of a shared mapping that was only read so far: is it written to without a fault?"""
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(bytes(mmap.PAGESIZE))
-        file.flush()
-        os.fsync(file.fileno())
-        with mmap.mmap(file.fileno(), mmap.PAGESIZE) as memory:
-            while _faults_of(memory):
-                pass
-            return _faults_of(memory, write=True) == 0
-
-
-def _faults_of(memory: mmap.mmap, *, write: bool = False) -> int:
+def _faults_of(memory: mmap.mmap) -> int:
     import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF)
-    if write:
-        memory[100] = 1
-    else:
-        memory[100]
+    memory[100]
     after = resource.getrusage(resource.RUSAGE_SELF)
     return after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt
 
@@ -221,7 +206,7 @@ FACILITIES: Final[dict[str, Probe]] = {
     "O_TMPFILE": partial(refuses, os.O_RDWR | os.O_TMPFILE),
     "RWF_NOWAIT on this file system": no_nowait,
     "a file system not mounted noexec": lambda: bool(os.statvfs(tempfile.gettempdir()).f_flag & os.ST_NOEXEC),
-    "a file system that is told of the first write to a mapped page": first_write_makes_no_fault,
+    "a file system that is told of the first write to a mapped page": of_memory,
     "a file system that uses inode numbers again": lambda: not file_system().startswith("ext"),
     "a file system whose pages leave the cache when told, and come back one by one": of_memory,
     "a kernel that takes a call's number as 32 bits": lambda: call(7 << 32 | GETPID) == -errno.ENOSYS,
