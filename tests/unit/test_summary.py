@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from filetap.analysis import summary
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
+from filetap.report import summary as report
 
 
 class Event(NamedTuple):
@@ -193,3 +194,24 @@ def test_buckets_in_sql() -> None:
         connection.register("durations", table)
         found = connection.execute(f"SELECT {summary.bucket_sql('d')} FROM durations ORDER BY d").fetchall()
     assert [bucket for (bucket,) in found] == [by_hand(duration) for duration in durations.tolist()]
+
+
+def test_report() -> None:
+    events = [Event(2, 1, "read", 1500, 4096, 10**9), Event(4, 3, "read", 0, -2, 2 * 10**9), Event(0, 9, "open", 12, 3, 3 * 10**9)]
+    text = report.as_text(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 2))
+    head, *lines = text.splitlines()
+    assert head.split() == "COUNT ERRORS BYTES TIME P50 P90 P99 MAX FIRST LAST PATH".split()
+    assert lines[0].split()[:5] == ["1", "0", "4.0", "KiB", "1.50us"]
+    assert lines[0].endswith(" /a/y\\xff")
+    assert lines[1].endswith(" /a/b\\n/z")
+    assert lines[1].split()[2:7] == ["0ns", "-", "-", "-", "-"]
+    assert lines[2].endswith(" (others)")
+    assert "tar\\x1b" in report.as_text(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "process"))
+
+
+@given(st.integers(0, 1 << 62))
+def test_durations_in_words(nanoseconds: int) -> None:
+    text = report.duration(nanoseconds)
+    unit = next(unit for unit in ("ns", "us", "ms", "s") if text.endswith(unit))
+    shown = Fraction(text.removesuffix(unit)) * {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}[unit]
+    assert 0 <= nanoseconds - shown < max(Fraction(nanoseconds, 100), 1)
