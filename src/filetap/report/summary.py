@@ -39,15 +39,16 @@ NAMES: Final = {
     "cgroup_path": "CGROUP",
 }
 UNKNOWN: Final = {"path": "(no file)", "directory": "(no directory)", "cgroup_path": "(not known)"}
+CUT: Final = "note: too many to be kept apart: the rarest were summed up as others, and counted anew when met again"
 UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
 
 
-def as_text(table: pa.Table) -> str:
-    """A line per row, under a head. ``table``: what analysis.summary.summary gives."""
+def as_text(table: pa.Table, cut: bool = False) -> str:
+    """A line per row, under a head. ``table``: what analysis.summary.summary gives. ``cut``: Accumulated.cut."""
     figures = [name for name in HEADS if name in table.column_names]
     keys = [name for name in table.column_names if name not in HEADS and name != "others"]
     head = "".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in figures) + " " + " ".join(NAMES.get(key, key.upper()) for key in keys)
-    return "\n".join([head, *lines(table, figures, keys)])
+    return "\n".join([head, *lines(table, figures, keys), *[CUT] * cut])
 
 
 def lines(table: pa.Table, figures: list[str], keys: list[str]) -> Iterator[str]:
