@@ -119,9 +119,7 @@ class Delivery:
                 self._waiting.appendleft((calls[out:], results[out:]))
 
 
-def balance(
-    counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: Summed | None = None
-) -> dict[str, OpAccount]:
+def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: Summed | None = None) -> dict[str, OpAccount]:
     """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
     filter in user space let go, which were never meant to be seen. ``summed``: of a run that aggregates, what has come."""
     folded_bytes, fold_counts = np.zeros((2, model.MAX_OPS), np.int64)

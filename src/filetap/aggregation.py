@@ -6,7 +6,8 @@ Next: cli/trace.py has a Summing for --summary, cli/top.py for its screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -49,8 +50,8 @@ def files_table(ids: Iterable[int], files: Mapping[int, File]) -> pa.Table:
 def tasks_table(ids: Iterable[int], tasks: Mapping[int, Task]) -> pa.Table:
     """Of a process that could not be described there is the pid."""
     found = [(number, tasks.get(number)) for number in ids if number]
-    rows = [(number, t.pid, t.start, t.comm, t.exe, t.uid, t.cgroup_path) for number, t in found if t]
-    rows += [(number, number - NAMELESS, None, None, None, None, None) for number, t in found if not t and number > NAMELESS]
+    rows: list[tuple[Any, ...]] = [(number, t.pid, t.start, t.comm, t.exe, t.uid, t.cgroup_path) for number, t in found if t]
+    rows += [(number, number - NAMELESS, *[None] * 5) for number, t in found if not t and number > NAMELESS]
     return pa.table([list(column) for column in zip(*rows, strict=True)] or [[] for _ in TASKS], schema=TASKS)
 
 
@@ -187,10 +188,7 @@ class Summing:
 
     def __init__(self, sink: Sink, by: str) -> None:
         self.sink, self.total = sink, Accumulated(by)
-
-    @property
-    def written(self) -> int:
-        return self.sink.written
+        self.written = 0
 
     @property
     def hurry(self) -> bool:
@@ -203,7 +201,7 @@ class Summing:
     def write(self, batch: Batch) -> None:
         if len(batch.events):
             self.total.add(of_batch(batch))
-        self.sink.write(batch)
+        self._pass(partial(self.sink.write, batch))
 
     def summed(self, keys: Records, values: Records, batch: Batch) -> None:
         if len(keys):
@@ -212,10 +210,16 @@ class Summing:
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         if folds:
             self.total.add(of_folds(folds, batch))
-        self.sink.folded(folds, batch)
+        self._pass(partial(self.sink.folded, folds, batch))
 
     def flush(self) -> None:
-        self.sink.flush()
+        self._pass(self.sink.flush)
 
     def close(self) -> None:
-        self.sink.close()
+        self._pass(self.sink.close)
+
+    def _pass(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        finally:
+            self.written = self.sink.written

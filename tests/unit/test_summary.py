@@ -58,7 +58,7 @@ def by_hand(duration: int) -> int | None:
     """The bucket, from the digits."""
     if not duration:
         return None
-    digits = bin(duration)[2:]
+    digits = f"{duration:b}"
     return duration if len(digits) <= 3 else (len(digits) - 3) * 8 + int(digits[1:4], 2)
 
 
@@ -96,8 +96,8 @@ def key_of(event: Event, by: str) -> tuple[object, ...] | None:
         return None
     if by in ("process", "user", "cgroup") and event.task == summary.OTHERS:
         return None
-    whole = {"file": (path,), "directory": (directory(path),), "process": task[:3], "op": (event.op,), "user": task[4:5], "cgroup": task[5:]}
-    return tuple(whole[by])
+    whole = {"file": (path,), "directory": (directory(path),), "op": (event.op,)}
+    return tuple((whole | {"process": task[:3], "user": task[4:5], "cgroup": task[5:]})[by])
 
 
 def rank(durations: list[int], percent: int) -> int | None:
@@ -155,7 +155,7 @@ def test_against_lists(events: list[Event], by: str, top: int, split: bool) -> N
 @pytest.mark.parametrize("sort", summary.FIGURES)
 def test_sorted_by_any_figure(sort: str) -> None:
     events = [Event(1 + n % 4, 1, "read", n * n * 1000, n * 7 % 11 - 3, n) for n in range(40)]
-    found = rows_of(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 10, sort))
+    found = rows_of(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 10, sort=sort))
     values = [row[sort] for row in found]
     assert values == sorted(values, reverse=True)
 
@@ -214,4 +214,4 @@ def test_durations_in_words(nanoseconds: int) -> None:
     text = report.duration(nanoseconds)
     unit = next(unit for unit in ("ns", "us", "ms", "s") if text.endswith(unit))
     shown = Fraction(text.removesuffix(unit)) * {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}[unit]
-    assert 0 <= nanoseconds - shown < max(Fraction(nanoseconds, 100), 1)
+    assert 0 <= nanoseconds - shown < max(Fraction(nanoseconds, 100), Fraction(1))

@@ -106,7 +106,7 @@ def middle_of(buckets: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(b < 16, b, ((8 + (b & 7)) << octave) + (1 << octave >> 1))
 
 
-def summary(aggregates: pa.Table, files: pa.Table, tasks: pa.Table, by: str = "file", top: int = 20, sort: str = "count") -> pa.Table:
+def summary(aggregates: pa.Table, files: pa.Table, tasks: pa.Table, by: str = "file", top: int = 20, *, sort: str = "count") -> pa.Table:
     """The ``top`` groups of ``by`` (a word of KEYS) with the most of ``sort`` (a word of FIGURES), then all others in one row.
 
     Columns: those of KEYS but ``start``, ``others`` (true: the last row, whose keys are null), then FIGURES. A key that is

@@ -223,7 +223,8 @@ class Run(run.Run):
         from filetap.aggregation import Summing
         from filetap.session import Session
 
-        self._sink = self._summing = Summing(self._sink, self.words.by or "file")
+        self._summing = Summing(self._sink, self.words.by or "file")
+        self._sink = self._summing
         return Session(options, self._sink, started, self._summing)
 
     def before_account(self) -> None:
