@@ -133,10 +133,14 @@ class Accumulated:
         """Groups have become others: one that was met again was counted anew."""
 
     def add(self, sums: Sums) -> None:
-        table = summary.keyed(*sums, self.by)
+        self.add_table(condensed(summary.keyed(*sums, self.by), KEYS[self.by]))
+
+    def add_table(self, table: pa.Table) -> None:
+        """Of ``condensed``."""
         if not self._fine:
             table = table.set_column(table.column_names.index("bucket"), "bucket", pa.nulls(len(table), pa.int16()))
-        self._parts.append(condensed(table, KEYS[self.by]))
+            table = condensed(table, KEYS[self.by])
+        self._parts.append(table)
         self._rows += len(self._parts[-1])
         if self._rows > self._limit:
             self.table()

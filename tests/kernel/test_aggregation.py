@@ -29,7 +29,7 @@ from filetap.filters import Filters
 from filetap.kernel.loader import Object
 from filetap.kernel.sums import Sums
 from filetap.session import Session
-from filetap.source import Options
+from filetap.source import SUMS, Options
 from filetap.targets import Targets
 from tests.kernel.lab import Nowhere, hold, release, wanted
 from tests.patience import patience
@@ -76,10 +76,10 @@ class Output(threading.Thread):
 class Aggregated:
     """One command, summed up to its end; ``every``: how often the sums are taken, in seconds."""
 
-    def __init__(self, command: list[str], filters: Filters, every: float = 0.05, **options: Any) -> None:
+    def __init__(self, command: list[str], filters: Filters, every: float = 0.05, sums: int = SUMS) -> None:
         self.totals = Totals()
         held = hold(command)
-        chosen = Options(Targets(command=held.pid), filters, **{"level": "syscall", "aggregate": True} | options)
+        chosen = Options(Targets(command=held.pid), filters, level="syscall", aggregate=True, sums=sums)
         with held:
             session = Session(chosen, self.totals, sums=self.totals)
             session.sum_interval = every
@@ -143,13 +143,13 @@ def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path,
 
 
 def test_new_files_wake_the_reader(program: Callable[[str], str], tmp_path: Path) -> None:
-    """50,000 names asked for in vain make more sums than there is room for, long before the interval ends: all are taken in time."""
+    """50,000 names asked for in vain fill the map long before the interval ends: the sums are taken in time."""
     count = 50_000
     run = Aggregated([program("losses"), "vain", str(tmp_path), str(count)], wanted("openat"), every=60.0)
     named = {row["path"]: row for row in run.totals.rows("file") if (row["path"] or b"").startswith(os.fsencode(tmp_path))}
     account = run.account.ops["open"]
     assert account.seen == account.folded + account.lost
-    assert run.totals.times > 3
+    assert run.totals.times > 2  # the first and the last are taken in any case
     assert account.lost == 0
     assert {row["errors"] for row in named.values()} <= {0, 1}
     assert sum(row["errors"] for row in run.totals.rows("file")) == account.errors >= count
