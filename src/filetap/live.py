@@ -64,6 +64,10 @@ class Live:
     def close(self) -> None:
         """Nothing is held."""
 
+    def begin(self) -> None:
+        """Counting begins now."""
+        self._began = self._now()
+
     def turn(self) -> None:
         """The interval has ended, and is shown; another begins."""
         now = self._now()

@@ -91,7 +91,7 @@ class Terminal:
 
     def draw(self, lines: list[Line]) -> None:
         self._console.size = self.size
-        self._live.update(Group(*(Text.assemble(*line, no_wrap=True, overflow="crop", end="") for line in lines)), refresh=True)
+        self._live.update(Group(*(Text.assemble(*line, no_wrap=True, overflow="crop") for line in lines)), refresh=True)
 
     def pressed(self) -> Iterator[str]:
         """The keys since the last time. An end of input is the key to leave."""

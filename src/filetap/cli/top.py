@@ -162,6 +162,7 @@ class Run(trace.Run):
 
     def _pump(self) -> None:
         self._began = time.monotonic()
+        self._live.begin()
         self._end = self._began + (self._given.duration or float("inf"))
         if self._choice.batch:
             self._print_until_the_end()

@@ -34,7 +34,7 @@ HEADS: Final = {
 """Head and width of each column, the blank before it included."""
 FIRST_TO_GO: Final = ("errors", "errors/s", "bytes", "p50", "count", "p99", "bytes/s", "rate")
 """Columns that a narrow terminal has no room for."""
-NAME: Final = 24
+NAME: Final = 32
 """Columns that the name has at least, where that leaves any."""
 PLAIN, HEAD, MARKED, LOST, STATUS = "", "reverse", "bold reverse", "bold red", "bold"
 """Styles of a line's parts."""
@@ -157,14 +157,15 @@ def screen(view: View, table: pa.Table, status: Status, width: int, height: int)
     if view.help:
         return [[(fitted(line, width), PLAIN)] for line in HELP.splitlines()[:height]]
     rows = view.rows(table)
-    room = max(0, height - 4)
+    small = height < 5
+    room = max(0, height - (1 if small else 4))
     view.page = max(1, room)
     view.first = min(view.first, max(0, len(rows) - room))
     columns = shown_columns(width)
     body = [[(text, PLAIN)] for text in cells(rows.slice(view.first, room), view.by, columns, width)]
     top = [title(view, status, width), sums(whole(table), status, width), head(view, columns, width)]
     lines = top + body + [[] for _ in range(room - len(body))] + [foot(view, len(rows), width)]
-    return [head(view, columns, width), *body][:height] if height < 4 else lines[:height]
+    return [head(view, columns, width), *body] if small else lines
 
 
 def title(view: View, status: Status, width: int) -> Line:
