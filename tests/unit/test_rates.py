@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap import model
-from filetap.aggregation import NAMELESS, Accumulated, Sums, Summing, of_batch, of_folds, of_kernel
+from filetap.aggregation import NAMELESS, Accumulated, Summing, Sums, of_batch, of_folds, of_kernel
 from filetap.analysis import rates, summary
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
 from filetap.batch import Batch, File, Fold, Task

@@ -153,7 +153,7 @@ def test_any_bytes_are_keys(sent: bytes) -> None:
 
 
 def test_words_of_the_command_line() -> None:
-    assert BY == tuple(KEYS)
+    assert tuple(KEYS) == BY
     assert SORTS == COLUMNS
     assert set(HEADS) == set(COLUMNS)
 

@@ -32,10 +32,10 @@ HEADS: Final = {
     "bytes": ("BYTES", 11),
 }
 """Head and width of each column, the blank before it included."""
-FIRST_TO_GO: Final = ("errors", "errors/s", "bytes", "p50", "count", "p99", "bytes/s", "rate")
+FIRST_TO_GO: Final = ("errors", "errors/s", "bytes", "p50", "count", "p99", "bytes/s")
 """Columns that a narrow terminal has no room for."""
-NAME: Final = 32
-"""Columns that the name has at least, where that leaves any."""
+NAME, LEAST = 32, 8
+"""Columns that the name should have, and must have."""
 PLAIN, HEAD, MARKED, LOST, STATUS = "", "reverse", "bold reverse", "bold red", "bold"
 """Styles of a line's parts."""
 
@@ -201,7 +201,7 @@ def shown_columns(width: int) -> list[str]:
     for name in FIRST_TO_GO:
         if widths(columns) + NAME > width:
             columns.remove(name)
-    return columns
+    return columns if widths(columns) + LEAST <= width else []
 
 
 def widths(columns: list[str]) -> int:
