@@ -53,14 +53,13 @@ def top(context: click.Context, /, **given: Any) -> None:
     """Show live who touches which files, how often, how much, how fast.
 
     Files, directories, processes, operations, users or cgroups by rate, bytes, errors or latency. Events are summed up in
-    the kernel and never handed over singly, so it can stay on all day. Without a TARGET: every process. The screen is ours
-    alone: what a COMMAND prints to a terminal is not shown. h shows the keys.
+    the kernel and never handed over singly, so it can stay on all day. Without a TARGET: every process. On a terminal it is a
+    screen with keys, and h shows them; what a COMMAND prints there is not shown.
 
     \b
     Examples:
-      filetap top                                   everything on this machine
-      filetap top -p $$ --by op
-      filetap top --batch -n 1 --all /etc           one picture, as text
+      filetap top --batch -n 1                    everything on this machine, one picture, as text
+      filetap top -b -n 1 --interval 1 --by process /etc
       filetap top -b -n 2 --interval 0.5 --sort bytes/s -- ls -R /etc
     """
     started, stop = time.monotonic(), Stop()
