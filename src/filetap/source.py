@@ -158,8 +158,7 @@ class KernelSource:
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
         if self._options.aggregate:
-            self._sums = Sums(fd("aggregates"), self._options.sums)
-            self._resources.callback(self._sums.close)
+            self._sums = Sums(fd("aggregates"), fd("sums_one"), fd("sums_other"))
 
     def _object(self, plan: Plan, config: Records) -> Object:
         """One object, told its configuration, with the maps of the first."""
@@ -171,6 +170,8 @@ class KernelSource:
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
         loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
         loaded.resize({"strangers": FILE_CACHE})
+        if self._options.aggregate:
+            loaded.resize({"sums_one": self._options.sums, "sums_other": self._options.sums})
         if not self._task_storage:
             loaded.keep_tasks_in_table()
         if plan.object != "process":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -74,12 +75,12 @@ class Output(threading.Thread):
 
 
 class Aggregated:
-    """One command, summed up to its end; ``every``: how often the sums are taken, in seconds."""
+    """One command, summed up to its end; ``every``: how often the sums are taken, in seconds. ``read``: not at the end alone."""
 
-    def __init__(self, command: list[str], filters: Filters, every: float = 0.05, sums: int = SUMS) -> None:
+    def __init__(self, command: list[str], filters: Filters, *, every: float = 0.05, sums: int = SUMS, read: bool = True) -> None:
         self.totals = Totals()
         held = hold(command)
-        chosen = Options(Targets(command=held.pid), filters, level="syscall", aggregate=True, sums=sums)
+        chosen = Options(Targets(command=held.pid), filters, level="syscall", aggregate=True, sums=sums, arguments=not read)
         with held:
             session = Session(chosen, self.totals, sums=self.totals)
             session.sum_interval = every
@@ -87,7 +88,10 @@ class Aggregated:
             output = Output(held)
             end = time.monotonic() + patience(60)
             while (held.poll() is None or session.source.live > 0) and time.monotonic() < end:
-                session.pump()
+                if read:
+                    session.pump()
+                else:
+                    time.sleep(0.01)
             self.output = output.to_the_end()
             self.slots = int(session.source._reader.lanes.produced().sum())
             self.account: Account = session.finish()
@@ -202,9 +206,11 @@ def test_names_that_no_path_wants_are_let_go(tmp_path: Path) -> None:
 
 
 def test_processes_that_cannot_be_described_have_their_pid(program: Callable[[str], str], tmp_path: Path) -> None:
+    """So many arguments that few of 8000 children can be described, for nobody reads."""
     (tmp_path / "file").write_bytes(b"x" * 64)
-    command = [program("losses"), "children", str(tmp_path / "file"), "300", "0", "x"]
-    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]))
+    command = [program("losses"), "children", str(tmp_path / "file"), "8000", "0", "x" * 3500]
+    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), read=False)
+    assert sum(row["command"] is None for row in run.totals.rows("process")) > 1000
     told = Counter({row["pid"]: row["bytes"] for row in run.totals.rows("process")})
     assert told == Counter({line["child"]: line["size"] for line in map(json.loads, run.output.splitlines())})
 
@@ -215,9 +221,10 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
     try:
         outer.configure(np.zeros(1, model.CONFIG), np.zeros(model.MAX_OPCODES + 512, model.CALL_RECORD))
         outer.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
+        outer.resize({"sums_one": 10_000, "sums_other": 10_000})
         outer.keep_tasks_in_table()
         outer.load(set())
-        sums = Sums(outer.map_fd("aggregates"), 10_000)
+        sums = Sums(outer.map_fd("aggregates"), outer.map_fd("sums_one"), outer.map_fd("sums_other"))
         keys = np.zeros(9000, model.AGGREGATE_KEY)
         keys["task"] = np.arange(9000)
         values = np.ones(9000, model.AGGREGATE)
@@ -226,6 +233,35 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
         assert sorted(found[0]["task"].tolist()) == list(range(9000))
         assert found[1]["count"].sum() == 9000
         assert [len(part) for part in (*sums.take(), *sums.take())] == [0, 0, 0, 0]
-        sums.close()
     finally:
         outer.close()
+
+
+MOVES = """
+import ctypes, os, sys
+source = os.open(sys.argv[1], os.O_RDONLY)
+target = os.open(sys.argv[2], os.O_RDWR | os.O_CREAT, 0o600)
+out, into = os.pipe()
+out2, into2 = os.pipe()
+libc = ctypes.CDLL(None)
+text = ctypes.create_string_buffer(4000)
+vector = (ctypes.c_size_t * 2)(ctypes.addressof(text), 4000)
+os.sendfile(target, source, 0, 5000)
+os.copy_file_range(source, target, 7000)
+os.splice(source, into, 3000)
+libc.tee(out, into2, 2000, 0)
+libc.vmsplice(into, vector, 1, 0)
+os.preadv(source, [bytearray(100), bytearray(20)], 0)
+os.pwritev(target, [b"12345", b"67"], 0)
+"""
+
+
+def test_bytes_of_every_call_that_moves_some(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x" * 20_000)
+    files = [str(tmp_path / name) for name in ("source", "target")]
+    ops = {"sendfile": 5000, "copy_file_range": 7000, "splice": 3000, "tee": 2000, "vmsplice": 4000, "read": 120, "write": 7}
+    calls = [op for op in ops if op not in ("read", "write")] + ["preadv", "preadv2", "pwritev", "pwritev2"]
+    chosen = wanted(*calls, types=["pipe"])
+    run = Aggregated([sys.executable, "-S", "-E", "-c", MOVES, *files], chosen)
+    assert {row["op"]: row["bytes"] for row in run.totals.rows("op")} == ops
+    assert {op: row.bytes for op, row in run.account.ops.items()} == ops
