@@ -234,8 +234,7 @@ struct sums {
 	__type(value, struct aggregate);
 };
 
-/* Made by the loader like their template below: since 68134668c17f (v5.15), for a while, a map with BTF may not take the place of
- * one without. */
+/* Made by the loader like their template below: some kernels (6.1, not 6.18) refuse a map without BTF in the place of one with. */
 struct sums sums_one SEC(".maps");
 struct sums sums_other SEC(".maps");
 
