@@ -207,7 +207,7 @@ def read_metadata(folder: Path) -> Metadata:
         raise TraceError(f"{folder}: {error.strerror}") from None
     try:
         version = msgspec.json.decode(text)["version"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise TraceError(f"{folder / METADATA} is damaged: it is not what filetap writes") from None
     if version != VERSION:
         raise TraceError(f"{folder} has version {version} of the format, this filetap reads {VERSION}: use the one that wrote it")

@@ -28,7 +28,7 @@ class Trace:
         """It is being written."""
         self.notes = [found.said] if found.said else []
         """What to say of it: it was repaired, or could not be."""
-        self.damages: list[Damage] = []
+        self.damages: list[Damage] = found.damages
         """What could not be read so far."""
 
     def _segments(self, name: str) -> Iterator[Path]:

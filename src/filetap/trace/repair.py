@@ -31,6 +31,8 @@ class Repair:
         """Somebody records it, or repairs it."""
         self.said = ""
         """What was done, or why it could not be."""
+        self.damages: list[Damage] = []
+        """What was not whole, and is in the metadata's notes from now on."""
         if self.metadata.ended is None or unsealed(folder):
             self._try(folder)
 
@@ -57,18 +59,18 @@ class Repair:
 
     def _repair(self, folder: Path) -> str:
         """Once the lock is held; somebody else may have done it meanwhile."""
-        metadata, damages, last = read_metadata(folder), list[Damage](), newest(folder)
+        metadata, last = read_metadata(folder), newest(folder)
         before = metadata.ended, len(metadata.segments)
         for number in gone(folder, metadata):
             sealer.remove(folder, number)
         known = {entry.number for entry in metadata.segments}
         for number in sorted(unsealed(folder) | numbers(folder) - known):
-            entry = seal.seal(folder, number, metadata, damages)
+            entry = seal.seal(folder, number, metadata, self.damages)
             metadata.segments = sorted([*(old for old in metadata.segments if old.number != number), entry], key=lambda old: old.number)
         if metadata.ended is None:
             metadata.ended = datetime.fromtimestamp(last, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             metadata.notes.append(KILLED)
-        metadata.notes += [str(damage) for damage in damages]
+        metadata.notes += [str(damage) for damage in self.damages]
         self.metadata = metadata
         if before == (metadata.ended, len(metadata.segments)):
             return ""

@@ -49,10 +49,12 @@ def is_whole(path: Path) -> bool:
 
 def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
     try:
-        return list(stream.entries(path.with_suffix(".parquet.crc"), damages))
+        journal = list(stream.entries(path.with_suffix(".parquet.crc"), damages))
     except FileNotFoundError:
+        journal = []
+    if not journal:
         damages.append(Damage(path, 0, None, "its journal is missing"))
-        return []
+    return journal
 
 
 def _has_end(fd: int, path: Path, journal: list[Entry | None], damages: list[Damage]) -> bool:
