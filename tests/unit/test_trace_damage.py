@@ -89,10 +89,9 @@ def flip(path: Path, at: int, bit: int) -> None:
 def check(folder: Path, had: dict[str, Counter[Row]]) -> None:
     try:
         trace = Trace(folder)
-        found = contents(trace)
-    except TraceError as error:
-        assert "\n" not in str(error)
+    except TraceError:
         return
+    found = contents(trace)
     for name, rows in had.items():
         assert not found[name] - rows, f"{name} has rows that were never written"
     missing = sum((had[name] - found[name]).total() for name in had)
