@@ -24,7 +24,15 @@ Row = tuple[Any, ...]
 
 
 def metadata(**more: Any) -> Metadata:
-    fixed = {"uuid": "u", "node": "here", "boot": "b", "kernel": "6", "machine": "x", "filetap": "0", "began": "2026-01-01T00:00:00Z"}
+    fixed: dict[str, Any] = {
+        "uuid": "u",
+        "node": "here",
+        "boot": "b",
+        "kernel": "6",
+        "machine": "x",
+        "filetap": "0",
+        "began": "2026-01-01T00:00:00Z",
+    }
     return Metadata(**fixed, calls=[(call.op, call.name) for call in CALLS], **more)
 
 

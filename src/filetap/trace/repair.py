@@ -51,8 +51,7 @@ class Repair:
         except BlockingIOError:
             self.live = True
         except (OSError, pa.ArrowException) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            self.said = f"{folder} was not closed and cannot be repaired ({why}): it is read as it is"
+            self.said = f"{folder} was not closed and cannot be repaired ({seal.reason(error)}): it is read as it is"
         finally:
             if lock >= 0:
                 os.close(lock)

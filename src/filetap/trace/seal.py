@@ -72,6 +72,12 @@ def _times(events: Path) -> Iterator[tuple[int, int]]:
             yield bounds.min_raw, bounds.max_raw
 
 
+def reason(error: Exception) -> str:
+    """Arrow tells more than one line has room for."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).partition("\n")[0]
+
+
 def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
     """A stream's batches in the columns of the sealed table."""
     schema = SCHEMAS[name]

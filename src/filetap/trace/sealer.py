@@ -47,7 +47,6 @@ class Closed:
     events: int
     closed: float
     """time.monotonic(), so that a wall clock that is set drops nothing."""
-    is_sealed: bool = False
 
 
 class Sealer:
@@ -95,16 +94,21 @@ class Sealer:
                 self._drop_old()
 
     def _seal(self, closed: Closed) -> None:
-        if self.failure:
-            return
+        if not self.failure:
+            self.failure = self._try(closed)
+            pa.default_memory_pool().release_unused()
+
+    def _try(self, closed: Closed) -> OSError | None:
+        """Why it could not be done: an error of its own, for the first one holds files open."""
         try:
             entry = seal.seal(self._folder, closed.number, self._metadata, self.damages, self._count)
-            closed.is_sealed = True
             self._metadata.segments.append(entry)
             write_metadata(self._folder, self._metadata)
-            pa.default_memory_pool().release_unused()
         except (OSError, pa.ArrowException) as error:
-            self.failure = error if isinstance(error, OSError) else OSError(0, str(error))
+            code, text = getattr(error, "errno", None) or 0, seal.reason(error)
+        else:
+            return None
+        return OSError(code, text)
 
     def _count(self, rows: int) -> None:
         self._done += rows
