@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from filetap.batch import Batch
 from filetap.trace.format import read_metadata
 from filetap.trace.reader import Trace
 from filetap.trace.writer import TraceSink
@@ -28,14 +29,18 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
+def fill(sink: TraceSink, written: list[Batch]) -> None:
+    for number in range(1, 10_000):
+        one = batch(number)
+        sink.write(one)
+        written.append(one)
+
+
 def test_a_full_disk(small: Path) -> None:
     sink = TraceSink(small / "t.tap", metadata())
-    written = []
+    written: list[Batch] = []
     with pytest.raises(OSError, match="No space left"):
-        for number in range(1, 10_000):
-            one = batch(number)
-            sink.write(one)
-            written.append(one)
+        fill(sink, written)
     sink.metadata.account = {"said": True}
     with pytest.raises(OSError, match="No space left"):
         sink.close()
@@ -53,8 +58,7 @@ def test_once_there_is_room_it_is_sealed(small: Path) -> None:
     (small / "other").write_bytes(b"x" * 600_000)
     sink = TraceSink(small / "t.tap", metadata())
     with pytest.raises(OSError, match="No space left"):
-        for number in range(1, 10_000):
-            sink.write(batch(number))
+        fill(sink, [])
     with pytest.raises(OSError, match="No space left"):
         sink.close()
     (small / "other").unlink()
