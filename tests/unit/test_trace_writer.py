@@ -18,7 +18,7 @@ import pytest
 from filetap.batch import Batch, File
 from filetap.calls import CALL_NUMBER
 from filetap.errors import FiletapError, UsageError
-from filetap.trace import repair, writer
+from filetap.trace import repair, seal, writer
 from filetap.trace.reader import Trace
 from filetap.trace.sealer import Keep, Sealer
 from filetap.trace.writer import Limits, TraceSink
@@ -142,13 +142,13 @@ def test_a_second_opener_does_not_repair_what_the_first_is_repairing(tmp_path: P
     folder = tmp_path / "t.tap"
     killed(folder, 1)
     found: list[Trace] = []
-    seal = repair.seal.seal
+    real = seal.seal
 
     def meanwhile(*words: object) -> object:
         found.append(Trace(folder))
-        return seal(*words)  # type: ignore[arg-type]
+        return real(*words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(repair.seal, "seal", meanwhile)
+    monkeypatch.setattr(seal, "seal", meanwhile)
     first = Trace(folder)
     (second,) = found
     assert first.notes
