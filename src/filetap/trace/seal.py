@@ -20,7 +20,7 @@ from filetap.trace import sealed, stream, tables
 from filetap.trace.format import EVENTS, SCHEMAS, Metadata, Segment, segment
 from filetap.trace.stream import Damage, Entry
 
-ROW_GROUP: Final = 1 << 18
+ROW_GROUP: Final = 1 << 17
 CHUNK: Final = 1 << 15
 """Rows whose meaning is told at once: few batches are so long, and a hundred short ones would cost a hundred times more."""
 
