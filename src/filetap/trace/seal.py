@@ -24,13 +24,25 @@ ROW_GROUP: Final = 1 << 17
 CHUNK: Final = 1 << 15
 """Rows whose meaning is told at once: few batches are so long, and a hundred short ones would cost a hundred times more."""
 
-DELTAS: Final = ("ts", "id", "start", "first", "last")
-OPTIONS: Final[dict[str, Any]] = {
-    "compression": "zstd",
-    "compression_level": 1,
-    "write_page_checksum": True,
-    "store_schema": True,
-}
+DELTAS: Final = ("ts", "file", "id")
+"""Columns whose values follow each other closely."""
+PATHS: Final = ("path", "host_path")
+"""Text of which each row has its own."""
+
+
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """What was measured to be smallest of what every reader of Parquet knows (docs/adr/0017-trace-on-disk.md)."""
+    told = [field.name for field in schema if tables.value_type(field.type) == pa.string() and field.name not in PATHS]
+    deltas = {name: "DELTA_BINARY_PACKED" for name in DELTAS if name in schema.names}
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": told,
+        "column_encoding": deltas,
+        "write_page_checksum": True,
+        "write_statistics": True,
+    }
+
 
 Progress = Callable[[int], None]
 """Called again and again, with events that are done."""
@@ -118,7 +130,7 @@ def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch]) -> None:
 
 def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
     held: list[pa.RecordBatch] = []
-    with pq.ParquetWriter(path, schema, **OPTIONS) as writer:
+    with pq.ParquetWriter(path, schema, **options(schema)) as writer:
         for batch in batches:
             held.append(batch)
             if sum(map(len, held)) >= ROW_GROUP:
