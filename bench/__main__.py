@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import endurance, kernel_side, operations, resolution, user_side
+from bench import endurance, kernel_side, operations, record, resolution, user_side
 from bench.lab import BenchError, Lab, prepare
 from bench.table import Row, Table
 from filetap.errors import FiletapError
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = (
-    kernel_side.MEASURES | operations.MEASURES | user_side.MEASURES | endurance.MEASURES | resolution.MEASURES
+    kernel_side.MEASURES | operations.MEASURES | user_side.MEASURES | endurance.MEASURES | record.MEASURES | resolution.MEASURES
 )
 
 
@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
         dest="names",
         action="append",
         metavar="NAME",
-        help="only measures whose name contains NAME; repeatable (default: all but resolution)",
+        help="only measures whose name contains NAME; repeatable (default: all but resolution and endure-record)",
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="pairs per ratio (default: 9)")
     parser.add_argument("--quick", action="store_true", help="3 pairs and a quarter of the work: shows the harness, proves nothing")
@@ -42,11 +42,16 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]:
-    usual = MEASURES.keys() - resolution.MEASURES.keys()
-    found = {name: measure for name, measure in MEASURES.items() if (any(part in name for part in names) if names else name in usual)}
+    usual = MEASURES.keys() - resolution.MEASURES.keys() - {"endure-record"}
+    found = {name: measure for name, measure in MEASURES.items() if (any(fits(part, name) for part in names) if names else name in usual)}
     if not found:
         sys.exit(f"bench: no measure is called so; there are: {' '.join(MEASURES)}")
     return found
+
+
+def fits(part: str, name: str) -> bool:
+    """A measure's whole name means that one alone."""
+    return part == name if part in MEASURES else part in name
 
 
 def measure_all(measures: dict[str, Callable[[Lab], Iterator[Row]]], lab: Lab, table: Table) -> None:

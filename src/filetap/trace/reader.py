@@ -1,6 +1,7 @@
 """A trace opened: its metadata, its tables as Arrow, whatever state its segments are in.
 
-Apart from writing. Nothing is changed on disk here. Next: analysis/ asks it, cli/query.py and cli/replay.py too.
+Apart from writing. Nothing is changed on disk here but what repair.py does at the opening. Next: analysis/ asks it,
+cli/query.py and cli/replay.py too.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from filetap.trace import seal
-from filetap.trace.format import SCHEMAS, Metadata, read_metadata
+from filetap.trace import seal, sealed
+from filetap.trace.format import SCHEMAS, Metadata, segment
+from filetap.trace.repair import Repair, numbers
 from filetap.trace.stream import Damage
 
 
@@ -21,30 +22,64 @@ class Trace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.metadata: Metadata = read_metadata(folder)
-        self.damages: list[Damage] = []
+        found = Repair(folder)
+        self.metadata: Metadata = found.metadata
+        self.live = found.live
+        """It is being written."""
+        self.notes = [found.said] if found.said else []
+        """What to say of it: it was repaired, or could not be."""
+        self.damages: list[Damage] = found.damages
         """What could not be read so far."""
 
+    def _segments(self, name: str) -> Iterator[Path]:
+        """The file of each segment, sealed or not."""
+        there = {number for number in numbers(self.folder) if number >= self.metadata.first}
+        if not self.live:
+            there |= {entry.number for entry in self.metadata.segments}
+        for number in sorted(there):
+            made = segment(self.folder, name, number, "parquet")
+            yield made if made.exists() else made.with_suffix(".arrow")
+
     def sealed(self, name: str) -> list[Path]:
-        """The Parquet files of a table."""
-        return sorted((self.folder / name).glob("*.parquet"))
+        """The Parquet files of a table that are whole: any program may read them."""
+        return [path for path in self._segments(name) if path.suffix == ".parquet" and sealed.is_whole(path)]
 
     def streams(self, name: str) -> list[Path]:
         """Its segments that are being written, or were when the recorder was killed."""
-        return sorted((self.folder / name).glob("*.arrow"))
+        return [path for path in self._segments(name) if path.suffix == ".arrow"]
+
+    def rest(self, name: str) -> Iterator[pa.RecordBatch]:
+        """The rows that are not in ``sealed``: of streams, and of files that are damaged, what is whole."""
+        whole = set(self.sealed(name))
+        for path in self._segments(name):
+            if path not in whole:
+                yield from self._rows(path, name)
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """A table's rows in the columns of format.SCHEMAS."""
-        for path in self.sealed(name):
-            for batch in pq.ParquetFile(path).iter_batches():
-                yield _cast(batch, SCHEMAS[name])
-        for path in self.streams(name):
-            yield from seal.rows(path, name, self.metadata, self.damages)
+        for path in self._segments(name):
+            yield from self._rows(path, name)
+        self.damages[:] = dict.fromkeys(self.damages)
+
+    def _rows(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
+        """Between being looked for and being opened a stream may have been sealed, or its segment dropped."""
+        try:
+            if path.suffix == ".arrow":
+                yield from seal.rows(path, name, self.metadata, self.damages, self.live)
+                return
+        except FileNotFoundError:
+            path = path.with_suffix(".parquet")
+        try:
+            yield from sealed.read(path, SCHEMAS[name], self.damages)
+        except FileNotFoundError:
+            if not self.live:
+                self.damages.append(Damage(path, 0, self._count(path, name), "missing"))
+
+    def _count(self, path: Path, name: str) -> int | None:
+        """Rows that a missing file had."""
+        counts = {entry.number: entry.events for entry in self.metadata.segments}
+        return counts.get(int(path.stem)) if name == "events" else None
 
     def table(self, name: str) -> pa.Table:
         """One of events, files, tasks, folded, as a whole."""
         return pa.Table.from_batches(self.batches(name), SCHEMAS[name])
-
-
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    return pa.record_batch([batch.column(field.name).cast(field.type) for field in schema], schema=schema)
