@@ -107,8 +107,8 @@ def parse_bytes(text: str, name: str) -> int:
     if not match:
         raise UsageError(f"{name} {text}: give a size such as 64M or 20G")
     size = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
-    if size < 1 << 20:
-        raise UsageError(f"{name} {text}: at least 1M")
+    if size < 64 << 10:
+        raise UsageError(f"{name} {text}: at least 64K")
     return size
 
 
