@@ -134,7 +134,7 @@ CONFIG: Final = np.dtype(
         *((name, "<u4") for name in ("self", "slots", "scramble", "ncpu")),
         ("min_latency", "<u8"),
         ("types", "<u4"),
-        ("spare", "<u4"),
+        ("aggregate", "<u4"),
         ("rule", "<u2"),
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
@@ -157,16 +157,28 @@ COUNTERS: Final = np.dtype(
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
-        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "interrupted")),
+        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "sums", "interrupted")),
+        ("late_modules", "<u8"),
         ("next_id", "<u4"),
         ("at_work", "<u4"),
     ]
 )
 GLOBALS: Final = np.dtype(
-    [("epoch", "<u8"), ("live", "<i8"), ("threads", "<u8"), ("files", "<u8"), ("stopped", "<u8"), ("generation", "<u8")]
+    [
+        ("epoch", "<u8"),
+        ("live", "<i8"),
+        ("threads", "<u8"),
+        ("files", "<u8"),
+        ("stopped", "<u8"),
+        ("ring_renames", "<u8"),
+        ("generation", "<u8"),
+    ]
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
+AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2")])
+NO_BUCKET: Final = 0xFFFF
+AGGREGATE: Final = np.dtype([(name, "<u8") for name in ("count", "errors", "bytes", "total", "first", "last")])
 
 RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_MEMBER = (1 << bit for bit in range(4))
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("subvolume", "<u8"), ("device", "<u4"), ("generation", "<u4")])
@@ -194,6 +206,8 @@ LAYOUTS: Final = {
     "globals": GLOBALS,
     "fold_key": FOLD_KEY,
     "fold": FOLD,
+    "aggregate_key": AGGREGATE_KEY,
+    "aggregate": AGGREGATE,
     "rule_key": RULE_KEY,
     "named_key": NAMED_KEY,
     "identified": IDENTIFIED,

@@ -24,9 +24,8 @@ ROTATED: Final = {"rotate_size": "64M", "rotate_time": "1h", "keep": "7d"}
 FLIGHT: Final = {"flight_recorder": "60s", "flight_memory": "1G"}
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
-UNSAID |= dict.fromkeys(
-    ("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths", "best_effort"), False
-)
+UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
+UNSAID |= dict.fromkeys(("best_effort", "summary"), False) | dict.fromkeys(("by", "top"))
 UNSAID |= {
     "form": None,
     "latency": True,
@@ -117,6 +116,7 @@ SAID: dict[str, dict[str, Any]] = {
     "--no-latency": {"latency": False},
     "--latency": {},
     "--args": {"arguments": True},
+    "--summary --by op --top 3": {"summary": True, "by": "op", "top": 3},
     "--level vfs": {"level": "vfs"},
     "--best-effort": {"best_effort": True},
     "--ring-size 1M": {"ring_size": "1M"},

@@ -16,6 +16,7 @@ from filetap.errors import FiletapError
 
 COMMANDS: Final = {
     "trace": "Trace file accesses of a command, processes, cgroups or everything.",
+    "top": "Show live who touches which files: rates, bytes, latencies, errors.",
     "watch": "Log whoever touches these files or directories, under any name.",
     "doctor": "Say what this kernel can do, and what to do about the rest.",
 }
@@ -49,6 +50,7 @@ def cli() -> None:
       filetap trace -- cat /etc/hostname
       filetap trace -e open --failed -- python3 -c 'import json'
       filetap trace -f json -p $$ --duration 1
+      filetap top --batch -n 1 --all
       filetap watch -r --duration 1 /etc
       filetap doctor
     """

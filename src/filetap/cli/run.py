@@ -69,15 +69,15 @@ HOOK_OPTIONS = (
 
 def output_options(command: Decorated) -> Decorated:
     """What becomes of the events, in this order."""
-    return _with(OUTPUT_OPTIONS, command)
+    return with_options(OUTPUT_OPTIONS, command)
 
 
 def hook_options(command: Decorated) -> Decorated:
     """How the kernel is asked, in this order."""
-    return _with(HOOK_OPTIONS, command)
+    return with_options(HOOK_OPTIONS, command)
 
 
-def _with(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
+def with_options(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
     for option in reversed(options):
         command = option(command)
     return command
@@ -112,6 +112,11 @@ class Output(record.Words):
         if self.duration is not None and not 0 < self.duration < float("inf"):
             raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
 
+    @property
+    def shown(self) -> str:
+        """The form of the events, given or not."""
+        return self.form or "table"
+
     def open_stream(self, standard: str) -> IO[bytes]:
         """The stream of events, unbuffered. ``standard``: "output" or "error", where they go without -o."""
         if self.output and not self.records:
@@ -144,7 +149,7 @@ class Output(record.Words):
             raise FiletapError(f"{self.account}: {error.strerror}") from None
 
 
-def make_sink(form: str | None, stream: IO[bytes]) -> Sink:
+def make_sink(form: str, stream: IO[bytes]) -> Sink:
     """The sink for ``-f``."""
     if form == "none":
         from filetap.sinks.count import CountSink
@@ -193,17 +198,20 @@ class Run:
             self._recording.begin(self.session)
 
     def _make_sink(self, standard: str) -> Sink:
-        streams = [make_sink(self._given.form, self._given.open_stream(standard))] if self._given.streams else []
+        streams = [make_sink(self._given.shown, self._given.open_stream(standard))] if self._given.streams else []
         if not self._recording:
             return streams[0]
         from filetap.sinks.tee import Tee
 
         return Tee(self._recording.sink, streams)
 
-    def _begin(self, options: Options, started: float) -> Session:
+    def make_session(self, options: Options, started: float) -> Session:
         from filetap.session import Session
 
-        session = Session(options, self._sink, started)
+        return Session(options, self._sink, started)
+
+    def _begin(self, options: Options, started: float) -> Session:
+        session = self.make_session(options, started)
         wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
         session.wake_by(wakeup)
@@ -254,6 +262,7 @@ class Run:
     def _say(self, account: Account) -> None:
         from filetap.report import account as report
 
+        self.before_account()
         print(report.as_text(account), file=sys.stderr)
         if self._account:
             try:
@@ -279,6 +288,9 @@ class Run:
 
     def on_end(self) -> None:
         """Nothing will count any more."""
+
+    def before_account(self) -> None:
+        """Everything has been handed over; what is to be said of it beside the account."""
 
     def on_detached(self) -> None:
         """The account is settled."""
