@@ -123,7 +123,7 @@ def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None
         (["--flight-recorder", "60", "-o", "x.tap"], "--flight-recorder 60: give a time"),
         (["--flight-recorder", "60s", "--keep", "1d", "-o", "x.tap"], "--keep is for a recording on disk"),
         (["--keep", "7 apples", "-o", "x.tap"], "--keep 7 apples: give an age"),
-        (["--keep", "10K", "-o", "x.tap"], "--keep 10K: at least 1M"),
+        (["--keep", "10K", "-o", "x.tap"], "--keep 10K: at least 64K"),
         (["--rotate-size", "many", "-o", "x.tap"], "--rotate-size many: give a size"),
         (["--rotate-time", "0s", "-o", "x.tap"], "--rotate-time 0s: give a time"),
         (["-o", "/nowhere/x.tap"], "/nowhere/x.tap: No such file or directory"),
@@ -157,14 +157,14 @@ def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Pa
 def test_segments_turn_and_the_oldest_go(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     loop = f"import os\nfor i in range(60000): os.stat({str(tree / 'a')!r})"
     account = tmp_path / "account.json"
-    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "1M", "--keep", "1M", "--account", account)
+    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "64K", "--keep", "128K", "--account", account)
     done = ft.trace(*words, tree, "--", PYTHON, "-S", "-c", loop)
     trace = Trace(tmp_path / "t.tap")
     delivered = json.loads(account.read_text())["ops"]["stat"]["delivered"]
     assert done.status == 0
     assert trace.metadata.first > 1
     assert trace.metadata.dropped + trace.table("events").num_rows == delivered >= 60000
-    assert sum(path.stat().st_size for path in (tmp_path / "t.tap").rglob("*")) < 2 << 20
+    assert sum(path.stat().st_size for path in (tmp_path / "t.tap").rglob("*")) < 512 << 10
 
 
 # kill -9
@@ -215,7 +215,7 @@ def work(script: Script, tmp_path: Path) -> Iterator[Work]:
 
 @pytest.mark.parametrize("number", range(8))
 def test_after_kill_9_all_that_is_older_than_250_ms_is_there(ft: Filetap, work: Work, tmp_path: Path, number: int) -> None:
-    with ft.started("trace", "-e", "write", "-p", work.process.pid, "-o", tmp_path / "t.tap", "--rotate-size", "1M", work.file) as run:
+    with ft.started("trace", "-e", "write", "-p", work.process.pid, "-o", tmp_path / "t.tap", "--rotate-size", "64K", work.file) as run:
         run.wait_ready()
         first = work.count
         time.sleep(random.Random(number).uniform(0.3, 2))

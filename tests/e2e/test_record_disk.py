@@ -6,6 +6,7 @@ Apart from tests/unit/test_trace_writer.py, because mounts need root. The oracle
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +81,16 @@ def test_without_permission_it_is_read_as_it_is(tmp_path: Path) -> None:
         assert trace.table("events").num_rows == 50
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+def test_what_may_not_be_read_is_one_line(tmp_path: Path) -> None:
+    killed(tmp_path / "t.tap", 1)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    code = f"from filetap.trace.reader import Trace; from pathlib import Path; Trace(Path('{tmp_path}/t.tap')).table('events')"
+    for forbidden in ("t.tap/events/000001.arrow", "t.tap/trace.json"):
+        (tmp_path / forbidden).chmod(0o600)
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert done.stderr.splitlines()[-1] == f"filetap.trace.format.TraceError: {tmp_path / forbidden}: Permission denied"

@@ -97,6 +97,17 @@ def test_each_trace_has_a_name_of_its_own_and_the_last_only_if_something_came(tm
     assert flight.said == [f"flight recorder: {n} events are in {tmp_path}/{name}" for n, name in ((20, "t.tap"), (40, "t-2.tap"))]
 
 
+def test_what_one_trace_says_of_itself_is_not_in_the_next(tmp_path: Path) -> None:
+    flight, same = Flight(tmp_path), metadata()
+    for number in (1, 2):
+        flight.sink.write(batch(number))
+        flight.sink.end(same, flight.said.append, unseen)
+    first, second = (Trace(tmp_path / name).metadata for name in ("t.tap", "t-2.tap"))
+    assert [[entry.events for entry in found.segments] for found in (first, second)] == [[20], [40]]
+    assert (len(first.clocks), len(second.clocks), len(second.notes)) == (1, 1, 1)
+    assert first.uuid != second.uuid
+
+
 def test_it_is_due_once_for_each_signal_and_each_failure(tmp_path: Path) -> None:
     sink = Flight(tmp_path).sink
     assert not sink.is_due(False)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from filetap.batch import Batch, File, Fold, Task
 from filetap.errors import FiletapError, UsageError
@@ -163,9 +164,9 @@ class FlightSink:
 
     def _snapshot(self, metadata: Metadata) -> Snapshot:
         self._since = self.written
-        metadata.uuid, metadata.dropped = str(uuid.uuid4()), self.dropped
-        metadata.notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
-        return metadata, list(self._held), dict(self._files.items), dict(self._tasks.items)
+        notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
+        own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
+        return own, list(self._held), dict(self._files.items), dict(self._tasks.items)
 
     def _write_beside(self, snapshot: Snapshot, tell: Tell) -> None:
         try:

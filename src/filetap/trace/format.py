@@ -204,7 +204,7 @@ def read_metadata(folder: Path) -> Metadata:
     except (FileNotFoundError, NotADirectoryError):
         raise TraceError(f"{folder} is not a trace: it is no folder with a {METADATA} in it") from None
     except OSError as error:
-        raise TraceError(f"{folder}: {error.strerror}") from None
+        raise TraceError(f"{folder / METADATA}: {error.strerror}") from None
     try:
         version = msgspec.json.decode(text)["version"]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):

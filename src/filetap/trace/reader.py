@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from filetap.trace import seal, sealed
-from filetap.trace.format import SCHEMAS, Metadata, segment
+from filetap.trace.format import SCHEMAS, Metadata, TraceError, segment
 from filetap.trace.repair import Repair, numbers
 from filetap.trace.stream import Damage
 
@@ -64,16 +64,21 @@ class Trace:
     def _rows(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         """Between being looked for and being opened a stream may have been sealed, or its segment dropped."""
         try:
-            if path.suffix == ".arrow":
-                yield from seal.rows(path, name, self.metadata, self.damages, self.live)
-                return
-        except FileNotFoundError:
-            path = path.with_suffix(".parquet")
-        try:
-            yield from sealed.read(path, SCHEMAS[name], self.damages)
+            yield from self._found(path, name)
         except FileNotFoundError:
             if not self.live:
-                self.damages.append(Damage(path, 0, self._count(path, name), "missing"))
+                self.damages.append(Damage(path.with_suffix(".parquet"), 0, self._count(path, name), "missing"))
+        except OSError as error:
+            raise TraceError(f"{path}: {seal.reason(error)}") from None
+
+    def _found(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
+        if path.suffix == ".arrow":
+            try:
+                yield from seal.rows(path, name, self.metadata, self.damages, self.live)
+                return
+            except FileNotFoundError:
+                path = path.with_suffix(".parquet")
+        yield from sealed.read(path, SCHEMAS[name], self.damages)
 
     def _count(self, path: Path, name: str) -> int | None:
         """Rows that a missing file had."""

@@ -6,6 +6,7 @@ writer.py hands the segments over.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
 import threading
@@ -88,7 +89,7 @@ class Sealer:
     def _seal(self, closed: Closed) -> None:
         if not self.failure:
             self.failure = self._try(closed)
-            pa.default_memory_pool().release_unused()
+            give_back()
 
     def _try(self, closed: Closed) -> OSError | None:
         """Why it could not be done: an error of its own, for the first one holds files open."""
@@ -134,6 +135,13 @@ class Sealer:
         return self._now() - oldest.closed > self._keep.seconds or (
             self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
         )
+
+
+def give_back() -> None:
+    """What the C library keeps of memory that was freed (malloc_trim(3)), where it is one that can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def size(folder: Path) -> int:
