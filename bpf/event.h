@@ -258,7 +258,7 @@ struct config {
 	__u32 ncpu;
 	__u64 min_latency; /* ns */
 	__u32 types; /* bit per S_IFMT >> 12 */
-	__u32 spare;
+	__u32 aggregate; /* events are summed up, not handed over; after so many new sums of a CPU the reader is woken. 0: not */
 	__u16 rule;
 	__u16 exit_call; /* index into calls.CALLS, for a process may end without a call; 0: not asked for */
 	__u16 fault_calls[2]; /* page_fault_user, page_fault_kernel */
@@ -302,6 +302,7 @@ struct counters {
 	__u64 requests_full; /* io_uring requests that were not remembered until they completed */
 	__u64 completions_full; /* io_uring completions without room in their queue, of requests nobody knows */
 	__u64 rules_full; /* files that were wanted and could not become rules */
+	__u64 sums; /* entries made in the maps of 'aggregates' */
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
 	__u32 next_id;
 	__u32 at_work; /* the thread whose hook is at work here, and may be preempted; 0: none */
@@ -327,6 +328,26 @@ struct fold_key {
 struct fold {
 	__u64 count;
 	__u64 bytes;
+	__u64 first;
+	__u64 last;
+};
+
+/* What a run without a stream has of its events: sums by who, which file, what and how long. */
+struct aggregate_key {
+	__u32 task;
+	__u32 file;
+	__u32 pid; /* of a task without an id; 0 else */
+	__u16 op;
+	__u16 bucket; /* of the duration, see bucket_of(); NO_BUCKET: not known */
+};
+
+#define NO_BUCKET 0xffff
+
+struct aggregate {
+	__u64 count;
+	__u64 errors;
+	__u64 bytes;
+	__u64 total; /* of the durations, ns */
 	__u64 first;
 	__u64 last;
 };

@@ -6,7 +6,7 @@
 #ifndef FILETAP_EMIT_H
 #define FILETAP_EMIT_H
 
-#include "task.bpf.h"
+#include "aggregate.bpf.h"
 
 /* A draft with nothing in it but what every event has. Without latency the clock is read once it is known to be wanted. */
 static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __u16 call, __s64 result)
@@ -198,6 +198,11 @@ static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_st
 	if (!c || op >= MAX_OPS)
 		return;
 	c->seen[op]++;
+	/* With rules for paths user space judges both names of an event by themselves, so it must have them. */
+	if (config.aggregate && !(config.paths && d->more)) {
+		aggregate(d, s->task);
+		return;
+	}
 	if (unlikely(!s->task || d->undefined || d->more)) {
 		emit_more(d, s, tid);
 		return;

@@ -225,6 +225,22 @@ struct {
 	__type(value, struct fold);
 } folds SEC(".maps");
 
+/* Sums of events, in a map that user space puts in the place of the last one, which it then reads. Preallocated: memory for
+ * hash maps that is taken at run time is unsafe in tracing programs until 6.1 (ee4ed53c5eb6). */
+struct sums {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct aggregate_key);
+	__type(value, struct aggregate);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct sums);
+} aggregates SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

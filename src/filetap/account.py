@@ -52,6 +52,8 @@ class Account:
     """filetap's own CPU time, user and system, from start to account."""
     attached: float = 0.0
     """From start to attached."""
+    aggregated: bool = False
+    """Events were not to be delivered: what is folded was summed up, as intended."""
     notes: list[str] = field(default_factory=list)
     """What the figures do not say: calls not decoded, caches that were full, how the run ended."""
 
@@ -62,6 +64,17 @@ class Account:
     def total(self) -> OpAccount:
         names = ("seen", "delivered", "folded", "lost", "bytes", "errors")
         return OpAccount(**{name: sum(getattr(op, name) for op in self.ops.values()) for name in names})
+
+
+class Summed:
+    """What the kernel has summed up and handed over, by op."""
+
+    def __init__(self) -> None:
+        self.count, self.errors, self.bytes = (np.zeros(model.MAX_OPS, np.int64) for _ in range(3))
+
+    def add(self, keys: Records, values: Records) -> None:
+        for name in ("count", "errors", "bytes"):
+            np.add.at(getattr(self, name), keys["op"], values[name].astype(np.int64))
 
 
 class Tally:
@@ -106,22 +119,24 @@ class Delivery:
                 self._waiting.appendleft((calls[out:], results[out:]))
 
 
-def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records) -> dict[str, OpAccount]:
+def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: Summed | None = None) -> dict[str, OpAccount]:
     """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
-    filter in user space let go, which were never meant to be seen."""
-    folded_bytes = np.zeros(model.MAX_OPS, np.int64)
+    filter in user space let go, which were never meant to be seen. ``summed``: of a run that aggregates, what has come."""
+    folded_bytes, fold_counts = np.zeros((2, model.MAX_OPS), np.int64)
     for fold in folds:
         folded_bytes[fold.op] += fold.bytes
+        fold_counts[fold.op] += fold.count
     seen = counters["seen"].sum(axis=0).astype(np.int64) - dropped
-    folded = counters["folded"].sum(axis=0).astype(np.int64)
+    folded = fold_counts + summed.count if summed else counters["folded"].sum(axis=0).astype(np.int64)
+    summed = summed or Summed()
     return {
         OPS[op]: OpAccount(
             seen=int(seen[op]),
             delivered=int(tally.delivered[op]),
             folded=int(folded[op]),
             lost=int(seen[op] - tally.delivered[op] - folded[op]),
-            bytes=int(tally.bytes[op] + folded_bytes[op]),
-            errors=int(tally.errors[op]),
+            bytes=int(tally.bytes[op] + folded_bytes[op] + summed.bytes[op]),
+            errors=int(tally.errors[op] + summed.errors[op]),
         )
         for op in np.nonzero(seen)[0]
     }

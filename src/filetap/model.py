@@ -134,7 +134,7 @@ CONFIG: Final = np.dtype(
         *((name, "<u4") for name in ("self", "slots", "scramble", "ncpu")),
         ("min_latency", "<u8"),
         ("types", "<u4"),
-        ("spare", "<u4"),
+        ("aggregate", "<u4"),
         ("rule", "<u2"),
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
@@ -157,7 +157,7 @@ COUNTERS: Final = np.dtype(
         ("folded", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
-        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "interrupted")),
+        *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "sums", "interrupted")),
         ("next_id", "<u4"),
         ("at_work", "<u4"),
     ]
@@ -167,6 +167,9 @@ GLOBALS: Final = np.dtype(
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
+AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2")])
+NO_BUCKET: Final = 0xFFFF
+AGGREGATE: Final = np.dtype([(name, "<u8") for name in ("count", "errors", "bytes", "total", "first", "last")])
 
 RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_MEMBER = (1 << bit for bit in range(4))
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("subvolume", "<u8"), ("device", "<u4"), ("generation", "<u4")])
@@ -194,6 +197,8 @@ LAYOUTS: Final = {
     "globals": GLOBALS,
     "fold_key": FOLD_KEY,
     "fold": FOLD,
+    "aggregate_key": AGGREGATE_KEY,
+    "aggregate": AGGREGATE,
     "rule_key": RULE_KEY,
     "named_key": NAMED_KEY,
     "identified": IDENTIFIED,

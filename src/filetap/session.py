@@ -13,33 +13,44 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filetap import model
-from filetap.account import Account, Delivery, balance, kernel_notes
+from filetap.account import Account, Delivery, Summed, balance, kernel_notes
 from filetap.batch import Batch, Fold, Sink
 from filetap.calls import OP_OF_CALL
 from filetap.clock import Clock
 from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
+from filetap.model import Records
 from filetap.source import KernelSource, Options
 
 SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
+SUM_INTERVAL: Final = 1.0
 
 
 class OutputError(FiletapError):
     """The sink could not take more; what it took stays."""
 
 
+class SumSink(Protocol):
+    """Where the kernel's sums go, of a run that aggregates."""
+
+    def summed(self, keys: Records, values: Records, batch: Batch) -> None:
+        """Of model.AGGREGATE_KEY and model.AGGREGATE, row by row: what came to pass since the last time. ``batch`` has no
+        events, but the files, tasks and clock."""
+
+
 class Session:
     """Attached from construction to ``finish``."""
 
-    def __init__(self, options: Options, sink: Sink, started: float | None = None) -> None:
-        """``started``: time.monotonic() of the start that ``Account.attached`` counts from."""
+    def __init__(self, options: Options, sink: Sink, started: float | None = None, sums: SumSink | None = None) -> None:
+        """``started``: time.monotonic() of the start that ``Account.attached`` counts from. ``sums``: with
+        ``options.aggregate``, who takes them."""
         self._started = time.monotonic() if started is None else started
         self._sink = sink
         self.source = KernelSource(options, Clock())
@@ -49,6 +60,9 @@ class Session:
         self.failure: OutputError | None = None
         """Why the sink got no more."""
         self._names = NameFilter(options.filters)
+        self._sums = sums if options.aggregate else None
+        self._summed = Summed()
+        self.sum_interval, self._sums_due = SUM_INTERVAL, 0.0
         self._wait = SHORTEST_WAIT
         self._wakers: set[int] = set()
         self._poll = select.poll()
@@ -67,10 +81,27 @@ class Session:
                 self._wakers.remove(fd)
             else:
                 self.source.woken()
+                self._sums_due = 0.0
         self.source.mind_threads()
+        if self._sums:
+            return self._sum_up(self._sums)
         count = self._deliver(final=False)
         self._wait = SHORTEST_WAIT if count else min(self._wait * 2, LONGEST_WAIT)
         return count
+
+    def _sum_up(self, sums: SumSink, final: bool = False) -> int:
+        """Hand over the kernel's sums when it is time. What they name is known once the definitions behind them are read."""
+        self._wait = LONGEST_WAIT
+        if time.monotonic() < self._sums_due and not final:
+            return 0
+        self._sums_due = time.monotonic() + self.sum_interval
+        taken = self.source.take_sums()
+        count = self._deliver(final)
+        keys, values = self._names.without_unwanted_sums(*taken, self._nothing())
+        self._summed.add(keys, values)
+        sums.summed(keys, values, self._nothing())
+        self.source.forget_files()
+        return count + len(keys)
 
     def _deliver(self, final: bool) -> int:
         count = 0
@@ -110,7 +141,9 @@ class Session:
     def _deliver_the_rest(self) -> None:
         """After a failure of the output nothing more is written, and that is no second failure."""
         with suppress(OutputError):
-            if not self.failure:
+            if not self.failure and self._sums:
+                self._sum_up(self._sums, final=True)
+            elif not self.failure:
                 self._deliver(final=True)
             if not self.failure and (folds := self.source.folds()):
                 self._to_sink(partial(self._sink.folded, folds, self._nothing()))
@@ -124,7 +157,8 @@ class Session:
         counters = self.source.counters()
         used = os.times()
         return Account(
-            ops=balance(counters, self._delivery.tally, folds, self._names.dropped),
+            ops=balance(counters, self._delivery.tally, folds, self._names.dropped, self._summed if self._sums else None),
+            aggregated=self._sums is not None,
             files=int(counters["files"].sum()),
             processes=self.source.definitions.processes,
             began=utc(self._began),
@@ -168,6 +202,15 @@ class NameFilter:
             return batch
         self.dropped += np.bincount(OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
         return batch.where(~drop)
+
+    def without_unwanted_sums(self, keys: Records, values: Records, batch: Batch) -> tuple[Records, Records]:
+        """The same of the kernel's sums. An event with two names is not among them when the filter is needed."""
+        if not self._names.needed:
+            return keys, values
+        unwanted = [n for n in np.unique(keys["file"]).tolist() if not self._wanted(batch, n)]
+        drop = np.isin(keys["file"], unwanted)
+        np.add.at(self.dropped, keys["op"][drop], values["count"][drop].astype(np.int64))
+        return keys[~drop], values[~drop]
 
     def _wanted(self, batch: Batch, number: int) -> bool:
         """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""

@@ -30,6 +30,7 @@ from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
 from filetap.kernel.perf import MissingTracepointError
 from filetap.kernel.ring import Lanes, Ring, view_globals
+from filetap.kernel.sums import Sums
 from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
@@ -46,6 +47,8 @@ FILE_CACHE: Final = 64 << 10
 NAME_CACHE: Final = 32 << 10
 FAULTS: Final = ("page_fault_user", "page_fault_kernel")
 SMALLEST_LANE: Final = 64
+SUMS: Final = 64 << 10
+RING_BESIDE_SUMS: Final = 4 << 20
 U32: Final = np.dtype("<u4")
 SEED: Final = Plan("seed", raw=["seed_tasks", "identify_files"])
 
@@ -67,11 +70,20 @@ class Options:
     """Which hooks make events: one of model.LEVELS."""
     best_effort: bool = False
     """Go on without hook sets that attach in no way."""
+    aggregate: bool = False
+    """Events are summed up in the kernel instead of handed over."""
+    sums: int = SUMS
+    """How many sums there is room for, until they are taken."""
 
     @property
     def timed(self) -> bool:
         """Calls are seen at their start too."""
         return self.latency or bool(self.filters.min_latency)
+
+    @property
+    def room(self) -> int:
+        """Bytes for events under way. Beside sums there are few."""
+        return min(self.ring_size, RING_BESIDE_SUMS) if self.aggregate else self.ring_size
 
 
 class KernelSource:
@@ -121,7 +133,7 @@ class KernelSource:
 
     def _load(self, clock: Clock) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
-        self._slots = lane_slots(self._options.ring_size, self._cpus)
+        self._slots = lane_slots(self._options.room, self._cpus)
         chosen = self._options.filters.calls
         with KernelTypes() as kernel:
             self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
@@ -145,6 +157,9 @@ class KernelSource:
         self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
+        if self._options.aggregate:
+            self._sums = Sums(fd("aggregates"), self._options.sums)
+            self._resources.callback(self._sums.close)
 
     def _object(self, plan: Plan, config: Records) -> Object:
         """One object, told its configuration, with the maps of the first."""
@@ -250,9 +265,15 @@ class KernelSource:
     def drain(self, final: bool = False) -> Iterator[Batch]:
         """What there is now, as Reader.drain."""
         yield from self._reader.drain(final)
-        self._forget_files()
+        if not self._options.aggregate:
+            self.forget_files()
 
-    def _forget_files(self) -> None:
+    def take_sums(self) -> tuple[Records, Records]:
+        """Keys and values of what was summed up since the last time. What they name is known after a drain, and until
+        ``forget_files``."""
+        return self._sums.take()
+
+    def forget_files(self) -> None:
         """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
         files, names = self.definitions.give_up()
         self.forgotten += len(files)
@@ -354,6 +375,7 @@ def configuration(options: Options, names: Names, cpus: int, slots: int, direct:
     row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
     row["named"], row["members"] = names.longest, filters.places and not filters.follow
     row["lengths"], row["leaves"] = names.lengths, names.leaf_bits
+    row["aggregate"] = max(1, options.sums // 4 // cpus) if options.aggregate else 0
     row["latency"], row["args"] = options.timed, options.arguments
     row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
     row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]

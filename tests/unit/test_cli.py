@@ -22,11 +22,10 @@ from filetap.errors import FiletapError, KernelError, UsageError
 
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
-UNSAID |= dict.fromkeys(
-    ("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths", "best_effort"), False
-)
+UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
+UNSAID |= dict.fromkeys(("best_effort", "summary"), False) | dict.fromkeys(("by", "top"))
 UNSAID |= {
-    "form": "table",
+    "form": None,
     "latency": True,
     "level": "auto",
     "ring_size": next(option.default for option in tracing.trace.params if option.name == "ring_size"),
@@ -113,6 +112,7 @@ SAID: dict[str, dict[str, Any]] = {
     "--no-latency": {"latency": False},
     "--latency": {},
     "--args": {"arguments": True},
+    "--summary --by op --top 3": {"summary": True, "by": "op", "top": 3},
     "--level vfs": {"level": "vfs"},
     "--best-effort": {"best_effort": True},
     "--ring-size 1M": {"ring_size": "1M"},

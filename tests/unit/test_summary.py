@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from filetap.analysis import summary
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
+from filetap.report import summary as report
 
 
 class Event(NamedTuple):
@@ -57,7 +58,7 @@ def by_hand(duration: int) -> int | None:
     """The bucket, from the digits."""
     if not duration:
         return None
-    digits = bin(duration)[2:]
+    digits = f"{duration:b}"
     return duration if len(digits) <= 3 else (len(digits) - 3) * 8 + int(digits[1:4], 2)
 
 
@@ -95,8 +96,8 @@ def key_of(event: Event, by: str) -> tuple[object, ...] | None:
         return None
     if by in ("process", "user", "cgroup") and event.task == summary.OTHERS:
         return None
-    whole = {"file": (path,), "directory": (directory(path),), "process": task[:3], "op": (event.op,), "user": task[4:5], "cgroup": task[5:]}
-    return tuple(whole[by])
+    whole = {"file": (path,), "directory": (directory(path),), "op": (event.op,)}
+    return tuple((whole | {"process": task[:3], "user": task[4:5], "cgroup": task[5:]})[by])
 
 
 def rank(durations: list[int], percent: int) -> int | None:
@@ -154,7 +155,7 @@ def test_against_lists(events: list[Event], by: str, top: int, split: bool) -> N
 @pytest.mark.parametrize("sort", summary.FIGURES)
 def test_sorted_by_any_figure(sort: str) -> None:
     events = [Event(1 + n % 4, 1, "read", n * n * 1000, n * 7 % 11 - 3, n) for n in range(40)]
-    found = rows_of(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 10, sort))
+    found = rows_of(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 10, sort=sort))
     values = [row[sort] for row in found]
     assert values == sorted(values, reverse=True)
 
@@ -193,3 +194,24 @@ def test_buckets_in_sql() -> None:
         connection.register("durations", table)
         found = connection.execute(f"SELECT {summary.bucket_sql('d')} FROM durations ORDER BY d").fetchall()
     assert [bucket for (bucket,) in found] == [by_hand(duration) for duration in durations.tolist()]
+
+
+def test_report() -> None:
+    events = [Event(2, 1, "read", 1500, 4096, 10**9), Event(4, 3, "read", 0, -2, 2 * 10**9), Event(0, 9, "open", 12, 3, 3 * 10**9)]
+    text = report.as_text(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 2))
+    head, *lines = text.splitlines()
+    assert head.split() == "COUNT ERRORS BYTES TIME P50 P90 P99 MAX FIRST LAST PATH".split()
+    assert lines[0].split()[:5] == ["1", "0", "4.0", "KiB", "1.50us"]
+    assert lines[0].endswith(" /a/y\\xff")
+    assert lines[1].endswith(" /a/b\\n/z")
+    assert lines[1].split()[2:7] == ["0ns", "-", "-", "-", "-"]
+    assert lines[2].endswith(" (others)")
+    assert "tar\\x1b" in report.as_text(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "process"))
+
+
+@given(st.integers(0, 1 << 62))
+def test_durations_in_words(nanoseconds: int) -> None:
+    text = report.duration(nanoseconds)
+    unit = next(unit for unit in ("ns", "us", "ms", "s") if text.endswith(unit))
+    shown = Fraction(text.removesuffix(unit)) * {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}[unit]
+    assert 0 <= nanoseconds - shown < max(Fraction(nanoseconds, 100), Fraction(1))

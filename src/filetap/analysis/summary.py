@@ -106,14 +106,18 @@ def middle_of(buckets: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(b < 16, b, ((8 + (b & 7)) << octave) + (1 << octave >> 1))
 
 
-def summary(aggregates: pa.Table, files: pa.Table, tasks: pa.Table, by: str = "file", top: int = 20, sort: str = "count") -> pa.Table:
+def summary(aggregates: pa.Table, files: pa.Table, tasks: pa.Table, by: str = "file", top: int = 20, *, sort: str = "count") -> pa.Table:
     """The ``top`` groups of ``by`` (a word of KEYS) with the most of ``sort`` (a word of FIGURES), then all others in one row.
 
     Columns: those of KEYS but ``start``, ``others`` (true: the last row, whose keys are null), then FIGURES. A key that is
     not known is null, too.
     """
-    found = keyed(aggregates, files, tasks, by)
-    result = summarise(found, KEYS[by], top, sort)
+    return of_groups(keyed(aggregates, files, tasks, by), by, top, sort)
+
+
+def of_groups(table: pa.Table, by: str, top: int, sort: str = "count") -> pa.Table:
+    """The same of what ``keyed`` gives."""
+    result = summarise(table, KEYS[by], top, sort)
     return result.drop_columns(["start"]) if "start" in result.column_names else result
 
 

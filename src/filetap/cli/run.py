@@ -42,9 +42,7 @@ OUTPUT_OPTIONS = (
         "--format",
         "form",
         type=click.Choice(["table", "json", "none"]),
-        default="table",
-        show_default=True,
-        help="The form of the events.",
+        help="The form of the events: table unless said otherwise.",
     ),
     click.option("-o", "--output", metavar="FILE", help="Write the events to FILE."),
     click.option("--force", is_flag=True, help="Overwrite the FILE of -o."),
@@ -86,7 +84,7 @@ def _with(options: tuple[Callable[[Decorated], Decorated], ...], command: Decora
 class Output:
     """Words of the command line that are the same for all: what becomes of the events, and how the kernel is asked."""
 
-    form: str
+    form: str | None
     output: str | None
     force: bool
     account: str | None
@@ -101,6 +99,11 @@ class Output:
             raise UsageError("recording to a .tap folder is not in this version: use -f json -o FILE")
         if self.duration is not None and not 0 < self.duration < float("inf"):
             raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
+
+    @property
+    def shown(self) -> str:
+        """The form of the events, given or not."""
+        return self.form or "table"
 
     def open_stream(self, standard: str) -> IO[bytes]:
         """The stream of events, unbuffered. ``standard``: "output" or "error", where they go without -o."""
@@ -165,13 +168,16 @@ class Run:
         self._failure: FiletapError | None = None
         self._account = given.open_account()
         self._stream = given.open_stream(standard)
-        self._sink = make_sink(given.form, self._stream)
+        self._sink = make_sink(given.shown, self._stream)
         self.session = self._begin(options, started)
 
-    def _begin(self, options: Options, started: float) -> Session:
+    def make_session(self, options: Options, started: float) -> Session:
         from filetap.session import Session
 
-        session = Session(options, self._sink, started)
+        return Session(options, self._sink, started)
+
+    def _begin(self, options: Options, started: float) -> Session:
+        session = self.make_session(options, started)
         wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
         session.wake_by(wakeup)
@@ -211,6 +217,7 @@ class Run:
     def _say(self, account: Account) -> None:
         from filetap.report import account as report
 
+        self.before_account()
         print(report.as_text(account), file=sys.stderr)
         if self._account:
             try:
@@ -232,6 +239,9 @@ class Run:
 
     def on_end(self) -> None:
         """Nothing will count any more."""
+
+    def before_account(self) -> None:
+        """Everything has been handed over; what is to be said of it beside the account."""
 
     def on_detached(self) -> None:
         """The account is settled."""

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,8 +20,13 @@ from filetap.errors import UsageError
 from filetap.launch import Command, find_user
 
 if TYPE_CHECKING:
+    from filetap.session import Session
     from filetap.source import Options
     from filetap.targets import Sandbox
+
+
+BY: Final = ("file", "directory", "process", "op", "user", "cgroup")
+"""The words of analysis.summary.KEYS, which is not imported for the help."""
 
 
 class TraceCommand(click.Command):
@@ -73,6 +78,9 @@ class TraceCommand(click.Command):
 @click.option("--failed", is_flag=True, help="Failures only.")
 @click.option("--min-latency", metavar="TIME", help="Calls that took at least this long, such as 1ms.")
 @output_options
+@click.option("--summary", is_flag=True, help="Print counts, bytes and latencies at the end; without -f and -o nothing else.")
+@click.option("--by", type=click.Choice(BY), help="What --summary has a line for: file unless said otherwise.")
+@click.option("--top", type=int, metavar="N", help="So many lines of --summary, 20 unless said otherwise; the last sums up all others.")
 @click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
 @click.option("--args", "arguments", is_flag=True, help="Record the arguments of commands.")
 @click.option("--host-paths", is_flag=True, help="Tell paths as this mount namespace has them too (file.host_path).")
@@ -133,6 +141,18 @@ class Words(Output):
     latency: bool
     arguments: bool
     host_paths: bool
+    summary: bool
+    by: str | None
+    top: int | None
+
+    @property
+    def aggregate(self) -> bool:
+        """Nobody wants single events."""
+        return self.summary and not self.form and not self.output
+
+    @property
+    def shown(self) -> str:
+        return "none" if self.aggregate else self.form or "table"
 
     def check(self) -> None:
         """Mistakes that need no kernel to be seen."""
@@ -144,6 +164,11 @@ class Words(Output):
             raise UsageError("--follow is for the files below a PATH: give one")
         if self.min_latency and not self.latency:
             raise UsageError("--min-latency measures latency: leave --no-latency out")
+        for option, value in (("--by", self.by), ("--top", self.top)):
+            if value is not None and not self.summary:
+                raise UsageError(f"{option} is for --summary: give that too")
+        if self.top is not None and self.top < 1:
+            raise UsageError(f"--top {self.top}: give a number of lines above 0")
 
 
 def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -> Options:
@@ -169,7 +194,8 @@ def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -
         min_latency=filters.parse_duration(words.min_latency, "--min-latency") if words.min_latency else 0,
     )
     size = filters.parse_size(words.ring_size, "--ring-size")
-    return source.Options(chosen, wanted, words.latency, words.arguments, size, words.host_paths, words.level, words.best_effort)
+    best = words.best_effort
+    return source.Options(chosen, wanted, words.latency, words.arguments, size, words.host_paths, words.level, best, words.aggregate)
 
 
 class Run(run.Run):
@@ -190,6 +216,22 @@ class Run(run.Run):
             raise
         if command:
             self.session.wake_by(command.pidfd)
+
+    def make_session(self, options: Options, started: float) -> Session:
+        if not self.words.summary:
+            return super().make_session(options, started)
+        from filetap.aggregation import Summing
+        from filetap.session import Session
+
+        self._summing = Summing(self._sink, self.words.by or "file")
+        self._sink = self._summing
+        return Session(options, self._sink, started, self._summing)
+
+    def before_account(self) -> None:
+        if self.words.summary:
+            from filetap.report import summary
+
+            print(summary.as_text(self._summing.total.summary(self.words.top or 20), self._summing.total.cut), file=sys.stderr)
 
     def _make_sandbox(self) -> Sandbox | None:
         if not self.words.sandbox or not self.command:

@@ -6,6 +6,7 @@ Apart, because bpf(2)'s map calls want buffers of exact sizes. Next: session.py 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import c_uint32
 
 import numpy as np
@@ -45,14 +46,19 @@ class Map:
 
     def items(self) -> tuple[Records, Records]:
         """All keys and all values of a hash map, in one order."""
+        return self._batches(library().bpf_map_lookup_batch)
+
+    def take(self) -> tuple[Records, Records]:
+        """The same; the map is empty then."""
+        return self._batches(library().bpf_map_lookup_and_delete_batch)
+
+    def _batches(self, look_up: Callable[..., int]) -> tuple[Records, Records]:
         keys, values = [np.zeros(0, self._key)], [np.zeros(0, self._value)]
         token = np.zeros(max(4, self._key.itemsize), "u1")
         previous: int | None = None
         while True:
             k, v, count = np.zeros(BATCH, self._key), np.zeros(BATCH, self._value), c_uint32(BATCH)
-            error = library().bpf_map_lookup_batch(
-                self.fd, previous, token.ctypes.data, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None
-            )
+            error = look_up(self.fd, previous, token.ctypes.data, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None)
             keys.append(k[: count.value])
             values.append(v[: count.value])
             if error:  # ENOENT: that was the last

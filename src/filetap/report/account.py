@@ -39,6 +39,10 @@ def as_text(account: Account) -> str:
 def verdict(account: Account) -> str:
     """What the sum means, in a sentence."""
     total = account.total
+    if account.aggregated:
+        delivered = f"{total.delivered} delivered + " if total.delivered else ""
+        lost = f"{total.lost} lost, for there was no room for their sum" if total.lost else "nothing lost"
+        return f"{lost}: {total.seen} seen = {delivered}{total.folded} summed up in the kernel" + f" + {total.lost} lost" * bool(total.lost)
     if not total.folded and not total.lost:
         return f"nothing lost: {total.seen} seen = {total.delivered} delivered"
     text = f"{total.seen} seen = {total.delivered} delivered + {total.folded} folded + {total.lost} lost"

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Events as sums, for a run that has no stream: counted by task, file, op and how long they took.
+ * Apart, because nothing of it is in the way of an event that is handed over. Next: lib/emit.bpf.h, which decides.
+ */
+#ifndef FILETAP_AGGREGATE_H
+#define FILETAP_AGGREGATE_H
+
+#include "task.bpf.h"
+
+/* The position of the highest bit. Without a branch, for the verifier would follow each way to the program's end. */
+static __always_inline __u32 highest_bit(__u64 v)
+{
+	v |= v >> 1;
+	v |= v >> 2;
+	v |= v >> 4;
+	v |= v >> 8;
+	v |= v >> 16;
+	v |= v >> 32;
+	v -= (v >> 1) & 0x5555555555555555;
+	v = (v & 0x3333333333333333) + ((v >> 2) & 0x3333333333333333);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return (v * 0x0101010101010101 >> 56) - 1;
+}
+
+/* Below 8 ns the duration itself, then eight buckets for each power of two: the highest bit and the three behind it. */
+static __always_inline __u16 bucket_of(__u64 duration)
+{
+	__u32 octave = highest_bit(duration | 8) - 3;
+
+	return (octave << 3) + (duration >> octave);
+}
+
+/* The sum under this key, made if it is not there yet. */
+static __always_inline struct aggregate *sum_of(void *sums, const struct aggregate_key *key, struct counters *c)
+{
+	struct aggregate *sum = bpf_map_lookup_elem(sums, key), none = {};
+
+	if (likely(sum))
+		return sum;
+	if (!bpf_map_update_elem(sums, key, &none, BPF_NOEXIST) && ++c->sums % config.aggregate == 0)
+		wake_reader();
+	return bpf_map_lookup_elem(sums, key);
+}
+
+/* Atomic adds: a request of io_uring may complete beside its task. */
+SUBPROGRAM int aggregate(struct draft *d, __u32 task)
+{
+	__u64 duration = d->entered ? d->time - d->entered : 0;
+	struct aggregate_key key = { .task = task, .file = d->file, .op = d->op };
+	struct counters *c = counters();
+	struct aggregate *sum;
+	__u32 zero = 0, op = d->op;
+	void *sums = bpf_map_lookup_elem(&aggregates, &zero);
+
+	if (!c || op >= MAX_OPS)
+		return 0;
+	key.bucket = duration ? bucket_of(duration) : NO_BUCKET;
+	if (unlikely(!task))
+		key.pid = bpf_get_current_pid_tgid() >> 32;
+	sum = sums ? sum_of(sums, &key, c) : NULL;
+	if (!sum) {
+		c->lost[op]++;
+		return 0;
+	}
+	c->folded[op]++;
+	__sync_fetch_and_add(&sum->count, 1);
+	if (d->result < 0)
+		__sync_fetch_and_add(&sum->errors, 1);
+	if (d->bytes)
+		__sync_fetch_and_add(&sum->bytes, d->bytes);
+	if (duration)
+		__sync_fetch_and_add(&sum->total, duration);
+	if (!sum->first)
+		sum->first = d->time;
+	sum->last = d->time;
+	return 0;
+}
+
+#endif

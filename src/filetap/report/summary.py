@@ -1,0 +1,94 @@
+"""A summary as text: aligned columns, the name last and never cut.
+
+Apart, because a report never computes: analysis/summary.py did. Nothing in a name can move the cursor. Next: cli/trace.py
+prints it before the account; cli/top.py shows the same cells on a screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from filetap.report.account import human
+from filetap.sinks.table import printable
+
+HEADS: Final = {
+    "count": ("COUNT", 9),
+    "errors": ("ERRORS", 8),
+    "bytes": ("BYTES", 11),
+    "total": ("TIME", 8),
+    "p50": ("P50", 7),
+    "p90": ("P90", 7),
+    "p99": ("P99", 7),
+    "max": ("MAX", 7),
+    "first": ("FIRST", 13),
+    "last": ("LAST", 13),
+}
+"""Head and width of each figure, the blank before it included."""
+
+NAMES: Final = {
+    "path": "PATH",
+    "directory": "DIRECTORY",
+    "pid": "PID",
+    "command": "COMMAND",
+    "op": "OP",
+    "uid": "USER",
+    "cgroup_path": "CGROUP",
+}
+UNKNOWN: Final = {"path": "(no file)", "directory": "(no directory)", "cgroup_path": "(not known)"}
+CUT: Final = "note: too many to be kept apart: the rarest were summed up as others, and counted anew when met again"
+UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
+
+
+def as_text(table: pa.Table, cut: bool = False) -> str:
+    """A line per row, under a head. ``table``: what analysis.summary.summary gives. ``cut``: Accumulated.cut."""
+    figures = [name for name in HEADS if name in table.column_names]
+    keys = [name for name in table.column_names if name not in HEADS and name != "others"]
+    head = "".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in figures) + " " + " ".join(NAMES.get(key, key.upper()) for key in keys)
+    return "\n".join([head, *lines(table, figures, keys), *[CUT] * cut])
+
+
+def lines(table: pa.Table, figures: list[str], keys: list[str]) -> Iterator[str]:
+    times = {name: table[name].cast(pa.int64()).to_pylist() for name in ("first", "last")}
+    for place, row in enumerate(table.select([*keys, "others", *figures]).drop_columns(["first", "last"]).to_pylist()):
+        row |= {name: times[name][place] for name in times}
+        yield "".join(f" {cell(name, row[name]):>{HEADS[name][1] - 1}}" for name in figures) + " " + named(row, keys)
+
+
+def named(row: dict[str, Any], keys: list[str]) -> str:
+    """Who or what the row is about. No path begins with a parenthesis, so no name can fake the marks."""
+    return "(others)" if row["others"] else " ".join(name(key, row[key]) for key in keys)
+
+
+def name(key: str, value: object) -> str:
+    if value is None:
+        return UNKNOWN.get(key, "-")
+    text = printable(value) if isinstance(value, bytes) else str(value)
+    return f"{text:>7}" if key == "pid" else text
+
+
+def cell(figure: str, value: int | None) -> str:
+    if value is None:
+        return "-"
+    if figure == "bytes":
+        return human(value) if value else ""
+    if figure in ("first", "last"):
+        return clock(value)
+    return str(value) if figure in ("count", "errors") else duration(value)
+
+
+def clock(nanoseconds: int) -> str:
+    """Of the day, in local time."""
+    local = datetime.fromtimestamp(nanoseconds // 10**9, UTC).astimezone()
+    return f"{local:%H:%M:%S}.{nanoseconds % 10**9 // 10**6:03}"
+
+
+def duration(nanoseconds: int) -> str:
+    """Three digits and a unit, cut, not rounded."""
+    unit, scale = next(((unit, scale) for unit, scale in UNITS if nanoseconds >= scale), UNITS[-1])
+    whole, rest = divmod(nanoseconds, scale)
+    digits = max(0, 3 - len(str(whole))) if scale > 1 else 0
+    return f"{whole}.{rest * 10**digits // scale:0{digits}}{unit}" if digits else f"{whole}{unit}"
