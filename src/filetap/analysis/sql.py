@@ -128,23 +128,23 @@ class Database:
         run(f"CREATE VIEW events AS {' UNION ALL '.join(map(joined, range(len(self.traces))))}")
 
     def _view(self, number: int, trace: Trace, name: str) -> None:
-        """A table of one trace. Files and tasks stand in each segment whose events name them: once is enough."""
+        """A table of one trace, with the key that all its rows have in common."""
         keys = [f"{quoted(str(value))} AS {key}" for key, value in key_values(trace).items()]
-        columns = [field.name for field in SCHEMAS[name] if field.name not in key_values(trace)]
-        sources = [f"SELECT {names(columns)} FROM {source}" for source in self._sources(number, trace, name)]
-        once = "DISTINCT ON (id) " if "id" in columns and len(sources) + len(trace.sealed(name)) > 2 else ""
-        self.connection.execute(
-            f"CREATE VIEW trace{number}.{name} AS SELECT {once}{', '.join(keys)}, {names(columns)} FROM ({' UNION ALL '.join(sources)})"
-        )
+        columns = names(asked_for(name))
+        sources = [f"SELECT {columns}, {segment} AS segment FROM {source}" for source, segment in self._sources(number, trace, name)]
+        every = f"({' UNION ALL '.join(sources)})"
+        self.connection.execute(f"CREATE VIEW trace{number}.{name} AS SELECT {', '.join(keys)}, {columns} FROM {every} {once(name, every)}")
 
-    def _sources(self, number: int, trace: Trace, name: str) -> list[str]:
-        """Its sealed segments as one, and then each that is not sealed."""
-        sealed, streams = [self._readable(trace, path) for path in trace.sealed(name)], trace.streams(name)
+    def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str]]:
+        """Its sealed segments as one, and those that are not; each with what tells its segments apart."""
+        streams = trace.streams(name)
+        sealed = [self._readable(trace, path) for path in trace.sealed(name)]
         self._files += sealed
-        sources = [f"read_parquet([{', '.join(map(quoted, sealed))}])"] if sealed else []
-        live = live_table(trace, streams, name)
-        self.connection.register(f"live_{name}_{number}", live)
-        return [*sources, f"temp.main.live_{name}_{number}"] if len(live) or not sources else sources
+        sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
+        for place, live in enumerate(live_tables(trace, streams, name) if streams or not sealed else ()):
+            self.connection.register(f"{name}_{number}_{place}", live)
+            sources.append((f"temp.main.{name}_{number}_{place}", str(len(sealed) + place)))
+        return sources
 
     def _readable(self, trace: Trace, path: Path) -> str:
         """The path as DuckDB can take it: to it, some characters stand for others, and all are UTF-8."""
@@ -215,15 +215,27 @@ def key_values(trace: Trace) -> dict[str, str]:
     return {name: values[name] for name, _ in KEY}
 
 
-def live_table(trace: Trace, streams: Sequence[Path], name: str) -> pa.Table:
-    """What is not sealed, in the columns that are asked for."""
-    schema = pa.schema([field for field in SCHEMAS[name] if field.name not in key_values(trace) and field.name not in UNSEEN])
-    schema = schema if name == "events" else pa.schema([field for field in SCHEMAS[name] if field.name not in key_values(trace)])
-    batches = []
+def asked_for(name: str) -> list[str]:
+    """Columns of a table but its key, and those that are for replay."""
+    keys = {key for key, _ in KEY}
+    return [column for column in SCHEMAS[name].names if column not in keys and (name != "events" or column not in UNSEEN)]
+
+
+def once(name: str, every: str) -> str:
+    """Files and tasks stand in each segment whose events name them: the first is enough."""
+    if "id" not in SCHEMAS[name].names:
+        return ""
+    return f"SEMI JOIN (SELECT id, min(segment) AS segment FROM {every} GROUP BY id) USING (id, segment)"
+
+
+def live_tables(trace: Trace, streams: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    """What is not sealed; an empty table where that is nothing."""
+    schema = pa.schema([SCHEMAS[name].field(column) for column in asked_for(name)])
+    batches: list[list[pa.RecordBatch]] = [[]]
     for path in streams:
         with suppress(FileNotFoundError):  # It was sealed or dropped meanwhile.
-            batches += [batch.select(schema.names) for batch in trace.stream(path, name)]
-    return pa.Table.from_batches(batches, schema).unify_dictionaries()
+            batches.append([batch.select(schema.names) for batch in trace.stream(path, name)])
+    return (pa.Table.from_batches(segment, schema).unify_dictionaries() for segment in (batches[1:] or batches))
 
 
 def shown(name: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Final
 
 from filetap.analysis.sql import Answer
-from filetap.sinks.table import columns_of, printable
+from filetap.enrich.terminal import columns_of, printable
 
 NESTED: Final = ("STRUCT", "MAP", "UNION", "LIST", "ARRAY")
 RIGHT: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT")

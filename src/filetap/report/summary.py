@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from filetap.report.account import human
-from filetap.sinks.table import printable
+from filetap.enrich.terminal import printable
 
 HEADS: Final = {
     "count": ("COUNT", 9),
