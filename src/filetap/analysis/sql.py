@@ -117,6 +117,7 @@ class Database:
             run(f"CREATE SCHEMA trace{number}")
             for name in TABLES:
                 self._view(number, trace, name)
+            # These are joined with every event: it pays to have them at hand.
             run(f"CREATE TABLE trace{number}.file_names AS SELECT {names(FILE_COLUMNS)} FROM trace{number}.files")
             run(f"CREATE TABLE trace{number}.task_names AS SELECT {names(TASK_COLUMNS)} FROM trace{number}.tasks")
         for name in TABLES:
@@ -178,6 +179,12 @@ class Database:
                     self.connection.execute(statement)  # tells where
                 raise
             return Answer(self.connection, sql, statement, relation)
+
+    def answer(self, table: pa.Table) -> Answer:
+        """A table of our own as an answer."""
+        self.connection.register("answer", table)
+        statement = "FROM answer"
+        return Answer(self.connection, statement, statement, self.connection.sql(statement))
 
     def _begin(self) -> None:
         """What only reads may not write; and after a mistake the next question begins anew."""
