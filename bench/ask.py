@@ -6,7 +6,6 @@ at a later time, so that names, operations and durations are those of real progr
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.lab import ROOT, SCRATCH, Lab
+from bench.lab import ROOT, SCRATCH, BenchError, Lab
 from bench.table import Row
 from filetap.batch import Batch, File, Fold, Task
 from filetap.filters import Filters, select_calls
@@ -33,7 +32,10 @@ from filetap.trace.writer import TraceSink
 EVENTS: Final = 10_000_000
 TRACE: Final = SCRATCH / "ten-million.tap"
 FILETAP: Final = Path(sys.executable).parent / "filetap"
-WORK: Final = "git log --stat -n 200; tar cf - src docs tests bench; grep -rc filetap src tests docs; python3 -c 'import json, email, asyncio'; ls -lR"
+WORK: Final = (
+    "git log --stat -n 200; tar cf - src docs tests bench; grep -rc filetap src tests docs; "
+    "python3 -c 'import json, email, asyncio'; ls -lR"
+)
 RENEWED: Final = 8
 """Every so many copies the files are new ones too, under other names."""
 
@@ -49,8 +51,9 @@ class Kept:
 
     def write(self, batch: Batch) -> None:
         events = batch.events.copy()
-        files = {n: batch.files[n] for n in {*np.unique(events["file"]).tolist(), *np.unique(batch.more["target"]).tolist()} if n in batch.files}
-        tasks = {n: batch.tasks[n] for n in np.unique(events["task"]).tolist() if n in batch.tasks}
+        named = {*np.unique(events["file"]).tolist(), *np.unique(batch.more["target"]).tolist()}
+        files = {number: batch.files[number] for number in named if number in batch.files}
+        tasks = {number: batch.tasks[number] for number in np.unique(events["task"]).tolist() if number in batch.tasks}
         self.batches.append(Batch(events, files, tasks, batch.realtime, batch.more.copy()))
         self.written += len(events)
 
@@ -110,8 +113,8 @@ def make_trace(folder: Path, count: int) -> Path:
     if (folder / METADATA).exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
-    copies, written, number = Copies(recorded(["sh", "-c", f"cd {ROOT}; ({WORK}) >/dev/null"])), 0, 0
-    named = {name: "bench" for name in ("uuid", "node", "boot", "kernel", "machine", "filetap")}
+    copies, number = Copies(recorded(["sh", "-c", f"cd {ROOT}; ({WORK}) >/dev/null"])), 0
+    named = dict.fromkeys(("uuid", "node", "boot", "kernel", "machine", "filetap"), "bench")
     making = folder.with_suffix(".making")
     shutil.rmtree(making, ignore_errors=True)
     sink = TraceSink(making, Metadata(**named, began="2026-11-21T00:00:00Z"))
@@ -124,7 +127,30 @@ def make_trace(folder: Path, count: int) -> Path:
     return folder
 
 
-if __name__ == "__main__":
-    began = time.monotonic()
-    make_trace(Path(sys.argv[1]), int(sys.argv[2]))
-    print(f"{time.monotonic() - began:.1f} s", file=sys.stderr)
+def asked(lab: Lab, figure: str, limit: float | None, words: Sequence[str]) -> Iterator[Row]:
+    """Seconds from the start of the command to its end; the trace is cached. On two CPUs for comparison."""
+    trace = make_trace(TRACE, lab.some(EVENTS))
+    command = [str(FILETAP), words[0], str(trace), *words[1:]]
+    yield Row(figure, [seconds(command) for _ in range(max(5, lab.pairs))], limit, "s")
+    yield Row(f"{figure}, on two CPUs", [seconds(["taskset", "-c", "0,1", *command]) for _ in range(5)], None, "s")
+
+
+def seconds(command: list[str]) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise BenchError(done.stderr.decode().strip())
+    return time.perf_counter() - began
+
+
+ONE_FILE: Final = "SELECT * FROM events WHERE path = '/usr/lib/x86_64-linux-gnu/libc.so.6'"
+
+COUNTED: Final = "SELECT op, count(*), sum(bytes) FROM events GROUP BY op"
+
+MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
+    "ask-summary": partial(asked, figure="summary of 10 million events", limit=1.5, words=("summary",)),
+    "ask-processes": partial(asked, figure="summary of 10 million events by process", limit=1.5, words=("summary", "--by", "process")),
+    "ask-file": partial(asked, figure="query: one file's events of 10 million", limit=0.5, words=("query", ONE_FILE)),
+    "ask-count": partial(asked, figure="query: 10 million events by operation", limit=None, words=("query", COUNTED)),
+}
+"""By the word of -k."""

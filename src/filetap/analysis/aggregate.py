@@ -72,7 +72,9 @@ def summed(database: Database, by: str, top: int = 20, sort: str = "count", widt
     kind = ID[by]
     database.connection.execute(f"CREATE OR REPLACE TEMP TABLE heads AS {heads(database, by, top, sort)}")
     found = aggregates(database, f"coalesce(h.head, {summary.OTHERS}) AS {kind}", "LEFT JOIN heads h USING (number)", kind)
-    named = database.table(f"SELECT number AS id, * EXCLUDE (number) FROM ({dimension(database, kind)}) WHERE number IN (SELECT head FROM heads)")
+    named = database.table(
+        f"SELECT number AS id, * EXCLUDE (number) FROM ({dimension(database, kind)}) WHERE number IN (SELECT head FROM heads)"
+    )
     return summary.summary(found, named if kind == "file" else files, named if kind == "task" else tasks, by, top, sort=sort)
 
 
@@ -143,7 +145,9 @@ def over_time(database: Database, width: int | None = None) -> pa.Table:
     events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
     single = f"SELECT {key.format(time='epoch_ns(e.ts)', step=step)}, {buckets()} FROM {events} e GROUP BY ALL"
     found = database.table(f"{single} UNION ALL BY NAME SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {folded} e")
-    table = in_form(found).append_column("time", found["time"].cast(summary.TIME)).append_column("others", pa.array(np.zeros(len(found), bool)))
+    table = (
+        in_form(found).append_column("time", found["time"].cast(summary.TIME)).append_column("others", pa.array(np.zeros(len(found), bool)))
+    )
     return summary.summarise(table, ["time"], len(table)).sort_by("time")
 
 

@@ -42,7 +42,7 @@ EVENTS: Final = (
     *_text("cgroup", "k.cgroup_path", "cgroup"),
     Column("device", "f.device", "the file's, major:minor"),
     Column("inode", "nullif(f.inode, 0)", "the file's"),
-    Column("offset", "e.\"offset\"", "where in the file, bytes"),
+    Column("offset", 'e."offset"', "where in the file, bytes"),
     Column("size", "e.size", "bytes asked for"),
     Column("result", "e.result", "what the call returned; below 0 it failed"),
     Column("error", "CASE WHEN e.result < 0 THEN errno_name(e.result) END", "name of the error: ENOENT"),
@@ -50,7 +50,7 @@ EVENTS: Final = (
     Column("flags", "nullif(array_to_string(json_extract_string(e.arguments, '$.flags[*]'), '|'), '')", "as O_RDONLY\\|O_CLOEXEC"),
     Column("bytes", BYTES, "what a read, write or copy moved, else 0"),
     Column("fd", "e.fd", "descriptor"),
-    Column("open", "e.\"open\"", "number of the open that made the descriptor"),
+    Column("open", 'e."open"', "number of the open that made the descriptor"),
     Column("target_fd", "e.target_fd", "second descriptor of a copy"),
     Column("target_offset", "e.target_offset", "where in the second file"),
     Column("target_device", "t.device", "the second file's"),
@@ -73,9 +73,7 @@ EVENTS: Final = (
 )
 
 FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved deleted".split()
-TASK_COLUMNS: Final = (
-    "id pid ppid command command_bytes exe exe_bytes uid gid cgroup cgroup_path cgroup_path_bytes start".split()
-)
+TASK_COLUMNS: Final = "id pid ppid command command_bytes exe exe_bytes uid gid cgroup cgroup_path cgroup_path_bytes start".split()
 """What ``events`` needs of the tables beside."""
 
 _ERRNO: Final = ", ".join(f"{number}: '{name}'" for number, name in sorted(ERRORS.items()))

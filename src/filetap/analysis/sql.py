@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, TASK_COLUMNS
 from filetap.errors import FiletapError, UsageError
-from filetap.trace.format import KEY, SCHEMAS, TABLES, TraceError
+from filetap.trace.format import KEY, SCHEMAS, TABLES
 from filetap.trace.reader import Trace
 
 READING: Final = ("SELECT", "EXPLAIN", "MULTI")
@@ -253,7 +253,7 @@ def shown(name: str) -> str:
 
 def joined(number: int) -> str:
     """Events of one trace with the names of their files and tasks."""
-    columns = ", ".join(f"{column.sql} AS \"{column.name}\"" for column in EVENTS)
+    columns = ", ".join(f'{column.sql} AS "{column.name}"' for column in EVENTS)
     files, tasks = f"trace{number}.file_names", f"trace{number}.task_names"
     return (
         f"SELECT {columns} FROM trace{number}.events e LEFT JOIN {files} f ON f.id = e.file "

@@ -27,7 +27,9 @@ SORT = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first"
 @click.argument("folders", nargs=-1, required=True, metavar="NAME.tap...")
 @click.option("--by", type=click.Choice(BY), default="file", show_default=True, help="What a row is about.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Rows; all others are one more.")
-@click.option("--sort", type=click.Choice(SORT), default="count", show_default=True, metavar="FIGURE", help="The most of which comes first.")
+@click.option(
+    "--sort", type=click.Choice(SORT), default="count", show_default=True, metavar="FIGURE", help="The most of which comes first."
+)
 @click.option("--width", metavar="TIME", help="With --by time: of an interval, such as 10s. Unless given, what makes at most 40.")
 @click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the summary to FILE.")

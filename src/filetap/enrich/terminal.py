@@ -1,4 +1,11 @@
+"""Names on a terminal: nothing in them can move the cursor, and how many columns they take.
 
+Apart from sinks/table.py, because reports want it without the sink and what that imports. Next: sinks/table.py.
+"""
+
+from __future__ import annotations
+
+import unicodedata
 
 
 def escape(character: str) -> str:

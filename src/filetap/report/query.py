@@ -138,4 +138,3 @@ WRITERS: Final[dict[str, Callable[[Answer, IO[bytes]], None]]] = {
     "csv": write_csv,
     "parquet": write_parquet,
 }
-

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from filetap.report.account import human
 from filetap.enrich.terminal import printable
+from filetap.report.account import human
 
 HEADS: Final = {
     "count": ("COUNT", 9),

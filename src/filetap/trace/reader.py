@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -17,6 +16,10 @@ from filetap.trace.format import SCHEMAS, Metadata, TraceError, read_metadata
 
 if TYPE_CHECKING:
     from filetap.trace.stream import Damage
+
+
+ROWS: Final = 1 << 16
+"""Of a batch."""
 
 
 class Trace:
@@ -49,14 +52,39 @@ class Trace:
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """A table's rows in the columns of format.SCHEMAS."""
-        import pyarrow.parquet as pq
-
         sealed, streams = self._segments(name)
         for path in sealed:
-            for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches():
+            for batch in self.row_groups(path):
                 yield _cast(batch, SCHEMAS[name])
         for path in streams:
             yield from self.stream(path, name)
+
+    def row_groups(self, path: Path) -> Iterator[pa.RecordBatch]:
+        """Of a sealed segment. What is damaged is added to ``damages``, never read as data."""
+        import pyarrow.parquet as pq
+
+        from filetap.trace.stream import Damage
+
+        try:
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+        except (OSError, pa.ArrowException) as error:
+            self.damages.append(Damage(path, 0, 0, f"damaged, all of it ({str(error).splitlines()[0]})"))
+            return
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            try:
+                yield from file.read_row_group(number).to_batches(ROWS)
+            except (OSError, pa.ArrowException):
+                self.damages.append(Damage(path, group.column(0).data_page_offset, group.num_rows, "damaged"))
+
+    def rows(self, name: str) -> int:
+        """Of the sealed segments; 0 where that is not known."""
+        import pyarrow.parquet as pq
+
+        try:
+            return sum(pq.read_metadata(path).num_rows for path in self.sealed(name))
+        except (OSError, pa.ArrowException):
+            return 0
 
     def stream(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         """The same of a segment that is not sealed; of none, when it has been sealed meanwhile."""
