@@ -16,13 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import ask, endurance, kernel_side, operations, resolution, user_side
+from bench import ask, endurance, kernel_side, operations, record, resolution, user_side
 from bench.lab import BenchError, Lab, prepare
 from bench.table import Row, Table
 from filetap.errors import FiletapError
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = (
-    kernel_side.MEASURES | operations.MEASURES | user_side.MEASURES | endurance.MEASURES | resolution.MEASURES | ask.MEASURES
+    kernel_side.MEASURES
+    | operations.MEASURES
+    | user_side.MEASURES
+    | endurance.MEASURES
+    | record.MEASURES
+    | ask.MEASURES
+    | resolution.MEASURES
 )
 
 
@@ -33,7 +39,7 @@ def arguments() -> argparse.Namespace:
         dest="names",
         action="append",
         metavar="NAME",
-        help="only measures whose name contains NAME; repeatable (default: all but resolution)",
+        help="only measures whose name contains NAME; repeatable (default: all but resolution and endure-record)",
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="pairs per ratio (default: 9)")
     parser.add_argument("--quick", action="store_true", help="3 pairs and a quarter of the work: shows the harness, proves nothing")
@@ -42,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]:
-    usual = MEASURES.keys() - resolution.MEASURES.keys()
+    usual = MEASURES.keys() - resolution.MEASURES.keys() - {"endure-record"}
     found = {name: measure for name, measure in MEASURES.items() if (any(part in name for part in names) if names else name in usual)}
     if not found:
         sys.exit(f"bench: no measure is called so; there are: {' '.join(MEASURES)}")

@@ -114,10 +114,10 @@ def make_trace(folder: Path, count: int) -> Path:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     copies, number = Copies(recorded(["sh", "-c", f"cd {ROOT}; ({WORK}) >/dev/null"])), 0
-    named = dict.fromkeys(("uuid", "node", "boot", "kernel", "machine", "filetap"), "bench")
+    identity = Metadata(uuid="bench", node="bench", boot="-", kernel="-", machine="-", filetap="-", began="2026-11-21T00:00:00Z")
     making = folder.with_suffix(".making")
     shutil.rmtree(making, ignore_errors=True)
-    sink = TraceSink(making, Metadata(**named, began="2026-11-21T00:00:00Z"))
+    sink = TraceSink(making, identity)
     while sink.written < count:
         for batch in copies.copy(number):
             sink.write(batch)

@@ -50,7 +50,7 @@ struct told {
 	__u64 reserved[2];
 };
 
-struct climb {
+struct ascend {
 	struct fragment fragment; /* waits for its parent's key */
 	struct place key;
 	__u64 dentry;
@@ -61,7 +61,7 @@ struct climb {
 };
 
 /* by_parent: ids never change what they mean, so a directory that is moved has another, and all below it have too. */
-struct level {
+struct stage {
 	struct file_key key;
 	__u64 dentry;
 };
@@ -81,7 +81,7 @@ struct directory {
 };
 
 struct ladder {
-	struct level levels[MAX_LEVELS];
+	struct stage levels[MAX_LEVELS];
 	struct directory directory;
 	struct linked linked;
 	__u64 dentry;
@@ -135,7 +135,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct climb);
+	__type(value, struct ascend);
 } climbs SEC(".maps");
 
 struct {
@@ -145,7 +145,7 @@ struct {
 	__type(value, struct whole);
 } drafts SEC(".maps");
 
-static __always_inline struct climb *climb(void)
+static __always_inline struct ascend *ascend(void)
 {
 	__u32 zero = 0;
 
@@ -159,7 +159,7 @@ static __always_inline void fill_place(struct place *key, __u64 dentry, __u64 mo
 }
 
 /* The fragment that waits, with the key of what is above it: told, then known. */
-static __always_inline void flush(struct climb *c, const struct place *parent, const bool kept)
+static __always_inline void flush(struct ascend *c, const struct place *parent, const bool kept)
 {
 	__u32 length = c->fragment.known.length & (COMPONENT_SPACE - 1);
 
@@ -175,7 +175,7 @@ static __always_inline void flush(struct climb *c, const struct place *parent, c
 		bpf_map_update_elem(&seen, &c->fragment.key, &c->fragment.known, BPF_ANY);
 }
 
-static __always_inline void name_fragment(struct climb *c, __u64 dentry)
+static __always_inline void name_fragment(struct ascend *c, __u64 dentry)
 {
 	__u32 length = BPF_CORE_READ((struct dentry *)dentry, d_name.len) & (COMPONENT_SPACE - 1);
 	struct counters *n = counters();
@@ -193,7 +193,7 @@ static __always_inline void name_fragment(struct climb *c, __u64 dentry)
 static __always_inline long climb_step(const bool kept)
 {
 	struct place none = {};
-	struct climb *c = climb();
+	struct ascend *c = ascend();
 	struct mount *mount;
 	struct known *known;
 	__u64 up;
@@ -327,7 +327,7 @@ int by_path(__u64 *ctx)
 static __always_inline int by_parents(__u64 *ctx, const bool kept)
 {
 	struct globals *g = globals();
-	struct climb *c = climb();
+	struct ascend *c = ascend();
 	struct place key = {};
 	struct path path;
 
@@ -400,7 +400,7 @@ static long step_up(__u32 index, void *context)
 	struct ladder *l = ladder();
 	struct dentry *dentry;
 	struct linked *known;
-	struct level *level;
+	struct stage *level;
 	__u64 up;
 
 	if (!l)
@@ -470,7 +470,7 @@ static long step_down(__u32 index, void *context)
 	struct counters *c = counters();
 	struct ladder *l = ladder();
 	struct linked *known;
-	struct level *level;
+	struct stage *level;
 
 	if (!c || !l || !l->depth)
 		return 1;

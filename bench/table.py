@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, Final
 
 RATIO, COUNT = "", "events"
-_FORMS: Final = {RATIO: ".3f", COUNT: ",.0f", "us": ".4f", "M/s": ".2f", "MB": ".1f", "s": ".3f", "%": ".2f"}
+_FORMS: Final = {RATIO: ".3f", COUNT: ",.0f", "us": ".4f", "M/s": ".2f", "MB": ".1f", "s": ".3f", "%": ".2f", "bytes": ".1f"}
 
 
 @dataclass(frozen=True, slots=True)

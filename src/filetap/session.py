@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from filetap import model
 from filetap.account import Account, Delivery, Summed, balance, kernel_notes
 from filetap.batch import Batch, Fold, Sink
-from filetap.calls import OP_OF_CALL
+from filetap.calls import OP_NUMBER, OP_OF_CALL
 from filetap.clock import Clock
 from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
@@ -152,6 +152,15 @@ class Session:
         """No events, but what folds name."""
         known = self.source.definitions
         return Batch(np.zeros(0, model.EVENT), known.files, known.tasks, Clock().offset())
+
+    def account_so_far(self) -> Account:
+        """Of the events that are through: those under way are not seen yet."""
+        account = self._account(self.source.folds(), time.monotonic())
+        lost = self.source.counters()["lost"].sum(axis=0)
+        for name, op in account.ops.items():
+            op.lost = int(lost[OP_NUMBER[name]])
+            op.seen = op.delivered + op.folded + op.lost
+        return account
 
     def _account(self, folds: list[Fold], ended: float) -> Account:
         counters = self.source.counters()

@@ -52,7 +52,7 @@ DIMENSIONS: Final = {
     },
 }
 SECOND: Final = 10**9
-WIDTHS: Final = [
+WIDTHS: Final[list[int]] = [
     *(step * 10**power for power in range(3, 9) for step in (1, 2, 5)),
     *(seconds * SECOND for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)),
     *(days * 86400 * SECOND for days in (1, 2, 7, 14, 28)),
@@ -158,7 +158,7 @@ def span(database: Database) -> tuple[int, int]:
         "SELECT min(epoch_ns(ts)) AS first, max(epoch_ns(ts)) AS last FROM recorded.events "
         "UNION ALL SELECT min(epoch_ns(first)), max(epoch_ns(last)) FROM recorded.folded)"
     )
-    return times["first"][0].as_py(), times["last"][0].as_py()
+    return int(times["first"][0].as_py()), int(times["last"][0].as_py())
 
 
 def sensible(first: int, last: int) -> int:
@@ -175,6 +175,6 @@ def spelled(table: pa.Table) -> pa.Table:
             exact = column.to_pylist()
             names = [value if value is None else value.decode(errors="replace") for value in exact]
             columns[name] = pa.array(names, pa.string())
-            odd = [value if value is not None and value != text.encode() else None for value, text in zip(exact, names, strict=True)]
+            odd = [value if text is not None and value != text.encode() else None for value, text in zip(exact, names, strict=True)]
             columns[f"{name}_bytes"] = pa.array(odd, pa.binary())
     return pa.table(columns)

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 
 from filetap.analysis import aggregate
-from filetap.analysis.sql import Database, open_traces
+from filetap.analysis.sql import Database, each_once, open_traces
 from filetap.errors import UsageError
 from filetap.trace.format import SCHEMAS, Metadata
 
@@ -79,7 +80,7 @@ class Recording:
             self._database.close()
             self._database = None
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,11 +92,4 @@ class Recording:
 
     def _table(self, name: str) -> pa.Table:
         table = pa.concat_tables([trace.table(name) for trace in self._traces]).unify_dictionaries()
-        return each_once(table) if "id" in SCHEMAS[name].names else table
-
-
-def each_once(table: pa.Table) -> pa.Table:
-    """Each id of each trace once: segments repeat what their events name."""
-    keys = pa.table({"trace": table["trace"].cast(pa.string()), "id": table["id"], "row": range(len(table))})
-    first = keys.group_by(["trace", "id"]).aggregate([("row", "min")])["row_min"]
-    return table.take(first.combine_chunks().sort())
+        return each_once(table, ["trace", "id"]) if "id" in SCHEMAS[name].names else table

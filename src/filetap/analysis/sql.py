@@ -39,7 +39,7 @@ class QueryError(UsageError):
     """A mistake in the question, and where."""
 
 
-class QueryFailure(FiletapError):
+class UnansweredError(FiletapError):
     """The question is right, but it could not be answered."""
 
 
@@ -137,14 +137,14 @@ class Database:
         self.connection.execute(f"CREATE VIEW trace{number}.{name} AS SELECT {', '.join(keys)}, {columns} FROM {every} {once(name, every)}")
 
     def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str]]:
-        """Its sealed segments as one, and those that are not; each with what tells its segments apart."""
-        streams = trace.streams(name)
+        """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
         sealed = [self._readable(trace, path) for path in trace.sealed(name)]
         self._files += sealed
+        rest = rest_of(trace, name)
         sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
-        for place, live in enumerate(live_tables(trace, streams, name) if streams or not sealed else ()):
-            self.connection.register(f"{name}_{number}_{place}", live)
-            sources.append((f"temp.main.{name}_{number}_{place}", str(len(sealed) + place)))
+        if len(rest) or not sealed:
+            self.connection.register(f"{name}_{number}", rest)
+            sources.append((f"temp.main.{name}_{number}", str(len(sealed))))
         return sources
 
     def _readable(self, trace: Trace, path: Path) -> str:
@@ -167,7 +167,7 @@ class Database:
         self.connection.execute(f"SET allowed_paths = {allowed}; SET enable_external_access = false; SET lock_configuration = true")
 
     def query(self, sql: str) -> Answer:
-        """The answer to a question that may be anybody's. Raises QueryError or QueryFailure; so does reading it."""
+        """The answer to a question that may be anybody's. Raises QueryError or UnansweredError; so does reading it."""
         with failing(sql):
             self.lock()
             statement = single(self.connection.extract_statements(sql))
@@ -235,14 +235,17 @@ def once(name: str, every: str) -> str:
     return f"SEMI JOIN (SELECT id, min(segment) AS segment FROM {every} GROUP BY id) USING (id, segment)"
 
 
-def live_tables(trace: Trace, streams: Sequence[Path], name: str) -> Iterator[pa.Table]:
-    """What is not sealed; an empty table where that is nothing."""
+def rest_of(trace: Trace, name: str) -> pa.Table:
+    """What is not sealed, or not whole."""
     schema = pa.schema([SCHEMAS[name].field(column) for column in asked_for(name)])
-    batches: list[list[pa.RecordBatch]] = [[]]
-    for path in streams:
-        with suppress(FileNotFoundError):  # It was sealed or dropped meanwhile.
-            batches.append([batch.select(schema.names) for batch in trace.stream(path, name)])
-    return (pa.Table.from_batches(segment, schema).unify_dictionaries() for segment in (batches[1:] or batches))
+    table = pa.Table.from_batches([batch.select(schema.names) for batch in trace.rest(name)], schema).unify_dictionaries()
+    return each_once(table, ["id"]) if "id" in schema.names else table
+
+
+def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
+    """The first row of each."""
+    first = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64())).group_by(keys).aggregate([("row", "min")])
+    return table.take(first["row_min"].combine_chunks().sort()) if len(table) else table
 
 
 def shown(name: str) -> str:
@@ -284,12 +287,12 @@ class failing:  # noqa: N801 - reads as a word
         if isinstance(error, duckdb.Error):
             raise self._translated(error) from None
         if isinstance(error, pa.ArrowException | OSError) and not isinstance(error, FiletapError):
-            raise QueryFailure(f"the trace could not be read: {error}") from None
+            raise UnansweredError(f"the trace could not be read: {error}") from None
 
     def _translated(self, error: duckdb.Error) -> FiletapError:
         text, place = said(error)
         if isinstance(error, FAILURES):
-            return QueryFailure(f"the query could not be answered: {text}")
+            return UnansweredError(f"the query could not be answered: {text}")
         if isinstance(error, duckdb.PermissionException):
             return QueryError(f"a query reads nothing but the trace: {text}")
         where = located(self._sql, *place) if isinstance(error, PLACED) and place else ""

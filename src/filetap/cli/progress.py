@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 PATIENCE: Final = 1.0
 """Seconds until it shows; then it is drawn so many times a second: 1 / STEP."""
@@ -25,7 +25,7 @@ class Progress:
         shown = sys.stderr is not None and sys.stderr.isatty() and not hidden
         self._thread = threading.Thread(target=self._show, daemon=True) if shown else None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._thread:
             self._thread.start()
         return self

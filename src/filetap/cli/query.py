@@ -64,14 +64,14 @@ def _answer(folders: list[str], question: str, form: str, stream: IO[bytes]) -> 
             WRITERS[form](answer, stream)
     finally:
         database.close()
-    say_damages(traces)
+    say_state(traces)
 
 
-def say_damages(traces: list[Trace]) -> None:
-    """What was not read, as long as the answer is without it."""
+def say_state(traces: list[Trace]) -> None:
+    """What was repaired, and what could not be read: the answer is without it."""
     for trace in traces:
-        for damage in trace.damages:
-            print(f"filetap: {damage}", file=sys.stderr)
+        for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages))]:
+            print(f"filetap: {line}", file=sys.stderr)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from filetap.cli.progress import Progress
-from filetap.cli.query import destination, say_damages
+from filetap.cli.query import destination, say_state
 from filetap.cli.run import event_option, make_sink
 from filetap.errors import FiletapError, UsageError
 
@@ -121,6 +121,6 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
             sink.close()
         except OSError as error:
             raise FiletapError(f"{words.output or 'standard output'}: {error.strerror}") from None
-    say_damages([trace])
+    say_state([trace])
     if words.form == "none":
         print(f"filetap: {sink.written} events", file=sys.stderr)

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, TypeVar
 
 import click
 
+from filetap.cli import record
+from filetap.cli.record import RECORD_OPTIONS, SUFFIX, Recording
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
@@ -42,10 +44,11 @@ OUTPUT_OPTIONS = (
         "--format",
         "form",
         type=click.Choice(["table", "json", "none"]),
-        help="The form of the events: table unless said otherwise.",
+        help="The form of the events.  [default: table; with -o NAME.tap: none]",
     ),
-    click.option("-o", "--output", metavar="FILE", help="Write the events to FILE."),
-    click.option("--force", is_flag=True, help="Overwrite the FILE of -o."),
+    click.option("-o", "--output", metavar="FILE|NAME.tap", help="Write the events to FILE, or record a trace: the folder NAME.tap."),
+    click.option("--force", is_flag=True, help="Overwrite the FILE of -o, or replace the trace."),
+    *RECORD_OPTIONS,
     click.option("--account", metavar="FILE", help="Write the account of the run to FILE as JSON."),
     click.option("--duration", type=float, metavar="SECONDS", help="End the tracing, never a command, after so long."),
 )
@@ -81,7 +84,7 @@ def _with(options: tuple[Callable[[Decorated], Decorated], ...], command: Decora
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(record.Words):
     """Words of the command line that are the same for all: what becomes of the events, and how the kernel is asked."""
 
     form: str | None
@@ -93,10 +96,19 @@ class Output:
     best_effort: bool
     ring_size: str
 
+    @property
+    def records(self) -> bool:
+        """Is a trace to be written?"""
+        return bool(self.output) and str(self.output).rstrip("/").endswith(SUFFIX)
+
+    @property
+    def streams(self) -> bool:
+        """Are events to be written as they come?"""
+        return not self.records or self.form in ("table", "json")
+
     def check(self) -> None:
         """Mistakes that need no kernel to be seen."""
-        if self.output and self.output.rstrip("/").endswith(".tap"):
-            raise UsageError("recording to a .tap folder is not in this version: use -f json -o FILE")
+        self.check_recording(self.records)
         if self.duration is not None and not 0 < self.duration < float("inf"):
             raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
 
@@ -107,7 +119,7 @@ class Output:
 
     def open_stream(self, standard: str) -> IO[bytes]:
         """The stream of events, unbuffered. ``standard``: "output" or "error", where they go without -o."""
-        if self.output:
+        if self.output and not self.records:
             mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if self.force else os.O_EXCL)
             try:
                 return open(os.open(self.output, mode, 0o644), "wb", buffering=0)
@@ -120,6 +132,13 @@ class Output:
             raise FiletapError(f"standard {standard} is closed: give -o FILE")
         return open(stream.fileno(), "wb", buffering=0, closefd=False)
 
+    def recording(self) -> Recording | None:
+        """Begun: the folder is there."""
+        if not self.records:
+            return None
+        words = {name: value for name, value in asdict(self).items() if name not in ("output", "force", "account")}
+        return Recording(str(self.output).rstrip("/"), self.force, self, words)
+
     def open_account(self) -> IO[str] | None:
         """The file for ``--account``, opened before anything is traced."""
         if not self.account:
@@ -130,7 +149,7 @@ class Output:
             raise FiletapError(f"{self.account}: {error.strerror}") from None
 
 
-def make_sink(form: str, stream: IO[bytes]) -> Sink:
+def make_sink(form: str | None, stream: IO[bytes]) -> Sink:
     """The sink for ``-f``."""
     if form == "none":
         from filetap.sinks.count import CountSink
@@ -167,9 +186,24 @@ class Run:
         self._given, self._stop = given, stop
         self._failure: FiletapError | None = None
         self._account = given.open_account()
-        self._stream = given.open_stream(standard)
-        self._sink = make_sink(given.shown, self._stream)
-        self.session = self._begin(options, started)
+        self._recording = given.recording()
+        try:
+            self._sink = self._make_sink(standard)
+            self.session = self._begin(options, started)
+        except BaseException:
+            if self._recording:
+                self._recording.discard()
+            raise
+        if self._recording:
+            self._recording.begin(self.session)
+
+    def _make_sink(self, standard: str) -> Sink:
+        streams = [make_sink(self._given.shown, self._given.open_stream(standard))] if self._given.streams else []
+        if not self._recording:
+            return streams[0]
+        from filetap.sinks.tee import Tee
+
+        return Tee(self._recording.sink, streams)
 
     def make_session(self, options: Options, started: float) -> Session:
         from filetap.session import Session
@@ -194,14 +228,13 @@ class Run:
         except OutputError:
             pass  # session.failure keeps it
         except FiletapError:
-            self.session.finish()
+            self._seal(self.session.finish())
             self.on_detached()
             raise
         self.on_end()
         account = self.session.finish()
         self._failure = self.session.failure
-        with suppress(OSError):
-            self._sink.close()
+        self._seal(account)
         self._say(account)
         self.on_detached()
         status = self.status()
@@ -209,10 +242,22 @@ class Run:
             raise self._failure
         return status
 
+    def _seal(self, account: Account) -> None:
+        """Nothing is held back any more; a recording is whole."""
+        with suppress(OSError):
+            self._sink.close()
+        if self._recording:
+            try:
+                self._recording.end(account)
+            except FiletapError as error:
+                self._failure = self._failure or error
+
     def _pump(self) -> None:
         end = time.monotonic() + self._given.duration if self._given.duration else float("inf")
         while not self._stop.number and (left := end - time.monotonic()) > 0 and not self.over():
             self.session.pump(min(left, 1.0))
+            if self._recording:
+                self._recording.mind(self.has_failed())
 
     def _say(self, account: Account) -> None:
         from filetap.report import account as report
@@ -235,6 +280,10 @@ class Run:
 
     def over(self) -> bool:
         """Have the processes ended that this run is about?"""
+        return False
+
+    def has_failed(self) -> bool:
+        """Has the command that is traced ended with a failure?"""
         return False
 
     def on_end(self) -> None:

@@ -6,12 +6,12 @@ Apart, as each command has a file of its own. Next: analysis/aggregate.py sums u
 from __future__ import annotations
 
 import signal
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 
 from filetap.cli.progress import Progress
-from filetap.cli.query import destination, say_damages
+from filetap.cli.query import destination, say_state
 from filetap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,10 +61,19 @@ def summary(
         raise UsageError(f"--width {width}: give more than nothing")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with destination(form, output, force) as stream:
-        _sum_up(folders, by, top, sort, step, form, stream)
+        _sum_up(folders, Words(by, top, sort, step), form, stream)
 
 
-def _sum_up(folders: tuple[str, ...], by: str, top: int, sort: str, width: int | None, form: str, stream: IO[bytes]) -> None:
+class Words(NamedTuple):
+    """What ``summed`` is given."""
+
+    by: str
+    top: int
+    sort: str
+    width: int | None
+
+
+def _sum_up(folders: tuple[str, ...], words: Words, form: str, stream: IO[bytes]) -> None:
     from filetap.analysis.aggregate import summed
     from filetap.analysis.sql import Database, open_traces
 
@@ -72,11 +81,11 @@ def _sum_up(folders: tuple[str, ...], by: str, top: int, sort: str, width: int |
     database = Database(traces)
     try:
         with Progress(database.progress):
-            table = summed(database, by, top, sort, width)
+            table = summed(database, *words)
         _write(database, table, form, stream)
     finally:
         database.close()
-    say_damages(traces)
+    say_state(traces)
 
 
 def _write(database: Database, table: pa.Table, form: str, stream: IO[bytes]) -> None:

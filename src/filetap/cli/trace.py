@@ -263,6 +263,9 @@ class Run(run.Run):
             return not self.sandbox.populated() and self.session.source.live <= 0
         return self._by_itself and self.session.source.live <= 0
 
+    def has_failed(self) -> bool:
+        return bool(self.command and self.command.poll() and self.command.wait())
+
     def on_end(self) -> None:
         self._outlived = bool(self.command and not self.command.poll() and not self._stop.number)
 

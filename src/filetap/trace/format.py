@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 import msgspec
 import pyarrow as pa
@@ -18,7 +19,8 @@ from filetap.errors import FiletapError
 VERSION: Final = 1
 METADATA: Final = "trace.json"
 LOCK: Final = "lock"
-"""Locked (flock) by whoever records, for as long as it lives."""
+"""Locked (flock) by whoever records, for as long as it lives. Its bytes keep room for the metadata of the end."""
+UNCHECKED: Final = "0" * 8
 TABLES: Final = ("events", "files", "tasks", "folded")
 """A folder each, with a file per segment: 000001.arrow while it is written, 000001.parquet once it is sealed."""
 
@@ -138,6 +140,18 @@ RECORDED: Final = pa.schema(
 """Events while a segment is written: the columns of the wire (bpf/event.h), which cost least; sealing gives them meaning."""
 
 
+class Segment(msgspec.Struct, kw_only=True):
+    """One that is sealed."""
+
+    number: int
+    events: int
+    began: int | None
+    """Of its first event by the clock, ns since 1970; so is ``ended``, of the last one. None: it has no events."""
+    ended: int | None
+    bytes: int
+    """On disk, all tables."""
+
+
 class Metadata(msgspec.Struct, kw_only=True):
     """``trace.json``."""
 
@@ -150,6 +164,8 @@ class Metadata(msgspec.Struct, kw_only=True):
     machine: str
     filetap: str
     """Version."""
+    libraries: dict[str, str] = {}
+    """Name to version."""
     began: str
     """ISO 8601, UTC; so is ``ended``."""
     ended: str | None = None
@@ -163,10 +179,18 @@ class Metadata(msgspec.Struct, kw_only=True):
     calls: list[tuple[str, str]] = []
     """Op and name by number: what ``call`` of the recorded form means."""
     clocks: list[tuple[int, int]] = []
-    """CLOCK_BOOTTIME and what made it CLOCK_REALTIME then, ns: each time that this changed."""
+    """CLOCK_BOOTTIME and what made it CLOCK_REALTIME then, ns: each time that this had changed by a millisecond."""
     notes: list[str] = []
     account: dict[str, Any] | None = None
-    """Seen = delivered + folded + lost, as ``--account`` writes it."""
+    """Seen = delivered + folded + lost, as ``--account`` writes it. None: it was not closed."""
+    segments: list[Segment] = []
+    """Those that are sealed."""
+    first: int = 1
+    """The segments before it are gone, or about to go."""
+    dropped: int = 0
+    """Events that were delivered and let go again (``--keep``, ``--flight-recorder``): the tables have the others."""
+    checksum: str = UNCHECKED
+    """CRC-32 of this file, as eight hexadecimal digits, with UNCHECKED in their place."""
 
 
 class TraceError(FiletapError):
@@ -183,26 +207,36 @@ def read_metadata(folder: Path) -> Metadata:
         raise TraceError(f"{folder}: {error.strerror}") from None
     try:
         version = msgspec.json.decode(text)["version"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise TraceError(f"{folder / METADATA} is damaged: it is not what filetap writes") from None
     if version != VERSION:
         raise TraceError(f"{folder} has version {version} of the format, this filetap reads {VERSION}: use the one that wrote it")
     try:
-        return msgspec.json.decode(text, type=Metadata)
-    except msgspec.ValidationError as error:
+        metadata = msgspec.json.decode(text, type=Metadata)
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise TraceError(f"{folder / METADATA} is damaged: {error}") from None
+    if f"{crc32(_with(text, metadata.checksum, UNCHECKED)):08x}" != metadata.checksum:
+        raise TraceError(f"{folder / METADATA} is damaged: it has another checksum than what it says")
+    return metadata
+
+
+def _with(text: bytes, old: str, new: str) -> bytes:
+    """The last member, ``checksum``, with another value."""
+    before, found, after = text.rpartition(f'"checksum": "{old}"'.encode())
+    return before + (f'"checksum": "{new}"'.encode() if found else b"") + after
 
 
 def write_metadata(folder: Path, metadata: Metadata) -> None:
     """All of it or nothing, whatever happens meanwhile."""
+    text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(metadata, checksum=UNCHECKED)), indent=1) + b"\n"
     new = folder / f"{METADATA}.new"
     with open(new, "wb") as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(metadata), indent=1) + b"\n")
+        stream.write(_with(text, UNCHECKED, f"{crc32(text):08x}"))
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(new, folder / METADATA)
 
 
 def segment(folder: Path, table: str, number: int, suffix: str) -> Path:
-    """``suffix``: arrow, parquet or crc."""
+    """``suffix``: arrow and crc while it is written, parquet and parquet.crc once it is sealed."""
     return folder / table / f"{number:06}.{suffix}"

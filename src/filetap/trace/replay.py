@@ -93,7 +93,7 @@ class Replay:
 
     def into(self, sink: Sink) -> None:
         """Everything that is wanted, in the order of each thread; then what was folded. The sink stays open."""
-        self._total = self._trace.rows("events")
+        self._total = sum(entry.events for entry in self._trace.metadata.segments)
         for rows in self._trace.batches("events"):
             for batch in self._batches(rows):
                 if len((kept := batch.where(self._chosen.of(batch))).events):
@@ -117,7 +117,7 @@ class Replay:
 
     def _batches(self, rows: pa.RecordBatch) -> Iterator[Batch]:
         """A batch for each value of the clock's offset, which changes when the clock is set."""
-        if not self._files or (self._trace.streams("events") and not self._knows(rows)):
+        if not self._files or (self._trace.live and not self._knows(rows)):
             self._describe()
         events, more, realtime = tables.replayed(rows)
         whole = Batch(events, self._files, self._tasks, int(realtime[0]) if len(realtime) else 0, more)

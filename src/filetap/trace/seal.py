@@ -1,61 +1,148 @@
 """Sealing: a segment's streams become Parquet, with meaning in every column.
 
-Apart from recording, because it costs more and has time. The Parquet file appears under its name when it is whole; only
-then does the stream go. Next: tables.py, what the columns are; reader.py, who reads them.
+Apart from recording, because it costs more and has time. The Parquet file appears under its name when it is whole, its
+journal beside it; only then does the stream go. Next: sealer.py, when this is done; reader.py, who reads it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filetap.batch import Batch
-from filetap.trace import stream, tables
-from filetap.trace.format import EVENTS, FILES, FOLDED, RECORDED, TASKS, Metadata, segment
-from filetap.trace.stream import Damage
+from filetap.trace import sealed, stream, tables
+from filetap.trace.format import EVENTS, SCHEMAS, Metadata, Segment, segment
+from filetap.trace.stream import Damage, Entry
 
-ROW_GROUP: Final = 1 << 19
+ROW_GROUP: Final = 1 << 18
+CHUNK: Final = 1 << 15
+"""Rows whose meaning is told at once: few batches are so long, and a hundred short ones would cost a hundred times more."""
+
+DELTAS: Final = ("ts", "id", "start", "first", "last")
+OPTIONS: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "write_page_checksum": True,
+    "store_schema": True,
+}
+
+Progress = Callable[[int], None]
+"""Called again and again, with events that are done."""
 
 
-def seal(folder: Path, number: int, metadata: Metadata) -> list[Damage]:
-    damages: list[Damage] = []
-    for name, schema in (("files", FILES), ("tasks", TASKS), ("folded", FOLDED), ("events", EVENTS)):
-        source = segment(folder, name, number, "arrow")
-        if source.exists():
-            _parquet(segment(folder, name, number, "parquet"), schema, rows(source, name, metadata, damages))
-            source.unlink()
-            source.with_suffix(".crc").unlink()
-    return damages
+def seal(folder: Path, number: int, metadata: Metadata, damages: list[Damage], progress: Progress = lambda rows: None) -> Segment:
+    """Whatever is not sealed yet of a segment. OSError: what is not sealed stays as it was."""
+    for name in ("files", "tasks", "folded", "events"):
+        source, made = (segment(folder, name, number, suffix) for suffix in ("arrow", "parquet"))
+        if source.exists() and not made.exists():
+            batches = rows(source, name, metadata, damages)
+            _parquet(made, name, _told(batches, progress) if name == "events" else batches)
+        for old in (source, source.with_suffix(".crc")):
+            old.unlink(missing_ok=True)
+    return _entry(folder, number)
 
 
-def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
+def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        progress(batch.num_rows)
+
+
+def _entry(folder: Path, number: int) -> Segment:
+    """What the metadata says of a sealed segment."""
+    events = segment(folder, "events", number, "parquet")
+    times = list(_times(events)) if sealed.is_whole(events) else []
+    began, ended = (min(low for low, _ in times), max(high for _, high in times)) if times else (None, None)
+    size = sum(path.stat().st_size for name in SCHEMAS for path in (folder / name).glob(f"{number:06}.parquet*"))
+    return Segment(number=number, events=stream.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)
+
+
+def _times(events: Path) -> Iterator[tuple[int, int]]:
+    """First and last of each row group."""
+    at = EVENTS.names.index("ts")
+    with pq.ParquetFile(events) as file:
+        for group in range(file.num_row_groups):
+            bounds = file.metadata.row_group(group).column(at).statistics
+            yield bounds.min_raw, bounds.max_raw
+
+
+def reason(error: Exception) -> str:
+    """Arrow tells more than one line has room for."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).partition("\n")[0]
+
+
+def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
     """A stream's batches in the columns of the sealed table."""
-    if name == "events":
-        for batch in stream.read(source, RECORDED, damages):
+    schema = SCHEMAS[name]
+    for batch in _gathered(stream.read(source, tables.RECORDED_SCHEMAS[name], damages, live)):
+        if name == "events":
             events, more, realtime = tables.wire(batch)
             yield tables.event_table(Batch(events, {}, {}, 0, more), metadata, realtime)
-        return
-    schema = {"files": FILES, "tasks": TASKS, "folded": FOLDED}[name]
-    for batch in stream.read(source, tables.RECORDED_SCHEMAS[name], damages):
-        keys = tables.key_columns(metadata, batch.num_rows)
-        columns = [keys[field.name] if field.name in keys else batch.column(field.name).cast(field.type) for field in schema]
-        yield pa.record_batch(columns, schema=schema)
+        else:
+            keys = tables.key_columns(metadata, batch.num_rows)
+            columns = [keys[field.name] if field.name in keys else batch.column(field.name).cast(field.type) for field in schema]
+            yield pa.record_batch(columns, schema=schema)
 
 
-def _parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-    new = path.with_suffix(".new")
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     held: list[pa.RecordBatch] = []
-    with pq.ParquetWriter(new, schema, compression="zstd", compression_level=1, write_page_checksum=True) as writer:
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= CHUNK:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch]) -> None:
+    """The file with its journal, or, after an OSError, neither."""
+    new, journal = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
+    try:
+        _write(new, SCHEMAS[name], batches)
+        journal.write_bytes(b"".join(map(stream.sealed, pieces(new))))
+        os.replace(new, path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+            journal.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    held: list[pa.RecordBatch] = []
+    with pq.ParquetWriter(path, schema, **OPTIONS) as writer:
         for batch in batches:
             held.append(batch)
             if sum(map(len, held)) >= ROW_GROUP:
-                writer.write_table(pa.Table.from_batches(held, schema).unify_dictionaries())
+                _write_group(writer, held, schema)
                 held = []
         if held:
-            writer.write_table(pa.Table.from_batches(held, schema).unify_dictionaries())
-    os.replace(new, path)
+            _write_group(writer, held, schema)
+
+
+def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch], schema: pa.Schema) -> None:
+    table = pa.Table.from_batches(batches, schema).unify_dictionaries()
+    writer.write_table(table, row_group_size=len(table))
+
+
+def pieces(path: Path) -> Iterator[Entry]:
+    """A Parquet file's row groups, one behind the other from its first byte, and its end: each with its CRC."""
+    with pq.ParquetFile(path) as file, open(path, "rb", buffering=0) as data:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        size, counts = os.fstat(data.fileno()).st_size, [group.num_rows for group in groups]
+        ends = [max(map(_end, (group.column(at) for at in range(group.num_columns)))) for group in groups]
+        for begin, end, count in zip([0, *ends], [*ends, size], [*counts, 0], strict=True):
+            yield Entry(begin, end - begin, stream.crc(data.fileno(), begin, end - begin), count)
+
+
+def _end(column: Any) -> int:
+    begin = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)))
+    return int(begin + column.total_compressed_size)

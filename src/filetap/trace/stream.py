@@ -1,23 +1,27 @@
 """A table while it is written: an Arrow IPC stream, and beside it a journal with the CRC of each message.
 
 Apart, because it alone knows what a kill leaves behind: what the journal names is whole or damaged, what it does not name
-was under way. Next: writer.py writes streams, reader.py and seal.py read them.
+was under way. A sealed file has a journal of the same form. Next: writer.py writes streams, reader.py and seal.py read them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 import pyarrow as pa
 
 ENTRY: Final = struct.Struct("<QQII")
-"""Of the journal: where a message begins, its bytes, their CRC-32 (as zlib's), rows."""
+"""Of the journal: where a piece begins, its bytes, their CRC-32 (as zlib's), rows; behind it the CRC-32 of these 24 bytes."""
+CHECK: Final = struct.Struct("<I")
+PART: Final = 1 << 20
 END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 """End of an Arrow IPC stream."""
 
@@ -33,6 +37,7 @@ class StreamWriter:
         self.size = 0
         """Bytes; so many rows: ``rows``."""
         self.rows = 0
+        self._entries = 0
         self._put(schema.serialize(), 0)
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -41,41 +46,116 @@ class StreamWriter:
 
     def _put(self, message: pa.Buffer, rows: int) -> None:
         view = memoryview(message)
-        _write(self._fd, view)
-        _write(self._journal, memoryview(ENTRY.pack(self.size, len(view), crc32(view), rows)))
+        entry = memoryview(sealed(Entry(self.size, len(view), crc32(view), rows)))
+        _write(self._fd, view, self.size)
+        _write(self._journal, entry, self._entries)
+        if not os.fstat(self._fd).st_nlink:
+            raise OSError(errno.ENOENT, "it was deleted")
         self.size += len(view)
+        self._entries += len(entry)
 
     def close(self) -> None:
-        _write(self._fd, memoryview(END))
+        """The stream's end, where there is room for it, and nothing of what found none."""
+        with suppress(OSError):
+            for fd, size in ((self._fd, self.size), (self._journal, self._entries)):
+                os.ftruncate(fd, size)
+            _write(self._fd, memoryview(END), self.size)
         for fd in (self._fd, self._journal):
             os.close(fd)
 
 
-def _write(fd: int, data: memoryview) -> None:
+def _write(fd: int, data: memoryview, at: int) -> None:
     while data:
-        data = data[os.write(fd, data) :]
+        count = os.pwrite(fd, data, at)
+        data, at = data[count:], at + count
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Damage:
     """What could not be read: which file, where, how many rows, and why."""
 
     path: Path
     offset: int
-    rows: int
+    rows: int | None
+    """None: nobody can say."""
     why: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.why} at byte {self.offset}: {self.rows} rows skipped"
+        lost = "what it had is skipped" if self.rows is None else f"{self.rows} rows skipped"
+        return f"{self.path}: {self.why} at byte {self.offset}: {lost}"
 
 
-def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
-    """The batches that are whole. What is damaged is added to ``damages``, never read as data."""
-    journal = path.with_suffix(".crc").read_bytes()
-    data = pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
-    for offset, size, checksum, rows in ENTRY.iter_unpack(journal[: len(journal) // ENTRY.size * ENTRY.size]):
-        message = data[offset : offset + size] if offset + size <= len(data) else None
-        if message is None or crc32(message) != checksum:
-            damages.append(Damage(path, offset, rows, "damaged" if message else "cut off"))
-        elif rows:
-            yield pa.ipc.read_record_batch(message, schema)
+class Entry(NamedTuple):
+    """Of a journal."""
+
+    offset: int
+    size: int
+    checksum: int
+    rows: int
+
+
+def sealed(entry: Entry) -> bytes:
+    """With the checksum that tells whether the entry itself is whole."""
+    text = ENTRY.pack(*entry)
+    return text + CHECK.pack(crc32(text))
+
+
+def entries(path: Path, damages: list[Damage]) -> Iterator[Entry | None]:
+    """A journal's entries. None: this one is damaged. What is less than an entry was under way."""
+    text, step = path.read_bytes(), ENTRY.size + CHECK.size
+    for at in range(0, len(text) // step * step, step):
+        entry, check = text[at : at + ENTRY.size], text[at + ENTRY.size : at + step]
+        if CHECK.pack(crc32(entry)) == check:
+            yield Entry(*ENTRY.unpack(entry))
+        else:
+            damages.append(Damage(path, at, None, "damaged"))
+            yield None
+
+
+def counted(journal: Path) -> int:
+    """The rows that it names."""
+    with suppress(FileNotFoundError):
+        return sum(entry.rows for entry in entries(journal, []) if entry)
+    return 0
+
+
+def read(path: Path, schema: pa.Schema, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
+    """The batches that are whole. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
+    with open(path, "rb", buffering=0) as stream:
+        try:
+            journal = list(entries(path.with_suffix(".crc"), damages))
+        except FileNotFoundError:
+            damages.append(Damage(path, 0, None, "its journal is missing"))
+            return
+        for entry in filter(None, journal):
+            if (message := whole(stream.fileno(), path, entry, damages)) is not None and entry.rows:
+                yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+        if not live:
+            _look_behind(stream.fileno(), path, journal, damages)
+
+
+def whole(fd: int, path: Path, entry: Entry, damages: list[Damage]) -> bytes | None:
+    """A piece, if it is as it was written."""
+    piece = os.pread(fd, entry.size, entry.offset)
+    if len(piece) == entry.size and crc32(piece) == entry.checksum:
+        return piece
+    damages.append(Damage(path, entry.offset, entry.rows, "damaged" if len(piece) == entry.size else "cut off"))
+    return None
+
+
+def crc(fd: int, offset: int, size: int) -> int:
+    """Of a piece that may be large."""
+    found = 0
+    while size > 0 and (part := os.pread(fd, min(size, PART), offset)):
+        found, offset, size = crc32(part, found), offset + len(part), size - len(part)
+    return found if not size else -1
+
+
+def _look_behind(fd: int, path: Path, journal: Sequence[Entry | None], damages: list[Damage]) -> None:
+    """Behind the last piece nothing stands but the stream's end, or a piece that was under way when the recorder was killed."""
+    if journal and not journal[-1]:
+        return
+    end = journal[-1].offset + journal[-1].size if journal and journal[-1] else 0
+    rest = os.fstat(fd).st_size - end
+    if rest > 0 and os.pread(fd, len(END) + 1, end) != END:
+        damages.append(Damage(path, end, None, "a batch that was never completed"))

@@ -1,14 +1,19 @@
 """Recording: batches into the segments of a trace's folder, each segment whole in itself.
 
 Apart from the streams' bytes and from sealing, which goes on behind. A segment holds all files and tasks that its events
-name, so that old ones can be dropped. Next: stream.py, seal.py.
+name, so that old ones can be dropped. Next: stream.py; sealer.py.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,20 +22,37 @@ import pyarrow as pa
 
 from filetap.batch import Batch, File, Fold, Task
 from filetap.enrich.columns import encode
-from filetap.errors import FiletapError
-from filetap.trace import seal, tables
-from filetap.trace.format import LOCK, TABLES, Metadata, segment, write_metadata
+from filetap.errors import FiletapError, UsageError
+from filetap.trace import tables
+from filetap.trace.format import LOCK, METADATA, TABLES, Metadata, segment, write_metadata
+from filetap.trace.sealer import Keep, Sealer
 from filetap.trace.stream import StreamWriter
 
 ROWS: Final = 4 << 20
 """Events of a segment."""
+NAMED: Final = 1 << 18
+"""Files and tasks of a segment: which ones it has is kept in memory."""
+RESERVE: Final = 64 << 10
+JUMP: Final = 1_000_000
+"""ns by which a clock has to change to be noted again: it is never measured to less than some hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a segment ends, and which segments are kept."""
+
+    rows: int = ROWS
+    bytes: float = float("inf")
+    """As it is written; sealed, it has a sixth or less."""
+    seconds: float = float("inf")
+    keep: Keep = field(default_factory=Keep)
 
 
 class Segment:
     """One number's files, and which files and tasks it has."""
 
     def __init__(self, folder: Path, number: int, metadata: Metadata) -> None:
-        self.number, self._metadata = number, metadata
+        self.number, self._metadata, self.began = number, metadata, time.monotonic()
         self._streams = {name: StreamWriter(segment(folder, name, number, "arrow"), tables.RECORDED_SCHEMAS[name]) for name in TABLES}
         self._files: set[int] = {0}
         self._tasks: set[int] = {0}
@@ -39,11 +61,16 @@ class Segment:
     def rows(self) -> int:
         return self._streams["events"].rows
 
-    def write(self, batch: Batch) -> None:
-        """What events name first, so that no event is on disk whose file is not."""
-        files = [batch.events["file"], batch.more["target"]]
-        self._define(_new(files, self._files, batch.files), _new([batch.events["task"]], self._tasks, batch.tasks))
-        self._streams["events"].write(tables.recorded(batch))
+    def is_full(self, limits: Limits) -> bool:
+        size = sum(stream.size for stream in self._streams.values())
+        many = self.rows >= limits.rows or len(self._files) + len(self._tasks) >= NAMED
+        return many or size >= limits.bytes or time.monotonic() - self.began >= limits.seconds
+
+    def write(self, events: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
+        """RECORDED; what it names first, so that no event is on disk whose file is not."""
+        named = [events.column(name).to_numpy() for name in ("file", "target")]
+        self._define(new(named, self._files, files), new([events.column("task").to_numpy()], self._tasks, tasks))
+        self._streams["events"].write(events)
 
     def _define(self, files: list[File], tasks: list[Task]) -> None:
         if files:
@@ -57,7 +84,7 @@ class Segment:
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         files, tasks = (np.array([getattr(fold, name) for fold in folds], np.uint32) for name in ("file", "task"))
-        self._define(_new([files], self._files, batch.files), _new([tasks], self._tasks, batch.tasks))
+        self._define(new([files], self._files, batch.files), new([tasks], self._tasks, batch.tasks))
         self._put("folded", tables.fold_table(folds, batch.realtime, self._metadata))
 
     def close(self) -> None:
@@ -65,11 +92,21 @@ class Segment:
             stream.close()
 
 
-def _new(ids: Sequence[Any], known: set[int], items: Mapping[int, Any]) -> list[Any]:
+def new(ids: Sequence[Any], known: set[int], items: Mapping[int, Any]) -> list[Any]:
     """What is named for the first time."""
     distinct = {number for column in ids for number in encode(column)[0].tolist()} - known
     known |= distinct
     return [items[number] for number in distinct if number in items]
+
+
+def unseen(progress: Iterator[tuple[int, int]]) -> None:
+    """To its end."""
+    for _ in progress:
+        pass
+
+
+Shown = Callable[[Iterator[tuple[int, int]]], None]
+"""Told how far the sealing has come, until it is done."""
 
 
 class TraceSink:
@@ -77,32 +114,54 @@ class TraceSink:
 
     hurry = False
 
-    def __init__(self, folder: Path, metadata: Metadata) -> None:
+    def __init__(self, folder: Path, metadata: Metadata, limits: Limits | None = None, force: bool = False) -> None:
         self.folder, self.metadata, self.written = folder, metadata, 0
-        self._make_folder()
-        self._segment = Segment(folder, 1, metadata)
-
-    def _make_folder(self) -> None:
+        """``written``: events that are in the file."""
+        self._limits = limits or Limits()
         try:
-            for name in TABLES:
-                (self.folder / name).mkdir(parents=True)
-            self._lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            write_metadata(self.folder, self.metadata)
+            self._lock = make_folder(folder, force)
+            write_metadata(folder, metadata)
+            self._segment = Segment(folder, 1, metadata)
         except OSError as error:
-            raise FiletapError(f"{self.folder}: {error.strerror}") from None
+            raise FiletapError(f"{folder}: {error.strerror}") from None
+        self._sealer = Sealer(folder, metadata, self._limits.keep)
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why not all of it is sealed."""
+        return self._sealer.failure
+
+    def describe(self) -> None:
+        """What is known of the run has changed."""
+        with suppress(OSError):
+            write_metadata(self.folder, self.metadata)
 
     def write(self, batch: Batch) -> None:
-        self._segment.write(batch)
-        self.written += len(batch.events)
-        if self._segment.rows >= ROWS:
+        if len(batch.events):
+            self.note_clock(int(batch.events["time"][0]), batch.realtime)
+            self.take(tables.recorded(batch), batch.files, batch.tasks)
+
+    def note_clock(self, time: int, realtime: int) -> None:
+        clocks = self.metadata.clocks
+        if not clocks or abs(clocks[-1][1] - realtime) >= JUMP:
+            clocks.append((time, realtime))
+
+    def take(self, events: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
+        """RECORDED, and what they name."""
+        self._segment.write(events, files, tasks)
+        self.written += events.num_rows
+        if self._segment.is_full(self._limits):
             self._turn()
 
     def _turn(self) -> None:
         """The segment is full: the next one begins."""
+        following = Segment(self.folder, self._segment.number + 1, self.metadata)
+        self._close_segment()
+        self._segment = following
+
+    def _close_segment(self) -> None:
         self._segment.close()
-        seal.seal(self.folder, self._segment.number, self.metadata)
-        self._segment = Segment(self.folder, self._segment.number + 1, self.metadata)
+        self._sealer.add(self._segment.number, self._segment.rows)
 
     def flush(self) -> None:
         """Every batch is with the kernel already."""
@@ -110,7 +169,52 @@ class TraceSink:
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         self._segment.folded(folds, batch)
 
-    def close(self) -> None:
-        self._segment.close()
-        seal.seal(self.folder, self._segment.number, self.metadata)
+    def close(self, shown: Shown = unseen) -> None:
+        """Seals the rest. OSError: that could not be done, or the metadata not be written; what is on disk can be read."""
+        self._close_segment()
+        shown(self._sealer.finish())
+        self.metadata.ended = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        self.metadata.notes += [str(damage) for damage in self._sealer.damages]
+        try:
+            with suppress(OSError):
+                os.ftruncate(self._lock, 0)
+            write_metadata(self.folder, self.metadata)
+        finally:
+            os.close(self._lock)
+        if self.failure:
+            raise self.failure
+
+    def discard(self) -> None:
+        """It never began."""
+        self._close_segment()
+        unseen(self._sealer.finish())
+        shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
+
+
+def make_folder(folder: Path, force: bool) -> int:
+    """Empty, but for the lock. Returns that, held."""
+    if force and os.path.lexists(folder):
+        discard_trace(folder)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        raise UsageError(f"{folder} exists: give --force to replace it, if it is a trace") from None
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.posix_fallocate(lock, 0, RESERVE)
+    for name in TABLES:
+        (folder / name).mkdir()
+    return lock
+
+
+def discard_trace(folder: Path) -> None:
+    """A trace, and nothing else; not while somebody records it."""
+    if not (folder / METADATA).is_file() or folder.is_symlink():
+        raise UsageError(f"{folder} is not a trace: --force does not replace it")
+    with suppress(FileNotFoundError), open(folder / LOCK, "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{folder} is being recorded: --force does not replace it") from None
+    shutil.rmtree(folder)

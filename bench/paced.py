@@ -1,0 +1,36 @@
+"""``python bench/paced.py DIRECTORY SECONDS RATE``: accesses at an even pace, over many files that come and go.
+
+Apart from the C workloads, which go as fast as they can. Prints what it did, as outcome.h says. Nothing of the project is
+imported: it is what is traced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+TICK = 0.01
+KEPT = 2000
+
+
+def main() -> None:
+    directory, seconds, rate = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    rounds = int(rate * TICK) // 4
+    began, number = time.monotonic(), 0
+    for tick in range(int(seconds / TICK)):
+        for _ in range(rounds):
+            file = f"{directory}/{number % KEPT + number // (100 * KEPT) * KEPT}"
+            fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+            os.pwrite(fd, b"x" * (number % 64 + 1), number % 4096)
+            os.pread(fd, 64, 0)
+            os.close(fd)
+            number += 1
+        time.sleep(max(0.0, began + (tick + 1) * TICK - time.monotonic()))
+    ns = int((time.monotonic() - began) * 1e9)
+    ops = {"open": number, "write": number, "read": number, "close": number}
+    print(json.dumps({"calls": number, "bytes": 0, "ns": ns, "ops": ops}), flush=True)
+
+
+main()

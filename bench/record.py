@@ -1,0 +1,114 @@
+"""Recording: its CPU per event, bytes per event sealed, and the recorder's memory over twenty minutes.
+
+Apart from user_side.py, because here a worker seals beside the reader: its CPU is that of the threads of the lowest
+priority. The ten million events are real ones, and stay in build/bench/ten-million.tap for what asks of traces.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+from bench.curve import svg
+from bench.endurance import GROWTH, resident
+from bench.lab import ROOT, SCRATCH, Lab
+from bench.table import Row
+from bench.workloads import Outcome, Tracer, tracing
+from filetap.trace.sealer import LOWEST
+
+TEN_MILLION: Final = SCRATCH / "ten-million.tap"
+ENDURED: Final = SCRATCH / "endured.tap"
+CURVE: Final = ROOT / "docs" / "recorder-memory.svg"
+RATE: Final = 20_000
+MINUTES: Final = 20
+TICKS: Final = 100.0
+"""Of /proc/PID/task/TID/stat, a second."""
+
+
+def cpu_by_thread(pid: int) -> tuple[float, float]:
+    """Seconds of CPU of all threads but the sealer's, and of that."""
+    spent = [0.0, 0.0]
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = (thread / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            spent[fields[16] == str(LOWEST)] += (int(fields[11]) + int(fields[12])) / TICKS
+    return spent[0], spent[1]
+
+
+def settled(tracer: Tracer) -> tuple[float, float]:
+    """The same once it has nothing to do any more."""
+    before, now = (-1.0, -1.0), cpu_by_thread(tracer.pid)
+    while sum(now) - sum(before) > 0.05:
+        time.sleep(1)
+        before, now = now, cpu_by_thread(tracer.pid)
+    return now
+
+
+def ten_million(lab: Lab) -> Iterator[Row]:
+    """Opens, reads, stats, and files that come and go, as the bench's workloads do them, recorded for real."""
+    work = [lab.opens(1400, 2), lab.stats(600_000), lab.churns(150_000), lab.preads(600_000)]
+    with tracing("-o", str(TEN_MILLION), "--force") as tracer:
+        before = settled(tracer)
+        for words in work:
+            tracer.run(words)
+        after = settled(tracer)
+        account = tracer.finish()
+    events = account.total("delivered")
+    reading, sealing = (now - then for now, then in zip(after, before, strict=True))
+    note = f"{events:,} events, {account.missing:,} not delivered singly"
+    yield Row("recording: million events a second of CPU, from the ring to the file", [events / reading / 1e6], 1, "M/s", True, note)
+    closing = "what is sealed when it closes is not in it"
+    yield Row("the same, sealing behind it included", [events / (reading + sealing) / 1e6], unit="M/s", note=closing)
+    size = sum(path.stat().st_size for path in TEN_MILLION.rglob("*") if path.is_file())
+    yield Row("bytes on disk for each event, all files", [size / events], 20, "bytes", note=f"{size / 2**20:.1f} MB")
+
+
+def endured(lab: Lab) -> Iterator[Row]:
+    """20,000 events a second for twenty minutes, and a look at the recorder every two seconds."""
+    seconds = lab.some(MINUTES * 60)
+    files = SCRATCH / "paced"
+    files.mkdir(exist_ok=True)
+    words = [sys.executable, "-S", "-E", str(ROOT / "bench" / "paced.py"), str(files), str(seconds), str(RATE)]
+    with tracing("-o", str(ENDURED), "--force") as tracer:
+        points, outcome = _watched(tracer, words)
+        used = sum(cpu_by_thread(tracer.pid))
+        account = tracer.finish()
+    half = [memory for passed, memory in points if passed > seconds / 2]
+    first = [memory for passed, memory in points if seconds / 4 < passed <= seconds / 2]
+    if not lab.quick:
+        title = f"The recorder's memory: {RATE:,} events a second for {MINUTES} minutes, {account.total('delivered'):,} events"
+        CURVE.write_text(svg(title, [(at / 60, memory) for at, memory in points], "minutes", "MB"), encoding="utf-8")
+    note = f"{account.total('delivered'):,} events, {account.missing:,} not delivered singly; {used / outcome.ns * 1e11:.1f} % of a CPU"
+    yield Row(
+        f"recorder's memory besides the rings, {seconds} s at {RATE:,} events a second",
+        [memory for _, memory in points],
+        unit="MB",
+        note=note,
+    )
+    yield Row("its highest in the second half by that of the second quarter", [max(half) - max(first)], GROWTH, "MB")
+
+
+def _watched(tracer: Tracer, words: list[str]) -> tuple[list[tuple[float, float]], Outcome]:
+    points: list[tuple[float, float]] = []
+    done, began = Event(), time.monotonic()
+
+    def look() -> None:
+        while not done.wait(2):
+            points.append((time.monotonic() - began, resident(tracer.pid)))
+
+    watcher = Thread(target=look)
+    watcher.start()
+    try:
+        return points, tracer.run(words)
+    finally:
+        done.set()
+        watcher.join()
+
+
+MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {"record": ten_million, "endure-record": endured}
+"""Name for ``-k`` to measure, in the table's order."""

@@ -1,0 +1,248 @@
+"""``-o NAME.tap``: the options of a recording, and what a run does with it from its beginning to its seal.
+
+Apart from run.py, which knows streams and the order of a run. Next: trace/writer.py and trace/flight.py write it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from filetap.errors import FiletapError, UsageError
+
+if TYPE_CHECKING:
+    from filetap.account import Account
+    from filetap.batch import Sink
+    from filetap.session import Session
+    from filetap.trace.flight import FlightSink
+    from filetap.trace.format import Metadata
+    from filetap.trace.writer import Limits, TraceSink
+
+SUFFIX: Final = ".tap"
+SOON: Final = 1.0
+"""Seconds that a person waits without being told for what."""
+FLIGHT_MEMORY: Final = "256M"
+PARTS: Final = 10
+"""A recording that is kept in part is written in so many segments, or more: what is dropped is a whole one."""
+_AGES: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+
+RECORD_OPTIONS: Final = (
+    click.option("--rotate-size", metavar="SIZE", help="Of -o NAME.tap: begin another segment after so many bytes."),
+    click.option("--rotate-time", metavar="TIME", help="Of -o NAME.tap: begin another segment after so long, such as 10min, 1h."),
+    click.option("--keep", metavar="AGE|SIZE", help="Of -o NAME.tap: drop the oldest segments, so that so much is left: 7d, 20G."),
+    click.option(
+        "--flight-recorder",
+        metavar="TIME",
+        help="Keep the last TIME (60s) in memory alone; write NAME.tap on SIGUSR1, when the traced command fails, or at the end.",
+    ),
+    click.option("--flight-memory", metavar="SIZE", help=f"At most so much memory for that.  [default: {FLIGHT_MEMORY}]"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The command line as it was given."""
+
+    rotate_size: str | None
+    rotate_time: str | None
+    keep: str | None
+    flight_recorder: str | None
+    flight_memory: str | None
+
+    def check_recording(self, records: bool) -> None:
+        """Mistakes that need no kernel to be seen."""
+        given = [name for name in Words.__dataclass_fields__ if getattr(self, name) is not None]
+        if given and not records:
+            raise UsageError(f"{option(given[0])} is for a recording: give -o NAME{SUFFIX}")
+        if self.flight_memory and not self.flight_recorder:
+            raise UsageError("--flight-memory is for --flight-recorder: give that too")
+        for name in ("rotate_size", "rotate_time", "keep"):
+            if self.flight_recorder and name in given:
+                raise UsageError(f"{option(name)} is for a recording on disk: --flight-recorder writes what it holds and no more")
+        self.limits()
+        if self.flight_recorder:
+            self.flight()
+
+    def limits(self) -> Limits:
+        """Where segments end. What is kept in part has at least PARTS of them."""
+        from filetap.trace.sealer import Keep
+        from filetap.trace.writer import Limits
+
+        keep = parse_keep(self.keep) if self.keep else Keep()
+        size = parse_bytes(self.rotate_size, "--rotate-size") if self.rotate_size else keep.bytes / PARTS
+        seconds = parse_age(self.rotate_time, "--rotate-time") if self.rotate_time else keep.seconds / PARTS
+        return Limits(bytes=size, seconds=seconds, keep=keep)
+
+    def flight(self) -> tuple[float, int]:
+        """Seconds and bytes."""
+        memory = parse_bytes(self.flight_memory or FLIGHT_MEMORY, "--flight-memory")
+        return parse_age(self.flight_recorder or "", "--flight-recorder"), memory
+
+
+def option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def parse_age(text: str, name: str) -> float:
+    """``60s``, ``10min``, ``6h``, ``7d``, ``2w``, in seconds."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w)", text)
+    if not match or not float(match[1]):
+        raise UsageError(f"{name} {text}: give a time with s, min, h, d or w, such as 60s")
+    return float(match[1]) * _AGES[match[2]]
+
+
+def parse_bytes(text: str, name: str) -> int:
+    from filetap.filters import parse_size
+
+    size = parse_size(text, name)
+    if size < 1 << 20:
+        raise UsageError(f"{name} {text}: at least 1M")
+    return size
+
+
+def parse_keep(text: str) -> Any:
+    """An age by its unit, or else a size."""
+    from filetap.trace.sealer import Keep
+
+    if re.fullmatch(r"[0-9.]+(s|min|h|d|w)", text):
+        return Keep(seconds=parse_age(text, "--keep"))
+    try:
+        return Keep(bytes=parse_bytes(text, "--keep"))
+    except UsageError as error:
+        if "at least" in str(error):
+            raise
+        raise UsageError(f"--keep {text}: give an age (s, min, h, d, w) or a size, such as 7d or 20G") from None
+
+
+class Recording:
+    """One trace, or what a flight recorder makes; ``sink`` takes the batches."""
+
+    def __init__(self, output: str, force: bool, words: Words, options: dict[str, Any]) -> None:
+        self.folder, self._force = Path(output), force
+        self._metadata = metadata(options)
+        self._session: Session | None = None
+        self._trace: TraceSink | None = None
+        self._flight: FlightSink | None = None
+        self.sink: Sink = self._fly(words) if words.flight_recorder else self._record(words.limits())
+
+    def _record(self, limits: Limits) -> TraceSink:
+        from filetap.trace.writer import TraceSink
+
+        self._trace = TraceSink(self.folder, self._metadata, limits, self._force)
+        return self._trace
+
+    def _fly(self, words: Words) -> FlightSink:
+        from filetap.trace.flight import FlightSink
+
+        self._flight = FlightSink(self.folder, *words.flight(), self._force)
+        signal.signal(signal.SIGUSR1, self._asked)
+        return self._flight
+
+    def _asked(self, _number: int, _frame: object) -> None:
+        if self._flight:
+            self._flight.asked = True
+
+    def begin(self, session: Session) -> None:
+        """All is attached."""
+        self._session = session
+        self._metadata.hooks = dict(session.source.hooks)
+        self._metadata.notes = list(session.source.notes)
+        if self._trace:
+            self._trace.describe()
+
+    def discard(self) -> None:
+        """It did not begin."""
+        if self._trace:
+            self._trace.discard()
+
+    def mind(self, failed: bool) -> None:
+        """Again and again. ``failed``: the traced command has."""
+        if self._flight and self._session and self._flight.is_due(failed):
+            self._flight.dump(self._settled(self._session.account_so_far()), tell)
+
+    def end(self, account: Account) -> None:
+        """Seal it, with the account in it. Raises FiletapError when not all of that could be done."""
+        try:
+            if self._flight:
+                self._flight.end(self._settled(account), tell, shown)
+            elif self._trace:
+                self._settled(account)
+                self._trace.close(shown)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise FiletapError(f"{self.folder} could not be finished ({why}): what is written can be read") from None
+
+    def _settled(self, account: Account) -> Metadata:
+        """With an account."""
+        import msgspec
+
+        told = [*account.notes, *(note for note in self._metadata.notes if note not in account.notes)]
+        if self._trace:
+            self._metadata.account, self._metadata.notes = account.as_json(), told
+            return self._metadata
+        return msgspec.structs.replace(self._metadata, account=account.as_json(), notes=told)
+
+
+def metadata(options: dict[str, Any]) -> Metadata:
+    """Of a recording that begins now."""
+    from filetap.calls import CALLS
+    from filetap.trace.format import Metadata
+
+    system = os.uname()
+    return Metadata(
+        uuid=str(uuid.uuid4()),
+        node=system.nodename,
+        boot=Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
+        kernel=system.release,
+        machine=system.machine,
+        filetap=version("filetap"),
+        began=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        command=[word.encode(errors="surrogateescape").decode(errors="replace") for word in sys.argv],
+        options=plain(options),
+        calls=[(call.op, call.name) for call in CALLS],
+        libraries={name: version(name) for name in ("pyarrow", "numpy")},
+    )
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold; words that are no text with replacement characters."""
+    if isinstance(value, str):
+        return value.encode(errors="surrogateescape").decode(errors="replace")
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items() if one not in (None, False, (), [], "")}
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def tell(line: str) -> None:
+    print(f"filetap: {line}", file=sys.stderr)
+
+
+def shown(progress: Iterator[tuple[int, int]]) -> None:
+    """A bar on a terminal, once it has taken longer than SOON."""
+    began = time.monotonic()
+    for _ in progress:
+        if time.monotonic() - began > SOON and sys.stderr and sys.stderr.isatty():
+            return bar(progress)
+    return None
+
+
+def bar(progress: Iterator[tuple[int, int]]) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task("sealing")
+        for done, total in progress:
+            drawn.update(task, completed=done, total=total)

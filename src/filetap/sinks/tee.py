@@ -1,0 +1,50 @@
+"""A recording, and beside it the stream that somebody reads, if any.
+
+Apart, so that neither knows of the other. What counts as written is what is recorded. Next: trace/writer.py, table.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from filetap.batch import Batch, Fold, Sink
+
+
+class Tee:
+    def __init__(self, recording: Sink, streams: Sequence[Sink]) -> None:
+        self._recording, self._streams = recording, streams
+        self.written = 0
+        self._hurry = False
+
+    @property
+    def hurry(self) -> bool:
+        return self._hurry
+
+    @hurry.setter
+    def hurry(self, value: bool) -> None:
+        self._hurry = value
+        for sink in self._streams:
+            sink.hurry = value
+
+    def write(self, batch: Batch) -> None:
+        try:
+            self._recording.write(batch)
+        finally:
+            self.written = self._recording.written
+        for sink in self._streams:
+            sink.write(batch)
+
+    def flush(self) -> None:
+        self._recording.flush()
+        for sink in self._streams:
+            sink.flush()
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        self._recording.folded(folds, batch)
+        for sink in self._streams:
+            sink.folded(folds, batch)
+
+    def close(self) -> None:
+        """The streams: the recording is closed when its account is known."""
+        for sink in self._streams:
+            sink.close()

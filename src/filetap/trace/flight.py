@@ -1,0 +1,199 @@
+"""The flight recorder: the last minute in memory alone, a trace on disk when it is asked for.
+
+Apart from writer.py, which it writes with. What it holds are batches as they are recorded, and the files and tasks they
+name; the oldest go first. Next: cli/record.py, when a trace is made.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from filetap.batch import Batch, File, Fold, Task
+from filetap.errors import FiletapError, UsageError
+from filetap.trace import tables
+from filetap.trace.format import Metadata
+from filetap.trace.writer import Shown, TraceSink, discard_trace, unseen
+
+OVERHEAD: Final = 4096
+"""Bytes of a batch beside its columns."""
+DESCRIBED: Final = 1024
+"""Bytes of a file or task beside its names."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A batch."""
+
+    taken: float
+    realtime: tuple[int, int]
+    """CLOCK_BOOTTIME, and what makes it CLOCK_REALTIME."""
+    events: pa.RecordBatch
+    files: tuple[int, ...]
+    tasks: tuple[int, ...]
+
+
+Snapshot = tuple[Metadata, list[Held], dict[int, File], dict[int, Task]]
+
+
+class Definitions:
+    """What held batches name, as long as one of them does."""
+
+    def __init__(self) -> None:
+        self.items: dict[int, Any] = {}
+        self._uses: Counter[int] = Counter()
+        self.size = 0
+
+    def use(self, ids: Sequence[int], known: Any) -> tuple[int, ...]:
+        named = tuple(number for number in ids if number in self.items or number in known)
+        for number in named:
+            if number not in self.items:
+                self.items[number] = known[number]
+                self.size += size(self.items[number])
+        self._uses.update(named)
+        return named
+
+    def release(self, ids: Sequence[int]) -> None:
+        self._uses.subtract(ids)
+        for number in ids:
+            if not self._uses[number]:
+                del self._uses[number]
+                self.size -= size(self.items.pop(number))
+
+
+def size(item: File | Task) -> int:
+    """About so many bytes."""
+    names = (item.path, item.host_path) if isinstance(item, File) else (item.exe, item.cgroup_path, *(item.args or ()))
+    return DESCRIBED + sum(map(len, names))
+
+
+class FlightSink:
+    """A sink that forgets."""
+
+    hurry = False
+
+    def __init__(self, folder: Path, seconds: float, memory: int, force: bool, now: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._seconds, self._memory, self._force, self._now = folder, seconds, memory, force, now
+        self._check()
+        self.written = 0
+        """Events taken; so many of them are gone: ``dropped``."""
+        self.dropped = 0
+        self.asked = False
+        """Set by a signal: a trace is wanted."""
+        self._failed = False
+        self._since = 0
+        """Events taken when the last trace was made."""
+        self._held: deque[Held] = deque()
+        self._files, self._tasks = Definitions(), Definitions()
+        self._bytes = 0
+        self._folds: tuple[Sequence[Fold], Batch] | None = None
+        self._writing: list[threading.Thread] = []
+
+    def _check(self) -> None:
+        """That there will be room for a trace of that name, as far as can be told now."""
+        if self._folder.exists() and not self._force:
+            raise UsageError(f"{self._folder} exists: give --force to replace it, if it is a trace")
+        if self._force and self._folder.exists():
+            discard_trace(self._folder)
+        if not self._folder.parent.is_dir():
+            raise FiletapError(f"{self._folder.parent}: no such directory")
+
+    @property
+    def size(self) -> int:
+        """About the bytes of memory that are held."""
+        return self._bytes + self._files.size + self._tasks.size
+
+    def write(self, batch: Batch) -> None:
+        events = tables.recorded(batch)
+        files = self._files.use(_ids(batch.events["file"], batch.more["target"]), batch.files)
+        tasks = self._tasks.use(_ids(batch.events["task"]), batch.tasks)
+        self._held.append(Held(self._now(), (int(batch.events["time"][0]), batch.realtime), events, files, tasks))
+        self._bytes += events.nbytes + OVERHEAD
+        self.written += len(batch.events)
+        self._forget()
+
+    def _forget(self) -> None:
+        """The oldest, until what is held is young and small enough."""
+        while self._held and (self.size > self._memory or self._now() - self._held[0].taken > self._seconds):
+            oldest = self._held.popleft()
+            self._files.release(oldest.files)
+            self._tasks.release(oldest.tasks)
+            self._bytes -= oldest.events.nbytes + OVERHEAD
+            self.dropped += oldest.events.num_rows
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        self._folds = folds, batch
+
+    def close(self) -> None:
+        """What is to be written is written by ``end``."""
+
+    def is_due(self, failed: bool) -> bool:
+        """Has somebody asked, or has the command just failed?"""
+        due = self.asked or (failed and not self._failed)
+        self.asked, self._failed = False, failed
+        return due
+
+    def dump(self, metadata: Metadata, tell: Tell) -> None:
+        """A trace of what is held now, written beside the recording."""
+        thread = threading.Thread(target=self._write_beside, args=(self._snapshot(metadata), tell), name="flight")
+        thread.start()
+        self._writing = [*(one for one in self._writing if one.is_alive()), thread]
+
+    def end(self, metadata: Metadata, tell: Tell, shown: Shown) -> None:
+        """The last trace, unless nothing has come since one was made."""
+        for thread in self._writing:
+            thread.join()
+        if self.written > self._since or not self._since:
+            self._forget()
+            self._write(self._snapshot(metadata), tell, shown)
+
+    def _snapshot(self, metadata: Metadata) -> Snapshot:
+        self._since = self.written
+        metadata.uuid, metadata.dropped = str(uuid.uuid4()), self.dropped
+        metadata.notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
+        return metadata, list(self._held), dict(self._files.items), dict(self._tasks.items)
+
+    def _write_beside(self, snapshot: Snapshot, tell: Tell) -> None:
+        try:
+            self._write(snapshot, tell, unseen)
+        except (OSError, FiletapError) as error:
+            tell(f"flight recorder: {self._folder} could not be written ({error})")
+
+    def _write(self, snapshot: Snapshot, tell: Tell, shown: Shown) -> None:
+        metadata, held, files, tasks = snapshot
+        sink = TraceSink(self._free_name(), metadata)
+        try:
+            for batch in held:
+                sink.note_clock(*batch.realtime)
+                sink.take(batch.events, files, tasks)
+            if self._folds:
+                sink.folded(*self._folds)
+        finally:
+            sink.close(shown)
+        tell(f"flight recorder: {sink.written} events are in {sink.folder}")
+
+    def _free_name(self) -> Path:
+        """NAME.tap, NAME-2.tap, NAME-3.tap, ..., the first that there is not."""
+        number, name = 1, self._folder
+        while name.exists():
+            number += 1
+            name = self._folder.with_stem(f"{self._folder.stem}-{number}")
+        return name
+
+
+def _ids(*columns: Any) -> list[int]:
+    return [number for number in np.unique(np.concatenate(columns)).tolist() if number]

@@ -1,0 +1,102 @@
+"""A trace whose recorder was killed: what it left is sealed, and the metadata say so.
+
+Apart from reading, which changes nothing: whoever opens a trace asks here first. Next: reader.py reads what there is,
+repaired or not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from filetap.trace import seal, sealer
+from filetap.trace.format import LOCK, TABLES, Metadata, read_metadata, write_metadata
+from filetap.trace.stream import Damage
+
+KILLED: Final = "it was not closed: its recorder ended at once, and what it had not written by then is lost"
+
+
+class Repair:
+    """What was found at the opening of a trace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.metadata = read_metadata(folder)
+        self.live = False
+        """Somebody records it, or repairs it."""
+        self.said = ""
+        """What was done, or why it could not be."""
+        self.damages: list[Damage] = []
+        """What was not whole, and is in the metadata's notes from now on."""
+        if self.metadata.ended is None or unsealed(folder):
+            self._try(folder)
+
+    def _try(self, folder: Path) -> None:
+        try:
+            lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            lock = -1
+        except OSError as error:
+            self.said = f"{folder} was not closed and cannot be repaired ({error.strerror}): it is read as it is"
+            return
+        try:
+            if lock >= 0:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.said = self._repair(folder)
+        except BlockingIOError:
+            self.live = True
+        except (OSError, pa.ArrowException) as error:
+            self.said = f"{folder} was not closed and cannot be repaired ({seal.reason(error)}): it is read as it is"
+        finally:
+            if lock >= 0:
+                os.close(lock)
+
+    def _repair(self, folder: Path) -> str:
+        """Once the lock is held; somebody else may have done it meanwhile."""
+        metadata, last = read_metadata(folder), newest(folder)
+        before = metadata.ended, len(metadata.segments)
+        for number in gone(folder, metadata):
+            sealer.remove(folder, number)
+        known = {entry.number for entry in metadata.segments}
+        for number in sorted(unsealed(folder) | numbers(folder) - known):
+            entry = seal.seal(folder, number, metadata, self.damages)
+            metadata.segments = sorted([*(old for old in metadata.segments if old.number != number), entry], key=lambda old: old.number)
+        if metadata.ended is None:
+            metadata.ended = datetime.fromtimestamp(last, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            metadata.notes.append(KILLED)
+        metadata.notes += [str(damage) for damage in self.damages]
+        self.metadata = metadata
+        if before == (metadata.ended, len(metadata.segments)):
+            return ""
+        write_metadata(folder, metadata)
+        return f"{folder} was not closed: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
+
+
+def unsealed(folder: Path) -> set[int]:
+    """Segments with a stream."""
+    return {int(path.stem) for name in TABLES for path in (folder / name).glob("*.arrow")}
+
+
+def numbers(folder: Path) -> set[int]:
+    """All segments that are there."""
+    return {int(path.stem) for name in TABLES for path in (folder / name).glob("*.parquet")} | unsealed(folder)
+
+
+def gone(folder: Path, metadata: Metadata) -> set[int]:
+    """Segments that were being dropped."""
+    return {number for number in numbers(folder) if number < metadata.first}
+
+
+def newest(folder: Path) -> float:
+    """When something was last written, seconds since 1970."""
+    times = [folder.stat().st_mtime]
+    for name in TABLES:
+        for path in (folder / name).glob("*.crc"):
+            with suppress(FileNotFoundError):
+                times.append(path.stat().st_mtime)
+    return max(times[1:] or times)

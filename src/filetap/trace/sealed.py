@@ -1,0 +1,76 @@
+"""A sealed file: its row groups, each compared with its CRC before anything of it is decoded.
+
+Apart from streams, which have no end that must be whole. Parquet has CRCs of pages, but none of what describes them, and a
+decoder does not survive everything. Next: reader.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from filetap.trace import stream
+from filetap.trace.stream import Damage, Entry
+
+
+def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
+    """The row groups that are whole. FileNotFoundError: there is no such file."""
+    with open(path, "rb", buffering=0) as data:
+        journal = _journal(path, damages)
+        if not journal or not _has_end(data.fileno(), path, journal, damages):
+            return
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for number, entry in enumerate(journal[:-1]):
+                if entry and _is_whole(data.fileno(), entry):
+                    for batch in file.iter_batches(row_groups=[number]):
+                        yield _cast(batch, schema)
+                elif entry:
+                    damages.append(Damage(path, entry.offset, entry.rows, "damaged"))
+
+
+def is_whole(path: Path) -> bool:
+    """Is every byte of the file as it was written?"""
+    damages: list[Damage] = []
+    try:
+        with open(path, "rb", buffering=0) as data:
+            journal = _journal(path, damages)
+            return (
+                bool(journal)
+                and _has_end(data.fileno(), path, journal, damages)
+                and all(entry and _is_whole(data.fileno(), entry) for entry in journal[:-1])
+            )
+    except FileNotFoundError:
+        return False
+
+
+def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
+    try:
+        journal = list(stream.entries(path.with_suffix(".parquet.crc"), damages))
+    except FileNotFoundError:
+        journal = []
+    if not journal:
+        damages.append(Damage(path, 0, None, "its journal is missing"))
+    return journal
+
+
+def _has_end(fd: int, path: Path, journal: list[Entry | None], damages: list[Damage]) -> bool:
+    """Behind the row groups, where they are described: without it nothing of the file can be read."""
+    end = journal[-1]
+    if end and not end.rows and os.fstat(fd).st_size == end.offset + end.size and _is_whole(fd, end):
+        return True
+    known = [entry.rows for entry in journal if entry]
+    rows = sum(known) if len(known) == len(journal) and end and not end.rows else None
+    damages.append(Damage(path, end.offset if end else 0, rows, "its end is damaged"))
+    return False
+
+
+def _is_whole(fd: int, entry: Entry) -> bool:
+    return stream.crc(fd, entry.offset, entry.size) == entry.checksum
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    return pa.record_batch([batch.column(field.name).cast(field.type) for field in schema], schema=schema)

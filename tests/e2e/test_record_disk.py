@@ -1,0 +1,82 @@
+"""Recording to a disk that is full, or may only be read: a tmpfs of the test's own, unmounted at its end.
+
+Apart from tests/unit/test_trace_writer.py, because mounts need root. The oracle are the batches that were written.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from filetap.batch import Batch
+from filetap.trace.format import read_metadata
+from filetap.trace.reader import Trace
+from filetap.trace.writer import TraceSink
+from tests.unit.test_trace_writer import batch, killed
+from tests.unit.traces import metadata, rows_in, rows_of
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def fill(sink: TraceSink, written: list[Batch]) -> None:
+    for number in range(1, 10_000):
+        one = batch(number)
+        sink.write(one)
+        written.append(one)
+
+
+def test_a_full_disk(small: Path) -> None:
+    sink = TraceSink(small / "t.tap", metadata())
+    written: list[Batch] = []
+    with pytest.raises(OSError, match="No space left"):
+        fill(sink, written)
+    sink.metadata.account = {"said": True}
+    with pytest.raises(OSError, match="No space left"):
+        sink.close()
+    assert sink.written == sum(len(one.events) for one in written)
+    left = read_metadata(small / "t.tap")
+    assert left.ended
+    assert left.account == {"said": True}
+    trace = Trace(small / "t.tap")
+    assert "cannot be repaired (No space left on device): it is read as it is" in trace.notes[0]
+    assert rows_in(trace) == [row for one in written for row in rows_of(one)]
+    assert not trace.damages
+
+
+def test_once_there_is_room_it_is_sealed(small: Path) -> None:
+    (small / "other").write_bytes(b"x" * 600_000)
+    sink = TraceSink(small / "t.tap", metadata())
+    with pytest.raises(OSError, match="No space left"):
+        fill(sink, [])
+    with pytest.raises(OSError, match="No space left"):
+        sink.close()
+    (small / "other").unlink()
+    trace = Trace(small / "t.tap")
+    assert f"repaired, {sink.written} events can be read" in trace.notes[0]
+    assert len(trace.sealed("events")) == 1
+    assert trace.table("events").num_rows == sink.written
+    assert not Trace(small / "t.tap").notes
+
+
+def test_without_permission_it_is_read_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "t.tap"
+    killed(folder, 1)
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        trace = Trace(folder)
+        assert "cannot be repaired (Read-only file system): it is read as it is" in trace.notes[0]
+        assert trace.table("events").num_rows == 50
+    finally:
+        subprocess.run(["umount", folder], check=True)

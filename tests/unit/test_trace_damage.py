@@ -1,0 +1,184 @@
+"""Whatever happens to the bytes of a trace: rows that were written, or a damage with its name, or one clear error.
+
+Apart from test_trace_tables.py, where all is whole. Each example damages a copy of a trace; the oracle are the rows that
+it had, and the comparison is by row.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filetap.batch import Batch, File
+from filetap.calls import CALL_NUMBER
+from filetap.trace import format as on_disk
+from filetap.trace import seal
+from filetap.trace.format import SCHEMAS, TraceError
+from filetap.trace.reader import Trace
+from filetap.trace.writer import Limits, TraceSink
+from tests.unit.test_ndjson import TASK, batch_of
+from tests.unit.traces import Row, metadata, plain
+
+WHICH: Final = st.integers(0, 1 << 16)
+EXAMPLES: Final = settings(max_examples=150, deadline=None)
+
+
+def batches() -> Iterator[Batch]:
+    """Events of which no two are the same, each batch with a file of its own."""
+    for at in range(8):
+        file = File(at + 1, b"/d/\xff%d" % at, inode=at + 100, device=1 << 20, mode=0o100644, filesystem=b"ext4")
+        rows = [{"call": CALL_NUMBER["pread64"], "time": at * 1000 + n, "file": at + 1, "offset": at * n, "result": n} for n in range(25)]
+        yield batch_of(*rows, files=[file], tasks=[TASK])
+
+
+class Template(NamedTuple):
+    """A trace to be copied and damaged, and what it has."""
+
+    folder: Path
+    rows: dict[str, Counter[Row]]
+    files: list[Path]
+    """Of it, that are not empty."""
+
+    def __repr__(self) -> str:
+        return str(self.folder)
+
+
+def contents(trace: Trace) -> dict[str, Counter[Row]]:
+    return {name: Counter(tuple(map(repr, row.values())) for row in plain(trace.table(name))) for name in SCHEMAS}
+
+
+def template(folder: Path, close: bool) -> Template:
+    made = folder / "made.tap"
+    sink = TraceSink(made, metadata(), Limits(rows=100) if close else None)
+    for batch in batches():
+        sink.write(batch)
+    if close:
+        sink.close()
+    rows = contents(Trace(made))
+    assert sum(rows["events"].values()) == 200
+    copied = Path(shutil.copytree(made, folder / "template.tap"))
+    if not close:
+        sink.close()
+    return Template(copied, rows, sorted(path.relative_to(copied) for path in copied.rglob("*") if path.is_file() and path.stat().st_size))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["sealed", "killed"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seal, "ROW_GROUP", 30)
+        patch.setattr(seal, "CHUNK", 10)
+        return template(tmp_path_factory.mktemp("damage"), request.param)
+
+
+def flip(path: Path, at: int, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def check(folder: Path, had: dict[str, Counter[Row]]) -> None:
+    try:
+        trace = Trace(folder)
+    except TraceError:
+        return
+    found = contents(trace)
+    for name, rows in had.items():
+        assert not found[name] - rows, f"{name} has rows that were never written"
+    missing = sum((had[name] - found[name]).total() for name in had)
+    assert trace.damages or not missing, "something is missing and nobody says so"
+
+
+def damaged(made: Template, act: Callable[[Path], None], held: bool = False) -> None:
+    """``held``: as while somebody records it, so that nothing is repaired."""
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(shutil.copytree(made.folder, Path(folder, "t.tap")))
+        act(copied)
+        with open(copied / "lock" if held else os.devnull, "rb") as lock:
+            if held:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            check(copied, made.rows)
+
+
+@EXAMPLES
+@given(WHICH, st.integers(0, 1 << 20), st.integers(0, 7), st.booleans())
+def test_a_flipped_bit(made: Template, which: int, at: int, bit: int, held: bool) -> None:
+    name = made.files[which % len(made.files)]
+    damaged(made, lambda folder: flip(folder / name, at, bit), held and made.folder.joinpath("events/000001.arrow").exists())
+
+
+@EXAMPLES
+@given(WHICH, st.integers(0, 999))
+def test_a_file_that_is_cut_off(made: Template, which: int, share: int) -> None:
+    name = made.files[which % len(made.files)]
+    damaged(made, lambda folder: os.truncate(folder / name, made.folder.joinpath(name).stat().st_size * share // 1000))
+
+
+@EXAMPLES
+@given(WHICH, st.integers(0, 1 << 20), st.binary(min_size=1, max_size=40))
+def test_bytes_overwritten_or_added(made: Template, which: int, at: int, written: bytes) -> None:
+    def act(folder: Path) -> None:
+        with open(folder / name, "r+b") as stream:
+            stream.seek(at % (made.folder.joinpath(name).stat().st_size + 1))
+            stream.write(written)
+
+    name = made.files[which % len(made.files)]
+    damaged(made, act)
+
+
+def test_a_file_that_is_gone(made: Template) -> None:
+    for name in made.files:
+        damaged(made, lambda folder, name=name: os.unlink(folder / name))  # type: ignore[misc]
+
+
+def test_every_byte_of_the_metadata_counts(made: Template) -> None:
+    for at in range(0, (made.folder / "trace.json").stat().st_size, 7):
+        damaged(made, lambda folder, at=at: flip(folder / "trace.json", at, at % 8))  # type: ignore[misc]
+
+
+def test_a_damage_names_the_file_the_place_and_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "ROW_GROUP", 50)
+    monkeypatch.setattr(seal, "CHUNK", 50)
+    sink = TraceSink(tmp_path / "t.tap", metadata())
+    for batch in batches():
+        sink.write(batch)
+    sink.close()
+    events = tmp_path / "t.tap" / "events" / "000001.parquet"
+    flip(events, 2000, 3)
+    trace = Trace(tmp_path / "t.tap")
+    assert trace.table("events").num_rows == 150
+    assert [str(damage) for damage in trace.damages] == [f"{events}: damaged at byte 0: 50 rows skipped"]
+    assert trace.sealed("events") == []
+    assert sum(rows.num_rows for rows in trace.rest("events")) == 150
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "damaged"),
+        (b"[]", "damaged"),
+        (b"{}", "damaged"),
+        (b'{"version": 2, "new": 1}', "has version 2 of the format, this filetap reads 1"),
+        (b'{"version": 1}', "damaged"),
+        (b"\xff\xfe", "damaged"),
+    ],
+)
+def test_metadata_that_are_none(tmp_path: Path, text: bytes, said: str) -> None:
+    (tmp_path / on_disk.METADATA).write_bytes(text)
+    with pytest.raises(TraceError, match=said):
+        Trace(tmp_path)
+
+
+def test_what_is_no_trace(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere", Path("/dev/null")):
+        with pytest.raises(TraceError, match="is not a trace"):
+            Trace(path)

@@ -1,0 +1,90 @@
+"""What is recorded comes back as it was: events of all calls, names of any bytes, sealed or not.
+
+Apart from what happens to damaged files (test_trace_damage.py). The oracle are the batches that were written.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filetap.batch import Batch, Fold
+from filetap.calls import CALLS
+from filetap.trace import tables
+from filetap.trace.reader import Trace
+from filetap.trace.writer import Limits, TraceSink
+from tests.unit.test_ndjson import BATCHES, batch_of
+from tests.unit.traces import metadata, plain, record, rows_in, rows_of
+
+SETTINGS = settings(max_examples=60, deadline=None)
+
+
+def known(batches: list[Batch], kind: str) -> dict[int, object]:
+    """Files or tasks that events name, as the first batch that names them has them."""
+    found: dict[int, object] = {}
+    for batch in batches:
+        ids = {int(number) for number in batch.events[kind]} | ({int(n) for n in batch.more["target"]} if kind == "file" else set())
+        items = batch.files if kind == "file" else batch.tasks
+        found |= {number: items[number] for number in ids if number in items and number not in found}
+    return found
+
+
+def of_system(file: object) -> object:
+    """File systems have names that are text."""
+    return replace(file, filesystem=file.filesystem.decode(errors="replace").encode())  # type: ignore[type-var, attr-defined]
+
+
+@SETTINGS
+@given(st.lists(BATCHES, max_size=4), st.integers(1, 12))
+def test_what_was_written_is_read(batches: list[Batch], rows: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        trace = record(Path(folder, "t.tap"), batches, Limits(rows=rows))
+        assert rows_in(trace) == [row for batch in batches for row in rows_of(batch)]
+        assert not trace.damages
+        assert sum(entry.events for entry in trace.metadata.segments) == sum(len(batch.events) for batch in batches)
+
+
+@SETTINGS
+@given(BATCHES)
+def test_files_and_tasks_keep_every_byte_of_their_names(batch: Batch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        trace = record(Path(folder, "t.tap"), [batch])
+        assert tables.files_of(trace.table("files")) == {n: of_system(file) for n, file in known([batch], "file").items()}
+        assert tables.tasks_of(trace.table("tasks")) == known([batch], "task")
+
+
+@SETTINGS
+@given(BATCHES)
+def test_an_unsealed_trace_reads_as_the_sealed_one(batch: Batch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sink = TraceSink(Path(folder, "t.tap"), metadata())
+        sink.write(batch)
+        live = Trace(Path(folder, "t.tap"))
+        assert live.live
+        before = {name: plain(live.table(name)) for name in ("events", "files", "tasks")}
+        sink.close()
+        sealed = Trace(Path(folder, "t.tap"))
+        assert not sealed.live
+        assert {name: plain(sealed.table(name)) for name in before} == before
+
+
+def test_every_call_has_its_op_and_name(tmp_path: Path) -> None:
+    batch = batch_of(*({"call": number, "time": number} for number in range(len(CALLS))))
+    trace = record(tmp_path / "t.tap", [batch])
+    assert [(row["op"], row["call"]) for row in plain(trace.table("events"))] == [(call.op, call.name) for call in CALLS]
+
+
+def test_folded_events_are_a_table(tmp_path: Path) -> None:
+    sink = TraceSink(tmp_path / "t.tap", metadata())
+    empty = batch_of()
+    sink.folded([Fold(1, 1, 2, 5, 50, 10, 20, pid=7)], empty)
+    sink.close()
+    trace = Trace(tmp_path / "t.tap")
+    (row,) = plain(trace.table("folded"))
+    assert (row["count"], row["bytes"], row["pid"], row["file"]) == (5, 50, 7, 1)
+    assert (row["first"], row["last"]) == (empty.realtime + 10, empty.realtime + 20)
+    assert trace.table("files").num_rows == trace.table("tasks").num_rows == 1

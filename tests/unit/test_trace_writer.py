@@ -1,0 +1,174 @@
+"""A recording that runs for weeks: segments turn, old ones go, folders vanish, clocks jump, recorders are killed.
+
+Apart from test_trace_tables.py, which is about what a row says. Full and read-only disks need mounts: tests/e2e/test_record_disk.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from filetap.batch import Batch, File
+from filetap.calls import CALL_NUMBER
+from filetap.errors import FiletapError, UsageError
+from filetap.trace import repair, seal, writer
+from filetap.trace.reader import Trace
+from filetap.trace.sealer import Keep, Sealer
+from filetap.trace.writer import Limits, TraceSink
+from tests.unit.test_ndjson import TASK, batch_of
+from tests.unit.traces import metadata, plain, record, rows_in, rows_of
+
+
+def batch(number: int, events: int = 50) -> Batch:
+    """Of a file of its own, that has 1000 bytes of a name."""
+    file = File(number, b"/%d/" % number + os.urandom(500).hex().encode(), inode=number)
+    rows = [{"call": CALL_NUMBER["read"], "time": number * 1000 + n, "file": number, "result": n} for n in range(events)]
+    return batch_of(*rows, files=[file], tasks=[TASK])
+
+
+def killed(folder: Path, count: int, rows: int = 1000) -> None:
+    """So many batches of a recorder that ended at once."""
+    code = f"import os; from tests.unit.test_trace_writer import begin; begin({str(folder)!r}, {count}, {rows}); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def begin(folder: str, count: int, rows: int) -> None:
+    sink = TraceSink(Path(folder), metadata(), Limits(rows=rows))
+    for number in range(1, count + 1):
+        sink.write(batch(number))
+
+
+def wait_for(condition: object) -> None:
+    end = time.monotonic() + 10
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_segments_turn_and_each_is_whole_in_itself(tmp_path: Path) -> None:
+    batches = [batch(1), batch(2), batch(1), batch(2)]
+    trace = record(tmp_path / "t.tap", batches, Limits(rows=100))
+    assert [(entry.number, entry.events) for entry in trace.metadata.segments] == [(1, 100), (2, 100), (3, 0)]
+    assert [len(plain(table)) for table in map(trace.table, ("events", "files", "tasks"))] == [200, 4, 2]
+    assert trace.metadata.segments[0].began == batches[0].realtime + 1000
+
+
+def test_they_turn_by_size_and_by_time(tmp_path: Path) -> None:
+    by_size = record(tmp_path / "s.tap", [batch(n, 1000) for n in range(1, 9)], Limits(bytes=200_000))
+    assert [entry.events for entry in by_size.metadata.segments] == [3000, 3000, 2000]
+    assert len(record(tmp_path / "t.tap", [batch(n) for n in range(1, 4)], Limits(seconds=0)).metadata.segments) == 4
+
+
+def test_a_segment_names_so_many_files_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "NAMED", 5)
+    assert [entry.events for entry in record(tmp_path / "t.tap", [batch(n) for n in range(1, 5)]).metadata.segments] == [100, 100, 0]
+
+
+def test_the_oldest_segments_go_by_size(tmp_path: Path) -> None:
+    sink = TraceSink(tmp_path / "t.tap", metadata(), Limits(rows=50, keep=Keep(bytes=400_000)))
+    batches = [batch(n) for n in range(1, 60)]
+    for one in batches:
+        sink.write(one)
+    sink.close()
+    trace = Trace(tmp_path / "t.tap")
+    assert trace.metadata.dropped > 0
+    assert trace.metadata.dropped + trace.table("events").num_rows == sink.written
+    assert sum(path.stat().st_size for path in (tmp_path / "t.tap").rglob("*.parquet*")) <= 400_000
+    assert rows_in(trace) == [row for one in batches for row in rows_of(one)][trace.metadata.dropped :]
+    assert not trace.damages
+
+
+def test_the_oldest_segments_go_by_age_whatever_the_wall_clock_says(tmp_path: Path) -> None:
+    now = 0.0
+    folder = tmp_path / "t.tap"
+    sink = TraceSink(folder, metadata(), Limits(rows=50, keep=Keep(seconds=10)))
+    sink._sealer = Sealer(folder, sink.metadata, Keep(seconds=10), lambda: now)
+    sink.write(batch(1))
+    wait_for(lambda: sink.metadata.segments)
+    sink.write(replace(batch(2), realtime=0))
+    wait_for(lambda: len(sink.metadata.segments) == 2)
+    now = 11.0
+    wait_for(lambda: not sink.metadata.segments)
+    sink.write(batch(3))
+    sink.close()
+    trace = Trace(folder)
+    assert (trace.metadata.dropped, trace.metadata.first, trace.table("events").num_rows) == (100, 3, 50)
+
+
+def test_a_clock_that_jumps_is_noted_and_each_event_has_its_own(tmp_path: Path) -> None:
+    hour = 3600 * 10**9
+    base = batch(1)
+    offsets = [base.realtime, base.realtime + 300, base.realtime - hour, base.realtime + hour]
+    trace = record(tmp_path / "t.tap", [replace(base, realtime=offset) for offset in offsets])
+    assert [offset for _, offset in trace.metadata.clocks] == [offsets[0], offsets[2], offsets[3]]
+    assert [row["ts"] - row["realtime"] for row in plain(trace.table("events"))] == [*range(1000, 1050)] * 4
+    assert (trace.metadata.segments[0].began, trace.metadata.segments[0].ended) == (offsets[2] + 1000, offsets[3] + 1049)
+
+
+def test_a_folder_that_is_deleted(tmp_path: Path) -> None:
+    sink = TraceSink(tmp_path / "t.tap", metadata())
+    sink.write(batch(1))
+    shutil.rmtree(tmp_path / "t.tap")
+    with pytest.raises(OSError, match="deleted"):
+        sink.write(batch(2))
+    assert sink.written == 50
+    with pytest.raises(OSError, match="No such file"):
+        sink.close()
+    assert not (tmp_path / "t.tap").exists()
+
+
+def test_the_next_open_repairs_what_a_kill_left_and_says_so_once(tmp_path: Path) -> None:
+    folder = tmp_path / "t.tap"
+    killed(folder, 5, rows=100)
+    trace = Trace(folder)
+    assert trace.notes == [f"{folder} was not closed: repaired, 250 events can be read"]
+    assert trace.metadata.notes == [repair.KILLED]
+    assert trace.metadata.ended
+    assert not trace.live
+    assert not list(folder.rglob("*.arrow"))
+    again = Trace(folder)
+    assert not again.notes
+    assert again.table("events").num_rows == 250
+
+
+def test_a_second_opener_does_not_repair_what_the_first_is_repairing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "t.tap"
+    killed(folder, 1)
+    found: list[Trace] = []
+    real = seal.seal
+
+    def meanwhile(*words: object) -> object:
+        found.append(Trace(folder))
+        return real(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(seal, "seal", meanwhile)
+    first = Trace(folder)
+    (second,) = found
+    assert first.notes
+    assert (second.live, second.notes) == (True, [])
+    assert first.table("events") == second.table("events")
+
+
+def test_what_exists_stays_unless_it_is_a_trace_and_force_is_given(tmp_path: Path) -> None:
+    folder = tmp_path / "t.tap"
+    folder.mkdir()
+    (folder / "mine").touch()
+    with pytest.raises(UsageError, match="exists: give --force"):
+        TraceSink(folder, metadata())
+    with pytest.raises(UsageError, match="is not a trace: --force does not replace it"):
+        TraceSink(folder, metadata(), force=True)
+    assert (folder / "mine").exists()
+    sink = TraceSink(tmp_path / "u.tap", metadata())
+    with pytest.raises(UsageError, match="is being recorded"):
+        TraceSink(tmp_path / "u.tap", metadata(), force=True)
+    sink.close()
+    TraceSink(tmp_path / "u.tap", metadata(), force=True).close()
+    with pytest.raises(FiletapError, match="No such file"):
+        TraceSink(tmp_path / "nowhere" / "t.tap", metadata())

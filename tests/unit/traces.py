@@ -1,0 +1,79 @@
+"""Traces that tests write and read back: batches in, plain rows out.
+
+Apart from the tests, for several need it. The rows come from the batches themselves, not from columns of a trace.
+Next: test_trace_tables.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from filetap.batch import Batch
+from filetap.calls import CALLS, TRANSFERS
+from filetap.model import HAS_MORE, NO_RESULT
+from filetap.trace import tables
+from filetap.trace.format import Metadata
+from filetap.trace.reader import Trace
+from filetap.trace.writer import Limits, TraceSink
+
+Row = tuple[Any, ...]
+
+
+def metadata(**more: Any) -> Metadata:
+    fixed: dict[str, Any] = {
+        "uuid": "u",
+        "node": "here",
+        "boot": "b",
+        "kernel": "6",
+        "machine": "x",
+        "filetap": "0",
+        "began": "2026-01-01T00:00:00Z",
+    }
+    return Metadata(**fixed, calls=[(call.op, call.name) for call in CALLS], **more)
+
+
+def record(folder: Path, batches: Iterable[Batch], limits: Limits | None = None) -> Trace:
+    """Written, sealed and opened."""
+    sink = TraceSink(folder, metadata(), limits)
+    for batch in batches:
+        sink.write(batch)
+    sink.close()
+    return Trace(folder)
+
+
+def rows_of(batch: Batch) -> Iterator[Row]:
+    """One by one what each event is: all that a trace keeps of it."""
+    more = iter(batch.more)
+    for event in batch.events:
+        fields = {name: int(event[name]) for name in tables.FIRST}
+        if fields["flags"] & NO_RESULT:
+            fields["result"] = 0
+        if fields["flags"] & HAS_MORE:
+            second = next(more)
+            fields |= {name: int(second[name]) for name in tables.SECOND}
+            if CALLS[fields["call"]].op not in TRANSFERS:
+                del fields["target_fd"]
+        yield (batch.realtime, *fields.values())
+
+
+def plain(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows with times in nanoseconds."""
+    return pa.table({name: whole(column) for name, column in zip(table.column_names, table.columns, strict=True)}).to_pylist()  # type: ignore[no-any-return]
+
+
+def whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+
+
+def rows_in(trace: Trace) -> list[Row]:
+    """The same of a trace."""
+    found: list[Row] = []
+    for rows in trace.batches("events"):
+        events, more, realtime = tables.replayed(rows)
+        for number, row in enumerate(rows_of(Batch(events, {}, {}, 0, more))):
+            found.append((int(realtime[number]), *row[1:]))
+    return found
