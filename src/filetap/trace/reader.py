@@ -7,14 +7,19 @@ cli/query.py and cli/replay.py too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
-from filetap.trace import seal, sealed
+from filetap.trace import sealed
 from filetap.trace.format import SCHEMAS, Metadata, segment
 from filetap.trace.repair import Repair, numbers
 from filetap.trace.stream import Damage
+
+READERS: Final = 4
+"""Threads that compare checksums; zlib's needs no interpreter."""
 
 
 class Trace:
@@ -30,6 +35,8 @@ class Trace:
         """What to say of it: it was repaired, or could not be."""
         self.damages: list[Damage] = found.damages
         """What could not be read so far."""
+        self._whole: dict[Path, bool] = {}
+        """Sealed files that were compared with their checksums: once is enough, for they do not change."""
 
     def _segments(self, name: str) -> Iterator[Path]:
         """The file of each segment, sealed or not."""
@@ -42,7 +49,11 @@ class Trace:
 
     def sealed(self, name: str) -> list[Path]:
         """The Parquet files of a table that are whole: any program may read them."""
-        return [path for path in self._segments(name) if path.suffix == ".parquet" and sealed.is_whole(path)]
+        paths = [path for path in self._segments(name) if path.suffix == ".parquet"]
+        new = [path for path in paths if path not in self._whole]
+        with ThreadPoolExecutor(READERS) as readers:
+            self._whole |= dict(zip(new, readers.map(sealed.is_whole, new), strict=True))
+        return [path for path in paths if self._whole[path]]
 
     def streams(self, name: str) -> list[Path]:
         """Its segments that are being written, or were when the recorder was killed."""
@@ -65,6 +76,8 @@ class Trace:
         """Between being looked for and being opened a stream may have been sealed, or its segment dropped."""
         try:
             if path.suffix == ".arrow":
+                from filetap.trace import seal  # a sealed trace is asked without it, and sooner
+
                 yield from seal.rows(path, name, self.metadata, self.damages, self.live)
                 return
         except FileNotFoundError:
