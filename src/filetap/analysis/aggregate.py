@@ -145,10 +145,9 @@ def over_time(database: Database, width: int | None = None) -> pa.Table:
     events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
     single = f"SELECT {key.format(time='epoch_ns(e.ts)', step=step)}, {buckets()} FROM {events} e GROUP BY ALL"
     found = database.table(f"{single} UNION ALL BY NAME SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {folded} e")
-    table = (
-        in_form(found).append_column("time", found["time"].cast(summary.TIME)).append_column("others", pa.array(np.zeros(len(found), bool)))
-    )
-    return summary.summarise(table, ["time"], len(table)).sort_by("time")
+    table = in_form(found).append_column("time", found["time"]).append_column("others", pa.array(np.zeros(len(found), bool)))
+    result = summary.summarise(table, ["time"], len(table)).sort_by("time")
+    return result.set_column(0, "time", result["time"].cast(summary.TIME))
 
 
 def span(database: Database) -> tuple[int, int]:

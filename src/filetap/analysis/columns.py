@@ -92,7 +92,7 @@ MACROS: Final = {
         "the beginning of the interval that a time lies in: `every('1 second', ts)`",
     ),
     "errno_name(result)": (
-        f"coalesce(MAP {{{_ERRNO}}}[abs(result)::INTEGER], abs(result)::VARCHAR)",
+        f"coalesce(MAP {{{_ERRNO}}}[CASE WHEN result BETWEEN -4095 AND 4095 THEN abs(result)::INTEGER END], ltrim(result::VARCHAR, '-'))",
         "ENOENT for -2, or for 2",
     ),
     "directory(path)": (f"CASE WHEN starts_with(path, '/') THEN coalesce({_DIRECTORY}, '/') END", "what the path lies in"),

@@ -138,9 +138,10 @@ class Database:
 
     def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str]]:
         """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
-        sealed = [self._readable(trace, path) for path in trace.sealed(name)]
+        paths, batches = trace.parts(name)
+        rest = rest_of(batches, name)
+        sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
-        rest = rest_of(trace, name)
         sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
         if len(rest) or not sealed:
             self.connection.register(f"{name}_{number}", rest)
@@ -235,10 +236,10 @@ def once(name: str, every: str) -> str:
     return f"SEMI JOIN (SELECT id, min(segment) AS segment FROM {every} GROUP BY id) USING (id, segment)"
 
 
-def rest_of(trace: Trace, name: str) -> pa.Table:
+def rest_of(batches: Iterator[pa.RecordBatch], name: str) -> pa.Table:
     """What is not sealed, or not whole."""
     schema = pa.schema([SCHEMAS[name].field(column) for column in asked_for(name)])
-    table = pa.Table.from_batches([batch.select(schema.names) for batch in trace.rest(name)], schema).unify_dictionaries()
+    table = pa.Table.from_batches([batch.select(schema.names) for batch in batches], schema).unify_dictionaries()
     return each_once(table, ["id"]) if "id" in schema.names else table
 
 

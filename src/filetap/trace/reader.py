@@ -49,7 +49,16 @@ class Trace:
 
     def sealed(self, name: str) -> list[Path]:
         """The Parquet files of a table that are whole: any program may read them."""
-        paths = [path for path in self._segments(name) if path.suffix == ".parquet"]
+        return self.parts(name)[0]
+
+    def parts(self, name: str) -> tuple[list[Path], Iterator[pa.RecordBatch]]:
+        """These, and the rows of all else: of streams, and of files that are damaged, what is whole. Looked for at once, for
+        what is a stream now may be sealed in a moment."""
+        segments = list(self._segments(name))
+        whole = self._unharmed([path for path in segments if path.suffix == ".parquet"])
+        return whole, (batch for path in segments if path not in whole for batch in self._rows(path, name))
+
+    def _unharmed(self, paths: list[Path]) -> list[Path]:
         new = [path for path in paths if path not in self._whole]
         with ThreadPoolExecutor(READERS) as readers:
             self._whole |= dict(zip(new, readers.map(sealed.is_whole, new), strict=True))
@@ -60,11 +69,8 @@ class Trace:
         return [path for path in self._segments(name) if path.suffix == ".arrow"]
 
     def rest(self, name: str) -> Iterator[pa.RecordBatch]:
-        """The rows that are not in ``sealed``: of streams, and of files that are damaged, what is whole."""
-        whole = set(self.sealed(name))
-        for path in self._segments(name):
-            if path not in whole:
-                yield from self._rows(path, name)
+        """The rows that are not in ``sealed``."""
+        return self.parts(name)[1]
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """A table's rows in the columns of format.SCHEMAS."""
