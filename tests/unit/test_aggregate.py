@@ -61,10 +61,6 @@ FOLDS = st.lists(
 )  # fmt: skip
 
 
-class Touch(Event):
-    """An event, or so many that were folded."""
-
-
 def touches(batch: Batch) -> list[Event]:
     """The oracle's events; ``op`` and ids as they are."""
     found = []
@@ -199,8 +195,9 @@ def test_any_figure_first(tmp_path: Path, sort: str) -> None:
     assert every[:2] == some[:2]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "width"), [(0, 1000), (30, 10**9), (39, 10**9), (41, 2 * 10**9), (3600, 120 * 10**9), (86400, 3600 * 10**9)]
-)
+WIDTHS = {0: 1000, 30: 10**9, 39: 10**9, 41: 2 * 10**9, 3600: 120 * 10**9, 86400: 3600 * 10**9}
+
+
+@pytest.mark.parametrize(("seconds", "width"), WIDTHS.items())
 def test_sensible_widths(seconds: int, width: int) -> None:
     assert aggregate.sensible(0, seconds * 10**9) == width

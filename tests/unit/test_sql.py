@@ -29,14 +29,7 @@ from tests.unit.test_ndjson import BATCHES, batch_of
 from tests.unit.traces import metadata, plain, record
 
 SETTINGS = settings(max_examples=15, deadline=None)
-FROM_FILE = {
-    "path": "path",
-    "path_bytes": "path_bytes",
-    "device": "device",
-    "type": "type",
-    "filesystem": "filesystem",
-    "deleted": "deleted",
-}
+FROM_FILE = {name: name for name in "path path_bytes device type filesystem deleted resolved".split()}
 FROM_TASK = {
     "pid": "pid", "ppid": "ppid", "command": "command", "command_bytes": "command_bytes", "exe": "exe", "exe_bytes": "exe_bytes",
     "uid": "uid", "gid": "gid", "cgroup": "cgroup_path", "cgroup_bytes": "cgroup_path_bytes", "cgroup_id": "cgroup",
