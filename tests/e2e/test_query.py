@@ -52,9 +52,6 @@ def trace(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 READS = (
-    "SELECT path, path_bytes, count(*) AS n, sum(bytes) AS bytes FROM events "
-    "WHERE op = 'read' AND basename(path) LIKE 'na%' GROUP BY ALL"
-)
     "SELECT path, path_bytes, count(*) AS n, sum(bytes) AS bytes FROM events WHERE op = 'read' AND basename(path) LIKE 'na%' GROUP BY ALL"
 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,12 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def recorded(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     place = tmp_path_factory.mktemp("replay")
     folder = place / "t.tap"
     result = ft.trace("-e", "all", "-f", "json", "-o", folder, "--", PYTHON, "-S", "-E", "-c", PROGRAM, place)
     assert result.status == 0, result.err[-2000:]
-    yield Recorded(folder, result, place)
+    return Recorded(folder, result, place)
 
 
 def replayed(ft: Filetap, recorded: Recorded, *words: object) -> list[bytes]:
@@ -93,7 +93,7 @@ FILTERS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any]], bool]]] = {
     "op": (("-e", "open"), lambda event: event["event"]["action"] == "open"),
     "call": (
         ("-e", "openat", "-e", "rename"),
-        lambda event: event["event"].get("call") == "openat" or event["event"]["action"] == "rename",
+        lambda event: event["event"].get("call") in ("openat", "rename"),
     ),
     "failed": (("--failed",), lambda event: "error" in event),
     "latency": (("--min-latency", "5us"), lambda event: event["event"].get("duration", 0) >= 5000),

@@ -7,7 +7,7 @@ or below one. Next: cli/replay.py; sinks/ write the batches.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -144,12 +144,11 @@ class Chosen:
         if not wanted.by_task:
             return set()
         chosen = {number for number, task in tasks.items() if wanted.task(task)}
-        pids = {(tasks[number].pid, tasks[number].start) for number in chosen}
         count = -1
         while wanted.children and count != len(chosen):
             count = len(chosen)
-            chosen |= {n for n, task in tasks.items() if task.parent in chosen or (task.pid, task.start) in pids}
-            pids |= {(tasks[number].pid, tasks[number].start) for number in chosen}
+            since = first_ids(tasks[number] for number in chosen)
+            chosen |= {n for n, task in tasks.items() if task.parent in chosen or n >= since.get((task.pid, task.start), n + 1)}
         return chosen
 
     def of(self, batch: Batch) -> NDArray[np.bool_]:
@@ -179,6 +178,15 @@ class Chosen:
             and (not wanted.by_task or fold.task in self._tasks or fold.pid in wanted.pids)
             and (not wanted.by_path or fold.file in self._files or (self._unnamed and not fold.file))
         )
+
+
+def first_ids(tasks: Iterable[Task]) -> dict[tuple[int, int], int]:
+    """Of each process: described anew later, under another name perhaps, it still is this process."""
+    first: dict[tuple[int, int], int] = {}
+    for task in tasks:
+        process = (task.pid, task.start)
+        first[process] = min(task.id, first.get(process, task.id))
+    return first
 
 
 def ids(items: Mapping[int, Item], wanted: Callable[[Item], bool]) -> NDArray[np.uint32]:
