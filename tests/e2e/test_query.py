@@ -113,9 +113,10 @@ def test_while_it_is_written(ft: Filetap, puppet: Puppet, tree: Path, tmp_path: 
     asked = f"SELECT count(*) AS n FROM events WHERE op = 'open' AND path = '{tree / 'a'}'"
     with ft.started("trace", "-o", folder, "-p", puppet.pid) as running:
         running.wait_ready()
-        for count in (1, 2):
-            puppet.touch(tree / "a")
-            wait_until(lambda count=count: rows(ft("query", folder, asked, "-f", "json")) == [{"n": count}])
+        puppet.touch(tree / "a")
+        wait_until(lambda: rows(ft("query", folder, asked, "-f", "json")) == [{"n": 1}])
+        puppet.touch(tree / "a")
+        wait_until(lambda: rows(ft("query", folder, asked, "-f", "json")) == [{"n": 2}])
         assert lines(ft("summary", folder, "--by", "op"))[0].split()[0] == "COUNT"
         assert running.end(signal.SIGINT).status == 0
     assert rows(ft("query", folder, asked, "-f", "json")) == [{"n": 2}]
@@ -210,8 +211,10 @@ def on_a_terminal(ft: Filetap, *words: object) -> Iterator[tuple[subprocess.Pope
     try:
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env=ENVIRONMENT) as process:
             os.close(slave)
-            yield process, master
-            process.kill()
+            try:
+                yield process, master
+            finally:
+                process.kill()
     finally:
         os.close(master)
 

@@ -205,6 +205,10 @@ class Database:
         except duckdb.Error:
             return -1.0
 
+    def interrupt(self) -> None:
+        """End what is asked now, with KeyboardInterrupt. May be called from another thread."""
+        self.connection.interrupt()
+
     def close(self) -> None:
         self.connection.close()
         self._scratch.cleanup()
@@ -287,7 +291,7 @@ class failing:  # noqa: N801 - reads as a word
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, duckdb.InterruptException) or (type(error) is RuntimeError and str(error) == "Query interrupted"):
+        if isinstance(error, duckdb.InterruptException):
             raise KeyboardInterrupt from None
         if isinstance(error, duckdb.Error):
             raise self._translated(error) from None

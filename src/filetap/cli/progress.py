@@ -1,13 +1,16 @@
-"""A progress bar on standard error, for what takes longer than a second on a terminal.
+"""What goes on beside a long question: a progress bar on standard error, and an ear for Ctrl-C.
 
 Apart, because whoever works knows nothing of it: it asks from beside. Next: query.py, summary.py, replay.py.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Self
 
 PATIENCE: Final = 1.0
@@ -51,3 +54,27 @@ def bar(done: float) -> str:
         return f"[{' ' * WIDTH}]    "
     full = round(min(done, 1) * WIDTH)
     return f"[{'#' * full}{' ' * (WIDTH - full)}] {min(done, 1):4.0%}"
+
+
+@contextmanager
+def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
+    """SIGINT calls ``interrupt`` at once, from another thread: Python's own handler waits until the database is done."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    heard, signalled = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(signalled, False)
+    signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
+
+    def listen() -> None:
+        while os.read(heard, 1) != b"\0":
+            interrupt()
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.write(signalled, b"\0")
+        thread.join()
+        os.close(heard)
+        os.close(signalled)

@@ -6,7 +6,6 @@ Apart, as each command has a file of its own. Next: analysis/sql.py answers, rep
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from filetap.cli.progress import Progress
+from filetap.cli.progress import Progress, interruptible
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
     *folders, question = words
     if not folders:
         raise UsageError('give a trace and a query: filetap query NAME.tap "SELECT ..."')
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with destination(form, output, force) as stream:
         _answer(folders, question, form, stream)
 
@@ -57,10 +55,10 @@ def _answer(folders: list[str], question: str, form: str, stream: IO[bytes]) -> 
     traces = open_traces(folders)
     database = Database(traces)
     try:
-        answer = database.query(question)
-        from filetap.report.query import WRITERS
+        with interruptible(database.interrupt), Progress(database.progress, hidden=stream.isatty()):
+            answer = database.query(question)
+            from filetap.report.query import WRITERS
 
-        with Progress(database.progress, hidden=stream.isatty()):
             WRITERS[form](answer, stream)
     finally:
         database.close()

@@ -5,12 +5,11 @@ Apart, as each command has a file of its own. Next: analysis/aggregate.py sums u
 
 from __future__ import annotations
 
-import signal
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 
-from filetap.cli.progress import Progress
+from filetap.cli.progress import Progress, interruptible
 from filetap.cli.query import destination, say_state
 from filetap.errors import UsageError
 
@@ -59,7 +58,6 @@ def summary(
     step = parse_duration(width, "--width") if width else None
     if step == 0:
         raise UsageError(f"--width {width}: give more than nothing")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with destination(form, output, force) as stream:
         _sum_up(folders, Words(by, top, sort, step), form, stream)
 
@@ -80,7 +78,7 @@ def _sum_up(folders: tuple[str, ...], words: Words, form: str, stream: IO[bytes]
     traces = open_traces(folders)
     database = Database(traces)
     try:
-        with Progress(database.progress):
+        with interruptible(database.interrupt), Progress(database.progress):
             table = summed(database, *words)
         _write(database, table, form, stream)
     finally:
