@@ -227,7 +227,7 @@ def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: P
         assert b"\r[" in shown
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=20) == 130, os.read(terminal, 4096)
         assert time.monotonic() - began < 10
 
 

@@ -291,7 +291,7 @@ class failing:  # noqa: N801 - reads as a word
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, duckdb.InterruptException):
+        if isinstance(error, duckdb.InterruptException) or (isinstance(error, RuntimeError) and str(error) == "Query interrupted"):
             raise KeyboardInterrupt from None
         if isinstance(error, duckdb.Error):
             raise self._translated(error) from None
