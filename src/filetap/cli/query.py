@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from filetap.trace.reader import Trace
 
 
-@click.command
+class QueryCommand(click.Command):
+    """Takes SQL that begins with a comment for no option."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(
+            context, [f" {word}" if word.startswith("--") and len(word.split(None, 1)) > 1 else word for word in args]
+        )
+
+
+@click.command(cls=QueryCommand)
 @click.argument("words", nargs=-1, required=True, metavar="NAME.tap... SQL")
 @click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the answer to FILE.")
@@ -43,6 +52,7 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
       filetap query NAME.tap "FROM events" -f parquet -o /tmp/events.parquet
     """
     *folders, question = words
+    question = question.removeprefix(" ") if question.startswith(" --") else question
     if not folders:
         raise UsageError('give a trace and a query: filetap query NAME.tap "SELECT ..."')
     with destination(form, output, force) as stream:
