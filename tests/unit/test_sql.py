@@ -176,6 +176,7 @@ MISTAKES = {
     "SELEC 1": "line 1, column 1, near 'SELEC'",
     "SELECT nobody FROM events": "line 1, column 8, near 'nobody'",
     "SELECT op,\n  é AS x FROM events": "line 2, column 3, near 'é'",
+    "-- é\n\n  SELECT nobody FROM events": "line 3, column 10, near 'nobody'",
     "SELECT * FROM nowhere": "line 1, column 15, near 'nowhere'",
     "SELECT no_function(1)": "line 1, column 8, near 'no_function(1)'",
     "SELECT 'open": "line 1, column 8",

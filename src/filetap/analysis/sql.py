@@ -177,7 +177,7 @@ class Database:
                 relation = self.connection.sql(statement)
             except PLACED as error:
                 if '"position"' not in str(error):
-                    self.connection.execute(statement)  # tells where
+                    self.connection.execute(sql)  # tells where, in what was asked
                 raise
             return Answer(self.connection, sql, statement, relation)
 
