@@ -49,10 +49,15 @@ def arguments() -> argparse.Namespace:
 
 def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]:
     usual = MEASURES.keys() - resolution.MEASURES.keys() - {"endure-record"}
-    found = {name: measure for name, measure in MEASURES.items() if (any(part in name for part in names) if names else name in usual)}
+    found = {name: measure for name, measure in MEASURES.items() if (any(fits(part, name) for part in names) if names else name in usual)}
     if not found:
         sys.exit(f"bench: no measure is called so; there are: {' '.join(MEASURES)}")
     return found
+
+
+def fits(part: str, name: str) -> bool:
+    """A measure's whole name means that one alone."""
+    return part == name if part in MEASURES else part in name
 
 
 def measure_all(measures: dict[str, Callable[[Lab], Iterator[Row]]], lab: Lab, table: Table) -> None:

@@ -61,8 +61,8 @@ def test_segments_turn_and_each_is_whole_in_itself(tmp_path: Path) -> None:
 
 
 def test_they_turn_by_size_and_by_time(tmp_path: Path) -> None:
-    by_size = record(tmp_path / "s.tap", [batch(n, 1000) for n in range(1, 9)], Limits(bytes=200_000))
-    assert [entry.events for entry in by_size.metadata.segments] == [3000, 3000, 2000]
+    by_size = record(tmp_path / "s.tap", [batch(n, 1000) for n in range(1, 9)], Limits(bytes=1))
+    assert [entry.events for entry in by_size.metadata.segments] == [*[1000] * 8, 0]
     assert len(record(tmp_path / "t.tap", [batch(n) for n in range(1, 4)], Limits(seconds=0)).metadata.segments) == 4
 
 

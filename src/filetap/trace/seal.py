@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,29 +20,53 @@ from filetap.trace import sealed, stream, tables
 from filetap.trace.format import EVENTS, SCHEMAS, Metadata, Segment, segment
 from filetap.trace.stream import Damage, Entry
 
-ROW_GROUP: Final = 1 << 18
+ROW_GROUP: Final = 1 << 17
 CHUNK: Final = 1 << 15
 """Rows whose meaning is told at once: few batches are so long, and a hundred short ones would cost a hundred times more."""
 
-DELTAS: Final = ("ts", "id", "start", "first", "last")
-OPTIONS: Final[dict[str, Any]] = {
-    "compression": "zstd",
-    "compression_level": 1,
-    "write_page_checksum": True,
-    "store_schema": True,
-}
+DELTAS: Final = ("ts", "file", "id")
+"""Columns whose values follow each other closely."""
+PATHS: Final = ("path", "host_path")
+"""Text of which each row has its own."""
+
+
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """What was measured to be smallest of what every reader of Parquet knows (docs/adr/0017-trace-on-disk.md)."""
+    told = [field.name for field in schema if tables.value_type(field.type) == pa.string() and field.name not in PATHS]
+    deltas = {name: "DELTA_BINARY_PACKED" for name in DELTAS if name in schema.names}
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": told,
+        "column_encoding": deltas,
+        "write_page_checksum": True,
+        "write_statistics": True,
+    }
+
 
 Progress = Callable[[int], None]
 """Called again and again, with events that are done."""
 
 
-def seal(folder: Path, number: int, metadata: Metadata, damages: list[Damage], progress: Progress = lambda rows: None) -> Segment:
+Aside = Callable[[], AbstractContextManager[object]]
+"""Entered around what is long and needs no interpreter."""
+
+
+def seal(
+    folder: Path,
+    number: int,
+    metadata: Metadata,
+    damages: list[Damage],
+    *,
+    progress: Progress = lambda rows: None,
+    aside: Aside = nullcontext,
+) -> Segment:
     """Whatever is not sealed yet of a segment. OSError: what is not sealed stays as it was."""
     for name in ("files", "tasks", "folded", "events"):
         source, made = (segment(folder, name, number, suffix) for suffix in ("arrow", "parquet"))
         if source.exists() and not made.exists():
             batches = rows(source, name, metadata, damages)
-            _parquet(made, name, _told(batches, progress) if name == "events" else batches)
+            _parquet(made, name, _told(batches, progress) if name == "events" else batches, aside)
         for old in (source, source.with_suffix(".crc")):
             old.unlink(missing_ok=True)
     return _entry(folder, number)
@@ -102,11 +126,11 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(held)
 
 
-def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch]) -> None:
+def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
     """The file with its journal, or, after an OSError, neither."""
     new, journal = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
     try:
-        _write(new, SCHEMAS[name], batches)
+        _write(new, SCHEMAS[name], batches, aside)
         journal.write_bytes(b"".join(map(stream.sealed, pieces(new))))
         os.replace(new, path)
     except OSError:
@@ -116,21 +140,22 @@ def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch]) -> None:
         raise
 
 
-def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
     held: list[pa.RecordBatch] = []
-    with pq.ParquetWriter(path, schema, **OPTIONS) as writer:
+    with pq.ParquetWriter(path, schema, **options(schema)) as writer:
         for batch in batches:
             held.append(batch)
             if sum(map(len, held)) >= ROW_GROUP:
-                _write_group(writer, held, schema)
+                _write_group(writer, held, schema, aside)
                 held = []
         if held:
-            _write_group(writer, held, schema)
+            _write_group(writer, held, schema, aside)
 
 
-def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch], schema: pa.Schema) -> None:
+def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch], schema: pa.Schema, aside: Aside) -> None:
     table = pa.Table.from_batches(batches, schema).unify_dictionaries()
-    writer.write_table(table, row_group_size=len(table))
+    with aside():
+        writer.write_table(table, row_group_size=len(table))
 
 
 def pieces(path: Path) -> Iterator[Entry]:

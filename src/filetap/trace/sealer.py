@@ -1,7 +1,7 @@
 """The worker that seals what is closed and drops what is old, behind the recording.
 
-A thread of the lowest priority and no process, which --all would see at work. What it cannot seal stays readable as it is.
-Next: seal.py does it; writer.py hands the segments over.
+A thread and no process, which --all would see at work. What it cannot seal stays readable as it is. Next: seal.py does it;
+writer.py hands the segments over.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,8 @@ from filetap.trace.format import SCHEMAS, Metadata, segment, write_metadata
 from filetap.trace.stream import Damage
 
 LOWEST: Final = 19
+NAME: Final = "filetap-seal"
+"""Of the thread."""
 TICK: Final = 1.0
 """Seconds between two looks for what has become too old."""
 
@@ -60,6 +62,7 @@ class Sealer:
         self._segments: list[Closed] = []
         self._waiting: queue.SimpleQueue[Closed | None] = queue.SimpleQueue()
         self._total = self._done = 0
+        self._waited_for = False
         self._thread = threading.Thread(target=self._work, name="sealer", daemon=True)
         self._thread.start()
 
@@ -71,14 +74,14 @@ class Sealer:
     def finish(self) -> Iterator[tuple[int, int]]:
         """Until all is sealed; again and again the events done, and all there are."""
         self._waiting.put(None)
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self._thread.native_id or 0, os.getpriority(os.PRIO_PROCESS, 0))
+        self._waited_for = True
         while self._thread.is_alive():
             self._thread.join(0.05)
             yield self._done, self._total
 
     def _work(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
+        with suppress(OSError):
+            Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(NAME, encoding="ascii")
         while True:
             try:
                 closed = self._waiting.get(timeout=None if self._keep.everything else TICK)
@@ -101,7 +104,7 @@ class Sealer:
     def _try(self, closed: Closed) -> OSError | None:
         """Why it could not be done: an error of its own, for the first one holds files open."""
         try:
-            entry = seal.seal(self._folder, closed.number, self._metadata, self.damages, self._count)
+            entry = seal.seal(self._folder, closed.number, self._metadata, self.damages, progress=self._count, aside=self._aside)
             self._metadata.segments.append(entry)
             write_metadata(self._folder, self._metadata)
         except (OSError, pa.ArrowException) as error:
@@ -109,6 +112,20 @@ class Sealer:
         else:
             return None
         return OSError(code, text)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """At the lowest priority, unless somebody waits. Only without the interpreter: whoever holds that and is not run because
+        others come first keeps the reader waiting."""
+        thread = threading.get_native_id()
+        before = os.getpriority(os.PRIO_PROCESS, thread)
+        try:
+            if not self._waited_for:
+                os.setpriority(os.PRIO_PROCESS, thread, LOWEST)
+            yield
+        finally:
+            with suppress(PermissionError):
+                os.setpriority(os.PRIO_PROCESS, thread, before)
 
     def _count(self, rows: int) -> None:
         self._done += rows

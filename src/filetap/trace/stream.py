@@ -26,11 +26,16 @@ END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 """End of an Arrow IPC stream."""
 
 
+OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+"""Compressing costs less than writing ten times as much into the page cache (docs/adr/0017)."""
+
+
 class StreamWriter:
     """Writes ``path`` and its journal. OSError when there is no room; then what was written before stays readable."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._schema = schema
+        self._message = Message()
+        self._ipc = pa.ipc.new_stream(self._message, schema, options=OPTIONS)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o644)
         self._journal = os.open(path.with_suffix(".crc"), flags, 0o644)
@@ -38,13 +43,16 @@ class StreamWriter:
         """Bytes; so many rows: ``rows``."""
         self.rows = 0
         self._entries = 0
-        self._put(schema.serialize(), 0)
+        self._ipc.write_batch(pa.RecordBatch.from_pylist([], schema))
+        self._message.take()  # Arrow puts the schema in front of the first batch
+        self._put(schema.serialize().to_pybytes(), 0)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._put(batch.serialize(), batch.num_rows)
+        self._ipc.write_batch(batch)
+        self._put(self._message.take(), batch.num_rows)
         self.rows += batch.num_rows
 
-    def _put(self, message: pa.Buffer, rows: int) -> None:
+    def _put(self, message: bytes, rows: int) -> None:
         view = memoryview(message)
         entry = memoryview(sealed(Entry(self.size, len(view), crc32(view), rows)))
         _write(self._fd, view, self.size)
@@ -62,6 +70,39 @@ class StreamWriter:
             _write(self._fd, memoryview(END), self.size)
         for fd in (self._fd, self._journal):
             os.close(fd)
+
+
+class Message:
+    """What Arrow writes of one batch, in one piece: a file as far as Arrow asks for one."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, part: bytes) -> int:
+        self._parts.append(bytes(part))
+        return len(part)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._parts)
+        self._parts.clear()
+        return taken
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def tell(self) -> int:
+        return 0
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _write(fd: int, data: memoryview, at: int) -> None:

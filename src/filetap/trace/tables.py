@@ -7,6 +7,7 @@ Next: writer.py records, seal.py makes Parquet of it, replay makes batches of it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -219,14 +220,21 @@ def _call_numbers(ops: pa.Array, calls: pa.Array) -> NDArray[np.uint16]:
 def _texts(name: str, values: Sequence[bytes | None]) -> Columns:
     """Text with replacement characters, and the bytes where these had to be put."""
     texts = [value.decode(errors="replace") if value else None for value in values]
-    exact = [value if value and text is not None and text.encode() != value else None for text, value in zip(texts, values, strict=True)]
-    return {name: pa.array(texts, pa.string()), f"{name}_bytes": pa.array(exact, pa.binary())}
+    plain = all(value.isascii() for value in values if value)
+    exact = [
+        value if value and text and text.encode() != value else None for text, value in zip(texts, () if plain else values, strict=False)
+    ]
+    return {
+        name: pa.array(texts, pa.string()),
+        f"{name}_bytes": pa.nulls(len(texts), pa.binary()) if plain else pa.array(exact, pa.binary()),
+    }
 
 
 def _plain(items: Sequence[object], schema: pa.Schema, columns: Columns) -> Columns:
     """The attributes that are called as their columns are."""
     rest = [field for field in schema if field.name not in columns]
-    return columns | {field.name: pa.array([getattr(item, field.name) for item in items], field.type) for field in rest}
+    values = zip(*map(attrgetter(*(field.name for field in rest)), items), strict=True) if items else ((),) * len(rest)
+    return columns | {field.name: pa.array(column, field.type) for field, column in zip(rest, values, strict=True)}
 
 
 def file_table(files: Sequence[File], metadata: Metadata) -> pa.RecordBatch:

@@ -119,8 +119,7 @@ class TraceSink:
         """``written``: events that are in the file."""
         self._limits = limits or Limits()
         try:
-            self._lock = make_folder(folder, force)
-            write_metadata(folder, metadata)
+            self._lock = make_folder(folder, metadata, force)
             self._segment = Segment(folder, 1, metadata)
         except OSError as error:
             raise FiletapError(f"{folder}: {error.strerror}") from None
@@ -192,19 +191,25 @@ class TraceSink:
         os.close(self._lock)
 
 
-def make_folder(folder: Path, force: bool) -> int:
-    """Empty, but for the lock. Returns that, held."""
+def make_folder(folder: Path, metadata: Metadata, force: bool) -> int:
+    """A trace without segments: nobody sees the folder before it is one. Returns the lock, held."""
     if force and os.path.lexists(folder):
         discard_trace(folder)
+    if os.path.lexists(folder):
+        raise UsageError(f"{folder} exists: give --force to replace it, if it is a trace")
+    made = folder.with_name(f".{folder.name}.{os.getpid()}")
+    made.mkdir()
     try:
-        folder.mkdir()
-    except FileExistsError:
-        raise UsageError(f"{folder} exists: give --force to replace it, if it is a trace") from None
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.posix_fallocate(lock, 0, RESERVE)
-    for name in TABLES:
-        (folder / name).mkdir()
+        lock = os.open(made / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.posix_fallocate(lock, 0, RESERVE)
+        for name in TABLES:
+            (made / name).mkdir()
+        write_metadata(made, metadata)
+        made.rename(folder)
+    except OSError:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
     return lock
 
 

@@ -1,0 +1,290 @@
+"""``-o NAME.tap``: what is recorded, how a recording ends, and what kill -9 leaves.
+
+Apart from test_record_disk.py, which has disks that take no more. The oracles: what the traced programs say they did, and
+the same run's own NDJSON.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import random
+import signal
+import struct
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from filetap.trace.reader import Trace
+from tests.e2e.conftest import PYTHON, Filetap, Puppet, parse, path_of, wait_until
+
+Script = Callable[[str], tuple[str, ...]]
+PROMISED: Final = 0.25
+"""Seconds after which what was done is on disk."""
+
+
+def told(trace: Trace) -> Counter[tuple[str, str | None]]:
+    """Op and path of each event."""
+    paths = dict(zip(*(trace.table("files").column(name).to_pylist() for name in ("id", "path")), strict=True))
+    events = trace.table("events")
+    return Counter((op, paths.get(file)) for op, file in zip(*(events.column(n).to_pylist() for n in ("op", "file")), strict=True))
+
+
+def test_a_recording_has_what_the_stream_beside_it_has(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    done = ft.trace("-f", "json", "-o", tmp_path / "t.tap", "--", "cat", tree / "a", tree / "sub" / "b")
+    trace = Trace(tmp_path / "t.tap")
+    assert (done.status, done.out) == (0, b"hello world\nbytes")
+    assert told(trace) == Counter((event["event"]["action"], path_of(event) or None) for event in done.events)
+    assert ("open", str(tree / "a")) in told(trace)
+
+
+def test_without_f_there_is_no_stream(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    done = ft.trace("-o", f"{tmp_path}/t.tap/", "--", "cat", tree / "a")
+    assert not done.events
+    assert b"nothing lost" in done.err
+    assert str(tree / "a") not in done.err.decode()
+
+
+def test_the_metadata_say_what_was_done_and_how_it_ended(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    account = tmp_path / "account.json"
+    ft.trace("-e", "open", "--account", account, "-o", tmp_path / "t.tap", "--", "cat", tree / "a")
+    found = Trace(tmp_path / "t.tap").metadata
+    assert found.account == json.loads(account.read_text())
+    assert found.account
+    assert found.account["ops"]["open"]["delivered"] == sum(entry.events for entry in found.segments)
+    assert (found.node, found.kernel) == (os.uname().nodename, os.uname().release)
+    assert found.boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert (found.options["events"], found.options["level"]) == (["open"], "auto")
+    assert found.command[-2:] == ["cat", str(tree / "a")]
+    assert found.began < found.ended  # type: ignore[operator]
+    before, realtime = found.clocks[0]
+    assert abs(before + realtime - time.time_ns()) < 60 * 10**9
+
+
+def test_watch_records(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    with ft.started("watch", "-o", tmp_path / "t.tap", tree / "a") as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        done = run.end(signal.SIGINT)
+    assert done.status == 0
+    assert told(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1
+
+
+def test_a_trace_can_be_read_while_it_is_written(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        time.sleep(PROMISED)
+        live = Trace(tmp_path / "t.tap")
+        assert live.live
+        assert told(live)["open", str(tree / "a")] == 1
+        run.end(signal.SIGTERM)
+    assert told(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1
+
+
+def test_names_of_any_bytes_come_back(ft: Filetap, tmp_path: Path) -> None:
+    name = bytes(sorted({*range(1, 256)} - {ord("/")}))
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"")
+    ft.trace("-e", "open", "-o", tmp_path / "t.tap", "--", "sh", "-c", 'cat "$0"/*', tmp_path)
+    files = Trace(tmp_path / "t.tap").table("files").to_pylist()
+    assert os.fsencode(tmp_path) + b"/" + name in [row["path_bytes"] for row in files]
+
+
+def test_what_exists_is_not_replaced_unless_it_is_a_trace(ft: Filetap, tmp_path: Path) -> None:
+    (tmp_path / "mine.tap").mkdir()
+    (tmp_path / "mine.tap" / "x").touch()
+    for words in ([], ["--force"]):
+        done = ft.trace("-o", tmp_path / "mine.tap", *words, "--", "touch", tmp_path / "ran")
+        assert done.status == 2
+        assert len(done.errors) == 1
+    assert (tmp_path / "mine.tap" / "x").exists()
+    assert not (tmp_path / "ran").exists()
+    assert ft.trace("-o", tmp_path / "t.tap", "--", "true").status == 0
+    assert "exists: give --force" in ft.trace("-o", tmp_path / "t.tap", "--", "true").errors[0]
+    assert ft.trace("-o", tmp_path / "t.tap", "--force", "--", "true").status == 0
+
+
+def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None:
+    assert ft.trace("-o", tmp_path / "t.tap", "-p", 2**22 - 1).status == 2
+    assert not (tmp_path / "t.tap").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--keep", "7d"], "--keep is for a recording: give -o NAME.tap"),
+        (["--flight-memory", "1G", "-o", "x.tap"], "--flight-memory is for --flight-recorder"),
+        (["--flight-recorder", "60", "-o", "x.tap"], "--flight-recorder 60: give a time"),
+        (["--flight-recorder", "60s", "--keep", "1d", "-o", "x.tap"], "--keep is for a recording on disk"),
+        (["--keep", "7 apples", "-o", "x.tap"], "--keep 7 apples: give an age"),
+        (["--keep", "10K", "-o", "x.tap"], "--keep 10K: at least 1M"),
+        (["--rotate-size", "many", "-o", "x.tap"], "--rotate-size many: give a size"),
+        (["--rotate-time", "0s", "-o", "x.tap"], "--rotate-time 0s: give a time"),
+        (["-o", "/nowhere/x.tap"], "/nowhere/x.tap: No such file or directory"),
+    ],
+)
+def test_mistakes_are_one_line(ft: Filetap, tmp_path: Path, words: list[str], said: str) -> None:
+    done = ft.trace(*words, "--", "true", cwd=tmp_path)
+    assert done.status == (1 if "nowhere" in said else 2)
+    assert len(done.errors) == 1
+    assert said in done.errors[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    account = tmp_path / "account.json"
+    with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--account", account, tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        time.sleep(PROMISED)
+        subprocess.run(["rm", "-r", tmp_path / "t.tap"], check=True)
+        puppet.touch(tree / "a")
+        done = run.end()
+    assert done.status == 1
+    assert len(done.errors) == 1
+    assert "it was deleted" in done.errors[0]
+    assert json.loads(account.read_text())["ops"]["open"] | {"bytes": 0, "errors": 0} == {
+        "seen": 2, "delivered": 1, "folded": 0, "lost": 1, "bytes": 0, "errors": 0,
+    }  # fmt: skip
+
+
+def test_segments_turn_and_the_oldest_go(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    loop = f"import os\nfor i in range(60000): os.stat({str(tree / 'a')!r})"
+    account = tmp_path / "account.json"
+    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "1M", "--keep", "1M", "--account", account)
+    done = ft.trace(*words, tree, "--", PYTHON, "-S", "-c", loop)
+    trace = Trace(tmp_path / "t.tap")
+    delivered = json.loads(account.read_text())["ops"]["stat"]["delivered"]
+    assert done.status == 0
+    assert trace.metadata.first > 1
+    assert trace.metadata.dropped + trace.table("events").num_rows == delivered >= 60000
+    assert sum(path.stat().st_size for path in (tmp_path / "t.tap").rglob("*")) < 2 << 20
+
+
+# kill -9
+
+WORK: Final = """
+import mmap, struct
+log = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 0)
+fd, number = os.open(sys.argv[2], os.O_WRONLY), 0
+while True:
+    os.pwrite(fd, b"x", number)
+    struct.pack_into("<Q", log, 8 + 8 * number, time.monotonic_ns())
+    number += 1
+    struct.pack_into("<Q", log, 0, number)
+    if number % 64 == 0:
+        time.sleep(0.001)
+"""
+
+
+class Work:
+    """Writes one byte after the other, and says in shared memory when each was written."""
+
+    def __init__(self, script: Script, folder: Path) -> None:
+        self.file, log = folder / "written", folder / "log"
+        self.file.touch()
+        log.write_bytes(b"")
+        os.truncate(log, 64 << 20)
+        with open(log, "r+b") as stream:
+            self._log = mmap.mmap(stream.fileno(), 0)
+        self.process = subprocess.Popen([*script(WORK), str(log), str(self.file)])
+
+    @property
+    def count(self) -> int:
+        return int(struct.unpack_from("<Q", self._log)[0])
+
+    def done_before(self, moment: float) -> int:
+        """How many bytes had been written."""
+        times = struct.unpack_from(f"<{self.count}Q", self._log, 8)
+        return sum(one < moment * 1e9 for one in times)
+
+
+@pytest.fixture
+def work(script: Script, tmp_path: Path) -> Iterator[Work]:
+    made = Work(script, tmp_path)
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_after_kill_9_all_that_is_older_than_250_ms_is_there(ft: Filetap, work: Work, tmp_path: Path, number: int) -> None:
+    with ft.started("trace", "-e", "write", "-p", work.process.pid, "-o", tmp_path / "t.tap", "--rotate-size", "1M", work.file) as run:
+        run.wait_ready()
+        first = work.count
+        time.sleep(random.Random(number).uniform(0.3, 2))
+        killed = time.monotonic()
+        run.end(signal.SIGKILL)
+    trace = Trace(tmp_path / "t.tap")
+    assert "repaired" in trace.notes[0]
+    assert trace.metadata.ended
+    found = trace.table("events").column("offset").to_pylist()
+    assert found == list(range(found[0], found[-1] + 1))
+    assert found[0] <= first
+    assert found[-1] + 1 >= work.done_before(killed - PROMISED)
+    assert not trace.damages or [damage.why for damage in trace.damages] == ["a batch that was never completed"]
+
+
+# The flight recorder
+
+
+def traces(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.tap"), key=lambda path: (len(path.name), path))
+
+
+def test_a_flight_recorder_writes_at_the_end_and_when_asked(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--flight-recorder", "60s", tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        time.sleep(PROMISED)
+        assert not traces(tmp_path)
+        for made in (1, 2):
+            run.process.send_signal(signal.SIGUSR1)
+            wait_until(lambda made=made: len(traces(tmp_path)) == made and not Trace(traces(tmp_path)[-1]).live)  # type: ignore[misc]
+        puppet.touch(tree / "sub" / "b")
+        done = run.end(signal.SIGINT)
+    assert [path.name for path in traces(tmp_path)] == ["t.tap", "t-2.tap", "t-3.tap"]
+    opened = [told(Trace(path))["open", str(tree / "sub" / "b")] for path in traces(tmp_path)]
+    assert opened == [0, 0, 1]
+    assert all(told(Trace(path))["open", str(tree / "a")] == 1 for path in traces(tmp_path))
+    assert len({Trace(path).metadata.uuid for path in traces(tmp_path)}) == 3
+    account = Trace(tmp_path / "t.tap").metadata.account
+    assert account
+    assert account["ops"]["open"] | {"bytes": 0} == {"seen": 1, "delivered": 1, "folded": 0, "lost": 0, "bytes": 0, "errors": 0}
+    assert done.status == 0
+
+
+def test_what_a_flight_recorder_lets_go_is_counted(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    loop = f"import os, time\nfor i in range(20): os.stat({str(tree / 'a')!r}); time.sleep(0.1)"
+    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--flight-recorder", "1s", tree)
+    ft.trace(*words, "--", PYTHON, "-S", "-c", loop)
+    trace = Trace(tmp_path / "t.tap")
+    assert trace.metadata.account
+    left, delivered = trace.table("events").num_rows, trace.metadata.account["ops"]["stat"]["delivered"]
+    assert trace.metadata.dropped + left == delivered
+    assert delivered >= 20
+    assert 5 <= left <= 15
+
+
+def test_it_writes_when_the_command_fails_though_others_go_on(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    command = f"cat {tree}/a; (sleep 1.5; cat {tree}/sub/b) & exit 7"
+    with ft.started("trace", "-o", tmp_path / "t.tap", "--flight-recorder", "60s", tree, "--", "sh", "-c", command) as run:
+        wait_until(lambda: traces(tmp_path))
+        assert run.process.poll() is None
+        done = run.end()
+    assert done.status == 7
+    assert [told(Trace(path))["open", str(tree / "sub" / "b")] for path in traces(tmp_path)] == [0, 1]
+
+
+def test_the_stream_beside_a_recording_goes_where_it_goes_without(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    with ft.started("trace", "-f", "json", "-p", puppet.pid, "-o", tmp_path / "t.tap", tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        done = run.end(signal.SIGINT)
+    assert [path_of(event) for event in parse(done.out) if event["event"]["action"] == "open"] == [str(tree / "a")]

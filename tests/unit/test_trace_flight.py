@@ -1,0 +1,114 @@
+"""The flight recorder's memory: never more than was given, never older than was asked for, and what it lets go is counted.
+
+Apart from tests/e2e/test_record.py, where signals and commands make it write. The oracle are the batches it was given.
+"""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from filetap.batch import Batch, File, Task
+from filetap.calls import CALL_NUMBER
+from filetap.errors import FiletapError, UsageError
+from filetap.trace import tables
+from filetap.trace.flight import FlightSink
+from filetap.trace.reader import Trace
+from filetap.trace.writer import TraceSink, unseen
+from tests.unit.test_ndjson import batch_of
+from tests.unit.traces import metadata, rows_in, rows_of
+
+
+def batch(number: int, events: int = 20) -> Batch:
+    """With a file of its own and one of all."""
+    files = [File(number + 1, b"/own/%d" % number, inode=number), File(1, b"/all")]
+    rows = [{"call": CALL_NUMBER["read"], "time": number * 100 + n, "file": 1 if n % 2 else number + 1} for n in range(events)]
+    return batch_of(*rows, files=files, tasks=[Task(1, 7, 7, b"t", b"t")])
+
+
+class Flight:
+    """A sink with a clock of ours."""
+
+    def __init__(self, folder: Path, seconds: float = 60, memory: int = 1 << 30) -> None:
+        self.now, self.said = 0.0, list[str]()
+        self.sink = FlightSink(folder / "t.tap", seconds, memory, force=False, now=lambda: self.now)
+
+    def end(self) -> None:
+        self.sink.end(metadata(), self.said.append, unseen)
+
+
+def test_it_keeps_the_last_seconds_and_what_they_name(tmp_path: Path) -> None:
+    flight = Flight(tmp_path, seconds=10)
+    for number in range(1, 31):
+        flight.now = number
+        flight.sink.write(batch(number))
+    flight.end()
+    trace = Trace(tmp_path / "t.tap")
+    assert rows_in(trace) == [row for number in range(20, 31) for row in rows_of(batch(number))]
+    assert trace.metadata.dropped == 19 * 20 == flight.sink.dropped
+    assert set(tables.files_of(trace.table("files"))) == {1, *range(21, 32)}
+    assert trace.metadata.notes == ["flight recorder: 380 events before these were let go"]
+
+
+def test_memory_is_bounded_by_what_it_really_takes(tmp_path: Path) -> None:
+    flight = Flight(tmp_path, memory=4 << 20)
+    tracemalloc.start()
+    try:
+        for number in range(1, 3000):
+            flight.sink.write(batch(number))
+            assert flight.sink.size <= 4 << 20
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken < 4 << 20
+    assert 0 < flight.sink.written - flight.sink.dropped < flight.sink.written
+    assert set(flight.sink._files.items) == {1, *(number + 1 for number in range(2999 - len(flight.sink._held) + 1, 3000))}
+
+
+def test_what_nobody_names_any_more_is_forgotten(tmp_path: Path) -> None:
+    flight, chance = Flight(tmp_path, seconds=5), random.Random(1)
+    for number in range(1, 200):
+        flight.now += chance.random()
+        flight.sink.write(batch(number))
+    flight.now += 100
+    flight.sink.write(batch(200))
+    assert set(flight.sink._files.items) == {1, 201}
+    assert set(flight.sink._tasks.items) == {1}
+    only = FlightSink(tmp_path / "u.tap", 60, 1 << 30, force=False)
+    only.write(batch(200))
+    assert flight.sink.size == only.size
+
+
+def test_each_trace_has_a_name_of_its_own_and_the_last_only_if_something_came(tmp_path: Path) -> None:
+    flight = Flight(tmp_path)
+    flight.sink.write(batch(1))
+    flight.sink.dump(metadata(), flight.said.append)
+    for thread in flight.sink._writing:
+        thread.join()
+    flight.end()
+    assert [path.name for path in tmp_path.iterdir()] == ["t.tap"]
+    flight.sink.write(batch(2))
+    flight.end()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t-2.tap", "t.tap"]
+    assert Trace(tmp_path / "t-2.tap").table("events").num_rows == 40
+    assert flight.said == [f"flight recorder: {n} events are in {tmp_path}/{name}" for n, name in ((20, "t.tap"), (40, "t-2.tap"))]
+
+
+def test_it_is_due_once_for_each_signal_and_each_failure(tmp_path: Path) -> None:
+    sink = Flight(tmp_path).sink
+    assert not sink.is_due(False)
+    sink.asked = True
+    assert [sink.is_due(False), sink.is_due(False), sink.is_due(True), sink.is_due(True)] == [True, False, True, False]
+
+
+def test_what_is_in_its_way_is_said_before_anything_is_traced(tmp_path: Path) -> None:
+    TraceSink(tmp_path / "t.tap", metadata()).close()
+    with pytest.raises(UsageError, match="exists: give --force"):
+        Flight(tmp_path)
+    FlightSink(tmp_path / "t.tap", 60, 1 << 20, force=True)
+    assert not (tmp_path / "t.tap").exists()
+    with pytest.raises(FiletapError, match="no such directory"):
+        Flight(tmp_path / "nowhere")
