@@ -26,7 +26,7 @@ def run_time_of_programs(lab: Lab) -> Iterator[Row]:
     """Nanoseconds per delivered event, ours by the floor's."""
     words = lab.preads()
     with counted():
-        pairs = list(lab.alternate(partial(_floor_per_event, words), partial(_ours_per_event, words)))
+        pairs = list(lab.alternate(partial(_floor_per_event, words), partial(_per_event, UNTIMED, "delivered", words)))
     floor, ours = zip(*pairs, strict=True)
     note = f"ours {_range(ours)}, floor {_range(floor)} ns"
     yield Row("programs' run time per event / floor's, pread, --no-latency", [own / least for least, own in pairs], 2.0, note=note)
@@ -37,12 +37,23 @@ def _floor_per_event(words: Sequence[str]) -> float:
     return run.run_time / max(run.events, 1)
 
 
-def _ours_per_event(words: Sequence[str]) -> float:
-    with tracing(*UNTIMED) as tracer:
+def _per_event(options: Sequence[str], column: str, words: Sequence[str]) -> float:
+    with tracing(*options) as tracer:
         before = run_time(tracer.pid)
         tracer.run(words)
         spent = run_time(tracer.pid) - before
-        return spent / max(tracer.finish().total("delivered"), 1)
+        return spent / max(tracer.finish().total(column), 1)
+
+
+def run_time_of_sums(lab: Lab) -> Iterator[Row]:
+    """Nanoseconds per event that is summed up in the kernel, by one that is handed over."""
+    words = lab.preads()
+    stream, sums = partial(_per_event, UNTIMED, "delivered", words), partial(_per_event, ("--summary", "--no-latency"), "folded", words)
+    with counted():
+        pairs = list(lab.alternate(stream, sums))
+    streamed, summed = zip(*pairs, strict=True)
+    note = f"summed up {_range(summed)}, handed over {_range(streamed)} ns"
+    yield Row("programs' run time per event, summed up / handed over, pread, --no-latency", [s / e for e, s in pairs], note=note)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -138,6 +149,7 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "exact-pread1-untimed": partial(everything_delivered, "preads by one thread, --no-latency: the same", UNTIMED, Lab.preads, 3_000_000),
     "exact-pread4-untimed": partial(everything_delivered, "preads by four threads, --no-latency: the same", UNTIMED, FOUR, 3_000_000),
     "kernel": run_time_of_programs,
+    "sums": run_time_of_sums,
     "slow-orc1-untimed": partial(slow_down, "slow-down, open/read/close, 1 thread, --no-latency", UNTIMED, opens(1), 1.5),
     "slow-orc4-untimed": partial(slow_down, "slow-down, open/read/close, 4 threads, --no-latency", UNTIMED, opens(4), 1.5),
     "slow-pread-untimed": partial(slow_down, "slow-down, pread loop, --no-latency", UNTIMED, Lab.preads, 1.55),

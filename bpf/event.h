@@ -304,6 +304,7 @@ struct counters {
 	__u64 rules_full; /* files that were wanted and could not become rules */
 	__u64 sums; /* entries made in the maps of 'aggregates' */
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
+	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
 	__u32 next_id;
 	__u32 at_work; /* the thread whose hook is at work here, and may be preempted; 0: none */
 };
@@ -314,6 +315,7 @@ struct globals {
 	__u64 threads; /* threads that targets started */
 	__u64 files; /* entries ever put into the cache */
 	__u64 stopped; /* nothing counts any more: set by user space before it detaches */
+	__u64 ring_renames; /* submitted to an io_uring whose completions name no request */
 	__u64 generation; /* user space took entries out: ids kept elsewhere are void. It alone writes this */
 };
 

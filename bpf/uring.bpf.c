@@ -516,4 +516,26 @@ int completion_overflow(__u64 *ctx)
 	return 0;
 }
 
+/* For kernels whose completions name no request: once somebody has asked for a rename, any of them may be its. Before v5.12
+ * (and in 5.10.y before it took v5.15's io_uring) the opcode was the second value, then the third. */
+SEC("tp_btf/io_uring_submit_sqe")
+int rename_submitted(__u64 *ctx)
+{
+	struct globals *g = globals();
+
+	if (g && (ctx[1] == RING_RENAMEAT || ctx[2] == RING_RENAMEAT))
+		__sync_fetch_and_add(&g->ring_renames, 1);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int rename_completed(__u64 *ctx)
+{
+	struct globals *g = globals();
+
+	if (g && g->ring_renames)
+		note_move(0);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

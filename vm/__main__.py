@@ -31,6 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=40, help="that a machine may take (default: 40)")
     parser.add_argument("--fetch", action="store_true", help="fetch everything anew: the cache keeps what it has got")
     parser.add_argument("--document", type=Path, metavar="FILE", help="write docs/kernels.md anew; needs all kernels and files")
+    parser.add_argument("--reports", type=Path, nargs="*", default=[], metavar="FILE", help="what --json wrote of kernels not run now")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every outcome")
     parser.add_argument("--console", action="store_true", help="what each machine said on its console")
     return parser.parse_args()
@@ -52,11 +53,14 @@ def test_files(words: list[str]) -> list[str]:
 
 def main() -> int:
     given = arguments()
-    chosen, files = machines(given.kernels), test_files(given.words)
+    files = test_files(given.words)
     if os.geteuid():
         sys.exit("vm: must be root, to make a root image with devices in it")
-    if given.document and (given.kernels or given.words):
-        sys.exit("vm: --document needs all kernels and all files")
+    earlier = [machine.from_json(row) for file in given.reports for row in json.loads(file.read_text())]
+    known = {report.machine: report for report in earlier}
+    chosen = [one for one in machines(given.kernels) if given.kernels or one not in known]
+    if given.document and (given.words or not {*chosen, *known}.issuperset(MACHINES)):
+        sys.exit("vm: --document needs all files and all kernels, of now or of --reports")
     if not files:
         sys.exit("vm: no test file is called so")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("vm: ended by SIGTERM"))  # so that the machine and its disks go, too
@@ -65,9 +69,10 @@ def main() -> int:
             debian.fetch_anew()
         cases.build(cases.all_cases())
         programs.build_all()
-        reports = [_run(one, files, given) for one in chosen]
+        known |= {one: _run(one, files, given) for one in chosen}
     except VMError as error:
         sys.exit(f"vm: {error}")
+    reports = [known[one] for one in MACHINES if one in known]
     _write(reports, given)
     table.show(reports)
     return 0 if all(_good(report) for report in reports) else 1

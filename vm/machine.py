@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -75,6 +76,8 @@ class Report:
     outcomes: list[Outcome]
     seconds: float
     console: str
+    day: str
+    """ISO 8601."""
 
 
 def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
@@ -93,7 +96,7 @@ def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
     outcomes = [Outcome(**row) for row in said if "result" in row]
     unfinished = set(files) - {row["done"] for row in said if "done" in row}
     outcomes += [Outcome(group_of(file), file, "failed", "did not run to its end", 0) for file in sorted(unfinished)]
-    return Report(machine, release, kernel.version, outcomes, seconds, console)
+    return Report(machine, release, kernel.version, outcomes, seconds, console, datetime.now(UTC).date().isoformat())
 
 
 def group_of(file: str) -> str:
@@ -149,6 +152,13 @@ def _disk(name: str, image: Path) -> tuple[str, ...]:
     return ("-drive", f"file={image},if=none,id={name},format=raw,snapshot=on", "-device", f"nvme,drive={name},serial={name}")
 
 
+def from_json(row: dict[str, Any]) -> Report:
+    """What ``as_json`` made of it; without the console."""
+    machine = next(one for one in MACHINES if one.name == row["machine"])
+    outcomes = [Outcome(**outcome) for outcome in row["outcomes"]]
+    return Report(machine, row["release"], row["package"], outcomes, row["seconds"], "", row["day"])
+
+
 def as_json(report: Report) -> dict[str, Any]:
     """For whoever wants to look closer."""
     rows = [{name: getattr(outcome, name) for name in Outcome.__slots__} for outcome in report.outcomes]
@@ -157,5 +167,6 @@ def as_json(report: Report) -> dict[str, Any]:
         "release": report.release,
         "package": report.package,
         "seconds": report.seconds,
+        "day": report.day,
         "outcomes": rows,
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
@@ -60,9 +59,9 @@ def document(reports: Sequence[Report], libbpf: str, qemu: str) -> str:
 
 def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str]:
     yield from ("# Kernels", "", "`make vm-all` wrote this; it is never edited.", "")
-    yield f"{datetime.now(UTC):%-d %B %Y}, QEMU {qemu} (software emulation, {CPUS} CPUs), libbpf {libbpf}. Debian's cloud kernels:"
+    yield f"QEMU {qemu} (software emulation, {CPUS} CPUs), libbpf {libbpf}. Debian's cloud kernels:"
     yield ""
-    yield from (f"- **{r.machine.name}**: {r.release}, package {r.package}, {r.seconds / 60:.1f} minutes" for r in reports)
+    yield from (f"- **{r.machine.name}**: {r.release}, package {r.package}, on {r.day} in {r.seconds / 60:.1f} minutes" for r in reports)
     yield from (
         "",
         "Tests by group and kernel: passed/failed/cannot. *Cannot*: the kernel has not what the test needs; the reasons are below.",

@@ -31,39 +31,35 @@ static __always_inline __u16 bucket_of(__u64 duration)
 	return (octave << 3) + (duration >> octave);
 }
 
-/* The sum under this key, made if it is not there yet. */
-static __always_inline struct aggregate *sum_of(void *sums, const struct aggregate_key *key, struct counters *c)
+/* Make the entry. */
+static __always_inline struct aggregate *begin_sum(void *sums, const struct aggregate_key *key, const struct draft *d, struct counters *c)
 {
-	struct aggregate *sum = bpf_map_lookup_elem(sums, key), none = {};
+	struct aggregate none = { .first = d->time };
 
-	if (likely(sum))
-		return sum;
 	if (!bpf_map_update_elem(sums, key, &none, BPF_NOEXIST) && ++c->sums % config.aggregate == 0)
 		wake_reader();
 	return bpf_map_lookup_elem(sums, key);
 }
 
-/* Atomic adds: a request of io_uring may complete beside its task. */
-SUBPROGRAM int aggregate(struct draft *d, __u32 task)
+/* Atomic adds, for a request of io_uring may complete beside its task. What is summed up is counted by who reads it. */
+SUBPROGRAM int aggregate(struct draft *d, __u32 task, struct counters *c)
 {
 	__u64 duration = d->entered ? d->time - d->entered : 0;
 	struct aggregate_key key = { .task = task, .file = d->file, .op = d->op };
-	struct counters *c = counters();
-	struct aggregate *sum;
 	__u32 zero = 0, op = d->op;
 	void *sums = bpf_map_lookup_elem(&aggregates, &zero);
+	struct aggregate *sum = NULL;
 
-	if (!c || op >= MAX_OPS)
-		return 0;
 	key.bucket = duration ? bucket_of(duration) : NO_BUCKET;
 	if (unlikely(!task))
 		key.pid = bpf_get_current_pid_tgid() >> 32;
-	sum = sums ? sum_of(sums, &key, c) : NULL;
-	if (!sum) {
-		c->lost[op]++;
+	if (sums)
+		sum = bpf_map_lookup_elem(sums, &key) ?: begin_sum(sums, &key, d, c);
+	if (unlikely(!sum)) {
+		if (op < MAX_OPS)
+			c->lost[op]++;
 		return 0;
 	}
-	c->folded[op]++;
 	__sync_fetch_and_add(&sum->count, 1);
 	if (d->result < 0)
 		__sync_fetch_and_add(&sum->errors, 1);
@@ -71,8 +67,6 @@ SUBPROGRAM int aggregate(struct draft *d, __u32 task)
 		__sync_fetch_and_add(&sum->bytes, d->bytes);
 	if (duration)
 		__sync_fetch_and_add(&sum->total, duration);
-	if (!sum->first)
-		sum->first = d->time;
 	sum->last = d->time;
 	return 0;
 }

@@ -61,6 +61,17 @@ static __always_inline void fill_real(struct file_definition *d, struct inode *i
 	d->real_device = load(load(real, i_sb), s_dev);
 }
 
+/* Offsets in a module's structures are found when these programs are loaded: is it one that came later? */
+static __always_inline void count_late_module(__u64 magic)
+{
+	struct counters *c = counters();
+	bool late = (magic == OVERLAYFS_SUPER_MAGIC && !bpf_core_type_exists(struct ovl_inode)) ||
+		    (magic == BTRFS_SUPER_MAGIC && !bpf_core_type_exists(struct btrfs_inode));
+
+	if (late && c)
+		c->late_modules++;
+}
+
 /* What the definition in the scratch says of a file beside its names. A function of its own, for the stack's sake. */
 SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 {
@@ -86,6 +97,7 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 	s->file.mount = load(mount, mnt_id);
 	s->file.mount_namespace = load(load(mount, mnt_ns), ns.inum);
 	fill_real(&s->file, inode);
+	count_late_module(s->file.magic);
 	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem), load(load(load(inode, i_sb), s_type), name));
 	/* An unlinked name is out of the dentry cache's hash; a root never was in it. */
 	if (!load(dentry, d_hash.pprev) && load(dentry, d_parent) != dentry)

@@ -63,9 +63,10 @@ SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *sta
 		add_more(d);
 		d->argument = argument(regs, shape.argument);
 	}
-	if (call.flags & CALL_VECTORED)
+	if (call.flags & CALL_VECTORED) { /* vmsplice */
 		d->size = iovec_sum(regs->si, regs->dx, &d->flags);
-	else if (!shape.size)
+		d->bytes = result > 0 ? result : 0;
+	} else if (!shape.size)
 		d->flags |= EVENT_NO_SIZE;
 	if (shape.name)
 		return EMIT_NAME;

@@ -234,6 +234,10 @@ struct sums {
 	__type(value, struct aggregate);
 };
 
+/* Made by the loader like their template below: some kernels (6.1, not 6.18) refuse a map without BTF in the place of one with. */
+struct sums sums_one SEC(".maps");
+struct sums sums_other SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);

@@ -155,6 +155,8 @@ def kernel_notes(counters: Records) -> list[str]:
         "completions_full": "io_uring requests may not have been told: the program's own queue of completions was full",
         "interrupted": "events were not told: they came while another was being described on the same CPU",
         "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
+        "late_modules": "files are of overlayfs or btrfs, whose structures were not known when this run began (a module loaded since, "
+        "or a kernel that does not describe modules): their real inode or subvolume is not told",
     }
     counts = {name: int(counters[name].sum()) for name in texts}
     return [f"{count} {texts[name]}" for name, count in counts.items() if count]

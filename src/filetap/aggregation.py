@@ -26,7 +26,7 @@ from filetap.model import Records
 
 GROUPS: Final = 16 << 10
 """So many groups are kept apart."""
-ROWS: Final = 256 << 10
+ROWS: Final = 128 << 10
 """So many rows are kept, a group having one for each bucket of its durations."""
 NAMELESS: Final = 1 << 32
 """Added to the pid of a process that could not be described: an id beyond the kernel's and the reader's."""
@@ -133,10 +133,14 @@ class Accumulated:
         """Groups have become others: one that was met again was counted anew."""
 
     def add(self, sums: Sums) -> None:
-        table = summary.keyed(*sums, self.by)
+        self.add_table(condensed(summary.keyed(*sums, self.by), KEYS[self.by]))
+
+    def add_table(self, table: pa.Table) -> None:
+        """Of ``condensed``."""
         if not self._fine:
             table = table.set_column(table.column_names.index("bucket"), "bucket", pa.nulls(len(table), pa.int16()))
-        self._parts.append(condensed(table, KEYS[self.by]))
+            table = condensed(table, KEYS[self.by])
+        self._parts.append(table)
         self._rows += len(self._parts[-1])
         if self._rows > self._limit:
             self.table()
@@ -146,6 +150,7 @@ class Accumulated:
         if len(self._parts) > 1:
             self._parts = [self._bounded(condensed(pa.concat_tables(self._parts), KEYS[self.by]))]
             self._rows = len(self._parts[0])
+            pa.default_memory_pool().release_unused()
         return self._parts[0] if self._parts else condensed(summary.keyed(*EMPTY, self.by), KEYS[self.by])
 
     def _bounded(self, table: pa.Table) -> pa.Table:

@@ -158,12 +158,21 @@ COUNTERS: Final = np.dtype(
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
         *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "sums", "interrupted")),
+        ("late_modules", "<u8"),
         ("next_id", "<u4"),
         ("at_work", "<u4"),
     ]
 )
 GLOBALS: Final = np.dtype(
-    [("epoch", "<u8"), ("live", "<i8"), ("threads", "<u8"), ("files", "<u8"), ("stopped", "<u8"), ("generation", "<u8")]
+    [
+        ("epoch", "<u8"),
+        ("live", "<i8"),
+        ("threads", "<u8"),
+        ("files", "<u8"),
+        ("stopped", "<u8"),
+        ("ring_renames", "<u8"),
+        ("generation", "<u8"),
+    ]
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])

@@ -84,16 +84,19 @@ class Session:
                 self._sums_due = 0.0
         self.source.mind_threads()
         if self._sums:
-            return self._sum_up(self._sums)
+            return self._sum_up(self._sums) if time.monotonic() >= self._sums_due else 0
         count = self._deliver(final=False)
         self._wait = SHORTEST_WAIT if count else min(self._wait * 2, LONGEST_WAIT)
         return count
 
+    def sum_up(self) -> None:
+        """Hand over what the kernel has summed up until now."""
+        if self._sums:
+            self._sum_up(self._sums)
+
     def _sum_up(self, sums: SumSink, final: bool = False) -> int:
-        """Hand over the kernel's sums when it is time. What they name is known once the definitions behind them are read."""
+        """What the sums name is known once the definitions behind them are read."""
         self._wait = LONGEST_WAIT
-        if time.monotonic() < self._sums_due and not final:
-            return 0
         self._sums_due = time.monotonic() + self.sum_interval
         taken = self.source.take_sums()
         count = self._deliver(final)

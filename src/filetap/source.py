@@ -139,7 +139,7 @@ class KernelSource:
             self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
             self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS))
             self._task_storage = kernel.has_task_storage()
-            if not uring.plan(kernel).programs:
+            if not uring.programs(kernel):
                 self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
             others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
         others = [plan for plan in others if plan.programs]
@@ -158,8 +158,7 @@ class KernelSource:
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
         if self._options.aggregate:
-            self._sums = Sums(fd("aggregates"), self._options.sums)
-            self._resources.callback(self._sums.close)
+            self._sums = Sums(fd("aggregates"), fd("sums_one"), fd("sums_other"))
 
     def _object(self, plan: Plan, config: Records) -> Object:
         """One object, told its configuration, with the maps of the first."""
@@ -171,6 +170,8 @@ class KernelSource:
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
         loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
         loaded.resize({"strangers": FILE_CACHE})
+        if self._options.aggregate:
+            loaded.resize({"sums_one": self._options.sums, "sums_other": self._options.sums})
         if not self._task_storage:
             loaded.keep_tasks_in_table()
         if plan.object != "process":

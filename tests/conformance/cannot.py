@@ -38,6 +38,12 @@ def unproven(facility: str) -> bool:
 
 
 @cache
+def unseen(case: str) -> str:
+    """What this kernel does not show of it, and a tracer would need; nothing: it shows all."""
+    return next((facility for prefix, (facility, probe) in UNSEEN.items() if case.startswith(prefix) and probe()), "")
+
+
+@cache
 def proven(facility: str) -> bool:
     return FACILITIES[facility]()
 
@@ -156,6 +162,25 @@ def no_tracepoint(*patterns: str) -> bool:
     return not any(fnmatch(name, f"{pattern}/format") for name in found for pattern in patterns)
 
 
+def no_request_in_completions() -> bool:
+    """Does io_uring_complete not say which request it is about (5e45690a1cb8, v5.19)?"""
+    listing = f"mount -t tracefs none {TRACEFS} && cat {TRACEFS}/events/io_uring/io_uring_complete/format"
+    shown = subprocess.run(["unshare", "-m", "sh", "-c", listing], capture_output=True, check=True, text=True).stdout
+    if "field:int res;" not in shown and "field:long res;" not in shown:
+        raise OSError("this is not the format of io_uring_complete as anybody knows it")
+    return "field:void * req;" not in shown
+
+
+def modules_without_types() -> bool:
+    """Does the kernel have overlayfs as a module and no types of modules (36e68442d1af, v5.11)?"""
+    loaded = Path("/proc/modules")
+    return loaded.exists() and "overlay " in loaded.read_text() and not Path("/sys/kernel/btf/overlay").exists()
+
+
+def no_close_on_exec_of_a_range() -> bool:
+    return call(436, 1 << 20, 1 << 20, 4) == -errno.EINVAL
+
+
 def second_access_makes_no_fault() -> bool:
     """Two loads of one mapped page: the kernel counts a fault for the first alone."""
     with tempfile.TemporaryFile() as file:
@@ -188,6 +213,7 @@ FACILITIES: Final[dict[str, Probe]] = {
     "a kernel without x32": lambda: call(X32 | GETPID) == os.getpid(),
     "a mount namespace needs CAP_SYS_ADMIN": partial(no_capability, 21),
     "a second user": partial(no_capability, 7),
+    "close_range's CLOSE_RANGE_CLOEXEC": no_close_on_exec_of_a_range,
     "chroot needs CAP_SYS_CHROOT": partial(no_capability, 18),
     "extended attributes of users": no_user_attributes,
     "fchmodat2": partial(no_call, 452),
@@ -206,6 +232,12 @@ FACILITIES: Final[dict[str, Probe]] = {
     "statx without a name": lambda: call(332, 0, None, AT_EMPTY_PATH, 0, ctypes.create_string_buffer(256)) == -errno.EFAULT,
 }
 """What a case says on standard error when it ends with 77 (case.h)."""
+
+UNSEEN: Final[dict[str, tuple[str, Probe]]] = {
+    "uring/": ("a completion of io_uring that names its request", no_request_in_completions),
+    "identity/overlay": ("types of the kernel's modules", modules_without_types),
+}
+"""What some kernels do not show of cases that they can run, by how these are called."""
 
 LIMITS: Final[dict[str, Probe]] = {
     "a tracepoint inside the file system layer": partial(no_tracepoint, "vfs/*", "*/vfs_*", "*/*coredump*", "*/*kernel_write*"),

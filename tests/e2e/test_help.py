@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
 
-SUBCOMMANDS = ("", "trace", "watch", "doctor")
+SUBCOMMANDS = ("", "trace", "top", "watch", "doctor")
 HEAVY = {"numpy", "pyarrow", "filetap.session", "filetap.kernel.libbpf"}
 
 

@@ -51,6 +51,15 @@ def gone(mine: set[tuple[str, int]]) -> bool:
     return not any(exists(*one) for one in mine)
 
 
+def settled(pid: int) -> set[tuple[str, int]]:
+    """What it keeps once it attaches, and gives up, no more."""
+    held = set[tuple[str, int]]()
+    while held != (now := kept(pid)):
+        held = now
+        time.sleep(patience(0.5))
+    return held
+
+
 @pytest.fixture
 def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], set[tuple[str, int]]]]:
     """The command, attached, and what it keeps in the kernel."""
@@ -59,8 +68,7 @@ def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subproces
     )
     try:
         wait_for(lambda: any(kind == "link" for kind, _ in kept(running.pid)))
-        time.sleep(0.5)
-        yield running, kept(running.pid)
+        yield running, settled(running.pid)
     finally:
         running.kill()
         running.communicate()
@@ -86,7 +94,7 @@ def test_killed_at_any_moment_of_the_start(filetap: tuple[str, ...]) -> None:
     seen: set[tuple[str, int]] = set()
     for moment in (0.1, 0.3, 0.5, 0.7, 1.0, 1.4):
         running = subprocess.Popen([*filetap, "trace", "-f", "none", "--", "sleep", "1"], stderr=subprocess.DEVNULL)
-        time.sleep(moment)
+        time.sleep(patience(moment))
         mine, held = kept(running.pid), children(running.pid)
         running.kill()
         running.wait()

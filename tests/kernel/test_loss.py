@@ -19,9 +19,11 @@ import pytest
 
 from filetap.source import SMALLEST_LANE
 from filetap.targets import Targets
+from tests.conformance.cannot import no_request_in_completions
 from tests.kernel.lab import Collector, Watch, hold, release, wait_for, wanted
 from tests.patience import patience
 
+names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
 CPUS = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
 SMALLEST_RING = SMALLEST_LANE * 64 * CPUS
 
@@ -171,6 +173,7 @@ def pending(program: Callable[[str], str]) -> Callable[[int, int], Unread]:
     return run
 
 
+@names_requests
 def test_more_requests_under_way_than_the_table_holds(pending: Callable[[int, int], Unread]) -> None:
     """Requests of io_uring that cannot be remembered until they complete are told when they are submitted."""
     count = 40_000
@@ -181,6 +184,7 @@ def test_more_requests_under_way_than_the_table_holds(pending: Callable[[int, in
     assert Counter(event.result for event in run.events) == {1: count - untold, 0: untold}
 
 
+@names_requests
 def test_completions_without_room_in_their_queue(pending: Callable[[int, int], Unread]) -> None:
     """The kernel does not say which requests they are of: they are counted."""
     run = pending(40, 8)

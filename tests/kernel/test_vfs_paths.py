@@ -34,7 +34,7 @@ MAY_EXEC, MAY_WRITE, MAY_READ, MAY_ACCESS, MAY_OPEN = 1, 2, 4, 16, 32
 
 @contextmanager
 def d_path() -> Iterator[Callable[[], list[tuple[int, int, bytes]]]]:
-    """Process, inode and path of each file that anybody else opens meanwhile, by the kernel's own function."""
+    """Process, inode and path of each file that a child of ours, or theirs, opens meanwhile, by the kernel's own function."""
     loaded = Object(str(programs.build_object("d_path").with_name("d_path")))
     try:
         own = np.array([os.getpid()], "<u4")

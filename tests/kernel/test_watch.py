@@ -22,7 +22,7 @@ import pytest
 from filetap.errors import UsageError
 from filetap.source import KernelSource
 from filetap.targets import Targets
-from tests.kernel.lab import Event, Shell, Watch, wanted
+from tests.kernel.lab import Event, Shell, Watch, notes, wanted
 
 OPS = ("open", "rename", "link", "unlink", "exec", "stat", "mkdir", "rmdir")
 
@@ -466,4 +466,4 @@ def test_strangers_do_not_fill_the_table(place: Path, monkeypatch: pytest.Monkey
         assert isinstance(watch.session.source, KernelSource)
         shell.do(f"for file in many/*; do : <$file; done; {touches('in/one')}")
     assert told(watch, place) == ["in/one"]
-    assert watch.account.notes == []
+    assert notes(watch.account) == []

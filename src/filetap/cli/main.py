@@ -16,6 +16,7 @@ from filetap.errors import FiletapError
 
 COMMANDS: Final = {
     "trace": "Trace file accesses of a command, processes, cgroups or everything.",
+    "top": "Show live who touches which files: rates, bytes, latencies, errors.",
     "watch": "Log whoever touches these files or directories, under any name.",
     "query": "Ask recorded traces in SQL.",
     "summary": "Sum up recorded traces by file, process, operation, ...",
@@ -52,6 +53,7 @@ def cli() -> None:
       filetap trace -- cat /etc/hostname
       filetap trace -e open --failed -- python3 -c 'import json'
       filetap trace -f json -p $$ --duration 1
+      filetap top --batch -n 1 --all
       filetap watch -r --duration 1 /etc
       filetap doctor
     """

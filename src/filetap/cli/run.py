@@ -69,15 +69,15 @@ HOOK_OPTIONS = (
 
 def output_options(command: Decorated) -> Decorated:
     """What becomes of the events, in this order."""
-    return _with(OUTPUT_OPTIONS, command)
+    return with_options(OUTPUT_OPTIONS, command)
 
 
 def hook_options(command: Decorated) -> Decorated:
     """How the kernel is asked, in this order."""
-    return _with(HOOK_OPTIONS, command)
+    return with_options(HOOK_OPTIONS, command)
 
 
-def _with(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
+def with_options(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
     for option in reversed(options):
         command = option(command)
     return command
@@ -149,7 +149,7 @@ class Output(record.Words):
             raise FiletapError(f"{self.account}: {error.strerror}") from None
 
 
-def make_sink(form: str | None, stream: IO[bytes]) -> Sink:
+def make_sink(form: str, stream: IO[bytes]) -> Sink:
     """The sink for ``-f``."""
     if form == "none":
         from filetap.sinks.count import CountSink

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from filetap.cli import run
-from filetap.cli.run import Output, Stop, event_option, hook_options, output_options
+from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, with_options
 from filetap.errors import UsageError
 from filetap.launch import Command, find_user
 
@@ -43,40 +43,59 @@ class TraceCommand(click.Command):
         formatter.write_usage(context.command_path, "[TARGET] [FILTERS] [OUTPUT] [PATH...] [-- COMMAND ARG...]")
 
 
+TARGET_OPTIONS = (
+    click.option(
+        "-p", "--pid", "pids", type=int, multiple=True, metavar="PID", help="A running process, its threads and children. Repeatable."
+    ),
+    click.option(
+        "-c",
+        "--command",
+        "comms",
+        multiple=True,
+        metavar="NAME",
+        help="Processes of this name: running ones, those that exec later, and their children.",
+    ),
+    click.option(
+        "--cgroup", "cgroups", multiple=True, metavar="ID|PATH", help="A cgroup2 directory and all below it. With -c: both must hold."
+    ),
+    click.option("--all", "everything", is_flag=True, help="Every process but filetap itself."),
+    click.option("--no-follow", is_flag=True, help="Without children."),
+    click.option("--user", metavar="NAME", help="Run COMMAND as this user. Under sudo: the user who called it."),
+    click.option("--sandbox", is_flag=True, help="Give COMMAND a cgroup of its own, so that daemons it leaves behind count too."),
+    click.option("--no-wait", is_flag=True, help="End with COMMAND; do not wait for processes it has left behind."),
+)
+
+FILTER_OPTIONS = (
+    event_option,
+    click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, or nothing below this directory. Repeatable."),
+    click.option("--no-recursive", is_flag=True, help="Of a directory PATH only its direct children."),
+    click.option("--follow", is_flag=True, help="A file below a PATH stays in the trace wherever it is moved."),
+    click.option(
+        "--type",
+        "types",
+        multiple=True,
+        metavar="TYPE",
+        help="Beside regular files: directory, pipe, socket, char, block, symlink, anon, all. Repeatable.",
+    ),
+    click.option("--failed", is_flag=True, help="Failures only."),
+    click.option("--min-latency", metavar="TIME", help="Calls that took at least this long, such as 1ms."),
+)
+
+
+def target_options(command: Decorated) -> Decorated:
+    """Whose events, in this order."""
+    return with_options(TARGET_OPTIONS, command)
+
+
+def filter_options(command: Decorated) -> Decorated:
+    """Which of them, in this order."""
+    return with_options(FILTER_OPTIONS, command)
+
+
 @click.command(cls=TraceCommand)
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@click.option(
-    "-p", "--pid", "pids", type=int, multiple=True, metavar="PID", help="A running process, its threads and children. Repeatable."
-)
-@click.option(
-    "-c",
-    "--command",
-    "comms",
-    multiple=True,
-    metavar="NAME",
-    help="Processes of this name: running ones, those that exec later, and their children.",
-)
-@click.option(
-    "--cgroup", "cgroups", multiple=True, metavar="ID|PATH", help="A cgroup2 directory and all below it. With -c: both must hold."
-)
-@click.option("--all", "everything", is_flag=True, help="Every process but filetap itself.")
-@click.option("--no-follow", is_flag=True, help="Without children.")
-@click.option("--user", metavar="NAME", help="Run COMMAND as this user. Under sudo: the user who called it.")
-@click.option("--sandbox", is_flag=True, help="Give COMMAND a cgroup of its own, so that daemons it leaves behind count too.")
-@click.option("--no-wait", is_flag=True, help="End with COMMAND; do not wait for processes it has left behind.")
-@event_option
-@click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, or nothing below this directory. Repeatable.")
-@click.option("--no-recursive", is_flag=True, help="Of a directory PATH only its direct children.")
-@click.option("--follow", is_flag=True, help="A file below a PATH stays in the trace wherever it is moved.")
-@click.option(
-    "--type",
-    "types",
-    multiple=True,
-    metavar="TYPE",
-    help="Beside regular files: directory, pipe, socket, char, block, symlink, anon, all. Repeatable.",
-)
-@click.option("--failed", is_flag=True, help="Failures only.")
-@click.option("--min-latency", metavar="TIME", help="Calls that took at least this long, such as 1ms.")
+@target_options
+@filter_options
 @output_options
 @click.option("--summary", is_flag=True, help="Print counts, bytes and latencies at the end; without -f and -o nothing else.")
 @click.option("--by", type=click.Choice(BY), help="What --summary has a line for: file unless said otherwise.")

@@ -192,7 +192,7 @@ def _object(name: str, types: KernelTypes) -> None:
 def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
     """Those of its programs that are for this kernel."""
     if loaded.name == "uring":
-        return set(uring.programs(types))
+        return set(uring.plan(types).programs)
     return set(loaded.programs) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 

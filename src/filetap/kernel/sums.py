@@ -6,35 +6,25 @@ aggregates; aggregation.py makes tables of what it takes.
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 import numpy as np
 
 from filetap import model
-from filetap.kernel.libbpf import check, library
 from filetap.kernel.maps import Map
 from filetap.model import Records
 
-HASH: Final = 1
-"""BPF_MAP_TYPE_HASH."""
 U32: Final = np.dtype("<u4")
 
 
 class Sums:
     """Both maps, the first in its place."""
 
-    def __init__(self, place: int, entries: int) -> None:
-        """``place``: the descriptor of the map 'aggregates', whose only element is the map that is added to."""
+    def __init__(self, place: int, one: int, other: int) -> None:
+        """Descriptors. ``place``: the map 'aggregates', whose only element is the map that is added to."""
         self._place = Map(place, U32, U32)
-        self._used, self._idle = self._make(entries), self._make(entries)
+        self._used, self._idle = (Map(fd, model.AGGREGATE_KEY, model.AGGREGATE) for fd in (one, other))
         self._place.put(0, self._used.fd)
-
-    @staticmethod
-    def _make(entries: int) -> Map:
-        sizes = model.AGGREGATE_KEY.itemsize, model.AGGREGATE.itemsize
-        fd = check(library().bpf_map_create(HASH, b"sums", *sizes, entries, None), "bpf map sums")
-        return Map(fd, model.AGGREGATE_KEY, model.AGGREGATE)
 
     def take(self) -> tuple[Records, Records]:
         """Keys and values of all that was summed up since the last time.
@@ -46,7 +36,3 @@ class Sums:
         self._place.put(0, self._idle.fd)
         self._used, self._idle = self._idle, self._used
         return self._idle.take()
-
-    def close(self) -> None:
-        for sums in (self._used, self._idle):
-            os.close(sums.fd)

@@ -35,6 +35,11 @@ def programs(kernel: Tracepoints) -> list[str]:
     return [completion, *submissions, *overflow] if completion and submissions else []
 
 
+RENAMES = {"io_uring_submit_sqe": "rename_submitted", "io_uring_complete": "rename_completed"}
+"""Where requests cannot be followed, that paths may have changed is seen at least."""
+
+
 def plan(kernel: Tracepoints) -> Plan:
     """Always, whatever is asked for: a rename through io_uring changes paths too, and nobody else pays."""
-    return Plan("uring", raw=programs(kernel))
+    renames = list(RENAMES.values()) if all(map(kernel.parameters, RENAMES)) else []
+    return Plan("uring", raw=programs(kernel) or renames)

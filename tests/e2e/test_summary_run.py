@@ -1,0 +1,103 @@
+"""filetap trace --summary: the same counts from the kernel's sums and from a stream, and words that are refused.
+
+Apart from test_options.py, because what is compared is a table at the end. The oracle is the workload's own count, and the stream.
+Next: test_top.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.conftest import PYTHON
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap, Result
+
+HEAD = "COUNT  ERRORS      BYTES    TIME    P50    P90    P99    MAX        FIRST         LAST "
+
+
+def table(result: Result) -> tuple[str, dict[str, list[str]]]:
+    """The head, and by name each row's cells."""
+    lines = result.err.decode().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.lstrip().startswith(HEAD))
+    end = next(number for number in range(start, len(lines)) if lines[number].startswith("op "))
+    rows = [line for line in lines[start + 1 : end] if not line.startswith("note:")]
+    return lines[start], {line[91:]: line[:90].split() for line in rows}
+
+
+def reads(tree: Path, times: int) -> tuple[str, ...]:
+    code = f"import os\nfor _ in range({times}):\n  f = os.open({str(tree / 'a')!r}, 0); os.read(f, 5); os.close(f)"
+    return PYTHON, "-S", "-E", "-c", code
+
+
+@pytest.mark.parametrize("stream", [(), ("-f", "none"), ("-f", "json")], ids=["kernel", "none", "json"])
+def test_counts_are_the_workloads(ft: Filetap, tree: Path, tmp_path: Path, stream: tuple[str, ...]) -> None:
+    account = tmp_path / "account"
+    result = ft.trace("--summary", *stream, "--account", account, tree, "--", *reads(tree, 300))
+    head, rows = table(result)
+    assert head.endswith(" PATH")
+    assert list(rows) == [str(tree / "a")]
+    assert rows[str(tree / "a")][:4] == ["900", "0", "1.5", "KiB"]
+    assert len(result.events) == (900 if "json" in stream else 0)
+    whole = json.loads(account.read_text())
+    assert whole["aggregated"] == (not stream)
+    assert {op: row["seen"] for op, row in whole["ops"].items()} == {"open": 300, "read": 300, "close": 300}
+    assert sum(row["folded"] if not stream else row["delivered"] for row in whole["ops"].values()) == 900
+    assert whole["ops"]["read"]["bytes"] == 1500
+    last = result.err.decode().splitlines()[-1]
+    assert last == f"nothing lost: 900 seen = 900 {'delivered' if stream else 'summed up in the kernel'}"
+
+
+@pytest.mark.parametrize(("by", "name"), [("directory", "{}"), ("op", "read"), ("process", None), ("user", "0"), ("cgroup", None)])
+def test_by(ft: Filetap, tree: Path, by: str, name: str | None) -> None:
+    _, rows = table(ft.trace("--summary", "--by", by, "-e", "read", tree, "--", *reads(tree, 20)))
+    assert len(rows) == 1
+    assert name is None or list(rows) == [name.format(tree)]
+    assert next(iter(rows.values()))[0] == "20"
+
+
+def test_kernel_and_stream_agree_on_a_whole_program(ft: Filetap, tmp_path: Path) -> None:
+    """Import of a module: files and counts, but for what differs from run to run."""
+    command = (PYTHON, "-B", "-c", "import json, email.message")
+    _, summed = table(ft.trace("--summary", "--top", 10_000, "--", *command))
+    events = ft.trace("-f", "json", "--", *command).events
+    told = Counter(event.get("file", {}).get("path", "(no file)") for event in events)
+    assert {name: int(cells[0]) for name, cells in summed.items()} == dict(told)
+
+
+def test_top_sums_up_the_rest(ft: Filetap, tree: Path) -> None:
+    code = f"import os\nfor n in range(10):\n  for _ in range(n + 1): os.access('{tree}/none%d' % n, 0)"
+    _, rows = table(ft.trace("--summary", "--top", 3, "-e", "access", tree, "--", PYTHON, "-S", "-E", "-c", code))
+    assert [(name.rpartition("/")[2], cells[:2]) for name, cells in rows.items()] == [
+        ("none9", ["10", "10"]),
+        ("none8", ["9", "9"]),
+        ("none7", ["8", "8"]),
+        ("(others)", ["28", "28"]),
+    ]
+
+
+def test_hostile_names(ft: Filetap, tree: Path) -> None:
+    evil = tree / "evil\x1b[31m\nname"
+    evil.write_bytes(b"x")
+    _, rows = table(ft.trace("--summary", "-e", "open", tree, "--", "cat", evil))
+    assert list(rows) == [f"{tree}/evil\\x1b[31m\\nname"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--by", "file"), "--by is for --summary"),
+        (("--top", "3"), "--top is for --summary"),
+        (("--summary", "--top", "0"), "--top 0: give a number"),
+    ],
+)
+def test_mistakes(ft: Filetap, words: tuple[str, ...], line: str) -> None:
+    result = ft.trace(*words, "--", "true")
+    assert result.status == 2
+    assert len(result.errors) == 1
+    assert line in result.errors[0]

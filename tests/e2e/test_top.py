@@ -1,0 +1,312 @@
+"""filetap top on a real terminal: what it shows is what the workload did, and the terminal is given back however it ends.
+
+Apart from tests/unit/test_screen.py, where screens need no kernel. A terminal emulator (pyte) reads the other end of a pty.
+The oracle is the workload's own count.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyte
+import pytest
+
+from tests.e2e.conftest import ENVIRONMENT, PYTHON, WAIT
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Filetap, Puppet
+
+ALTERNATE, BACK = b"\x1b[?1049h", b"\x1b[?1049l"
+HIDDEN, VISIBLE = b"\x1b[?25l", b"\x1b[?25h"
+
+
+class Screen:
+    """A command on a terminal of its own."""
+
+    def __init__(self, command: list[str], columns: int = 200, lines: int = 30) -> None:
+        self._ours, theirs = os.openpty()
+        self.screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self.screen)
+        self.sent = b""
+        self.resize(columns, lines)
+        self.before = termios.tcgetattr(theirs)
+        self._theirs = theirs
+        words = ["setsid", "--ctty", *command]  # so that Ctrl-C is a signal
+        self.process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=ENVIRONMENT)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """As a window does; the terminal tells its foreground processes by SIGWINCH."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.screen.resize(lines, columns)
+
+    def read(self) -> None:
+        """What it has sent by now."""
+        while select.select([self._ours], [], [], 0.05)[0]:
+            try:
+                data = os.read(self._ours, 1 << 16)
+            except OSError:
+                return
+            self.sent += data
+            self._stream.feed(data)
+
+    def text(self) -> str:
+        self.read()
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def type(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    def wait_for(self, condition: Callable[[str], Any]) -> str:
+        """The text once it is so."""
+        end = time.monotonic() + WAIT
+        while not condition(text := self.text()):
+            assert time.monotonic() < end, f"waited in vain; the screen:\n{text}"
+            assert self.process.poll() is None, f"it has ended; the screen:\n{text}"
+        return text
+
+    def wait_for_words(self, *words: str) -> str:
+        return self.wait_for(lambda text: all(word in text for word in words))
+
+    def end(self) -> int:
+        """Its exit status; the terminal must be as before."""
+        end = time.monotonic() + WAIT
+        while self.process.poll() is None:
+            self.read()
+            assert time.monotonic() < end, "it does not end"
+        self.read()
+        assert termios.tcgetattr(self._theirs) == self.before
+        if ALTERNATE in self.sent:
+            assert self.sent.rindex(BACK) > self.sent.rindex(ALTERNATE)
+            assert self.sent.rindex(VISIBLE) > self.sent.rindex(HIDDEN)
+        return self.process.returncode
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+Opened = Callable[..., Screen]
+
+
+@pytest.fixture
+def opened(ft: Filetap) -> Iterator[Opened]:
+    """``filetap top`` with these words; ``columns`` and ``lines`` of the terminal."""
+    screens = []
+
+    def start(*words: str | Path | int, **size: int) -> Screen:
+        screens.append(Screen([*ft.command, "top", *map(str, words)], **size))
+        return screens[-1]
+
+    yield start
+    for screen in screens:
+        screen.close()
+
+
+def row(text: str, name: str) -> list[str]:
+    """The cells of the row that ends so."""
+    return next((line.split() for line in text.splitlines() if line.endswith(name)), [])
+
+
+def rows(text: str) -> list[str]:
+    """The names in the order of the screen."""
+    return [line.split()[-1] for line in text.splitlines()[3:-1] if line.strip()]
+
+
+def reading(puppet: Puppet, path: Path, times: int) -> None:
+    puppet.do(f"f = os.open({str(path)!r}, 0); [os.pread(f, 3, 0) for _ in range({times})]; os.close(f)")
+
+
+def test_totals_are_the_workloads(opened: Opened, puppet: Puppet, tree: Path) -> None:
+    """Two files, read so and so often; each view has the same events."""
+    screen = opened("--interval", 0.3, "--sort", "count", "-e", "read", "-p", puppet.pid, tree)
+    screen.wait_for_words("files by COUNT", "0 seen, nothing lost")
+    reading(puppet, tree / "a", 120)
+    reading(puppet, tree / "sub" / "b", 40)
+    text = screen.wait_for_words("160 seen, nothing lost", "tree/a", "sub/b")
+    screen.wait_for(lambda text: "120" in row(text, "tree/a") and "40" in row(text, "sub/b"))
+    assert rows(screen.text()) == [str(tree / "a"), str(tree / "sub" / "b")]
+    screen.type("d")
+    screen.wait_for(lambda text: "160" not in row(text, "tree") and "120" in row(text, "/tree") and "40" in row(text, "/sub"))
+    screen.type("p")
+    text = screen.wait_for_words("processes by COUNT", str(puppet.pid))
+    assert "160" in next(line for line in text.splitlines() if f" {puppet.pid} " in line).split()
+    screen.type("o")
+    text = screen.wait_for_words("operations by COUNT")
+    assert row(text, " read")[-4:-1] == ["160", "480", "B"]
+    screen.type("q")
+    assert screen.end() == 0
+    assert "160 seen = 160 summed up in the kernel" in screen.text()
+
+
+def test_rates_are_of_the_interval(opened: Opened, puppet: Puppet, tree: Path) -> None:
+    screen = opened("--interval", 1, "-e", "read", "-p", puppet.pid, tree)
+    screen.wait_for_words("0 seen")
+    reading(puppet, tree / "a", 1000)
+    text = screen.wait_for(lambda text: row(text, "tree/a")[:1] not in ([], ["0"]))
+    assert 200 <= float(row(text, "tree/a")[0]) <= 2500
+    assert re.search(r"\d events/s", text)
+    screen.wait_for(lambda text: row(text, "tree/a")[:1] == ["0"])
+    assert "1000" in row(screen.text(), "tree/a")
+
+
+def test_sort_reverse_filter_and_pause(opened: Opened, puppet: Puppet, tree: Path) -> None:
+    screen = opened("--interval", 0.3, "--sort", "count", "-e", "read", "-p", puppet.pid, tree)
+    screen.wait_for_words("0 seen")
+    for name, times in (("a", 30), ("sub/b", 20), ("sub/deep/c", 10)):
+        reading(puppet, tree / name, times)
+    ordered = [str(tree / name) for name in ("a", "sub/b", "sub/deep/c")]
+    screen.wait_for(lambda text: rows(text) == ordered)
+    screen.type("r")
+    screen.wait_for(lambda text: rows(text) == ordered[::-1])
+    screen.type("/DEEP")
+    screen.wait_for(lambda text: rows(text) == ordered[2:] and "/DEEP_" in text)
+    screen.type("\r")
+    screen.wait_for_words('1 files with "DEEP"')
+    screen.type("\x1b")
+    screen.wait_for(lambda text: rows(text) == ordered[::-1])
+    screen.type(" ")
+    screen.wait_for_words("PAUSED")
+    reading(puppet, tree / "a", 5)
+    time.sleep(1)
+    assert "30" in row(screen.text(), "tree/a")
+    screen.type(" ")
+    screen.wait_for(lambda text: "35" in row(text, "tree/a"))
+    screen.type(">")
+    screen.wait_for_words("files by ERRORS reversed")
+    screen.type("?")
+    screen.wait_for_words("this page, any key leaves it")
+    screen.type("x")
+    screen.wait_for_words("files by ERRORS")
+
+
+def test_a_resize_is_followed(opened: Opened, puppet: Puppet, tree: Path) -> None:
+    screen = opened("--interval", 5, "-p", puppet.pid, columns=120, lines=30)
+    screen.wait_for_words("files by RATE/s", "h: help  q: quit")
+    for columns, lines in ((50, 10), (20, 4), (10, 1), (200, 50)):
+        screen.resize(columns, lines)
+        shown = "RATE/s" if columns > 15 else "PATH"
+        screen.wait_for_words(shown)
+        assert len(screen.text().splitlines()) <= lines
+    screen.wait_for_words("h: help  q: quit", "ERRORS")
+    screen.type("q")
+    assert screen.end() == 0
+
+
+def test_names_from_strangers_move_nothing(opened: Opened, puppet: Puppet, tree: Path) -> None:
+    evil = tree / "evil\x1b[2J\x1b]0;title\x07\n\x9b31m\r"
+    evil.write_bytes(b"x" * 9)
+    long = tree / ("x" * 250)
+    long.write_bytes(b"x" * 9)
+    screen = opened("--interval", 0.3, "-e", "read", "-p", puppet.pid, tree)
+    screen.wait_for_words("0 seen")
+    for path in (evil, long):
+        reading(puppet, path, 5)
+    text = screen.wait_for_words("10 seen", "evil", "xxxx")
+    assert "evil\\x1b[2J\\x1b]0;title\\x07\\n\\x9b31m\\r" in text.replace("\\u009b", "\\x9b")
+    assert text.startswith("filetap top")
+    assert b"\x1b]0;" not in screen.sent
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_gives_the_terminal_back(opened: Opened, puppet: Puppet, number: int) -> None:
+    screen = opened("-p", puppet.pid)
+    screen.wait_for_words("files by RATE/s")
+    screen.process.send_signal(number)
+    assert screen.end() == 0
+
+
+def test_ctrl_c_is_a_key(opened: Opened, puppet: Puppet) -> None:
+    screen = opened("-p", puppet.pid)
+    screen.wait_for_words("files by RATE/s")
+    screen.type("\x03")
+    assert screen.end() == 0
+
+
+def test_ctrl_z_leaves_no_half_screen(opened: Opened, puppet: Puppet) -> None:
+    screen = opened("-p", puppet.pid, "--interval", 0.3)
+    screen.wait_for_words("files by RATE/s")
+    screen.type("\x1a")
+    screen.type("h")
+    screen.wait_for_words("any key leaves it")
+    screen.type("qq")
+    assert screen.end() == 0
+
+
+def test_ends_with_its_target_and_says_what_was_seen(opened: Opened, puppet: Puppet) -> None:
+    screen = opened("-p", puppet.pid)
+    screen.wait_for_words("files by RATE/s")
+    puppet.end()
+    assert screen.end() == 0
+    assert "nothing lost" in screen.text()
+
+
+def test_a_command_keeps_its_hands_off_the_screen(opened: Opened, tree: Path) -> None:
+    noise = (
+        "import os, sys, time\nfor _ in range(20):\n  [os.write(fd, b'NOISE') for fd in (1, 2)]; open(sys.argv[1]).close(); time.sleep(.1)"
+    )
+    screen = opened("--interval", 0.3, tree, "--", PYTHON, "-S", "-E", "-c", noise, tree / "a")
+    screen.wait_for(lambda text: row(text, "tree/a"))
+    assert screen.end() == 0
+    assert b"NOISE" not in screen.sent
+
+
+def test_an_error_gives_the_terminal_back(opened: Opened) -> None:
+    screen = opened("-p", 4194303)
+    assert screen.end() in (1, 2)
+    assert "4194303" in screen.text()
+
+
+def test_the_iterations_and_the_duration_end_it(opened: Opened, puppet: Puppet) -> None:
+    assert opened("-p", puppet.pid, "-n", 2, "--interval", 0.2).end() == 0
+    assert opened("-p", puppet.pid, "--duration", 0.5).end() == 0
+
+
+def test_without_a_terminal(ft: Filetap) -> None:
+    result = ft("top", "--all")
+    assert (result.status, result.out) == (1, b"")
+    assert result.errors == ["filetap: standard input is no terminal: give --batch for plain text"]
+
+
+def test_batch(ft: Filetap, puppet: Puppet, tree: Path) -> None:
+    with ft.started("top", "--batch", "-n", 3, "--interval", "0.5", "--sort", "count", "-e", "read", "-p", puppet.pid, tree) as run:
+        run.wait_ready()
+        reading(puppet, tree / "a", 77)
+        result = run.end()
+    assert result.status == 0
+    pictures = result.out.decode().split("\n\n")
+    assert len(pictures) == 3
+    assert "77" in row(pictures[-1].strip(), "tree/a")
+    assert "\x1b" not in result.out.decode()
+    assert b"77 seen = 77 summed up in the kernel" in result.err
+
+
+def test_batch_into_a_pipe_that_closes(ft: Filetap, puppet: Puppet) -> None:
+    result = ft.shell('filetap top --batch --interval 0.1 -p "$pid" | head -n 2', pid=str(puppet.pid))
+    assert len(result.out.splitlines()) == 2
+    assert b"Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--interval", "0"), "--interval 0: give at least 0.1 seconds"),
+        (("-n", "0"), "--iterations 0: give a number above 0"),
+        (("--rows", "-1"), "--rows -1: give a number above 0"),
+    ],
+)
+def test_mistakes(ft: Filetap, words: tuple[str, ...], line: str) -> None:
+    result = ft("top", "--batch", *words)
+    assert (result.status, result.errors) == (2, [f"filetap: {line}"])

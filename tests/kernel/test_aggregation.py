@@ -1,0 +1,267 @@
+"""Events summed up in the kernel: exact in number, bytes and failures, whatever comes between; and never lost in silence.
+
+Apart from test_counts.py, because no single event is to be seen. The oracle is what the workloads say they did, and how long
+they were made to wait. Next: tests/e2e/test_summary_run.py, the command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from filetap import model
+from filetap.account import Account
+from filetap.aggregation import Accumulated, of_kernel
+from filetap.analysis import summary
+from filetap.batch import Batch
+from filetap.filters import Filters
+from filetap.kernel.loader import Object
+from filetap.kernel.sums import Sums
+from filetap.session import Session
+from filetap.source import SUMS, Options
+from filetap.targets import Targets
+from tests.kernel.lab import Nowhere, hold, release, wanted
+from tests.patience import patience
+
+
+class Totals(Nowhere):
+    """Sums by each kind of group, and how often they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by = {by: Accumulated(by) for by in summary.KEYS}
+        self.times = 0
+
+    def summed(self, keys: model.Records, values: model.Records, batch: Batch) -> None:
+        self.times += 1
+        for total in self.by.values():
+            total.add(of_kernel(keys, values, batch))
+
+    def rows(self, by: str) -> list[dict[str, Any]]:
+        table = self.by[by].summary(1 << 20)
+        for name in ("first", "last"):
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.int64()))
+        rows: list[dict[str, Any]] = table.to_pylist()
+        return rows
+
+
+class Output(threading.Thread):
+    """Reads along, so that the command never waits."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__()
+        assert process.stdout
+        self._stream, self._text = process.stdout, b""
+        self.start()
+
+    def run(self) -> None:
+        self._text = self._stream.read()
+
+    def to_the_end(self) -> bytes:
+        self.join(patience(10))
+        return self._text
+
+
+class Aggregated:
+    """One command, summed up to its end; ``every``: how often the sums are taken, in seconds. ``read``: not at the end alone."""
+
+    def __init__(self, command: list[str], filters: Filters, *, every: float = 0.05, sums: int = SUMS, read: bool = True) -> None:
+        self.totals = Totals()
+        held = hold(command)
+        chosen = Options(Targets(command=held.pid), filters, level="syscall", aggregate=True, sums=sums, arguments=not read)
+        with held:
+            session = Session(chosen, self.totals, sums=self.totals)
+            session.sum_interval = every
+            release(held)
+            output = Output(held)
+            end = time.monotonic() + patience(60)
+            while (held.poll() is None or session.source.live > 0) and time.monotonic() < end:
+                if read:
+                    session.pump()
+                else:
+                    time.sleep(0.01)
+            self.output = output.to_the_end()
+            self.slots = int(session.source._reader.lanes.produced().sum())
+            self.account: Account = session.finish()
+        assert held.returncode == 0
+        self.pid = held.pid
+
+
+def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_path: Path) -> None:
+    """Sums are taken all the time while four threads add to them: none is lost, none counts twice."""
+    threads, files, calls = 4, 50, 5000
+    for file in range(files):
+        (tmp_path / str(file)).write_bytes(b"x" * 64)
+    began = time.time_ns()
+    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls))]
+    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), every=0.0)
+    account = run.account.ops["read"]
+    assert (account.seen, account.folded, account.lost, account.delivered) == (threads * files * calls,) * 2 + (0, 0)
+    assert run.totals.times > 3
+    assert run.slots == 0
+    paths = {row["path"]: row for row in run.totals.rows("file")}
+    assert set(paths) == {os.fsencode(tmp_path / str(file)) for file in range(files)}
+    assert {row["count"] for row in paths.values()} == {threads * calls}
+    assert account.bytes == sum(row["bytes"] for row in paths.values()) == written(run.output)
+    assert [(row["directory"], row["count"]) for row in run.totals.rows("directory")] == [(os.fsencode(tmp_path), account.seen)]
+    assert [(row["pid"], row["command"]) for row in run.totals.rows("process")] == [(run.pid, b"losses")]
+    assert [(row["op"], row["count"], row["errors"]) for row in run.totals.rows("op")] == [("read", account.seen, 0)]
+    for row in paths.values():
+        assert began <= row["first"] <= row["last"] <= time.time_ns()
+        assert 0 < row["p50"] <= row["p90"] <= row["p99"] <= row["max"]
+        assert row["count"] * row["p50"] < row["total"] * 20
+
+
+def written(output: bytes) -> int:
+    """The bytes that the workload says it has read."""
+    return sum(json.loads(line)["bytes"] for line in output.splitlines() if line.startswith(b"{"))
+
+
+@pytest.mark.parametrize("sums", [64, 4096])
+def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path, sums: int) -> None:
+    """90,000 pairs of thread and file: what finds no room is lost, and said to be."""
+    threads, files, calls = 300, 300, 3
+    for file in range(files):
+        (tmp_path / str(file)).write_bytes(b"x" * 64)
+    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls))]
+    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), sums=sums)
+    account = run.account.ops["read"]
+    assert account.seen == account.folded + account.lost == threads * files * calls
+    assert account.delivered == 0
+    assert sum(row["count"] for row in run.totals.rows("file")) == account.folded
+    assert account.folded > sums
+    notes = [int(note.split()[0]) for note in run.account.notes if "lost" in note]
+    assert notes == [account.lost] * bool(account.lost)
+
+
+def test_new_files_wake_the_reader(program: Callable[[str], str], tmp_path: Path) -> None:
+    """50,000 names asked for in vain fill the map long before the interval ends: the sums are taken in time."""
+    count = 50_000
+    run = Aggregated([program("losses"), "vain", str(tmp_path), str(count)], wanted("openat"), every=60.0)
+    named = {row["path"]: row for row in run.totals.rows("file") if (row["path"] or b"").startswith(os.fsencode(tmp_path))}
+    account = run.account.ops["open"]
+    assert account.seen == account.folded + account.lost
+    assert run.totals.times > 2  # the first and the last are taken in any case
+    assert account.lost == 0
+    assert {row["errors"] for row in named.values()} <= {0, 1}
+    assert sum(row["errors"] for row in run.totals.rows("file")) == account.errors >= count
+    assert set(named) <= {os.fsencode(tmp_path / f"none{i}") for i in range(count)}
+
+
+def test_percentiles_of_waits_that_are_known(tmp_path: Path) -> None:
+    """Reads of a FIFO that lasted what their writer waited: 90 short ones, 8 of 20 ms, 2 of 100 ms."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    waits = [0.002] * 90 + [0.02] * 8 + [0.1] * 2
+    writer = threading.Thread(target=feed, args=(fifo, waits))
+    writer.start()
+    code = f"import os\nf = os.open({os.fspath(fifo)!r}, os.O_RDONLY)\nwhile os.read(f, 1): pass"
+    run = Aggregated(["/usr/bin/env", "python3", "-S", "-E", "-c", code], wanted("read", types=["pipe"]))
+    writer.join()
+    row = next(row for row in run.totals.rows("file") if row["path"] == os.fsencode(fifo))
+    assert row["count"] == len(waits) + 1
+    assert row["bytes"] == len(waits)
+    within = 15 / 16
+    assert 2e6 * within <= row["p50"] <= patience(10e6)
+    assert 20e6 * within <= row["p99"]
+    assert 100e6 * within <= row["max"] <= patience(200e6)
+    assert sum(waits) * 1e9 * within <= row["total"] <= sum(waits) * patience(2e9)
+
+
+def feed(fifo: Path, waits: list[float]) -> None:
+    with open(fifo, "wb", buffering=0) as stream:
+        for wait in waits:
+            time.sleep(wait)
+            stream.write(b"x")
+
+
+def test_names_that_no_path_wants_are_let_go(tmp_path: Path) -> None:
+    """A failed open is judged by its name, in user space; a rename by both of its names."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "file").write_bytes(b"x")
+    script = """
+    cd "$1"; for i in 1 2 3; do : < in/none; : < out/none; done
+    mv in/file out/file; mv out/file in/file2; : < in/file2
+    """
+    run = Aggregated(["/bin/bash", "-c", script, "sh", str(tmp_path)], wanted("open", "rename", paths=[str(tmp_path / "in")]))
+    rows = {row["path"]: row for row in run.totals.rows("file")}
+    assert rows[os.fsencode(tmp_path / "in/none")]["errors"] == 3
+    assert os.fsencode(tmp_path / "out/none") not in rows
+    opened, renamed = run.account.ops["open"], run.account.ops["rename"]
+    assert (opened.seen, opened.folded, opened.errors) == (4, 4, 3)
+    assert (renamed.seen, renamed.delivered) == (2, 2)
+
+
+def test_processes_that_cannot_be_described_have_their_pid(program: Callable[[str], str], tmp_path: Path) -> None:
+    """So many arguments that few of 8000 children can be described, for nobody reads."""
+    (tmp_path / "file").write_bytes(b"x" * 64)
+    command = [program("losses"), "children", str(tmp_path / "file"), "8000", "0", "x" * 3500]
+    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), read=False)
+    assert sum(row["command"] is None for row in run.totals.rows("process")) > 1000
+    told = Counter({row["pid"]: row["bytes"] for row in run.totals.rows("process")})
+    assert told == Counter({line["child"]: line["size"] for line in map(json.loads, run.output.splitlines())})
+
+
+def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
+    """The two maps in turn, without a program."""
+    outer = Object("process")
+    try:
+        outer.configure(np.zeros(1, model.CONFIG), np.zeros(model.MAX_OPCODES + 512, model.CALL_RECORD))
+        outer.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
+        outer.resize({"sums_one": 10_000, "sums_other": 10_000})
+        outer.keep_tasks_in_table()
+        outer.load(set())
+        sums = Sums(outer.map_fd("aggregates"), outer.map_fd("sums_one"), outer.map_fd("sums_other"))
+        keys = np.zeros(9000, model.AGGREGATE_KEY)
+        keys["task"] = np.arange(9000)
+        values = np.ones(9000, model.AGGREGATE)
+        sums._used.put_all(keys, values)
+        found = sums.take()
+        assert sorted(found[0]["task"].tolist()) == list(range(9000))
+        assert found[1]["count"].sum() == 9000
+        assert [len(part) for part in (*sums.take(), *sums.take())] == [0, 0, 0, 0]
+    finally:
+        outer.close()
+
+
+MOVES = """
+import ctypes, os, sys
+source = os.open(sys.argv[1], os.O_RDONLY)
+target = os.open(sys.argv[2], os.O_RDWR | os.O_CREAT, 0o600)
+out, into = os.pipe()
+out2, into2 = os.pipe()
+libc = ctypes.CDLL(None)
+text = ctypes.create_string_buffer(4000)
+vector = (ctypes.c_size_t * 2)(ctypes.addressof(text), 4000)
+os.sendfile(target, source, 0, 5000)
+os.copy_file_range(source, target, 7000)
+os.splice(source, into, 3000)
+libc.tee(out, into2, 2000, 0)
+libc.vmsplice(into, vector, 1, 0)
+os.preadv(source, [bytearray(100), bytearray(20)], 0)
+os.pwritev(target, [b"12345", b"67"], 0)
+"""
+
+
+def test_bytes_of_every_call_that_moves_some(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x" * 20_000)
+    files = [str(tmp_path / name) for name in ("source", "target")]
+    ops = {"sendfile": 5000, "copy_file_range": 7000, "splice": 3000, "tee": 2000, "vmsplice": 4000, "read": 120, "write": 7}
+    calls = [op for op in ops if op not in ("read", "write")] + ["preadv", "preadv2", "pwritev", "pwritev2"]
+    chosen = wanted(*calls, types=["pipe"])
+    run = Aggregated([sys.executable, "-S", "-E", "-c", MOVES, *files], chosen)
+    assert {row["op"]: row["bytes"] for row in run.totals.rows("op")} == ops
+    assert {op: row.bytes for op, row in run.account.ops.items()} == ops

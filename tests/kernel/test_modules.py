@@ -1,0 +1,33 @@
+"""A file system whose structures are not known when filetap's programs are loaded: said, not silent.
+
+Apart, as it takes a module away that other tests use: it runs in machines of vm/, before all others and alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.lab import trace, wanted
+
+pytestmark = pytest.mark.hooks
+
+SCRIPT = """
+mount -t tmpfs late . && cd "$PWD" && mkdir lower upper work all && touch lower/one
+mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work late all
+cat all/one; umount all; cd /; umount "$OLDPWD"
+"""
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_inodes_beneath_an_overlay(tmp_path: Path, late: bool) -> None:
+    if late:
+        subprocess.run(["modprobe", "-r", "overlay"], check=True)
+    assert ("overlay " in Path("/proc/modules").read_text()) is not late
+    known = Path("/sys/kernel/btf/overlay").exists()  # since v5.11 the kernel describes modules
+    run = trace(["/bin/sh", "-ec", SCRIPT], wanted("open"), cwd=tmp_path)
+    assert run.status == 0
+    assert {bool(event.file.real_inode) for event in run.events if event.file and event.path.endswith(b"/all/one")} == {known}
+    assert any("overlayfs" in note for note in run.account.notes) is not known
