@@ -10,9 +10,10 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import IO, Final
 
-from filetap.analysis.sql import Answer
+from filetap.analysis.sql import BATCH, Answer
 from filetap.enrich.terminal import columns_of, printable
 
 NESTED: Final = ("STRUCT", "MAP", "UNION", "LIST", "ARRAY")
@@ -104,32 +105,47 @@ def write_table(answer: Answer, out: IO[bytes]) -> None:
     if answer.plan:
         out.write("".join(text.rstrip("\n") + "\n" for _, text in answer.plain_rows()).encode())
         return
-    heads = [printable(name.encode()) for name in answer.names]
     right = [any(sign in kind for sign in RIGHT) and not nested(kind) for kind in answer.types]
-    widths: list[int] = []
-    for rows in answer.rows(texts(answer)):
-        shown = [["-" if cell is None else printable(cell.encode()) for cell in row] for row in rows]
-        if not widths:
-            widths = [max(map(width, column)) for column in zip(heads, *shown, strict=True)]
-            out.write(line(heads, widths, right))
-        out.write(b"".join(line(row, widths, right) for row in shown))
-    if not widths:
-        out.write(line(heads, list(map(width, heads)), right))
+    columns: list[Cells] = []
+    for rows in chain(answer.rows(texts(answer)), [[]]):
+        cells = list(zip(*rows, strict=True)) or [()] * len(right)
+        if not columns:
+            wide = [max(map(width, map(visible, {name, *column}))) for name, column in zip(answer.names, cells, strict=True)]
+            columns = [Cells(*kind) for kind in zip(wide, right, strict=True)]
+            out.write(lines(columns, [[name] for name in answer.names]))
+        out.write(lines(columns, cells))
+
+
+class Cells(dict[str | None, str]):
+    """A column's texts as they are shown: few are different, and many rows have them."""
+
+    def __init__(self, columns: int, right: bool) -> None:
+        super().__init__()
+        self._columns, self._right = columns, right
+
+    def __missing__(self, text: str | None) -> str:
+        shown = visible(text)
+        blank = " " * (self._columns - width(shown))
+        if len(self) > BATCH:
+            self.clear()
+        self[text] = cell = blank + shown if self._right else shown + blank
+        return cell
+
+
+def visible(text: str | None) -> str:
+    if text is None:
+        return "-"
+    return text if text.isprintable() and "\\" not in text else printable(text.encode())
 
 
 def width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(columns_of, text))
 
 
-def line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> bytes:
-    """The last is not padded."""
-    padded = [padding(*cell) for cell in zip(cells, widths, right, strict=True)]
-    return (" ".join(padded).rstrip(" ") + "\n").encode()
-
-
-def padding(text: str, columns: int, right: bool) -> str:
-    blank = " " * (columns - width(text))
-    return blank + text if right else text + blank
+def lines(columns: Sequence[Cells], cells: Sequence[Sequence[str | None]]) -> bytes:
+    """Nothing stands behind a line's last word."""
+    shown = [list(map(column.__getitem__, texts)) for column, texts in zip(columns, cells, strict=True)]
+    return "".join([" ".join(row).rstrip(" ") + "\n" for row in zip(*shown, strict=True)]).encode()
 
 
 WRITERS: Final[dict[str, Callable[[Answer, IO[bytes]], None]]] = {
