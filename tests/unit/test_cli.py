@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import pytest
@@ -20,6 +20,8 @@ from filetap.cli import trace as tracing
 from filetap.cli import watch as watching
 from filetap.errors import FiletapError, KernelError, UsageError
 
+ROTATED: Final = {"rotate_size": "64M", "rotate_time": "1h", "keep": "7d"}
+FLIGHT: Final = {"flight_recorder": "60s", "flight_memory": "1G"}
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
 UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
@@ -104,6 +106,8 @@ SAID: dict[str, dict[str, Any]] = {
     "--failed": {"failed": True},
     "--min-latency 1ms": {"min_latency": "1ms"},
     "-f json": {"form": "json"},
+    "-o x.tap --rotate-size 64M --rotate-time 1h --keep 7d": {"output": "x.tap", **ROTATED},
+    "-o x.tap --flight-recorder 60s --flight-memory 1G": {"output": "x.tap", **FLIGHT},
     "--format none": {"form": "none"},
     "-o out --force": {"output": "out", "force": True},
     "--output out": {"output": "out"},
@@ -141,8 +145,9 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "user": ({"user": "root"}, "--user is for a launched command"),
     "sandbox": ({"sandbox": True}, "--sandbox is for"),
     "no-wait": ({"no_wait": True}, "--no-wait is for"),
-    "tap": ({"output": "x.tap"}, ".tap"),
-    "tap-folder": ({"output": "x.tap/"}, ".tap"),
+    "keep": ({"keep": "7d"}, "--keep is for a recording: give -o NAME.tap"),
+    "keep-file": ({"keep": "7d", "output": "x.json"}, "--keep is for a recording"),
+    "flight-memory": ({"flight_memory": "1G", "output": "x.tap"}, "--flight-memory is for --flight-recorder"),
     "zero": ({"duration": 0.0}, "--duration 0: "),
     "negative": ({"duration": -1.5}, "--duration -1.5: "),
     "nan": ({"duration": float("nan")}, "--duration nan: "),
@@ -189,6 +194,8 @@ WATCHED: dict[str, dict[str, Any]] = {
     "--recursive --follow --wait a": {"recursive": True, "follow": True, "wait": True},
     "-e read --event io a": {"events": ("read", "io")},
     "-f json -o out --force a": {"form": "json", "output": "out", "force": True},
+    "-o x.tap --rotate-size 64M --rotate-time 1h --keep 7d a": {"output": "x.tap", **ROTATED},
+    "-o x.tap --flight-recorder 60s --flight-memory 1G a": {"output": "x.tap", **FLIGHT},
     "--account acc --duration 2 --latency --ring-size 1M a": {"account": "acc", "duration": 2.0, "latency": True, "ring_size": "1M"},
 }
 

@@ -21,7 +21,8 @@ import pytest
 from filetap.batch import File
 from filetap.calls import CALL_NUMBER
 from filetap.trace.format import TABLES
-from filetap.trace.writer import Limits, TraceSink
+from filetap.trace.limits import Limits
+from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata
 

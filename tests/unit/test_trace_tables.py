@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from filetap.batch import Batch, Fold
 from filetap.calls import CALLS
 from filetap.trace import tables
+from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
-from filetap.trace.writer import Limits, TraceSink
+from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import BATCHES, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 

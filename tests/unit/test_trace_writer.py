@@ -19,9 +19,10 @@ from filetap.batch import Batch, File
 from filetap.calls import CALL_NUMBER
 from filetap.errors import FiletapError, UsageError
 from filetap.trace import repair, seal, writer
+from filetap.trace.limits import Keep, Limits
 from filetap.trace.reader import Trace
-from filetap.trace.sealer import Keep, Sealer
-from filetap.trace.writer import Limits, TraceSink
+from filetap.trace.sealer import Sealer
+from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 

@@ -17,8 +17,9 @@ from filetap.calls import CALLS, TRANSFERS
 from filetap.model import HAS_MORE, NO_RESULT
 from filetap.trace import tables
 from filetap.trace.format import Metadata
+from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
-from filetap.trace.writer import Limits, TraceSink
+from filetap.trace.writer import TraceSink
 
 Row = tuple[Any, ...]
 

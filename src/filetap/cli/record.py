@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from filetap.errors import FiletapError, UsageError
+from filetap.trace.limits import Keep, Limits
 
 if TYPE_CHECKING:
     from filetap.account import Account
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from filetap.session import Session
     from filetap.trace.flight import FlightSink
     from filetap.trace.format import Metadata
-    from filetap.trace.writer import Limits, TraceSink
+    from filetap.trace.writer import TraceSink
 
 SUFFIX: Final = ".tap"
 SOON: Final = 1.0
@@ -55,11 +56,11 @@ RECORD_OPTIONS: Final = (
 class Words:
     """The command line as it was given."""
 
-    rotate_size: str | None
-    rotate_time: str | None
-    keep: str | None
-    flight_recorder: str | None
-    flight_memory: str | None
+    rotate_size: str | None = None
+    rotate_time: str | None = None
+    keep: str | None = None
+    flight_recorder: str | None = None
+    flight_memory: str | None = None
 
     def check_recording(self, records: bool) -> None:
         """Mistakes that need no kernel to be seen."""
@@ -77,9 +78,6 @@ class Words:
 
     def limits(self) -> Limits:
         """Where segments end. What is kept in part has at least PARTS of them."""
-        from filetap.trace.sealer import Keep
-        from filetap.trace.writer import Limits
-
         keep = parse_keep(self.keep) if self.keep else Keep()
         size = parse_bytes(self.rotate_size, "--rotate-size") if self.rotate_size else keep.bytes / PARTS
         seconds = parse_age(self.rotate_time, "--rotate-time") if self.rotate_time else keep.seconds / PARTS
@@ -104,18 +102,18 @@ def parse_age(text: str, name: str) -> float:
 
 
 def parse_bytes(text: str, name: str) -> int:
-    from filetap.filters import parse_size
-
-    size = parse_size(text, name)
+    """As filters.parse_size, which is not imported before the command is forked."""
+    match = re.fullmatch(r"([0-9]+)([KMGTkmgt]?)(i?[Bb])?", text)
+    if not match:
+        raise UsageError(f"{name} {text}: give a size such as 64M or 20G")
+    size = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
     if size < 1 << 20:
         raise UsageError(f"{name} {text}: at least 1M")
     return size
 
 
-def parse_keep(text: str) -> Any:
+def parse_keep(text: str) -> Keep:
     """An age by its unit, or else a size."""
-    from filetap.trace.sealer import Keep
-
     if re.fullmatch(r"[0-9.]+(s|min|h|d|w)", text):
         return Keep(seconds=parse_age(text, "--keep"))
     try:

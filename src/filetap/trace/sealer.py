@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from filetap.trace import seal
 from filetap.trace.format import SCHEMAS, Metadata, segment, write_metadata
+from filetap.trace.limits import Keep
 from filetap.trace.stream import Damage
 
 LOWEST: Final = 19
@@ -27,18 +28,6 @@ NAME: Final = "filetap-seal"
 """Of the thread."""
 TICK: Final = 1.0
 """Seconds between two looks for what has become too old."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """What of a recording is kept: the youngest segments."""
-
-    seconds: float = float("inf")
-    bytes: float = float("inf")
-
-    @property
-    def everything(self) -> bool:
-        return self == Keep()
 
 
 @dataclass(slots=True)

@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,27 +24,15 @@ from filetap.enrich.columns import encode
 from filetap.errors import FiletapError, UsageError
 from filetap.trace import tables
 from filetap.trace.format import LOCK, METADATA, TABLES, Metadata, segment, write_metadata
-from filetap.trace.sealer import Keep, Sealer
+from filetap.trace.limits import Limits
+from filetap.trace.sealer import Sealer
 from filetap.trace.stream import StreamWriter
 
-ROWS: Final = 4 << 20
-"""Events of a segment."""
 NAMED: Final = 1 << 18
 """Files and tasks of a segment: which ones it has is kept in memory."""
 RESERVE: Final = 64 << 10
 JUMP: Final = 1_000_000
 """ns by which a clock has to change to be noted again: it is never measured to less than some hundred."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a segment ends, and which segments are kept."""
-
-    rows: int = ROWS
-    bytes: float = float("inf")
-    """As it is written; sealed, it has a sixth or less."""
-    seconds: float = float("inf")
-    keep: Keep = field(default_factory=Keep)
 
 
 class Segment:

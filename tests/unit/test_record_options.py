@@ -1,0 +1,80 @@
+"""What a recording's options mean, and the bar that is shown where somebody waits and looks.
+
+Apart from tests/e2e/test_record.py, which runs the command. The terminal is a real one (pty(7)).
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from filetap.cli.record import Words, parse_age
+from filetap.errors import UsageError
+from filetap.trace.limits import Keep
+
+INFINITE = float("inf")
+
+
+def words(**given: str) -> Words:
+    none: dict[str, Any] = dict.fromkeys(("rotate_size", "rotate_time", "keep", "flight_recorder", "flight_memory"))
+    return Words(**(none | given))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("1.5min", 90), ("6h", 21600), ("7d", 604800), ("2w", 1209600)])
+def test_ages(text: str, seconds: float) -> None:
+    assert parse_age(text, "--keep") == seconds
+    assert words(keep=text).limits().keep == Keep(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "7", "0s", "1m", "-1s", "1 s", "nan s", "1y"])
+def test_what_is_no_age(text: str) -> None:
+    with pytest.raises(UsageError, match="give a time"):
+        parse_age(text, "--rotate-time")
+
+
+def test_a_size_is_no_age() -> None:
+    assert words(keep="20G").limits().keep == Keep(bytes=20 << 30)
+
+
+def test_without_options_nothing_is_dropped() -> None:
+    limits = words().limits()
+    assert (limits.bytes, limits.seconds, limits.keep.everything) == (INFINITE, INFINITE, True)
+
+
+def test_what_is_kept_in_part_is_written_in_ten_parts_unless_said_otherwise() -> None:
+    assert words(keep="10d").limits().seconds == 86400
+    assert words(keep="10G").limits().bytes == 1 << 30
+    assert words(keep="10G", rotate_size="2M").limits().bytes == 2 << 20
+
+
+def test_a_flight_recorder_has_256_megabytes() -> None:
+    assert words(flight_recorder="60s").flight() == (60, 256 << 20)
+    assert words(flight_recorder="2min", flight_memory="1G").flight() == (120, 1 << 30)
+
+
+SHOWN = """
+import time
+from filetap.cli import record
+record.SOON = 0.05
+def progress():
+    for done in range(10):
+        time.sleep(0.02)
+        yield done, 10
+record.shown(progress())
+"""
+
+
+def test_a_bar_is_on_a_terminal_alone() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", SHOWN], stderr=theirs, check=True, env=os.environ | {"TERM": "xterm"})
+        assert b"sealing" in os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert not subprocess.run([sys.executable, "-c", SHOWN], stderr=subprocess.PIPE, check=True).stderr
