@@ -23,7 +23,8 @@ from filetap.batch import Batch, File, Fold, Task
 from filetap.calls import CALLS, OP_NUMBER
 from filetap.model import NO_RESULT
 from filetap.trace.format import read_metadata, write_metadata
-from filetap.trace.writer import Limits, TraceSink
+from filetap.trace.limits import Limits
+from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import batch_of
 from tests.unit.test_summary import Event, check, directory, rows_of
 from tests.unit.traces import metadata

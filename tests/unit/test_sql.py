@@ -23,8 +23,9 @@ from filetap.batch import Batch
 from filetap.enrich import names
 from filetap.errors import FiletapError
 from filetap.trace.format import read_metadata, write_metadata
+from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
-from filetap.trace.writer import Limits, TraceSink
+from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import BATCHES, batch_of
 from tests.unit.traces import metadata, plain, record
 
