@@ -105,7 +105,9 @@ test-packages:
 		$(call need,libc6-dev,[ -e /usr/include/stdlib.h ]) \
 		$(call need,bpftool,command -v bpftool) \
 		$(call need,strace,command -v strace) \
-		$(call need,bpftrace,command -v bpftrace))
+		$(call need,bpftrace,command -v bpftrace) \
+		$(call need,sqlite3,command -v sqlite3) \
+		$(call need,postgresql,ls /usr/lib/postgresql/*/bin/pgbench))
 
 vm-packages:
 	$(call apt, \

@@ -16,13 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import endurance, kernel_side, operations, record, resolution, user_side
+from bench import ask, endurance, kernel_side, operations, record, resolution, user_side
 from bench.lab import BenchError, Lab, prepare
 from bench.table import Row, Table
 from filetap.errors import FiletapError
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = (
-    kernel_side.MEASURES | operations.MEASURES | user_side.MEASURES | endurance.MEASURES | record.MEASURES | resolution.MEASURES
+    kernel_side.MEASURES
+    | operations.MEASURES
+    | user_side.MEASURES
+    | endurance.MEASURES
+    | record.MEASURES
+    | ask.MEASURES
+    | resolution.MEASURES
 )
 
 

@@ -1,0 +1,31 @@
+"""filetap from Python: recorded traces as Arrow tables, SQL and summaries.
+
+    import filetap
+
+    with filetap.open("NAME.tap") as trace:
+        trace.query("SELECT path, count(*) FROM events GROUP BY path")
+        trace.summary(by="process", top=5)
+
+docs/asking.md has the tables and their columns. Nothing heavy is imported before a trace is opened.
+Next: analysis/recording.py, what ``open`` gives.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from filetap.errors import FiletapError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from filetap.analysis.recording import Recording
+
+__all__ = ["FiletapError", "open"]
+
+
+def open(*folders: str | PathLike[str]) -> Recording:  # noqa: A001 - filetap.open reads as it should
+    """Open one trace, or several as one. Raises FiletapError, with a line that says why, where that cannot be."""
+    from filetap.analysis.recording import Recording
+
+    return Recording(folders)

@@ -79,6 +79,11 @@ def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[st
     return frozenset().union(*wanted.values()) or frozenset(unsaid)
 
 
+def named_calls(names: Iterable[str]) -> frozenset[int]:
+    """``-e``'s words as indices into CALLS, at whichever level they are seen: of a recording, which has one already."""
+    return frozenset().union(*map(_calls_of, names))
+
+
 def _is_seen(call: int, level: str, by_name: bool = False) -> bool:
     """System calls are not told twice: of the VFS level, only what no call says is seen beside them, and only ``by_name``."""
     hook, op = call >= FIRST_HOOK, CALLS[call].op

@@ -18,6 +18,9 @@ COMMANDS: Final = {
     "trace": "Trace file accesses of a command, processes, cgroups or everything.",
     "top": "Show live who touches which files: rates, bytes, latencies, errors.",
     "watch": "Log whoever touches these files or directories, under any name.",
+    "query": "Ask recorded traces in SQL.",
+    "summary": "Sum up recorded traces by file, process, operation, ...",
+    "replay": "Print a recorded trace as if it happened now.",
     "doctor": "Say what this kernel can do, and what to do about the rest.",
 }
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from filetap.enrich.terminal import printable
 from filetap.report.account import human
-from filetap.sinks.table import printable
 
 HEADS: Final = {
     "count": ("COUNT", 9),

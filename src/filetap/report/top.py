@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from filetap.analysis.rates import COLUMNS, chosen, whole
 from filetap.analysis.summary import KEYS
+from filetap.enrich.terminal import columns_of, printable
 from filetap.report.account import human
 from filetap.report.summary import NAMES, UNKNOWN, duration
-from filetap.sinks.table import columns_of, printable
 
 VIEWS: Final = tuple(KEYS)
 TITLES: Final = dict(

@@ -1,12 +1,11 @@
 """A table for eyes: one aligned line per event, the path last and never cut.
 
-Apart, because it is a format; that nothing in a name can move the cursor is seen to here, in printable().
+Apart, because it is a format; that nothing in a name can move the cursor is seen to in enrich/terminal.py.
 Next: ndjson.py, the same events for programs.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -35,6 +34,7 @@ from filetap.enrich.strings import (
     timestamps,
     whole,
 )
+from filetap.enrich.terminal import fitted, printable
 from filetap.model import Records
 from filetap.sinks.ndjson import LineSink, RawFile
 
@@ -118,41 +118,6 @@ class TableSink(LineSink):
         moved = f", {fold.bytes} bytes" if OPS[fold.op] in arguments.MOVING else ""
         folded = f"{OPS[fold.op]:{CALL}} FOLDED: {fold.count} events{moved} since {first}"
         return b"".join((last.encode(), task, folded.encode(), file, b"\n"))
-
-
-def escape(character: str) -> str:
-    """As in C and Python. Two digits only below 0x80, so that an invalid byte 9B and U+009B differ."""
-    code = ord(character)
-    if code < 0x80:
-        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\x{code:02x}")
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def printable(value: bytes) -> str:
-    """A name that can neither move the cursor nor turn the writing direction, and still tells every byte.
-
-    Python counts as not printable all control, format, private and unassigned characters, and every space but one.
-    """
-    text = value.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
-    return text if text.isprintable() else "".join([c if c.isprintable() else escape(c) for c in text])
-
-
-def columns_of(character: str) -> int:
-    """How many columns a terminal gives it."""
-    if unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def fitted(text: str, width: int) -> str:
-    """Padded, or cut with a plus, as ps does."""
-    widths = [columns_of(character) for character in text]
-    if sum(widths) > width:
-        while sum(widths) > width - 1:
-            widths.pop()
-        text = text[: len(widths)] + "+"
-        widths.append(1)
-    return text + " " * (width - sum(widths))
 
 
 def painted(text: str, code: str, width: int) -> str:

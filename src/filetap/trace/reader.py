@@ -7,14 +7,19 @@ cli/query.py and cli/replay.py too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
-from filetap.trace import seal, sealed
+from filetap.trace import sealed
 from filetap.trace.format import SCHEMAS, Metadata, TraceError, segment
 from filetap.trace.repair import Repair, numbers
 from filetap.trace.stream import Damage
+
+READERS: Final = 4
+"""Threads that compare checksums; zlib's needs no interpreter."""
 
 
 class Trace:
@@ -30,6 +35,8 @@ class Trace:
         """What to say of it: it was repaired, or could not be."""
         self.damages: list[Damage] = found.damages
         """What could not be read so far."""
+        self._whole: dict[Path, bool] = {}
+        """Sealed files that were compared with their checksums: once is enough, for they do not change."""
 
     def _segments(self, name: str) -> Iterator[Path]:
         """The file of each segment, sealed or not."""
@@ -42,18 +49,28 @@ class Trace:
 
     def sealed(self, name: str) -> list[Path]:
         """The Parquet files of a table that are whole: any program may read them."""
-        return [path for path in self._segments(name) if path.suffix == ".parquet" and sealed.is_whole(path)]
+        return self.parts(name)[0]
+
+    def parts(self, name: str) -> tuple[list[Path], Iterator[pa.RecordBatch]]:
+        """These, and the rows of all else: of streams, and of files that are damaged, what is whole. Looked for at once, for
+        what is a stream now may be sealed in a moment."""
+        segments = list(self._segments(name))
+        whole = self._unharmed([path for path in segments if path.suffix == ".parquet"])
+        return whole, (batch for path in segments if path not in whole for batch in self._rows(path, name))
+
+    def _unharmed(self, paths: list[Path]) -> list[Path]:
+        new = [path for path in paths if path not in self._whole]
+        with ThreadPoolExecutor(READERS) as readers:
+            self._whole |= dict(zip(new, readers.map(sealed.is_whole, new), strict=True))
+        return [path for path in paths if self._whole[path]]
 
     def streams(self, name: str) -> list[Path]:
         """Its segments that are being written, or were when the recorder was killed."""
         return [path for path in self._segments(name) if path.suffix == ".arrow"]
 
     def rest(self, name: str) -> Iterator[pa.RecordBatch]:
-        """The rows that are not in ``sealed``: of streams, and of files that are damaged, what is whole."""
-        whole = set(self.sealed(name))
-        for path in self._segments(name):
-            if path not in whole:
-                yield from self._rows(path, name)
+        """The rows that are not in ``sealed``."""
+        return self.parts(name)[1]
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """A table's rows in the columns of format.SCHEMAS."""
@@ -69,10 +86,14 @@ class Trace:
             if not self.live:
                 self.damages.append(Damage(path.with_suffix(".parquet"), 0, self._count(path, name), "missing"))
         except OSError as error:
+            from filetap.trace import seal
+
             raise TraceError(f"{path}: {seal.reason(error)}") from None
 
     def _found(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         if path.suffix == ".arrow":
+            from filetap.trace import seal  # a sealed trace is asked without it, and sooner
+
             try:
                 yield from seal.rows(path, name, self.metadata, self.damages, self.live)
                 return

@@ -15,7 +15,6 @@ from typing import Final
 
 import pyarrow as pa
 
-from filetap.trace import seal, sealer
 from filetap.trace.format import LOCK, TABLES, Metadata, read_metadata, write_metadata
 from filetap.trace.stream import Damage
 
@@ -37,6 +36,8 @@ class Repair:
             self._try(folder)
 
     def _try(self, folder: Path) -> None:
+        from filetap.trace import seal  # a trace that was closed is opened without it, and sooner
+
         try:
             lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -58,6 +59,8 @@ class Repair:
 
     def _repair(self, folder: Path) -> str:
         """Once the lock is held; somebody else may have done it meanwhile."""
+        from filetap.trace import seal, sealer
+
         metadata, last = read_metadata(folder), newest(folder)
         before = metadata.ended, len(metadata.segments)
         for number in gone(folder, metadata):

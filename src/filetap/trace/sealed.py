@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from filetap.trace import stream
 from filetap.trace.stream import Damage, Entry
@@ -19,6 +18,8 @@ from filetap.trace.stream import Damage, Entry
 
 def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
     """The row groups that are whole. FileNotFoundError: there is no such file."""
+    import pyarrow.parquet as pq
+
     with open(path, "rb", buffering=0) as data:
         journal = _journal(path, damages)
         if not journal or not _has_end(data.fileno(), path, journal, damages):

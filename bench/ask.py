@@ -1,0 +1,156 @@
+"""Asking a trace of ten million events: the summary, and one file's events.
+
+Apart from what recording costs. A real workload is recorded once and laid end to end, each copy with tasks of its own and
+at a later time, so that names, operations and durations are those of real programs. Next: lab.py, what measures share.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bench.lab import ROOT, SCRATCH, BenchError, Lab
+from bench.table import Row
+from filetap.batch import Batch, File, Fold, Task
+from filetap.filters import Filters, select_calls
+from filetap.launch import Command
+from filetap.session import Session
+from filetap.source import Options
+from filetap.targets import Targets
+from filetap.trace.format import METADATA, Metadata
+from filetap.trace.writer import TraceSink
+
+EVENTS: Final = 10_000_000
+TRACE: Final = SCRATCH / "ten-million.tap"
+FILETAP: Final = Path(sys.executable).parent / "filetap"
+WORK: Final = (
+    "git log --stat -n 200; tar cf - src docs tests bench; grep -rc filetap src tests docs; "
+    "python3 -c 'import json, email, asyncio'; ls -lR"
+)
+RENEWED: Final = 8
+"""Every so many copies the files are new ones too, under other names."""
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    hurry = False
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.written = 0
+
+    def write(self, batch: Batch) -> None:
+        events = batch.events.copy()
+        named = {*np.unique(events["file"]).tolist(), *np.unique(batch.more["target"]).tolist()}
+        files = {number: batch.files[number] for number in named if number in batch.files}
+        tasks = {number: batch.tasks[number] for number in np.unique(events["task"]).tolist() if number in batch.tasks}
+        self.batches.append(Batch(events, files, tasks, batch.realtime, batch.more.copy()))
+        self.written += len(events)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        """Not in this workload."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def recorded(words: list[str]) -> list[Batch]:
+    """What a command does, as batches."""
+    sink, command = Kept(), Command(words, None)
+    session = Session(Options(Targets(command=command.pid), Filters(calls=select_calls(["all"]))), sink)
+    command.release()
+    while not command.poll():
+        session.pump()
+    session.finish()
+    return sink.batches
+
+
+class Copies:
+    """The batches again and again: later, by others each time, and no call takes as long as before."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self._batches, self._random = batches, np.random.default_rng(7)
+        self._span = int(max(b.events["time"].max() for b in batches) - min(b.events["time"].min() for b in batches)) + 1_000_000
+        self._tasks, self._files = (max((n for b in batches for n in getattr(b, kind)), default=0) for kind in ("tasks", "files"))
+
+    def copy(self, number: int) -> Iterator[Batch]:
+        for batch in self._batches:
+            yield self._moved(batch, number)
+
+    def _moved(self, batch: Batch, number: int) -> Batch:
+        task, files = number * self._tasks, number // RENEWED
+        events, more = batch.events.copy(), batch.more.copy()
+        events["time"] += (number * self._span + self._random.integers(0, 1000, len(events))).astype(np.uint64)
+        events["duration"] = (events["duration"] * self._random.uniform(0.7, 1.4, len(events))).astype(np.uint32)
+        events["task"][events["task"] != 0] += task
+        events["file"][events["file"] != 0] += files * self._files
+        more["target"][more["target"] != 0] += files * self._files
+        return replace(batch, events=events, more=more, files=self._renamed(batch, files), tasks=self._others(batch, task, number))
+
+    def _renamed(self, batch: Batch, number: int) -> dict[int, File]:
+        place = b"/copies/%d" % number if number else b""
+        return {n + number * self._files: replace(f, id=n + number * self._files, path=place + f.path) for n, f in batch.files.items()}
+
+    def _others(self, batch: Batch, shift: int, number: int) -> dict[int, Task]:
+        return {n + shift: replace(t, id=n + shift, pid=t.pid + 100_000 * number) for n, t in batch.tasks.items()}
+
+
+def make_trace(folder: Path, count: int) -> Path:
+    """A trace of at least so many events; one that is there already is taken."""
+    if (folder / METADATA).exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    copies, number = Copies(recorded(["sh", "-c", f"cd {ROOT}; ({WORK}) >/dev/null"])), 0
+    identity = Metadata(uuid="bench", node="bench", boot="-", kernel="-", machine="-", filetap="-", began="2026-11-21T00:00:00Z")
+    making = folder.with_suffix(".making")
+    shutil.rmtree(making, ignore_errors=True)
+    sink = TraceSink(making, identity)
+    while sink.written < count:
+        for batch in copies.copy(number):
+            sink.write(batch)
+        number += 1
+    sink.close()
+    making.rename(folder)
+    return folder
+
+
+def asked(lab: Lab, figure: str, limit: float | None, words: Sequence[str]) -> Iterator[Row]:
+    """Seconds from the start of the command to its end; the trace is cached. On two CPUs for comparison."""
+    trace = make_trace(TRACE, lab.some(EVENTS))
+    command = [str(FILETAP), words[0], str(trace), *words[1:]]
+    yield Row(figure, [seconds(command) for _ in range(max(5, lab.pairs))], limit, "s")
+    yield Row(f"{figure}, on two CPUs", [seconds(["taskset", "-c", "0,1", *command]) for _ in range(5)], None, "s")
+
+
+def seconds(command: list[str]) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise BenchError(done.stderr.decode().strip())
+    return time.perf_counter() - began
+
+
+ONE_FILE: Final = "SELECT * FROM events WHERE path = '/usr/lib/x86_64-linux-gnu/libc.so.6'"
+
+COUNTED: Final = "SELECT op, count(*), sum(bytes) FROM events GROUP BY op"
+
+MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
+    "ask-summary": partial(asked, figure="summary of 10 million events", limit=1.5, words=("summary",)),
+    "ask-processes": partial(asked, figure="summary of 10 million events by process", limit=1.5, words=("summary", "--by", "process")),
+    "ask-file": partial(asked, figure="query: one file's events of 10 million", limit=0.5, words=("query", ONE_FILE)),
+    "ask-count": partial(asked, figure="query: 10 million events by operation", limit=None, words=("query", COUNTED)),
+}
+"""By the word of -k."""

@@ -1,0 +1,179 @@
+"""A trace's events as the table AGGREGATES, by SQL: sums by file or task, op and bucket of duration; and over time.
+
+Apart from summary.py, which makes figures of sums, whatever made them. Two passes are quicker than one (docs/adr/0018): the
+first finds the groups with the most, the second takes durations apart for these alone. Next: summary.py.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from filetap.analysis import summary
+from filetap.analysis.columns import BYTES
+from filetap.analysis.sql import NUMBERS, Database
+
+WORDS: Final = (*summary.KEYS, "time")
+"""What a recorded trace can be summed up by."""
+ID: Final = {"file": "file", "directory": "file", "process": "task", "user": "task", "cgroup": "task"}
+"""Which id leads to the group."""
+GROUP: Final = {
+    "file": "coalesce(d.path_bytes, encode(d.path))",
+    "directory": "directory(coalesce(d.path_bytes, encode(d.path))::VARCHAR)",
+    "process": "(d.pid, d.start, coalesce(d.command_bytes, encode(d.command)))",
+    "user": "d.uid",
+    "cgroup": "coalesce(d.cgroup_path_bytes, encode(d.cgroup_path))",
+}
+"""What the ids of a group have in common; d: their file or task. A blob as text is escaped, and so still exact."""
+RANKS: Final = {"count": "sum", "errors": "sum", "bytes": "sum", "total": "sum", "first": "min", "last": "max"}
+"""Figures that can be had without the buckets, and how they add up."""
+SUMS: Final = {
+    "count": "count(*)",
+    "errors": "count(*) FILTER (e.result < 0)",
+    "bytes": f"sum({BYTES})::BIGINT",
+    "total": "coalesce(sum(e.duration), 0)::BIGINT",
+    "first": "min(epoch_ns(e.ts))",
+    "last": "max(epoch_ns(e.ts))",
+}
+FOLDED: Final = {"count": "e.count::BIGINT", "errors": "0", "bytes": "e.bytes::BIGINT", "total": "0"}
+FOLDED_TIMES: Final = {"first": "epoch_ns(e.first)", "last": "epoch_ns(e.last)"}
+"""Of a row of ``folded``: its events have no durations of their own, and nobody knows which failed."""
+DIMENSIONS: Final = {
+    "file": {"path": "coalesce(path_bytes, encode(path))"},
+    "task": {
+        "pid": "pid",
+        "start": "start",
+        "command": "coalesce(command_bytes, encode(command))",
+        "exe": "coalesce(exe_bytes, encode(exe))",
+        "uid": "uid",
+        "cgroup_path": "coalesce(cgroup_path_bytes, encode(cgroup_path))",
+    },
+}
+SECOND: Final = 10**9
+WIDTHS: Final[list[int]] = [
+    *(step * 10**power for power in range(3, 9) for step in (1, 2, 5)),
+    *(seconds * SECOND for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)),
+    *(days * 86400 * SECOND for days in (1, 2, 7, 14, 28)),
+]
+"""ns: what a reader of a clock expects."""
+ROWS: Final = 40
+"""Of a summary over time without a width: at most so many intervals."""
+
+
+def summed(database: Database, by: str, top: int = 20, sort: str = "count", width: int | None = None) -> pa.Table:
+    """The summary of all traces. ``by``: a word of WORDS. ``width``: of an interval of time, ns."""
+    if by == "time":
+        return over_time(database, width)
+    files, tasks = summary.FILES.empty_table(), summary.TASKS.empty_table()
+    if by == "op":
+        return summary.summary(aggregates(database, "e.op AS op", group="op"), files, tasks, by, top, sort=sort)
+    kind = ID[by]
+    database.connection.execute(f"CREATE OR REPLACE TEMP TABLE heads AS {heads(database, by, top, sort)}")
+    found = aggregates(database, f"coalesce(h.head, {summary.OTHERS}) AS {kind}", "LEFT JOIN heads h USING (number)", kind)
+    named = database.table(
+        f"SELECT number AS id, * EXCLUDE (number) FROM ({dimension(database, kind)}) WHERE number IN (SELECT head FROM heads)"
+    )
+    return summary.summary(found, named if kind == "file" else files, named if kind == "task" else tasks, by, top, sort=sort)
+
+
+def numbered(database: Database, source: str, kind: str) -> str:
+    """A source of all traces with the number of each row's file or task: no id of one trace is another's."""
+    parts = [
+        f"SELECT *, coalesce({kind}, 0)::BIGINT + {place * NUMBERS} AS number FROM trace{place}.{source}"
+        for place in range(len(database.traces))
+    ]
+    return f"({' UNION ALL '.join(parts)})"
+
+
+def dimension(database: Database, kind: str) -> str:
+    """Files or tasks of all traces by that number."""
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in DIMENSIONS[kind].items())
+    return f"SELECT number, {columns} FROM {numbered(database, f'{kind}_names', 'id')}"
+
+
+def heads(database: Database, by: str, top: int, sort: str) -> str:
+    """``number`` to ``head``: one number for all of a group, of the groups with the most. By buckets: of all groups."""
+    kind, how = ID[by], RANKS.get(sort, "sum")
+    figure = sort if sort in RANKS else "count"
+    single = f"SELECT number, {SUMS[figure]} AS value, {SUMS['first']} AS first FROM {numbered(database, 'events', kind)} e GROUP BY number"
+    folded = f"SELECT number, {(FOLDED | FOLDED_TIMES)[figure]}, {FOLDED_TIMES['first']} FROM {numbered(database, 'folded', kind)} e"
+    return f"""
+        WITH sums AS (SELECT number, {how}(value) AS value, min(first) AS first FROM ({single} UNION ALL {folded}) GROUP BY number),
+        keyed AS (SELECT s.*, {GROUP[by]} AS key FROM sums s LEFT JOIN {numbered(database, f"{kind}_names", "id")} d USING (number)),
+        ranked AS (SELECT key, min(number) AS head, {how}(value) AS value, min(first) AS first FROM keyed GROUP BY key
+                   ORDER BY value DESC, first, head {f"LIMIT {top}" if sort in RANKS else ""})
+        SELECT k.number, r.head FROM keyed k JOIN ranked r ON k.key IS NOT DISTINCT FROM r.key"""
+
+
+def aggregates(database: Database, key: str, join: str = "", group: str = "op") -> pa.Table:
+    """AGGREGATES by one of its keys."""
+    kind = group if group in DIMENSIONS else "file"
+    events, folded = (f"{numbered(database, source, kind)} e {join}" for source in ("events", "folded"))
+    found = database.table(f"SELECT {key}, {buckets()} FROM {events} GROUP BY ALL UNION ALL BY NAME SELECT {key}, {folds()} FROM {folded}")
+    return in_form(found)
+
+
+def buckets() -> str:
+    """The figures of events by bucket."""
+    figures = ", ".join(f"{sql} AS {name}" for name, sql in SUMS.items())
+    return f"{summary.bucket_sql('coalesce(e.duration, 0)')} AS bucket, {figures}"
+
+
+def folds() -> str:
+    return "NULL::SMALLINT AS bucket, " + ", ".join(f"{sql} AS {name}" for name, sql in (FOLDED | FOLDED_TIMES).items())
+
+
+def in_form(found: pa.Table) -> pa.Table:
+    """In the columns of AGGREGATES."""
+    columns = [
+        found[field.name].cast(pa.int64()).cast(field.type)
+        if pa.types.is_timestamp(field.type)
+        else found[field.name].cast(field.type)
+        if field.name in found.column_names
+        else pa.nulls(len(found), field.type)
+        for field in summary.AGGREGATES
+    ]
+    return pa.table(columns, schema=summary.AGGREGATES)
+
+
+def over_time(database: Database, width: int | None = None) -> pa.Table:
+    """All intervals in which there was something, in order. Folded rows count where they ended."""
+    step = width or sensible(*span(database))
+    key = "{time} // {step} * {step} AS time"
+    events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
+    single = f"SELECT {key.format(time='epoch_ns(e.ts)', step=step)}, {buckets()} FROM {events} e GROUP BY ALL"
+    found = database.table(f"{single} UNION ALL BY NAME SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {folded} e")
+    table = in_form(found).append_column("time", found["time"]).append_column("others", pa.array(np.zeros(len(found), bool)))
+    result = summary.summarise(table, ["time"], len(table)).sort_by("time")
+    return result.set_column(0, "time", result["time"].cast(summary.TIME))
+
+
+def span(database: Database) -> tuple[int, int]:
+    """First and last time, ns."""
+    times = database.table(
+        "SELECT coalesce(min(first), 0) AS first, coalesce(max(last), 0) AS last FROM ("
+        "SELECT min(epoch_ns(ts)) AS first, max(epoch_ns(ts)) AS last FROM recorded.events "
+        "UNION ALL SELECT min(epoch_ns(first)), max(epoch_ns(last)) FROM recorded.folded)"
+    )
+    return int(times["first"][0].as_py()), int(times["last"][0].as_py())
+
+
+def sensible(first: int, last: int) -> int:
+    """The narrowest of WIDTHS that makes no more than ROWS intervals."""
+    return next((width for width in WIDTHS if last // width - first // width < ROWS), WIDTHS[-1])
+
+
+def spelled(table: pa.Table) -> pa.Table:
+    """Names as text, and beside it the exact bytes where they are not UTF-8; as in other tables."""
+    columns: dict[str, pa.Array] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        columns[name] = column
+        if pa.types.is_binary(column.type):
+            exact = column.to_pylist()
+            names = [value if value is None else value.decode(errors="replace") for value in exact]
+            columns[name] = pa.array(names, pa.string())
+            odd = [value if text is not None and value != text.encode() else None for value, text in zip(exact, names, strict=True)]
+            columns[f"{name}_bytes"] = pa.array(odd, pa.binary())
+    return pa.table(columns)

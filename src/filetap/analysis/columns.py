@@ -1,0 +1,102 @@
+"""The tables that SQL sees: each column's expression, type of meaning and words about it; and the macros.
+
+Plain data, apart from the connection: docs/asking.md shows it, a test compares. Next: sql.py makes views of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from filetap.calls import TRANSFERS
+from filetap.enrich.names import ERRORS
+
+
+class Column(NamedTuple):
+    """Of the view ``events``. In ``sql``, e is the event, f its file, t its second file, k its task."""
+
+    name: str
+    sql: str
+    meaning: str
+
+
+def _text(name: str, sql: str, meaning: str) -> list[Column]:
+    """Text, and beside it the exact bytes where they are not UTF-8."""
+    return [Column(name, sql, meaning), Column(f"{name}_bytes", f"{sql}_bytes", f"exact bytes (BLOB), where `{name}` is not UTF-8")]
+
+
+MOVES: Final = f"e.op IN ({', '.join(map(repr, ('read', 'write', *TRANSFERS)))})"
+BYTES: Final = f"CASE WHEN {MOVES} AND e.result > 0 THEN e.result ELSE 0 END"
+"""What reads, writes and copies returned."""
+
+EVENTS: Final = (
+    Column("ts", "make_timestamp_ns(epoch_ns(e.ts))", "moment of return, UTC, ns (TIMESTAMP_NS)"),
+    Column("op", "e.op", "the operation: read, open, rename, ..."),
+    Column("call", "e.call", "the exact way in: pread64, openat, ..."),
+    *_text("path", "f.path", "the file"),
+    *_text("target_path", "t.path", "the second file of an operation on two"),
+    Column("pid", "k.pid", "process"),
+    Column("tid", "e.tid", "thread"),
+    *_text("command", "k.command", "the process's name"),
+    *_text("exe", "k.exe", "its executable"),
+    Column("uid", "k.uid", "real user id"),
+    *_text("cgroup", "k.cgroup_path", "cgroup"),
+    Column("device", "f.device", "the file's, major:minor"),
+    Column("inode", "nullif(f.inode, 0)", "the file's"),
+    Column("offset", 'e."offset"', "where in the file, bytes"),
+    Column("size", "e.size", "bytes asked for"),
+    Column("result", "e.result", "what the call returned; below 0 it failed"),
+    Column("error", "CASE WHEN e.result < 0 THEN errno_name(e.result) END", "name of the error: ENOENT"),
+    Column("duration", "e.duration", "ns; null where it is not known"),
+    Column("flags", "nullif(array_to_string(json_extract_string(e.arguments, '$.flags[*]'), '|'), '')", "as O_RDONLY\\|O_CLOEXEC"),
+    Column("bytes", BYTES, "what a read, write or copy moved, else 0"),
+    Column("fd", "e.fd", "descriptor"),
+    Column("open", 'e."open"', "number of the open that made the descriptor"),
+    Column("target_fd", "e.target_fd", "second descriptor of a copy"),
+    Column("target_offset", "e.target_offset", "where in the second file"),
+    Column("target_device", "t.device", "the second file's"),
+    Column("target_inode", "nullif(t.inode, 0)", "the second file's"),
+    Column("address", "e.address", "in memory"),
+    Column("arguments", "e.arguments", "what else the call tells, as JSON: flags, mode, owner, ..."),
+    Column("type", "f.type", "of the file: file, directory, pipe, ..."),
+    Column("filesystem", "f.filesystem", "ext4, tmpfs, ..."),
+    Column("resolved", "f.resolved", "false: the path is what the caller asked for"),
+    Column("deleted", "f.deleted", "the file had no name any more"),
+    Column("ppid", "k.ppid", "parent process"),
+    Column("gid", "k.gid", "real group id"),
+    Column("cgroup_id", "k.cgroup", "number of the cgroup"),
+    Column("file", "e.file", "`files.id`"),
+    Column("target", "e.target", "`files.id` of the second file"),
+    Column("task", "e.task", "`tasks.id`"),
+    Column("trace", "e.trace", "the trace's uuid: ids mean something within one trace"),
+    Column("node", "e.node", "name of the machine"),
+    Column("boot", "e.boot", "its boot id"),
+)
+
+FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved deleted".split()
+TASK_COLUMNS: Final = "id pid ppid command command_bytes exe exe_bytes uid gid cgroup cgroup_path cgroup_path_bytes start".split()
+"""What ``events`` needs of the tables beside."""
+
+_ERRNO: Final = ", ".join(f"{number}: '{name}'" for number, name in sorted(ERRORS.items()))
+_DIRECTORY: Final = "nullif(regexp_replace(path, '/[^/]*$', ''), '')"
+
+MACROS: Final = {
+    "seconds(ns)": ("(ns / 1e9)", "a duration in seconds"),
+    "ms(ns)": ("(ns / 1e6)", "a duration in milliseconds"),
+    "us(ns)": ("(ns / 1e3)", "a duration in microseconds"),
+    "since(age)": (
+        "make_timestamp_ns((SELECT max(epoch_ns(ts)) FROM recorded.events) - epoch_ns(CAST(age AS INTERVAL)))",
+        "so long before the last event: `ts >= since('5 minutes')`",
+    ),
+    "every(width, ts)": (
+        "make_timestamp_ns(epoch_ns(ts) // epoch_ns(CAST(width AS INTERVAL)) * epoch_ns(CAST(width AS INTERVAL)))",
+        "the beginning of the interval that a time lies in: `every('1 second', ts)`",
+    ),
+    "errno_name(result)": (
+        f"coalesce(MAP {{{_ERRNO}}}[CASE WHEN result BETWEEN -4095 AND 4095 THEN abs(result)::INTEGER END], ltrim(result::VARCHAR, '-'))",
+        "ENOENT for -2, or for 2",
+    ),
+    "directory(path)": (f"CASE WHEN starts_with(path, '/') THEN coalesce({_DIRECTORY}, '/') END", "what the path lies in"),
+    "basename(path)": ("regexp_extract(path, '[^/]*$')", "the last name of a path"),
+    "exact(name, name_bytes)": ("coalesce(name_bytes, encode(name))", "a name's bytes, whether they are UTF-8 or not"),
+}
+"""By call: SQL and meaning."""

@@ -1,0 +1,332 @@
+"""Traces as a database for SQL: views over what they have on disk, locked up before a question is heard.
+
+Apart from trace/, which knows files, and from printing. DuckDB reads sealed segments by itself, and only the columns that a
+question needs; what is still written is handed to it as Arrow. Next: columns.py, what the views have; aggregate.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, TASK_COLUMNS
+from filetap.errors import FiletapError, UsageError
+from filetap.trace.format import KEY, SCHEMAS, TABLES
+from filetap.trace.reader import Trace
+
+READING: Final = ("SELECT", "EXPLAIN", "MULTI")
+"""Kinds of statement. MULTI: PIVOT, which is two."""
+FAILURES: Final = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException)
+PLACED: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+"""Errors that stand somewhere in the question; other places may be within a view."""
+UNSEEN: Final = "word0 word1 word2 word3 realtime rule bits".split()
+"""Columns of a trace that are for replay."""
+BATCH: Final = 1 << 14
+"""Rows of an answer at a time."""
+NUMBERS: Final = 1 << 32
+"""Ids of a trace. Of several, the second's begin here."""
+
+
+class QueryError(UsageError):
+    """A mistake in the question, and where."""
+
+
+class UnansweredError(FiletapError):
+    """The question is right, but it could not be answered."""
+
+
+def open_traces(folders: Sequence[str | Path]) -> list[Trace]:
+    """Raises TraceError where one is none, UsageError where one is named twice."""
+    traces = [Trace(Path(folder)) for folder in folders]
+    for place, trace in enumerate(traces):
+        for other in traces[:place]:
+            if trace.metadata.uuid == other.metadata.uuid:
+                raise UsageError(f"{trace.folder} and {other.folder} are the same trace")
+    return traces
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def names(columns: Sequence[str]) -> str:
+    """Quoted, for some are words of SQL."""
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+class Answer:
+    """To a question: its columns, and its rows once, as Arrow or as a writer wants them."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, question: str, statement: str, relation: duckdb.DuckDBPyRelation) -> None:
+        self._connection, self._question, self._statement, self._relation = connection, question, statement, relation
+        self.names: list[str] = list(relation.columns)
+        self.types: list[str] = [str(kind) for kind in relation.types]
+        self.plan = statement.lstrip()[:7].upper() == "EXPLAIN"
+        """It cannot be asked within another question."""
+
+    def arrow(self) -> Iterator[pa.RecordBatch]:
+        with failing(self._question):
+            yield from self._relation.to_arrow_reader(BATCH)
+
+    def schema(self) -> pa.Schema:
+        with failing(self._question):
+            return self._relation.limit(0).to_arrow_table().schema
+
+    def table(self) -> pa.Table:
+        with failing(self._question):
+            return self._relation.to_arrow_table()
+
+    def rows(self, expressions: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+        """Some at a time. ``expressions``: of columns c0, c1, ..."""
+        columns = ", ".join(f"c{number}" for number in range(len(self.names)))
+        with failing(self._question):
+            self._connection.execute(f"SELECT {', '.join(expressions)} FROM ({self._statement}\n) AS answer({columns})")
+            while rows := self._connection.fetchmany(BATCH):
+                yield rows
+
+    def plain_rows(self) -> list[tuple[Any, ...]]:
+        return self._relation.fetchall()
+
+
+class Database:
+    """One connection. To be closed."""
+
+    def __init__(self, traces: Sequence[Trace]) -> None:
+        self.traces = traces
+        self._scratch = tempfile.TemporaryDirectory(prefix="filetap-")
+        self._directories: list[int] = []
+        self._files: list[str] = []
+        self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
+        self._locked = False
+        with failing():
+            self._define()
+
+    def _define(self) -> None:
+        run = self.connection.execute
+        run("SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET errors_as_json = true")
+        run("CREATE SCHEMA recorded")
+        for number, trace in enumerate(self.traces):
+            run(f"CREATE SCHEMA trace{number}")
+            for name in TABLES:
+                self._view(number, trace, name)
+            # These are joined with every event: it pays to have them at hand.
+            run(f"CREATE TABLE trace{number}.file_names AS SELECT {names(FILE_COLUMNS)} FROM trace{number}.files")
+            run(f"CREATE TABLE trace{number}.task_names AS SELECT {names(TASK_COLUMNS)} FROM trace{number}.tasks")
+        for name in TABLES:
+            run(f"CREATE VIEW recorded.{name} AS {self._union(name)}")
+        for call, (sql, _) in MACROS.items():
+            run(f"CREATE MACRO {call} AS {sql}")
+        for name in ("files", "tasks", "folded"):
+            run(f"CREATE VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}")
+        run(f"CREATE VIEW events AS {' UNION ALL '.join(map(joined, range(len(self.traces))))}")
+
+    def _view(self, number: int, trace: Trace, name: str) -> None:
+        """A table of one trace, with the key that all its rows have in common."""
+        keys = [f"{quoted(str(value))} AS {key}" for key, value in key_values(trace).items()]
+        columns = names(asked_for(name))
+        sources = [f"SELECT {columns}, {segment} AS segment FROM {source}" for source, segment in self._sources(number, trace, name)]
+        every = f"({' UNION ALL '.join(sources)})"
+        self.connection.execute(f"CREATE VIEW trace{number}.{name} AS SELECT {', '.join(keys)}, {columns} FROM {every} {once(name, every)}")
+
+    def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str]]:
+        """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
+        paths, batches = trace.parts(name)
+        rest = rest_of(batches, name)
+        sealed = [self._readable(trace, path) for path in paths]
+        self._files += sealed
+        sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
+        if len(rest) or not sealed:
+            self.connection.register(f"{name}_{number}", rest)
+            sources.append((f"temp.main.{name}_{number}", str(len(sealed))))
+        return sources
+
+    def _readable(self, trace: Trace, path: Path) -> str:
+        """The path as DuckDB can take it: to it, some characters stand for others, and all are UTF-8."""
+        text = os.fspath(path.absolute())
+        if text.isprintable() and not any(sign in text for sign in "*?[\\"):
+            return text
+        self._directories.append(os.open(trace.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        return f"/proc/self/fd/{self._directories[-1]}/{path.relative_to(trace.folder)}"
+
+    def _union(self, name: str) -> str:
+        return " UNION ALL ".join(f"SELECT * FROM trace{number}.{name}" for number in range(len(self.traces)))
+
+    def lock(self) -> None:
+        """From now on nothing but the traces can be read, and nothing be written or set."""
+        if self._locked:
+            return
+        self._locked = True
+        allowed = f"[{', '.join(map(quoted, self._files))}]"
+        self.connection.execute(f"SET allowed_paths = {allowed}; SET enable_external_access = false; SET lock_configuration = true")
+
+    def query(self, sql: str) -> Answer:
+        """The answer to a question that may be anybody's. Raises QueryError or UnansweredError; so does reading it."""
+        with failing(sql):
+            self.lock()
+            statement = single(self.connection.extract_statements(sql))
+            self._begin()
+            try:
+                relation = self.connection.sql(statement)
+            except PLACED as error:
+                if '"position"' not in str(error):
+                    self.connection.execute(sql)  # tells where, in what was asked
+                raise
+            return Answer(self.connection, sql, statement, relation)
+
+    def answer(self, table: pa.Table) -> Answer:
+        """A table of our own as an answer."""
+        self.connection.register("answer", table)
+        statement = "FROM answer"
+        return Answer(self.connection, statement, statement, self.connection.sql(statement))
+
+    def _begin(self) -> None:
+        """What only reads may not write; and after a mistake the next question begins anew."""
+        with suppress(duckdb.TransactionException):
+            self.connection.execute("ROLLBACK")
+        self.connection.execute("BEGIN TRANSACTION READ ONLY")
+
+    def table(self, sql: str) -> pa.Table:
+        """Of our own questions."""
+        with failing():
+            return self.connection.sql(sql).to_arrow_table()
+
+    def progress(self) -> float:
+        """Of what is asked now, 0 to 1; below 0: not known. May be called from another thread."""
+        try:
+            return float(self.connection.query_progress()) / 100
+        except duckdb.Error:
+            return -1.0
+
+    def interrupt(self) -> None:
+        """End what is asked now, with KeyboardInterrupt. May be called from another thread."""
+        self.connection.interrupt()
+
+    def close(self) -> None:
+        self.connection.close()
+        self._scratch.cleanup()
+        for fd in self._directories:
+            os.close(fd)
+        self._directories = []
+
+
+def memory_limit() -> str:
+    """Half of what there is: more goes to files, or is refused."""
+    return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2 >> 20}MiB"
+
+
+def key_values(trace: Trace) -> dict[str, str]:
+    values = {"trace": trace.metadata.uuid, "node": trace.metadata.node, "boot": trace.metadata.boot}
+    return {name: values[name] for name, _ in KEY}
+
+
+def asked_for(name: str) -> list[str]:
+    """Columns of a table but its key, and those that are for replay."""
+    keys = {key for key, _ in KEY}
+    return [column for column in SCHEMAS[name].names if column not in keys and (name != "events" or column not in UNSEEN)]
+
+
+def once(name: str, every: str) -> str:
+    """Files and tasks stand in each segment whose events name them: the first is enough."""
+    if "id" not in SCHEMAS[name].names:
+        return ""
+    return f"SEMI JOIN (SELECT id, min(segment) AS segment FROM {every} GROUP BY id) USING (id, segment)"
+
+
+def rest_of(batches: Iterator[pa.RecordBatch], name: str) -> pa.Table:
+    """What is not sealed, or not whole."""
+    schema = pa.schema([SCHEMAS[name].field(column) for column in asked_for(name)])
+    table = pa.Table.from_batches([batch.select(schema.names) for batch in batches], schema).unify_dictionaries()
+    return each_once(table, ["id"]) if "id" in schema.names else table
+
+
+def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
+    """The first row of each."""
+    if not len(table):  # what comes next takes a while to import
+        return table
+    first = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64())).group_by(keys).aggregate([("row", "min")])
+    return table.take(first["row_min"].combine_chunks().sort())
+
+
+def shown(name: str) -> str:
+    """The columns of a table beside ``events``: times as there."""
+    times = {field.name for field in SCHEMAS[name] if pa.types.is_timestamp(field.type)}
+    return ", ".join(f'make_timestamp_ns(epoch_ns("{c}")) AS "{c}"' if c in times else f'"{c}"' for c in SCHEMAS[name].names)
+
+
+def joined(number: int) -> str:
+    """Events of one trace with the names of their files and tasks."""
+    columns = ", ".join(f'{column.sql} AS "{column.name}"' for column in EVENTS)
+    files, tasks = f"trace{number}.file_names", f"trace{number}.task_names"
+    return (
+        f"SELECT {columns} FROM trace{number}.events e LEFT JOIN {files} f ON f.id = e.file "
+        f"LEFT JOIN {files} t ON t.id = e.target LEFT JOIN {tasks} k ON k.id = e.task"
+    )
+
+
+def single(statements: Sequence[Any]) -> str:
+    """One statement that only reads."""
+    if len(statements) != 1:
+        raise QueryError("the query is empty: give a SELECT" if not statements else "a query is one statement: give a single SELECT")
+    kind = statements[0].type.name
+    if kind not in READING:
+        raise QueryError(f"a query only reads the trace: {kind} is refused, give a SELECT")
+    text: str = statements[0].query
+    return text.rstrip().rstrip(";")
+
+
+class failing:  # noqa: N801 - reads as a word
+    """DuckDB's errors as ours, on one line."""
+
+    def __init__(self, sql: str = "") -> None:
+        self._sql = sql
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, duckdb.InterruptException) or (isinstance(error, RuntimeError) and str(error) == "Query interrupted"):
+            raise KeyboardInterrupt from None
+        if isinstance(error, duckdb.Error):
+            raise self._translated(error) from None
+        if isinstance(error, pa.ArrowException | OSError) and not isinstance(error, FiletapError):
+            raise UnansweredError(f"the trace could not be read: {error}") from None
+
+    def _translated(self, error: duckdb.Error) -> FiletapError:
+        text, place = said(error)
+        if isinstance(error, FAILURES):
+            return UnansweredError(f"the query could not be answered: {text}")
+        if isinstance(error, duckdb.PermissionException):
+            return QueryError(f"a query reads nothing but the trace: {text}")
+        where = located(self._sql, *place) if isinstance(error, PLACED) and place else ""
+        return QueryError(f"the query is wrong{where}: {text}")
+
+
+def said(error: duckdb.Error) -> tuple[str, list[int] | None]:
+    """The words of an error, on one line; and where they are about in the question: first byte, how many."""
+    text, place = str(error), None
+    kind, brace, rest = text.partition(": {")
+    if brace and "\n" not in kind:
+        with suppress(json.JSONDecodeError):
+            told = json.loads("{" + rest)
+            text, place = told["exception_message"], json.loads(told["location"]) if "location" in told else None
+    else:
+        text = text.partition(" Error: ")[2] or text
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip() and set(line) - set(" ^")), place
+
+
+def located(sql: str, place: int, length: int) -> str:
+    """As an editor counts: line and column, both from 1; and the words there."""
+    raw = sql.encode()
+    if place > len(raw):
+        return ""
+    before = raw[:place].decode(errors="replace")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    near = raw[place : place + length].decode(errors="replace")
+    return f" at line {line}, column {column}" + (f", near {near!r}" if near.strip() else "")

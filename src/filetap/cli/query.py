@@ -1,0 +1,106 @@
+"""``filetap query``: SQL over traces, from the words of the command line to rows.
+
+Apart, as each command has a file of its own. Next: analysis/sql.py answers, report/query.py writes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from filetap.cli.progress import Progress, interruptible
+from filetap.errors import FiletapError, UsageError
+
+if TYPE_CHECKING:
+    from filetap.trace.reader import Trace
+
+
+class QueryCommand(click.Command):
+    """Takes SQL that begins with a comment for no option."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(
+            context, [f" {word}" if word.startswith("--") and len(word.split(None, 1)) > 1 else word for word in args]
+        )
+
+
+@click.command(cls=QueryCommand)
+@click.argument("words", nargs=-1, required=True, metavar="NAME.tap... SQL")
+@click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True)
+@click.option("-o", "--output", metavar="FILE", help="Write the answer to FILE.")
+@click.option("--force", is_flag=True, help="Overwrite the FILE of -o.")
+def query(words: tuple[str, ...], form: str, output: str | None, force: bool) -> None:
+    """Ask traces in SQL (DuckDB's).
+
+    The view events has a row for each event, joined with its file and task: ts, op, call, path, target_path, pid, tid,
+    command, exe, uid, cgroup, device, inode, "offset", size, result, error, duration, flags, bytes and more. Beside it
+    are files, tasks and folded. docs/asking.md has all columns and the macros, such as seconds(duration) and
+    since('5 minutes'). Several traces are one. Nothing is written, and nothing read but the traces; one that is being
+    written is read as it is now. Times are UTC.
+
+    \b
+    Examples:
+      filetap query NAME.tap "SELECT path, count(*) FROM events GROUP BY path ORDER BY 2 DESC LIMIT 5"
+      filetap query NAME.tap "SELECT * FROM events WHERE path = '/etc/hostname'" --format json
+      filetap query NAME.tap "SELECT ts, command, path, error FROM events WHERE error = 'ENOENT'"
+      filetap query NAME.tap "SELECT every('1 second', ts), sum(bytes) FROM events GROUP BY 1 ORDER BY 1"
+      filetap query NAME.tap "FROM events" -f parquet -o /tmp/events.parquet
+    """
+    *folders, question = words
+    question = question.removeprefix(" ") if question.startswith(" --") else question
+    if not folders:
+        raise UsageError('give a trace and a query: filetap query NAME.tap "SELECT ..."')
+    with destination(form, output, force) as stream:
+        _answer(folders, question, form, stream)
+
+
+def _answer(folders: list[str], question: str, form: str, stream: IO[bytes]) -> None:
+    from filetap.analysis.sql import Database, open_traces
+
+    traces = open_traces(folders)
+    database = Database(traces)
+    try:
+        with interruptible(database.interrupt), Progress(database.progress, hidden=stream.isatty()):
+            answer = database.query(question)
+            from filetap.report.query import WRITERS
+
+            WRITERS[form](answer, stream)
+    finally:
+        database.close()
+    say_state(traces)
+
+
+def say_state(traces: list[Trace]) -> None:
+    """What was repaired, and what could not be read: the answer is without it."""
+    for trace in traces:
+        for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages))]:
+            print(f"filetap: {line}", file=sys.stderr)
+
+
+@contextmanager
+def destination(form: str, output: str | None, force: bool) -> Iterator[IO[bytes]]:
+    """Where the answer goes: a file that was not there, or standard output."""
+    if output is None:
+        yield _standard_output(form)
+        return
+    mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        with open(os.open(output, mode, 0o644), "wb") as stream:
+            yield stream
+    except FileExistsError:
+        raise UsageError(f"{output} exists: give --force to overwrite it") from None
+    except OSError as error:
+        raise FiletapError(f"{output}: {error.strerror}") from None
+
+
+def _standard_output(form: str) -> IO[bytes]:
+    if sys.stdout is None:
+        raise FiletapError("standard output is closed: give -o FILE")
+    if form == "parquet" and sys.stdout.isatty():
+        raise UsageError("parquet is not for a terminal: give -o FILE")
+    return sys.stdout.buffer

@@ -1,0 +1,156 @@
+"""The answer to a query as a table for eyes, as JSON, CSV or Parquet.
+
+Apart, because a report never computes: analysis/sql.py did. Most of the text is made by the database, row after row, so that
+an answer may be larger than memory. Next: cli/query.py says where it goes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import IO, Final
+
+from filetap.analysis.sql import BATCH, Answer
+from filetap.enrich.terminal import columns_of, printable
+
+NESTED: Final = ("STRUCT", "MAP", "UNION", "LIST", "ARRAY")
+RIGHT: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT")
+"""In types of numbers."""
+
+
+def nested(kind: str) -> bool:
+    return kind.endswith("]") or kind.startswith(NESTED)
+
+
+def text_of(column: str, kind: str) -> str:
+    """As text: nested values as JSON, bytes that are not ASCII as \\xFF."""
+    return f"to_json({column})::VARCHAR" if nested(kind) else f"{column}::VARCHAR"
+
+
+def json_of(column: str, kind: str) -> str:
+    """As JSON: times are ISO 8601 and UTC, what is no number of JSON is null."""
+    if kind == "BLOB":
+        return f"to_json(base64({column}))::VARCHAR"
+    if kind.startswith("TIMESTAMP"):
+        return f"""'"' || strftime({column}{"::TIMESTAMP" if "ZONE" in kind else ""}, '%Y-%m-%dT%H:%M:%S.%n') || 'Z"'"""
+    if kind in ("DOUBLE", "FLOAT"):
+        return f"CASE WHEN isfinite({column}) THEN to_json({column})::VARCHAR END"
+    return f"to_json({column})::VARCHAR"
+
+
+def unlike(names: Sequence[str]) -> list[str]:
+    """No two alike: of several that are, the later ones get a number."""
+    told: list[str] = []
+    for name in names:
+        alike = (f"{name}_{number}" for number in range(1, len(names) + 1))
+        told.append(next(other for other in (name, *alike) if other not in told))
+    return told
+
+
+def key_of(name: str, kind: str) -> str:
+    """Bytes stand in base64 in ``NAME_b64``, as in events."""
+    return f"{name.removesuffix('_bytes')}_b64" if kind == "BLOB" else name
+
+
+def write_json(answer: Answer, out: IO[bytes]) -> None:
+    """An array of objects, a line each; bytes that are none are left out."""
+    keys = unlike([key_of(*column) for column in zip(answer.names, answer.types, strict=True)])
+    members = [member(number, key, kind) for number, (key, kind) in enumerate(zip(keys, answer.types, strict=True))]
+    row = f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
+    out.write(b"[")
+    before = b"\n"
+    for rows in answer.rows([row]):
+        out.write(before + ",\n".join([text for (text,) in rows]).encode())
+        before = b",\n"
+    out.write(b"\n]\n")
+
+
+def member(number: int, key: str, kind: str) -> str:
+    name = json.dumps(key, ensure_ascii=False).replace("'", "''")
+    value = json_of(f"c{number}", kind)
+    return f"'{name}:' || {value}" if kind == "BLOB" else f"'{name}:' || coalesce({value}, 'null')"
+
+
+def write_csv(answer: Answer, out: IO[bytes]) -> None:
+    """RFC 4180, with a head; what there is none of is empty."""
+    out.write(csv_lines([answer.names]))
+    for rows in answer.rows(texts(answer)):
+        out.write(csv_lines(rows))
+
+
+def csv_lines(rows: Iterable[Sequence[str | None]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def texts(answer: Answer) -> list[str]:
+    return [text_of(f"c{number}", kind) for number, kind in enumerate(answer.types)]
+
+
+def write_parquet(answer: Answer, out: IO[bytes]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(out, answer.schema(), compression="zstd") as writer:
+        for batch in answer.arrow():
+            writer.write_table(pa.Table.from_batches([batch]))
+
+
+def write_table(answer: Answer, out: IO[bytes]) -> None:
+    """Columns as wide as in the first rows: what is wider later on moves its line's rest, and nothing is cut."""
+    if answer.plan:
+        out.write("".join(text.rstrip("\n") + "\n" for _, text in answer.plain_rows()).encode())
+        return
+    right = [any(sign in kind for sign in RIGHT) and not nested(kind) for kind in answer.types]
+    columns: list[Cells] = []
+    for rows in chain(answer.rows(texts(answer)), [[]]):
+        cells = list(zip(*rows, strict=True)) or [()] * len(right)
+        if not columns:
+            wide = [max(map(width, map(visible, {name, *column}))) for name, column in zip(answer.names, cells, strict=True)]
+            columns = [Cells(*kind) for kind in zip(wide, right, strict=True)]
+            out.write(lines(columns, [[name] for name in answer.names]))
+        out.write(lines(columns, cells))
+
+
+class Cells(dict[str | None, str]):
+    """A column's texts as they are shown: few are different, and many rows have them."""
+
+    def __init__(self, columns: int, right: bool) -> None:
+        super().__init__()
+        self._columns, self._right = columns, right
+
+    def __missing__(self, text: str | None) -> str:
+        shown = visible(text)
+        blank = " " * (self._columns - width(shown))
+        if len(self) > BATCH:
+            self.clear()
+        self[text] = cell = blank + shown if self._right else shown + blank
+        return cell
+
+
+def visible(text: str | None) -> str:
+    if text is None:
+        return "-"
+    return text if text.isprintable() and "\\" not in text else printable(text.encode())
+
+
+def width(text: str) -> int:
+    return len(text) if text.isascii() else sum(map(columns_of, text))
+
+
+def lines(columns: Sequence[Cells], cells: Sequence[Sequence[str | None]]) -> bytes:
+    """Nothing stands behind a line's last word."""
+    shown = [list(map(column.__getitem__, texts)) for column, texts in zip(columns, cells, strict=True)]
+    return "".join([" ".join(row).rstrip(" ") + "\n" for row in zip(*shown, strict=True)]).encode()
+
+
+WRITERS: Final[dict[str, Callable[[Answer, IO[bytes]], None]]] = {
+    "table": write_table,
+    "json": write_json,
+    "csv": write_csv,
+    "parquet": write_parquet,
+}

@@ -1,0 +1,235 @@
+"""``filetap query``: the forms of an answer, what it may not do, and what is wrong with what it is given.
+
+Apart from tests/unit/test_sql.py, where SQL itself is tested. Next: test_programs.py, answers about real programs.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.conftest import ENVIRONMENT, PYTHON, Filetap, Puppet, Result, wait_until
+
+ODD = os.fsdecode(b"na\xffme\n\x1b[31m")
+
+
+def lines(result: Result) -> list[str]:
+    assert result.status == 0, result.err.decode()
+    return result.out.decode().splitlines()
+
+
+def rows(result: Result) -> list[dict[str, Any]]:
+    assert result.status == 0, result.err.decode()
+    found: list[dict[str, Any]] = json.loads(result.out.decode())
+    return found
+
+
+@pytest.fixture(scope="module")
+def trace(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a program that opens a file with an odd name three times, and one that is not there."""
+    place = tmp_path_factory.mktemp("query")
+    (place / ODD).write_bytes(b"12345")
+    opens = f"for _ in range(3): os.read(os.open({str(place / ODD)!r}, 0), 99)"
+    misses = f"try: os.open({str(place / 'none')!r}, 0)\nexcept OSError: pass"
+    folder = place / "t.tap"
+    assert ft.trace("-o", folder, "--", PYTHON, "-S", "-E", "-c", f"import os\n{opens}\n{misses}").status == 0
+    return folder
+
+
+READS = (
+    "SELECT path, path_bytes, count(*) AS n, sum(bytes) AS bytes FROM events WHERE op = 'read' AND basename(path) LIKE 'na%' GROUP BY ALL"
+)
+
+
+def test_names_of_any_bytes(ft: Filetap, trace: Path) -> None:
+    name = os.fsencode(trace.parent / ODD)
+    (row,) = rows(ft("query", trace, READS, "--format", "json"))
+    assert row == {"path": name.decode(errors="replace"), "path_b64": base64.b64encode(name).decode(), "n": 3, "bytes": 15}
+    head, line = lines(ft("query", trace, READS))
+    assert head.split() == ["path", "path_bytes", "n", "bytes"]
+    assert "na\\ufffdme\\n\\x1b[31m" in line or "na\ufffdme\\n\\x1b[31m" in line
+    assert line.split()[-2:] == ["3", "15"]
+    assert "\x1b" not in line
+    (_, cells) = csv.reader(io.StringIO(ft("query", trace, READS, "--format", "csv").out.decode()))
+    assert cells[0] == name.decode(errors="replace")
+    assert cells[1].encode().decode("unicode_escape").encode("latin1") == name
+    assert cells[2:] == ["3", "15"]
+    by_bytes = f"SELECT count(*) AS n FROM events WHERE op = 'read' AND exact(path, path_bytes) = from_hex('{name.hex()}')"
+    assert rows(ft("query", trace, by_bytes, "--format", "json")) == [{"n": 3}]
+
+
+def test_parquet(ft: Filetap, trace: Path, tmp_path: Path) -> None:
+    file = tmp_path / "answer.parquet"
+    assert lines(ft("query", trace, READS, "--format", "parquet", "-o", file)) == []
+    (row,) = pq.read_table(file).to_pylist()
+    assert (row["path_bytes"], row["n"]) == (os.fsencode(trace.parent / ODD), 3)
+    assert ft("query", trace, READS, "--format", "parquet").out[:4] == b"PAR1"
+    assert ft("query", trace, "SELECT 1", "-o", file).errors == [f"filetap: {file} exists: give --force to overwrite it"]
+    assert lines(ft("query", trace, "SELECT 1 AS one", "-o", file, "--force")) == []
+    assert file.read_text() == "one\n  1\n"
+
+
+def test_json_is_json(ft: Filetap, trace: Path) -> None:
+    odd = """SELECT 'nan'::DOUBLE AS a, 1::HUGEINT << 100 AS b, [1, NULL] AS c, NULL AS d, true AS e, 'a"b' AS "f""'g", 1 AS x, 2 AS x,
+        make_timestamp_ns(1) AS t, '\\x00'::BLOB AS blob, 1.50::DECIMAL(4, 2) AS m"""
+    (row,) = rows(ft("query", trace, odd, "--format", "json"))
+    assert row == {"a": None, "b": 1 << 100, "c": [1, None], "d": None, "e": True, "f\"'g": 'a"b', "x": 1, "x_1": 2,
+                   "t": "1970-01-01T00:00:00.000000001Z", "blob_b64": "AA==", "m": 1.5}  # fmt: skip
+    assert rows(ft("query", trace, "SELECT 1 WHERE false", "--format", "json")) == []
+
+
+def test_an_order_that_is_asked_for_holds(ft: Filetap, trace: Path) -> None:
+    found = rows(ft("query", trace, "SELECT i FROM range(200000) r(i) ORDER BY hash(i), i", "--format", "json"))
+    again = rows(ft("query", trace, "SELECT i, hash(i) AS h FROM range(200000) r(i)", "--format", "json"))
+    assert [row["i"] for row in found] == [row["i"] for row in sorted(again, key=lambda row: (row["h"], row["i"]))]
+
+
+def test_two_traces(ft: Filetap, trace: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.tap"
+    assert ft.trace("-o", other, "--", "cat", "/etc/hostname").status == 0
+    asked = "SELECT trace, count(*) AS n FROM events GROUP BY 1"
+    both, one = rows(ft("query", trace, other, asked, "-f", "json")), rows(ft("query", trace, asked, "-f", "json"))
+    assert len(both) == 2
+    assert one[0] in both
+
+
+def test_while_it_is_written(ft: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "live.tap"
+    asked = f"SELECT count(*) AS n FROM events WHERE op = 'open' AND path = '{tree / 'a'}'"
+    with ft.started("trace", "-o", folder, "-p", puppet.pid) as running:
+        running.wait_ready()
+        puppet.touch(tree / "a")
+        wait_until(lambda: rows(ft("query", folder, asked, "-f", "json")) == [{"n": 1}])
+        puppet.touch(tree / "a")
+        wait_until(lambda: rows(ft("query", folder, asked, "-f", "json")) == [{"n": 2}])
+        assert lines(ft("summary", folder, "--by", "op"))[0].split()[0] == "COUNT"
+        assert running.end(signal.SIGINT).status == 0
+    assert rows(ft("query", folder, asked, "-f", "json")) == [{"n": 2}]
+
+
+MISTAKES = {
+    "SELEC op": "filetap: the query is wrong at line 1, column 1, near 'SELEC': ",
+    "SELECT op FROM events WHERE nobody": "filetap: the query is wrong at line 1, column 29, near 'nobody': ",
+    "DROP VIEW events": "filetap: a query only reads the trace: DROP is refused, give a SELECT",
+    "SELECT * FROM read_csv('/etc/passwd')": "filetap: a query reads nothing but the trace: ",
+}
+
+
+@pytest.mark.parametrize(("sql", "words"), MISTAKES.items())
+def test_mistakes(ft: Filetap, trace: Path, sql: str, words: str) -> None:
+    result = ft("query", trace, sql)
+    assert (result.status, result.out) == (2, b"")
+    (line,) = result.err.decode().splitlines()
+    assert line.startswith(words)
+
+
+def bad(trace: Path, tmp_path: Path, how: str) -> Path:
+    folder = tmp_path / f"{how}.tap"
+    if how != "nothing":
+        shutil.copytree(trace, folder)
+    if how == "newer":
+        text = (folder / "trace.json").read_text()
+        (folder / "trace.json").write_text(text.replace('"version": 1', '"version": 99', 1))
+    elif how == "none":
+        (folder / "trace.json").unlink()
+    elif how == "garbage":
+        (folder / "trace.json").write_bytes(b"\xff{")
+    return folder
+
+
+WRONG = {"nothing": "is not a trace", "none": "is not a trace", "newer": "has version 99", "garbage": "is damaged"}
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)
+@pytest.mark.parametrize("how", WRONG)
+def test_what_is_no_trace(ft: Filetap, trace: Path, tmp_path: Path, how: str, command: tuple[str, ...]) -> None:
+    result = ft(command[0], bad(trace, tmp_path, how), *command[1:])
+    assert result.status == 1
+    (line,) = result.err.decode().splitlines()
+    assert line.startswith("filetap: ")
+    assert WRONG[how] in line
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT count(*) FROM events"), ("summary",), ("replay",)], ids=str)
+@pytest.mark.parametrize("how", ["flip", "cut"])
+def test_damage_is_named_and_left_out(ft: Filetap, trace: Path, tmp_path: Path, how: str, command: tuple[str, ...]) -> None:
+    folder = bad(trace, tmp_path, how)
+    (file,) = (folder / "events").glob("*.parquet")
+    text = bytearray(file.read_bytes())
+    text[len(text) // 3] ^= 16
+    file.write_bytes(text if how == "flip" else text[: len(text) // 2])
+    result = ft(command[0], folder, *command[1:])
+    assert result.status == 0
+    (line,) = result.errors
+    assert str(file) in line
+    assert "damaged" in line
+    assert b"Traceback" not in result.err
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)
+def test_a_trace_of_somebody_else(ft: Filetap, trace: Path, command: tuple[str, ...]) -> None:
+    folder = Path("/tmp") / f"filetap-test-{os.getpid()}.tap"  # nobody can reach pytest's own folders
+    shutil.copytree(trace, folder)
+    try:
+        folder.chmod(0o700)
+        result = ft(command[0], folder, *command[1:], before=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+    finally:
+        shutil.rmtree(folder)
+    assert result.status == 1
+    assert result.err.decode().splitlines() == [f"filetap: {folder}: Permission denied"]
+
+
+def test_words_of_the_command_line(ft: Filetap, trace: Path) -> None:
+    assert ft("query", "SELECT 1").status == 2
+    assert ft("query").status == 2
+    assert ft("query", trace, "SELECT 1", "--format", "xml").status == 2
+    assert ft("query", trace, trace, "SELECT 1").errors == [f"filetap: {trace} and {trace} are the same trace"]
+
+
+SLOW = "SELECT count(*) FROM range(100000000) a(i), range(60) b(j) WHERE hash(i + j) % 3 = 0"
+
+
+@contextmanager
+def on_a_terminal(ft: Filetap, *words: object) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    master, slave = pty.openpty()
+    command = [*ft.command, *map(str, words)]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env=ENVIRONMENT) as process:
+            os.close(slave)
+            try:
+                yield process, master
+            finally:
+                process.kill()
+    finally:
+        os.close(master)
+
+
+def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: Path) -> None:
+    with on_a_terminal(ft, "query", trace, SLOW) as (process, terminal):
+        shown = b""
+        while b"%" not in shown:
+            shown += os.read(terminal, 4096)
+        assert b"\r[" in shown
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130, os.read(terminal, 4096)
+        assert time.monotonic() - began < 10
+
+
+def test_no_bar_where_it_is_quick_or_nobody_looks(ft: Filetap, trace: Path) -> None:
+    assert ft("query", trace, "SELECT 1").err == b""

@@ -1,0 +1,98 @@
+"""``filetap summary`` of a trace: its forms, over time, several traces, and the words of the command line.
+
+Apart from tests/unit/test_aggregate.py, where the figures are compared with sums done by hand. The oracle here is a program
+that knows what it does.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import PYTHON, Filetap
+
+ODD = b"odd \xff\x1b"
+PROGRAM = """
+import os, sys, time
+root = os.fsencode(sys.argv[1])
+for name, count in ((b"/many", 30), (b"/odd \\xff\\x1b", 7)):
+    fd = os.open(root + name, os.O_RDWR | os.O_CREAT)
+    for _ in range(count): os.pwrite(fd, b"x" * 10, 0)
+    os.close(fd)
+time.sleep(1.2)
+for _ in range(5):
+    try: os.stat(root + b"/none")
+    except OSError: pass
+"""
+
+
+@pytest.fixture(scope="module")
+def trace(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("summary")
+    result = ft.trace("-e", "all", "-o", place / "t.tap", "--", PYTHON, "-S", "-E", "-c", PROGRAM, place)
+    assert result.status == 0, result.err.decode()
+    return place / "t.tap"
+
+
+def rows(ft: Filetap, *words: str | Path) -> list[dict[str, Any]]:
+    result = ft("summary", *words, "--format", "json")
+    assert (result.status, result.err) == (0, b"")
+    found: list[dict[str, Any]] = json.loads(result.out.decode())
+    return found
+
+
+def test_what_the_program_did(ft: Filetap, trace: Path) -> None:
+    files = {row["path"]: row for row in rows(ft, trace, "--top", "1000") if not row["others"]}
+    many, odd, none = (files[f"{trace.parent}/{name}"] for name in ("many", "odd \ufffd\x1b", "none"))
+    assert (many["count"], many["bytes"], many["errors"], none["count"], none["errors"]) == (32, 300, 0, 5, 5)
+    assert (odd["count"], odd["bytes"]) == (9, 70)
+    assert odd["path_b64"]
+    assert many["first"] < many["last"] < none["first"]
+    assert 0 < many["p50"] <= many["p90"] <= many["p99"] <= many["max"] <= many["total"]
+
+
+def test_each_key_has_all_events(ft: Filetap, trace: Path) -> None:
+    count = json.loads(ft("query", trace, "SELECT count(*) AS n FROM events", "-f", "json").out)[0]["n"]
+    for by in ("file", "directory", "process", "op", "user", "cgroup", "time"):
+        assert sum(row["count"] for row in rows(ft, trace, "--by", by, "--top", "2")) == count
+    assert [row["uid"] for row in rows(ft, trace, "--by", "user")] == [os.getuid()]
+
+
+def test_over_time(ft: Filetap, trace: Path) -> None:
+    found = rows(ft, trace, "--by", "time", "--width", "500ms")
+    assert [row["time"] for row in found] == sorted(row["time"] for row in found)
+    assert all(row["time"] <= row["first"] <= row["last"] for row in found)
+    assert found[-1]["count"] >= 5
+    assert len(rows(ft, trace, "--by", "time")) <= 41
+
+
+def test_table_and_csv(ft: Filetap, trace: Path) -> None:
+    text = ft("summary", trace, "--top", "1000").out.decode()
+    assert text.splitlines()[0].split()[0] == "COUNT"
+    assert "odd \\xff\\x1b" in text
+    assert "\x1b" not in text
+    table = list(csv.DictReader(io.StringIO(ft("summary", trace, "--by", "op", "--format", "csv").out.decode())))
+    assert {row["op"]: int(row["count"]) for row in table}["write"] == 37
+
+
+def test_two_traces(ft: Filetap, trace: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.tap"
+    assert ft.trace("-e", "all", "-o", other, "--", "cat", "/etc/hostname").status == 0
+    counts = [sum(row["count"] for row in rows(ft, *folders)) for folders in ((trace,), (other,), (trace, other))]
+    assert counts[0] + counts[1] == counts[2]
+
+
+WRONG = (("--width", "1s"), ("--by", "time", "--width", "0s"), ("--by", "time", "--width", "x"), ("--by", "nobody"), ("--top", "0"))
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_mistakes(ft: Filetap, trace: Path, words: tuple[str, ...]) -> None:
+    result = ft("summary", trace, *words)
+    assert (result.status, result.out) == (2, b"")
+    assert len(result.errors) == 1

@@ -1,0 +1,231 @@
+"""SQL over traces: the view against a join done by hand, what is refused, what mistakes read like.
+
+Apart from the command (tests/e2e/test_query.py). The oracle are the tables of the trace as Arrow, row by row.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import filetap
+from filetap.analysis.sql import Database, QueryError, open_traces
+from filetap.batch import Batch
+from filetap.enrich import names
+from filetap.errors import FiletapError
+from filetap.trace.format import read_metadata, write_metadata
+from filetap.trace.limits import Limits
+from filetap.trace.reader import Trace
+from filetap.trace.writer import TraceSink
+from tests.unit.test_ndjson import BATCHES, batch_of
+from tests.unit.traces import metadata, plain, record
+
+SETTINGS = settings(max_examples=15, deadline=None)
+FROM_FILE = {name: name for name in "path path_bytes device type filesystem deleted resolved".split()}
+FROM_TASK = {
+    "pid": "pid", "ppid": "ppid", "command": "command", "command_bytes": "command_bytes", "exe": "exe", "exe_bytes": "exe_bytes",
+    "uid": "uid", "gid": "gid", "cgroup": "cgroup_path", "cgroup_bytes": "cgroup_path_bytes", "cgroup_id": "cgroup",
+}  # fmt: skip
+SAME = "op call tid fd open offset size result duration target_fd target_offset address arguments file target task trace node".split()
+
+
+def joined(trace: Trace) -> list[dict[str, Any]]:
+    """The view, by hand."""
+    tables = {name: plain(trace.table(name)) for name in ("events", "files", "tasks")}
+    files, tasks = ({row["id"]: row for row in reversed(tables[name])} for name in ("files", "tasks"))
+    return [row_of(event, files, tasks) for event in tables["events"]]
+
+
+def row_of(event: dict[str, Any], files: dict[int, Any], tasks: dict[int, Any]) -> dict[str, Any]:
+    file, target, task = files.get(event["file"], {}), files.get(event["target"], {}), tasks.get(event["task"], {})
+    row = {name: event[name] for name in SAME} | {"ts": event["ts"]}
+    row |= {name: file.get(source) for name, source in FROM_FILE.items()} | {name: task.get(source) for name, source in FROM_TASK.items()}
+    row |= {f"target_{name}": target.get(name) for name in ("path", "path_bytes", "device")}
+    row["inode"], row["target_inode"] = file.get("inode") or None, target.get("inode") or None
+    row["error"] = names.error(event["result"]) if (event["result"] or 0) < 0 else None
+    flags = msgspec.json.decode(event["arguments"] or "{}").get("flags")
+    row["flags"] = "|".join(flags) or None if flags is not None else None
+    moves = event["op"] in "read write sendfile splice tee vmsplice copy_file_range".split()
+    row["bytes"] = max(event["result"] or 0, 0) if moves else 0
+    return row
+
+
+def asked(folder: Path, *more: Path, sql: str = "SELECT * FROM events") -> list[dict[str, Any]]:
+    with filetap.open(folder, *more) as recording:
+        return plain(recording.query(sql))
+
+
+def ordered(rows: list[dict[str, Any]]) -> list[list[tuple[str, str]]]:
+    return sorted(sorted((name, repr(value)) for name, value in row.items()) for row in rows)
+
+
+def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    known = expected[0].keys() if expected else set()
+    assert ordered([{name: row[name] for name in known} for row in found]) == ordered(expected)
+
+
+@SETTINGS
+@given(st.lists(BATCHES, max_size=3), st.integers(4, 12))
+def test_the_view_is_the_join(batches: list[Batch], rows: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        trace = record(Path(folder, "t.tap"), batches, Limits(rows=rows))
+        same(asked(trace.folder), joined(trace))
+
+
+@SETTINGS
+@given(BATCHES, BATCHES)
+def test_a_trace_that_is_being_written(first: Batch, second: Batch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sink = TraceSink(Path(folder, "t.tap"), metadata(), Limits(rows=3))
+        sink.write(first)
+        sink.write(second)
+        live = Trace(Path(folder, "t.tap"))
+        same(asked(live.folder), joined(live))
+        sink.close()
+
+
+@SETTINGS
+@given(BATCHES, BATCHES)
+def test_two_traces_with_the_same_ids(first: Batch, second: Batch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        traces = [record(Path(folder, f"{name}.tap"), [batch]) for name, batch in (("a", first), ("b", second))]
+        write_metadata(traces[1].folder, msgspec.structs.replace(read_metadata(traces[1].folder), uuid="other"))
+        expected = joined(traces[0]) + [row | {"trace": "other"} for row in joined(traces[1])]
+        same(asked(*(trace.folder for trace in traces)), expected)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    rows = ({"call": 1, "time": number * 10**9, "result": -2, "duration": 1500, "task": 1, "file": 1} for number in range(10))
+    return record(tmp_path / "t.tap", [batch_of(*rows)]).folder
+
+
+@pytest.fixture
+def database(small: Path) -> Iterator[Database]:
+    opened = Database(open_traces([small]))
+    yield opened
+    opened.close()
+
+
+def test_macros(small: Path) -> None:
+    (row,) = asked(
+        small,
+        sql="SELECT sum(seconds(duration)) AS s, ms(1500000) AS ms, us(1500) AS us, errno_name(-2) AS e, errno_name(2) AS f, "
+        "errno_name(512) AS internal, errno_name(4000) AS nobody, directory('/a/b') AS d, directory('/a') AS root, "
+        "directory('pipe:[1]') AS no, basename('/a/b') AS base, exact('x', NULL) AS x, exact('?', '\\xFF'::BLOB) AS y, "
+        "count(*) FILTER (ts >= since('2 seconds')) AS last, count(DISTINCT every('5 seconds', ts)) AS fives FROM events",
+    )
+    assert abs(row.pop("s") - 10 * 1500e-9) < 1e-12
+    assert row.pop("fives") in (2, 3)
+    assert row == {
+        "ms": 1.5, "us": 1.5, "e": "ENOENT", "f": "ENOENT", "internal": "ERESTARTSYS", "nobody": "4000", "d": "/a", "root": "/",
+        "no": None, "base": "b", "x": b"x", "y": b"\xff", "last": 3,
+    }  # fmt: skip
+
+
+REFUSED = {
+    "CREATE TABLE t (i INT)": "CREATE is refused",
+    "COPY events TO '/tmp/filetap-no.csv'": "COPY is refused",
+    "ATTACH '/tmp/filetap-no.db'": "ATTACH is refused",
+    "INSTALL httpfs": "LOAD is refused",
+    "LOAD httpfs": "LOAD is refused",
+    "PRAGMA database_list": "PRAGMA is refused",
+    "SET threads = 1": "SET is refused",
+    "RESET threads": "SET is refused",
+    "DELETE FROM files": "DELETE is refused",
+    "UPDATE files SET path = ''": "UPDATE is refused",
+    "DROP VIEW events": "DROP is refused",
+    "INSERT INTO files (id) VALUES (1)": "INSERT is refused",
+    "EXPORT DATABASE '/tmp/filetap-no'": "EXPORT is refused",
+    "CALL pragma_version()": "CALL is refused",
+    "BEGIN": "TRANSACTION is refused",
+    "WITH x AS (INSERT INTO trace0.file_names (id) VALUES (1) RETURNING *) SELECT * FROM x": "read-only",
+    "EXPLAIN ANALYZE INSERT INTO trace0.file_names (id) VALUES (1)": "read-only",
+    "SELECT * FROM read_csv('/etc/passwd')": "nothing but the trace",
+    "SELECT * FROM read_text('/etc/passwd')": "nothing but the trace",
+    "SELECT * FROM read_blob('/proc/self/environ')": "nothing but the trace",
+    "SELECT * FROM glob('/etc/*')": "nothing but the trace",
+    "SELECT * FROM '/etc/passwd'": "does not exist",
+    "SELECT * FROM read_parquet('/tmp/nobody.parquet')": "nothing but the trace",
+    "SELECT * FROM enable_logging(storage = 'file', storage_path = '/tmp/filetap-no')": "locked",
+    "SELECT 1; SELECT 2": "one statement",
+    "": "empty",
+    "-- nothing": "empty",
+}
+
+
+@pytest.mark.parametrize(("sql", "words"), REFUSED.items())
+def test_refused(database: Database, sql: str, words: str) -> None:
+    with pytest.raises(QueryError, match=words) as told:
+        database.query(sql).table()
+    assert "\n" not in str(told.value)
+    assert told.value.status == 2
+    assert database.query("SELECT count(*) FROM events").table().num_rows == 1, "the next question is answered"
+    assert not [name for name in os.listdir("/tmp") if name.startswith("filetap-no")]
+
+
+MISTAKES = {
+    "SELEC 1": "line 1, column 1, near 'SELEC'",
+    "SELECT nobody FROM events": "line 1, column 8, near 'nobody'",
+    "SELECT op,\n  é AS x FROM events": "line 2, column 3, near 'é'",
+    "-- é\n\n  SELECT nobody FROM events": "line 3, column 10, near 'nobody'",
+    "SELECT * FROM nowhere": "line 1, column 15, near 'nowhere'",
+    "SELECT no_function(1)": "line 1, column 8, near 'no_function(1)'",
+    "SELECT 'open": "line 1, column 8",
+    "SELECT op FROM events WHERE result = 'abc'": "Could not convert",
+    "SELECT error('mine')": "mine",
+}
+
+
+@pytest.mark.parametrize(("sql", "words"), MISTAKES.items())
+def test_mistakes_say_where(database: Database, sql: str, words: str) -> None:
+    with pytest.raises(QueryError) as told:
+        database.query(sql).table()
+    assert words in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_what_reads_is_answered(database: Database) -> None:
+    for sql in ("FROM events", "VALUES (1)", "DESCRIBE events", "SUMMARIZE files", "SHOW TABLES", "TABLE tasks", "EXPLAIN FROM events",
+                "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one"):  # fmt: skip
+        assert database.query(sql).names
+
+
+@pytest.mark.parametrize("name", ["a b's.tap", "a*[x]?.tap", "é\n.tap", os.fsdecode(b"\xff.tap")])
+def test_folders_of_any_name(small: Path, name: str) -> None:
+    folder = small.parent / name
+    shutil.copytree(small, folder)
+    assert asked(folder, sql="SELECT count(*) AS n FROM events") == [{"n": 10}]
+
+
+def test_one_trace_named_twice(small: Path) -> None:
+    with pytest.raises(FiletapError, match="are the same trace"):
+        filetap.open(small, small)
+
+
+def test_damage_is_left_out_and_said(tmp_path: Path) -> None:
+    rows = ({"call": 1, "time": number, "task": 1, "file": 1} for number in range(1000))
+    trace = record(tmp_path / "t.tap", [batch_of(*rows)])
+    (file,) = trace.sealed("events")
+    text = bytearray(file.read_bytes())
+    text[200] ^= 4
+    file.write_bytes(text)
+    with filetap.open(trace.folder) as recording:
+        assert plain(recording.query("SELECT count(*) AS n FROM events")) == [{"n": 0}]
+        assert "1000 rows skipped" in "".join(recording.damages)
+
+
+def test_tables_of_a_recording(small: Path) -> None:
+    with filetap.open(small) as recording:
+        assert [recording.events.num_rows, recording.files.num_rows, recording.tasks.num_rows, recording.folded.num_rows] == [10, 1, 1, 0]
+        assert recording.metadata[0].uuid == "u"
+        assert recording.summary("op").num_rows == 1
