@@ -70,6 +70,9 @@ def test_over_time(ft: Filetap, trace: Path) -> None:
     assert all(row["time"] <= row["first"] <= row["last"] for row in found)
     assert found[-1]["count"] >= 5
     assert len(rows(ft, trace, "--by", "time")) <= 41
+    line = ft("summary", trace, "--by", "time", "--width", "12345ns").out.decode().splitlines()[1]
+    first, _, _, begins = line.split()[-4:]
+    assert begins[:12] <= first, "one clock for all columns"
 
 
 def test_table_and_csv(ft: Filetap, trace: Path) -> None:

@@ -174,7 +174,7 @@ def test_walk_that_a_rename_crosses(program: Build, tmp_path: Path, latency: boo
     assert run.status == 0
     for op in ("open", "read", "close"):
         mine = [event for event in run.events if event.op == op and b"file" in event.path and b"/f/" in event.path]
-        assert len(mine) == 3000
+        assert len(mine) == 3000, {event.path: event for event in run.events if event.op == op and event not in mine}
         for i, event in enumerate(mine):
             ways = [os.fsencode(tmp_path / way / f"a/b/c/d/e/f/file{i % 50}") for way in ("here", "there")]
             assert event.path in ways or (event.file and event.file.raced)

@@ -318,7 +318,8 @@ def said(error: duckdb.Error) -> tuple[str, list[int] | None]:
             text, place = told["exception_message"], json.loads(told["location"]) if "location" in told else None
     else:
         text = text.partition(" Error: ")[2] or text
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip() and set(line) - set(" ^")), place
+    lines = (line.strip().rstrip("!") for line in text.splitlines() if line.strip() and set(line) - set(" ^"))
+    return "; ".join(lines), place
 
 
 def located(sql: str, place: int, length: int) -> str:

@@ -52,8 +52,9 @@ def as_text(table: pa.Table, cut: bool = False) -> str:
 
 
 def lines(table: pa.Table, figures: list[str], keys: list[str]) -> Iterator[str]:
-    times = {name: table[name].cast(pa.int64()).to_pylist() for name in ("first", "last")}
-    for place, row in enumerate(table.select([*keys, "others", *figures]).drop_columns(["first", "last"]).to_pylist()):
+    moments = [name for name in ("time", "first", "last") if name in table.column_names]  # Python's own have no ns
+    times = {name: table[name].cast(pa.int64()).to_pylist() for name in moments}
+    for place, row in enumerate(table.select([*keys, "others", *figures]).drop_columns(moments).to_pylist()):
         row |= {name: times[name][place] for name in times}
         yield "".join(f" {cell(name, row[name]):>{HEADS[name][1] - 1}}" for name in figures) + " " + named(row, keys)
 
@@ -66,6 +67,8 @@ def named(row: dict[str, Any], keys: list[str]) -> str:
 def name(key: str, value: object) -> str:
     if value is None:
         return UNKNOWN.get(key, "-")
+    if key == "time" and isinstance(value, int):
+        return moment(value)
     text = printable(value) if isinstance(value, bytes) else str(value)
     return f"{text:>7}" if key == "pid" else text
 
@@ -84,6 +87,13 @@ def clock(nanoseconds: int) -> str:
     """Of the day, in local time."""
     local = datetime.fromtimestamp(nanoseconds // 10**9, UTC).astimezone()
     return f"{local:%H:%M:%S}.{nanoseconds % 10**9 // 10**6:03}"
+
+
+def moment(nanoseconds: int) -> str:
+    """In local time, with as many decimals as there are."""
+    local = datetime.fromtimestamp(nanoseconds // 10**9, UTC).astimezone()
+    decimals = f"{nanoseconds % 10**9:09}".rstrip("0")
+    return f"{local:%Y-%m-%d %H:%M:%S}" + (f".{decimals}" if decimals else "")
 
 
 def duration(nanoseconds: int) -> str:
