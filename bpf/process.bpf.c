@@ -29,8 +29,7 @@ static __always_inline void inherit(struct task_state *parent, struct task_struc
 		__sync_fetch_and_add(&g->live, 1);
 }
 
-SEC("tp_btf/sched_process_fork")
-int process_fork(__u64 *ctx)
+ON_TRACEPOINT("sched_process_fork", process_fork)
 {
 	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
 	struct task_struct *task = current_task();
@@ -100,8 +99,7 @@ static __always_inline __u64 executed_file(struct task_struct *task, struct linu
 	return script_named(bprm->filename, first == '/' ? &fs->root : &fs->pwd);
 }
 
-SEC("tp_btf/sched_process_exec")
-int process_exec(__u64 *ctx)
+ON_TRACEPOINT("sched_process_exec", process_exec)
 {
 	struct task_struct *task = current_task();
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
@@ -197,8 +195,7 @@ static __always_inline void end_task(struct task_state *s, bool last)
 }
 
 /* What the process was, its last thread tells, whichever that is. */
-SEC("tp_btf/sched_process_exit")
-int process_exit(__u64 *ctx)
+ON_TRACEPOINT("sched_process_exit", process_exit)
 {
 	struct task_struct *task = current_task();
 	bool last = ends_process(task);

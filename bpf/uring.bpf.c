@@ -470,28 +470,24 @@ static __always_inline int completed(__u64 key, long result, __u32 flags)
 	return complete(req, key, file, result, flags, false);
 }
 
-SEC("tp_btf/io_uring_submit_req")
-int submit_req(__u64 *ctx)
+ON_TRACEPOINT("io_uring_submit_req", submit_req)
 {
 	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* Its name before v6.4. */
-SEC("tp_btf/io_uring_submit_sqe")
-int submit_sqe(__u64 *ctx)
+ON_TRACEPOINT("io_uring_submit_sqe", submit_sqe)
 {
 	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* A submission that was refused at once; it completes with an error all the same. */
-SEC("tp_btf/io_uring_req_failed")
-int submit_failed(__u64 *ctx)
+ON_TRACEPOINT("io_uring_req_failed", submit_failed)
 {
 	return submit((struct io_kiocb *)ctx[1], ctx[0]);
 }
 
-SEC("tp_btf/io_uring_complete")
-int complete_cqe(__u64 *ctx)
+ON_TRACEPOINT("io_uring_complete", complete_cqe)
 {
 	struct io_uring_cqe *cqe = (struct io_uring_cqe *)ctx[2];
 
@@ -499,15 +495,13 @@ int complete_cqe(__u64 *ctx)
 }
 
 /* With the result as a value, before the completion itself was passed (v6.10). */
-SEC("tp_btf/io_uring_complete")
-int complete_values(__u64 *ctx)
+ON_TRACEPOINT("io_uring_complete", complete_values)
 {
 	return completed(ctx[1], (__s32)ctx[3], ctx[4]);
 }
 
 /* The completion queue has no room, and its tracepoint does not say which request it is about (io_uring/io_uring.c). */
-SEC("tp_btf/io_uring_cqe_overflow")
-int completion_overflow(__u64 *ctx)
+ON_TRACEPOINT("io_uring_cqe_overflow", completion_overflow)
 {
 	struct counters *c = counters();
 
@@ -518,8 +512,7 @@ int completion_overflow(__u64 *ctx)
 
 /* For kernels whose completions name no request: once somebody has asked for a rename, any of them may be its. Before v5.12
  * (and in 5.10.y before it took v5.15's io_uring) the opcode was the second value, then the third. */
-SEC("tp_btf/io_uring_submit_sqe")
-int rename_submitted(__u64 *ctx)
+ON_TRACEPOINT("io_uring_submit_sqe", rename_submitted)
 {
 	struct globals *g = globals();
 
@@ -528,8 +521,7 @@ int rename_submitted(__u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/io_uring_complete")
-int rename_completed(__u64 *ctx)
+ON_TRACEPOINT("io_uring_complete", rename_completed)
 {
 	struct globals *g = globals();
 

@@ -247,8 +247,7 @@ static __always_inline struct task_state *noted_state(void)
 }
 
 /* The return of a call: what its hooks have noted gets its result. */
-SEC("tp_btf/sys_exit")
-int call_returned(__u64 *ctx)
+ON_TRACEPOINT("sys_exit", call_returned)
 {
 	struct task_state *s = noted_state();
 
@@ -258,8 +257,7 @@ int call_returned(__u64 *ctx)
 }
 
 /* The end of a thread that was not in a call, as when it dumps core. */
-SEC("tp_btf/sched_process_exit")
-int thread_ended(__u64 *ctx)
+ON_TRACEPOINT("sched_process_exit", thread_ended)
 {
 	if (noted_state())
 		tell_notes(0, false);

@@ -215,4 +215,39 @@ static __always_inline struct mount *next_mount(struct super_block *sb, struct m
 	return next - bpf_core_field_offset(struct mount___before_6_17, mnt_instance);
 }
 
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/* bpf_preempt_disable came with fc7566ad0a82 (v6.10); the verifier has let global functions be called then since e2d8f560d176
+ * (v6.15), to which it owes this member. */
+#define MAY_HOLD_CPU bpf_core_field_exists(((struct bpf_subprog_info *)0)->might_sleep)
+
+static __always_inline void hold_cpu(void)
+{
+	if (MAY_HOLD_CPU)
+		bpf_preempt_disable();
+}
+
+static __always_inline void let_cpu_go(void)
+{
+	if (MAY_HOLD_CPU)
+		bpf_preempt_enable();
+}
+
+/* A program on a tracepoint, which keeps its CPU. Newer kernels than 6.18 call it with preemption on: whoever came to the CPU
+ * meanwhile would find what each CPU has once in use, and the kernel would skip the program for him. */
+#define ON_TRACEPOINT(tracepoint, name)                                                                                                    \
+	static __always_inline int name##_at_work(__u64 *ctx);                                                                             \
+	SEC("tp_btf/" tracepoint)                                                                                                          \
+	int name(__u64 *ctx)                                                                                                               \
+	{                                                                                                                                  \
+		int result;                                                                                                                \
+                                                                                                                                           \
+		hold_cpu();                                                                                                                \
+		result = name##_at_work(ctx);                                                                                              \
+		let_cpu_go();                                                                                                              \
+		return result;                                                                                                             \
+	}                                                                                                                                  \
+	static __always_inline int name##_at_work(__u64 *ctx)
+
 #endif

@@ -62,23 +62,17 @@ static __always_inline __u64 as_number(struct note *n, __u64 pointer)
 	return pointer;
 }
 
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-
-/* Hooks may be preempted, except as kprobes. bpf_preempt_disable came with fc7566ad0a82 (v6.10); the verifier has let global
- * functions be called then since e2d8f560d176 (v6.15), to which it owes this member. Without both, interrupts() stands guard. */
-#define MAY_HOLD_CPU bpf_core_field_exists(((struct bpf_subprog_info *)0)->might_sleep)
-
-static __always_inline void hold_cpu(void)
+/* Hooks may be preempted, except as kprobes. Where nothing keeps the CPU, interrupts() stands guard. */
+static __always_inline void keep_cpu(void)
 {
-	if (MAY_HOLD_CPU && config.way != WAY_KPROBE)
-		bpf_preempt_disable();
+	if (config.way != WAY_KPROBE)
+		hold_cpu();
 }
 
-static __always_inline void let_cpu_go(void)
+static __always_inline void give_cpu(void)
 {
-	if (MAY_HOLD_CPU && config.way != WAY_KPROBE)
-		bpf_preempt_enable();
+	if (config.way != WAY_KPROBE)
+		let_cpu_go();
 }
 
 /* The current task's state, if its operations count; done() must follow. */
@@ -91,10 +85,10 @@ static __always_inline struct task_state *subject_state(void)
 	adopt_worker(task);
 	if (is_bystander(task))
 		return NULL;
-	hold_cpu();
+	keep_cpu();
 	s = current_member(task);
 	if (!s) {
-		let_cpu_go();
+		give_cpu();
 		return NULL;
 	}
 	if (c)
@@ -108,7 +102,7 @@ static __always_inline int done(void)
 
 	if (c)
 		c->at_work = 0;
-	let_cpu_go();
+	give_cpu();
 	return 0;
 }
 

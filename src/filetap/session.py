@@ -178,6 +178,7 @@ class Session:
             elapsed=ended - self._attached,
             attached=self._attached - self._started,
             cpu=used.user + used.system,
+            missed=self.source.missed(),
             notes=[*self.source.notes, *kernel_notes(counters), *self._notes()],
         )
 

@@ -99,6 +99,7 @@ class KernelSource:
         """Of the VFS level: function to the way it attached."""
         self._options = self._settle(options)
         self._resources = ExitStack()
+        self._objects: list[Object] = []
         self._links: list[Link] = []
         self._replaced: list[Link] = []
         self._detaching: Thread | None = None
@@ -164,6 +165,7 @@ class KernelSource:
         """One object, told its configuration, with the maps of the first."""
         loaded = Object(plan.object)
         self._resources.callback(loaded.close)
+        self._objects.append(loaded)
         loaded.compare_layouts()
         loaded.configure(config, (aio if plan.object == "aio" else syscalls).call_table(self._options.filters.calls))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
@@ -303,6 +305,10 @@ class KernelSource:
     def counters(self) -> Records:
         """struct counters, one record per CPU."""
         return Map(self._process.map_fd("counts"), U32, model.COUNTERS).per_cpu(self._cpus)
+
+    def missed(self) -> int:
+        """Times that the kernel skipped a program of ours, so that nothing of what it is about was seen."""
+        return sum(loaded.missed() for loaded in self._objects)
 
     def folds(self) -> list[Fold]:
         """What the lanes could not take."""

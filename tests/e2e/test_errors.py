@@ -72,7 +72,6 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "user-without-command": (["trace", "--user", "root", "-p", "1"], ["--user", "COMMAND"]),
     "sandbox-without-command": (["trace", "--sandbox", "-p", "1"], ["--sandbox", "COMMAND"]),
     "no-wait-without-command": (["trace", "--no-wait", "-p", "1"], ["--no-wait", "COMMAND"]),
-    "tap": (["trace", "-o", "/nowhere/x.tap", "--", "true"], ["/nowhere/x.tap: No such file or directory"]),
     "many-comms": (["trace", *["-c", "x"] * 9, "--duration", "1"], ["8", "-c"]),
     "unknown-option": (["trace", "--bogus"], ["--bogus"]),
     "unknown-command": (["bogus"], ["bogus"]),

@@ -191,7 +191,7 @@ def test_a_trace_of_somebody_else(ft: Filetap, trace: Path, command: tuple[str, 
     finally:
         shutil.rmtree(folder)
     assert result.status == 1
-    assert result.err.decode().splitlines() == [f"filetap: {folder}: Permission denied"]
+    assert result.err.decode().splitlines() == [f"filetap: {folder}/trace.json: Permission denied"]
 
 
 def test_words_of_the_command_line(ft: Filetap, trace: Path) -> None:

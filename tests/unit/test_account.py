@@ -180,6 +180,14 @@ def test_the_columns_of_the_text_stand_below_each_other() -> None:
     assert {line.split()[0] for line in lines[: len(rows)]} == set(OPS[1:])
 
 
+def test_what_the_kernel_skipped_comes_first() -> None:
+    """On kernels that call tracepoints' programs with preemption on."""
+    whole = account(read=OpAccount(seen=5, delivered=5))
+    whole.missed = 7
+    assert report.verdict(whole).startswith("not all was seen: 7 times")
+    assert not report.verdict(account(read=OpAccount(seen=5, delivered=5))).startswith("not all")
+
+
 def test_the_verdict_does_not_gloss_over() -> None:
     folded = report.verdict(account(read=OpAccount(seen=5, delivered=3, folded=2)))
     lost = report.verdict(account(read=OpAccount(seen=5, delivered=3, lost=2)))

@@ -37,7 +37,14 @@ def as_text(account: Account) -> str:
 
 
 def verdict(account: Account) -> str:
-    """What the sum means, in a sentence."""
+    """What the sum means, in a sentence; and what it cannot know, in another."""
+    if not account.missed:
+        return balanced(account)
+    skipped = f"not all was seen: {account.missed} times the kernel skipped a program, for it was at work on that CPU already"
+    return f"{skipped}; of what was seen {balanced(account)}"
+
+
+def balanced(account: Account) -> str:
     total = account.total
     if account.aggregated:
         delivered = f"{total.delivered} delivered + " if total.delivered else ""
