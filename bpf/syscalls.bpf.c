@@ -230,19 +230,6 @@ int raw_exit(__u64 *ctx)
 	return 0;
 }
 
-/* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, behind struct trace_entry. */
-struct classic_enter {
-	__u64 entry;
-	__s32 nr; /* padded with whatever was on the stack */
-	__u64 args[6];
-};
-
-struct classic_exit {
-	__u64 entry;
-	__s32 nr; /* padded with whatever was on the stack */
-	__s64 result;
-};
-
 SEC("tracepoint")
 int classic_enter(struct classic_enter *ctx)
 {

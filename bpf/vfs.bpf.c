@@ -247,13 +247,24 @@ static __always_inline struct task_state *noted_state(void)
 }
 
 /* The return of a call: what its hooks have noted gets its result. */
-ON_TRACEPOINT("sys_exit", call_returned)
+static __always_inline int on_return(long result)
 {
 	struct task_state *s = noted_state();
 
 	if (s)
-		tell_notes(ctx[1], s->note_call == call_under_way(current_task()));
+		tell_notes(result, s->note_call == call_under_way(current_task()));
 	return 0;
+}
+
+ON_TRACEPOINT("sys_exit", call_returned)
+{
+	return on_return(ctx[1]);
+}
+
+SEC("tracepoint")
+int classic_returned(struct classic_exit *ctx)
+{
+	return on_return(ctx->result);
 }
 
 /* The end of a thread that was not in a call, as when it dumps core. */

@@ -250,4 +250,17 @@ static __always_inline void let_cpu_go(void)
 	}                                                                                                                                  \
 	static __always_inline int name##_at_work(__u64 *ctx)
 
+/* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, behind struct trace_entry. */
+struct classic_enter {
+	__u64 entry;
+	__s32 nr; /* padded with whatever was on the stack */
+	__u64 args[6];
+};
+
+struct classic_exit {
+	__u64 entry;
+	__s32 nr; /* padded with whatever was on the stack */
+	__s64 result;
+};
+
 #endif

@@ -34,7 +34,7 @@ from filetap.kernel.sums import Sums
 from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
-from filetap.probes import Plan, aio, faults, process, syscalls, uring, vfs
+from filetap.probes import Plan, aio, faults, kept_on_cpu, process, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
 from filetap.rules import Names, Rules
@@ -139,10 +139,17 @@ class KernelSource:
         with KernelTypes() as kernel:
             self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
             self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS))
+            steady = kept_on_cpu if kernel.preempts_tracepoints() else (lambda plan: plan)
+            self._plan = steady(self._plan)
             self._task_storage = kernel.has_task_storage()
             if not uring.programs(kernel):
                 self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
-            others = [faults.plan(chosen), uring.plan(kernel), aio.plan(chosen, kernel, self._plan.raw), vfs.returns(self._options.level)]
+            others = [
+                faults.plan(chosen),
+                uring.plan(kernel),
+                aio.plan(chosen, kernel, self._plan.raw),
+                steady(vfs.returns(self._options.level)),
+            ]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(process.plan(), config)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them

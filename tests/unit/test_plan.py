@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from filetap.calls import CALLS
-from filetap.probes import Plan, aio, syscalls
+from filetap.probes import Plan, aio, kept_on_cpu, syscalls, vfs
 
 EVERYTHING = frozenset(range(1, len(CALLS)))
 
@@ -64,3 +64,14 @@ def test_requests_are_handed_on_where_all_calls_are_hooked(registers: bool) -> N
     requests = aio.plan(EVERYTHING, Kernel(), plan.raw)
     assert set(requests.handlers) == {("enter_handlers", 1), ("enter_handlers", 3), ("exit_handlers", 1), ("exit_handlers", 2)}
     assert not requests.tracepoints
+
+
+@pytest.mark.parametrize("latency", [True, False])
+def test_where_raw_tracepoints_are_preempted(latency: bool) -> None:
+    """All calls by classic ones from the start, each once; what has no classic one stays."""
+    plan = kept_on_cpu(syscalls.plan(EVERYTHING, latency, registers=True))
+    assert (plan.raw, plan.later, plan.replaced) == ([], [], [])
+    assert sorted(plan.tracepoints) == [("classic_enter", "raw_syscalls", "sys_enter"), ("classic_exit", "raw_syscalls", "sys_exit")]
+    returns = kept_on_cpu(vfs.returns("vfs"))
+    assert returns.raw == ["thread_ended"]
+    assert returns.tracepoints == [("classic_returned", "raw_syscalls", "sys_exit")]

@@ -44,6 +44,11 @@ class KernelTypes:
         """May tracing programs keep a value with each task? What they ask by CO-RE (HAS_TASK_STORAGE): the member came with it."""
         return self._has_member("task_struct", "bpf_storage")
 
+    def preempts_tracepoints(self) -> bool:
+        """Are tracepoints' programs called with preemption on? Seen on 7.2, not on 6.18: a tracepoint's callers are guarded by this
+        class of locks there, not by switching preemption off."""
+        return bool(self.find("class_srcu_fast_notrace_t", TYPEDEF))
+
     def _has_member(self, structure: str, member: str) -> bool:
         """Looked for in ``struct btf_member``: name, type, offset."""
         number = self.find(structure, STRUCT)

@@ -5,7 +5,8 @@ Apart from kernel/, which does what is decided here. One module per .bpf.c of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 
 @dataclass(slots=True)
@@ -31,3 +32,20 @@ class Plan:
     @property
     def programs(self) -> set[str]:
         return {*self.raw, *self.later, *self.aimed, *self.handlers.values(), *(program for program, _, _ in self.tracepoints)}
+
+
+def kept_on_cpu(plan: Plan) -> Plan:
+    """The same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would skip them for
+    whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off."""
+    wanted = (*plan.raw, *plan.later)
+    whole = [ALL_CALLS[program] for program in wanted if program in ALL_CALLS]
+    rest = [one for one in plan.tracepoints if one not in plan.replaced]
+    return replace(plan, raw=[program for program in wanted if program not in ALL_CALLS], tracepoints=whole + rest, later=[], replaced=[])
+
+
+ALL_CALLS: Final = {
+    "raw_enter": ("classic_enter", "raw_syscalls", "sys_enter"),
+    "raw_exit": ("classic_exit", "raw_syscalls", "sys_exit"),
+    "call_returned": ("classic_returned", "raw_syscalls", "sys_exit"),
+}
+"""Programs of all calls to what does the same by a classic tracepoint, whose records are laid out as a single call's are."""
