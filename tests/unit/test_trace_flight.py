@@ -97,6 +97,20 @@ def test_each_trace_has_a_name_of_its_own_and_the_last_only_if_something_came(tm
     assert flight.said == [f"flight recorder: {n} events are in {tmp_path}/{name}" for n, name in ((20, "t.tap"), (40, "t-2.tap"))]
 
 
+def test_a_trace_that_is_asked_for_later_has_nothing_older(tmp_path: Path) -> None:
+    """Nothing need come for what is held to grow old."""
+    flight = Flight(tmp_path, seconds=5)
+    flight.sink.write(batch(1))
+    flight.now += 4
+    flight.sink.write(batch(2))
+    flight.now += 3
+    flight.sink.dump(metadata(), flight.said.append)
+    for thread in flight.sink._writing:
+        thread.join()
+    assert Trace(tmp_path / "t.tap").table("events").num_rows == 20
+    assert flight.sink.dropped == 20
+
+
 def test_what_one_trace_says_of_itself_is_not_in_the_next(tmp_path: Path) -> None:
     flight, same = Flight(tmp_path), metadata()
     for number in (1, 2):

@@ -5,16 +5,20 @@ Apart from what happens to damaged files (test_trace_damage.py). The oracle are 
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_metadata
 
 from filetap.batch import Batch, Fold
 from filetap.calls import CALLS
 from filetap.trace import tables
+from filetap.trace.format import TraceError
 from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
 from filetap.trace.writer import TraceSink
@@ -89,3 +93,26 @@ def test_folded_events_are_a_table(tmp_path: Path) -> None:
     assert (row["count"], row["bytes"], row["pid"], row["file"]) == (5, 50, 7, 1)
     assert (row["first"], row["last"]) == (empty.realtime + 10, empty.realtime + 20)
     assert trace.table("files").num_rows == trace.table("tasks").num_rows == 1
+
+
+def recorded_by(folder: Path, calls: list[tuple[str, str]], *numbers: int) -> Trace:
+    """By a filetap with other numbers of calls, and not closed: whoever opens it seals it."""
+    sink = TraceSink(folder, replace_metadata(metadata(), calls=calls))
+    sink.write(batch_of(*({"call": number, "file": 1, "task": 1} for number in numbers)))
+    os.close(sink._lock)
+    return Trace(folder)
+
+
+def test_calls_are_those_of_the_one_who_recorded(tmp_path: Path) -> None:
+    """Their numbers change from version to version; an unsealed trace has nothing else."""
+    calls = [(call.op, call.name) for call in CALLS]
+    turned = [calls[0], *calls[2:], calls[1]]
+    rows = recorded_by(tmp_path / "t.tap", turned, 1, 2, len(turned) - 1).table("events")
+    assert list(zip(rows["op"].to_pylist(), rows["call"].to_pylist(), strict=True)) == [turned[1], turned[2], turned[-1]]
+
+
+def test_a_call_that_is_not_known_is_said(tmp_path: Path) -> None:
+    """Neither taken for another nor left out in silence: the one that recorded it can read it."""
+    calls = [*((call.op, call.name) for call in CALLS), ("teleport", "teleport2")]
+    with pytest.raises(TraceError, match="teleport2"):
+        recorded_by(tmp_path / "t.tap", calls, 1, len(calls) - 1).table("events")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
 from filetap.batch import Batch
-from filetap.calls import CALLS, TRANSFERS
+from filetap.calls import CALLS
 from filetap.model import HAS_MORE, NO_RESULT
 from filetap.trace import tables
 from filetap.trace.format import Metadata
@@ -46,6 +46,10 @@ def record(folder: Path, batches: Iterable[Batch], limits: Limits | None = None)
     return Trace(folder)
 
 
+COPIES: Final = ("sendfile", "splice", "tee", "copy_file_range", "reflink", "dedupe")
+"""Ops of two descriptors; the wire has no second one of others."""
+
+
 def rows_of(batch: Batch) -> Iterator[Row]:
     """One by one what each event is: all that a trace keeps of it."""
     more = iter(batch.more)
@@ -56,7 +60,7 @@ def rows_of(batch: Batch) -> Iterator[Row]:
         if fields["flags"] & HAS_MORE:
             second = next(more)
             fields |= {name: int(second[name]) for name in tables.SECOND}
-            if CALLS[fields["call"]].op not in TRANSFERS:
+            if CALLS[fields["call"]].op not in COPIES:
                 del fields["target_fd"]
         yield (batch.realtime, *fields.values())
 

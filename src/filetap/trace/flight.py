@@ -159,10 +159,10 @@ class FlightSink:
         for thread in self._writing:
             thread.join()
         if self.written > self._since or not self._since:
-            self._forget()
             self._write(self._snapshot(metadata), tell, shown)
 
     def _snapshot(self, metadata: Metadata) -> Snapshot:
+        self._forget()
         self._since = self.written
         notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])

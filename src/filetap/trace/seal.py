@@ -108,7 +108,7 @@ def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], liv
     for batch in _gathered(stream.read(source, tables.RECORDED_SCHEMAS[name], damages, live)):
         if name == "events":
             events, more, realtime = tables.wire(batch)
-            yield tables.event_table(Batch(events, {}, {}, 0, more), metadata, realtime)
+            yield tables.event_table(Batch(tables.own_calls(events, metadata.calls), {}, {}, 0, more), metadata, realtime)
         else:
             keys = tables.key_columns(metadata, batch.num_rows)
             columns = [keys[field.name] if field.name in keys else batch.column(field.name).cast(field.type) for field in schema]

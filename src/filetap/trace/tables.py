@@ -6,7 +6,7 @@ Next: writer.py records, seal.py makes Parquet of it, replay makes batches of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from filetap.calls import CALLS, OPS
 from filetap.enrich import arguments, jsontext, names
 from filetap.enrich.columns import clock, durations, encode, pack, second
 from filetap.model import Records
-from filetap.trace.format import EVENTS, FILES, FOLDED, KEY, RECORDED, TASKS, Metadata
+from filetap.trace.format import EVENTS, FILES, FOLDED, KEY, RECORDED, TASKS, Metadata, TraceError
 
 SECOND: Final = ("target_offset", "target", "target_fd", "argument")
 """Columns of the second slot that a trace keeps; files and tasks without an id have got one by now."""
@@ -28,6 +28,8 @@ FIRST: Final = tuple(name for name in RECORDED.names if name not in (*SECOND, "r
 NO_POSITION: Final = 2**64 - 1
 OP_NAMES: Final = pa.array([call.op for call in CALLS])
 CALL_NAMES: Final = pa.array([call.name for call in CALLS])
+_OURS: Final = {(call.op, call.name): at for at, call in enumerate(CALLS)}
+UNKNOWN: Final = 2**16 - 1
 
 Columns = dict[str, Any]
 
@@ -209,12 +211,32 @@ def _either(number: pa.Array, word: pa.Array) -> NDArray[np.uint64]:
     return np.where(number.is_valid().to_numpy(zero_copy_only=False), _filled(number, 0).astype(np.uint64), _filled(word, 0))
 
 
+def own_calls(events: Records, calls: Sequence[tuple[str, str]]) -> Records:
+    """Events of one whose calls, by op and name, had these numbers: with ours, for numbers change from version to version."""
+    ours = np.array([_OURS.get(call, UNKNOWN) for call in calls], "<u2")
+    if not calls or np.array_equal(ours, np.arange(len(CALLS))):
+        return events
+    events["call"] = _known(ours[events["call"]], lambda row: calls[events["call"][row]])
+    return events
+
+
+def _known(numbers: NDArray[np.uint16], call: Callable[[int], tuple[str, str]]) -> NDArray[np.uint16]:
+    """The same, if all are. ``call``: of a row, for a message."""
+    if (unknown := numbers == UNKNOWN).any():
+        op, name = call(int(unknown.argmax()))
+        raise TraceError(f"it has calls of {name} ({op}), which this filetap does not know: use the one that recorded it, or a newer one")
+    return numbers
+
+
 def _call_numbers(ops: pa.Array, calls: pa.Array) -> NDArray[np.uint16]:
-    """By op and name, for numbers change from version to version."""
+    """By op and name, as ``own_calls``."""
     ops, calls = (column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode() for column in (ops, calls))
-    number = {(call.op, call.name): at for at, call in enumerate(CALLS)}
-    table = np.array([[number.get((op, call), 0) for call in calls.dictionary.to_pylist()] for op in ops.dictionary.to_pylist()], "<u2")
-    return table[ops.indices.to_numpy(), calls.indices.to_numpy()] if table.size else np.zeros(len(ops), "<u2")
+    if not len(ops):
+        return np.zeros(0, "<u2")
+    names, kinds = calls.dictionary.to_pylist(), ops.dictionary.to_pylist()
+    table = np.array([[_OURS.get((op, name), UNKNOWN) for name in names] for op in kinds], "<u2")
+    numbers = table[ops.indices.to_numpy(), calls.indices.to_numpy()]
+    return _known(numbers, lambda row: (ops[row].as_py(), calls[row].as_py()))
 
 
 def _texts(name: str, values: Sequence[bytes | None]) -> Columns:
