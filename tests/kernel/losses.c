@@ -3,7 +3,7 @@
  * More than a tracer can hold: too fast, too many files, too many processes. Says what it did in JSON lines, each of
  * which a test can look up, so that nothing needs to be taken from the tracer itself.
  * Usage: losses storm DIRECTORY THREADS FILES ROUNDS | losses matrix DIRECTORY THREADS FILES CALLS
- *        losses number FILE THREADS | losses files DIRECTORY COUNT KEPT | losses vain DIRECTORY COUNT
+ *        losses number FILE THREADS | losses files DIRECTORY COUNT KEPT [STEP] | losses vain DIRECTORY COUNT
  *        losses children FILE FORKS EXECS | losses pending - COUNT ENTRIES
  */
 #include <fcntl.h>
@@ -174,8 +174,9 @@ static void read_again(long i)
 	check(!unlink(name), name);
 }
 
-/* So many files, of which the newest KEPT exist at a time; a file is read again before it goes. */
-static void many_files(long count, long kept)
+/* So many files, of which the newest KEPT exist at a time; a file is read again before it goes. After every STEP of them
+ * a line is waited for, if there is a STEP. */
+static void many_files(long count, long kept, long step)
 {
 	char name[4096];
 
@@ -192,6 +193,8 @@ static void many_files(long count, long kept)
 			snprintf(name, sizeof(name), "%s/%ld", directory, (i - kept) / 1000);
 			check(!rmdir(name), name);
 		}
+		if (step && i % step == step - 1)
+			check(getchar() == '\n', "stdin");
 	}
 }
 
@@ -283,7 +286,7 @@ int main(int argc, char **argv)
 		descriptors[0] = open(directory, O_RDONLY);
 		run(count, number);
 	} else if (!strcmp(verb, "files"))
-		many_files(count, files);
+		many_files(count, files, rounds);
 	else if (!strcmp(verb, "vain"))
 		in_vain(count);
 	else if (!strcmp(verb, "pending"))
