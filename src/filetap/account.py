@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Fold
-from filetap.calls import OP_NUMBER, OP_OF_CALL, OPS, TRANSFERS
+from filetap.calls import OP_NUMBER, OPS, TRANSFERS
 from filetap.model import Records
 
 IN_BYTES: Final = np.isin(np.arange(model.MAX_OPS), [OP_NUMBER[op] for op in ("read", "write", *TRANSFERS)])
@@ -89,7 +89,7 @@ class Tally:
 
     def add(self, calls: NDArray[Any], result: NDArray[Any]) -> None:
         """Count events that were handed over: their ``call`` and ``result``."""
-        ops = OP_OF_CALL[calls]
+        ops = model.OP_OF_CALL[calls]
         counts = np.bincount(ops, minlength=model.MAX_OPS)
         self.delivered += counts
         if (failed := result < 0).any():

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 OPS: Final = (
     "none open close read write dup fork thread exec exit fault "
     "stat statfs access readlink getdents getxattr setxattr listxattr removexattr handle "
@@ -285,7 +283,6 @@ CALL_NUMBER: Final = {call.name: number for number, call in reversed(list(enumer
 """The first index of a name: some stand twice, for their number has two meanings."""
 FIRST_HOOK: Final = len(CALLS) - len(HOOKS)
 """The index of the first of HOOKS."""
-OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
 
 ALIASES: Final = {
     "newstat": "stat",

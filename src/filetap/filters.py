@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from filetap import model
 from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, FIRST_HOOK, GROUPS, OP_NUMBER, OPS
+from filetap.enrich.names import TYPES
 from filetap.errors import UsageError
 
 Item = TypeVar("Item")
@@ -66,7 +67,7 @@ class Filters:
         return [(path, self.include) for path in self.paths] + [(path, model.RULE_EXCLUDE) for path in self.exclude]
 
     def type_mask(self) -> int:
-        return sum(1 << model.TYPES[name] for name in self.types)
+        return sum(1 << TYPES[name] for name in self.types)
 
 
 def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[str] = DEFAULT_OPS) -> frozenset[int]:
@@ -122,9 +123,9 @@ def select_types(names: Iterable[str]) -> frozenset[str]:
     """``--type``'s words added to regular files; ``all`` means each."""
     wanted = {"file"}
     for name in names:
-        if name != "all" and name not in model.TYPES:
-            raise UsageError(f"--type {name}: no such type; types: {', '.join(model.TYPES)}, all")
-        wanted |= set(model.TYPES) if name == "all" else {name}
+        if name != "all" and name not in TYPES:
+            raise UsageError(f"--type {name}: no such type; types: {', '.join(TYPES)}, all")
+        wanted |= set(TYPES) if name == "all" else {name}
     return frozenset(wanted)
 
 

@@ -11,12 +11,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from filetap.calls import CALLS, OP_NUMBER
+
 Records = NDArray[Any]
 """One-dimensional structured array; its dtype is one of those below."""
 
 
-TYPES: Final = {"file": 8, "directory": 4, "pipe": 1, "socket": 12, "char": 2, "block": 6, "symlink": 10, "anon": 0}
-"""File type to S_IFMT >> 12, from inode(7); ``anon`` are anonymous inodes (eventfd, epoll, ...), which have none."""
+OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
+"""Index into ``calls.OPS``."""
 
 (HAS_MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, NO_RESULT, FAULT_WRITE, FAULT_EXEC, FAULT_MAJOR) = (1 << bit for bit in range(9))
 """``event.flags``: EVENT_* of bpf/event.h."""

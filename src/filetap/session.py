@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from filetap import model
 from filetap.account import Account, Delivery, Summed, balance, kernel_notes
 from filetap.batch import Batch, Fold, Sink
-from filetap.calls import OP_NUMBER, OP_OF_CALL
+from filetap.calls import OP_NUMBER
 from filetap.clock import Clock
 from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
@@ -213,7 +213,7 @@ class NameFilter:
             drop[two] = (drop[two] | unsaid) & ~self._wanted_targets(batch)
         if not drop.any():
             return batch
-        self.dropped += np.bincount(OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
+        self.dropped += np.bincount(model.OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
         return batch.where(~drop)
 
     def without_unwanted_sums(self, keys: Records, values: Records, batch: Batch) -> tuple[Records, Records]:

@@ -23,9 +23,10 @@ from filetap.batch import Batch, File
 from filetap.calls import CALL_NUMBER
 from filetap.trace import format as on_disk
 from filetap.trace import seal
-from filetap.trace.format import SCHEMAS, TraceError
+from filetap.trace.format import TraceError
 from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
+from filetap.trace.schemas import SCHEMAS
 from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import Row, metadata, plain

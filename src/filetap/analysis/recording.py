@@ -16,7 +16,8 @@ import pyarrow as pa
 from filetap.analysis import aggregate
 from filetap.analysis.sql import Database, each_once, open_traces
 from filetap.errors import UsageError
-from filetap.trace.format import SCHEMAS, Metadata
+from filetap.trace.format import Metadata
+from filetap.trace.schemas import SCHEMAS
 
 
 class Recording:

@@ -8,25 +8,35 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
-import pyarrow as pa
 
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, TASK_COLUMNS
 from filetap.errors import FiletapError, UsageError
-from filetap.trace.format import KEY, SCHEMAS, TABLES
+from filetap.trace.format import COLUMNS, KEY, TABLES
 from filetap.trace.reader import Trace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 READING: Final = ("SELECT", "EXPLAIN", "MULTI")
 """Kinds of statement. MULTI: PIVOT, which is two."""
 FAILURES: Final = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException)
 PLACED: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 """Errors that stand somewhere in the question; other places may be within a view."""
+SETTINGS: Final = (
+    "TimeZone = 'UTC'",
+    "enable_progress_bar = true",
+    "enable_progress_bar_print = false",
+    "errors_as_json = true",
+    "parquet_metadata_cache = true",
+)
 UNSEEN: Final = "word0 word1 word2 word3 realtime rule bits".split()
 """Columns of a trace that are for replay."""
 BATCH: Final = 1 << 14
@@ -111,7 +121,7 @@ class Database:
 
     def _define(self) -> None:
         run = self.connection.execute
-        run("SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET errors_as_json = true")
+        run("; ".join(f"SET {setting}" for setting in SETTINGS))
         run("CREATE SCHEMA recorded")
         for number, trace in enumerate(self.traces):
             run(f"CREATE SCHEMA trace{number}")
@@ -139,12 +149,12 @@ class Database:
     def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str]]:
         """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
         paths, batches = trace.parts(name)
-        rest = rest_of(batches, name)
         sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
         sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
-        if len(rest) or not sealed:
-            self.connection.register(f"{name}_{number}", rest)
+        rest = list(batches)
+        if rest or not sealed:
+            self.connection.register(f"{name}_{number}", rest_of(rest, name))
             sources.append((f"temp.main.{name}_{number}", str(len(sealed))))
         return sources
 
@@ -224,24 +234,27 @@ def memory_limit() -> str:
 
 def key_values(trace: Trace) -> dict[str, str]:
     values = {"trace": trace.metadata.uuid, "node": trace.metadata.node, "boot": trace.metadata.boot}
-    return {name: values[name] for name, _ in KEY}
+    return {name: values[name] for name in KEY}
 
 
 def asked_for(name: str) -> list[str]:
     """Columns of a table but its key, and those that are for replay."""
-    keys = {key for key, _ in KEY}
-    return [column for column in SCHEMAS[name].names if column not in keys and (name != "events" or column not in UNSEEN)]
+    return [column for column in COLUMNS[name] if column not in KEY and (name != "events" or column not in UNSEEN)]
 
 
 def once(name: str, every: str) -> str:
     """Files and tasks stand in each segment whose events name them: the first is enough."""
-    if "id" not in SCHEMAS[name].names:
+    if "id" not in COLUMNS[name]:
         return ""
     return f"SEMI JOIN (SELECT id, min(segment) AS segment FROM {every} GROUP BY id) USING (id, segment)"
 
 
-def rest_of(batches: Iterator[pa.RecordBatch], name: str) -> pa.Table:
+def rest_of(batches: Sequence[pa.RecordBatch], name: str) -> pa.Table:
     """What is not sealed, or not whole."""
+    import pyarrow as pa  # it takes a while, and a trace that is sealed and whole has no rest
+
+    from filetap.trace.schemas import SCHEMAS
+
     schema = pa.schema([SCHEMAS[name].field(column) for column in asked_for(name)])
     table = pa.Table.from_batches([batch.select(schema.names) for batch in batches], schema).unify_dictionaries()
     return each_once(table, ["id"]) if "id" in schema.names else table
@@ -249,6 +262,8 @@ def rest_of(batches: Iterator[pa.RecordBatch], name: str) -> pa.Table:
 
 def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
     """The first row of each."""
+    import pyarrow as pa
+
     if not len(table):  # what comes next takes a while to import
         return table
     first = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64())).group_by(keys).aggregate([("row", "min")])
@@ -257,8 +272,8 @@ def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
 
 def shown(name: str) -> str:
     """The columns of a table beside ``events``: times as there."""
-    times = {field.name for field in SCHEMAS[name] if pa.types.is_timestamp(field.type)}
-    return ", ".join(f'make_timestamp_ns(epoch_ns("{c}")) AS "{c}"' if c in times else f'"{c}"' for c in SCHEMAS[name].names)
+    moment = 'make_timestamp_ns(epoch_ns("{0}")) AS "{0}"'
+    return ", ".join((moment if kind == "time" else '"{0}"').format(column) for column, kind in COLUMNS[name].items())
 
 
 def joined(number: int) -> str:
@@ -282,6 +297,12 @@ def single(statements: Sequence[Any]) -> str:
     return text.rstrip().rstrip(";")
 
 
+def is_of_reading(error: BaseException | None) -> bool:
+    """Of the disk, or of Arrow; who has not imported that has no error of it."""
+    arrow = sys.modules.get("pyarrow")
+    return isinstance(error, OSError) or bool(arrow and isinstance(error, arrow.ArrowException))
+
+
 class failing:  # noqa: N801 - reads as a word
     """DuckDB's errors as ours, on one line."""
 
@@ -295,7 +316,7 @@ class failing:  # noqa: N801 - reads as a word
             raise KeyboardInterrupt from None
         if isinstance(error, duckdb.Error):
             raise self._translated(error) from None
-        if isinstance(error, pa.ArrowException | OSError) and not isinstance(error, FiletapError):
+        if is_of_reading(error) and not isinstance(error, FiletapError):
             raise UnansweredError(f"the trace could not be read: {error}") from None
 
     def _translated(self, error: duckdb.Error) -> FiletapError:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from filetap import model
 from filetap.batch import Batch
-from filetap.calls import OP_OF_CALL
 from filetap.model import Records
 
 
@@ -42,7 +41,7 @@ def pack(**columns: NDArray[Any]) -> Records:
 
 def ops(calls: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Numbers of OPS. The wire has no bit for it, so a new thread counts as its call's ``fork``."""
-    return np.asarray(OP_OF_CALL[calls], np.uint8)
+    return np.asarray(model.OP_OF_CALL[calls], np.uint8)
 
 
 def second(batch: Batch, name: str) -> NDArray[Any]:

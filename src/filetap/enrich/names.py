@@ -10,8 +10,6 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from filetap import model
-
 INTERNAL: Final = {
     512: "ERESTARTSYS",
     513: "ERESTARTNOINTR",
@@ -51,7 +49,9 @@ OPEN_FLAGS: Final = {
 }
 """include/uapi/asm-generic/fcntl.h, those of several bits first. Four differ on arm64; glibc hides O_LARGEFILE."""
 
-TYPE_NAMES: Final = {number: name for name, number in model.TYPES.items()}
+TYPES: Final = {"file": 8, "directory": 4, "pipe": 1, "socket": 12, "char": 2, "block": 6, "symlink": 10, "anon": 0}
+"""File type to S_IFMT >> 12, from inode(7); ``anon`` are anonymous inodes (eventfd, epoll, ...), which have none."""
+TYPE_NAMES: Final = {number: name for name, number in TYPES.items()}
 
 
 def _bits(prefix: str, words: str, first: int = 0) -> dict[str, int]:

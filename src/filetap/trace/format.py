@@ -1,7 +1,7 @@
 """What a trace is on disk: the names in its folder, the columns of its tables, its metadata (docs/trace-format.md).
 
-Apart, because it is a promise to readers that are not ours: a change here is a new VERSION. Next: tables.py, how batches
-become these columns.
+Apart, because it is a promise to readers that are not ours: a change here is a new VERSION. Next: schemas.py, the same for
+Arrow; tables.py, how batches become these columns.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any, Final
 from zlib import crc32
 
 import msgspec
-import pyarrow as pa
 
 from filetap.errors import FiletapError
 
@@ -24,120 +23,84 @@ UNCHECKED: Final = "0" * 8
 TABLES: Final = ("events", "files", "tasks", "folded")
 """A folder each, with a file per segment: 000001.arrow while it is written, 000001.parquet once it is sealed."""
 
-_TEXT: Final = pa.dictionary(pa.int32(), pa.string())
-_TIME: Final = pa.timestamp("ns", "UTC")
-KEY: Final = [("trace", _TEXT), ("node", _TEXT), ("boot", _TEXT)]
-"""Ids mean something within one trace; these columns tell traces apart that lie in one table."""
+KEY: Final = ("trace", "node", "boot")
+"""Ids mean something within one trace; these columns of names tell traces apart that lie in one table."""
 
 
-def named(name: str) -> list[tuple[str, pa.DataType]]:
-    """Text, and beside it the exact bytes where they are not UTF-8."""
-    return [(name, pa.string()), (f"{name}_bytes", pa.binary())]
+def _columns(words: str) -> dict[str, str]:
+    """Name to type, of ``type: name name ...``. An exact text has beside it the bytes where they are not UTF-8."""
+    found = dict.fromkeys(KEY, "name")
+    for line in words.strip().splitlines():
+        kind, _, names = line.strip().partition(": ")
+        for name in names.split():
+            found |= {name: "string", f"{name}_bytes": "binary"} if kind == "exact" else {name: kind}
+    return found
 
 
-EVENTS: Final = pa.schema(
-    [
-        *KEY,
-        ("ts", _TIME),
-        ("realtime", pa.int64()),
-        ("op", _TEXT),
-        ("call", _TEXT),
-        *((name, pa.uint32()) for name in ("task", "file", "target", "tid")),
-        ("fd", pa.int32()),
-        ("open", pa.uint32()),
-        ("offset", pa.int64()),
-        ("size", pa.uint64()),
-        ("result", pa.int64()),
-        ("duration", pa.int64()),
-        ("target_fd", pa.int32()),
-        ("target_offset", pa.int64()),
-        ("address", pa.uint64()),
-        ("arguments", _TEXT),
-        ("rule", pa.uint16()),
-        ("bits", pa.uint32()),
-        *((f"word{number}", pa.uint64()) for number in range(4)),
-    ]
-)
+EVENTS: Final = _columns("""
+    time: ts
+    int64: realtime
+    name: op call
+    uint32: task file target tid
+    int32: fd
+    uint32: open
+    int64: offset
+    uint64: size
+    int64: result duration
+    int32: target_fd
+    int64: target_offset
+    uint64: address
+    name: arguments
+    uint16: rule
+    uint32: bits
+    uint64: word0 word1 word2 word3
+""")
 """One row for each event. Null: there is none, or it is not known."""
 
-FILES: Final = pa.schema(
-    [
-        *KEY,
-        ("id", pa.uint32()),
-        *named("path"),
-        ("resolved", pa.bool_()),
-        ("inode", pa.uint64()),
-        ("device", pa.string()),
-        ("subvolume", pa.uint64()),
-        ("generation", pa.uint32()),
-        ("type", _TEXT),
-        ("mode", pa.uint32()),
-        ("size", pa.uint64()),
-        ("filesystem", pa.string()),
-        ("mount", pa.uint32()),
-        ("mount_namespace", pa.uint32()),
-        *named("host_path"),
-        ("real_inode", pa.uint64()),
-        ("real_device", pa.string()),
-        *((name, pa.bool_()) for name in ("truncated", "deleted", "raced")),
-    ]
-)
+FILES: Final = _columns("""
+    uint32: id
+    exact: path
+    bool: resolved
+    uint64: inode
+    string: device
+    uint64: subvolume
+    uint32: generation
+    name: type
+    uint32: mode
+    uint64: size
+    string: filesystem
+    uint32: mount mount_namespace
+    exact: host_path
+    uint64: real_inode
+    string: real_device
+    bool: truncated deleted raced
+""")
 """What events name as ``file`` and ``target``: one file under one path."""
 
-TASKS: Final = pa.schema(
-    [
-        *KEY,
-        ("id", pa.uint32()),
-        *((name, pa.uint32()) for name in ("pid", "tid", "namespace_pid", "ppid", "parent")),
-        *named("command"),
-        *named("thread"),
-        *named("exe"),
-        *named("root"),
-        ("start", pa.int64()),
-        *((name, pa.uint32()) for name in ("execs", "uid", "euid", "fsuid", "gid", "loginuid")),
-        ("cgroup", pa.uint64()),
-        *named("cgroup_path"),
-        *((f"{name}_namespace", pa.uint32()) for name in ("pid", "mount", "user", "cgroup")),
-        ("args", pa.list_(pa.binary())),
-        ("args_truncated", pa.bool_()),
-    ]
-)
+TASKS: Final = _columns("""
+    uint32: id pid tid namespace_pid ppid parent
+    exact: command thread exe root
+    int64: start
+    uint32: execs uid euid fsuid gid loginuid
+    uint64: cgroup
+    exact: cgroup_path
+    uint32: pid_namespace mount_namespace user_namespace cgroup_namespace
+    list: args
+    bool: args_truncated
+""")
 """What events name as ``task``: one thread as it was from one moment to the next."""
 
-FOLDED: Final = pa.schema(
-    [
-        *KEY,
-        *((name, pa.uint32()) for name in ("task", "file")),
-        ("op", _TEXT),
-        ("pid", pa.uint32()),
-        ("count", pa.uint64()),
-        ("bytes", pa.uint64()),
-        ("first", _TIME),
-        ("last", _TIME),
-    ]
-)
+FOLDED: Final = _columns("""
+    uint32: task file
+    name: op
+    uint32: pid
+    uint64: count bytes
+    time: first last
+""")
 """Events that found no room in the ring, summed by task, file and op."""
 
-SCHEMAS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FOLDED}
-
-RECORDED: Final = pa.schema(
-    [
-        ("time", pa.uint64()),
-        ("realtime", pa.int64()),
-        *((name, pa.uint64()) for name in ("offset", "size")),
-        ("result", pa.int64()),
-        *((name, pa.uint32()) for name in ("duration", "task", "file", "tid")),
-        ("fd", pa.int32()),
-        ("open", pa.uint32()),
-        *((name, pa.uint16()) for name in ("call", "rule")),
-        ("flags", pa.uint32()),
-        ("target_offset", pa.uint64()),
-        ("target", pa.uint32()),
-        ("target_fd", pa.int32()),
-        ("argument", pa.uint32()),
-    ]
-)
-"""Events while a segment is written: the columns of the wire (bpf/event.h), which cost least; sealing gives them meaning."""
+COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FOLDED}
+"""Of each table, by name: the type, in the words of schemas.py."""
 
 
 class Segment(msgspec.Struct, kw_only=True):

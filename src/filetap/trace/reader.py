@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Final
 
 from filetap.trace import sealed
-from filetap.trace.format import SCHEMAS, Metadata, TraceError, segment
+from filetap.trace.format import Metadata, TraceError, segment
+from filetap.trace.journal import Damage
 from filetap.trace.repair import Repair, numbers
-from filetap.trace.stream import Damage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 READERS: Final = 4
 """Threads that compare checksums; zlib's needs no interpreter."""
@@ -99,6 +100,8 @@ class Trace:
                 return
             except FileNotFoundError:
                 path = path.with_suffix(".parquet")
+        from filetap.trace.schemas import SCHEMAS
+
         yield from sealed.read(path, SCHEMAS[name], self.damages)
 
     def _count(self, path: Path, name: str) -> int | None:
@@ -108,4 +111,8 @@ class Trace:
 
     def table(self, name: str) -> pa.Table:
         """One of events, files, tasks, folded, as a whole."""
+        import pyarrow as pa
+
+        from filetap.trace.schemas import SCHEMAS
+
         return pa.Table.from_batches(self.batches(name), SCHEMAS[name])

@@ -13,10 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-
 from filetap.trace.format import LOCK, TABLES, Metadata, read_metadata, write_metadata
-from filetap.trace.stream import Damage
+from filetap.trace.journal import Damage
 
 KILLED: Final = "it was not closed: its recorder ended at once, and what it had not written by then is lost"
 
@@ -36,7 +34,9 @@ class Repair:
             self._try(folder)
 
     def _try(self, folder: Path) -> None:
-        from filetap.trace import seal  # a trace that was closed is opened without it, and sooner
+        import pyarrow as pa  # a trace that was closed is opened without these, and sooner
+
+        from filetap.trace import seal
 
         try:
             lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filetap.batch import Batch
-from filetap.trace import sealed, stream, tables
-from filetap.trace.format import EVENTS, SCHEMAS, Metadata, Segment, segment
-from filetap.trace.stream import Damage, Entry
+from filetap.trace import journal, sealed, stream, tables
+from filetap.trace.format import Metadata, Segment, segment
+from filetap.trace.journal import Damage, Entry
+from filetap.trace.schemas import EVENTS, SCHEMAS
 
 ROW_GROUP: Final = 1 << 17
 CHUNK: Final = 1 << 15
@@ -84,7 +85,7 @@ def _entry(folder: Path, number: int) -> Segment:
     times = list(_times(events)) if sealed.is_whole(events) else []
     began, ended = (min(low for low, _ in times), max(high for _, high in times)) if times else (None, None)
     size = sum(path.stat().st_size for name in SCHEMAS for path in (folder / name).glob(f"{number:06}.parquet*"))
-    return Segment(number=number, events=stream.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)
+    return Segment(number=number, events=journal.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)
 
 
 def _times(events: Path) -> Iterator[tuple[int, int]]:
@@ -128,15 +129,15 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
     """The file with its journal, or, after an OSError, neither."""
-    new, journal = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
+    new, beside = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
     try:
         _write(new, SCHEMAS[name], batches, aside)
-        journal.write_bytes(b"".join(map(stream.sealed, pieces(new))))
+        beside.write_bytes(b"".join(map(journal.sealed, pieces(new))))
         os.replace(new, path)
     except OSError:
         with suppress(OSError):
             new.unlink(missing_ok=True)
-            journal.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
         raise
 
 
@@ -165,7 +166,7 @@ def pieces(path: Path) -> Iterator[Entry]:
         size, counts = os.fstat(data.fileno()).st_size, [group.num_rows for group in groups]
         ends = [max(map(_end, (group.column(at) for at in range(group.num_columns)))) for group in groups]
         for begin, end, count in zip([0, *ends], [*ends, size], [*counts, 0], strict=True):
-            yield Entry(begin, end - begin, stream.crc(data.fileno(), begin, end - begin), count)
+            yield Entry(begin, end - begin, journal.crc(data.fileno(), begin, end - begin), count)
 
 
 def _end(column: Any) -> int:

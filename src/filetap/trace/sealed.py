@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from filetap.trace.journal import Damage, Entry, crc, entries
 
-from filetap.trace import stream
-from filetap.trace.stream import Damage, Entry
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
     """The row groups that are whole. FileNotFoundError: there is no such file."""
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # a trace that is whole is asked without it, and sooner
 
     with open(path, "rb", buffering=0) as data:
         journal = _journal(path, damages)
@@ -50,7 +51,7 @@ def is_whole(path: Path) -> bool:
 
 def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
     try:
-        journal = list(stream.entries(path.with_suffix(".parquet.crc"), damages))
+        journal = list(entries(path.with_suffix(".parquet.crc"), damages))
     except FileNotFoundError:
         journal = []
     if not journal:
@@ -70,8 +71,8 @@ def _has_end(fd: int, path: Path, journal: list[Entry | None], damages: list[Dam
 
 
 def _is_whole(fd: int, entry: Entry) -> bool:
-    return stream.crc(fd, entry.offset, entry.size) == entry.checksum
+    return crc(fd, entry.offset, entry.size) == entry.checksum
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    return pa.record_batch([batch.column(field.name).cast(field.type) for field in schema], schema=schema)
+    return type(batch).from_arrays([batch.column(field.name).cast(field.type) for field in schema], schema=schema)

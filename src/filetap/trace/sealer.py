@@ -20,9 +20,9 @@ from typing import Final
 import pyarrow as pa
 
 from filetap.trace import seal
-from filetap.trace.format import SCHEMAS, Metadata, segment, write_metadata
+from filetap.trace.format import TABLES, Metadata, segment, write_metadata
+from filetap.trace.journal import Damage
 from filetap.trace.limits import Keep
-from filetap.trace.stream import Damage
 
 LOWEST: Final = 19
 NAME: Final = "filetap-seal"
@@ -147,7 +147,7 @@ def give_back() -> None:
 def size(folder: Path) -> int:
     """Bytes of a trace on disk."""
     total = 0
-    for name in SCHEMAS:
+    for name in TABLES:
         for path in (folder / name).iterdir():
             with suppress(FileNotFoundError):
                 total += path.stat().st_size

@@ -1,30 +1,25 @@
 """A table while it is written: an Arrow IPC stream, and beside it a journal with the CRC of each message.
 
 Apart, because it alone knows what a kill leaves behind: what the journal names is whole or damaged, what it does not name
-was under way. A sealed file has a journal of the same form. Next: writer.py writes streams, reader.py and seal.py read them.
+was under way. Next: journal.py; writer.py writes streams, reader.py and seal.py read them.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 import pyarrow as pa
 
-ENTRY: Final = struct.Struct("<QQII")
-"""Of the journal: where a piece begins, its bytes, their CRC-32 (as zlib's), rows; behind it the CRC-32 of these 24 bytes."""
-CHECK: Final = struct.Struct("<I")
-PART: Final = 1 << 20
+from filetap.trace.journal import Damage, Entry, entries, sealed, whole
+
 END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 """End of an Arrow IPC stream."""
-
 
 OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 """Compressing costs less than writing ten times as much into the page cache (docs/adr/0017)."""
@@ -111,55 +106,6 @@ def _write(fd: int, data: memoryview, at: int) -> None:
         data, at = data[count:], at + count
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """What could not be read: which file, where, how many rows, and why."""
-
-    path: Path
-    offset: int
-    rows: int | None
-    """None: nobody can say."""
-    why: str
-
-    def __str__(self) -> str:
-        lost = "what it had is skipped" if self.rows is None else f"{self.rows} rows skipped"
-        return f"{self.path}: {self.why} at byte {self.offset}: {lost}"
-
-
-class Entry(NamedTuple):
-    """Of a journal."""
-
-    offset: int
-    size: int
-    checksum: int
-    rows: int
-
-
-def sealed(entry: Entry) -> bytes:
-    """With the checksum that tells whether the entry itself is whole."""
-    text = ENTRY.pack(*entry)
-    return text + CHECK.pack(crc32(text))
-
-
-def entries(path: Path, damages: list[Damage]) -> Iterator[Entry | None]:
-    """A journal's entries. None: this one is damaged. What is less than an entry was under way."""
-    text, step = path.read_bytes(), ENTRY.size + CHECK.size
-    for at in range(0, len(text) // step * step, step):
-        entry, check = text[at : at + ENTRY.size], text[at + ENTRY.size : at + step]
-        if CHECK.pack(crc32(entry)) == check:
-            yield Entry(*ENTRY.unpack(entry))
-        else:
-            damages.append(Damage(path, at, None, "damaged"))
-            yield None
-
-
-def counted(journal: Path) -> int:
-    """The rows that it names."""
-    with suppress(FileNotFoundError):
-        return sum(entry.rows for entry in entries(journal, []) if entry)
-    return 0
-
-
 def read(path: Path, schema: pa.Schema, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
     """The batches that are whole. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
     with open(path, "rb", buffering=0) as stream:
@@ -173,23 +119,6 @@ def read(path: Path, schema: pa.Schema, damages: list[Damage], live: bool = Fals
                 yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
         if not live:
             _look_behind(stream.fileno(), path, journal, damages)
-
-
-def whole(fd: int, path: Path, entry: Entry, damages: list[Damage]) -> bytes | None:
-    """A piece, if it is as it was written."""
-    piece = os.pread(fd, entry.size, entry.offset)
-    if len(piece) == entry.size and crc32(piece) == entry.checksum:
-        return piece
-    damages.append(Damage(path, entry.offset, entry.rows, "damaged" if len(piece) == entry.size else "cut off"))
-    return None
-
-
-def crc(fd: int, offset: int, size: int) -> int:
-    """Of a piece that may be large."""
-    found = 0
-    while size > 0 and (part := os.pread(fd, min(size, PART), offset)):
-        found, offset, size = crc32(part, found), offset + len(part), size - len(part)
-    return found if not size else -1
 
 
 def _look_behind(fd: int, path: Path, journal: Sequence[Entry | None], damages: list[Damage]) -> None:

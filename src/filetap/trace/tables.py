@@ -20,7 +20,8 @@ from filetap.calls import CALLS, OPS
 from filetap.enrich import arguments, jsontext, names
 from filetap.enrich.columns import clock, durations, encode, pack, second
 from filetap.model import Records
-from filetap.trace.format import EVENTS, FILES, FOLDED, KEY, RECORDED, TASKS, Metadata, TraceError
+from filetap.trace.format import KEY, Metadata, TraceError
+from filetap.trace.schemas import EVENTS, FILES, FOLDED, RECORDED, TASKS
 
 SECOND: Final = ("target_offset", "target", "target_fd", "argument")
 """Columns of the second slot that a trace keeps; files and tasks without an id have got one by now."""
@@ -40,8 +41,7 @@ def value_type(kind: pa.DataType) -> pa.DataType:
 
 def plain(schema: pa.Schema) -> pa.Schema:
     """A table's columns while it is written: text is plain, and what is the same in all rows is left to sealing."""
-    keys = {name for name, _ in KEY}
-    return pa.schema([(field.name, value_type(field.type)) for field in schema if field.name not in keys])
+    return pa.schema([(field.name, value_type(field.type)) for field in schema if field.name not in KEY])
 
 
 RECORDED_SCHEMAS: Final = {"events": RECORDED, "files": plain(FILES), "tasks": plain(TASKS), "folded": plain(FOLDED)}
@@ -75,7 +75,7 @@ def _records(columns: Mapping[str, NDArray[Any]]) -> tuple[Records, Records, NDA
 
 def key_columns(metadata: Metadata, count: int) -> Columns:
     values = {"trace": metadata.uuid, "node": metadata.node, "boot": metadata.boot}
-    return {name: pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([values[name]])) for name, _ in KEY}
+    return {name: pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([values[name]])) for name in KEY}
 
 
 def event_table(batch: Batch, metadata: Metadata, realtime: NDArray[np.int64] | None = None) -> pa.RecordBatch:
