@@ -116,6 +116,8 @@ class Batch:
     """Nanoseconds to add to ``events["time"]`` (CLOCK_BOOTTIME) for CLOCK_REALTIME."""
     more: Records = field(default_factory=lambda: np.zeros(0, model.MORE))
     """Of model.MORE: one row for each event with the flag HAS_MORE, in the same order."""
+    names: Mapping[int, File] = field(default_factory=dict)
+    """Those of ``files`` that are names as they were asked for: not resolved. To ask for another one is dear."""
 
     def where(self, keep: NDArray[np.bool_]) -> Batch:
         """The events that ``keep`` marks, with what belongs to them."""

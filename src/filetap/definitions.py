@@ -126,11 +126,12 @@ class Files(Mapping[int, File]):
         self._records: dict[int, bytes] = {}
         self._kept: dict[int, bytes] = {}
         self._given_up: deque[tuple[float, dict[int, bytes]]] = deque()
-        self._made: dict[int, File] = {}
+        self.made: dict[int, File] = {}
+        """Those that are no definition of the kernel's."""
         self._decoded: dict[int, File] = {}
 
     def __getitem__(self, number: int) -> File:
-        file = self._made.get(number) or self._decoded.get(number)
+        file = self.made.get(number) or self._decoded.get(number)
         if file is None:
             file = self._decode(self._record(number))
             if len(self._decoded) >= self.DECODED:
@@ -155,15 +156,15 @@ class Files(Mapping[int, File]):
         yield self._kept
 
     def __iter__(self) -> Iterator[int]:
-        yield from self._made
+        yield from self.made
         for records in self._tables():
             yield from records
 
     def __len__(self) -> int:
-        return len(self._made) + sum(map(len, self._tables()))
+        return len(self.made) + sum(map(len, self._tables()))
 
     def __contains__(self, number: object) -> bool:
-        return number in self._made or any(number in records for records in self._tables())
+        return number in self.made or any(number in records for records in self._tables())
 
     def path(self, number: int) -> bytes:
         """The path of a file, empty for an unknown id."""
@@ -174,11 +175,11 @@ class Files(Mapping[int, File]):
 
     def add(self, file: File) -> None:
         """A file that is no definition of the kernel's."""
-        self._made[file.id] = file
+        self.made[file.id] = file
 
     def forget(self, number: int) -> None:
         """A file that ``add`` brought."""
-        self._made.pop(number, None)
+        self.made.pop(number, None)
 
     def give_up(self) -> Records:
         """Once there are more than ``limit``: the older ones but for half of it, as keys of the kernel's cache, from which

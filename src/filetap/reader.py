@@ -52,7 +52,7 @@ class Reader:
                 break
             for events in self._in_thread_order([view for view in views.values() if len(view)]):
                 whole, more = self._whole(events)
-                yield Batch(whole, self.definitions.files, self.definitions.tasks, offset, more)
+                yield Batch(whole, self.definitions.files, self.definitions.tasks, offset, more, self.definitions.files.made)
                 self.definitions.take_back()
             for lane, count in taken.items():
                 self.lanes.release(lane, count)

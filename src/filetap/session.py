@@ -154,7 +154,7 @@ class Session:
     def _nothing(self) -> Batch:
         """No events, but what folds name."""
         known = self.source.definitions
-        return Batch(np.zeros(0, model.EVENT), known.files, known.tasks, Clock().offset())
+        return Batch(np.zeros(0, model.EVENT), known.files, known.tasks, Clock().offset(), names=known.files.made)
 
     def account_so_far(self) -> Account:
         """Of the events that are through: those under way are not seen yet."""
@@ -227,8 +227,8 @@ class NameFilter:
 
     def _wanted(self, batch: Batch, number: int) -> bool:
         """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""
-        file = batch.files.get(number)
-        return not file or file.resolved or not file.path or self._names.wants(file.path, file.steps)
+        name = batch.names.get(number)
+        return not name or not name.path or self._names.wants(name.path, name.steps)
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
         """Of two names one is enough."""
