@@ -108,7 +108,7 @@ def endured(lab: Lab) -> Iterator[Row]:
     early = [memory for passed, memory in points if seconds / 4 < passed <= seconds / 2]
     if not lab.quick:
         title = f"The recorder's memory: {RATE:,} events a second for {MINUTES} minutes, {account.total('delivered'):,} events"
-        CURVE.write_text(svg(title, [(at / 60, memory) for at, memory in points], "minutes", "MB"), encoding="utf-8")
+        CURVE.write_text(svg(title, [(at / 60, memory) for at, memory in points if at <= seconds], "minutes", "MB"), encoding="utf-8")
     note = f"{account.total('delivered'):,} events, {account.missing:,} not delivered singly; {used / outcome.ns * 1e11:.1f} % of a CPU"
     yield Row(
         f"recorder's memory besides the rings, {seconds} s at {RATE:,} events a second",
