@@ -6,6 +6,7 @@ Apart from the command (tests/e2e/test_query.py). The oracle are the tables of t
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -163,12 +164,19 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("sql", "words"), REFUSED.items())
-def test_refused(database: Database, sql: str, words: str) -> None:
-    with pytest.raises(QueryError, match=words) as told:
+def error_of(database: Database, sql: str) -> QueryError:
+    """One line, whatever it is."""
+    with pytest.raises(QueryError) as told:
         database.query(sql).table()
     assert "\n" not in str(told.value)
-    assert told.value.status == 2
+    return told.value
+
+
+@pytest.mark.parametrize(("sql", "words"), REFUSED.items())
+def test_refused(database: Database, sql: str, words: str) -> None:
+    error = error_of(database, sql)
+    assert re.search(words, str(error))
+    assert error.status == 2
     assert database.query("SELECT count(*) FROM events").table().num_rows == 1, "the next question is answered"
     assert not [name for name in os.listdir("/tmp") if name.startswith("filetap-no")]
 
@@ -188,10 +196,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("sql", "words"), MISTAKES.items())
 def test_mistakes_say_where(database: Database, sql: str, words: str) -> None:
-    with pytest.raises(QueryError) as told:
-        database.query(sql).table()
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
+    assert words in str(error_of(database, sql))
 
 
 def test_what_reads_is_answered(database: Database) -> None:
