@@ -263,4 +263,8 @@ struct classic_exit {
 	__s64 result;
 };
 
+/* For classic tracepoints, whose records tell of a task no more than its number (3f0e6f2b41d3, v6.2). */
+extern struct task_struct *bpf_task_from_pid(int pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *task) __ksym __weak;
+
 #endif
