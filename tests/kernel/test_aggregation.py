@@ -28,6 +28,7 @@ from filetap.analysis import summary
 from filetap.batch import Batch
 from filetap.filters import Filters
 from filetap.kernel.loader import Object
+from filetap.kernel.maps import kept_on_cpu
 from filetap.kernel.sums import Sums
 from filetap.session import Session
 from filetap.source import SUMS, Options
@@ -235,6 +236,15 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
         assert [len(part) for part in (*sums.take(), *sums.take())] == [0, 0, 0, 0]
     finally:
         outer.close()
+
+
+def test_the_cpu_is_kept_for_a_moment_only() -> None:
+    """From everybody but real-time tasks, and whatever happens inside."""
+    before = os.sched_getscheduler(0), os.nice(0)
+    with pytest.raises(KeyError), kept_on_cpu():
+        assert os.sched_getscheduler(0) == os.SCHED_FIFO
+        raise KeyError
+    assert (os.sched_getscheduler(0), os.nice(0)) == before
 
 
 MOVES = """
