@@ -25,7 +25,7 @@ CPUS: Final = max(2, min(4, len(os.sched_getaffinity(0))))
 """Two at least, for threads that race; each keeps one of this machine's busy."""
 MODEL: Final = "Nehalem"
 """The oldest that numpy runs on: what it has not, such as AVX and SMAP, QEMU need not emulate. Half the time of "max"."""
-MEMORY: Final = 3072
+MEMORY: Final = 4096
 """MiB. The largest tests keep 90,000 events and rings of 64 MB."""
 TREE: Final = ("src", "bpf", "tests", "bench", "docs", "vm", "build/workload", "build/conformance", "build/programs", "pyproject.toml")
 """What tests need of the repository."""
