@@ -29,12 +29,10 @@ static __always_inline void inherit(struct task_state *parent, struct task_struc
 		__sync_fetch_and_add(&g->live, 1);
 }
 
-ON_TRACEPOINT("sched_process_fork", process_fork)
+static __always_inline int on_fork(struct task_struct *task, struct task_struct *child)
 {
-	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
-	struct task_struct *task = current_task();
-	struct task_state *s = state_of(parent);
-	bool thread = of_task(child, tgid) == of_task(parent, tgid);
+	struct task_state *s = state_of(task);
+	bool thread = of_task(child, tgid) == of_task(task, tgid);
 	struct call found = call_of(call_number(task));
 	__u16 call = found.kind != KIND_FORK ? 0 : thread ? found.other : found.call;
 
@@ -47,6 +45,23 @@ ON_TRACEPOINT("sched_process_fork", process_fork)
 	if (!s)
 		return 0;
 	emit(new_draft(s, thread ? OP_THREAD : OP_FORK, call, of_task(child, pid)), task, s);
+	return 0;
+}
+
+ON_TRACEPOINT("sched_process_fork", process_fork)
+{
+	return on_fork(current_task(), (struct task_struct *)ctx[1]);
+}
+
+SEC("tracepoint")
+int classic_fork(struct trace_event_raw_sched_process_fork *ctx)
+{
+	struct task_struct *child = bpf_task_from_pid(ctx->child_pid);
+
+	if (child) {
+		on_fork(current_task(), child);
+		bpf_task_release(child);
+	}
 	return 0;
 }
 
@@ -195,7 +210,7 @@ static __always_inline void end_task(struct task_state *s, bool last)
 }
 
 /* What the process was, its last thread tells, whichever that is. */
-ON_TRACEPOINT("sched_process_exit", process_exit)
+static __always_inline int on_exit(void)
 {
 	struct task_struct *task = current_task();
 	bool last = ends_process(task);
@@ -215,6 +230,17 @@ ON_TRACEPOINT("sched_process_exit", process_exit)
 		end_task(s, last);
 	forget_ended(task, last);
 	return 0;
+}
+
+ON_TRACEPOINT("sched_process_exit", process_exit)
+{
+	return on_exit();
+}
+
+SEC("tracepoint")
+int classic_end(void *ctx)
+{
+	return on_exit();
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

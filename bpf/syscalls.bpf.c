@@ -207,11 +207,8 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 SEC("tp_btf/sys_enter")
 int raw_enter(__u64 *ctx)
 {
-	__u32 handler;
+	__u32 handler = on_enter((const struct pt_regs *)ctx[0], ctx[1]);
 
-	hold_cpu();
-	handler = on_enter((const struct pt_regs *)ctx[0], ctx[1]);
-	let_cpu_go(); /* no tail call is let go otherwise */
 	if (unlikely(handler))
 		bpf_tail_call(ctx, &enter_handlers, handler);
 	return 0;
@@ -220,11 +217,8 @@ int raw_enter(__u64 *ctx)
 SEC("tp_btf/sys_exit")
 int raw_exit(__u64 *ctx)
 {
-	__u32 handler;
+	__u32 handler = on_exit((const struct pt_regs *)ctx[0], ctx[1]);
 
-	hold_cpu();
-	handler = on_exit((const struct pt_regs *)ctx[0], ctx[1]);
-	let_cpu_go(); /* no tail call is let go otherwise */
 	if (unlikely(handler))
 		bpf_tail_call(ctx, &exit_handlers, handler);
 	return 0;

@@ -268,11 +268,22 @@ int classic_returned(struct classic_exit *ctx)
 }
 
 /* The end of a thread that was not in a call, as when it dumps core. */
-ON_TRACEPOINT("sched_process_exit", thread_ended)
+static __always_inline int on_end(void)
 {
 	if (noted_state())
 		tell_notes(0, false);
 	return 0;
+}
+
+ON_TRACEPOINT("sched_process_exit", thread_ended)
+{
+	return on_end();
+}
+
+SEC("tracepoint")
+int classic_ended(void *ctx)
+{
+	return on_end();
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fetch", action="store_true", help="fetch everything anew: the cache keeps what it has got")
     parser.add_argument("--document", type=Path, metavar="FILE", help="write docs/kernels.md anew; needs all kernels and files")
     parser.add_argument("--reports", type=Path, nargs="*", default=[], metavar="FILE", help="what --json wrote of kernels not run now")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="every outcome")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every outcome of the machines that are run now")
     parser.add_argument("--console", action="store_true", help="what each machine said on its console")
     return parser.parse_args()
 
@@ -69,11 +69,14 @@ def main() -> int:
             debian.fetch_anew()
         cases.build(cases.all_cases())
         programs.build_all()
-        known |= {one: _run(one, files, given) for one in chosen}
+        for one in chosen:
+            known[one] = _run(one, files, given)
+            _keep([report for report in known.values() if report not in earlier], given)
     except VMError as error:
         sys.exit(f"vm: {error}")
     reports = [known[one] for one in MACHINES if one in known]
-    _write(reports, given)
+    if given.document:
+        given.document.write_text(table.document(reports, debian.libbpf_version(), debian.qemu_version()))
     table.show(reports)
     return 0 if all(_good(report) for report in reports) else 1
 
@@ -93,11 +96,10 @@ def _good(report: Report) -> bool:
     return "passed" in results and "failed" not in results
 
 
-def _write(reports: list[Report], given: argparse.Namespace) -> None:
+def _keep(reports: list[Report], given: argparse.Namespace) -> None:
+    """After each machine: the next may take half an hour."""
     if given.json:
         given.json.write_text(json.dumps([machine.as_json(report) for report in reports], indent=1))
-    if given.document:
-        given.document.write_text(table.document(reports, debian.libbpf_version(), debian.qemu_version()))
 
 
 if __name__ == "__main__":

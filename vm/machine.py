@@ -25,7 +25,7 @@ CPUS: Final = max(2, min(4, len(os.sched_getaffinity(0))))
 """Two at least, for threads that race; each keeps one of this machine's busy."""
 MODEL: Final = "Nehalem"
 """The oldest that numpy runs on: what it has not, such as AVX and SMAP, QEMU need not emulate. Half the time of "max"."""
-MEMORY: Final = 3072
+MEMORY: Final = 4096
 """MiB. The largest tests keep 90,000 events and rings of 64 MB."""
 TREE: Final = ("src", "bpf", "tests", "bench", "docs", "vm", "build/workload", "build/conformance", "build/programs", "pyproject.toml")
 """What tests need of the repository."""
@@ -78,11 +78,13 @@ class Report:
     console: str
     day: str
     """ISO 8601."""
+    tree: str
+    """The commit that was run, as git says it; what was not committed makes it "-dirty"."""
 
 
 def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
     """Boot it and run test files inside. Whatever did not end within ``limit`` seconds has failed."""
-    kernel = debian.kernel(machine.kernel)
+    kernel, commit = debian.kernel(machine.kernel), tree()
     with TemporaryDirectory(prefix="filetap-vm-", dir="/var/tmp") as folder:
         where = Path(folder)
         _work_disk(where, files)
@@ -96,7 +98,12 @@ def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
     outcomes = [Outcome(**row) for row in said if "result" in row]
     unfinished = set(files) - {row["done"] for row in said if "done" in row}
     outcomes += [Outcome(group_of(file), file, "failed", "did not run to its end", 0) for file in sorted(unfinished)]
-    return Report(machine, release, kernel.version, outcomes, seconds, console, datetime.now(UTC).date().isoformat())
+    return Report(machine, release, kernel.version, outcomes, seconds, console, datetime.now(UTC).date().isoformat(), commit)
+
+
+def tree() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "not in git"
 
 
 def group_of(file: str) -> str:
@@ -156,7 +163,7 @@ def from_json(row: dict[str, Any]) -> Report:
     """What ``as_json`` made of it; without the console."""
     machine = next(one for one in MACHINES if one.name == row["machine"])
     outcomes = [Outcome(**outcome) for outcome in row["outcomes"]]
-    return Report(machine, row["release"], row["package"], outcomes, row["seconds"], "", row["day"])
+    return Report(machine, row["release"], row["package"], outcomes, row["seconds"], "", row["day"], row["tree"])
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -168,5 +175,6 @@ def as_json(report: Report) -> dict[str, Any]:
         "package": report.package,
         "seconds": report.seconds,
         "day": report.day,
+        "tree": report.tree,
         "outcomes": rows,
     }

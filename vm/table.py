@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -15,6 +16,8 @@ from rich.table import Table
 
 from vm.machine import CPUS, Outcome, Report
 
+NOTES: Final = Path(__file__).with_name("notes.md")
+"""What outcomes cannot tell, by hand: it stands in the document below the table."""
 NOT_HERE: Final = (
     "tests/unit needs no kernel, and tests/e2e starts the whole command hundreds of times, which takes hours under emulation: "
     "both run natively alone."
@@ -58,10 +61,10 @@ def document(reports: Sequence[Report], libbpf: str, qemu: str) -> str:
 
 
 def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str]:
-    yield from ("# Kernels", "", "`make vm-all` wrote this; it is never edited.", "")
+    yield from ("# Kernels", "", "`make vm-all` wrote this, with vm/notes.md in it; it is never edited.", "")
     yield f"QEMU {qemu} (software emulation, {CPUS} CPUs), libbpf {libbpf}. Debian's cloud kernels:"
     yield ""
-    yield from (f"- **{r.machine.name}**: {r.release}, package {r.package}, on {r.day} in {r.seconds / 60:.1f} minutes" for r in reports)
+    yield from (_run(report) for report in reports)
     yield from (
         "",
         "Tests by group and kernel: passed/failed/cannot. *Cannot*: the kernel has not what the test needs; the reasons are below.",
@@ -70,11 +73,16 @@ def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str
     yield f"| | {' | '.join(report.machine.name for report in reports)} |"
     yield f"|---|{'---:|' * len(reports)}"
     yield from (f"| {' | '.join(row)} |" for row in rows(reports))
-    yield from ("", NOT_HERE)
+    yield from ("", NOT_HERE, "", NOTES.read_text().strip())
     for title, result in (("Failed", "failed"), ("Cannot", "cannot"), ("Not run in machines", "left")):
         named = list(_named(reports, result))
         if named:
             yield from ("", f"## {title}", "", *named)
+
+
+def _run(report: Report) -> str:
+    what = f"{report.release}, package {report.package}, on {report.day} in {report.seconds / 60:.1f} minutes"
+    return f"- **{report.machine.name}**: {what}; commit {report.tree}"
 
 
 def _named(reports: Sequence[Report], result: str) -> Iterator[str]:

@@ -234,8 +234,14 @@ static __always_inline void let_cpu_go(void)
 		bpf_preempt_enable();
 }
 
-/* A program on a tracepoint, which keeps its CPU. Newer kernels than 6.18 call it with preemption on: whoever came to the CPU
- * meanwhile would find what each CPU has once in use, and the kernel would skip the program for him. */
+/* Up to 6.18 the kernel switches preemption off around raw tracepoints' programs. 7.2 does not, and has this class of locks. */
+typedef struct {
+	void *lock;
+} class_srcu_fast_notrace_t;
+#define PREEMPTS_TRACEPOINTS bpf_core_type_exists(class_srcu_fast_notrace_t)
+
+/* A program on a tracepoint, which keeps its CPU: whoever came to the CPU meanwhile would find what each CPU has once in use.
+ * Calls are seen by classic tracepoints there, so that theirs need not ask. */
 #define ON_TRACEPOINT(tracepoint, name)                                                                                                    \
 	static __always_inline int name##_at_work(__u64 *ctx);                                                                             \
 	SEC("tp_btf/" tracepoint)                                                                                                          \
@@ -243,9 +249,11 @@ static __always_inline void let_cpu_go(void)
 	{                                                                                                                                  \
 		int result;                                                                                                                \
                                                                                                                                            \
-		hold_cpu();                                                                                                                \
+		if (PREEMPTS_TRACEPOINTS)                                                                                                  \
+			hold_cpu();                                                                                                        \
 		result = name##_at_work(ctx);                                                                                              \
-		let_cpu_go();                                                                                                              \
+		if (PREEMPTS_TRACEPOINTS)                                                                                                  \
+			let_cpu_go();                                                                                                      \
 		return result;                                                                                                             \
 	}                                                                                                                                  \
 	static __always_inline int name##_at_work(__u64 *ctx)
@@ -262,5 +270,9 @@ struct classic_exit {
 	__s32 nr; /* padded with whatever was on the stack */
 	__s64 result;
 };
+
+/* For classic tracepoints, whose records tell of a task no more than its number (3f0e6f2b41d3, v6.2). */
+extern struct task_struct *bpf_task_from_pid(int pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *task) __ksym __weak;
 
 #endif

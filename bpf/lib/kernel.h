@@ -280,6 +280,10 @@ struct thread_info {
 	unsigned long flags;
 	__u32 status;
 };
+struct trace_event_raw_sched_process_fork {
+	int child_pid;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;

@@ -144,6 +144,7 @@ class KernelSource:
             self._task_storage = kernel.has_task_storage()
             if not uring.programs(kernel):
                 self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
+            self._following = steady(process.plan())
             others = [
                 faults.plan(chosen),
                 uring.plan(kernel),
@@ -151,7 +152,7 @@ class KernelSource:
                 steady(vfs.returns(self._options.level)),
             ]
         others = [plan for plan in others if plan.programs]
-        self._process = self._object(process.plan(), config)
+        self._process = self._object(self._following, config)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
             loaded = list(pool.map(lambda plan: self._object(plan, config), [self._plan, SEED, *others]))
         self._syscalls, self._seed = loaded[:2]
@@ -210,8 +211,9 @@ class KernelSource:
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
-        for program in process.plan().raw:  # behind all others of a thread's end: it forgets the thread
-            self._links.append(self._process.attach(program))
+        # behind all others of a thread's end, for it forgets the thread
+        self._links += [self._process.attach(program) for program in self._following.raw]
+        self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
 
     def _attach_hooks(self) -> None:
         """Below the system calls, each the best way."""

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import mmap
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -153,19 +154,35 @@ def no_ring_operation(opcode: int) -> bool:
     return not answer.raw[16 + 8 * opcode + 2] & 1
 
 
-def no_tracepoint(*patterns: str) -> bool:
-    """Is none of the kernel's tracepoints (system/name) called so?"""
-    listing = f"mount -t tracefs none {TRACEFS} && cd {TRACEFS}/events && echo */*/format"
-    found = subprocess.run(["unshare", "-m", "sh", "-c", listing], capture_output=True, check=True, text=True).stdout.split()
+def _tracefs(command: str) -> str:
+    """What a shell says among the kernel's tracepoints."""
+    script = f"mount -t tracefs none {TRACEFS} && cd {TRACEFS}/events && {command}"
+    return subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, check=True, text=True).stdout
+
+
+def tracepoints(*patterns: str) -> list[str]:
+    """The formats of those that are called so (system/name)."""
+    found = _tracefs("echo */*/format").split()
     if "sched/sched_switch/format" not in found:
         raise OSError(f"{TRACEFS} does not list the kernel's tracepoints")
-    return not any(fnmatch(name, f"{pattern}/format") for name in found for pattern in patterns)
+    return [name for name in found if any(fnmatch(name, f"{pattern}/format") for pattern in patterns)]
+
+
+def no_tracepoint(*patterns: str) -> bool:
+    """Is none of the kernel's tracepoints called so?"""
+    return not tracepoints(*patterns)
+
+
+def no_more_than_a_signal(*patterns: str) -> bool:
+    """Or does none of them tell a file? coredump:coredump, which 7.2 has and 6.18 has not, says that a dump begins."""
+    formats = "".join(_tracefs(f"cat {name}") for name in tracepoints(*patterns))
+    fields = {name for name in re.findall(r"field:[^;]*?(\w+)(?:\[[^;]*)?;", formats) if not name.startswith("common_")}
+    return fields <= {"sig", "comm"}
 
 
 def no_request_in_completions() -> bool:
     """Does io_uring_complete not say which request it is about (5e45690a1cb8, v5.19)?"""
-    listing = f"mount -t tracefs none {TRACEFS} && cat {TRACEFS}/events/io_uring/io_uring_complete/format"
-    shown = subprocess.run(["unshare", "-m", "sh", "-c", listing], capture_output=True, check=True, text=True).stdout
+    shown = _tracefs("cat io_uring/io_uring_complete/format")
     if "field:int res;" not in shown and "field:long res;" not in shown:
         raise OSError("this is not the format of io_uring_complete as anybody knows it")
     return "field:void * req;" not in shown
@@ -240,7 +257,9 @@ UNSEEN: Final[dict[str, tuple[str, Probe]]] = {
 """What some kernels do not show of cases that they can run, by how these are called."""
 
 LIMITS: Final[dict[str, Probe]] = {
-    "a tracepoint inside the file system layer": partial(no_tracepoint, "vfs/*", "*/vfs_*", "*/*coredump*", "*/*kernel_write*"),
+    "a tracepoint inside the file system layer that tells a file": partial(
+        no_more_than_a_signal, "vfs/*", "*/vfs_*", "*/*coredump*", "*/*kernel_write*"
+    ),
     "a tracepoint where a path has been looked up": partial(no_tracepoint, "namei/*", "*/*path_lookup*", "*/*lookupat*"),
     "a fault for each access to memory": second_access_makes_no_fault,
 }

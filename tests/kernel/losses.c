@@ -2,7 +2,7 @@
 /*
  * More than a tracer can hold: too fast, too many files, too many processes. Says what it did in JSON lines, each of
  * which a test can look up, so that nothing needs to be taken from the tracer itself.
- * Usage: losses storm DIRECTORY THREADS FILES ROUNDS | losses matrix DIRECTORY THREADS FILES CALLS
+ * Usage: losses storm DIRECTORY THREADS FILES ROUNDS | losses matrix DIRECTORY THREADS FILES CALLS [step]
  *        losses number FILE THREADS | losses files DIRECTORY COUNT KEPT [STEP] | losses vain DIRECTORY COUNT
  *        losses children FILE FORKS EXECS | losses pending - COUNT ENTRIES
  */
@@ -23,7 +23,7 @@
 #define MOST 1024
 
 static const char *directory;
-static int files, rounds;
+static int files, rounds, in_step;
 static pthread_barrier_t all;
 static volatile sig_atomic_t stopped;
 
@@ -88,7 +88,8 @@ static void *storm(void *unused)
 	return unused;
 }
 
-/* Every thread reads every file so often, each thread its own number of bytes. */
+/* Every thread reads every file so often, each thread its own number of bytes. "step": for each time but the first it waits until
+ * it is told. */
 static int descriptors[MOST];
 
 static void *matrix(void *number)
@@ -96,10 +97,14 @@ static void *matrix(void *number)
 	long size = (long)number % 7 + 1;
 	char bytes[8];
 
-	pthread_barrier_wait(&all);
-	for (int i = 0; i < rounds; i++)
+	for (int i = 0; i < rounds; i++) {
+		if (in_step && i && !number)
+			getchar();
+		if (in_step || !i)
+			pthread_barrier_wait(&all);
 		for (int file = 0; file < files; file++)
 			check(pread(descriptors[file], bytes, size, 0) == size, "pread");
+	}
 	for (int file = 0; file < files; file++)
 		say(file, "read", rounds, rounds * size);
 	return NULL;
@@ -275,6 +280,7 @@ int main(int argc, char **argv)
 	directory = argc > 3 ? argv[2] : "";
 	files = argc > 4 ? atoi(argv[4]) : 1;
 	rounds = argc > 5 ? atoi(argv[5]) : 0;
+	in_step = argc > 6 && !strcmp(argv[6], "step");
 	setlinebuf(stdout); /* children must not have it to say again */
 	if (!strcmp(verb, "storm"))
 		run(count, storm);

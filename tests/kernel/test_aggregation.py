@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from filetap.analysis import summary
 from filetap.batch import Batch
 from filetap.filters import Filters
 from filetap.kernel.loader import Object
+from filetap.kernel.maps import kept_on_cpu
 from filetap.kernel.sums import Sums
 from filetap.session import Session
 from filetap.source import SUMS, Options
@@ -37,15 +39,16 @@ from tests.patience import patience
 
 
 class Totals(Nowhere):
-    """Sums by each kind of group, and how often they came."""
+    """Sums by each kind of group, how often they came, and how many."""
 
     def __init__(self) -> None:
         super().__init__()
         self.by = {by: Accumulated(by) for by in summary.KEYS}
-        self.times = 0
+        self.times = self.summed_up = 0
 
     def summed(self, keys: model.Records, values: model.Records, batch: Batch) -> None:
         self.times += 1
+        self.summed_up += len(keys)
         for total in self.by.values():
             total.add(of_kernel(keys, values, batch))
 
@@ -75,7 +78,8 @@ class Output(threading.Thread):
 
 
 class Aggregated:
-    """One command, summed up to its end; ``every``: how often the sums are taken, in seconds. ``read``: not at the end alone."""
+    """One command, summed up to its end; ``every``: how often the sums are taken, in seconds. ``read``: not at the end alone.
+    Whenever some were taken a command in step is told a line, for it may be waiting."""
 
     def __init__(self, command: list[str], filters: Filters, *, every: float = 0.05, sums: int = SUMS, read: bool = True) -> None:
         self.totals = Totals()
@@ -89,7 +93,7 @@ class Aggregated:
             end = time.monotonic() + patience(60)
             while (held.poll() is None or session.source.live > 0) and time.monotonic() < end:
                 if read:
-                    session.pump()
+                    self._pump(session, held, in_step=command[-1] == "step")
                 else:
                     time.sleep(0.01)
             self.output = output.to_the_end()
@@ -97,6 +101,13 @@ class Aggregated:
             self.account: Account = session.finish()
         assert held.returncode == 0
         self.pid = held.pid
+
+    def _pump(self, session: Session, held: subprocess.Popen[bytes], *, in_step: bool) -> None:
+        before = self.totals.summed_up
+        session.pump()
+        if in_step and self.totals.summed_up > before and held.stdin:
+            with suppress(BrokenPipeError):
+                os.write(held.stdin.fileno(), b"on\n")
 
 
 def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -131,11 +142,11 @@ def written(output: bytes) -> int:
 
 @pytest.mark.parametrize("sums", [64, 4096])
 def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path, sums: int) -> None:
-    """90,000 pairs of thread and file: what finds no room is lost, and said to be."""
+    """90,000 pairs of thread and file: what finds no room is lost, and said to be. Between the rounds some are taken."""
     threads, files, calls = 300, 300, 3
     for file in range(files):
         (tmp_path / str(file)).write_bytes(b"x" * 64)
-    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls))]
+    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls)), "step"]
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), sums=sums)
     account = run.account.ops["read"]
     assert account.seen == account.folded + account.lost == threads * files * calls
@@ -235,6 +246,14 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
         assert [len(part) for part in (*sums.take(), *sums.take())] == [0, 0, 0, 0]
     finally:
         outer.close()
+
+
+def test_the_cpu_is_kept_for_a_moment_only() -> None:
+    """From everybody but real-time tasks."""
+    before = os.sched_getscheduler(0), os.nice(0)
+    with kept_on_cpu():
+        assert os.sched_getscheduler(0) == os.SCHED_FIFO
+    assert (os.sched_getscheduler(0), os.nice(0)) == before
 
 
 MOVES = """

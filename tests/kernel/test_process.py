@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from filetap.kernel.types import KernelTypes
 from tests.kernel.lab import Event, Run, by_path, device, trace, wanted
 
 Build = Callable[[str], str]
@@ -56,6 +57,16 @@ def test_births_are_accounted(births: Run) -> None:
     expected = Counter(line["op"] for line in births.lines)
     found = {op: (a.seen, a.delivered, a.lost) for op, a in births.account.ops.items() if op in ("fork", "thread")}
     assert found == {op: (n, n, 0) for op, n in expected.items()}
+
+
+@pytest.mark.native("7.x is where these are used by themselves, and kernels before 6.12 do not let them call for a task")
+def test_births_and_ends_by_classic_tracepoints(program: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where programs of raw ones would be skipped: a child that was not seen to end would be waited for for ever."""
+    monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
+    run = trace([program("procs"), "births"], wanted("process"))
+    children = {op: {x["child"] for x in run.lines if x["op"] == op} for op in ("fork", "thread")}
+    assert {op: {e.result for e in run.events if e.op == op} for op in children} == children
+    assert {e.pid for e in run.events if e.op == "exit"} == {*children["fork"], run.pid}
 
 
 def test_only_threads(program: Build) -> None:

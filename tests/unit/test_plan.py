@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from filetap.calls import CALLS
-from filetap.probes import Plan, aio, kept_on_cpu, syscalls, vfs
+from filetap.probes import Plan, aio, kept_on_cpu, process, syscalls, vfs
 
 EVERYTHING = frozenset(range(1, len(CALLS)))
 
@@ -73,5 +73,8 @@ def test_where_raw_tracepoints_are_preempted(latency: bool) -> None:
     assert (plan.raw, plan.later, plan.replaced) == ([], [], [])
     assert sorted(plan.tracepoints) == [("classic_enter", "raw_syscalls", "sys_enter"), ("classic_exit", "raw_syscalls", "sys_exit")]
     returns = kept_on_cpu(vfs.returns("vfs"))
-    assert returns.raw == ["thread_ended"]
-    assert returns.tracepoints == [("classic_returned", "raw_syscalls", "sys_exit")]
+    ended = ("classic_ended", "sched", "sched_process_exit")
+    assert (returns.raw, returns.tracepoints) == ([], [("classic_returned", "raw_syscalls", "sys_exit"), ended])
+    following = kept_on_cpu(process.plan())
+    assert following.raw == ["process_exec"]
+    assert [event for _, _, event in following.tracepoints] == ["sched_process_fork", "sched_process_exit"]

@@ -6,7 +6,9 @@ Apart, because bpf(2)'s map calls want buffers of exact sizes. Next: session.py 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ctypes import c_uint32
 
 import numpy as np
@@ -17,6 +19,26 @@ from filetap.model import Records
 BATCH = 4096
 
 
+@contextmanager
+def kept_on_cpu() -> Iterator[None]:
+    """Nobody runs on this thread's CPU before it leaves the block, while it does not sleep.
+
+    While bpf(2) works on a map, the kernel skips programs of classic tracepoints and kprobes on that CPU
+    (bpf_disable_instrumentation()). On a preemptible kernel others can come to it meanwhile, and their calls would not be seen.
+    Who may not have this (CAP_SYS_NICE, or a cgroup without time for it) goes on without: the kernel counts what it skips.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 class Map:
     """One hash or array map, by descriptor. Keys and values are single records or one-element arrays of the dtypes."""
 
@@ -25,13 +47,17 @@ class Map:
 
     def put(self, key: object, value: object) -> None:
         k, v = np.array([key], self._key), np.array([value], self._value)
-        check(library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, 0), "bpf map")
+        with kept_on_cpu():
+            error = library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, 0)
+        check(error, "bpf map")
 
     def put_all(self, keys: Records, values: Records) -> None:
         """Keys and values in one order."""
-        keys, values, count = np.ascontiguousarray(keys), np.ascontiguousarray(values), c_uint32(len(keys))
-        if len(keys):
-            error = library().bpf_map_update_batch(self.fd, keys.ctypes.data, values.ctypes.data, ctypes.byref(count), None)
+        for at in range(0, len(keys), BATCH):
+            k, v = (np.ascontiguousarray(part[at : at + BATCH]) for part in (keys, values))
+            count = c_uint32(len(k))
+            with kept_on_cpu():
+                error = library().bpf_map_update_batch(self.fd, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None)
             check(error, "bpf map")
 
     def delete(self, keys: Records) -> None:
@@ -39,10 +65,11 @@ class Map:
         keys = np.ascontiguousarray(keys)
         done = 0
         while done < len(keys):
-            count = c_uint32(len(keys) - done)
-            address = keys.ctypes.data + done * keys.itemsize
-            library().bpf_map_delete_batch(self.fd, address, ctypes.byref(count), None)
-            done += count.value + 1  # it stops at a key that is not there
+            count = c_uint32(min(BATCH, len(keys) - done))
+            given, address = count.value, keys.ctypes.data + done * keys.itemsize
+            with kept_on_cpu():
+                library().bpf_map_delete_batch(self.fd, address, ctypes.byref(count), None)
+            done += count.value + (count.value < given)  # it stops at a key that is not there
 
     def items(self) -> tuple[Records, Records]:
         """All keys and all values of a hash map, in one order."""
@@ -58,7 +85,8 @@ class Map:
         previous: int | None = None
         while True:
             k, v, count = np.zeros(BATCH, self._key), np.zeros(BATCH, self._value), c_uint32(BATCH)
-            error = look_up(self.fd, previous, token.ctypes.data, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None)
+            with kept_on_cpu():
+                error = look_up(self.fd, previous, token.ctypes.data, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None)
             keys.append(k[: count.value])
             values.append(v[: count.value])
             if error:  # ENOENT: that was the last
@@ -69,5 +97,7 @@ class Map:
         """A per-CPU array's only value, one record per CPU."""
         value = np.zeros(cpus, self._value)
         key = c_uint32(0)
-        check(library().bpf_map_lookup_elem(self.fd, ctypes.byref(key), value.ctypes.data), "bpf map")
+        with kept_on_cpu():
+            error = library().bpf_map_lookup_elem(self.fd, ctypes.byref(key), value.ctypes.data)
+        check(error, "bpf map")
         return value

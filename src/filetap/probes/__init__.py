@@ -38,14 +38,19 @@ def kept_on_cpu(plan: Plan) -> Plan:
     """The same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would skip them for
     whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off."""
     wanted = (*plan.raw, *plan.later)
-    whole = [ALL_CALLS[program] for program in wanted if program in ALL_CALLS]
+    whole = [CLASSIC_FORMS[program] for program in wanted if program in CLASSIC_FORMS]
     rest = [one for one in plan.tracepoints if one not in plan.replaced]
-    return replace(plan, raw=[program for program in wanted if program not in ALL_CALLS], tracepoints=whole + rest, later=[], replaced=[])
+    return replace(
+        plan, raw=[program for program in wanted if program not in CLASSIC_FORMS], tracepoints=whole + rest, later=[], replaced=[]
+    )
 
 
-ALL_CALLS: Final = {
+CLASSIC_FORMS: Final = {
     "raw_enter": ("classic_enter", "raw_syscalls", "sys_enter"),
     "raw_exit": ("classic_exit", "raw_syscalls", "sys_exit"),
     "call_returned": ("classic_returned", "raw_syscalls", "sys_exit"),
+    "thread_ended": ("classic_ended", "sched", "sched_process_exit"),
+    "process_fork": ("classic_fork", "sched", "sched_process_fork"),
+    "process_exit": ("classic_end", "sched", "sched_process_exit"),
 }
-"""Programs of all calls to what does the same by a classic tracepoint, whose records are laid out as a single call's are."""
+"""Raw tracepoints' programs to what does the same by a classic one. Those of all calls have records as a single call's are."""
