@@ -20,7 +20,8 @@ import pyarrow as pa
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, TASK_COLUMNS
 from filetap.errors import FiletapError, UsageError
 from filetap.trace.format import KEY, SCHEMAS, TABLES
-from filetap.trace.reader import Trace
+from filetap.trace.reader import Trace, compare
+from filetap.trace.steps import Begin, unseen
 
 READING: Final = ("SELECT", "EXPLAIN", "MULTI")
 """Kinds of statement. MULTI: PIVOT, which is two."""
@@ -43,9 +44,9 @@ class UnansweredError(FiletapError):
     """The question is right, but it could not be answered."""
 
 
-def open_traces(folders: Sequence[str | Path]) -> list[Trace]:
+def open_traces(folders: Sequence[str | Path], begin: Begin = unseen) -> list[Trace]:
     """Raises TraceError where one is none, UsageError where one is named twice."""
-    traces = [Trace(Path(folder)) for folder in folders]
+    traces = [Trace(Path(folder), begin) for folder in folders]
     for place, trace in enumerate(traces):
         for other in traces[:place]:
             if trace.metadata.uuid == other.metadata.uuid:
@@ -99,13 +100,15 @@ class Answer:
 class Database:
     """One connection. To be closed."""
 
-    def __init__(self, traces: Sequence[Trace]) -> None:
+    def __init__(self, traces: Sequence[Trace], begin: Begin = unseen) -> None:
         self.traces = traces
+        compare(traces, begin)
         self._scratch = tempfile.TemporaryDirectory(prefix="filetap-")
         self._directories: list[int] = []
         self._files: list[str] = []
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
         self._locked = False
+        begin("reading names", self.progress)
         with failing():
             self._define()
 

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from filetap.cli.progress import Progress
 from filetap.errors import FiletapError, UsageError
 from filetap.trace.limits import Keep, Limits
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from filetap.trace.writer import TraceSink
 
 SUFFIX: Final = ".tap"
-SOON: Final = 1.0
-"""Seconds that a person waits without being told for what."""
 FLIGHT_MEMORY: Final = "256M"
 PARTS: Final = 10
 """A recording that is kept in part is written in so many segments, or more: what is dropped is a whole one."""
@@ -229,19 +227,9 @@ def tell(line: str) -> None:
 
 
 def shown(progress: Iterator[tuple[int, int]]) -> None:
-    """A bar on a terminal, once it has taken longer than SOON."""
-    began = time.monotonic()
-    for _ in progress:
-        if time.monotonic() - began > SOON and sys.stderr and sys.stderr.isatty():
-            return bar(progress)
-    return None
-
-
-def bar(progress: Iterator[tuple[int, int]]) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as drawn:
-        task = drawn.add_task("sealing")
+    """A bar on a terminal, if it lasts."""
+    share = -1.0
+    with Progress() as drawn:
+        drawn.begin("sealing", lambda: share)
         for done, total in progress:
-            drawn.update(task, completed=done, total=total)
+            share = done / total if total else -1.0

@@ -112,10 +112,11 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
     from filetap.trace.reader import Trace
     from filetap.trace.replay import Replay
 
-    trace = Trace(Path(words.folder))
-    played = Replay(trace, wanted)
-    with Progress(lambda: played.done, hidden=stream.isatty()), open(stream.fileno(), "wb", buffering=0, closefd=False) as raw:
-        sink = make_sink(words.form, raw)
+    with Progress(stream) as progress:
+        trace = Trace(Path(words.folder), progress.begin)
+        played = Replay(trace, wanted)
+        progress.begin("replaying", lambda: played.done)
+        sink = make_sink(words.form, progress.out.raw)
         try:
             played.into(sink)
             sink.close()

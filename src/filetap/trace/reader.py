@@ -6,16 +6,18 @@ cli/query.py and cli/replay.py too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from filetap.trace import sealed
-from filetap.trace.format import SCHEMAS, Metadata, TraceError, segment
+from filetap.trace.format import SCHEMAS, TABLES, Metadata, TraceError, segment
 from filetap.trace.repair import Repair, numbers
+from filetap.trace.steps import Begin, Count, unseen
 from filetap.trace.stream import Damage
 
 READERS: Final = 4
@@ -25,9 +27,9 @@ READERS: Final = 4
 class Trace:
     """A folder that ``filetap trace -o NAME.tap`` wrote, or is writing. Raises TraceError when it is none."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, begin: Begin = unseen) -> None:
         self.folder = folder
-        found = Repair(folder)
+        found = Repair(folder, begin)
         self.metadata: Metadata = found.metadata
         self.live = found.live
         """It is being written."""
@@ -59,10 +61,17 @@ class Trace:
         return whole, (batch for path in segments if path not in whole for batch in self._rows(path, name))
 
     def _unharmed(self, paths: list[Path]) -> list[Path]:
-        new = [path for path in paths if path not in self._whole]
-        with ThreadPoolExecutor(READERS) as readers:
-            self._whole |= dict(zip(new, readers.map(sealed.is_whole, new), strict=True))
+        self.compare([path for path in paths if path not in self._whole])
         return [path for path in paths if self._whole[path]]
+
+    def compare(self, paths: list[Path], progress: Callable[[int], None] = lambda size: None) -> None:
+        """Sealed files with their checksums."""
+        with ThreadPoolExecutor(READERS) as readers:
+            self._whole |= dict(zip(paths, readers.map(lambda path: sealed.is_whole(path, progress), paths), strict=True))
+
+    def made(self) -> list[Path]:
+        """The sealed files of all tables."""
+        return [path for name in TABLES for path in self._segments(name) if path.suffix == ".parquet"]
 
     def streams(self, name: str) -> list[Path]:
         """Its segments that are being written, or were when the recorder was killed."""
@@ -109,3 +118,19 @@ class Trace:
     def table(self, name: str) -> pa.Table:
         """One of events, files, tasks, folded, as a whole."""
         return pa.Table.from_batches(self.batches(name), SCHEMAS[name])
+
+
+def compare(traces: Sequence[Trace], begin: Begin) -> None:
+    """All that is sealed of them with its checksums, which may be much: so that nobody waits for it later on."""
+    paths = [trace.made() for trace in traces]
+    count = Count(sum(_size(path) for made in paths for path in made))
+    begin("comparing checksums", count.share)
+    for trace, made in zip(traces, paths, strict=True):
+        trace.compare(made, count.add)
+
+
+def _size(path: Path) -> int:
+    """Of a file that may have been dropped meanwhile."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

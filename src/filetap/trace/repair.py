@@ -15,7 +15,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from filetap.trace.format import LOCK, TABLES, Metadata, read_metadata, write_metadata
+from filetap.trace import stream
+from filetap.trace.format import LOCK, TABLES, Metadata, read_metadata, segment, write_metadata
+from filetap.trace.steps import Begin, Count, unseen
 from filetap.trace.stream import Damage
 
 KILLED: Final = "it was not closed: its recorder ended at once, and what it had not written by then is lost"
@@ -24,7 +26,8 @@ KILLED: Final = "it was not closed: its recorder ended at once, and what it had 
 class Repair:
     """What was found at the opening of a trace."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, begin: Begin = unseen) -> None:
+        self._begin = begin
         self.metadata = read_metadata(folder)
         self.live = False
         """Somebody records it, or repairs it."""
@@ -66,8 +69,11 @@ class Repair:
         for number in gone(folder, metadata):
             sealer.remove(folder, number)
         known = {entry.number for entry in metadata.segments}
-        for number in sorted(unsealed(folder) | numbers(folder) - known):
-            entry = seal.seal(folder, number, metadata, self.damages)
+        left = sorted(unsealed(folder) | numbers(folder) - known)
+        count = Count(sum(stream.counted(segment(folder, "events", number, "crc")) for number in left))
+        self._begin("repairing", count.share)
+        for number in left:
+            entry = seal.seal(folder, number, metadata, self.damages, progress=count.add)
             metadata.segments = sorted([*(old for old in metadata.segments if old.number != number), entry], key=lambda old: old.number)
         if metadata.ended is None:
             metadata.ended = datetime.fromtimestamp(last, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
