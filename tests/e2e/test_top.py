@@ -6,7 +6,6 @@ The oracle is the workload's own count.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import time

@@ -28,11 +28,17 @@ class Progress:
 
     def __init__(self, out: IO[bytes] | None = None) -> None:
         """``out``: where the result goes. What is written to ``self.out`` goes there, and where that is a terminal, it ends the bar."""
-        self._what, self._done = "", lambda: -1.0
+        self._what = ""
+        self._done: Callable[[], float] = lambda: -1.0
         self._over = threading.Event()
         shown = sys.stderr is not None and sys.stderr.isatty()
         self._thread = threading.Thread(target=self._show, daemon=True) if shown else None
         self.out: Any = io.BufferedWriter(Shared(out.fileno(), self.end)) if out and out.isatty() else out
+
+    @property
+    def raw(self) -> Any:
+        """``out`` without a buffer; PYTHONUNBUFFERED leaves standard output none."""
+        return getattr(self.out, "raw", self.out)
 
     def begin(self, what: str, done: Callable[[], float]) -> None:
         """It goes on with this. ``done``: how far, 0 to 1; below 0: not known. It is called from a thread of its own."""

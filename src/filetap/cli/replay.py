@@ -116,7 +116,7 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
         trace = Trace(Path(words.folder), progress.begin)
         played = Replay(trace, wanted)
         progress.begin("replaying", lambda: played.done)
-        sink = make_sink(words.form, progress.out.raw)
+        sink = make_sink(words.form, progress.raw)
         try:
             played.into(sink)
             sink.close()

@@ -46,7 +46,7 @@ class Repair:
         except FileNotFoundError:
             lock = -1
         except OSError as error:
-            self.said = f"{folder} was not closed and cannot be repaired ({error.strerror}): it is read as it is"
+            self.said = f"{self._left(folder)} and cannot be repaired ({error.strerror}): it is read as it is"
             return
         try:
             if lock >= 0:
@@ -55,16 +55,20 @@ class Repair:
         except BlockingIOError:
             self.live = True
         except (OSError, pa.ArrowException) as error:
-            self.said = f"{folder} was not closed and cannot be repaired ({seal.reason(error)}): it is read as it is"
+            self.said = f"{self._left(folder)} and cannot be repaired ({seal.reason(error)}): it is read as it is"
         finally:
             if lock >= 0:
                 os.close(lock)
+
+    def _left(self, folder: Path) -> str:
+        """A full disk leaves what is closed and not sealed."""
+        return f"{folder} was not {'closed' if self.metadata.ended is None else 'sealed'}"
 
     def _repair(self, folder: Path) -> str:
         """Once the lock is held; somebody else may have done it meanwhile."""
         from filetap.trace import seal, sealer
 
-        metadata, last = read_metadata(folder), newest(folder)
+        metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
         before = metadata.ended, len(metadata.segments)
         for number in gone(folder, metadata):
             sealer.remove(folder, number)
@@ -83,7 +87,7 @@ class Repair:
         if before == (metadata.ended, len(metadata.segments)):
             return ""
         write_metadata(folder, metadata)
-        return f"{folder} was not closed: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
+        return f"{said}: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
 
 
 def unsealed(folder: Path) -> set[int]:
