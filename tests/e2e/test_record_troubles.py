@@ -23,6 +23,7 @@ from filetap.trace.reader import Trace
 from tests.e2e.conftest import Filetap, Puppet, Result
 
 Script = Callable[[str], tuple[str, ...]]
+Words = tuple[str | Path | int, ...]
 WRITES: Final = 60_000
 WORK: Final = """
 fd = os.open(sys.argv[1], os.O_WRONLY)
@@ -66,7 +67,7 @@ def one_line(done: Result, *words: str) -> None:
 def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
     file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
     file.touch()
-    words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES)
+    words: Words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES)
     done = ft.trace(*words)
     assert done.status == 1
     assert file.stat().st_size == (WRITES - 1) * 7919 + 1, "the command was not disturbed"
@@ -95,7 +96,7 @@ def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: 
 def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, tmp_path: Path) -> None:
     file, account, folder = tmp_path / "written", tmp_path / "account.json", tmp_path / "t.tap"
     file.touch()
-    words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES, folder)
+    words: Words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES, folder)
     done = ft.trace(*words)
     assert done.status == 1
     one_line(done, str(folder), "it was deleted")
@@ -108,7 +109,22 @@ def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, t
 def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Script, tmp_path: Path) -> None:
     file, account, folder = tmp_path / "written", tmp_path / "account.json", tmp_path / "t.tap"
     file.touch()
-    words = ("--rotate-size", "64K", "-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES, folder)
+    words: Words = (
+        "--rotate-size",
+        "64K",
+        "-e",
+        "write",
+        "--account",
+        account,
+        "-o",
+        folder,
+        file,
+        "--",
+        *script(WORK),
+        file,
+        WRITES,
+        folder,
+    )
     done = ft.trace(*words)
     assert done.status == 1
     one_line(done, str(folder))
@@ -192,7 +208,7 @@ def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree:
 def test_segments_go_by_their_age_though_the_clock_jumps(jumping: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
     """By the boot clock all are young: a jump of a day drops none."""
     folder = tmp_path / "t.tap"
-    words = ("trace", "-e", "write", "-p", puppet.pid, "-o", folder, "--keep", "1h", "--rotate-time", "1s", tree)
+    words: Words = ("trace", "-e", "write", "-p", puppet.pid, "-o", folder, "--keep", "1h", "--rotate-time", "1s", tree)
     with jumping.started(*words) as run:
         run.wait_ready()
         for number, jump in enumerate(JUMPS):
