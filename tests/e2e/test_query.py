@@ -194,6 +194,27 @@ def test_a_trace_of_somebody_else(ft: Filetap, trace: Path, command: tuple[str, 
     assert result.err.decode().splitlines() == [f"filetap: {folder}/trace.json: Permission denied"]
 
 
+HIDDEN = ("events/000001.parquet", "events/000001.parquet.crc", "files/000001.parquet", "files", "events", "tasks")
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT count(*) FROM events"), ("summary",), ("replay",)], ids=str)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_part_that_may_not_be_read_is_named(ft: Filetap, trace: Path, command: tuple[str, ...], hidden: str) -> None:
+    """An empty answer would be a lie."""
+    folder = Path("/tmp") / f"filetap-test-{os.getpid()}.tap"  # nobody can reach pytest's own folders
+    shutil.copytree(trace, folder)
+    try:
+        folder.chmod(0o755)
+        (folder / hidden).chmod(0o600)
+        result = ft(command[0], folder, *command[1:], before=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+    finally:
+        shutil.rmtree(folder)
+    assert result.status == 1
+    (line,) = result.err.decode().splitlines()
+    assert line.startswith(f"filetap: {folder}/{hidden.partition('/')[0]}")
+    assert line.endswith("Permission denied")
+
+
 def test_words_of_the_command_line(ft: Filetap, trace: Path) -> None:
     assert ft("query", "SELECT 1").status == 2
     assert ft("query").status == 2

@@ -97,7 +97,7 @@ def test_sort_reverse_filter_and_pause(opened: Opened, puppet: Puppet, tree: Pat
     screen.type("/DEEP")
     screen.wait_for(lambda text: rows(text) == ordered[2:] and "/DEEP_" in text)
     screen.type("\r")
-    screen.wait_for_words('1 files with "DEEP"')
+    screen.wait_for_words('1 file with "DEEP"')
     screen.type("\x1b")
     screen.wait_for(lambda text: rows(text) == ordered[::-1])
     screen.type(" ")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,8 @@ class Trace:
 
     def __init__(self, folder: Path, begin: Begin = unseen) -> None:
         self.folder = folder
-        found = Repair(folder, begin)
+        with reading(folder):
+            found = Repair(folder, begin)
         self.metadata: Metadata = found.metadata
         self.live = found.live
         """It is being written."""
@@ -42,12 +43,13 @@ class Trace:
 
     def _segments(self, name: str) -> Iterator[Path]:
         """The file of each segment, sealed or not."""
-        there = {number for number in numbers(self.folder) if number >= self.metadata.first}
-        if not self.live:
-            there |= {entry.number for entry in self.metadata.segments}
-        for number in sorted(there):
-            made = segment(self.folder, name, number, "parquet")
-            yield made if made.exists() else made.with_suffix(".arrow")
+        with reading(self.folder):
+            there = {number for number in numbers(self.folder) if number >= self.metadata.first}
+            if not self.live:
+                there |= {entry.number for entry in self.metadata.segments}
+            for number in sorted(there):
+                made = segment(self.folder, name, number, "parquet")
+                yield made if made.exists() else made.with_suffix(".arrow")
 
     def sealed(self, name: str) -> list[Path]:
         """The Parquet files of a table that are whole: any program may read them."""
@@ -66,7 +68,7 @@ class Trace:
 
     def compare(self, paths: list[Path], progress: Callable[[int], None] = lambda size: None) -> None:
         """Sealed files with their checksums."""
-        with ThreadPoolExecutor(READERS) as readers:
+        with reading(self.folder), ThreadPoolExecutor(READERS) as readers:
             self._whole |= dict(zip(paths, readers.map(lambda path: sealed.is_whole(path, progress), paths), strict=True))
 
     def made(self) -> list[Path]:
@@ -90,14 +92,11 @@ class Trace:
     def _rows(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         """Between being looked for and being opened a stream may have been sealed, or its segment dropped."""
         try:
-            yield from self._found(path, name)
+            with reading(path):
+                yield from self._found(path, name)
         except FileNotFoundError:
             if not self.live:
                 self.damages.append(Damage(path.with_suffix(".parquet"), 0, self._count(path, name), "missing"))
-        except OSError as error:
-            from filetap.trace import seal
-
-            raise TraceError(f"{path}: {seal.reason(error)}") from None
 
     def _found(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         if path.suffix == ".arrow":
@@ -118,6 +117,19 @@ class Trace:
     def table(self, name: str) -> pa.Table:
         """One of events, files, tasks, folded, as a whole."""
         return pa.Table.from_batches(self.batches(name), SCHEMAS[name])
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What may not be read, or cannot, is named. FileNotFoundError stays one: it may be gone by right."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        from filetap.trace import seal
+
+        raise TraceError(f"{error.filename or path}: {seal.reason(error)}") from None
 
 
 def compare(traces: Sequence[Trace], begin: Begin) -> None:

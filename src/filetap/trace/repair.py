@@ -92,12 +92,22 @@ class Repair:
 
 def unsealed(folder: Path) -> set[int]:
     """Segments with a stream."""
-    return {int(path.stem) for name in TABLES for path in (folder / name).glob("*.arrow")}
+    return listed(folder, ".arrow")
 
 
 def numbers(folder: Path) -> set[int]:
     """All segments that are there."""
-    return {int(path.stem) for name in TABLES for path in (folder / name).glob("*.parquet")} | unsealed(folder)
+    return listed(folder, ".parquet") | unsealed(folder)
+
+
+def listed(folder: Path, suffix: str) -> set[int]:
+    """Segments with such a file. OSError: a folder that may not be read is none without files."""
+    found: set[int] = set()
+    for name in TABLES:
+        with suppress(FileNotFoundError):
+            stems = [file.removesuffix(suffix) for file in os.listdir(folder / name) if file.endswith(suffix)]
+            found |= {int(stem) for stem in stems if stem.isdecimal()}
+    return found
 
 
 def gone(folder: Path, metadata: Metadata) -> set[int]:
