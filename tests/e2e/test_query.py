@@ -194,6 +194,19 @@ def test_a_trace_of_somebody_else(ft: Filetap, trace: Path, command: tuple[str, 
     assert result.err.decode().splitlines() == [f"filetap: {folder}/trace.json: Permission denied"]
 
 
+def test_without_a_scratch_folder(ft: Filetap, trace: Path) -> None:
+    """Every place that can be written to is not, and the trace is read-only."""
+    script = """
+        for place in /tmp /var/tmp; do mount --bind $place $place; mount -o remount,bind,ro $place; done
+        cd /proc; TMPDIR=/tmp filetap query "$trace" 'SELECT 1'; echo "status $?"
+    """
+    result = ft.private(script, trace=trace)
+    assert result.out == b"status 1\n"
+    (line,) = result.err.decode().splitlines()
+    assert line.startswith("filetap: no folder for what is too large for memory (")
+    assert line.endswith("): set TMPDIR")
+
+
 HIDDEN = ("events/000001.parquet", "events/000001.parquet.crc", "files/000001.parquet", "files", "events", "tasks")
 
 

@@ -103,7 +103,7 @@ class Database:
     def __init__(self, traces: Sequence[Trace], begin: Begin = unseen) -> None:
         self.traces = traces
         compare(traces, begin)
-        self._scratch = tempfile.TemporaryDirectory(prefix="filetap-")
+        self._scratch = scratch()
         self._directories: list[int] = []
         self._files: list[str] = []
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
@@ -223,6 +223,14 @@ class Database:
 def memory_limit() -> str:
     """Half of what there is: more goes to files, or is refused."""
     return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2 >> 20}MiB"
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """For what memory has no room for."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="filetap-")
+    except OSError as error:
+        raise UnansweredError(f"no folder for what is too large for memory ({error.strerror}): set TMPDIR") from None
 
 
 def key_values(trace: Trace) -> dict[str, str]:

@@ -72,7 +72,7 @@ def main() -> None:
         print(f"filetap: {error}", file=sys.stderr)
         status = error.status
     except OSError as error:
-        print(f"filetap: standard output: {error.strerror}", file=sys.stderr)
+        print(f"filetap: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
         status = 1
     _leave(status)
 
