@@ -125,6 +125,10 @@ def test_while_it_is_written(ft: Filetap, puppet: Puppet, tree: Path, tmp_path: 
 MISTAKES = {
     "SELEC op": "filetap: the query is wrong at line 1, column 1, near 'SELEC': ",
     "SELECT op FROM events WHERE nobody": "filetap: the query is wrong at line 1, column 29, near 'nobody': ",
+    "SELECT op,\n  path FROM events\nWHERE nobody(op)": "filetap: the query is wrong at line 3, column 7, near 'nobody(op)': ",
+    os.fsdecode(b"SELECT '\xff'"): "filetap: the query is wrong at line 1, column 9: it is not UTF-8, give bytes as from_hex('FF')",
+    "SELECT \x1b[31m": "filetap: the query is wrong at line 1, column 12, near 'm': ",
+    "SELECT '\x1b[31m'::INT": "filetap: the query is wrong: Could not convert string '\\x1b[31m' to INT32",
     "DROP VIEW events": "filetap: a query only reads the trace: DROP is refused, give a SELECT",
     "SELECT * FROM read_csv('/etc/passwd')": "filetap: a query reads nothing but the trace: ",
 }

@@ -8,6 +8,7 @@ filetap and the C library, and the kernel's clock, which events have, is the rea
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -130,6 +131,36 @@ def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Scri
     one_line(done, str(folder))
     balance(account)
     assert not folder.exists()
+
+
+# A name of any bytes
+
+ODD: Final = os.fsdecode(b"b\xffad\n\x1b[31m *?[x]'\".tap")
+
+
+def test_a_folder_of_any_name(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ODD
+    done = ft.trace("-e", "open", "-o", folder, tree, "--", "cat", tree / "a")
+    assert (done.status, done.errors) == (0, [])
+    assert b"Traceback" not in done.err
+    assert not list(folder.rglob("*.arrow")), "it is sealed"
+    asked = ft("query", folder, "SELECT path FROM events", "-f", "csv")
+    assert (asked.status, asked.out.decode().split(), asked.err) == (0, ["path", str(tree / "a")], b"")
+    for command in ("summary", "replay"):
+        asked = ft(command, folder)
+        assert (asked.status, asked.err) == (0, b"")
+        assert str(tree / "a") in asked.out.decode()
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",), ("trace", "-o")], ids=str)
+def test_an_odd_name_in_a_message_is_one_line_and_moves_nothing(ft: Filetap, tmp_path: Path, command: tuple[str, ...]) -> None:
+    if command[0] == "trace":
+        (tmp_path / ODD).mkdir()
+    asked = ft(*command, tmp_path / ODD, "--", "true") if command[0] == "trace" else ft(command[0], tmp_path / ODD, *command[1:])
+    assert asked.status in (1, 2)
+    one_line(asked, "b\\xffad\\n\\x1b[31m")
+    assert len(asked.err.splitlines()) == 1
+    assert b"\x1b" not in asked.err
 
 
 # A clock that jumps

@@ -172,6 +172,7 @@ class Database:
 
     def query(self, sql: str) -> Answer:
         """The answer to a question that may be anybody's. Raises QueryError or UnansweredError; so does reading it."""
+        require_text(sql)
         with failing(sql):
             self.lock()
             statement = single(self.connection.extract_statements(sql))
@@ -280,6 +281,17 @@ def joined(number: int) -> str:
         f"SELECT {columns} FROM trace{number}.events e LEFT JOIN {files} f ON f.id = e.file "
         f"LEFT JOIN {files} t ON t.id = e.target LEFT JOIN {tasks} k ON k.id = e.task"
     )
+
+
+def require_text(sql: str) -> None:
+    """What the command line gives may be any bytes."""
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        before = sql[: error.start]
+        raise QueryError(
+            f"the query is wrong{located(before, len(before.encode()), 0)}: it is not UTF-8, give bytes as from_hex('FF')"
+        ) from None
 
 
 def single(statements: Sequence[Any]) -> str:

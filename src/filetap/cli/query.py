@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from filetap.cli.progress import Progress, interruptible
+from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def say_state(traces: list[Trace]) -> None:
     """What was repaired, and what could not be read: the answer is without it."""
     for trace in traces:
         for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages))]:
-            print(f"filetap: {line}", file=sys.stderr)
+            say(line)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from filetap.cli.progress import Progress
+from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
 from filetap.trace.limits import Keep, Limits
 
@@ -167,13 +168,13 @@ class Recording:
     def mind(self, failed: bool) -> None:
         """Again and again. ``failed``: the traced command has."""
         if self._flight and self._session and self._flight.is_due(failed):
-            self._flight.dump(self._settled(self._session.account_so_far()), tell)
+            self._flight.dump(self._settled(self._session.account_so_far()), say)
 
     def end(self, account: Account) -> None:
         """Seal it, with the account in it. Raises FiletapError when not all of that could be done."""
         try:
             if self._flight:
-                self._flight.end(self._settled(account), tell, shown)
+                self._flight.end(self._settled(account), say, shown)
             elif self._trace:
                 self._settled(account)
                 self._trace.close(shown)
@@ -220,10 +221,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: plain(one) for name, one in value.items() if one not in (None, False, (), [], "")}
     return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
-
-
-def tell(line: str) -> None:
-    print(f"filetap: {line}", file=sys.stderr)
 
 
 def shown(progress: Iterator[tuple[int, int]]) -> None:

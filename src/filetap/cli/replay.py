@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import click
 from filetap.cli.progress import Progress
 from filetap.cli.query import destination, say_state
 from filetap.cli.run import event_option, make_sink
+from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
@@ -124,4 +124,4 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
             raise FiletapError(f"{words.output or 'standard output'}: {error.strerror}") from None
     say_state([trace])
     if words.form == "none":
-        print(f"filetap: {sink.written} events", file=sys.stderr)
+        say(f"{sink.written} events")

@@ -24,7 +24,8 @@ def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.Re
         journal = _journal(path, damages)
         if not journal or not _has_end(data.fileno(), path, journal, damages):
             return
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        name = os.fsencode(path)  # as text, Arrow takes UTF-8 alone
+        with pa.OSFile(name, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             for number, entry in enumerate(journal[:-1]):
                 if entry and _is_whole(data.fileno(), entry):
                     for batch in file.iter_batches(row_groups=[number]):
