@@ -108,7 +108,7 @@ class Database:
         self._files: list[str] = []
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
         self._locked = False
-        begin("reading names", self.progress)
+        begin("reading", self.progress)
         with failing():
             self._define()
 
