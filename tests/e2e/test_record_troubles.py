@@ -133,6 +133,37 @@ def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Scri
     assert not folder.exists()
 
 
+def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
+    file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
+    file.touch()
+    words: Words = ("--flight-recorder", "60s", "-e", "write", "--account", account, "-o", folder, file)
+    done = ft.trace(*words, "--", *script(WORK), file, WRITES)
+    assert done.status == 1
+    one_line(done, str(folder), "No space left on device")
+    trace = Trace(folder)
+    assert trace.table("events").num_rows + trace.metadata.dropped == balance(account)["delivered"] == WRITES
+    assert trace.metadata.dropped
+    assert f"flight recorder: {trace.metadata.dropped} events found no room" in trace.metadata.notes
+
+
+def test_what_a_flight_recorder_could_not_write_it_writes_at_the_end(ft: Filetap, puppet: Puppet, small: Path, tree: Path) -> None:
+    folder, filler = small / "t.tap", small / "filler"
+    filler.write_bytes(b"x" * (500 << 10))
+    with ft.started("trace", "-e", "write", "-p", puppet.pid, "-o", folder, "--flight-recorder", "60s", tree) as run:
+        run.wait_ready()
+        puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); os.pwrite(f, b'x', 0); os.close(f)")
+        time.sleep(0.5)
+        run.process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        filler.unlink()
+        done = run.end(signal.SIGINT)
+    assert done.status == 0
+    failed, made = done.errors
+    assert failed == f"filetap: flight recorder: {folder}: No space left on device"
+    assert made.startswith("filetap: flight recorder: 1 events are in ")
+    assert Trace(Path(made.rpartition(" in ")[2])).table("events").num_rows == 1
+
+
 # A name of any bytes
 
 ODD: Final = os.fsdecode(b"b\xffad\n\x1b[31m *?[x]'\".tap")
