@@ -7,6 +7,7 @@ segment that a hundred names lead to. The terminal is a pty.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ import pytest
 from filetap import model
 from filetap.batch import Batch
 from filetap.calls import CALL_NUMBER
-from filetap.trace.format import TABLES, read_metadata, segment, write_metadata
+from filetap.trace.format import TABLES, Segment, read_metadata, segment, write_metadata
 from filetap.trace.limits import Limits
 from filetap.trace.writer import TraceSink
 from tests.e2e.conftest import Filetap
@@ -196,6 +197,20 @@ def test_a_replay_to_the_terminal_has_a_bar_until_the_first_line(shell: Shell, s
     assert screen.end() == 0
     assert screen.text().startswith('{"@timestamp"')
     assert screen.text().rstrip().endswith("}")
+
+
+def test_of_what_is_being_written_nobody_knows_how_much_it_is(shell: Shell, killed: Path, tmp_path: Path) -> None:
+    """Half of it is sealed: that is not all."""
+    folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
+    found = read_metadata(folder)
+    found.segments = [Segment(number=0, events=EVENTS // 2, began=0, ended=0, bytes=0)]
+    write_metadata(folder, found)
+    with open(folder / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        screen = shell('filetap replay -f json "$1" >/dev/null', folder)
+        assert screen.end() == 0
+    assert not bars(screen.sent, "replaying")
+    assert re.search(BAR + b"replaying", screen.sent)
 
 
 def test_no_bar_of_a_replay_where_there_is_no_terminal(ft: Filetap, sealed: Path) -> None:

@@ -93,7 +93,8 @@ class Replay:
 
     def into(self, sink: Sink) -> None:
         """Everything that is wanted, in the order of each thread; then what was folded. The sink stays open."""
-        self._total = sum(entry.events for entry in self._trace.metadata.segments)
+        unsealed = self._trace.streams("events")
+        self._total = 0 if unsealed else sum(entry.events for entry in self._trace.metadata.segments)
         for rows in self._trace.batches("events"):
             for batch in self._batches(rows):
                 if len((kept := batch.where(self._chosen.of(batch))).events):
