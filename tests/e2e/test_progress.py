@@ -35,8 +35,8 @@ from tests.unit.traces import metadata
 ROOT: Final = Path(__file__).parents[2]
 EVENTS: Final = 6 << 20
 AT_ONCE: Final = 1 << 18
-LINKS: Final = 400
-"""Names of a segment of 25 MB: ten gigabytes are compared."""
+LINKS: Final = 1000
+"""Names of a segment of 20 MB: twenty gigabytes are compared."""
 BAR: Final = rb"\[[# ]{30}\] +(\d+%)? "
 COUNT: Final = "SELECT count(*) AS n FROM events"
 SLOW: Final = "SELECT i FROM range(30000000) r(i) JOIN range(200) s(j) ON hash(i) % 200 = j GROUP BY i ORDER BY i LIMIT 3"
