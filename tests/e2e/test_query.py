@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from filetap.trace.reader import Trace
 from tests.e2e.conftest import ENVIRONMENT, PYTHON, Filetap, Puppet, Result, wait_until
 
 ODD = os.fsdecode(b"na\xffme\n\x1b[31m")
@@ -271,3 +272,22 @@ def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: P
 
 def test_no_bar_where_it_is_quick_or_nobody_looks(ft: Filetap, trace: Path) -> None:
     assert ft("query", trace, "SELECT 1").err == b""
+
+
+def test_what_is_dropped_meanwhile_is_not_missed(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    """A recording that is kept in part lets a segment go some ten times a second: every question has an answer, and every
+    event in it its file."""
+    folder = tmp_path / "live.tap"
+    words = ("-e", "write", "-o", folder, "--keep", "512K", "--rotate-size", "64K", tree)
+    puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); end = threading.Event()")
+    work = "while not end.wait(0.002): [os.pwrite(f, b'x', i * 7919 % 100003) for i in range(50)]"
+    puppet.do(f"worker = threading.Thread(target=exec, args=({work!r}, globals())); worker.start()")
+    with ft.started("trace", "-p", puppet.pid, *words) as run:
+        run.wait_ready()
+        for _ in range(12):
+            (row,) = rows(ft("query", folder, "SELECT count(*) AS n, count(path) AS named FROM events", "-f", "json"))
+            assert row["n"] == row["named"]
+            assert ft("summary", folder).status == 0
+        assert run.end(signal.SIGINT).status == 0
+    puppet.do("end.set(); worker.join()")
+    assert Trace(folder).metadata.dropped

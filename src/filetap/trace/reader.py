@@ -71,6 +71,10 @@ class Trace:
         with reading(self.folder), ThreadPoolExecutor(READERS) as readers:
             self._whole |= dict(zip(paths, readers.map(lambda path: sealed.is_whole(path, progress), paths), strict=True))
 
+    def whole(self, name: str) -> list[Path]:
+        """The sealed files of a table that were whole when they were compared, the oldest first."""
+        return sorted(path for path, whole in self._whole.items() if whole and path.parent.name == name)
+
     def made(self) -> list[Path]:
         """The sealed files of all tables."""
         return [path for name in TABLES for path in self._segments(name) if path.suffix == ".parquet"]
