@@ -109,8 +109,26 @@ def bar(done: float) -> str:
 
 
 @contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP end what is done as an exception does, so that nothing is left behind."""
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(128 + (came[0] if came else signal.SIGINT)) from None
+
+
+@contextmanager
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """SIGINT calls ``interrupt`` at once, from another thread: Python's own handler waits until the database is done."""
+    """A signal calls ``interrupt`` at once, from another thread: Python's own handler waits until the database is done."""
     heard, signalled = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(signalled, False)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)

@@ -6,7 +6,6 @@ Apart, as each command has a file of its own. Next: analysis/sql.py answers, rep
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from filetap.cli.progress import Progress, interruptible
+from filetap.cli.progress import Progress, ended_by_signals, interruptible
 from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
 
@@ -76,8 +75,7 @@ def asked(folders: Sequence[str], stream: IO[bytes]) -> Iterator[tuple[Database,
     """Traces as a database, for one answer to ``stream``; behind it, what is to be said of them. Ctrl-C ends all of it."""
     from filetap.analysis.sql import Database, open_traces
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with Progress(stream) as progress:
+    with ended_by_signals(), Progress(stream) as progress:
         traces = open_traces(folders, progress.begin)
         database = Database(traces, progress.begin)
         try:
