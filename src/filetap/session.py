@@ -123,7 +123,8 @@ class Session:
         try:
             act()
         except OSError as error:
-            text = f"the output takes no more ({error.strerror}): what it took stays, the account tells the rest"
+            where = error.filename or "the output"
+            text = f"{where} takes no more ({error.strerror}): what it took stays, the account tells the rest"
             self.failure = OutputError(text)
             raise self.failure from None
         finally:

@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from filetap.trace.reader import Trace
 from tests.e2e.conftest import ENVIRONMENT, PYTHON, Filetap, Puppet, Result, wait_until
 
 ODD = os.fsdecode(b"na\xffme\n\x1b[31m")
@@ -125,6 +126,10 @@ def test_while_it_is_written(ft: Filetap, puppet: Puppet, tree: Path, tmp_path: 
 MISTAKES = {
     "SELEC op": "filetap: the query is wrong at line 1, column 1, near 'SELEC': ",
     "SELECT op FROM events WHERE nobody": "filetap: the query is wrong at line 1, column 29, near 'nobody': ",
+    "SELECT op,\n  path FROM events\nWHERE nobody(op)": "filetap: the query is wrong at line 3, column 7, near 'nobody(op)': ",
+    os.fsdecode(b"SELECT '\xff'"): "filetap: the query is wrong at line 1, column 9: it is not UTF-8, give bytes as from_hex('FF')",
+    "SELECT \x1b[31m": "filetap: the query is wrong at line 1, column 12, near 'm': ",
+    "SELECT '\x1b[31m'::INT": "filetap: the query is wrong: Could not convert string '\\x1b[31m' to INT32",
     "DROP VIEW events": "filetap: a query only reads the trace: DROP is refused, give a SELECT",
     "SELECT * FROM read_csv('/etc/passwd')": "filetap: a query reads nothing but the trace: ",
 }
@@ -194,6 +199,40 @@ def test_a_trace_of_somebody_else(ft: Filetap, trace: Path, command: tuple[str, 
     assert result.err.decode().splitlines() == [f"filetap: {folder}/trace.json: Permission denied"]
 
 
+def test_without_a_scratch_folder(ft: Filetap, trace: Path) -> None:
+    """Every place that can be written to is not, and the trace is read-only."""
+    script = """
+        for place in /tmp /var/tmp; do mount --bind $place $place; mount -o remount,bind,ro $place; done
+        cd /proc; TMPDIR=/tmp filetap query "$trace" 'SELECT 1'; echo "status $?"
+    """
+    result = ft.private(script, trace=trace)
+    assert result.out == b"status 1\n"
+    (line,) = result.err.decode().splitlines()
+    assert line.startswith("filetap: no folder for what is too large for memory (")
+    assert line.endswith("): set TMPDIR")
+
+
+HIDDEN = ("events/000001.parquet", "events/000001.parquet.crc", "files/000001.parquet", "files", "events", "tasks")
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT count(*) FROM events"), ("summary",), ("replay",)], ids=str)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_part_that_may_not_be_read_is_named(ft: Filetap, trace: Path, command: tuple[str, ...], hidden: str) -> None:
+    """An empty answer would be a lie."""
+    folder = Path("/tmp") / f"filetap-test-{os.getpid()}.tap"  # nobody can reach pytest's own folders
+    shutil.copytree(trace, folder)
+    try:
+        folder.chmod(0o755)
+        (folder / hidden).chmod(0o600)
+        result = ft(command[0], folder, *command[1:], before=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+    finally:
+        shutil.rmtree(folder)
+    assert result.status == 1
+    (line,) = result.err.decode().splitlines()
+    assert line.startswith(f"filetap: {folder}/{hidden.partition('/')[0]}")
+    assert line.endswith("Permission denied")
+
+
 def test_words_of_the_command_line(ft: Filetap, trace: Path) -> None:
     assert ft("query", "SELECT 1").status == 2
     assert ft("query").status == 2
@@ -231,5 +270,37 @@ def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: P
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_however_it_is_ended_nothing_is_left(ft: Filetap, trace: Path, tmp_path: Path, number: int) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    asking = Filetap(("env", f"TMPDIR={scratch}", *ft.command))
+    with asking.started("query", trace, SLOW) as run:
+        wait_until(lambda: list(scratch.iterdir()))
+        time.sleep(0.5)
+        done = run.end(number)
+    assert (done.status, done.out, done.err.strip()) == (128 + number, b"", b"")
+    assert not list(scratch.iterdir())
+
+
 def test_no_bar_where_it_is_quick_or_nobody_looks(ft: Filetap, trace: Path) -> None:
     assert ft("query", trace, "SELECT 1").err == b""
+
+
+def test_what_is_dropped_meanwhile_is_not_missed(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    """A recording that is kept in part lets a segment go some ten times a second: every question has an answer, and every
+    event in it its file."""
+    folder = tmp_path / "live.tap"
+    words = ("-e", "write", "-o", folder, "--keep", "512K", "--rotate-size", "64K", tree)
+    puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); end = threading.Event()")
+    work = "while not end.wait(0.002): [os.pwrite(f, b'x', i * 7919 % 100003) for i in range(50)]"
+    puppet.do(f"worker = threading.Thread(target=exec, args=({work!r}, globals())); worker.start()")
+    with ft.started("trace", "-p", puppet.pid, *words) as run:
+        run.wait_ready()
+        for _ in range(12):
+            (row,) = rows(ft("query", folder, "SELECT count(*) AS n, count(path) AS named FROM events", "-f", "json"))
+            assert row["n"] == row["named"]
+            assert ft("summary", folder).status == 0
+        assert run.end(signal.SIGINT).status == 0
+    puppet.do("end.set(); worker.join()")
+    assert Trace(folder).metadata.dropped

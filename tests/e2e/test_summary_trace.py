@@ -84,6 +84,15 @@ def test_table_and_csv(ft: Filetap, trace: Path) -> None:
     assert {row["op"]: int(row["count"]) for row in table}["write"] == 37
 
 
+def test_columns_stand_under_their_heads(ft: Filetap, trace: Path) -> None:
+    head, *lines = ft("summary", trace, "--by", "process").out.decode().splitlines()
+    assert {line.index(str(int(line.split()[-2]))) + len(line.split()[-2]) for line in lines} == {head.index("PID") + 3}
+    assert {line.rindex(" ") for line in lines} == {head.rindex(" ")}
+    head, *lines = ft("summary", trace, "--by", "time", "--width", "125ms").out.decode().splitlines()
+    assert len(lines) > 1
+    assert {len(line) for line in lines} == {head.index("TIME", 50) + len("2026-01-01 00:00:00.000")}
+
+
 def test_two_traces(ft: Filetap, trace: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.tap"
     assert ft.trace("-e", "all", "-o", other, "--", "cat", "/etc/hostname").status == 0

@@ -6,97 +6,20 @@ The oracle is the workload's own count.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import select
 import signal
-import struct
-import subprocess
-import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyte
 import pytest
 
-from tests.e2e.conftest import ENVIRONMENT, PYTHON, WAIT
+from tests.e2e.conftest import PYTHON
+from tests.e2e.screen import Screen
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap, Puppet
-
-ALTERNATE, BACK = b"\x1b[?1049h", b"\x1b[?1049l"
-HIDDEN, VISIBLE = b"\x1b[?25l", b"\x1b[?25h"
-
-
-class Screen:
-    """A command on a terminal of its own."""
-
-    def __init__(self, command: list[str], columns: int = 200, lines: int = 30) -> None:
-        self._ours, theirs = os.openpty()
-        self.screen = pyte.Screen(columns, lines)
-        self._stream = pyte.ByteStream(self.screen)
-        self.sent = b""
-        self.resize(columns, lines)
-        self.before = termios.tcgetattr(theirs)
-        self._theirs = theirs
-        words = ["setsid", "--ctty", *command]  # so that Ctrl-C is a signal
-        self.process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=ENVIRONMENT)
-
-    def resize(self, columns: int, lines: int) -> None:
-        """As a window does; the terminal tells its foreground processes by SIGWINCH."""
-        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.screen.resize(lines, columns)
-
-    def read(self) -> None:
-        """What it has sent by now."""
-        while select.select([self._ours], [], [], 0.05)[0]:
-            try:
-                data = os.read(self._ours, 1 << 16)
-            except OSError:
-                return
-            self.sent += data
-            self._stream.feed(data)
-
-    def text(self) -> str:
-        self.read()
-        return "\n".join(line.rstrip() for line in self.screen.display)
-
-    def type(self, keys: str) -> None:
-        os.write(self._ours, keys.encode())
-
-    def wait_for(self, condition: Callable[[str], Any]) -> str:
-        """The text once it is so."""
-        end = time.monotonic() + WAIT
-        while not condition(text := self.text()):
-            assert time.monotonic() < end, f"waited in vain; the screen:\n{text}"
-            assert self.process.poll() is None, f"it has ended; the screen:\n{text}"
-        return text
-
-    def wait_for_words(self, *words: str) -> str:
-        return self.wait_for(lambda text: all(word in text for word in words))
-
-    def end(self) -> int:
-        """Its exit status; the terminal must be as before."""
-        end = time.monotonic() + WAIT
-        while self.process.poll() is None:
-            self.read()
-            assert time.monotonic() < end, "it does not end"
-        self.read()
-        assert termios.tcgetattr(self._theirs) == self.before
-        if ALTERNATE in self.sent:
-            assert self.sent.rindex(BACK) > self.sent.rindex(ALTERNATE)
-            assert self.sent.rindex(VISIBLE) > self.sent.rindex(HIDDEN)
-        return self.process.returncode
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
-
 
 Opened = Callable[..., Screen]
 
@@ -174,7 +97,7 @@ def test_sort_reverse_filter_and_pause(opened: Opened, puppet: Puppet, tree: Pat
     screen.type("/DEEP")
     screen.wait_for(lambda text: rows(text) == ordered[2:] and "/DEEP_" in text)
     screen.type("\r")
-    screen.wait_for_words('1 files with "DEEP"')
+    screen.wait_for_words('1 file with "DEEP"')
     screen.type("\x1b")
     screen.wait_for(lambda text: rows(text) == ordered[::-1])
     screen.type(" ")

@@ -258,6 +258,8 @@ class TestMain:
         (click.ClickException("failed"), 1, "Error: failed\n"),
         (click.Abort(), 130, ""),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),
+        (OSError(28, "No space left on device"), 1, "filetap: standard output: No space left on device\n"),
+        (PermissionError(13, "Permission denied", "/there"), 1, "filetap: /there: Permission denied\n"),
     )
 
     @pytest.mark.parametrize("end", ENDS, ids=lambda end: repr(end[0]))

@@ -59,8 +59,9 @@ def test_a_flight_recorder_has_256_megabytes() -> None:
 
 SHOWN = """
 import time
+from filetap.cli import progress as bars
 from filetap.cli import record
-record.SOON = 0.05
+bars.PATIENCE = bars.STEP = 0.02
 def progress():
     for done in range(10):
         time.sleep(0.02)

@@ -124,6 +124,30 @@ def test_lost_is_shouted() -> None:
     assert any("7 LOST" in text and "red" in style for line in lines for text, style in line)
 
 
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 120])
+@pytest.mark.parametrize("sort", COLUMNS)
+def test_the_column_to_sort_by_is_there_as_long_as_one_is(width: int, sort: str) -> None:
+    lines = text_of(screen(View(sort=sort), table(), Status(1.0), width, 20))
+    assert HEADS[sort][0] in lines[2].split()
+    assert all(line.split() for line in lines[3:8])
+
+
+def test_what_must_be_seen_is_seen_on_a_narrow_screen() -> None:
+    lines = text_of(screen(View(paused=True), table(), Status(1.0, 100, 7), 20, 8))
+    assert "PAUSED" in lines[0]
+    assert "7 LOST" in lines[1]
+    told = text_of(screen(View(help=True), table(), Status(1.0), 50, 6))
+    assert any("q " in line and "end" in line for line in told)
+    assert any("any key leaves" in line for line in told)
+
+
+def test_one_is_no_plural() -> None:
+    for by, word in zip(VIEWS, ("file", "directory", "process", "operation", "user", "cgroup"), strict=True):
+        view = View(by=by)
+        assert text_of(screen(view, table(by).slice(0, 1), Status(1.0), 120, 8))[-1].startswith(f"1 {word}  ")
+        assert not text_of(screen(view, table(by), Status(1.0), 120, 8))[-1].startswith(f"5 {word} ")
+
+
 def test_plain_text() -> None:
     lines = plain(View(sort="count"), table(), Status(61.0, 5), 3).splitlines()
     assert lines[0] == "filetap top  0:01:01  files by COUNT"

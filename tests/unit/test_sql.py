@@ -26,8 +26,10 @@ from filetap.errors import FiletapError
 from filetap.trace.format import read_metadata, write_metadata
 from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
+from filetap.trace.sealer import remove
 from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import BATCHES, batch_of
+from tests.unit.test_trace_writer import batch, wait_for
 from tests.unit.traces import metadata, plain, record
 
 SETTINGS = settings(max_examples=15, deadline=None)
@@ -210,6 +212,26 @@ def test_folders_of_any_name(small: Path, name: str) -> None:
     folder = small.parent / name
     shutil.copytree(small, folder)
     assert asked(folder, sql="SELECT count(*) AS n FROM events") == [{"n": 10}]
+
+
+@pytest.mark.parametrize("when", ["before the first question", "between two"])
+def test_segments_that_are_dropped_meanwhile(tmp_path: Path, when: str) -> None:
+    folder = tmp_path / "t.tap"
+    sink = TraceSink(folder, metadata(options={"keep": "1G"}), Limits(rows=50))
+    for number in range(1, 5):
+        sink.write(batch(number))
+    wait_for(lambda: len(sink.metadata.segments) == 4)
+    asked = "SELECT count(*) AS n, count(DISTINCT path) AS files FROM events"
+    database = Database(open_traces([folder]))
+    if when == "between two":
+        assert plain(database.query(asked).table()) == [{"n": 200, "files": 4}]
+    for number in (1, 2):
+        remove(folder, number)
+    assert plain(database.query(asked).table()) == [{"n": 200, "files": 4}]
+    with pytest.raises(QueryError, match="reads nothing but the trace"):
+        database.query("SELECT * FROM read_text('/proc/self/fd/0')")
+    database.close()
+    sink.close()
 
 
 def test_one_trace_named_twice(small: Path) -> None:

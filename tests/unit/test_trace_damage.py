@@ -180,6 +180,18 @@ def test_metadata_that_are_none(tmp_path: Path, text: bytes, said: str) -> None:
         Trace(tmp_path)
 
 
+def test_what_others_have_put_there_is_left_alone(tmp_path: Path) -> None:
+    sink = TraceSink(tmp_path / "t.tap", metadata())
+    for batch in batches():
+        sink.write(batch)
+    sink.close()
+    for name in ("events/mine.parquet", "events/mine.arrow", "files/000001.parquet.orig", "note.txt"):
+        (tmp_path / "t.tap" / name).write_bytes(b"mine")
+    trace = Trace(tmp_path / "t.tap")
+    assert (trace.table("events").num_rows, trace.damages, trace.notes) == (200, [], [])
+    assert (tmp_path / "t.tap" / "events" / "mine.arrow").exists()
+
+
 def test_what_is_no_trace(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere", Path("/dev/null")):
         with pytest.raises(TraceError, match="is not a trace"):

@@ -145,9 +145,9 @@ def test_a_second_opener_does_not_repair_what_the_first_is_repairing(tmp_path: P
     found: list[Trace] = []
     real = seal.seal
 
-    def meanwhile(*words: object) -> object:
+    def meanwhile(*words: object, **more: object) -> object:
         found.append(Trace(folder))
-        return real(*words)  # type: ignore[arg-type]
+        return real(*words, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(seal, "seal", meanwhile)
     first = Trace(folder)

@@ -70,7 +70,7 @@ def summed(database: Database, by: str, top: int = 20, sort: str = "count", widt
     if by == "op":
         return summary.summary(aggregates(database, "e.op AS op", group="op"), files, tasks, by, top, sort=sort)
     kind = ID[by]
-    database.connection.execute(f"CREATE OR REPLACE TEMP TABLE heads AS {heads(database, by, top, sort)}")
+    database.run(f"CREATE OR REPLACE TEMP TABLE heads AS {heads(database, by, top, sort)}")
     found = aggregates(database, f"coalesce(h.head, {summary.OTHERS}) AS {kind}", "LEFT JOIN heads h USING (number)", kind)
     named = database.table(
         f"SELECT number AS id, * EXCLUDE (number) FROM ({dimension(database, kind)}) WHERE number IN (SELECT head FROM heads)"

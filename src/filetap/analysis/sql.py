@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,8 @@ import duckdb
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, TASK_COLUMNS
 from filetap.errors import FiletapError, UsageError
 from filetap.trace.format import COLUMNS, KEY, TABLES
-from filetap.trace.reader import Trace
+from filetap.trace.reader import Trace, compare
+from filetap.trace.steps import Begin, unseen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,9 +55,9 @@ class UnansweredError(FiletapError):
     """The question is right, but it could not be answered."""
 
 
-def open_traces(folders: Sequence[str | Path]) -> list[Trace]:
+def open_traces(folders: Sequence[str | Path], begin: Begin = unseen) -> list[Trace]:
     """Raises TraceError where one is none, UsageError where one is named twice."""
-    traces = [Trace(Path(folder)) for folder in folders]
+    traces = [Trace(Path(folder), begin) for folder in folders]
     for place, trace in enumerate(traces):
         for other in traces[:place]:
             if trace.metadata.uuid == other.metadata.uuid:
@@ -109,13 +111,17 @@ class Answer:
 class Database:
     """One connection. To be closed."""
 
-    def __init__(self, traces: Sequence[Trace]) -> None:
+    def __init__(self, traces: Sequence[Trace], begin: Begin = unseen) -> None:
         self.traces = traces
-        self._scratch = tempfile.TemporaryDirectory(prefix="filetap-")
+        compare(traces, begin)
+        self._scratch = scratch()
         self._directories: list[int] = []
+        self._held: dict[Path, int] = {}
+        """Open files that may be dropped at any moment."""
         self._files: list[str] = []
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
         self._locked = False
+        begin("reading", self.progress)
         with failing():
             self._define()
 
@@ -124,6 +130,7 @@ class Database:
         run("; ".join(f"SET {setting}" for setting in SETTINGS))
         run("CREATE SCHEMA recorded")
         for number, trace in enumerate(self.traces):
+            self._hold(trace)
             run(f"CREATE SCHEMA trace{number}")
             for name in TABLES:
                 self._view(number, trace, name)
@@ -138,6 +145,14 @@ class Database:
             run(f"CREATE VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}")
         run(f"CREATE VIEW events AS {' UNION ALL '.join(map(joined, range(len(self.traces))))}")
 
+    def _hold(self, trace: Trace) -> None:
+        """Of a trace that lets its oldest segments go, these: open files stay readable. Events last, for they go first."""
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 // len(TABLES)
+        for name in reversed(TABLES) if trace.live and trace.metadata.options.get("keep") else ():
+            for path in filter(plain, trace.whole(name)[:most]):
+                with suppress(FileNotFoundError):
+                    self._held[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
     def _view(self, number: int, trace: Trace, name: str) -> None:
         """A table of one trace, with the key that all its rows have in common."""
         keys = [f"{quoted(str(value))} AS {key}" for key, value in key_values(trace).items()]
@@ -149,6 +164,7 @@ class Database:
     def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str]]:
         """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
         paths, batches = trace.parts(name)
+        paths = [*(path for path in trace.whole(name) if path in self._held and path not in paths), *paths]
         sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
         sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
@@ -160,9 +176,10 @@ class Database:
 
     def _readable(self, trace: Trace, path: Path) -> str:
         """The path as DuckDB can take it: to it, some characters stand for others, and all are UTF-8."""
-        text = os.fspath(path.absolute())
-        if text.isprintable() and not any(sign in text for sign in "*?[\\"):
-            return text
+        if path in self._held:
+            return f"/proc/self/fd/{self._held[path]}"
+        if plain(path):
+            return os.fspath(path.absolute())
         self._directories.append(os.open(trace.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         return f"/proc/self/fd/{self._directories[-1]}/{path.relative_to(trace.folder)}"
 
@@ -174,11 +191,13 @@ class Database:
         if self._locked:
             return
         self._locked = True
-        allowed = f"[{', '.join(map(quoted, self._files))}]"
-        self.connection.execute(f"SET allowed_paths = {allowed}; SET enable_external_access = false; SET lock_configuration = true")
+        allowed = ", ".join(map(quoted, [*self._files, *(os.fspath(path.absolute()) for path in self._held)]))
+        with away(list(self._held.values())):
+            self.connection.execute(f"SET allowed_paths = [{allowed}]; SET enable_external_access = false; SET lock_configuration = true")
 
     def query(self, sql: str) -> Answer:
         """The answer to a question that may be anybody's. Raises QueryError or UnansweredError; so does reading it."""
+        require_text(sql)
         with failing(sql):
             self.lock()
             statement = single(self.connection.extract_statements(sql))
@@ -203,6 +222,11 @@ class Database:
             self.connection.execute("ROLLBACK")
         self.connection.execute("BEGIN TRANSACTION READ ONLY")
 
+    def run(self, sql: str) -> None:
+        """Of our own statements."""
+        with failing():
+            self.connection.execute(sql)
+
     def table(self, sql: str) -> pa.Table:
         """Of our own questions."""
         with failing():
@@ -222,14 +246,43 @@ class Database:
     def close(self) -> None:
         self.connection.close()
         self._scratch.cleanup()
-        for fd in self._directories:
+        for fd in [*self._directories, *self._held.values()]:
             os.close(fd)
-        self._directories = []
+        self._directories, self._held = [], {}
+
+
+def plain(path: Path) -> bool:
+    """Can DuckDB take it as it is?"""
+    text = os.fspath(path.absolute())
+    return text.isprintable() and not any(sign in text for sign in "*?[\\")
+
+
+@contextmanager
+def away(descriptors: Sequence[int]) -> Iterator[None]:
+    """DuckDB follows links when it is told what is allowed, and again when it looks: a descriptor whose file was dropped in
+    between leads nowhere. So both are allowed, the file, and the link, which is told while it leads nowhere."""
+    copies = [os.dup(fd) for fd in descriptors]
+    for fd in descriptors:
+        os.close(fd)
+    try:
+        yield
+    finally:
+        for fd, copy in zip(descriptors, copies, strict=True):
+            os.dup2(copy, fd, inheritable=False)
+            os.close(copy)
 
 
 def memory_limit() -> str:
     """Half of what there is: more goes to files, or is refused."""
     return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2 >> 20}MiB"
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """For what memory has no room for."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="filetap-")
+    except OSError as error:
+        raise UnansweredError(f"no folder for what is too large for memory ({error.strerror}): set TMPDIR") from None
 
 
 def key_values(trace: Trace) -> dict[str, str]:
@@ -284,6 +337,17 @@ def joined(number: int) -> str:
         f"SELECT {columns} FROM trace{number}.events e LEFT JOIN {files} f ON f.id = e.file "
         f"LEFT JOIN {files} t ON t.id = e.target LEFT JOIN {tasks} k ON k.id = e.task"
     )
+
+
+def require_text(sql: str) -> None:
+    """What the command line gives may be any bytes."""
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        before = sql[: error.start]
+        raise QueryError(
+            f"the query is wrong{located(before, len(before.encode()), 0)}: it is not UTF-8, give bytes as from_hex('FF')"
+        ) from None
 
 
 def single(statements: Sequence[Any]) -> str:

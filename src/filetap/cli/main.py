@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from filetap.cli.say import say
 from filetap.errors import FiletapError
 
 COMMANDS: Final = {
@@ -69,10 +70,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except FiletapError as error:
-        print(f"filetap: {error}", file=sys.stderr)
+        say(str(error))
         status = error.status
     except OSError as error:
-        print(f"filetap: standard output: {error.strerror}", file=sys.stderr)
+        say(f"{error.filename or 'standard output'}: {error.strerror or error}")
         status = 1
     _leave(status)
 

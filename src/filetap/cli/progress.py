@@ -1,32 +1,54 @@
-"""What goes on beside a long question: a progress bar on standard error, and an ear for Ctrl-C.
+"""What goes on beside something long: a progress bar on standard error, and an ear for Ctrl-C.
 
-Apart, because whoever works knows nothing of it: it asks from beside. Next: query.py, summary.py, replay.py.
+Apart, because whoever works knows nothing of it: it asks from beside. Next: query.py, summary.py, replay.py, record.py.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final, Self
+from contextlib import contextmanager, suppress
+from typing import IO, Any, Final, Self
 
 PATIENCE: Final = 1.0
 """Seconds until it shows; then it is drawn so many times a second: 1 / STEP."""
 STEP: Final = 0.1
 WIDTH: Final = 30
+MOVING: Final = 3
+"""Columns of what goes round where nobody knows how far it is."""
 
 
 class Progress:
-    """While it is entered. ``done``: how far, 0 to 1; below 0: not known. It is called from a thread of its own."""
+    """While it is entered, a bar on standard error, if that is a terminal; one for all that is begun one after the other."""
 
-    def __init__(self, done: Callable[[], float], *, hidden: bool = False) -> None:
-        """``hidden``: what is worked out goes to the terminal itself."""
-        self._done, self._over = done, threading.Event()
-        shown = sys.stderr is not None and sys.stderr.isatty() and not hidden
+    def __init__(self, out: IO[bytes] | None = None) -> None:
+        """``out``: where the result goes. What is written to ``self.out`` goes there, and where that is a terminal, it ends the bar."""
+        self._what = ""
+        self._done: Callable[[], float] = lambda: -1.0
+        self._over = threading.Event()
+        shown = sys.stderr is not None and sys.stderr.isatty()
         self._thread = threading.Thread(target=self._show, daemon=True) if shown else None
+        self.out: Any = io.BufferedWriter(Shared(out.fileno(), self.end)) if out and out.isatty() else out
+
+    @property
+    def raw(self) -> Any:
+        """``out`` without a buffer; PYTHONUNBUFFERED leaves standard output none."""
+        return getattr(self.out, "raw", self.out)
+
+    def begin(self, what: str, done: Callable[[], float]) -> None:
+        """It goes on with this. ``done``: how far, 0 to 1; below 0: not known. It is called from a thread of its own."""
+        self._what, self._done = what, done
+
+    def end(self) -> None:
+        """The terminal is for something else now."""
+        self._over.set()
+        if self._thread:
+            self._thread.join()
 
     def __enter__(self) -> Self:
         if self._thread:
@@ -34,32 +56,79 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._thread:
-            self._thread.join()
+        self.end()
+        if self.out:
+            self.out.flush()
 
     def _show(self) -> None:
         if self._over.wait(PATIENCE):
             return
-        while not self._over.wait(STEP):
-            sys.stderr.write("\r" + bar(self._done()))
-            sys.stderr.flush()
-        sys.stderr.write("\r\x1b[K")
+        with suppress(OSError):  # the terminal is gone
+            while not self._over.wait(STEP):
+                self._draw(f"{bar(self._done())} {self._what}"[: room()])
+            self._draw("")
+
+    def _draw(self, text: str) -> None:
+        sys.stderr.write(f"\r{text}\x1b[K")
         sys.stderr.flush()
 
 
+class Shared(io.RawIOBase):
+    """A terminal that the bar may be on: it goes before the first byte comes."""
+
+    def __init__(self, fd: int, before: Callable[[], None]) -> None:
+        super().__init__()
+        self._fd, self._before = fd, before
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, data: Any, /) -> int:
+        self._before()
+        return os.write(self._fd, data)
+
+
+def room() -> int:
+    """Columns that a line may have and stay one."""
+    return (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+
+
 def bar(done: float) -> str:
-    """One line, always as wide."""
+    """Always as wide."""
     if done < 0:
-        return f"[{' ' * WIDTH}]    "
+        at = int(time.monotonic() / STEP) % (WIDTH - MOVING)
+        return f"[{' ' * at}{'#' * MOVING}{' ' * (WIDTH - MOVING - at)}]     "
     full = round(min(done, 1) * WIDTH)
     return f"[{'#' * full}{' ' * (WIDTH - full)}] {min(done, 1):4.0%}"
 
 
 @contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP end what is done as an exception does, so that nothing is left behind."""
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(128 + (came[0] if came else signal.SIGINT)) from None
+
+
+@contextmanager
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """SIGINT calls ``interrupt`` at once, from another thread: Python's own handler waits until the database is done."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A signal calls ``interrupt`` at once, from another thread: Python's own handler waits until the database is done."""
     heard, signalled = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(signalled, False)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)

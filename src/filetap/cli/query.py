@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 import click
 
-from filetap.cli.progress import Progress, interruptible
+from filetap.cli.progress import Progress, ended_by_signals, interruptible
+from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
+    from filetap.analysis.sql import Database
     from filetap.trace.reader import Trace
 
 
@@ -60,18 +62,27 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
 
 
 def _answer(folders: list[str], question: str, form: str, stream: IO[bytes]) -> None:
+    with asked(folders, stream) as (database, progress):
+        progress.begin("asking", database.progress)
+        answer = database.query(question)
+        from filetap.report.query import WRITERS
+
+        WRITERS[form](answer, progress.out)
+
+
+@contextmanager
+def asked(folders: Sequence[str], stream: IO[bytes]) -> Iterator[tuple[Database, Progress]]:
+    """Traces as a database, for one answer to ``stream``; behind it, what is to be said of them. Ctrl-C ends all of it."""
     from filetap.analysis.sql import Database, open_traces
 
-    traces = open_traces(folders)
-    database = Database(traces)
-    try:
-        with interruptible(database.interrupt), Progress(database.progress, hidden=stream.isatty()):
-            answer = database.query(question)
-            from filetap.report.query import WRITERS
-
-            WRITERS[form](answer, stream)
-    finally:
-        database.close()
+    with ended_by_signals(), Progress(stream) as progress:
+        traces = open_traces(folders, progress.begin)
+        database = Database(traces, progress.begin)
+        try:
+            with interruptible(database.interrupt):
+                yield database, progress
+        finally:
+            database.close()
     say_state(traces)
 
 
@@ -79,7 +90,7 @@ def say_state(traces: list[Trace]) -> None:
     """What was repaired, and what could not be read: the answer is without it."""
     for trace in traces:
         for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages))]:
-            print(f"filetap: {line}", file=sys.stderr)
+            say(line)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from filetap.cli.progress import Progress
+from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
 from filetap.trace.limits import Keep, Limits
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from filetap.trace.writer import TraceSink
 
 SUFFIX: Final = ".tap"
-SOON: Final = 1.0
-"""Seconds that a person waits without being told for what."""
 FLIGHT_MEMORY: Final = "256M"
 PARTS: Final = 10
 """A recording that is kept in part is written in so many segments, or more: what is dropped is a whole one."""
@@ -169,13 +168,13 @@ class Recording:
     def mind(self, failed: bool) -> None:
         """Again and again. ``failed``: the traced command has."""
         if self._flight and self._session and self._flight.is_due(failed):
-            self._flight.dump(self._settled(self._session.account_so_far()), tell)
+            self._flight.dump(self._settled(self._session.account_so_far()), say)
 
     def end(self, account: Account) -> None:
         """Seal it, with the account in it. Raises FiletapError when not all of that could be done."""
         try:
             if self._flight:
-                self._flight.end(self._settled(account), tell, shown)
+                self._flight.end(self._settled(account), say, shown)
             elif self._trace:
                 self._settled(account)
                 self._trace.close(shown)
@@ -224,24 +223,10 @@ def plain(value: Any) -> Any:
     return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def tell(line: str) -> None:
-    print(f"filetap: {line}", file=sys.stderr)
-
-
 def shown(progress: Iterator[tuple[int, int]]) -> None:
-    """A bar on a terminal, once it has taken longer than SOON."""
-    began = time.monotonic()
-    for _ in progress:
-        if time.monotonic() - began > SOON and sys.stderr and sys.stderr.isatty():
-            return bar(progress)
-    return None
-
-
-def bar(progress: Iterator[tuple[int, int]]) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as drawn:
-        task = drawn.add_task("sealing")
+    """A bar on a terminal, if it lasts."""
+    share = -1.0
+    with Progress() as drawn:
+        drawn.begin("sealing", lambda: share)
         for done, total in progress:
-            drawn.update(task, completed=done, total=total)
+            share = done / total if total else -1.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import click
 from filetap.cli.progress import Progress
 from filetap.cli.query import destination, say_state
 from filetap.cli.run import event_option, make_sink
+from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
@@ -112,10 +112,11 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
     from filetap.trace.reader import Trace
     from filetap.trace.replay import Replay
 
-    trace = Trace(Path(words.folder))
-    played = Replay(trace, wanted)
-    with Progress(lambda: played.done, hidden=stream.isatty()), open(stream.fileno(), "wb", buffering=0, closefd=False) as raw:
-        sink = make_sink(words.form, raw)
+    with Progress(stream) as progress:
+        trace = Trace(Path(words.folder), progress.begin)
+        played = Replay(trace, wanted)
+        progress.begin("replaying", lambda: played.done)
+        sink = make_sink(words.form, progress.raw)
         try:
             played.into(sink)
             sink.close()
@@ -123,4 +124,4 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
             raise FiletapError(f"{words.output or 'standard output'}: {error.strerror}") from None
     say_state([trace])
     if words.form == "none":
-        print(f"filetap: {sink.written} events", file=sys.stderr)
+        say(f"{sink.written} events")

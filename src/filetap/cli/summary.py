@@ -9,8 +9,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 
-from filetap.cli.progress import Progress, interruptible
-from filetap.cli.query import destination, say_state
+from filetap.cli.query import asked, destination
 from filetap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,17 +72,11 @@ class Words(NamedTuple):
 
 def _sum_up(folders: tuple[str, ...], words: Words, form: str, stream: IO[bytes]) -> None:
     from filetap.analysis.aggregate import summed
-    from filetap.analysis.sql import Database, open_traces
 
-    traces = open_traces(folders)
-    database = Database(traces)
-    try:
-        with interruptible(database.interrupt), Progress(database.progress):
-            table = summed(database, *words)
-        _write(database, table, form, stream)
-    finally:
-        database.close()
-    say_state(traces)
+    with asked(folders, stream) as (database, progress):
+        progress.begin("summing up", database.progress)
+        table = summed(database, *words)
+        _write(database, table, form, progress.out)
 
 
 def _write(database: Database, table: pa.Table, form: str, stream: IO[bytes]) -> None:

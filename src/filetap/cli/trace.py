@@ -16,6 +16,7 @@ import click
 
 from filetap.cli import run
 from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, with_options
+from filetap.cli.say import say
 from filetap.errors import UsageError
 from filetap.launch import Command, find_user
 
@@ -291,9 +292,9 @@ class Run(run.Run):
     def on_detached(self) -> None:
         line = self.sandbox.remove() if self.sandbox else ""
         if line:
-            print(f"filetap: {line}", file=sys.stderr)
+            say(line)
         if self._outlived:
-            print("filetap: tracing has ended; waiting for the command", file=sys.stderr)
+            say("tracing has ended; waiting for the command")
 
     def status(self) -> int:
         status = self.command.wait() if self.command else 0

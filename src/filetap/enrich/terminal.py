@@ -25,6 +25,12 @@ def printable(value: bytes) -> str:
     return text if text.isprintable() else "".join([c if c.isprintable() else escape(c) for c in text])
 
 
+def one_line(text: str) -> str:
+    """Words of ours with names and the like in them, of which the same is true but that a backslash may be ours."""
+    told = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join([c if c.isprintable() else escape(c) for c in told])
+
+
 def columns_of(character: str) -> int:
     """How many columns a terminal gives it."""
     if unicodedata.category(character) in ("Mn", "Me"):

@@ -47,28 +47,30 @@ def as_text(table: pa.Table, cut: bool = False) -> str:
     """A line per row, under a head. ``table``: what analysis.summary.summary gives. ``cut``: Accumulated.cut."""
     figures = [name for name in HEADS if name in table.column_names]
     keys = [name for name in table.column_names if name not in HEADS and name != "others"]
-    head = "".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in figures) + " " + " ".join(NAMES.get(key, key.upper()) for key in keys)
+    names = [f"{'PID':>7}" if key == "pid" else NAMES.get(key, key.upper()) for key in keys]
+    head = "".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in figures) + " " + " ".join(names)
     return "\n".join([head, *lines(table, figures, keys), *[CUT] * cut])
 
 
 def lines(table: pa.Table, figures: list[str], keys: list[str]) -> Iterator[str]:
     moments = [name for name in ("time", "first", "last") if name in table.column_names]  # Python's own have no ns
     times = {name: table[name].cast(pa.int64()).to_pylist() for name in moments}
+    digits = max(map(decimals, times.get("time", [])), default=0)
     for place, row in enumerate(table.select([*keys, "others", *figures]).drop_columns(moments).to_pylist()):
         row |= {name: times[name][place] for name in times}
-        yield "".join(f" {cell(name, row[name]):>{HEADS[name][1] - 1}}" for name in figures) + " " + named(row, keys)
+        yield "".join(f" {cell(name, row[name]):>{HEADS[name][1] - 1}}" for name in figures) + " " + named(row, keys, digits)
 
 
-def named(row: dict[str, Any], keys: list[str]) -> str:
+def named(row: dict[str, Any], keys: list[str], digits: int) -> str:
     """Who or what the row is about. No path begins with a parenthesis, so no name can fake the marks."""
-    return "(others)" if row["others"] else " ".join(name(key, row[key]) for key in keys)
+    return "(others)" if row["others"] else " ".join(name(key, row[key], digits) for key in keys)
 
 
-def name(key: str, value: object) -> str:
+def name(key: str, value: object, digits: int) -> str:
     if value is None:
         return UNKNOWN.get(key, "-")
     if key == "time" and isinstance(value, int):
-        return moment(value)
+        return moment(value, digits)
     text = printable(value) if isinstance(value, bytes) else str(value)
     return f"{text:>7}" if key == "pid" else text
 
@@ -89,11 +91,15 @@ def clock(nanoseconds: int) -> str:
     return f"{local:%H:%M:%S}.{nanoseconds % 10**9 // 10**6:03}"
 
 
-def moment(nanoseconds: int) -> str:
-    """In local time, with as many decimals as there are."""
+def decimals(nanoseconds: int) -> int:
+    """How many of a second it has."""
+    return len(f"{nanoseconds % 10**9:09}".rstrip("0"))
+
+
+def moment(nanoseconds: int, digits: int) -> str:
+    """In local time, with so many decimals."""
     local = datetime.fromtimestamp(nanoseconds // 10**9, UTC).astimezone()
-    decimals = f"{nanoseconds % 10**9:09}".rstrip("0")
-    return f"{local:%Y-%m-%d %H:%M:%S}" + (f".{decimals}" if decimals else "")
+    return f"{local:%Y-%m-%d %H:%M:%S}" + (f".{nanoseconds % 10**9:09}"[: digits + 1] if digits else "")
 
 
 def duration(nanoseconds: int) -> str:

@@ -21,6 +21,7 @@ VIEWS: Final = tuple(KEYS)
 TITLES: Final = dict(
     zip(VIEWS, ("files", "directories", "processes", "operations", "users", "cgroups"), strict=True),
 )
+ONE: Final = dict(zip(VIEWS, ("file", "directory", "process", "operation", "user", "cgroup"), strict=True))
 HEADS: Final = {
     "rate": ("RATE/s", 8),
     "bytes/s": ("BYTES/s", 11),
@@ -33,7 +34,7 @@ HEADS: Final = {
 }
 """Head and width of each column, the blank before it included."""
 FIRST_TO_GO: Final = ("errors", "errors/s", "bytes", "p50", "count", "p99", "bytes/s")
-"""Columns that a narrow terminal has no room for."""
+"""Columns that a narrow terminal has no room for; not the one to sort by."""
 NAME, LEAST = 32, 8
 """Columns that the name should have, and must have."""
 PLAIN, HEAD, MARKED, LOST, STATUS = "", "reverse", "bold reverse", "bold red", "bold"
@@ -42,6 +43,8 @@ PLAIN, HEAD, MARKED, LOST, STATUS = "", "reverse", "bold reverse", "bold red", "
 HELP: Final = """\
 filetap top: who touches which files, from sums that the kernel makes
 
+  q  Ctrl-C        end
+  h ?              this page, any key leaves it
   f d p o u c      files, directories, processes, operations, users, cgroups
   Tab              the next of them
   < >  left right  sort by the column to the left or right
@@ -50,8 +53,6 @@ filetap top: who touches which files, from sums that the kernel makes
   Esc              show all again
   space            pause, or go on: nothing is missed meanwhile
   up down PgUp PgDn Home
-  h ?              this page, any key leaves it
-  q  Ctrl-C        end
 
 RATE/s, BYTES/s, ERR/s, P50, P99: of the last interval; P50 and P99 are latencies,
 to a sixteenth. COUNT, ERRORS, BYTES: since the start."""
@@ -161,7 +162,7 @@ def screen(view: View, table: pa.Table, status: Status, width: int, height: int)
     room = max(0, height - (1 if small else 4))
     view.page = max(1, room)
     view.first = min(view.first, max(0, len(rows) - room))
-    columns = shown_columns(width)
+    columns = shown_columns(width, view.sort)
     body = [[(text, PLAIN)] for text in cells(rows.slice(view.first, room), view.by, columns, width)]
     top = [title(view, status, width), sums(whole(table), status, width), head(view, columns, width)]
     lines = top + body + [[] for _ in range(room - len(body))] + [foot(view, len(rows), width)]
@@ -170,8 +171,8 @@ def screen(view: View, table: pa.Table, status: Status, width: int, height: int)
 
 def title(view: View, status: Status, width: int) -> Line:
     minutes, seconds = divmod(int(status.seconds), 60)
-    words = f"filetap top  {minutes // 60}:{minutes % 60:02}:{seconds:02}  {TITLES[view.by]} by {HEADS[view.sort][0]}"
-    words += " reversed" * view.reverse + "  PAUSED" * view.paused
+    words = "PAUSED  " * view.paused + f"filetap top  {minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    words += f"  {TITLES[view.by]} by {HEADS[view.sort][0]}" + " reversed" * view.reverse
     return [(fitted(words, width), STATUS)]
 
 
@@ -179,7 +180,7 @@ def sums(total: dict[str, float], status: Status, width: int) -> Line:
     words = f"{number(total['rate'])} events/s, {human(int(total['bytes/s']))}/s, {number(total['errors/s'])} errors/s; {status.seen} seen"
     if not status.lost:
         return [(fitted(f"{words}, nothing lost", width), PLAIN)]
-    return [(fitted(f"{words}, {status.lost} LOST: no room for their sums", width), LOST)]
+    return [(fitted(f"{status.lost} LOST: no room for their sums; {words}", width), LOST)]
 
 
 def head(view: View, columns: list[str], width: int) -> Line:
@@ -191,15 +192,17 @@ def head(view: View, columns: list[str], width: int) -> Line:
 def foot(view: View, count: int, width: int) -> Line:
     if view.typing:
         return [(fitted(f"/{printable(view.text.encode(errors='surrogateescape'))}_  (Enter keeps, Esc clears)", width), STATUS)]
-    words = f"{count} {TITLES[view.by]}" + (f' with "{printable(view.text.encode(errors="surrogateescape"))}"' if view.text else "")
+    words = f"{count} {(ONE if count == 1 else TITLES)[view.by]}" + (
+        f' with "{printable(view.text.encode(errors="surrogateescape"))}"' if view.text else ""
+    )
     return [(fitted(f"{words}   f d p o u c: view  < >: sort  r  /: filter  space: pause  h: help  q: quit", width), PLAIN)]
 
 
-def shown_columns(width: int) -> list[str]:
-    """Those that leave room for the name."""
+def shown_columns(width: int, sort: str) -> list[str]:
+    """Those that leave room for the name. The rate is the last to go, then the one to sort by."""
     columns = list(HEADS)
-    for name in FIRST_TO_GO:
-        if widths(columns) + NAME > width:
+    for name in (*FIRST_TO_GO, "rate"):
+        if name != sort and widths(columns) + NAME > width:
             columns.remove(name)
     return columns if widths(columns) + LEAST <= width else []
 

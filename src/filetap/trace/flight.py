@@ -45,7 +45,8 @@ class Held:
     tasks: tuple[int, ...]
 
 
-Snapshot = tuple[Metadata, list[Held], dict[int, File], dict[int, Task]]
+Snapshot = tuple[int, Metadata, list[Held], dict[int, File], dict[int, Task]]
+"""Events taken by then, and what a trace of it needs."""
 
 
 class Definitions:
@@ -94,7 +95,7 @@ class FlightSink:
         """Set by a signal: a trace is wanted."""
         self._failed = False
         self._since = 0
-        """Events taken when the last trace was made."""
+        """Events taken by the moment of which the last trace was made."""
         self._held: deque[Held] = deque()
         self._files, self._tasks = Definitions(), Definitions()
         self._bytes = 0
@@ -163,19 +164,20 @@ class FlightSink:
 
     def _snapshot(self, metadata: Metadata) -> Snapshot:
         self._forget()
-        self._since = self.written
         notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
-        return own, list(self._held), dict(self._files.items), dict(self._tasks.items)
+        return self.written, own, list(self._held), dict(self._files.items), dict(self._tasks.items)
 
     def _write_beside(self, snapshot: Snapshot, tell: Tell) -> None:
         try:
             self._write(snapshot, tell, unseen)
-        except (OSError, FiletapError) as error:
-            tell(f"flight recorder: {self._folder} could not be written ({error})")
+        except OSError as error:
+            tell(f"flight recorder: {self._folder} could not be finished ({error.strerror}): what is written can be read")
+        except FiletapError as error:
+            tell(f"flight recorder: {error}")
 
     def _write(self, snapshot: Snapshot, tell: Tell, shown: Shown) -> None:
-        metadata, held, files, tasks = snapshot
+        taken, metadata, held, files, tasks = snapshot
         sink = TraceSink(self._free_name(), metadata)
         try:
             for batch in held:
@@ -184,7 +186,11 @@ class FlightSink:
             if self._folds:
                 sink.folded(*self._folds)
         finally:
+            if missing := sum(batch.events.num_rows for batch in held) - sink.written:
+                metadata.dropped += missing
+                metadata.notes.append(f"flight recorder: {missing} events found no room")
             sink.close(shown)
+        self._since = max(self._since, taken)
         tell(f"flight recorder: {sink.written} events are in {sink.folder}")
 
     def _free_name(self) -> Path:

@@ -6,15 +6,17 @@ cli/query.py and cli/replay.py too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filetap.trace import sealed
-from filetap.trace.format import Metadata, TraceError, segment
+from filetap.trace.format import TABLES, Metadata, TraceError, segment
 from filetap.trace.journal import Damage
 from filetap.trace.repair import Repair, numbers
+from filetap.trace.steps import Begin, Count, unseen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,9 +28,10 @@ READERS: Final = 4
 class Trace:
     """A folder that ``filetap trace -o NAME.tap`` wrote, or is writing. Raises TraceError when it is none."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, begin: Begin = unseen) -> None:
         self.folder = folder
-        found = Repair(folder)
+        with reading(folder):
+            found = Repair(folder, begin)
         self.metadata: Metadata = found.metadata
         self.live = found.live
         """It is being written."""
@@ -41,12 +44,13 @@ class Trace:
 
     def _segments(self, name: str) -> Iterator[Path]:
         """The file of each segment, sealed or not."""
-        there = {number for number in numbers(self.folder) if number >= self.metadata.first}
-        if not self.live:
-            there |= {entry.number for entry in self.metadata.segments}
-        for number in sorted(there):
-            made = segment(self.folder, name, number, "parquet")
-            yield made if made.exists() else made.with_suffix(".arrow")
+        with reading(self.folder):
+            there = {number for number in numbers(self.folder) if number >= self.metadata.first}
+            if not self.live:
+                there |= {entry.number for entry in self.metadata.segments}
+            for number in sorted(there):
+                made = segment(self.folder, name, number, "parquet")
+                yield made if made.exists() else made.with_suffix(".arrow")
 
     def sealed(self, name: str) -> list[Path]:
         """The Parquet files of a table that are whole: any program may read them."""
@@ -60,10 +64,21 @@ class Trace:
         return whole, (batch for path in segments if path not in whole for batch in self._rows(path, name))
 
     def _unharmed(self, paths: list[Path]) -> list[Path]:
-        new = [path for path in paths if path not in self._whole]
-        with ThreadPoolExecutor(READERS) as readers:
-            self._whole |= dict(zip(new, readers.map(sealed.is_whole, new), strict=True))
+        self.compare([path for path in paths if path not in self._whole])
         return [path for path in paths if self._whole[path]]
+
+    def compare(self, paths: list[Path], progress: Callable[[int], None] = lambda size: None) -> None:
+        """Sealed files with their checksums."""
+        with reading(self.folder), ThreadPoolExecutor(READERS) as readers:
+            self._whole |= dict(zip(paths, readers.map(lambda path: sealed.is_whole(path, progress), paths), strict=True))
+
+    def whole(self, name: str) -> list[Path]:
+        """The sealed files of a table that were whole when they were compared, the oldest first."""
+        return sorted(path for path, whole in self._whole.items() if whole and path.parent.name == name)
+
+    def made(self) -> list[Path]:
+        """The sealed files of all tables."""
+        return [path for name in TABLES for path in self._segments(name) if path.suffix == ".parquet"]
 
     def streams(self, name: str) -> list[Path]:
         """Its segments that are being written, or were when the recorder was killed."""
@@ -82,14 +97,11 @@ class Trace:
     def _rows(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         """Between being looked for and being opened a stream may have been sealed, or its segment dropped."""
         try:
-            yield from self._found(path, name)
+            with reading(path):
+                yield from self._found(path, name)
         except FileNotFoundError:
             if not self.live:
                 self.damages.append(Damage(path.with_suffix(".parquet"), 0, self._count(path, name), "missing"))
-        except OSError as error:
-            from filetap.trace import seal
-
-            raise TraceError(f"{path}: {seal.reason(error)}") from None
 
     def _found(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         if path.suffix == ".arrow":
@@ -116,3 +128,32 @@ class Trace:
         from filetap.trace.schemas import SCHEMAS
 
         return pa.Table.from_batches(self.batches(name), SCHEMAS[name])
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What may not be read, or cannot, is named. FileNotFoundError stays one: it may be gone by right."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        from filetap.trace import seal
+
+        raise TraceError(f"{error.filename or path}: {seal.reason(error)}") from None
+
+
+def compare(traces: Sequence[Trace], begin: Begin) -> None:
+    """All that is sealed of them with its checksums, which may be much: so that nobody waits for it later on."""
+    paths = [trace.made() for trace in traces]
+    count = Count(sum(_size(path) for made in paths for path in made))
+    begin("comparing checksums", count.share)
+    for trace, made in zip(traces, paths, strict=True):
+        trace.compare(made, count.add)
+
+
+def _size(path: Path) -> int:
+    """Of a file that may have been dropped meanwhile."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from filetap.trace.format import LOCK, TABLES, Metadata, read_metadata, write_metadata
+from filetap.trace import journal
+from filetap.trace.format import LOCK, TABLES, Metadata, read_metadata, segment, write_metadata
 from filetap.trace.journal import Damage
+from filetap.trace.steps import Begin, Count, unseen
 
 KILLED: Final = "it was not closed: its recorder ended at once, and what it had not written by then is lost"
 
@@ -22,7 +24,8 @@ KILLED: Final = "it was not closed: its recorder ended at once, and what it had 
 class Repair:
     """What was found at the opening of a trace."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, begin: Begin = unseen) -> None:
+        self._begin = begin
         self.metadata = read_metadata(folder)
         self.live = False
         """Somebody records it, or repairs it."""
@@ -43,7 +46,7 @@ class Repair:
         except FileNotFoundError:
             lock = -1
         except OSError as error:
-            self.said = f"{folder} was not closed and cannot be repaired ({error.strerror}): it is read as it is"
+            self.said = f"{self._left(folder)} and cannot be repaired ({error.strerror}): it is read as it is"
             return
         try:
             if lock >= 0:
@@ -52,22 +55,29 @@ class Repair:
         except BlockingIOError:
             self.live = True
         except (OSError, pa.ArrowException) as error:
-            self.said = f"{folder} was not closed and cannot be repaired ({seal.reason(error)}): it is read as it is"
+            self.said = f"{self._left(folder)} and cannot be repaired ({seal.reason(error)}): it is read as it is"
         finally:
             if lock >= 0:
                 os.close(lock)
+
+    def _left(self, folder: Path) -> str:
+        """A full disk leaves what is closed and not sealed."""
+        return f"{folder} was not {'closed' if self.metadata.ended is None else 'sealed'}"
 
     def _repair(self, folder: Path) -> str:
         """Once the lock is held; somebody else may have done it meanwhile."""
         from filetap.trace import seal, sealer
 
-        metadata, last = read_metadata(folder), newest(folder)
+        metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
         before = metadata.ended, len(metadata.segments)
         for number in gone(folder, metadata):
             sealer.remove(folder, number)
         known = {entry.number for entry in metadata.segments}
-        for number in sorted(unsealed(folder) | numbers(folder) - known):
-            entry = seal.seal(folder, number, metadata, self.damages)
+        left = sorted(unsealed(folder) | numbers(folder) - known)
+        count = Count(sum(journal.counted(segment(folder, "events", number, "crc")) for number in left))
+        self._begin("repairing", count.share)
+        for number in left:
+            entry = seal.seal(folder, number, metadata, self.damages, progress=count.add)
             metadata.segments = sorted([*(old for old in metadata.segments if old.number != number), entry], key=lambda old: old.number)
         if metadata.ended is None:
             metadata.ended = datetime.fromtimestamp(last, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -77,17 +87,27 @@ class Repair:
         if before == (metadata.ended, len(metadata.segments)):
             return ""
         write_metadata(folder, metadata)
-        return f"{folder} was not closed: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
+        return f"{said}: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
 
 
 def unsealed(folder: Path) -> set[int]:
     """Segments with a stream."""
-    return {int(path.stem) for name in TABLES for path in (folder / name).glob("*.arrow")}
+    return listed(folder, ".arrow")
 
 
 def numbers(folder: Path) -> set[int]:
     """All segments that are there."""
-    return {int(path.stem) for name in TABLES for path in (folder / name).glob("*.parquet")} | unsealed(folder)
+    return listed(folder, ".parquet") | unsealed(folder)
+
+
+def listed(folder: Path, suffix: str) -> set[int]:
+    """Segments with such a file. OSError: a folder that may not be read is none without files."""
+    found: set[int] = set()
+    for name in TABLES:
+        with suppress(FileNotFoundError):
+            stems = [file.removesuffix(suffix) for file in os.listdir(folder / name) if file.endswith(suffix)]
+            found |= {int(stem) for stem in stems if stem.isdecimal()}
+    return found
 
 
 def gone(folder: Path, metadata: Metadata) -> set[int]:

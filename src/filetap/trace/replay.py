@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ from filetap.enrich.columns import durations, second
 from filetap.trace import tables
 from filetap.trace.reader import Trace
 
+NEVER: Final = (1 << 32, 0)
+"""Behind every ``age``."""
 Item = TypeVar("Item", File, Task)
 
 
@@ -93,7 +95,8 @@ class Replay:
 
     def into(self, sink: Sink) -> None:
         """Everything that is wanted, in the order of each thread; then what was folded. The sink stays open."""
-        self._total = sum(entry.events for entry in self._trace.metadata.segments)
+        unsealed = self._trace.streams("events")
+        self._total = 0 if unsealed else sum(entry.events for entry in self._trace.metadata.segments)
         for rows in self._trace.batches("events"):
             for batch in self._batches(rows):
                 if len((kept := batch.where(self._chosen.of(batch))).events):
@@ -147,8 +150,8 @@ class Chosen:
         count = -1
         while wanted.children and count != len(chosen):
             count = len(chosen)
-            since = first_ids(tasks[number] for number in chosen)
-            chosen |= {n for n, task in tasks.items() if task.parent in chosen or n >= since.get((task.pid, task.start), n + 1)}
+            since = firsts(tasks[number] for number in chosen)
+            chosen |= {n for n, task in tasks.items() if task.parent in chosen or age(task) >= since.get((task.pid, task.start), NEVER)}
         return chosen
 
     def of(self, batch: Batch) -> NDArray[np.bool_]:
@@ -180,12 +183,17 @@ class Chosen:
         )
 
 
-def first_ids(tasks: Iterable[Task]) -> dict[tuple[int, int], int]:
-    """Of each process: described anew later, under another name perhaps, it still is this process."""
-    first: dict[tuple[int, int], int] = {}
+def age(task: Task) -> tuple[int, int]:
+    """Which of a process's descriptions are older. Ids alone do not say: each CPU counts its own."""
+    return task.execs, task.id
+
+
+def firsts(tasks: Iterable[Task]) -> dict[tuple[int, int], tuple[int, int]]:
+    """The oldest of each process: described anew later, under another name perhaps, it still is this process."""
+    first: dict[tuple[int, int], tuple[int, int]] = {}
     for task in tasks:
         process = (task.pid, task.start)
-        first[process] = min(task.id, first.get(process, task.id))
+        first[process] = min(age(task), first.get(process, NEVER))
     return first
 
 

@@ -91,7 +91,7 @@ def _entry(folder: Path, number: int) -> Segment:
 def _times(events: Path) -> Iterator[tuple[int, int]]:
     """First and last of each row group."""
     at = EVENTS.names.index("ts")
-    with pq.ParquetFile(events) as file:
+    with pa.OSFile(os.fsencode(events), "rb") as data, pq.ParquetFile(data) as file:
         for group in range(file.num_row_groups):
             bounds = file.metadata.row_group(group).column(at).statistics
             yield bounds.min_raw, bounds.max_raw
@@ -143,7 +143,7 @@ def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch], aside: As
 
 def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
     held: list[pa.RecordBatch] = []
-    with pq.ParquetWriter(path, schema, **options(schema)) as writer:
+    with pa.OSFile(os.fsencode(path), "wb") as data, pq.ParquetWriter(data, schema, **options(schema)) as writer:
         for batch in batches:
             held.append(batch)
             if sum(map(len, held)) >= ROW_GROUP:
@@ -161,7 +161,7 @@ def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch], schema
 
 def pieces(path: Path) -> Iterator[Entry]:
     """A Parquet file's row groups, one behind the other from its first byte, and its end: each with its CRC."""
-    with pq.ParquetFile(path) as file, open(path, "rb", buffering=0) as data:
+    with pa.OSFile(os.fsencode(path), "rb") as source, pq.ParquetFile(source) as file, open(path, "rb", buffering=0) as data:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         size, counts = os.fstat(data.fileno()).st_size, [group.num_rows for group in groups]
         ends = [max(map(_end, (group.column(at) for at in range(group.num_columns)))) for group in groups]

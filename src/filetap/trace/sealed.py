@@ -7,7 +7,7 @@ decoder does not survive everything. Next: reader.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
     """The row groups that are whole. FileNotFoundError: there is no such file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq  # a trace that is whole is asked without it, and sooner
 
     with open(path, "rb", buffering=0) as data:
         journal = _journal(path, damages)
         if not journal or not _has_end(data.fileno(), path, journal, damages):
             return
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        name = os.fsencode(path)  # as text, Arrow takes UTF-8 alone
+        with pa.OSFile(name, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             for number, entry in enumerate(journal[:-1]):
                 if entry and _is_whole(data.fileno(), entry):
                     for batch in file.iter_batches(row_groups=[number]):
@@ -34,8 +36,8 @@ def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.Re
                     damages.append(Damage(path, entry.offset, entry.rows, "damaged"))
 
 
-def is_whole(path: Path) -> bool:
-    """Is every byte of the file as it was written?"""
+def is_whole(path: Path, progress: Callable[[int], None] = lambda size: None) -> bool:
+    """Is every byte of the file as it was written? ``progress``: is told of bytes that were compared."""
     damages: list[Damage] = []
     try:
         with open(path, "rb", buffering=0) as data:
@@ -43,7 +45,7 @@ def is_whole(path: Path) -> bool:
             return (
                 bool(journal)
                 and _has_end(data.fileno(), path, journal, damages)
-                and all(entry and _is_whole(data.fileno(), entry) for entry in journal[:-1])
+                and all(entry and _is_whole(data.fileno(), entry, progress) for entry in journal[:-1])
             )
     except FileNotFoundError:
         return False
@@ -70,8 +72,10 @@ def _has_end(fd: int, path: Path, journal: list[Entry | None], damages: list[Dam
     return False
 
 
-def _is_whole(fd: int, entry: Entry) -> bool:
-    return crc(fd, entry.offset, entry.size) == entry.checksum
+def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda size: None) -> bool:
+    found = crc(fd, entry.offset, entry.size)
+    progress(entry.size)
+    return found == entry.checksum
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -133,11 +133,14 @@ class TraceSink:
             clocks.append((time, realtime))
 
     def take(self, events: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
-        """RECORDED, and what they name."""
-        self._segment.write(events, files, tasks)
-        self.written += events.num_rows
-        if self._segment.is_full(self._limits):
-            self._turn()
+        """RECORDED, and what they name. OSError: of the folder, whichever file of it that was."""
+        try:
+            self._segment.write(events, files, tasks)
+            self.written += events.num_rows
+            if self._segment.is_full(self._limits):
+                self._turn()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(self.folder)) from None
 
     def _turn(self) -> None:
         """The segment is full: the next one begins."""

@@ -1,0 +1,224 @@
+"""The bar on a terminal while something lasts: a repair, checksums, a query, a replay, a seal; and nowhere else.
+
+Apart from the commands' own tests, for all draw the same bar. What lasts has its real size: millions of events, or one
+segment that a hundred names lead to. The terminal is a pty.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import pytest
+
+from filetap import model
+from filetap.batch import Batch
+from filetap.calls import CALL_NUMBER
+from filetap.trace.format import TABLES, Segment, read_metadata, segment, write_metadata
+from filetap.trace.limits import Limits
+from filetap.trace.writer import TraceSink
+from tests.e2e.conftest import Filetap
+from tests.e2e.screen import Screen
+from tests.unit.test_ndjson import FILE, TASK
+from tests.unit.traces import metadata
+
+ROOT: Final = Path(__file__).parents[2]
+EVENTS: Final = 6 << 20
+AT_ONCE: Final = 1 << 18
+LINKS: Final = 1000
+"""Names of a segment of 20 MB: twenty gigabytes are compared."""
+BAR: Final = rb"\[[# ]{30}\] +(\d+%)? "
+COUNT: Final = "SELECT count(*) AS n FROM events"
+SLOW: Final = "SELECT i FROM range(30000000) r(i) JOIN range(200) s(j) ON hash(i) % 200 = j GROUP BY i ORDER BY i LIMIT 3"
+
+Shell = Callable[..., Screen]
+
+
+def write(folder: Path, events: int, close: bool = True) -> None:
+    """Reads at places that nobody can foretell, in one segment. The last one failed."""
+    chance = np.random.default_rng(1)
+    sink = TraceSink(folder, metadata(), Limits(rows=1 << 40))
+    for begin in range(0, events, AT_ONCE):
+        rows = np.zeros(AT_ONCE, model.EVENT)
+        rows["call"], rows["fd"], rows["task"], rows["file"], rows["tid"] = CALL_NUMBER["pread64"], 3, 1, 1, 77
+        rows["time"] = np.arange(begin, begin + AT_ONCE)
+        for name, bits in (("offset", 62), ("size", 62), ("result", 30)):
+            rows[name] = chance.integers(0, 1 << bits, AT_ONCE)
+        if begin + AT_ONCE == events:
+            rows["result"][-1] = -errno.ENOENT
+        sink.write(Batch(rows, {1: FILE}, {1: TASK}, 0))
+    if close:
+        sink.close()
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording whose recorder ended at once."""
+    folder = tmp_path_factory.mktemp("progress") / "t.tap"
+    code = f"import os, pathlib; from tests.e2e.test_progress import *; write(pathlib.Path({str(folder)!r}), EVENTS, False); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("progress") / "t.tap"
+    write(folder, EVENTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same segment again and again."""
+    folder = tmp_path_factory.mktemp("progress") / "t.tap"
+    write(folder, 1 << 20)
+    found = read_metadata(folder)
+    found.segments = [msgspec.structs.replace(found.segments[0], number=number) for number in range(1, LINKS + 1)]
+    for number in range(2, LINKS + 1):
+        for name in TABLES:
+            for suffix in ("parquet", "parquet.crc"):
+                os.link(segment(folder, name, 1, suffix), segment(folder, name, number, suffix))
+    write_metadata(folder, found)
+    return folder
+
+
+@pytest.fixture
+def shell(ft: Filetap) -> Iterator[Shell]:
+    """A script on a terminal, in which ``$filetap`` is the command."""
+    screens = []
+
+    def start(script: str, *words: str | Path, columns: int = 300) -> Screen:
+        screens.append(Screen(["bash", "-c", f'filetap() {{ "{ft.command[0]}" "$@"; }}\n{script}', "bash", *map(str, words)], columns))
+        return screens[-1]
+
+    yield start
+    for screen in screens:
+        screen.close()
+
+
+def bars(sent: bytes, what: str) -> list[int]:
+    """Percents that were shown of this, in order."""
+    return [int(found[1]) for found in re.finditer(rb"\r\[[# ]{30}\] +(\d+)% " + what.encode(), sent)]
+
+
+ASKED: Final = {"query": ("query", "", COUNT), "summary": ("summary", "", ""), "replay": ("replay", "-f none", "")}
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_a_repair_is_seen_and_said(shell: Shell, killed: Path, tmp_path: Path, command: str) -> None:
+    folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
+    name, options, question = ASKED[command]
+    screen = shell(f'filetap {name} {options} "$@" >/dev/null', folder, *([question] if question else []))
+    assert screen.end() == 0
+    shown = bars(screen.sent, "repairing")
+    assert len(set(shown)) > 2
+    assert shown == sorted(shown)
+    assert screen.text().splitlines()[0] == f"filetap: {folder} was not closed: repaired, {EVENTS} events can be read"
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_nothing_of_a_bar_where_there_is_no_terminal(ft: Filetap, killed: Path, tmp_path: Path, command: str) -> None:
+    folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
+    name, options, question = ASKED[command]
+    done = ft(name, *options.split(), folder, *([question] if question else []))
+    assert done.status == 0
+    assert done.errors[0] == f"filetap: {folder} was not closed: repaired, {EVENTS} events can be read"
+    assert b"\r" not in done.err + done.out
+    assert b"[" not in done.err
+
+
+def test_ctrl_c_ends_a_repair_and_the_next_one_does_it(ft: Filetap, shell: Shell, killed: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
+    screen = shell('filetap query "$@"; echo "status $?"', folder, COUNT)
+    screen.wait_for_words("repairing")
+    screen.type("\x03")
+    screen.wait_for_words("status 130")
+    assert "repairing" not in screen.text()
+    assert "Traceback" not in screen.text()
+    done = ft("query", folder, COUNT, "-f", "csv")
+    assert done.out.split() == [b"n", b"%d" % EVENTS]
+    assert not list(folder.rglob("*.new"))
+
+
+def test_checksums_are_seen(shell: Shell, long: Path) -> None:
+    screen = shell('filetap query "$@"', long, "SELECT count(*) AS n FROM files")
+    assert screen.end() == 0
+    shown = bars(screen.sent, "comparing checksums")
+    assert len(set(shown)) > 2
+    assert shown == sorted(shown)
+    assert screen.text().split() == ["n", "1"]
+
+
+def test_no_bar_of_checksums_where_there_is_no_terminal(ft: Filetap, long: Path) -> None:
+    assert ft("query", long, "SELECT count(*) AS n FROM files").err == b""
+
+
+def test_ctrl_c_ends_the_comparison(shell: Shell, long: Path) -> None:
+    screen = shell('filetap query "$@"; echo "status $?"', long, "SELECT 1")
+    screen.wait_for_words("comparing")
+    screen.type("\x03")
+    screen.wait_for_words("status 130")
+    assert "comparing" not in screen.text()
+    assert "Traceback" not in screen.text()
+
+
+def test_a_query_to_the_terminal_has_a_bar_until_the_answer_comes(shell: Shell, sealed: Path) -> None:
+    screen = shell('filetap query "$@"', sealed, SLOW)
+    screen.wait_for_words("asking")
+    assert screen.end() == 0
+    assert screen.text().split() == ["i", "0", "1", "2"]
+
+
+def test_a_replay_is_seen(shell: Shell, sealed: Path) -> None:
+    screen = shell('filetap replay -f json "$1" >/dev/null', sealed)
+    assert screen.end() == 0
+    shown = bars(screen.sent, "replaying")
+    assert len(set(shown)) > 2
+    assert shown == sorted(shown)
+    assert screen.text().strip() == ""
+
+
+def test_a_replay_to_the_terminal_has_a_bar_until_the_first_line(shell: Shell, sealed: Path) -> None:
+    """Of its one failure, the last event."""
+    screen = shell('filetap replay --failed -f json "$1"', sealed)
+    screen.wait_for_words("replaying")
+    assert screen.end() == 0
+    assert screen.text().startswith('{"@timestamp"')
+    assert screen.text().rstrip().endswith("}")
+
+
+def test_of_what_is_being_written_nobody_knows_how_much_it_is(shell: Shell, killed: Path, tmp_path: Path) -> None:
+    """Half of it is sealed: that is not all."""
+    folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
+    found = read_metadata(folder)
+    found.segments = [Segment(number=0, events=EVENTS // 2, began=0, ended=0, bytes=0)]
+    write_metadata(folder, found)
+    with open(folder / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        screen = shell('filetap replay -f json "$1" >/dev/null', folder)
+        assert screen.end() == 0
+    assert not bars(screen.sent, "replaying")
+    assert re.search(BAR + b"replaying", screen.sent)
+
+
+def test_no_bar_of_a_replay_where_there_is_no_terminal(ft: Filetap, sealed: Path) -> None:
+    done = ft("replay", "-f", "none", sealed)
+    assert done.err == f"filetap: {EVENTS} events\n".encode()
+
+
+def test_a_bar_stays_one_line_on_a_narrow_terminal(shell: Shell, sealed: Path) -> None:
+    screen = shell('filetap replay -f json "$1" >/dev/null', sealed, columns=20)
+    screen.wait_for(lambda text: re.search(r"^\[#{5}", text))
+    assert screen.screen.cursor.y == 0
+    assert screen.end() == 0
+    assert screen.text().strip() == ""

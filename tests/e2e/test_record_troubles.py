@@ -1,0 +1,297 @@
+"""Whole recordings on bad days: the disk fills up, the folder is deleted, the clock jumps.
+
+Apart from test_record_disk.py, where the writer alone meets a disk. The oracles: the traced program's own counts, and the
+account. No test may set this machine's clock, and no namespace has a CLOCK_REALTIME of its own; so a library stands between
+filetap and the C library, and the kernel's clock, which events have, is the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from filetap.trace.reader import Trace
+from tests.e2e.conftest import Filetap, Puppet, Result
+
+Script = Callable[[str], tuple[str, ...]]
+Words = tuple[str | Path | int, ...]
+WRITES: Final = 60_000
+WORK: Final = """
+fd = os.open(sys.argv[1], os.O_WRONLY)
+for number in range(int(sys.argv[2])):
+    os.pwrite(fd, b"x", number * 7919)
+    if number == 2000 and len(sys.argv) > 3:
+        time.sleep(0.5)
+        os.system("rm -r " + sys.argv[3])
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of half a megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512K", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def written(folder: Path) -> list[int]:
+    return [offset // 7919 for offset in Trace(folder).table("events").column("offset").to_pylist()]
+
+
+def balance(account: Path) -> dict[str, int]:
+    """Of writes, once it is sure that all ops are balanced."""
+    told = json.loads(account.read_text())["ops"]
+    for op, counts in told.items():
+        assert counts["seen"] == counts["delivered"] + counts["folded"] + counts["lost"], op
+    return dict(told["write"])
+
+
+def one_line(done: Result, *words: str) -> None:
+    """Of filetap's own there is one beside the one that says what it waits for."""
+    (line,) = [line for line in done.errors if line != "filetap: tracing has ended; waiting for the command"]
+    assert all(word in line for word in words), line
+    assert b"Traceback" not in done.err
+
+
+def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
+    file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
+    file.touch()
+    words: Words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES)
+    done = ft.trace(*words)
+    assert done.status == 1
+    assert file.stat().st_size == (WRITES - 1) * 7919 + 1, "the command was not disturbed"
+    one_line(done, str(folder), "No space left on device", "what it took stays, the account tells the rest")
+    counts = balance(account)
+    assert 0 < counts["delivered"] < counts["seen"]
+    assert written(folder) == list(range(counts["delivered"]))
+    asked = ft("query", folder, "SELECT count(*) AS n FROM events", "-f", "csv")
+    assert (asked.status, asked.out.split()) == (0, [b"n", b"%d" % counts["delivered"]])
+    one_line(asked, "was not sealed", "No space left on device")
+
+
+def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
+    file, folder = tmp_path / "written", small / "t.tap"
+    file.touch()
+    assert ft.trace("-e", "write", "-o", folder, file, "--", *script(WORK), file, WRITES).status == 1
+    had = written(folder)
+    subprocess.run(["mount", "-o", "remount,size=4M", small], check=True)
+    asked = ft("summary", folder)
+    assert asked.status == 0
+    one_line(asked, f"was not sealed: repaired, {len(had)} events can be read")
+    assert ft("summary", folder).err == b""
+    assert written(folder) == had
+
+
+def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, tmp_path: Path) -> None:
+    file, account, folder = tmp_path / "written", tmp_path / "account.json", tmp_path / "t.tap"
+    file.touch()
+    words: Words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES, folder)
+    done = ft.trace(*words)
+    assert done.status == 1
+    one_line(done, str(folder), "it was deleted")
+    counts = balance(account)
+    assert 2000 <= counts["delivered"] < counts["seen"]
+    assert counts["lost"] > 0
+    assert not folder.exists()
+
+
+def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Script, tmp_path: Path) -> None:
+    file, account, folder = tmp_path / "written", tmp_path / "account.json", tmp_path / "t.tap"
+    file.touch()
+    words: Words = (
+        "--rotate-size",
+        "64K",
+        "-e",
+        "write",
+        "--account",
+        account,
+        "-o",
+        folder,
+        file,
+        "--",
+        *script(WORK),
+        file,
+        WRITES,
+        folder,
+    )
+    done = ft.trace(*words)
+    assert done.status == 1
+    one_line(done, str(folder))
+    balance(account)
+    assert not folder.exists()
+
+
+def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
+    file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
+    file.touch()
+    words: Words = ("--flight-recorder", "60s", "-e", "write", "--account", account, "-o", folder, file)
+    done = ft.trace(*words, "--", *script(WORK), file, WRITES)
+    assert done.status == 1
+    one_line(done, str(folder), "No space left on device")
+    trace = Trace(folder)
+    assert trace.table("events").num_rows + trace.metadata.dropped == balance(account)["delivered"] == WRITES
+    assert trace.metadata.dropped
+    assert f"flight recorder: {trace.metadata.dropped} events found no room" in trace.metadata.notes
+
+
+def test_what_a_flight_recorder_could_not_write_it_writes_at_the_end(ft: Filetap, puppet: Puppet, small: Path, tree: Path) -> None:
+    folder, filler = small / "t.tap", small / "filler"
+    filler.write_bytes(b"x" * (500 << 10))
+    with ft.started("trace", "-e", "write", "-p", puppet.pid, "-o", folder, "--flight-recorder", "60s", tree) as run:
+        run.wait_ready()
+        puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); os.pwrite(f, b'x', 0); os.close(f)")
+        time.sleep(0.5)
+        run.process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        filler.unlink()
+        done = run.end(signal.SIGINT)
+    assert done.status == 0
+    failed, made = done.errors
+    assert failed == f"filetap: flight recorder: {folder}: No space left on device"
+    assert made.startswith("filetap: flight recorder: 1 events are in ")
+    assert Trace(Path(made.rpartition(" in ")[2])).table("events").num_rows == 1
+
+
+# A name of any bytes
+
+ODD: Final = os.fsdecode(b"b\xffad\n\x1b[31m *?[x]'\".tap")
+
+
+def test_a_folder_of_any_name(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ODD
+    done = ft.trace("-e", "open", "-o", folder, tree, "--", "cat", tree / "a")
+    assert (done.status, done.errors) == (0, [])
+    assert b"Traceback" not in done.err
+    assert not list(folder.rglob("*.arrow")), "it is sealed"
+    asked = ft("query", folder, "SELECT path FROM events", "-f", "csv")
+    assert (asked.status, asked.out.decode().split(), asked.err) == (0, ["path", str(tree / "a")], b"")
+    for command in ("summary", "replay"):
+        asked = ft(command, folder)
+        assert (asked.status, asked.err) == (0, b"")
+        assert str(tree / "a") in asked.out.decode()
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",), ("trace", "-o")], ids=str)
+def test_an_odd_name_in_a_message_is_one_line_and_moves_nothing(ft: Filetap, tmp_path: Path, command: tuple[str, ...]) -> None:
+    if command[0] == "trace":
+        (tmp_path / ODD).mkdir()
+    asked = ft(*command, tmp_path / ODD, "--", "true") if command[0] == "trace" else ft(command[0], tmp_path / ODD, *command[1:])
+    assert asked.status in (1, 2)
+    one_line(asked, "b\\xffad\\n\\x1b[31m")
+    assert len(asked.err.splitlines()) == 1
+    assert b"\x1b" not in asked.err
+
+
+# A clock that jumps
+
+JUMPER: Final = """
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* CLOCK_REALTIME, so many seconds off as the file JUMP says. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	long seconds = 0;
+	int result = syscall(SYS_clock_gettime, clock, now);
+	FILE *file = clock == CLOCK_REALTIME ? fopen(getenv("JUMP"), "r") : NULL;
+
+	if (file) {
+		if (fscanf(file, "%ld", &seconds) != 1)
+			seconds = 0;
+		fclose(file);
+	}
+	now->tv_sec += seconds;
+	return result;
+}
+"""
+JUMPS: Final = (0, -3600, 86400)
+MEASURED: Final = 1.5
+"""Seconds within which filetap looks at the clock again."""
+
+
+@pytest.fixture
+def jumping(ft: Filetap, tmp_path: Path) -> Filetap:
+    """filetap with a clock that ``tmp_path / "jump"`` sets."""
+    library = tmp_path / "jumper.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library, "-xc", "-"], input=JUMPER.encode(), check=True)
+    return Filetap(("env", f"LD_PRELOAD={library}", f"JUMP={tmp_path / 'jump'}", *ft.command))
+
+
+def boot() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
+    account, folder = tmp_path / "account.json", tmp_path / "t.tap"
+    moments = []
+    with jumping.started("trace", "-e", "write", "-p", puppet.pid, "--account", account, "-o", folder, tree) as run:
+        run.wait_ready()
+        for number, jump in enumerate(JUMPS):
+            (tmp_path / "jump").write_text(str(jump))
+            time.sleep(MEASURED)
+            before = boot()
+            puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); os.pwrite(f, b'x', {number}); os.close(f)")
+            moments.append((before, boot(), time.time_ns() + jump * 10**9))
+        done = run.end(signal.SIGINT)
+    assert (done.status, done.errors) == (0, [])
+    assert balance(account)["delivered"] == len(JUMPS)
+    told = ft("query", folder, 'SELECT "offset", epoch_ns(ts) AS ts FROM events ORDER BY "offset"', "-f", "json")
+    rows: list[dict[str, Any]] = json.loads(told.out)
+    times = dict(zip(*(Trace(folder).table("events").column(name).to_pylist() for name in ("offset", "realtime")), strict=True))
+    assert [row["offset"] for row in rows] == [0, 1, 2]
+    for row, (before, after, wall) in zip(rows, moments, strict=True):
+        assert before <= row["ts"] - times[row["offset"]] <= after, "the boot clock never jumps"
+        assert abs(row["ts"] - wall) < 2 * 10**9, "each event has the time of day of its moment"
+    jumps = [round((b - a) / 10**9) for (_, a), (_, b) in pairwise(Trace(folder).metadata.clocks)]
+    assert jumps == [later - jump for jump, later in pairwise(JUMPS)]
+    for command in (("summary", folder, "--by", "time"), ("replay", folder), ("summary", folder)):
+        asked = ft(*command)
+        assert (asked.status, asked.err) == (0, b"")
+    lines = [json.loads(line) for line in ft("replay", folder, "-f", "json").out.splitlines()]
+    assert [line["io"]["offset"] for line in lines] == [0, 1, 2], "in the order in which it was done"
+
+
+def test_segments_go_by_their_age_though_the_clock_jumps(jumping: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
+    """By the boot clock all are young: a jump of a day drops none."""
+    folder = tmp_path / "t.tap"
+    words: Words = ("trace", "-e", "write", "-p", puppet.pid, "-o", folder, "--keep", "1h", "--rotate-time", "1s", tree)
+    with jumping.started(*words) as run:
+        run.wait_ready()
+        for number, jump in enumerate(JUMPS):
+            (tmp_path / "jump").write_text(str(jump))
+            time.sleep(MEASURED)
+            puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); os.pwrite(f, b'x', {number}); os.close(f)")
+        assert run.end(signal.SIGINT).status == 0
+    trace = Trace(folder)
+    assert trace.metadata.dropped == 0
+    assert len(trace.metadata.segments) >= 2
+    assert sorted(trace.table("events").column("offset").to_pylist()) == [0, 1, 2]
+
+
+def test_a_recording_is_not_disturbed_by_its_disk_read_only_at_the_end(ft: Filetap, small: Path) -> None:
+    """Nothing can be sealed: what is there stays readable."""
+    folder = small / "t.tap"
+    assert ft.trace("-o", folder, "--", "true").status == 0
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    assert ft("summary", folder).err == b""
+    done = ft.trace("-o", small / "u.tap", "--", "true")
+    assert done.status == 1
+    one_line(done, "u.tap: Read-only file system")
+    shutil.copytree(folder, small.parent / "copy.tap")
+    assert ft("summary", small.parent / "copy.tap").out == ft("summary", folder).out

@@ -1,0 +1,35 @@
+"""Which tasks a replay takes for those of a command, by what was recorded of them alone.
+
+Apart from tests/e2e/test_replay.py, where real processes do not choose on which CPU they are described: a task's id says
+nothing about when that was.
+"""
+
+from __future__ import annotations
+
+from filetap.batch import Task
+from filetap.trace.replay import Chosen, Wanted
+
+
+def chosen(*tasks: Task, children: bool = True) -> set[int]:
+    wanted = Wanted(comms=frozenset([b"cp"]), children=children)
+    return set(Chosen(wanted, {}, {task.id: task for task in tasks})._tasks.tolist())
+
+
+BEFORE = Task(900, 7, 7, b"python3", b"python3", start=1, execs=3)
+NAMED = Task(5, 7, 7, b"cp", b"cp", start=1, execs=4)
+AFTER = Task(2, 7, 7, b"sh", b"sh", start=1, execs=5)
+FORKED = Task(1, 8, 8, b"sh", b"sh", start=2, execs=5, parent=2)
+ANOTHER = Task(1000, 7, 7, b"sh", b"sh", start=3, execs=9)
+"""A later process of the same pid."""
+
+
+def test_a_process_counts_from_the_exec_that_gave_it_the_name() -> None:
+    assert chosen(BEFORE, NAMED, AFTER, FORKED, ANOTHER) == {5, 2, 1}
+
+
+def test_without_children_only_what_has_the_name() -> None:
+    assert chosen(BEFORE, NAMED, AFTER, FORKED, ANOTHER, children=False) == {5}
+
+
+def test_what_it_forked_before_is_not_of_it() -> None:
+    assert chosen(BEFORE, NAMED, Task(901, 9, 9, b"python3", b"python3", start=2, execs=3, parent=900)) == {5}
