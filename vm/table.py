@@ -14,7 +14,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from vm.machine import CPUS, Outcome, Report
+from vm.machine import CPUS, MACHINES, Outcome, Report
 
 NOTES: Final = Path(__file__).with_name("notes.md")
 """What outcomes cannot tell, by hand: it stands in the document below the table."""
@@ -65,6 +65,8 @@ def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str
     yield f"QEMU {qemu} (software emulation, {CPUS} CPUs), libbpf {libbpf}. Debian's cloud kernels:"
     yield ""
     yield from (_run(report) for report in reports)
+    run = {report.machine for report in reports}
+    yield from (f"- **{machine.name}**: not run this time" for machine in MACHINES if machine not in run)
     yield from (
         "",
         "Tests by group and kernel: passed/failed/cannot. *Cannot*: the kernel has not what the test needs; the reasons are below.",
