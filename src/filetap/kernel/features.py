@@ -24,7 +24,7 @@ from filetap.kernel import trials
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import TASKS, Object
 from filetap.kernel.types import BTF, REGISTERS, KernelTypes
-from filetap.probes import aio, syscalls, uring, vfs
+from filetap.probes import aio, kept_on_cpu, process, syscalls, uring, vfs
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,8 @@ def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
     """Those of its programs that are for this kernel."""
     if loaded.name == "uring":
         return set(uring.plan(types).programs)
+    if loaded.name == "process":
+        return (kept_on_cpu(process.plan()) if types.preempts_tracepoints() else process.plan()).programs
     return set(loaded.programs) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 
