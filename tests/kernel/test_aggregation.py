@@ -120,7 +120,7 @@ def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_pa
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), every=0.0)
     account = run.account.ops["read"]
     assert (account.seen, account.folded, account.lost, account.delivered) == (threads * files * calls,) * 2 + (0, 0)
-    assert run.totals.times > 3
+    assert run.totals.times > 1, "none was taken meanwhile"  # how often says how fast the machine is
     assert run.slots == 0
     paths = {row["path"]: row for row in run.totals.rows("file")}
     assert set(paths) == {os.fsencode(tmp_path / str(file)) for file in range(files)}
