@@ -2,7 +2,7 @@
 /*
  * More than a tracer can hold: too fast, too many files, too many processes. Says what it did in JSON lines, each of
  * which a test can look up, so that nothing needs to be taken from the tracer itself.
- * Usage: losses storm DIRECTORY THREADS FILES ROUNDS | losses matrix DIRECTORY THREADS FILES CALLS [step]
+ * Usage: losses storm DIRECTORY THREADS FILES ROUNDS | losses matrix DIRECTORY THREADS FILES CALLS [STEP]
  *        losses number FILE THREADS | losses files DIRECTORY COUNT KEPT [STEP] | losses vain DIRECTORY COUNT
  *        losses children FILE FORKS EXECS | losses pending - COUNT ENTRIES
  */
@@ -88,8 +88,8 @@ static void *storm(void *unused)
 	return unused;
 }
 
-/* Every thread reads every file so often, each thread its own number of bytes. "step": for each time but the first it waits until
- * it is told. */
+/* Every thread reads every file so often, each thread its own number of bytes. Each STEP times it waits
+ * until it is told. */
 static int descriptors[MOST];
 
 static void *matrix(void *number)
@@ -98,9 +98,11 @@ static void *matrix(void *number)
 	char bytes[8];
 
 	for (int i = 0; i < rounds; i++) {
-		if (in_step && i && !number)
+		int waits = in_step && i && i % in_step == 0;
+
+		if (waits && !number)
 			getchar();
-		if (in_step || !i)
+		if (waits || !i)
 			pthread_barrier_wait(&all);
 		for (int file = 0; file < files; file++)
 			check(pread(descriptors[file], bytes, size, 0) == size, "pread");
@@ -280,7 +282,7 @@ int main(int argc, char **argv)
 	directory = argc > 3 ? argv[2] : "";
 	files = argc > 4 ? atoi(argv[4]) : 1;
 	rounds = argc > 5 ? atoi(argv[5]) : 0;
-	in_step = argc > 6 && !strcmp(argv[6], "step");
+	in_step = argc > 6 ? atoi(argv[6]) : 0;
 	setlinebuf(stdout); /* children must not have it to say again */
 	if (!strcmp(verb, "storm"))
 		run(count, storm);

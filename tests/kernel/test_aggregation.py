@@ -81,7 +81,9 @@ class Aggregated:
     """One command, summed up to its end; ``every``: how often the sums are taken, in seconds. ``read``: not at the end alone.
     Whenever some were taken a command in step is told a line, for it may be waiting."""
 
-    def __init__(self, command: list[str], filters: Filters, *, every: float = 0.05, sums: int = SUMS, read: bool = True) -> None:
+    def __init__(
+        self, command: list[str], filters: Filters, *, every: float = 0.05, sums: int = SUMS, read: bool = True, in_step: bool = False
+    ) -> None:
         self.totals = Totals()
         held = hold(command)
         chosen = Options(Targets(command=held.pid), filters, level="syscall", aggregate=True, sums=sums, arguments=not read)
@@ -93,7 +95,7 @@ class Aggregated:
             end = time.monotonic() + patience(60)
             while (held.poll() is None or session.source.live > 0) and time.monotonic() < end:
                 if read:
-                    self._pump(session, held, in_step=command[-1] == "step")
+                    self._pump(session, held, in_step=in_step)
                 else:
                     time.sleep(0.01)
             self.output = output.to_the_end()
@@ -107,7 +109,7 @@ class Aggregated:
         session.pump()
         if in_step and self.totals.summed_up > before and held.stdin:
             with suppress(BrokenPipeError):
-                os.write(held.stdin.fileno(), b"on\n")
+                os.write(held.stdin.fileno(), b"\n")
 
 
 def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -116,8 +118,8 @@ def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_pa
     for file in range(files):
         (tmp_path / str(file)).write_bytes(b"x" * 64)
     began = time.time_ns()
-    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls))]
-    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), every=0.0)
+    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls, calls // 5))]
+    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), every=0.0, in_step=True)
     account = run.account.ops["read"]
     assert (account.seen, account.folded, account.lost, account.delivered) == (threads * files * calls,) * 2 + (0, 0)
     assert run.totals.times > 1, "none was taken meanwhile"  # how often says how fast the machine is
@@ -146,8 +148,8 @@ def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path,
     threads, files, calls = 300, 300, 3
     for file in range(files):
         (tmp_path / str(file)).write_bytes(b"x" * 64)
-    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls)), "step"]
-    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), sums=sums)
+    command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls, 1))]
+    run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), sums=sums, in_step=True)
     account = run.account.ops["read"]
     assert account.seen == account.folded + account.lost == threads * files * calls
     assert account.delivered == 0
