@@ -6,6 +6,7 @@ what is not run in machines, each is named with its reason. Next: __main__.py.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ NOT_HERE: Final = (
     "both run natively alone."
 )
 RESULTS: Final = ("passed", "failed", "cannot")
+CASE: Final = re.compile(r"^conformance/test_conformance.py::test_filetap_tells_exactly_what_was_done\[(.*)\]$")
+FEW: Final = 4
 
 
 def cells(report: Report) -> dict[str, str]:
@@ -99,7 +102,16 @@ def _named(reports: Sequence[Report], result: str) -> Iterator[str]:
         reasons.setdefault((reason, ", ".join(machines)), []).append(test)
     for (reason, on), tests in sorted(reasons.items()):
         everywhere = on == ", ".join(report.machine.name for report in reports)
-        yield f"- {reason} ({'all' if everywhere else on}): {', '.join(f'`{test}`' for test in tests)}"
+        yield f"- {reason} ({'all' if everywhere else on}): {_listed(tests)}"
+
+
+def _listed(tests: Sequence[str]) -> str:
+    """Each by its name, or, of many, how many of each file or of each group of cases."""
+    short = [CASE.sub(r"conformance/\1", test) for test in tests]
+    if len(short) <= FEW:
+        return ", ".join(f"`{test}`" for test in short)
+    counts = Counter(test.partition("::")[0] if "::" in test else test.rpartition("/")[0] for test in short)
+    return ", ".join(f"{count} of {place}" for place, count in counts.items())
 
 
 def _reason(outcome: Outcome) -> str:
