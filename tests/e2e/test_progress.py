@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -44,8 +44,8 @@ SLOW: Final = "SELECT i FROM range(30000000) r(i) JOIN range(200) s(j) ON hash(i
 Shell = Callable[..., Screen]
 
 
-def write(folder: Path, events: int, close: bool = True) -> None:
-    """Reads at places that nobody can foretell, in one segment. The last one failed."""
+def write(folder: Path, events: int, close: bool = True, failed: bool = True) -> None:
+    """Reads at places that nobody can foretell, in one segment. The last one failed, if ``failed``."""
     chance = np.random.default_rng(1)
     sink = TraceSink(folder, metadata(), Limits(rows=1 << 40))
     for begin in range(0, events, AT_ONCE):
@@ -54,7 +54,7 @@ def write(folder: Path, events: int, close: bool = True) -> None:
         rows["time"] = np.arange(begin, begin + AT_ONCE)
         for name, bits in (("offset", 62), ("size", 62), ("result", 30)):
             rows[name] = chance.integers(0, 1 << bits, AT_ONCE)
-        if begin + AT_ONCE == events:
+        if failed and begin + AT_ONCE == events:
             rows["result"][-1] = -errno.ENOENT
         sink.write(Batch(rows, {1: FILE}, {1: TASK}, 0))
     if close:
@@ -82,14 +82,30 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same segment again and again."""
     folder = tmp_path_factory.mktemp("progress") / "t.tap"
     write(folder, 1 << 20)
+    repeat(folder, folder, range(2, LINKS + 1))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def failing_late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 million events, which take seconds to look through on a fast machine, and only the last one failed."""
+    folder, last = (tmp_path_factory.mktemp("progress") / "t.tap" for _ in range(2))
+    write(folder, 1 << 20, failed=False)
+    write(last, 1 << 20)
+    repeat(folder, folder, range(2, 48))
+    repeat(last, folder, [48])
+    return folder
+
+
+def repeat(source: Path, folder: Path, numbers: Sequence[int]) -> None:
+    """The first segment of one trace as these of another, or of the same."""
     found = read_metadata(folder)
-    found.segments = [msgspec.structs.replace(found.segments[0], number=number) for number in range(1, LINKS + 1)]
-    for number in range(2, LINKS + 1):
+    found.segments += [msgspec.structs.replace(found.segments[0], number=number) for number in numbers]
+    for number in numbers:
         for name in TABLES:
             for suffix in ("parquet", "parquet.crc"):
-                os.link(segment(folder, name, 1, suffix), segment(folder, name, number, suffix))
+                os.link(segment(source, name, 1, suffix), segment(folder, name, number, suffix))
     write_metadata(folder, found)
-    return folder
 
 
 @pytest.fixture
@@ -188,11 +204,12 @@ def test_a_replay_is_seen(shell: Shell, sealed: Path) -> None:
     assert screen.text().strip() == ""
 
 
-def test_a_replay_to_the_terminal_has_a_bar_until_the_first_line(shell: Shell, sealed: Path) -> None:
+def test_a_replay_to_the_terminal_has_a_bar_until_the_first_line(shell: Shell, failing_late: Path) -> None:
     """Of its one failure, the last event."""
-    screen = shell('filetap replay --failed -f json "$1"', sealed)
-    screen.wait_for_words("replaying")
+    screen = shell('filetap replay --failed -f json "$1"', failing_late)
     assert screen.end() == 0
+    assert bars(screen.sent, "replaying")
+    assert screen.sent.rindex(b"replaying") < screen.sent.index(b'{"@timestamp"')
     assert screen.text().startswith('{"@timestamp"')
     assert screen.text().rstrip().endswith("}")
 
