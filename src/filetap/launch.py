@@ -12,7 +12,7 @@ import pwd
 import shutil
 import signal
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NoReturn
 
 from filetap.errors import FiletapError, UsageError
@@ -24,8 +24,8 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 ABANDONED = 125
 """Exit status of a child that was never let go."""
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
-"""What filetap handles itself and its command must not."""
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+"""What filetap handles itself, or Python ignores, and its command must not."""
 
 
 class CommandError(FiletapError):
@@ -50,7 +50,8 @@ def find_user(name: str | None) -> pwd.struct_passwd | None:
 class Command:
     """The held child. ``pid`` is known at once; ``release`` lets it exec."""
 
-    def __init__(self, arguments: list[str], user: pwd.struct_passwd | None = None) -> None:
+    def __init__(self, arguments: list[str], user: pwd.struct_passwd | None = None, ignored: Collection[int] = ()) -> None:
+        """``ignored``: signals that were so when filetap began, as SIGINT behind a script's ``&``: they stay so."""
         self.arguments = arguments
         path = arguments[0] if "/" in arguments[0] else shutil.which(arguments[0])
         if path is None:
@@ -63,7 +64,7 @@ class Command:
         if self.pid == 0:
             os.close(self._go)
             os.close(self._error)
-            _forget_handlers(before)
+            _forget_handlers(before, ignored)
             _child(path, arguments, user, go, error)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(go)
@@ -111,10 +112,10 @@ class Command:
             os.kill(self.pid, number)
 
 
-def _forget_handlers(mask: Iterable[int]) -> None:
+def _forget_handlers(mask: Iterable[int], ignored: Collection[int]) -> None:
     """In the child: filetap's own handlers would keep it from being killed."""
     for number in HANDLED:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

@@ -78,6 +78,14 @@ print(sorted(os.listdir("/proc/self/fd")), re.findall(r"(?:Sig|Cap|Shd)\\w+:\\t\
 """
 
 
+def test_what_is_ignored_stays_so_and_nothing_else_is(ft: Filetap) -> None:
+    """As SIGINT is for what a script runs in the background; Python ignores two for itself."""
+    ignored = "grep SigIgn /proc/self/status"
+    for script in ("", "trap '' INT TERM; "):
+        alone, traced = ft.shell(f"{script}{ignored}; filetap trace -f none -- {ignored}").out.splitlines()
+        assert alone == traced
+
+
 def test_nothing_of_ours_is_inherited(ft: Filetap) -> None:
     """Descriptors, signal dispositions and masks are as without filetap."""
     probe = [

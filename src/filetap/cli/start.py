@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 
+IGNORED = frozenset(number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) == signal.SIG_IGN)
+"""By whoever started us: a traced command's are so, too."""
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

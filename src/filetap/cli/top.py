@@ -125,7 +125,9 @@ def run(words: Words, choice: Choice, stop: Stop, started: float) -> int:
     command = None
     if words.command:
         with nullcontext() if choice.batch else away_from_terminal():
-            command = Command(words.command, find_user(words.user))
+            from filetap.cli.start import IGNORED  # not before: it changes what SIGINT does
+
+            command = Command(words.command, find_user(words.user), IGNORED)
     try:
         begun = Run(words, choice, command, stop, started)
     except BaseException:

@@ -127,7 +127,9 @@ def trace(context: click.Context, /, **given: Any) -> None:
     started, stop = time.monotonic(), Stop()
     words = Words(command=context.obj, **given)
     words.check()
-    command = Command(words.command, find_user(words.user)) if words.command else None
+    from filetap.cli.start import IGNORED  # not before: it changes what SIGINT does
+
+    command = Command(words.command, find_user(words.user), IGNORED) if words.command else None
     try:
         begun = Run(words, command, stop, started)
     except BaseException:
