@@ -143,7 +143,9 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - began
 
 
-ONE_FILE: Final = "SELECT * FROM events WHERE path = '/usr/lib/x86_64-linux-gnu/libc.so.6'"
+ONE_FILE: Final = f"SELECT * FROM events WHERE path = '{ROOT}/docs/events.md'"
+MOST_TOUCHED: Final = "SELECT * FROM events WHERE path = '/usr/lib/x86_64-linux-gnu/libc.so.6'"
+"""Some twenty thousand rows, of which the table has to be made, too."""
 
 COUNTED: Final = "SELECT op, count(*), sum(bytes) FROM events GROUP BY op"
 
@@ -151,6 +153,7 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "ask-summary": partial(asked, figure="summary of 10 million events", limit=1.5, words=("summary",)),
     "ask-processes": partial(asked, figure="summary of 10 million events by process", limit=1.5, words=("summary", "--by", "process")),
     "ask-file": partial(asked, figure="query: one file's events of 10 million", limit=0.5, words=("query", ONE_FILE)),
+    "ask-most-touched": partial(asked, figure="query: the most touched file's", limit=0.5, words=("query", MOST_TOUCHED)),
     "ask-count": partial(asked, figure="query: 10 million events by operation", limit=None, words=("query", COUNTED)),
 }
 """By the word of -k."""
