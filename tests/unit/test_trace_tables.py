@@ -116,3 +116,4 @@ def test_a_call_that_is_not_known_is_said(tmp_path: Path) -> None:
     calls = [*((call.op, call.name) for call in CALLS), ("teleport", "teleport2")]
     with pytest.raises(TraceError, match="teleport2"):
         recorded_by(tmp_path / "t.tap", calls, 1, len(calls) - 1).table("events")
+    assert not list(tmp_path.rglob("*.new"))

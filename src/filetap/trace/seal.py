@@ -128,13 +128,13 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
-    """The file with its journal, or, after an OSError, neither."""
+    """The file with its journal, or, after an error, neither."""
     new, beside = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
     try:
         _write(new, SCHEMAS[name], batches, aside)
         beside.write_bytes(b"".join(map(journal.sealed, pieces(new))))
         os.replace(new, path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             new.unlink(missing_ok=True)
             beside.unlink(missing_ok=True)
