@@ -315,10 +315,10 @@ def rest_of(batches: Sequence[pa.RecordBatch], name: str) -> pa.Table:
 
 def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
     """The first row of each."""
+    if not len(table):
+        return table
     import pyarrow as pa
 
-    if not len(table):  # what comes next takes a while to import
-        return table
     first = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64())).group_by(keys).aggregate([("row", "min")])
     return table.take(first["row_min"].combine_chunks().sort())
 
