@@ -29,7 +29,7 @@ from filetap.analysis import summary
 from filetap.batch import Batch
 from filetap.filters import Filters
 from filetap.kernel.loader import Object
-from filetap.kernel.maps import kept_on_cpu
+from filetap.kernel.maps import alone_on_cpu
 from filetap.kernel.sums import Sums
 from filetap.session import Session
 from filetap.source import SUMS, Options
@@ -253,7 +253,7 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
 def test_the_cpu_is_kept_for_a_moment_only() -> None:
     """From everybody but real-time tasks."""
     before = os.sched_getscheduler(0), os.nice(0)
-    with kept_on_cpu():
+    with alone_on_cpu():
         assert os.sched_getscheduler(0) == os.SCHED_FIFO
     assert (os.sched_getscheduler(0), os.nice(0)) == before
 
