@@ -29,6 +29,16 @@ ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("S
 WAIT: Final = 20.0
 
 
+@contextmanager
+def disk_of(size: str, folder: Path) -> Iterator[Path]:
+    """A file system of its own, as large as mount(8) is told, unmounted at the end."""
+    disk = folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
 @dataclass(frozen=True)
 class Result:
     """An ended run."""

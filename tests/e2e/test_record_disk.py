@@ -16,6 +16,7 @@ from filetap.batch import Batch
 from filetap.trace.format import read_metadata
 from filetap.trace.reader import Trace
 from filetap.trace.writer import TraceSink
+from tests.e2e.conftest import disk_of
 from tests.unit.test_trace_writer import batch, killed
 from tests.unit.traces import metadata, rows_in, rows_of
 
@@ -23,11 +24,8 @@ from tests.unit.traces import metadata, rows_in, rows_of
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", disk], check=True)
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with disk_of("1M", tmp_path) as disk:
+        yield disk
 
 
 def fill(sink: TraceSink, written: list[Batch]) -> None:
