@@ -123,7 +123,7 @@ struct task_definition {
 	__u32 parent; /* task id of the one that forked it, where that was traced */
 	__u32 exe; /* file id */
 	__u32 root; /* file id */
-	__u32 execs; /* how many the process made since it was first seen */
+	__u32 execs; /* the kernel's count: its own and, before it was born, its ancestors' */
 	__u32 uid;
 	__u32 euid;
 	__u32 fsuid;

@@ -20,7 +20,6 @@ static __always_inline void inherit(struct task_state *parent, struct task_struc
 		return;
 	s->member = member;
 	s->parent = parent->task;
-	s->execs = parent->execs;
 	if (!g)
 		return;
 	if (thread)
@@ -135,7 +134,6 @@ ON_TRACEPOINT("sched_process_exec", process_exec)
 			retire(s->task);
 		s->parent = s->parent ?: s->task;
 		s->task = 0;
-		s->execs++;
 	}
 	s = current_member(task);
 	if (!s)

@@ -114,7 +114,6 @@ struct task_state {
 	__u64 comm[2];
 	__u32 task; /* id of the definition; 0: to be sent */
 	__u32 parent;
-	__u32 execs;
 	__u32 member;
 	__u32 file; /* resolved at enter */
 	__u32 open;
@@ -125,6 +124,7 @@ struct task_state {
 	__s32 exec_fd; /* execve, execveat: the directory's descriptor */
 	__u32 exec_nr; /* the number at enter: exec makes it execve's (x86: set_personality_64bit) */
 	__u32 changing; /* 1 + place in 'changes' that the call under way has marked */
+	__u32 note_count; /* how many of 'notes' are owed */
 	__u64 changes; /* what stood there when the call began */
 	__u64 submitted; /* when the io_submit under way began; 0: none is */
 	__u64 noted; /* of its requests, from the first */
@@ -134,8 +134,6 @@ struct task_state {
 	struct draft draft;
 	struct note notes[MAX_NOTES];
 	__u64 note_call; /* the call that they belong to; 0: none that returns with their result */
-	__u32 note_count; /* how many of them are owed */
-	__u32 reserved;
 };
 
 /* One lane of config.slots events for each CPU, one after another; mapped by the reader. */

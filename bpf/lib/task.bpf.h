@@ -88,6 +88,7 @@ SUBPROGRAM int describe_task(struct task_struct *task)
 		return 0;
 	s->task.start = BPF_CORE_READ(leader, start_boottime);
 	s->task.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	s->task.execs = BPF_CORE_READ(leader, self_exec_id);
 	s->task.pid = BPF_CORE_READ(task, tgid);
 	s->task.tid = BPF_CORE_READ(task, pid);
 	s->task.ppid = BPF_CORE_READ(task, real_parent, tgid);
@@ -118,7 +119,6 @@ static __always_inline __u32 define_task(struct task_struct *task, struct task_s
 	s->task.parent = state->parent;
 	s->task.exe = exe_id;
 	s->task.root = root_id;
-	s->task.execs = state->execs;
 	describe_task(task);
 	return submit_definition(s, c) ? 0 : s->head.id;
 }

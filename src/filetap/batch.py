@@ -69,6 +69,7 @@ class Task:
     start: int = 0
     """CLOCK_BOOTTIME, ns."""
     execs: int = 0
+    """task_struct's self_exec_id: one more with each exec, from the moment of the new name on; a child goes on from its parent's."""
     uid: int = 0
     euid: int = 0
     fsuid: int = 0

@@ -19,12 +19,18 @@ BEFORE = Task(900, 7, 7, b"python3", b"python3", start=1, execs=3)
 NAMED = Task(5, 7, 7, b"cp", b"cp", start=1, execs=4)
 AFTER = Task(2, 7, 7, b"sh", b"sh", start=1, execs=5)
 FORKED = Task(1, 8, 8, b"sh", b"sh", start=2, execs=5, parent=2)
+RENAMED = Task(1, 7, 7, b"cp: half", b"cp: half", start=1, execs=4)
+"""By prctl(2)."""
 ANOTHER = Task(1000, 7, 7, b"sh", b"sh", start=3, execs=9)
 """A later process of the same pid."""
 
 
 def test_a_process_counts_from_the_exec_that_gave_it_the_name() -> None:
     assert chosen(BEFORE, NAMED, AFTER, FORKED, ANOTHER) == {5, 2, 1}
+
+
+def test_a_process_that_renames_itself_is_the_one_that_it_was() -> None:
+    assert chosen(BEFORE, NAMED, RENAMED) == chosen(BEFORE, RENAMED, NAMED) == {5, 1}
 
 
 def test_without_children_only_what_has_the_name() -> None:

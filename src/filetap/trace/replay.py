@@ -23,8 +23,8 @@ from filetap.enrich.columns import durations, second
 from filetap.trace import tables
 from filetap.trace.reader import Trace
 
-NEVER: Final = (1 << 32, 0)
-"""Behind every ``age``."""
+NEVER: Final = 1 << 32
+"""Behind every ``Task.execs``."""
 Item = TypeVar("Item", File, Task)
 
 
@@ -151,7 +151,7 @@ class Chosen:
         while wanted.children and count != len(chosen):
             count = len(chosen)
             since = firsts(tasks[number] for number in chosen)
-            chosen |= {n for n, task in tasks.items() if task.parent in chosen or age(task) >= since.get((task.pid, task.start), NEVER)}
+            chosen |= {n for n, task in tasks.items() if task.parent in chosen or task.execs >= since.get((task.pid, task.start), NEVER)}
         return chosen
 
     def of(self, batch: Batch) -> NDArray[np.bool_]:
@@ -183,17 +183,12 @@ class Chosen:
         )
 
 
-def age(task: Task) -> tuple[int, int]:
-    """Which of a process's descriptions are older. Ids alone do not say: each CPU counts its own."""
-    return task.execs, task.id
-
-
-def firsts(tasks: Iterable[Task]) -> dict[tuple[int, int], tuple[int, int]]:
-    """The oldest of each process: described anew later, under another name perhaps, it still is this process."""
-    first: dict[tuple[int, int], tuple[int, int]] = {}
+def firsts(tasks: Iterable[Task]) -> dict[tuple[int, int], int]:
+    """Since which exec of each process: ids do not say which description is older, for each CPU counts its own."""
+    first: dict[tuple[int, int], int] = {}
     for task in tasks:
         process = (task.pid, task.start)
-        first[process] = min(age(task), first.get(process, NEVER))
+        first[process] = min(task.execs, first.get(process, NEVER))
     return first
 
 
