@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.conftest import wait_until
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
 
@@ -151,14 +153,11 @@ def test_waiting_for_descendants_costs_no_cpu(ft: Filetap, tmp_path: Path) -> No
 
 
 def test_no_wait_ends_with_the_command(ft: Filetap, tree: Path) -> None:
-    flag = tree / "later"
-    began = time.monotonic()
-    done = ft.shell(
-        'filetap trace -f json -e open --no-wait "$T/a" -- sh -c \'(sleep 3; cat "$T/a"; echo >"$T/later") >&- 2>&- & exit 5\'', T=tree
-    )
-    assert time.monotonic() - began < 2.9
+    later = '(until [ -e "$T/go" ]; do sleep 0.1; done; cat "$T/a"; echo >"$T/done") >&- 2>&- & exit 5'
+    done = ft.shell(f"filetap trace -f json -e open --no-wait \"$T/a\" -- sh -c '{later}'", T=tree)
     assert (done.status, done.paths) == (5, set())
-    assert not flag.exists()
+    (tree / "go").touch()
+    wait_until((tree / "done").exists)
 
 
 def test_duration_ends_the_tracing_never_the_command(ft: Filetap, tree: Path) -> None:
