@@ -233,6 +233,20 @@ def test_a_part_that_may_not_be_read_is_named(ft: Filetap, trace: Path, command:
     assert line.endswith("Permission denied")
 
 
+ANSWERS = (("query", "SELECT * FROM events"), ("query", "FROM events", "--format", "json"), ("summary",), ("replay",), ("replay", "-f", "json"))
+
+
+@pytest.mark.parametrize("words", ANSWERS, ids=" ".join)
+def test_a_reader_that_has_enough(ft: Filetap, trace: Path, words: tuple[str, ...]) -> None:
+    """As head has after ten lines: no reason to complain."""
+    command, *rest = words
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stream:
+        done = subprocess.run([*ft.command, command, trace, *rest], stdout=stream, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_words_of_the_command_line(ft: Filetap, trace: Path) -> None:
     assert ft("query", "SELECT 1").status == 2
     assert ft("query").status == 2

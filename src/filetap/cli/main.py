@@ -72,6 +72,8 @@ def main() -> None:
     except FiletapError as error:
         say(str(error))
         status = error.status
+    except BrokenPipeError:  # whoever reads has enough, such as head
+        status = 1
     except OSError as error:
         say(f"{error.filename or 'standard output'}: {error.strerror or error}")
         status = 1

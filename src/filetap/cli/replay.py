@@ -120,6 +120,8 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
         try:
             played.into(sink)
             sink.close()
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise FiletapError(f"{words.output or 'standard output'}: {error.strerror}") from None
     say_state([trace])
