@@ -26,6 +26,9 @@ import pytest
 from filetap.kernel import features, trials
 from filetap.kernel.features import Features
 from filetap.kernel.types import KernelTypes
+from filetap.targets import Targets
+from tests.kernel.lab import Shell, Watch, wanted
+from tests.kernel.test_ends import kept
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 needs_bpftool = pytest.mark.skipif(BPFTOOL is None, reason="the oracle, bpftool, is not installed")
@@ -262,6 +265,22 @@ def ours() -> Iterator[str]:
         for item in listed(kind):
             if any(owner.get("pid") == os.getpid() for owner in item.get("pids", ())) or item.get("name") == "filetap_doctor":
                 yield f"{kind} {item['id']}"
+
+
+@needs_bpftool
+@pytest.mark.parametrize("preempted", [False, pytest.param(True, marks=pytest.mark.native("kernels before 6.12 refuse these programs"))])
+def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preempted: bool) -> None:
+    """Here, and as on kernels that preempt programs of raw tracepoints: bpftool tells the types of what a session has loaded."""
+    if preempted:
+        monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
+    chosen = {hook_set.name: hook_set.chosen for hook_set in features.examine().hook_sets}
+    with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all")):
+        held = kept(os.getpid())
+        programs = [item for item in listed("prog") if ("prog", item["id"]) in held]
+    kinds = {item["name"]: "tp_btf" if item["type"] == "tracing" else item["type"] for item in programs}
+    births = {kind for name, kind in kinds.items() if name in ("process_fork", "classic_fork")}
+    returns = {kind for name, kind in kinds.items() if name in ("raw_exit", "classic_exit")}
+    assert (births, returns) == ({chosen["process"]}, {chosen["syscalls"]})
 
 
 @needs_bpftool

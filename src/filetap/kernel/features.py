@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -210,6 +211,8 @@ class Plan(NamedTuple):
     remedy: str = _REMEDY
     """What to do where no way works."""
     needed: bool = True
+    preempted: Mapping[str, tuple[trials.Attempt, ...]] = MappingProxyType({})
+    """In place of ``ways`` where the kernel preempts programs of raw tracepoints (probes.kept_on_cpu)."""
 
 
 PLANS: Final = (
@@ -223,6 +226,9 @@ PLANS: Final = (
         "32-bit programs' calls, which are only counted; what stat and others by name led to is told as it was asked for",
         "every file access",
         "nothing; for opens alone tracepoint is used where it attaches, as it slows untraced processes less",
+        preempted={
+            "tracepoint": (trials.registers, *(partial(trials.tracepoint, "raw_syscalls", f"sys_{edge}") for edge in ("enter", "exit")))
+        },
     ),
     Plan(
         "process",
@@ -230,6 +236,12 @@ PLANS: Final = (
         {"tp_btf": tuple(partial(trials.tp_btf, f"sched_process_{event}") for event in ("fork", "exec", "exit"))},
         "",
         "processes that begin or end while tracing",
+        preempted={
+            "tracepoint": (
+                partial(trials.tp_btf, "sched_process_exec"),
+                *(partial(trials.tracepoint, "sched", f"sched_process_{event}") for event in ("fork", "exit")),
+            )
+        },
     ),
     Plan(
         "vfs",
@@ -264,11 +276,15 @@ def hook_set(plan: Plan, types: KernelTypes | None, ready: bool) -> HookSet:
     """Nothing is tried without ``types``, and nothing is chosen unless all requirements are met."""
     reasons = {
         name: next(filter(None, (trials.reason(attempt, types) for attempt in attempts)), "") if types else NOT_TRIED
-        for name, attempts in plan.ways.items()
+        for name, attempts in _ways(plan, types).items()
     }
     ways = tuple(Way(name, not reason, reason) for name, reason in reasons.items())
     chosen = next((way.name for way in ways if way.works), None) if ready else None
     return HookSet(plan.name, plan.sees, ways, chosen, plan.missed if chosen else plan.without, _advice(plan, ways, ready), plan.needed)
+
+
+def _ways(plan: Plan, types: KernelTypes | None) -> Mapping[str, tuple[trials.Attempt, ...]]:
+    return plan.preempted if types and plan.preempted and types.preempts_tracepoints() else plan.ways
 
 
 def _advice(plan: Plan, ways: tuple[Way, ...], ready: bool) -> str:
