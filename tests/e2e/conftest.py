@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.ready import attached
+
 PYTHON: Final = str(Path(sys.executable).resolve())
 """Not a shim or a virtual environment's link: the file that is executed."""
 ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_") and k != "NO_COLOR"} | {
@@ -134,23 +136,7 @@ class Running:
         return Result(self.process.returncode, out, err)
 
     def wait_ready(self) -> None:
-        """Until it is attached: it holds BPF links and sleeps in its loop's poll(2)."""
         wait_until(lambda: attached(self.pid))
-
-
-POLL = "7"
-"""Of x86-64, as /proc/PID/syscall shows it (proc(5))."""
-
-
-def attached(pid: int) -> bool:
-    return any("bpf_link" in name for name in descriptors(pid)) and Path(f"/proc/{pid}/syscall").read_text().split()[0] == POLL
-
-
-def descriptors(pid: int) -> Iterator[str]:
-    """What they lead to; one that is closed meanwhile is none."""
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            yield os.readlink(fd)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = WAIT) -> None:

@@ -24,6 +24,7 @@ from filetap.source import Options
 from filetap.targets import Targets
 from tests.kernel.lab import Collector, Shell, Watch, wait_for, wanted
 from tests.patience import patience
+from tests.ready import attached
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 KINDS = ("prog", "map", "link")
@@ -67,7 +68,7 @@ def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subproces
         [*filetap, "trace", "-f", "json", "-o", str(tmp_path / "out"), "-p", str(os.getppid())], stderr=subprocess.PIPE
     )
     try:
-        wait_for(lambda: any(kind == "link" for kind, _ in kept(running.pid)))
+        wait_for(lambda: attached(running.pid))
         yield running, settled(running.pid)
     finally:
         running.kill()
