@@ -6,6 +6,7 @@ hashes. Next: source.py writes the rules before anything is attached.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -60,11 +61,24 @@ class Place(NamedTuple):
         return os.path.lexists(self.path)
 
 
+def _why_not(path: str, real: str) -> int:
+    """The number of the error that the kernel has for a PATH; 0: it leads to a file that bears the name ``real``."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno or 0
+    return 0 if os.path.lexists(real) else errno.ENOENT
+
+
 def find_place(path: str, wait: bool) -> Place:
     """``wait``: it need not exist. Raises UsageError with what to do."""
+    if not path:
+        raise UsageError("a PATH is empty: give the name of a file or directory")
     real = os.path.realpath(path)
-    if not wait and not os.path.lexists(real):
-        raise UsageError(f"{path}: No such file or directory; --wait watches for what is not there yet")
+    reason = _why_not(path, real)
+    if reason == errno.ENAMETOOLONG or (reason and not wait):
+        hint = "; --wait watches for what is not there yet" if reason == errno.ENOENT else ""
+        raise UsageError(f"{path}: {os.strerror(reason)}{hint}")
     directory, name = os.path.split(real)
     names = [name] if name else []
     while not os.path.isdir(directory):

@@ -77,6 +77,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "unknown-command": (["bogus"], ["bogus"]),
     "watch-nothing": (["watch"], ["PATH"]),
     "watch-missing": (["watch", "/none/at/all"], ["/none/at/all", "--wait"]),
+    "watch-empty": (["watch", ""], ["a PATH is empty"]),
     "watch-below-a-file": (["watch", "--wait", "/etc/passwd/x"], ["/etc/passwd", "not a directory"]),
     "watch-too-deep": (["watch", "--wait", "/1/2/3/4/5/6/7/8/9"], ["9 names", "8"]),
     "watch-keep": (["watch", "--keep", "7d", "/etc"], ["--keep is for a recording: give -o NAME.tap"]),
