@@ -75,7 +75,7 @@ def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[st
     wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level, by_name=name not in GROUPS)} for name in names}
     for name, calls in wanted.items():
         if not calls:
-            raise UsageError(f"-e {name}: not seen at --level {level}; leave --level out, or give {_other_level(level)}")
+            raise UsageError(f"-e {name}: not seen at --level {level}; {_other_level(name)}")
     unsaid = {call for op in default for call in _calls_of_op(op) if _is_seen(call, level)}
     return frozenset().union(*wanted.values()) or frozenset(unsaid)
 
@@ -99,8 +99,15 @@ def by_system_call(calls: frozenset[int]) -> frozenset[int]:
     return frozenset(call for call in calls.union(*map(_calls_of_op, ops)) if call < FIRST_HOOK)
 
 
-def _other_level(level: str) -> str:
-    return "--level auto" if level == "vfs" else "--level vfs"
+def told_by_hooks_alone(calls: frozenset[int]) -> set[str]:
+    """Operations among these that no system call makes."""
+    return {CALLS[call].op for call in calls} - {CALLS[call].op for call in by_system_call(calls)}
+
+
+def _other_level(name: str) -> str:
+    """What to do where it is seen at another level: at the one that nobody has to give, or at the hooks'."""
+    unsaid = any(_is_seen(call, "auto", by_name=True) for call in _calls_of(name))
+    return "leave --level out" if unsaid else "give --level vfs"
 
 
 def _calls_of_op(op: str) -> set[int]:

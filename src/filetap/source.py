@@ -23,7 +23,7 @@ from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError, UsageError
-from filetap.filters import Filters, by_system_call
+from filetap.filters import Filters, by_system_call, told_by_hooks_alone
 from filetap.kernel import features, hooks
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
@@ -128,8 +128,15 @@ class KernelSource:
         return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
 
     def _miss(self, what: str, options: Options) -> None:
+        """Go on without the hooks, or say what to do instead. Where system calls tell nothing of what is wanted, there is
+        nothing to go on with."""
+        chosen = options.filters.calls
+        alone = ", ".join(sorted(told_by_hooks_alone(chosen)))
+        if not by_system_call(chosen):
+            raise KernelError(f"{what}, and no system call tells of {alone}; filetap doctor says more")
         if not options.best_effort:
-            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without; filetap doctor says more")
+            instead = f"leave -e {alone} out" if options.level == "auto" and alone else "give --level syscall"
+            raise KernelError(f"{what}: {instead}, or give --best-effort to go on without; filetap doctor says more")
         self.notes.append(what)
 
     def _load(self, clock: Clock) -> None:

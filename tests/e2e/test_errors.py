@@ -47,6 +47,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "cgroup-elsewhere": (["trace", "--cgroup", "/tmp"], ["/tmp"]),
     "unknown-type": (["trace", "--type", "bogus", "--", "true"], ["bogus", "pipe", "socket"]),
     "unknown-format": (["trace", "-f", "xml", "--", "true"], ["xml", "table", "json", "none"]),
+    "permission-of-nothing": (["trace", "-e", "open", "-e", "permission", "--", "true"], ["-e permission", "give a PATH"]),
     "path": (["trace", "/no/such/path", "--", "true"], ["/no/such/path", "No such file"]),
     "path-below-a-file": (["trace", "/etc/hostname/x", "--", "true"], ["/etc/hostname/x", "Not a directory"]),
     "exclude": (["trace", "--exclude", "/no/such/path", "--", "true"], ["/no/such/path"]),

@@ -110,17 +110,32 @@ def test_what_each_level_sees() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "level", "other"), [("close", "vfs", "auto"), ("modify", "auto", "vfs"), ("permission", "syscall", "vfs")]
+    ("word", "level", "advice"),
+    [
+        ("close", "vfs", "leave --level out"),
+        ("permission", "syscall", "leave --level out"),
+        ("modify", "syscall", "give --level vfs"),
+        ("modify", "auto", "give --level vfs"),
+        ("security_file_open", "auto", "give --level vfs"),
+    ],
 )
-def test_what_a_level_does_not_see(word: str, level: str, other: str) -> None:
-    with pytest.raises(UsageError, match=rf"-e {word}: not seen at --level {level}; .* --level {other}"):
+def test_what_a_level_does_not_see(word: str, level: str, advice: str) -> None:
+    """What is advised is seen then."""
+    with pytest.raises(UsageError, match=f"^-e {word}: not seen at --level {level}; {advice}$"):
         filters.select_calls((word,), level)
+    assert filters.select_calls((word,), "vfs" if "vfs" in advice else "auto")
 
 
 def test_system_calls_in_the_place_of_hooks() -> None:
     chosen = filters.select_calls(("rename", "exec", "modify"), "vfs")
     names = {CALLS[number].name for number in filters.by_system_call(chosen)}
     assert names == {"rename", "renameat", "renameat2", "io_uring:renameat", "execve", "execveat"}
+
+
+def test_what_hooks_alone_tell() -> None:
+    assert filters.told_by_hooks_alone(filters.select_calls(("rename", "modify"), "vfs")) == {"modify"}
+    assert filters.told_by_hooks_alone(filters.select_calls(("rename", "permission"))) == {"permission"}
+    assert filters.told_by_hooks_alone(filters.select_calls(("fault", "exec"), "vfs")) == set()
 
 
 @pytest.mark.parametrize("word", ["", "none", "bogus", "READ", "read ", "reads", "0", "openat3"])
