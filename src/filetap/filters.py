@@ -22,6 +22,8 @@ Item = TypeVar("Item")
 RULES: Final = 4096
 FOLLOWED: Final = 256 << 10
 """Where each file below a PATH becomes a rule of its own."""
+PORTION: Final = 512
+"""What a process may have open beside."""
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -56,6 +58,11 @@ class Filters:
     def include(self) -> int:
         """RULE_* of a PATH."""
         return model.RULE_TREE if self.recursive else model.RULE_CHILDREN
+
+    @property
+    def member(self) -> int:
+        """RULE_* of a file below a PATH."""
+        return model.RULE_TREE if self.follow else model.RULE_MEMBER
 
     @property
     def rule_space(self) -> int:
@@ -172,9 +179,9 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
 
 
 def portions(many: Iterable[Item]) -> Iterator[list[Item]]:
-    """A few hundred at a time: what a process may have open beside."""
+    """A few hundred at a time."""
     iterator = iter(many)
-    while portion := list(islice(iterator, 512)):
+    while portion := list(islice(iterator, PORTION)):
         yield portion
 
 

@@ -37,7 +37,7 @@ from filetap.mounts import Mounts
 from filetap.probes import Plan, aio, faults, kept_on_cpu, process, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
-from filetap.rules import Names, Rules
+from filetap.rules import Arrivals, Names, Rules
 from filetap.targets import Targets
 
 RING_SIZE: Final = 128 << 20
@@ -200,7 +200,9 @@ class KernelSource:
 
     def _write_rules(self) -> None:
         """Paths become identities and names."""
-        Rules(self._seed).write(self._options.filters, self._paths)
+        rules, filters = Rules(self._seed), self._options.filters
+        rules.write(filters, self._paths)
+        self._arrivals = Arrivals(rules, filters, self._paths.places) if filters.places else None
 
     def _attach(self) -> None:
         for program in self._plan.raw:
@@ -283,7 +285,12 @@ class KernelSource:
 
     def drain(self, final: bool = False) -> Iterator[Batch]:
         """What there is now, as Reader.drain."""
-        yield from self._reader.drain(final)
+        for batch in self._reader.drain(final):
+            if self._arrivals:
+                self._arrivals.note(batch)
+            yield batch
+        if self._arrivals and not final:
+            self._arrivals.look()
         if not self._options.aggregate:
             self.forget_files()
 
