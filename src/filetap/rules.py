@@ -218,16 +218,18 @@ class Arrivals:
             if len(self._names) < PORTION and (name := batch.names.get(number)):
                 self._names.add(name.path)
 
-    def look(self) -> None:
-        """Now and then, for the kernel goes through all descriptors there are to say what is behind ours."""
+    def look(self) -> bool:
+        """Now and then, for the kernel goes through all descriptors there are to say what is behind ours. Returns whether files
+        may be wanted now that are known as strangers."""
         if not self._names or time.monotonic() < self._due:
-            return
+            return False
         found = {os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name)) for name in self._names}
         self._names.clear()
         files = [os.fsdecode(path) for path in found if self._watched.wants(path) and not os.path.isdir(path)]
         if files:
             self._rules.add_members(files, self._rule)
             self._due = time.monotonic() + BETWEEN_LOOKS
+        return bool(files)
 
 
 def lasting(filters: Filters, places: list[Place]) -> list[tuple[str, int]]:

@@ -289,8 +289,8 @@ class KernelSource:
             if self._arrivals:
                 self._arrivals.note(batch)
             yield batch
-        if self._arrivals and not final:
-            self._arrivals.look()
+        if self._arrivals and not final and self._arrivals.look():
+            self._globals["arrived"][0] += 1
         if not self._options.aggregate:
             self.forget_files()
 

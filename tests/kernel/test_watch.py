@@ -251,7 +251,7 @@ def test_what_arrived_is_known_before_its_first_use(place: Path, how: str, follo
     """Once the call that brought it is told, under its other names too; what went elsewhere instead is not, nor a stranger."""
     script, other = ARRIVED[how]
     with watching(place, "in", ops=("open", "rename", "link"), follow=follow) as (shell, watch):
-        shell.do(script)
+        shell.do(f"{touches('out/five')}; {script}")
         watch.pump_until(lambda: any(event.op in ("rename", "link") for event in watch.events))
         shell.do(f"{touches(other, 'out/sub/six')}")
     assert [name for op, name, _ in said(watch.events, place) if op == "open" and name.startswith("out/")] == [other]
