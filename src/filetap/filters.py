@@ -225,15 +225,18 @@ class FailedNames:
 
     def wants(self, path: bytes, steps: int = 0) -> bool:
         """``steps``: File.steps."""
-        if any(_below(path, excluded) for excluded in self._exclude):
+        if self._exclude and _is_below(path, self._exclude):
             return False
-        if steps == 1 or (steps and self._recursive):
+        if not self._paths or steps == 1 or (steps and self._recursive):
             return True
-        return not self._paths or any(self._matches(path, wanted) for wanted in self._paths)
-
-    def _matches(self, path: bytes, wanted: bytes) -> bool:
-        return _below(path, wanted) if self._recursive else path == wanted or os.path.dirname(path) == wanted
+        return _is_below(path, self._paths) if self._recursive else path in self._paths or os.path.dirname(path) in self._paths
 
 
-def _below(path: bytes, directory: bytes) -> bool:
-    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
+def _is_below(path: bytes, places: set[bytes]) -> bool:
+    """Is it one of them, or below one? As many lookups as it has names, for places may be many."""
+    end = len(path)
+    while end > 0:
+        if path[:end] in places:
+            return True
+        end = path.rfind(b"/", 0, end)
+    return path.startswith(b"/") and b"/" in places

@@ -6,6 +6,7 @@ Apart from tests/kernel, where the kernel applies them. FailedNames is compared 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -263,6 +264,19 @@ def test_direct_children_only() -> None:
     names = FailedNames(Filters(paths=["/data"], recursive=False))
     assert [names.wants(name) for name in (b"/data", b"/data/a", b"/data/a/b", b"/datab")] == [True, True, False, False]
     assert [FailedNames(Filters(paths=["/"], recursive=False)).wants(name) for name in (b"/a", b"/a/b")] == [True, False]
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_many_places_cost_no_more_than_few(recursive: bool) -> None:
+    """A shell's * gives tens of thousands: 2000 times as many, and ten times as long is far from that."""
+    spent = []
+    for count in (10, 20_000):
+        names = FailedNames(Filters(paths=[f"/data/{number}" for number in range(count)], recursive=recursive))
+        began = time.process_time()
+        assert [names.wants(b"/data/%d/x" % number) for number in (0, count)] == [True, False]
+        assert not any(names.wants(b"/other/%d" % number) for number in range(10_000))
+        spent.append(time.process_time() - began)
+    assert spent[1] < 10 * spent[0] + 0.1
 
 
 def test_both_the_given_and_the_real_name_match(tmp_path: Path) -> None:
