@@ -22,8 +22,6 @@ Item = TypeVar("Item")
 RULES: Final = 4096
 FOLLOWED: Final = 256 << 10
 """Where each file below a PATH becomes a rule of its own."""
-PORTION: Final = 512
-"""What a process may have open beside."""
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -179,9 +177,9 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
 
 
 def portions(many: Iterable[Item]) -> Iterator[list[Item]]:
-    """A few hundred at a time."""
+    """A few hundred at a time: what a process may have open beside."""
     iterator = iter(many)
-    while portion := list(islice(iterator, PORTION)):
+    while portion := list(islice(iterator, 512)):
         yield portion
 
 

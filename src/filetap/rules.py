@@ -21,7 +21,7 @@ from filetap import model, mounts
 from filetap.batch import Batch
 from filetap.calls import OP_NUMBER
 from filetap.errors import UsageError
-from filetap.filters import FOLLOWED, PORTION, FailedNames, Filters, below, open_paths, portions
+from filetap.filters import FOLLOWED, FailedNames, Filters, below, open_paths, portions
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.model import Records
@@ -31,6 +31,8 @@ MASK: Final = (1 << 64) - 1
 LONGEST: Final = 63
 ARRIVING: Final = (OP_NUMBER["rename"], OP_NUMBER["link"])
 BETWEEN_LOOKS: Final = 0.1
+NAMES_IN_A_LOOK: Final = 128
+"""Each is a descriptor for a moment, of a process that has its own already and must not run out of them."""
 U32: Final = np.dtype("<u4")
 U64: Final = np.dtype("<u8")
 
@@ -215,7 +217,7 @@ class Arrivals:
         two = batch.events[batch.events["flags"] & model.HAS_MORE != 0]
         done = np.isin(model.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
         for number in {*two["file"][done].tolist(), *batch.more["target"][done].tolist()} if done.any() else ():
-            if len(self._names) < PORTION and (name := batch.names.get(number)):
+            if len(self._names) < NAMES_IN_A_LOOK and (name := batch.names.get(number)):
                 self._names.add(name.path)
 
     def look(self) -> bool:
