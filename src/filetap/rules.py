@@ -217,7 +217,8 @@ class Arrivals:
         two = batch.events[batch.events["flags"] & model.HAS_MORE != 0]
         done = np.isin(model.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
         for number in {*two["file"][done].tolist(), *batch.more["target"][done].tolist()} if done.any() else ():
-            if len(self._names) < NAMES_IN_A_LOOK and (name := batch.names.get(number)):
+            name = batch.names.get(number)
+            if name and name.path and len(self._names) < NAMES_IN_A_LOOK:
                 self._names.add(name.path)
 
     def look(self) -> bool:
