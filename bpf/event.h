@@ -317,6 +317,7 @@ struct globals {
 	__u64 stopped; /* nothing counts any more: set by user space before it detaches */
 	__u64 ring_renames; /* submitted to an io_uring whose completions name no request */
 	__u64 generation; /* user space took entries out: ids kept elsewhere are void. It alone writes this */
+	__u64 arrived; /* user space wrote rules for files that came: as good as a move. It alone writes this */
 };
 
 /* What the ring could not take. */

@@ -292,7 +292,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 		return 0;
 	new = &s->entry;
 	__builtin_memset(new, 0, sizeof(*new));
-	new->epoch = g->epoch;
+	new->epoch = epoch_now(g);
 	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode);
 	old = known_file(&s->key, &stranger);
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
@@ -334,7 +334,7 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	struct globals *g = globals();
 	__u64 found;
 
-	if (g && c->epoch == (__u32)g->epoch && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
+	if (g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
 	    is_key_of(&c->key, dentry, mnt, inode))
 		return;
 	fill_key(&c->key, dentry, mnt, inode);
@@ -342,7 +342,7 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	found = find_file(c->key.dentry, c->key.mount, owed);
 	c->id = found;
 	c->wanted = found >> 32;
-	c->epoch = g ? g->epoch : 0;
+	c->epoch = g ? epoch_now(g) : 0;
 	c->generation = g ? g->generation : 0;
 }
 

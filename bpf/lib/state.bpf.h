@@ -346,6 +346,12 @@ static __always_inline void note_move(long result)
 		__sync_fetch_and_add(&g->epoch, 1);
 }
 
+/* Moves of both halves: what is cached of paths is as old as that. */
+static __always_inline __u32 epoch_now(const struct globals *g)
+{
+	return g->epoch + g->arrived;
+}
+
 /* A number no other file or task of this run has. Probes are not preempted by one another on a CPU, so a plain
  * increment serves; an atomic fetch-and-add would keep the object from loading on 5.10. */
 static __always_inline __u32 new_id(struct counters *c)

@@ -58,6 +58,11 @@ class Filters:
         return model.RULE_TREE if self.recursive else model.RULE_CHILDREN
 
     @property
+    def member(self) -> int:
+        """RULE_* of a file below a PATH."""
+        return model.RULE_TREE if self.follow else model.RULE_MEMBER
+
+    @property
     def rule_space(self) -> int:
         """Entries of the map of rules."""
         return FOLLOWED if self.follow or self.places else max(RULES, 2 * len(self.paths))
@@ -75,7 +80,7 @@ def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[st
     wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level, by_name=name not in GROUPS)} for name in names}
     for name, calls in wanted.items():
         if not calls:
-            raise UsageError(f"-e {name}: not seen at --level {level}; leave --level out, or give {_other_level(level)}")
+            raise UsageError(f"-e {name}: not seen at --level {level}; {_other_level(name)}")
     unsaid = {call for op in default for call in _calls_of_op(op) if _is_seen(call, level)}
     return frozenset().union(*wanted.values()) or frozenset(unsaid)
 
@@ -99,8 +104,15 @@ def by_system_call(calls: frozenset[int]) -> frozenset[int]:
     return frozenset(call for call in calls.union(*map(_calls_of_op, ops)) if call < FIRST_HOOK)
 
 
-def _other_level(level: str) -> str:
-    return "--level auto" if level == "vfs" else "--level vfs"
+def told_by_hooks_alone(calls: frozenset[int]) -> set[str]:
+    """Operations among these that no system call makes."""
+    return {CALLS[call].op for call in calls} - {CALLS[call].op for call in by_system_call(calls)}
+
+
+def _other_level(name: str) -> str:
+    """What to do where it is seen at another level: at the one that nobody has to give, or at the hooks'."""
+    unsaid = any(_is_seen(call, "auto", by_name=True) for call in _calls_of(name))
+    return "leave --level out" if unsaid else "give --level vfs"
 
 
 def _calls_of_op(op: str) -> set[int]:
@@ -211,15 +223,18 @@ class FailedNames:
 
     def wants(self, path: bytes, steps: int = 0) -> bool:
         """``steps``: File.steps."""
-        if any(_below(path, excluded) for excluded in self._exclude):
+        if self._exclude and _is_below(path, self._exclude):
             return False
-        if steps == 1 or (steps and self._recursive):
+        if not self._paths or steps == 1 or (steps and self._recursive):
             return True
-        return not self._paths or any(self._matches(path, wanted) for wanted in self._paths)
-
-    def _matches(self, path: bytes, wanted: bytes) -> bool:
-        return _below(path, wanted) if self._recursive else path == wanted or os.path.dirname(path) == wanted
+        return _is_below(path, self._paths) if self._recursive else path in self._paths or os.path.dirname(path) in self._paths
 
 
-def _below(path: bytes, directory: bytes) -> bool:
-    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
+def _is_below(path: bytes, places: set[bytes]) -> bool:
+    """Is it one of them, or below one? As many lookups as it has names, for places may be many."""
+    end = len(path)
+    while end > 0:
+        if path[:end] in places:
+            return True
+        end = path.rfind(b"/", 0, end)
+    return path.startswith(b"/") and b"/" in places

@@ -174,6 +174,7 @@ GLOBALS: Final = np.dtype(
         ("stopped", "<u8"),
         ("ring_renames", "<u8"),
         ("generation", "<u8"),
+        ("arrived", "<u8"),
     ]
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])

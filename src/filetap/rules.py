@@ -6,7 +6,9 @@ hashes. Next: source.py writes the rules before anything is attached.
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -16,8 +18,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from filetap import model, mounts
+from filetap.batch import Batch
+from filetap.calls import OP_NUMBER
 from filetap.errors import UsageError
-from filetap.filters import FOLLOWED, Filters, below, open_paths, portions
+from filetap.filters import FOLLOWED, FailedNames, Filters, below, open_paths, portions
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.model import Records
@@ -25,6 +29,10 @@ from filetap.model import Records
 HASH_SEED, HASH_PRIME, HASH_CHAIN = 0xCBF29CE484222325, 0x100000001B3, 0x9E3779B97F4A7C15
 MASK: Final = (1 << 64) - 1
 LONGEST: Final = 63
+ARRIVING: Final = (OP_NUMBER["rename"], OP_NUMBER["link"])
+BETWEEN_LOOKS: Final = 0.1
+NAMES_IN_A_LOOK: Final = 128
+"""Each is a descriptor for a moment, of a process that has its own already and must not run out of them."""
 U32: Final = np.dtype("<u4")
 U64: Final = np.dtype("<u8")
 
@@ -60,11 +68,24 @@ class Place(NamedTuple):
         return os.path.lexists(self.path)
 
 
+def _why_not(path: str, real: str) -> int:
+    """The number of the error that the kernel has for a PATH; 0: it leads to a file that bears the name ``real``."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno or 0
+    return 0 if os.path.lexists(real) else errno.ENOENT
+
+
 def find_place(path: str, wait: bool) -> Place:
     """``wait``: it need not exist. Raises UsageError with what to do."""
+    if not path:
+        raise UsageError("a PATH is empty: give the name of a file or directory")
     real = os.path.realpath(path)
-    if not wait and not os.path.lexists(real):
-        raise UsageError(f"{path}: No such file or directory; --wait watches for what is not there yet")
+    reason = _why_not(path, real)
+    if reason == errno.ENAMETOOLONG or (reason and not wait):
+        hint = "; --wait watches for what is not there yet" if reason == errno.ENOENT else ""
+        raise UsageError(f"{path}: {os.strerror(reason)}{hint}")
     directory, name = os.path.split(real)
     names = [name] if name else []
     while not os.path.isdir(directory):
@@ -140,7 +161,7 @@ class Rules:
 
     def _write_members(self, filters: Filters, places: list[Place]) -> None:
         """First, for whatever else is said of the same file is to stay."""
-        rule = model.RULE_TREE if filters.follow else model.RULE_MEMBER
+        rule = filters.member
         files = (place.path for place in places if not os.path.isdir(place.path))
         many = 0
         for paths in portions(chain(files, below(filters, directories=filters.follow))):
@@ -149,6 +170,11 @@ class Rules:
                 raise UsageError(f"there are more than {FOLLOWED} files below: watch fewer, or trace --all PATH without --follow")
             keys = np.unique(self._identify(open_paths([(path, rule) for path in paths], gone=True))["key"])
             self._rules.put_all(keys, np.full(len(keys), rule, U32))
+
+    def add_members(self, paths: list[str], rule: int) -> None:
+        """Files that have come since. What is said of them already stays."""
+        for row in self._identify(open_paths([(path, rule) for path in paths], gone=True)):
+            self._rules.add(row["key"], rule)
 
     def _write_names(self, filters: Filters, places: list[Place]) -> None:
         """A PATH is what bears its name, whatever that is by then."""
@@ -173,6 +199,40 @@ class Rules:
             for fd in opened:
                 os.close(fd)
         return identified[np.isin(identified["fd"], list(opened))]
+
+
+class Arrivals:
+    """Files that rename(2) and link(2) bring to a watched name. Such a call tells names alone where no hook says which file it
+    is; so user space looks at them, and the file counts under its other names too before anybody uses it there. Whatever
+    is found at a watched name is meant, even where another call came between."""
+
+    def __init__(self, rules: Rules, filters: Filters, places: list[Place]) -> None:
+        self._rules, self._rule = rules, filters.member
+        self._watched = FailedNames(Filters(paths=[place.path for place in places], recursive=filters.recursive))
+        self._names: set[bytes] = set()
+        self._due = 0.0
+
+    def note(self, batch: Batch) -> None:
+        """Both names of each, for two files may have been exchanged. What is too much for one look waits for its first use."""
+        two = batch.events[batch.events["flags"] & model.HAS_MORE != 0]
+        done = np.isin(model.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
+        for number in {*two["file"][done].tolist(), *batch.more["target"][done].tolist()} if done.any() else ():
+            name = batch.names.get(number)
+            if name and name.path and len(self._names) < NAMES_IN_A_LOOK:
+                self._names.add(name.path)
+
+    def look(self) -> bool:
+        """Now and then, for the kernel goes through all descriptors there are to say what is behind ours. Returns whether files
+        may be wanted now that are known as strangers."""
+        if not self._names or time.monotonic() < self._due:
+            return False
+        found = {os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name)) for name in self._names}
+        self._names.clear()
+        files = [os.fsdecode(path) for path in found if self._watched.wants(path) and not os.path.isdir(path)]
+        if files:
+            self._rules.add_members(files, self._rule)
+            self._due = time.monotonic() + BETWEEN_LOOKS
+        return bool(files)
 
 
 def lasting(filters: Filters, places: list[Place]) -> list[tuple[str, int]]:

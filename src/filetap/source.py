@@ -23,7 +23,7 @@ from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError, UsageError
-from filetap.filters import Filters, by_system_call
+from filetap.filters import Filters, by_system_call, told_by_hooks_alone
 from filetap.kernel import features, hooks
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
@@ -37,7 +37,7 @@ from filetap.mounts import Mounts
 from filetap.probes import Plan, aio, faults, kept_on_cpu, process, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
-from filetap.rules import Names, Rules
+from filetap.rules import Arrivals, Names, Rules
 from filetap.targets import Targets
 
 RING_SIZE: Final = 128 << 20
@@ -128,8 +128,15 @@ class KernelSource:
         return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
 
     def _miss(self, what: str, options: Options) -> None:
+        """Go on without the hooks, or say what to do instead. Where system calls tell nothing of what is wanted, there is
+        nothing to go on with."""
+        chosen = options.filters.calls
+        alone = ", ".join(sorted(told_by_hooks_alone(chosen)))
+        if not by_system_call(chosen):
+            raise KernelError(f"{what}, and no system call tells of {alone}; filetap doctor says more")
         if not options.best_effort:
-            raise KernelError(f"{what}: give --level syscall, or --best-effort to go on without; filetap doctor says more")
+            instead = f"leave -e {alone} out" if options.level == "auto" and alone else "give --level syscall"
+            raise KernelError(f"{what}: {instead}, or give --best-effort to go on without; filetap doctor says more")
         self.notes.append(what)
 
     def _load(self, clock: Clock) -> None:
@@ -193,7 +200,9 @@ class KernelSource:
 
     def _write_rules(self) -> None:
         """Paths become identities and names."""
-        Rules(self._seed).write(self._options.filters, self._paths)
+        rules, filters = Rules(self._seed), self._options.filters
+        rules.write(filters, self._paths)
+        self._arrivals = Arrivals(rules, filters, self._paths.places) if filters.places else None
 
     def _attach(self) -> None:
         for program in self._plan.raw:
@@ -276,7 +285,12 @@ class KernelSource:
 
     def drain(self, final: bool = False) -> Iterator[Batch]:
         """What there is now, as Reader.drain."""
-        yield from self._reader.drain(final)
+        for batch in self._reader.drain(final):
+            if self._arrivals:
+                self._arrivals.note(batch)
+            yield batch
+        if self._arrivals and not final and self._arrivals.look():
+            self._globals["arrived"][0] += 1
         if not self._options.aggregate:
             self.forget_files()
 

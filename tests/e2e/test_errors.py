@@ -47,6 +47,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "cgroup-elsewhere": (["trace", "--cgroup", "/tmp"], ["/tmp"]),
     "unknown-type": (["trace", "--type", "bogus", "--", "true"], ["bogus", "pipe", "socket"]),
     "unknown-format": (["trace", "-f", "xml", "--", "true"], ["xml", "table", "json", "none"]),
+    "permission-of-nothing": (["trace", "-e", "open", "-e", "permission", "--", "true"], ["-e permission", "give a PATH"]),
     "path": (["trace", "/no/such/path", "--", "true"], ["/no/such/path", "No such file"]),
     "path-below-a-file": (["trace", "/etc/hostname/x", "--", "true"], ["/etc/hostname/x", "Not a directory"]),
     "exclude": (["trace", "--exclude", "/no/such/path", "--", "true"], ["/no/such/path"]),
@@ -77,6 +78,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "unknown-command": (["bogus"], ["bogus"]),
     "watch-nothing": (["watch"], ["PATH"]),
     "watch-missing": (["watch", "/none/at/all"], ["/none/at/all", "--wait"]),
+    "watch-empty": (["watch", ""], ["a PATH is empty"]),
     "watch-below-a-file": (["watch", "--wait", "/etc/passwd/x"], ["/etc/passwd", "not a directory"]),
     "watch-too-deep": (["watch", "--wait", "/1/2/3/4/5/6/7/8/9"], ["9 names", "8"]),
     "watch-keep": (["watch", "--keep", "7d", "/etc"], ["--keep is for a recording: give -o NAME.tap"]),
@@ -103,6 +105,18 @@ def test_the_output_is_checked_before_anything_runs(ft: Filetap, tmp_path: Path)
         assert len(done.errors) == len(done.err.splitlines()) == 1
         assert str(output) in done.errors[0]
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("before", [None, "kept"])
+@pytest.mark.parametrize("command", ["trace", "watch"])
+def test_a_mistake_leaves_no_output_in_the_way(ft: Filetap, tmp_path: Path, command: str, before: str | None) -> None:
+    """The same command without the mistake need not be given --force; what was there before is no work of it."""
+    output = tmp_path / "events.json"
+    if before is not None:
+        output.write_text(before)
+    words: list[str | Path] = ["-f", "json", "-o", output, *["--force"] * (before is not None)]
+    assert one_line(ft(command, *words, tmp_path / "none", *["--all"] * (command == "trace")), "none")
+    assert output.exists() == (before is not None)
 
 
 def test_a_process_that_has_just_ended(ft: Filetap) -> None:

@@ -37,7 +37,7 @@ def test_the_vfs_level(ft: Filetap, tmp_path: Path) -> None:
     assert line.startswith("filetap: no hook of the VFS level attaches here (lsm: ")
     assert "; fentry: " in line
     assert "; kprobe: " in line
-    assert "--level syscall, or --best-effort" in line
+    assert "give --level syscall, or give --best-effort" in line
     assert not (tmp_path / "new").exists()
 
 
@@ -79,7 +79,7 @@ def test_the_syscall_level_asks_for_no_hook(ft: Filetap, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("level", "op"), [("syscall", "permission"), ("syscall", "modify"), ("auto", "modify"), ("vfs", "close")])
 def test_what_a_level_cannot_see_is_refused(ft: Filetap, level: str, op: str) -> None:
-    done = ft.trace("--level", level, "-e", op, "--", "true")
+    done = ft.trace("--level", level, "-e", op, "/etc", "--", "true")
     assert done.status == 2
     (line,) = done.errors
     assert f"not seen at --level {level}" in line
@@ -91,3 +91,24 @@ def test_permission_needs_a_hook(ft: Filetap, tmp_path: Path) -> None:
     done = ft.trace("-e", "permission", "-f", "json", tmp_path / "watched", "--", "cat", tmp_path / "watched")
     assert done.status == (0 if attaching() else 1)
     assert done.status == 0 or "no hook of the VFS level attaches here" in done.errors[0]
+    assert done.status == 0 or "and no system call tells of permission" in done.errors[0]
+
+
+@pytest.mark.parametrize("words", [("-e", "permission"), ("--level", "vfs", "-e", "modify")])
+def test_best_effort_needs_something_to_go_on_with(ft: Filetap, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Else it would wait for what never comes, and say so at the end."""
+    (tmp_path / "watched").touch()
+    done = ft("watch", "--best-effort", "--duration", "0.2", *words, tmp_path / "watched")
+    assert done.status == (0 if attaching() else 1)
+    assert done.status == 0 or done.out == b""
+    assert done.status == 0 or f"and no system call tells of {words[-1]}" in done.errors[0]
+
+
+def test_permission_beside_what_system_calls_tell(ft: Filetap, tmp_path: Path) -> None:
+    """What is advised works: without it, or with the best that can be had."""
+    words = ("-e", "permission", "-e", "mkdir")
+    done = ft.trace(tmp_path, *words, "--", "mkdir", tmp_path / "one")
+    assert done.status == (0 if attaching() else 1)
+    assert done.status == 0 or "leave -e permission out, or give --best-effort" in done.errors[0]
+    done = ft.trace("--best-effort", "-f", "json", tmp_path, *words, "--", "mkdir", tmp_path / "two")
+    assert ("mkdir", "two", bool(attaching())) in calls(done, tmp_path)

@@ -235,6 +235,36 @@ def test_moved_in(place: Path) -> None:
     assert told(watch, place) == ["in/five", "out/link"]
 
 
+EXCHANGE = f'{sys.executable} -c \'import ctypes; ctypes.CDLL(None).renameat2(-100, b"out/five", -100, b"in/one", 2)\''
+ARRIVED = {
+    "moved": ("mv out/five in/five; ln in/five out/link", "out/link"),
+    "linked": ("ln out/five in/five", "out/five"),
+    "replaced": ("mv out/five in/one; ln in/one out/link", "out/link"),
+    "exchanged": (f"{EXCHANGE}; ln in/one out/link", "out/link"),
+    "through a link": ("ln -s in to; mv out/five to/five; ln in/five out/link", "out/link"),
+}
+
+
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.parametrize("how", ARRIVED)
+def test_what_arrived_is_known_before_its_first_use(place: Path, how: str, follow: bool) -> None:
+    """Once the call that brought it is told, under its other names too; what went elsewhere instead is not, nor a stranger."""
+    script, other = ARRIVED[how]
+    with watching(place, "in", ops=("open", "rename", "link"), follow=follow) as (shell, watch):
+        shell.do(f"{touches('out/five')}; {script}")
+        watch.pump_until(lambda: any(event.op in ("rename", "link") for event in watch.events))
+        shell.do(f"{touches(other, 'out/sub/six')}")
+    assert [name for op, name, _ in said(watch.events, place) if op == "open" and name.startswith("out/")] == [other]
+
+
+def test_what_arrived_and_was_moved_out_is_dropped(place: Path) -> None:
+    with watching(place, "in", ops=("open", "rename")) as (shell, watch):
+        shell.do("mv out/five in/five")
+        watch.pump_until(lambda: len(watch.events) == 1)
+        shell.do(f"mv in/five out/five; {touches('out/five')}")
+    assert said(watch.events, place) == [("rename", "out/five", "in/five"), ("rename", "in/five", "out/five")]
+
+
 def test_directory_moved_in(place: Path) -> None:
     with watching(place, "in", recursive=True) as (shell, watch):
         shell.do(f"{touches('out/sub/six')}; mv out/sub in/came; {touches('in/came/six')}; mv in/came out/sub; {touches('out/sub/six')}")

@@ -86,6 +86,28 @@ def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
             find_place(str(tmp_path / name), wait)
 
 
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize(("name", "line"), [("n" * 256, "File name too long$"), ("n/" * 2100, "File name too long$")])
+def test_a_name_that_cannot_be_is_not_waited_for(tmp_path: Path, name: str, line: str, wait: bool) -> None:
+    with pytest.raises(UsageError, match=line):
+        find_place(f"{tmp_path}/{name}", wait)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_empty_path_is_not_the_working_directory(wait: bool) -> None:
+    """As a variable of the shell is that nobody has set."""
+    with pytest.raises(UsageError, match="a PATH is empty"):
+        find_place("", wait)
+
+
+def test_the_kernel_says_why_a_path_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for name, reason in (("file/", "Not a directory"), ("file/..", "Not a directory"), ("loop", "Too many levels of symbolic links")):
+        with pytest.raises(UsageError, match=f"/{name}: {reason}$"):
+            find_place(f"{tmp_path}/{name}", wait=False)
+
+
 def test_mount_points_are_meant_by_identity(tmp_path: Path) -> None:
     """What they show bears another name elsewhere; all the rest is meant by name, unless it is followed."""
     paths = [str(tmp_path), "/proc", str(tmp_path / "none")]

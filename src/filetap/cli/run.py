@@ -187,18 +187,29 @@ class Run:
         self._failure: FiletapError | None = None
         self._account = given.open_account()
         self._recording = given.recording()
+        self._new_file: str | None = None
         try:
             self._sink = self._make_sink(standard)
             self.session = self._begin(options, started)
         except BaseException:
-            if self._recording:
-                self._recording.discard()
+            self._discard()
             raise
         if self._recording:
             self._recording.begin(self.session)
 
+    def _discard(self) -> None:
+        """Nothing was traced: what was made for it would be in the way of the next try."""
+        if self._recording:
+            self._recording.discard()
+        if self._new_file:
+            with suppress(OSError):
+                os.unlink(self._new_file)
+
     def _make_sink(self, standard: str) -> Sink:
+        output = None if self._given.records else self._given.output
+        new_file = output if output and not os.path.lexists(output) else None
         streams = [make_sink(self._given.shown, self._given.open_stream(standard))] if self._given.streams else []
+        self._new_file = new_file
         if not self._recording:
             return streams[0]
         from filetap.sinks.tee import Tee

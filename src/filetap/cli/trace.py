@@ -184,6 +184,8 @@ class Words(Output):
                 raise UsageError(f"{option} is for a launched command: give -- COMMAND")
         if self.follow and not self.paths:
             raise UsageError("--follow is for the files below a PATH: give one")
+        if "permission" in self.events and not self.paths:
+            raise UsageError("-e permission is told of the files that are named, and of no others: give a PATH")
         if self.min_latency and not self.latency:
             raise UsageError("--min-latency measures latency: leave --no-latency out")
         for option, value in (("--by", self.by), ("--top", self.top)):

@@ -6,6 +6,7 @@ Apart, because bpf(2)'s map calls want buffers of exact sizes. Next: session.py 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from filetap.kernel.libbpf import check, library
 from filetap.model import Records
 
 BATCH = 4096
+BPF_NOEXIST = 1
 
 
 @contextmanager
@@ -50,6 +52,14 @@ class Map:
         with alone_on_cpu():
             error = library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, 0)
         check(error, "bpf map")
+
+    def add(self, key: object, value: object) -> None:
+        """Unless it is there, or there is no room."""
+        k, v = np.array([key], self._key), np.array([value], self._value)
+        with alone_on_cpu():
+            error = library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, BPF_NOEXIST)
+        if error not in (-errno.EEXIST, -errno.E2BIG):
+            check(error, "bpf map")
 
     def put_all(self, keys: Records, values: Records) -> None:
         """Keys and values in one order."""
