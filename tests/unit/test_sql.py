@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,10 @@ MISTAKES = {
     "SELECT * FROM nowhere": "line 1, column 15, near 'nowhere'",
     "SELECT no_function(1)": "line 1, column 8, near 'no_function(1)'",
     "SELECT 'open": "line 1, column 8",
-    "SELECT op FROM events WHERE result = 'abc'": "Could not convert",
+    "SELECT op FROM events WHERE result = 'abc'": "line 1, column 38, near \"'abc'\": Could not convert",
+    "SELECT op,\n op::INT FROM events": "line 2, column 4, near '::INT': Could not convert",
+    "SELECT ms(op) FROM events": "is wrong: No function matches",
+    "SELECT every('soon', ts) FROM events": "is wrong: Could not convert",
     "SELECT error('mine')": "mine",
 }
 
@@ -203,8 +207,11 @@ def test_mistakes_say_where(database: Database, sql: str, words: str) -> None:
 
 def test_what_reads_is_answered(database: Database) -> None:
     for sql in ("FROM events", "VALUES (1)", "DESCRIBE events", "SUMMARIZE files", "SHOW TABLES", "TABLE tasks", "EXPLAIN FROM events",
-                "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one"):  # fmt: skip
-        assert database.query(sql).names
+                "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one", "SELECT 1; -- one; two", "SELECT 'é;' ; /* one */ -- two",
+                "/* how? */ EXPLAIN FROM events"):  # fmt: skip
+        answer = database.query(sql)
+        assert answer.names
+        assert len(list(chain.from_iterable(answer.rows(["c0::VARCHAR"])))) == answer.table().num_rows > 0
 
 
 @pytest.mark.parametrize("name", ["a b's.tap", "a*[x]?.tap", "é\n.tap", os.fsdecode(b"\xff.tap")])
