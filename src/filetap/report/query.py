@@ -35,7 +35,7 @@ def json_of(column: str, kind: str) -> str:
         return f"to_json(base64({column}))::VARCHAR"
     if kind.startswith("TIMESTAMP") and not nested(kind):
         text = f"strftime({column}{'::TIMESTAMP' if 'ZONE' in kind else ''}, '%Y-%m-%dT%H:%M:%S.%n')"
-        return f"""CASE WHEN isfinite({column}) THEN '"' || {text} || 'Z"' END"""
+        return f"""nullif(nullif('"' || {text} || 'Z"', '"infinityZ"'), '"-infinityZ"')"""
     if kind in ("DOUBLE", "FLOAT"):
         return f"CASE WHEN isfinite({column}) THEN to_json({column})::VARCHAR END"
     return f"to_json({column})::VARCHAR"
