@@ -207,8 +207,8 @@ def test_mistakes_say_where(database: Database, sql: str, words: str) -> None:
 
 def test_what_reads_is_answered(database: Database) -> None:
     for sql in ("FROM events", "VALUES (1)", "DESCRIBE events", "SUMMARIZE files", "SHOW TABLES", "TABLE tasks", "EXPLAIN FROM events",
-                "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one", "SELECT 1; -- one; two", "SELECT 'é;' ; /* one */ -- two",
-                "/* how? */ EXPLAIN FROM events"):  # fmt: skip
+                "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one",
+                "SELECT 1; -- one; two", "SELECT 'é;' ; /* one */ -- two", "/* how? */ EXPLAIN FROM events"):  # fmt: skip
         answer = database.query(sql)
         assert answer.names
         assert len(list(chain.from_iterable(answer.rows(["c0::VARCHAR"])))) == answer.table().num_rows > 0

@@ -359,7 +359,7 @@ def single(statements: Sequence[Any]) -> str:
     kind = statements[0].type.name
     if kind not in READING:
         raise QueryError(f"a query only reads the trace: {kind} is refused, give a SELECT")
-    text = statements[0].query.encode()
+    text: bytes = statements[0].query.encode()
     end = next((at for at, _ in duckdb.tokenize(text.decode()) if text[at] == ord(";")), len(text))
     return text[:end].decode()  # behind it, a comment may stand
 
