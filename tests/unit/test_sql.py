@@ -263,3 +263,12 @@ def test_tables_of_a_recording(small: Path) -> None:
         assert [recording.events.num_rows, recording.files.num_rows, recording.tasks.num_rows, recording.folded.num_rows] == [10, 1, 1, 0]
         assert recording.metadata[0].uuid == "u"
         assert recording.summary("op").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"by": "colour"}, {"sort": "size"}, {"top": 0}, {"top": -1}, {"by": "time", "width": 0}, {"by": "time", "width": -1}, {"width": 1}],
+)
+def test_a_summary_of_nothing(small: Path, words: dict[str, Any]) -> None:
+    with filetap.open(small) as recording, pytest.raises(FiletapError, match=str(list(words.values())[-1])):
+        recording.summary(**words)
