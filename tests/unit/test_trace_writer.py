@@ -109,6 +109,15 @@ def test_the_oldest_segments_go_by_size(tmp_path: Path) -> None:
     assert not trace.damages
 
 
+def test_the_last_segment_with_events_is_kept_though_it_is_too_large(tmp_path: Path) -> None:
+    sink = TraceSink(tmp_path / "t.tap", metadata(), Limits(rows=50, keep=Keep(bytes=1)))
+    for number in range(1, 4):
+        sink.write(batch(number))
+    sink.close()
+    trace = Trace(tmp_path / "t.tap")
+    assert (trace.metadata.dropped, trace.table("events").num_rows) == (100, 50)
+
+
 def test_the_oldest_segments_go_by_age_whatever_the_wall_clock_says(tmp_path: Path) -> None:
     now = 0.0
     folder = tmp_path / "t.tap"

@@ -132,9 +132,10 @@ class Sealer:
                 remove(self._folder, oldest.number)
 
     def _is_too_much(self, oldest: Closed) -> bool:
-        return self._now() - oldest.closed > self._keep.seconds or (
-            self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
-        )
+        if self._now() - oldest.closed > self._keep.seconds:
+            return True
+        last = not any(later.events for later in self._segments[1:])  # however large: a part is not nothing
+        return not last and self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
 
 
 def give_back() -> None:
