@@ -241,6 +241,32 @@ def test_segments_that_are_dropped_meanwhile(tmp_path: Path, when: str) -> None:
     sink.close()
 
 
+def test_a_segment_that_comes_and_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "t.tap"
+    sink = TraceSink(folder, metadata(options={"keep": "1G"}), Limits(rows=50))
+    sink.write(batch(1))
+    wait_for(lambda: len(sink.metadata.segments) == 1)
+    (trace,) = open_traces([folder])
+    parts = trace.parts
+
+    def comes(what: str, _done: object) -> None:
+        if what == "reading":
+            sink.write(batch(2))
+            wait_for(lambda: len(sink.metadata.segments) == 2)
+
+    def goes(name: str) -> tuple[list[Path], Iterator[Any]]:
+        found = parts(name)
+        remove(folder, 2)
+        return found
+
+    monkeypatch.setattr(trace, "parts", goes)
+    database = Database([trace], comes)
+    assert plain(database.query("SELECT count(*) AS n, count(DISTINCT path) AS files FROM events").table()) == [{"n": 50, "files": 1}]
+    assert not trace.damages
+    database.close()
+    sink.close()
+
+
 def test_one_trace_named_twice(small: Path) -> None:
     with pytest.raises(FiletapError, match="are the same trace"):
         filetap.open(small, small)

@@ -120,7 +120,8 @@ class Database:
         self._scratch = scratch()
         self._directories: list[int] = []
         self._held: dict[Path, int] = {}
-        """Open files that may be dropped at any moment."""
+        """Open files that may be dropped at any moment; at most so many: ``_most``."""
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._files: list[str] = []
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
         self._locked = False
@@ -148,11 +149,18 @@ class Database:
 
     def _hold(self, trace: Trace) -> None:
         """Of a trace that lets its oldest segments go, these: open files stay readable. Events last, for they go first."""
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 // len(TABLES)
-        for name in reversed(TABLES) if trace.live and trace.metadata.options.get("keep") else ():
-            for path in filter(plain, trace.whole(name)[:most]):
-                with suppress(FileNotFoundError):
-                    self._held[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        most = self._most // len(TABLES)
+        for name in reversed(TABLES) if lets_go(trace) else ():
+            for path in trace.whole(name)[:most]:
+                self._is_held(path)
+
+    def _is_held(self, path: Path) -> bool:
+        """False: it was dropped meanwhile."""
+        if path in self._held or not plain(path) or len(self._held) >= self._most:
+            return True
+        with suppress(FileNotFoundError):
+            self._held[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return path in self._held
 
     def _view(self, number: int, trace: Trace, name: str) -> None:
         """A table of one trace, with the key that all its rows have in common."""
@@ -166,6 +174,7 @@ class Database:
         """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
         paths, batches = trace.parts(name)
         paths = [*(path for path in trace.whole(name) if path in self._held and path not in paths), *paths]
+        paths = [path for path in paths if not lets_go(trace) or self._is_held(path)]
         sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
         sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
@@ -251,6 +260,11 @@ class Database:
         for fd in [*self._directories, *self._held.values()]:
             os.close(fd)
         self._directories, self._held = [], {}
+
+
+def lets_go(trace: Trace) -> bool:
+    """May a segment of it be dropped at any moment?"""
+    return bool(trace.live and trace.metadata.options.get("keep"))
 
 
 def plain(path: Path) -> bool:

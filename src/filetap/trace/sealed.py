@@ -55,6 +55,8 @@ def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
     try:
         journal = list(entries(path.with_suffix(".parquet.crc"), damages))
     except FileNotFoundError:
+        if not path.exists():
+            raise  # the whole segment was dropped
         journal = []
     if not journal:
         damages.append(Damage(path, 0, None, "its journal is missing"))
