@@ -24,7 +24,6 @@ from filetap.analysis.sql import Database, QueryError, open_traces
 from filetap.batch import Batch
 from filetap.enrich import names
 from filetap.errors import FiletapError
-from filetap.trace.format import read_metadata, write_metadata
 from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
 from filetap.trace.sealer import remove
@@ -101,8 +100,7 @@ def test_a_trace_that_is_being_written(first: Batch, second: Batch) -> None:
 @given(BATCHES, BATCHES)
 def test_two_traces_with_the_same_ids(first: Batch, second: Batch) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        traces = [record(Path(folder, f"{name}.tap"), [batch]) for name, batch in (("a", first), ("b", second))]
-        write_metadata(traces[1].folder, msgspec.structs.replace(read_metadata(traces[1].folder), uuid="other"))
+        traces = [record(Path(folder, f"{uuid}.tap"), [batch], uuid=uuid) for uuid, batch in (("u", first), ("other", second))]
         expected = joined(traces[0]) + [row | {"trace": "other"} for row in joined(traces[1])]
         same(asked(*(trace.folder for trace in traces)), expected)
 
