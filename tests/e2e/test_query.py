@@ -319,14 +319,18 @@ def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: P
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_however_it_is_ended_nothing_is_left(ft: Filetap, trace: Path, tmp_path: Path, number: int) -> None:
+def test_however_it_is_ended_nothing_is_left(ft: Filetap, trace: Path, tmp_path: Path, number: int, times: int) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     asking = Filetap(("env", f"TMPDIR={scratch}", *ft.command))
     with asking.started("query", trace, SLOW) as run:
         wait_until(lambda: list(scratch.iterdir()))
         time.sleep(0.5)
+        for _ in range(times - 1):
+            run.process.send_signal(number)
+            time.sleep(0.02)
         done = run.end(number)
     assert (done.status, done.out, done.err.strip()) == (128 + number, b"", b"")
     assert not list(scratch.iterdir())
