@@ -291,7 +291,16 @@ def test_tables_of_a_recording(small: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [{"by": "colour"}, {"sort": "size"}, {"top": 0}, {"top": -1}, {"by": "time", "width": 0}, {"by": "time", "width": -1}, {"width": 1}],
+    [
+        {"by": "colour"},
+        {"sort": "size"},
+        {"top": 0},
+        {"top": -1},
+        {"by": "time", "width": 0},
+        {"by": "time", "width": -1},
+        {"by": "time", "width": 1 << 63},
+        {"width": 1},
+    ],
 )
 def test_a_summary_of_nothing(small: Path, words: dict[str, Any]) -> None:
     with filetap.open(small) as recording, pytest.raises(FiletapError, match=str(list(words.values())[-1])):

@@ -87,8 +87,8 @@ def require(by: str, top: int, sort: str, width: int | None) -> None:
             raise UsageError(f"{name} {word!r}: give one of {', '.join(words)}")
     if top < 1:
         raise UsageError(f"top {top}: give a number of rows above 0")
-    if width is not None and (by != "time" or width < 1):
-        raise UsageError(f"width {width}: give ns above 0, and by 'time'")
+    if width is not None and (by != "time" or not 0 < width < 1 << 63):
+        raise UsageError(f"width {width}: give ns above 0 that 63 bits can hold, and by 'time'")
 
 
 def numbered(database: Database, source: str, kind: str) -> str:
