@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ from filetap.calls import CALL_NUMBER
 from filetap.trace.format import TABLES, Segment, read_metadata, segment, write_metadata
 from filetap.trace.limits import Limits
 from filetap.trace.writer import TraceSink
-from tests.e2e.conftest import Filetap
+from tests.e2e.conftest import Filetap, wait_until
 from tests.e2e.screen import Screen
 from tests.unit.test_ndjson import FILE, TASK
 from tests.unit.traces import metadata
@@ -202,6 +203,15 @@ def test_a_replay_is_seen(shell: Shell, sealed: Path) -> None:
     assert len(set(shown)) > 2
     assert shown == sorted(shown)
     assert screen.text().strip() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_half_a_replay_is_not_left_behind(ft: Filetap, sealed: Path, tmp_path: Path, number: int) -> None:
+    file = tmp_path / "events.json"
+    with ft.started("replay", sealed, "-f", "json", "-o", file) as run:
+        wait_until(lambda: file.exists() and file.stat().st_size)
+        assert run.end(number).status == 128 + number
+    assert not file.exists()
 
 
 def test_a_replay_to_the_terminal_has_a_bar_until_the_first_line(shell: Shell, failing_late: Path) -> None:

@@ -83,6 +83,11 @@ def test_parquet(ft: Filetap, trace: Path, tmp_path: Path) -> None:
     assert ft("query", trace, "SELECT 1", "-o", file).errors == [f"filetap: {file} exists: give --force to overwrite it"]
     assert lines(ft("query", trace, "SELECT 1 AS one", "-o", file, "--force")) == []
     assert file.read_text() == "one\n  1\n"
+    alike = "SELECT e.path, f.path, 1 AS PATH FROM events e JOIN files f ON f.id = e.file ORDER BY ts LIMIT 1"
+    assert lines(ft("query", trace, alike, "-f", "parquet", "-o", file, "--force")) == []
+    (row,) = pq.read_table(file).to_pylist()
+    first, second, third = row.values()
+    assert (first, third) == (second, 1)
 
 
 def test_json_is_json(ft: Filetap, trace: Path) -> None:
@@ -92,6 +97,36 @@ def test_json_is_json(ft: Filetap, trace: Path) -> None:
     assert row == {"a": None, "b": 1 << 100, "c": [1, None], "d": None, "e": True, "f\"'g": 'a"b', "x": 1, "x_1": 2,
                    "t": "1970-01-01T00:00:00.000000001Z", "blob_b64": "AA==", "m": 1.5}  # fmt: skip
     assert rows(ft("query", trace, "SELECT 1 WHERE false", "--format", "json")) == []
+    within = """SELECT [make_timestamp_ns(1)] AS t, ['nan'::DOUBLE, 1.5] AS a, {'x': '-inf'::FLOAT, 'y': 'NaN'} AS b, 'inf'::TIMESTAMP AS c,
+        '-inf'::TIMESTAMPTZ AS d"""
+    (row,) = rows(ft("query", trace, within, "--format", "json"))
+    assert row == {"t": ["1970-01-01 00:00:00.000000001"], "a": [None, 1.5], "b": {"x": None, "y": "NaN"}, "c": None, "d": None}
+
+
+def test_csv_quotes_whatever_may_end_a_line(ft: Filetap, trace: Path) -> None:
+    asked = "SELECT 'a' || chr(13) || 'b' AS x, 'c' || chr(13) || chr(10) AS y, NULL AS z"
+    assert ft("query", trace, asked, "-f", "csv").out == b'x,y,z\n"a\rb","c\r\n",\n'
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv", "parquet"])
+def test_a_plan_in_every_form(ft: Filetap, trace: Path, form: str) -> None:
+    result = ft("query", trace, "-- how is it done?\nEXPLAIN SELECT count(*) FROM files;", "-f", form)
+    assert (result.status, result.err) == (0, b"")
+    assert b"plan" in result.out or "╭".encode() in result.out
+
+
+NO_ANSWER = [("query", "SELEC"), ("query", "SELECT error(path) FROM files"), ("summary", "--by=time", "--width=0s"), ("replay", "-enobody")]
+
+
+@pytest.mark.parametrize("words", NO_ANSWER)
+def test_what_has_no_answer_leaves_no_file(ft: Filetap, trace: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    command, word, *more = words
+    result = ft(command, trace, word, *more, "-o", tmp_path / "answer")
+    assert result.status == 2
+    assert not os.listdir(tmp_path)
+    (tmp_path / "answer").write_text("mine")
+    assert ft(command, trace, word, *more, "-o", tmp_path / "answer").status == 2
+    assert (tmp_path / "answer").read_text() == "mine"
 
 
 def test_an_order_that_is_asked_for_holds(ft: Filetap, trace: Path) -> None:
@@ -129,7 +164,7 @@ MISTAKES = {
     "SELECT op,\n  path FROM events\nWHERE nobody(op)": "filetap: the query is wrong at line 3, column 7, near 'nobody(op)': ",
     os.fsdecode(b"SELECT '\xff'"): "filetap: the query is wrong at line 1, column 9: it is not UTF-8, give bytes as from_hex('FF')",
     "SELECT \x1b[31m": "filetap: the query is wrong at line 1, column 12, near 'm': ",
-    "SELECT '\x1b[31m'::INT": "filetap: the query is wrong: Could not convert string '\\x1b[31m' to INT32",
+    "SELECT '\x1b[31m'::INT": "filetap: the query is wrong at line 1, column 15, near '::INT': Could not convert string '\\x1b[31m'",
     "DROP VIEW events": "filetap: a query only reads the trace: DROP is refused, give a SELECT",
     "SELECT * FROM read_csv('/etc/passwd')": "filetap: a query reads nothing but the trace: ",
 }
@@ -284,14 +319,18 @@ def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: P
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_however_it_is_ended_nothing_is_left(ft: Filetap, trace: Path, tmp_path: Path, number: int) -> None:
+def test_however_it_is_ended_nothing_is_left(ft: Filetap, trace: Path, tmp_path: Path, number: int, times: int) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     asking = Filetap(("env", f"TMPDIR={scratch}", *ft.command))
     with asking.started("query", trace, SLOW) as run:
         wait_until(lambda: list(scratch.iterdir()))
         time.sleep(0.5)
+        for _ in range(times - 1):
+            run.process.send_signal(number)
+            time.sleep(0.02)
         done = run.end(number)
     assert (done.status, done.out, done.err.strip()) == (128 + number, b"", b"")
     assert not list(scratch.iterdir())

@@ -70,6 +70,7 @@ def test_over_time(ft: Filetap, trace: Path) -> None:
     assert all(row["time"] <= row["first"] <= row["last"] for row in found)
     assert found[-1]["count"] >= 5
     assert len(rows(ft, trace, "--by", "time")) <= 41
+    assert {row["time"][14:] for row in rows(ft, trace, "--by", "time", "--width", "1h")} == {"00:00.000000000Z"}
     line = ft("summary", trace, "--by", "time", "--width", "12345ns").out.decode().splitlines()[1]
     first, _, _, begins = line.split()[-4:]
     assert begins[:12] <= first, "one clock for all columns"
@@ -100,7 +101,8 @@ def test_two_traces(ft: Filetap, trace: Path, tmp_path: Path) -> None:
     assert counts[0] + counts[1] == counts[2]
 
 
-WRONG = (("--width", "1s"), ("--by", "time", "--width", "0s"), ("--by", "time", "--width", "x"), ("--by", "nobody"), ("--top", "0"))
+WRONG = (("--width", "1s"), ("--by", "time", "--width", "0s"), ("--by", "time", "--width", "x"), ("--by", "time", "--width", "1m"),
+         ("--by", "time", "--width", "0h"), ("--by", "time", "--width", f"{'9' * 400}w"), ("--by", "nobody"), ("--top", "0"))  # fmt: skip
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)

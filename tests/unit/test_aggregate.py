@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -22,7 +21,6 @@ from filetap.analysis.sql import Database, open_traces
 from filetap.batch import Batch, File, Fold, Task
 from filetap.calls import CALLS, OP_NUMBER
 from filetap.model import NO_RESULT
-from filetap.trace.format import read_metadata, write_metadata
 from filetap.trace.limits import Limits
 from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import batch_of
@@ -89,12 +87,11 @@ def key_of(event: Event, by: str) -> tuple[object, ...]:
 
 
 def write(folder: Path, batch: Batch, folds: list[Fold], uuid: str = "u") -> Path:
-    sink = TraceSink(folder, metadata(), Limits(rows=15))
+    sink = TraceSink(folder, metadata(uuid=uuid), Limits(rows=15))
     for start in range(0, len(batch.events), 7):
         sink.write(batch.portion(start, start + 7))
     sink.folded(folds, batch)
     sink.close()
-    write_metadata(folder, msgspec.structs.replace(read_metadata(folder), uuid=uuid))
     return folder
 
 

@@ -52,6 +52,12 @@ def test_what_is_kept_in_part_is_written_in_ten_parts_unless_said_otherwise() ->
     assert words(keep="10G", rotate_size="2M").limits().bytes == 2 << 20
 
 
+def test_a_segment_is_no_larger_than_what_is_kept() -> None:
+    assert words(keep="1G", rotate_size="1G").limits().bytes == 1 << 30
+    with pytest.raises(UsageError, match="--rotate-size 2G is more than --keep 1G"):
+        words(keep="1G", rotate_size="2G").limits()
+
+
 def test_a_flight_recorder_has_256_megabytes() -> None:
     assert words(flight_recorder="60s").flight() == (60, 256 << 20)
     assert words(flight_recorder="2min", flight_memory="1G").flight() == (120, 1 << 30)

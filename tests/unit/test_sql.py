@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from filetap.analysis.sql import Database, QueryError, open_traces
 from filetap.batch import Batch
 from filetap.enrich import names
 from filetap.errors import FiletapError
-from filetap.trace.format import read_metadata, write_metadata
 from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
 from filetap.trace.sealer import remove
@@ -100,8 +100,7 @@ def test_a_trace_that_is_being_written(first: Batch, second: Batch) -> None:
 @given(BATCHES, BATCHES)
 def test_two_traces_with_the_same_ids(first: Batch, second: Batch) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        traces = [record(Path(folder, f"{name}.tap"), [batch]) for name, batch in (("a", first), ("b", second))]
-        write_metadata(traces[1].folder, msgspec.structs.replace(read_metadata(traces[1].folder), uuid="other"))
+        traces = [record(Path(folder, f"{uuid}.tap"), [batch], uuid=uuid) for uuid, batch in (("u", first), ("other", second))]
         expected = joined(traces[0]) + [row | {"trace": "other"} for row in joined(traces[1])]
         same(asked(*(trace.folder for trace in traces)), expected)
 
@@ -191,7 +190,10 @@ MISTAKES = {
     "SELECT * FROM nowhere": "line 1, column 15, near 'nowhere'",
     "SELECT no_function(1)": "line 1, column 8, near 'no_function(1)'",
     "SELECT 'open": "line 1, column 8",
-    "SELECT op FROM events WHERE result = 'abc'": "Could not convert",
+    "SELECT op FROM events WHERE result = 'abc'": "line 1, column 38, near \"'abc'\": Could not convert",
+    "SELECT op,\n op::INT FROM events": "line 2, column 4, near '::INT': Could not convert",
+    "SELECT ms(op) FROM events": "is wrong: No function matches",
+    "SELECT every('soon', ts) FROM events": "is wrong: Could not convert",
     "SELECT error('mine')": "mine",
 }
 
@@ -203,8 +205,11 @@ def test_mistakes_say_where(database: Database, sql: str, words: str) -> None:
 
 def test_what_reads_is_answered(database: Database) -> None:
     for sql in ("FROM events", "VALUES (1)", "DESCRIBE events", "SUMMARIZE files", "SHOW TABLES", "TABLE tasks", "EXPLAIN FROM events",
-                "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one"):  # fmt: skip
-        assert database.query(sql).names
+                "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one",
+                "SELECT 1; -- one; two", "SELECT 'é;' ; /* one */ -- two", "/* how? */ EXPLAIN FROM events"):  # fmt: skip
+        answer = database.query(sql)
+        assert answer.names
+        assert len(list(chain.from_iterable(answer.rows(["c0::VARCHAR"])))) == answer.table().num_rows > 0
 
 
 @pytest.mark.parametrize("name", ["a b's.tap", "a*[x]?.tap", "é\n.tap", os.fsdecode(b"\xff.tap")])
@@ -234,6 +239,32 @@ def test_segments_that_are_dropped_meanwhile(tmp_path: Path, when: str) -> None:
     sink.close()
 
 
+def test_a_segment_that_comes_and_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "t.tap"
+    sink = TraceSink(folder, metadata(options={"keep": "1G"}), Limits(rows=50))
+    sink.write(batch(1))
+    wait_for(lambda: len(sink.metadata.segments) == 1)
+    (trace,) = open_traces([folder])
+    parts = trace.parts
+
+    def comes(what: str, _done: object) -> None:
+        if what == "reading":
+            sink.write(batch(2))
+            wait_for(lambda: len(sink.metadata.segments) == 2)
+
+    def goes(name: str) -> tuple[list[Path], Iterator[Any]]:
+        found = parts(name)
+        remove(folder, 2)
+        return found
+
+    monkeypatch.setattr(trace, "parts", goes)
+    database = Database([trace], comes)
+    assert plain(database.query("SELECT count(*) AS n, count(DISTINCT path) AS files FROM events").table()) == [{"n": 50, "files": 1}]
+    assert not trace.damages
+    database.close()
+    sink.close()
+
+
 def test_one_trace_named_twice(small: Path) -> None:
     with pytest.raises(FiletapError, match="are the same trace"):
         filetap.open(small, small)
@@ -256,3 +287,21 @@ def test_tables_of_a_recording(small: Path) -> None:
         assert [recording.events.num_rows, recording.files.num_rows, recording.tasks.num_rows, recording.folded.num_rows] == [10, 1, 1, 0]
         assert recording.metadata[0].uuid == "u"
         assert recording.summary("op").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"by": "colour"},
+        {"sort": "size"},
+        {"top": 0},
+        {"top": -1},
+        {"by": "time", "width": 0},
+        {"by": "time", "width": -1},
+        {"by": "time", "width": 1 << 63},
+        {"width": 1},
+    ],
+)
+def test_a_summary_of_nothing(small: Path, words: dict[str, Any]) -> None:
+    with filetap.open(small) as recording, pytest.raises(FiletapError, match=str(list(words.values())[-1])):
+        recording.summary(**words)

@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,17 +20,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import filetap
 from filetap.batch import Batch, File
 from filetap.calls import CALL_NUMBER
 from filetap.trace import format as on_disk
 from filetap.trace import seal
-from filetap.trace.format import TraceError
+from filetap.trace.format import TABLES, TraceError
 from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
 from filetap.trace.schemas import SCHEMAS
 from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
-from tests.unit.traces import Row, metadata, plain
+from tests.unit.traces import Row, metadata, plain, record
 
 WHICH: Final = st.integers(0, 1 << 16)
 EXAMPLES: Final = settings(max_examples=150, deadline=None)
@@ -140,6 +142,24 @@ def test_bytes_overwritten_or_added(made: Template, which: int, at: int, written
 def test_a_file_that_is_gone(made: Template) -> None:
     for name in made.files:
         damaged(made, lambda folder, name=name: os.unlink(folder / name))  # type: ignore[misc]
+
+
+SWAPPED = [("other.tap/events", "t.tap/events"), ("other.tap/files", "t.tap/files"), ("t.tap/tasks", "t.tap/files")]
+
+
+@pytest.mark.parametrize(("source", "into"), SWAPPED)
+def test_a_file_of_another_trace_or_table(tmp_path: Path, source: str, into: str) -> None:
+    """Whole in itself, with its journal; its ids mean other files and tasks."""
+    for name in ("t.tap", "other.tap"):
+        record(tmp_path / name, [next(batches())], uuid=str(uuid.uuid4()))
+    for suffix in ("parquet", "parquet.crc"):
+        shutil.copy(tmp_path / source / f"000001.{suffix}", tmp_path / into)
+    rows = {"events": 25, "files": 1, "tasks": 1, "folded": 0} | {Path(into).name: 0}
+    trace = Trace(tmp_path / "t.tap")
+    assert {name: trace.table(name).num_rows for name in TABLES} == rows
+    assert "of another trace or table" in str(trace.damages)
+    with filetap.open(tmp_path / "t.tap") as recording:
+        assert recording.query("FROM events").num_rows == rows["events"]
 
 
 def test_every_byte_of_the_metadata_counts(made: Template) -> None:

@@ -9,16 +9,20 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from filetap.batch import Batch, File
 from filetap.calls import CALL_NUMBER
 from filetap.errors import FiletapError, UsageError
-from filetap.trace import repair, seal, writer
+from filetap.trace import repair, seal, stream, writer
+from filetap.trace.journal import Damage, Entry, entries
 from filetap.trace.limits import Keep, Limits
 from filetap.trace.reader import Trace
 from filetap.trace.sealer import Sealer
@@ -44,6 +48,26 @@ def begin(folder: str, count: int, rows: int) -> None:
     sink = TraceSink(Path(folder), metadata(), Limits(rows=rows))
     for number in range(1, count + 1):
         sink.write(batch(number))
+
+
+def begin_the_second(folder: str, steps: int) -> None:
+    """Killed after so many steps of the first batch, and of the segment that begins behind it."""
+    left = steps
+
+    def mortal(step: Any) -> Any:
+        def done(*words: Any, **more: Any) -> Any:
+            nonlocal left
+            if not left:
+                os._exit(0)
+            left -= 1
+            return step(*words, **more)
+
+        return done
+
+    sink = TraceSink(Path(folder), metadata(), Limits(rows=50))
+    os.open, os.pwrite = mortal(os.open), mortal(os.pwrite)
+    sink.write(batch(1))
+    os._exit(1)
 
 
 def wait_for(condition: object) -> None:
@@ -84,6 +108,33 @@ def test_the_oldest_segments_go_by_size(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in (tmp_path / "t.tap").rglob("*.parquet*")) <= 400_000
     assert rows_in(trace) == [row for one in batches for row in rows_of(one)][trace.metadata.dropped :]
     assert not trace.damages
+
+
+def test_the_last_segment_with_events_is_kept_though_it_is_too_large(tmp_path: Path) -> None:
+    sink = TraceSink(tmp_path / "t.tap", metadata(), Limits(rows=50, keep=Keep(bytes=1)))
+    for number in range(1, 4):
+        sink.write(batch(number))
+    sink.close()
+    trace = Trace(tmp_path / "t.tap")
+    assert (trace.metadata.dropped, trace.table("events").num_rows) == (100, 50)
+
+
+def test_what_waits_to_be_sealed_is_not_sealed_only_to_be_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, real, numbers = threading.Event(), seal.seal, []
+
+    def slow(folder: Path, number: int, *words: Any, **more: Any) -> Any:
+        written.wait(10)
+        numbers.append(number)
+        return real(folder, number, *words, **more)
+
+    monkeypatch.setattr(seal, "seal", slow)
+    sink = TraceSink(tmp_path / "t.tap", metadata(), Limits(rows=50, keep=Keep(bytes=1)))
+    for number in range(1, 10):
+        sink.write(batch(number))
+    written.set()
+    sink.close()
+    assert len(set(numbers) - {10}) <= 2, "the first, which it had begun with, and the last"
+    assert Trace(tmp_path / "t.tap").table("events").num_rows == 50
 
 
 def test_the_oldest_segments_go_by_age_whatever_the_wall_clock_says(tmp_path: Path) -> None:
@@ -137,6 +188,37 @@ def test_the_next_open_repairs_what_a_kill_left_and_says_so_once(tmp_path: Path)
     again = Trace(folder)
     assert not again.notes
     assert again.table("events").num_rows == 250
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 5, 8, 13, 15])
+def test_a_segment_that_was_being_begun_is_no_damage(tmp_path: Path, steps: int) -> None:
+    """A batch makes six steps: files, tasks, events, and their journals. Then come four of each of the new segment's tables."""
+    folder = tmp_path / "t.tap"
+    code = f"from tests.unit.test_trace_writer import begin_the_second as begin; begin({str(folder)!r}, {6 + steps})"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    for time_ in ("first", "second"):
+        trace = Trace(folder)
+        assert [trace.table(name).num_rows for name in ("events", "files", "tasks", "folded")] == [50, 1, 1, 0], time_
+        assert trace.damages == []
+        assert trace.metadata.notes == [repair.KILLED]
+
+
+def test_a_segment_that_is_begun_or_sealed_while_it_is_read_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "t.tap"
+    sink = TraceSink(folder, metadata())
+    sink.write(batch(1))
+    (folder / "events" / "000002.arrow").touch()  # its journal is made next
+    live = Trace(folder)
+    assert (live.table("events").num_rows, live.damages) == (50, [])
+    (folder / "events" / "000002.arrow").unlink()
+    looks = iter([sink.close])
+
+    def after_the_seal(path: Path, damages: list[Damage]) -> Iterator[Entry | None]:
+        next(looks, list)()
+        return entries(path, damages)
+
+    monkeypatch.setattr(stream, "entries", after_the_seal)
+    assert (live.table("events").num_rows, live.damages) == (50, [])
 
 
 def test_a_second_opener_does_not_repair_what_the_first_is_repairing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

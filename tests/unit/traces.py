@@ -33,13 +33,13 @@ def metadata(**more: Any) -> Metadata:
         "machine": "x",
         "filetap": "0",
         "began": "2026-01-01T00:00:00Z",
-    }
-    return Metadata(**fixed, calls=[(call.op, call.name) for call in CALLS], **more)
+    } | more
+    return Metadata(**fixed, calls=[(call.op, call.name) for call in CALLS])
 
 
-def record(folder: Path, batches: Iterable[Batch], limits: Limits | None = None) -> Trace:
-    """Written, sealed and opened."""
-    sink = TraceSink(folder, metadata(), limits)
+def record(folder: Path, batches: Iterable[Batch], limits: Limits | None = None, **more: Any) -> Trace:
+    """Written, sealed and opened. ``more``: of the metadata."""
+    sink = TraceSink(folder, metadata(**more), limits)
     for batch in batches:
         sink.write(batch)
     sink.close()

@@ -14,6 +14,7 @@ import pyarrow as pa
 from filetap.analysis import summary
 from filetap.analysis.columns import BYTES
 from filetap.analysis.sql import NUMBERS, Database
+from filetap.errors import UsageError
 
 WORDS: Final = (*summary.KEYS, "time")
 """What a recorded trace can be summed up by."""
@@ -64,6 +65,7 @@ ROWS: Final = 40
 
 def summed(database: Database, by: str, top: int = 20, sort: str = "count", width: int | None = None) -> pa.Table:
     """The summary of all traces. ``by``: a word of WORDS. ``width``: of an interval of time, ns."""
+    require(by, top, sort, width)
     if by == "time":
         return over_time(database, width)
     files, tasks = summary.FILES.empty_table(), summary.TASKS.empty_table()
@@ -76,6 +78,17 @@ def summed(database: Database, by: str, top: int = 20, sort: str = "count", widt
         f"SELECT number AS id, * EXCLUDE (number) FROM ({dimension(database, kind)}) WHERE number IN (SELECT head FROM heads)"
     )
     return summary.summary(found, named if kind == "file" else files, named if kind == "task" else tasks, by, top, sort=sort)
+
+
+def require(by: str, top: int, sort: str, width: int | None) -> None:
+    """Raises UsageError for what means nothing."""
+    for name, word, words in (("by", by, WORDS), ("sort", sort, summary.FIGURES)):
+        if word not in words:
+            raise UsageError(f"{name} {word!r}: give one of {', '.join(words)}")
+    if top < 1:
+        raise UsageError(f"top {top}: give a number of rows above 0")
+    if width is not None and (by != "time" or not 0 < width < 1 << 63):
+        raise UsageError(f"width {width}: give ns above 0 that 63 bits can hold, and by 'time'")
 
 
 def numbered(database: Database, source: str, kind: str) -> str:

@@ -89,7 +89,7 @@ MACROS: Final = {
     ),
     "every(width, ts)": (
         "make_timestamp_ns(epoch_ns(ts) // epoch_ns(CAST(width AS INTERVAL)) * epoch_ns(CAST(width AS INTERVAL)))",
-        "the beginning of the interval that a time lies in: `every('1 second', ts)`",
+        "the beginning of the interval that a time lies in, counted from 1970: `every('1 second', ts)`",
     ),
     "errno_name(result)": (
         f"coalesce(MAP {{{_ERRNO}}}[CASE WHEN result BETWEEN -4095 AND 4095 THEN abs(result)::INTEGER END], ltrim(result::VARCHAR, '-'))",

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 READING: Final = ("SELECT", "EXPLAIN", "MULTI")
 """Kinds of statement. MULTI: PIVOT, which is two."""
 FAILURES: Final = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException)
-PLACED: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
-"""Errors that stand somewhere in the question; other places may be within a view."""
+PLACED: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException)
+"""Errors that stand somewhere in the question."""
+FAR: Final = " " * (128 << 10)
+"""Before views and macros: a place within one of them lies behind the end of any question on a command line (MAX_ARG_STRLEN)."""
 SETTINGS: Final = (
     "TimeZone = 'UTC'",
     "enable_progress_bar = true",
@@ -81,8 +83,8 @@ class Answer:
         self._connection, self._question, self._statement, self._relation = connection, question, statement, relation
         self.names: list[str] = list(relation.columns)
         self.types: list[str] = [str(kind) for kind in relation.types]
-        self.plan = statement.lstrip()[:7].upper() == "EXPLAIN"
-        """It cannot be asked within another question."""
+        self.plan = self.names == ["explain_key", "explain_value"]
+        """Of EXPLAIN."""
 
     def arrow(self) -> Iterator[pa.RecordBatch]:
         with failing(self._question):
@@ -99,8 +101,9 @@ class Answer:
     def rows(self, expressions: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
         """Some at a time. ``expressions``: of columns c0, c1, ..."""
         columns = ", ".join(f"c{number}" for number in range(len(self.names)))
-        with failing(self._question):
-            self._connection.execute(f"SELECT {', '.join(expressions)} FROM ({self._statement}\n) AS answer({columns})")
+        before = "FROM ("
+        with failing(self._question, len(before)):
+            self._connection.execute(f"{before}{self._statement}\n) AS answer({columns}) SELECT {', '.join(expressions)}")
             while rows := self._connection.fetchmany(BATCH):
                 yield rows
 
@@ -117,7 +120,8 @@ class Database:
         self._scratch = scratch()
         self._directories: list[int] = []
         self._held: dict[Path, int] = {}
-        """Open files that may be dropped at any moment."""
+        """Open files that may be dropped at any moment; at most so many: ``_most``."""
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._files: list[str] = []
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
         self._locked = False
@@ -137,21 +141,26 @@ class Database:
             # These are joined with every event: it pays to have them at hand.
             run(f"CREATE TABLE trace{number}.file_names AS SELECT {names(FILE_COLUMNS)} FROM trace{number}.files")
             run(f"CREATE TABLE trace{number}.task_names AS SELECT {names(TASK_COLUMNS)} FROM trace{number}.tasks")
-        for name in TABLES:
-            run(f"CREATE VIEW recorded.{name} AS {self._union(name)}")
-        for call, (sql, _) in MACROS.items():
-            run(f"CREATE MACRO {call} AS {sql}")
-        for name in ("files", "tasks", "folded"):
-            run(f"CREATE VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}")
-        run(f"CREATE VIEW events AS {' UNION ALL '.join(map(joined, range(len(self.traces))))}")
+        made = [f"VIEW recorded.{name} AS {self._union(name)}" for name in TABLES]
+        made += [f"MACRO {call} AS {sql}" for call, (sql, _) in MACROS.items()]
+        made += [f"VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}" for name in ("files", "tasks", "folded")]
+        made += [f"VIEW events AS {' UNION ALL '.join(map(joined, range(len(self.traces))))}"]
+        run(FAR + "; ".join(f"CREATE {what}" for what in made))
 
     def _hold(self, trace: Trace) -> None:
         """Of a trace that lets its oldest segments go, these: open files stay readable. Events last, for they go first."""
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 // len(TABLES)
-        for name in reversed(TABLES) if trace.live and trace.metadata.options.get("keep") else ():
-            for path in filter(plain, trace.whole(name)[:most]):
-                with suppress(FileNotFoundError):
-                    self._held[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        most = self._most // len(TABLES)
+        for name in reversed(TABLES) if lets_go(trace) else ():
+            for path in trace.whole(name)[:most]:
+                self._is_held(path)
+
+    def _is_held(self, path: Path) -> bool:
+        """False: it was dropped meanwhile."""
+        if path in self._held or not plain(path) or len(self._held) >= self._most:
+            return True
+        with suppress(FileNotFoundError):
+            self._held[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return path in self._held
 
     def _view(self, number: int, trace: Trace, name: str) -> None:
         """A table of one trace, with the key that all its rows have in common."""
@@ -165,6 +174,7 @@ class Database:
         """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
         paths, batches = trace.parts(name)
         paths = [*(path for path in trace.whole(name) if path in self._held and path not in paths), *paths]
+        paths = [path for path in paths if not lets_go(trace) or self._is_held(path)]
         sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
         sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
@@ -208,7 +218,8 @@ class Database:
                 if '"position"' not in str(error):
                     self.connection.execute(sql)  # tells where, in what was asked
                 raise
-            return Answer(self.connection, sql, statement, relation)
+            answer = Answer(self.connection, sql, statement, relation)
+            return self.answer(answer.table()) if answer.plan else answer  # it cannot be asked within another question
 
     def answer(self, table: pa.Table) -> Answer:
         """A table of our own as an answer."""
@@ -249,6 +260,11 @@ class Database:
         for fd in [*self._directories, *self._held.values()]:
             os.close(fd)
         self._directories, self._held = [], {}
+
+
+def lets_go(trace: Trace) -> bool:
+    """May a segment of it be dropped at any moment?"""
+    return bool(trace.live and trace.metadata.options.get("keep"))
 
 
 def plain(path: Path) -> bool:
@@ -357,8 +373,9 @@ def single(statements: Sequence[Any]) -> str:
     kind = statements[0].type.name
     if kind not in READING:
         raise QueryError(f"a query only reads the trace: {kind} is refused, give a SELECT")
-    text: str = statements[0].query
-    return text.rstrip().rstrip(";")
+    text: bytes = statements[0].query.encode()
+    end = next((at for at, _ in duckdb.tokenize(text.decode()) if text[at] == ord(";")), len(text))
+    return text[:end].decode()  # behind it, a comment may stand
 
 
 def is_of_reading(error: BaseException | None) -> bool:
@@ -370,8 +387,9 @@ def is_of_reading(error: BaseException | None) -> bool:
 class failing:  # noqa: N801 - reads as a word
     """DuckDB's errors as ours, on one line."""
 
-    def __init__(self, sql: str = "") -> None:
-        self._sql = sql
+    def __init__(self, sql: str = "", before: int = 0) -> None:
+        """``before``: bytes that stand before the question, where it is asked within another one."""
+        self._sql, self._before = sql, before
 
     def __enter__(self) -> None: ...
 
@@ -389,7 +407,7 @@ class failing:  # noqa: N801 - reads as a word
             return UnansweredError(f"the query could not be answered: {text}")
         if isinstance(error, duckdb.PermissionException):
             return QueryError(f"a query reads nothing but the trace: {text}")
-        where = located(self._sql, *place) if isinstance(error, PLACED) and place else ""
+        where = located(self._sql, place[0] - self._before, place[1]) if isinstance(error, PLACED) and place else ""
         return QueryError(f"the query is wrong{where}: {text}")
 
 
@@ -410,7 +428,7 @@ def said(error: duckdb.Error) -> tuple[str, list[int] | None]:
 def located(sql: str, place: int, length: int) -> str:
     """As an editor counts: line and column, both from 1; and the words there."""
     raw = sql.encode()
-    if place > len(raw):
+    if not 0 <= place <= len(raw):
         return ""
     before = raw[:place].decode(errors="replace")
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")

@@ -110,19 +110,22 @@ def bar(done: float) -> str:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end what is done as an exception does, so that nothing is left behind."""
+    """SIGINT, SIGTERM and SIGHUP end what is done as an exception does, so that nothing is left behind; once it has ended, more of
+    them change nothing."""
     came: list[int] = []
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]  # nohup
 
     def end(number: int, _frame: object) -> None:
         came.append(number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, end)
+    for number in heard:
+        signal.signal(number, end)
     try:
         yield
     except KeyboardInterrupt:
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN)
         raise SystemExit(128 + (came[0] if came else signal.SIGINT)) from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -100,13 +100,26 @@ def destination(form: str, output: str | None, force: bool) -> Iterator[IO[bytes
         yield _standard_output(form)
         return
     mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    made = not os.path.lexists(output)
     try:
-        with open(os.open(output, mode, 0o644), "wb") as stream:
+        with open(os.open(output, mode, 0o644), "wb") as stream, nothing_left(output if made else None):
             yield stream
     except FileExistsError:
         raise UsageError(f"{output} exists: give --force to overwrite it") from None
     except OSError as error:
         raise FiletapError(f"{output}: {error.strerror}") from None
+
+
+@contextmanager
+def nothing_left(output: str | None) -> Iterator[None]:
+    """Half an answer is none."""
+    try:
+        yield
+    except BaseException:
+        if output:
+            with suppress(OSError):
+                os.unlink(output)
+        raise
 
 
 def _standard_output(form: str) -> IO[bytes]:

@@ -79,6 +79,8 @@ class Words:
         """Where segments end. What is kept in part has at least PARTS of them."""
         keep = parse_keep(self.keep) if self.keep else Keep()
         size = parse_bytes(self.rotate_size, "--rotate-size") if self.rotate_size else keep.bytes / PARTS
+        if size > keep.bytes:
+            raise UsageError(f"--rotate-size {self.rotate_size} is more than --keep {self.keep}: what is dropped is a whole segment")
         seconds = parse_age(self.rotate_time, "--rotate-time") if self.rotate_time else keep.seconds / PARTS
         return Limits(bytes=size, seconds=seconds, keep=keep)
 

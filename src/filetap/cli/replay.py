@@ -6,7 +6,6 @@ Apart, as each command has a file of its own. Next: trace/replay.py makes batche
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from filetap.cli.progress import Progress
+from filetap.cli.progress import Progress, ended_by_signals
 from filetap.cli.query import destination, say_state
 from filetap.cli.run import event_option, make_sink
 from filetap.cli.say import say
@@ -56,8 +55,7 @@ def replay(**given: Any) -> None:
     """
     words = Words(**given)
     wanted = wanted_of(words)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with destination(words.form, words.output, words.force) as stream:
+    with destination(words.form, words.output, words.force) as stream, ended_by_signals():
         _replay(words, wanted, stream)
 
 

@@ -28,7 +28,7 @@ SORT = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first"
 @click.option(
     "--sort", type=click.Choice(SORT), default="count", show_default=True, metavar="FIGURE", help="The most of which comes first."
 )
-@click.option("--width", metavar="TIME", help="With --by time: of an interval, such as 10s. Unless given, what makes at most 40.")
+@click.option("--width", metavar="TIME", help="With --by time: of an interval, such as 10s or 1h. Unless given, what makes at most 40.")
 @click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the summary to FILE.")
 @click.option("--force", is_flag=True, help="Overwrite the FILE of -o.")
@@ -50,15 +50,26 @@ def summary(
       filetap summary NAME.tap --by time --width 1s
       filetap summary NAME.tap --by directory --format json
     """
-    from filetap.filters import parse_duration
-
     if width and by != "time":
         raise UsageError("--width is of an interval: give --by time")
-    step = parse_duration(width, "--width") if width else None
+    step = width_of(width) if width else None
     if step == 0:
         raise UsageError(f"--width {width}: give more than nothing")
     with destination(form, output, force) as stream:
         _sum_up(folders, Words(by, top, sort, step), form, stream)
+
+
+def width_of(text: str) -> int:
+    """In ns; from minutes on as --rotate-time has it."""
+    from filetap.cli.record import parse_age
+    from filetap.filters import parse_duration
+
+    if not text.endswith(("min", "h", "d", "w")):
+        return parse_duration(text, "--width")
+    seconds = parse_age(text, "--width")
+    if seconds >= (1 << 63) / 10**9:
+        raise UsageError(f"--width {text}: at most 292 years")
+    return round(seconds * 10**9)
 
 
 class Words(NamedTuple):

@@ -7,7 +7,6 @@ an answer may be larger than memory. Next: cli/query.py says where it goes.
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -31,14 +30,20 @@ def text_of(column: str, kind: str) -> str:
 
 
 def json_of(column: str, kind: str) -> str:
-    """As JSON: times are ISO 8601 and UTC, what is no number of JSON is null."""
+    """As JSON: times are ISO 8601 and UTC; what is no number of JSON is null, and what is infinite."""
     if kind == "BLOB":
         return f"to_json(base64({column}))::VARCHAR"
-    if kind.startswith("TIMESTAMP"):
-        return f"""'"' || strftime({column}{"::TIMESTAMP" if "ZONE" in kind else ""}, '%Y-%m-%dT%H:%M:%S.%n') || 'Z"'"""
+    if kind.startswith("TIMESTAMP") and not nested(kind):
+        text = f"strftime({column}{'::TIMESTAMP' if 'ZONE' in kind else ''}, '%Y-%m-%dT%H:%M:%S.%n')"
+        return f"""nullif(nullif('"' || {text} || 'Z"', '"infinityZ"'), '"-infinityZ"')"""
     if kind in ("DOUBLE", "FLOAT"):
         return f"CASE WHEN isfinite({column}) THEN to_json({column})::VARCHAR END"
     return f"to_json({column})::VARCHAR"
+
+
+def finite(row: str) -> str:
+    """What is no number of JSON is null within lists and structs, too."""
+    return json.dumps(json.loads(row, parse_constant=lambda _: None), ensure_ascii=False, separators=(",", ":"))
 
 
 def unlike(names: Sequence[str]) -> list[str]:
@@ -57,13 +62,14 @@ def key_of(name: str, kind: str) -> str:
 
 def write_json(answer: Answer, out: IO[bytes]) -> None:
     """An array of objects, a line each; bytes that are none are left out."""
+    clean = finite if any(nested(kind) and ("DOUBLE" in kind or "FLOAT" in kind) for kind in answer.types) else str
     keys = unlike([key_of(*column) for column in zip(answer.names, answer.types, strict=True)])
     members = [member(number, key, kind) for number, (key, kind) in enumerate(zip(keys, answer.types, strict=True))]
     row = f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
     out.write(b"[")
     before = b"\n"
     for rows in answer.rows([row]):
-        out.write(before + ",\n".join([text for (text,) in rows]).encode())
+        out.write(before + ",\n".join([clean(text) for (text,) in rows]).encode())
         before = b",\n"
     out.write(b"\n]\n")
 
@@ -81,10 +87,19 @@ def write_csv(answer: Answer, out: IO[bytes]) -> None:
         out.write(csv_lines(rows))
 
 
+class Lines(list[str]):
+    """What csv.writer writes. It quotes the bytes that may end a line, so these are told both, and one is taken away again."""
+
+    END: Final = "\r\n"
+
+    def write(self, line: str) -> None:
+        self.append(line[: -len(self.END)])
+
+
 def csv_lines(rows: Iterable[Sequence[str | None]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    text = Lines()
+    csv.writer(text, lineterminator=Lines.END).writerows(rows)
+    return "\n".join([*text, ""]).encode()
 
 
 def texts(answer: Answer) -> list[str]:
@@ -95,9 +110,10 @@ def write_parquet(answer: Answer, out: IO[bytes]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(out, answer.schema(), compression="zstd") as writer:
+    schema = answer.schema()  # no two names alike
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for batch in answer.arrow():
-            writer.write_table(pa.Table.from_batches([batch]))
+            writer.write_table(pa.Table.from_batches([batch]).rename_columns(schema.names))
 
 
 def write_table(answer: Answer, out: IO[bytes]) -> None:

@@ -70,7 +70,9 @@ class Trace:
     def compare(self, paths: list[Path], progress: Callable[[int], None] = lambda size: None) -> None:
         """Sealed files with their checksums."""
         with reading(self.folder), ThreadPoolExecutor(READERS) as readers:
-            self._whole |= dict(zip(paths, readers.map(lambda path: sealed.is_whole(path, progress), paths), strict=True))
+            self._whole |= dict(
+                zip(paths, readers.map(lambda path: sealed.is_whole(path, self.metadata.uuid, progress), paths), strict=True)
+            )
 
     def whole(self, name: str) -> list[Path]:
         """The sealed files of a table that were whole when they were compared, the oldest first."""
@@ -114,7 +116,7 @@ class Trace:
                 path = path.with_suffix(".parquet")
         from filetap.trace.schemas import SCHEMAS
 
-        yield from sealed.read(path, SCHEMAS[name], self.damages)
+        yield from sealed.read(path, self.metadata.uuid, SCHEMAS[name], self.damages)
 
     def _count(self, path: Path, name: str) -> int | None:
         """Rows that a missing file had."""

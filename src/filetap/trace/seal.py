@@ -70,7 +70,7 @@ def seal(
             _parquet(made, name, _told(batches, progress) if name == "events" else batches, aside)
         for old in (source, source.with_suffix(".crc")):
             old.unlink(missing_ok=True)
-    return _entry(folder, number)
+    return _entry(folder, number, metadata.uuid)
 
 
 def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
@@ -79,10 +79,10 @@ def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.
         progress(batch.num_rows)
 
 
-def _entry(folder: Path, number: int) -> Segment:
+def _entry(folder: Path, number: int, uuid: str) -> Segment:
     """What the metadata says of a sealed segment."""
     events = segment(folder, "events", number, "parquet")
-    times = list(_times(events)) if sealed.is_whole(events) else []
+    times = list(_times(events)) if sealed.is_whole(events, uuid) else []
     began, ended = (min(low for low, _ in times), max(high for _, high in times)) if times else (None, None)
     size = sum(path.stat().st_size for name in SCHEMAS for path in (folder / name).glob(f"{number:06}.parquet*"))
     return Segment(number=number, events=journal.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)

@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filetap.trace.format import COLUMNS
 from filetap.trace.journal import Damage, Entry, crc, entries
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
-    """The row groups that are whole. FileNotFoundError: there is no such file."""
+def read(path: Path, uuid: str, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
+    """The row groups that are whole, of the trace ``uuid``. FileNotFoundError: there is no such file."""
     import pyarrow as pa
     import pyarrow.parquet as pq  # a trace that is whole is asked without it, and sooner
 
     with open(path, "rb", buffering=0) as data:
         journal = _journal(path, damages)
-        if not journal or not _has_end(data.fileno(), path, journal, damages):
+        if not journal or not _has_end(data.fileno(), path, uuid, journal, damages):
             return
         name = os.fsencode(path)  # as text, Arrow takes UTF-8 alone
         with pa.OSFile(name, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
@@ -36,15 +37,15 @@ def read(path: Path, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.Re
                     damages.append(Damage(path, entry.offset, entry.rows, "damaged"))
 
 
-def is_whole(path: Path, progress: Callable[[int], None] = lambda size: None) -> bool:
-    """Is every byte of the file as it was written? ``progress``: is told of bytes that were compared."""
+def is_whole(path: Path, uuid: str, progress: Callable[[int], None] = lambda size: None) -> bool:
+    """Is every byte of the file as the trace ``uuid`` has written it? ``progress``: is told of bytes that were compared."""
     damages: list[Damage] = []
     try:
         with open(path, "rb", buffering=0) as data:
             journal = _journal(path, damages)
             return (
                 bool(journal)
-                and _has_end(data.fileno(), path, journal, damages)
+                and _has_end(data.fileno(), path, uuid, journal, damages)
                 and all(entry and _is_whole(data.fileno(), entry, progress) for entry in journal[:-1])
             )
     except FileNotFoundError:
@@ -55,21 +56,30 @@ def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
     try:
         journal = list(entries(path.with_suffix(".parquet.crc"), damages))
     except FileNotFoundError:
+        if not path.exists():
+            raise  # the whole segment was dropped
         journal = []
     if not journal:
         damages.append(Damage(path, 0, None, "its journal is missing"))
     return journal
 
 
-def _has_end(fd: int, path: Path, journal: list[Entry | None], damages: list[Damage]) -> bool:
+def _has_end(fd: int, path: Path, uuid: str, journal: list[Entry | None], damages: list[Damage]) -> bool:
     """Behind the row groups, where they are described: without it nothing of the file can be read."""
-    end = journal[-1]
+    end, why = journal[-1], "its end is damaged"
     if end and not end.rows and os.fstat(fd).st_size == end.offset + end.size and _is_whole(fd, end):
-        return True
+        if _is_ours(os.pread(fd, end.size, end.offset), path.parent.name, uuid if any(entry and entry.rows for entry in journal) else ""):
+            return True
+        why = "it is of another trace or table"
     known = [entry.rows for entry in journal if entry]
     rows = sum(known) if len(known) == len(journal) and end and not end.rows else None
-    damages.append(Damage(path, end.offset if end else 0, rows, "its end is damaged"))
+    damages.append(Damage(path, end.offset if end else 0, rows, why))
     return False
+
+
+def _is_ours(end: bytes, table: str, uuid: str) -> bool:
+    """Columns stand there, and of each the least and the greatest value: where there are rows, the trace's own name."""
+    return all(name.encode() in end for name in (*COLUMNS[table], uuid))
 
 
 def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda size: None) -> bool:

@@ -51,7 +51,8 @@ class Sealer:
         self.damages: list[Damage] = []
         self._segments: list[Closed] = []
         self._waiting: queue.SimpleQueue[Closed | None] = queue.SimpleQueue()
-        self._total = self._done = 0
+        self._total = self._taken = self._done = 0
+        """Events of closed segments; of those that wait no more; and that are sealed."""
         self._waited_for = False
         self._thread = threading.Thread(target=self._work, name="sealer", daemon=True)
         self._thread.start()
@@ -81,6 +82,7 @@ class Sealer:
             if closed is None:
                 return
             self._segments.append(closed)
+            self._taken += closed.events
             self._drop_old()
             if closed in self._segments:
                 self._seal(closed)
@@ -132,9 +134,10 @@ class Sealer:
                 remove(self._folder, oldest.number)
 
     def _is_too_much(self, oldest: Closed) -> bool:
-        return self._now() - oldest.closed > self._keep.seconds or (
-            self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
-        )
+        if self._now() - oldest.closed > self._keep.seconds:
+            return True
+        last = self._taken == self._total and not any(later.events for later in self._segments[1:])  # a part is not nothing
+        return not last and self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
 
 
 def give_back() -> None:

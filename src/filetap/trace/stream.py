@@ -106,13 +106,21 @@ def _write(fd: int, data: memoryview, at: int) -> None:
         data, at = data[count:], at + count
 
 
+def is_bare(path: Path, schema: pa.Schema) -> bool:
+    """Is nothing in it, or behind its schema?"""
+    return not path.exists() or path.stat().st_size <= schema.serialize().size
+
+
 def read(path: Path, schema: pa.Schema, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
     """The batches that are whole. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
     with open(path, "rb", buffering=0) as stream:
         try:
             journal = list(entries(path.with_suffix(".crc"), damages))
         except FileNotFoundError:
-            damages.append(Damage(path, 0, None, "its journal is missing"))
+            if live and not path.exists():
+                raise  # it was sealed in between
+            if os.fstat(stream.fileno()).st_size:
+                damages.append(Damage(path, 0, None, "its journal is missing"))
             return
         for entry in filter(None, journal):
             if (message := whole(stream.fileno(), path, entry, damages)) is not None and entry.rows:
