@@ -24,7 +24,7 @@ from filetap.session import Session
 from filetap.source import Options
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
-from tests.patience import patience
+from tests.patience import patience, wait_for
 
 NOBODY: Final = 65534
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
@@ -230,13 +230,6 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
     source = tracer.session.source
     return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines, source.hooks, source.notes)
-
-
-def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
-    end = time.monotonic() + patience(limit)
-    while not condition():
-        assert time.monotonic() < end, "this should have happened by now"
-        time.sleep(0.002)
 
 
 def notes(account: Account) -> list[str]:

@@ -16,8 +16,8 @@ import pytest
 
 from filetap.filters import Filters
 from filetap.targets import Targets
-from tests.kernel.lab import Counter, Watch, hold, release, wait_for, wanted
-from tests.patience import patience
+from tests.kernel.lab import Counter, Watch, hold, release, wanted
+from tests.patience import patience, wait_for
 
 KIB = 1024
 

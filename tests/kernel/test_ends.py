@@ -22,8 +22,8 @@ from filetap.errors import FiletapError
 from filetap.session import Session
 from filetap.source import Options
 from filetap.targets import Targets
-from tests.kernel.lab import Collector, Shell, Watch, wait_for, wanted
-from tests.patience import patience
+from tests.kernel.lab import Collector, Shell, Watch, wanted
+from tests.patience import patience, wait_for
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 KINDS = ("prog", "map", "link")

@@ -18,9 +18,9 @@ import pytest
 
 from filetap.targets import Targets
 from tests.conformance.cannot import modules_without_types, no_request_in_completions, no_ring_operation
-from tests.kernel.lab import Event, Run, Shell, Watch, hold, notes, release, trace, wait_for, wanted
+from tests.kernel.lab import Event, Run, Shell, Watch, hold, notes, release, trace, wanted
 from tests.kernel.test_paths import PRIVATE, make_root
-from tests.patience import patience
+from tests.patience import patience, wait_for
 
 IORING_OP_RENAMEAT = 35
 Build = Callable[[str], str]

@@ -20,8 +20,8 @@ import pytest
 from filetap.source import SMALLEST_LANE
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
-from tests.kernel.lab import Collector, Watch, hold, release, wait_for, wanted
-from tests.patience import patience
+from tests.kernel.lab import Collector, Watch, hold, release, wanted
+from tests.patience import patience, wait_for
 
 names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
 CPUS = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1

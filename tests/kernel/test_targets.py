@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from filetap.targets import Targets, cgroup_root, find_cgroup, find_comm, find_process
-from tests.kernel.lab import Shell, Watch, trace, wait_for, wanted
-from tests.patience import patience
+from tests.kernel.lab import Shell, Watch, trace, wanted
+from tests.patience import patience, wait_for
 
 IO = ("read", "open", "close")
 Build = Callable[[str], str]

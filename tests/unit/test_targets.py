@@ -6,6 +6,7 @@ Apart from tests/kernel, where they decide what is seen. The oracle is the test'
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from filetap.targets import Cgroup, Sandbox, Targets
 
 
 def test_a_process_is_found() -> None:
-    assert targets.find_process(os.getpid()) == os.getpid()
-    assert targets.find_process(os.getppid()) == os.getppid()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        for pid in (os.getpid(), other.pid):
+            assert targets.find_process(pid) == pid
 
 
 def test_a_thread_means_its_process() -> None:
@@ -75,8 +77,6 @@ def test_an_empty_comm_is_a_mistake() -> None:
 
 def test_the_cgroup_mount_is_the_kernels() -> None:
     """statfs(2) tells the file system: CGROUP2_SUPER_MAGIC, linux/magic.h."""
-    import subprocess
-
     kind = subprocess.run(["stat", "-f", "-c", "%t", targets.cgroup_root()], check=True, capture_output=True, text=True).stdout
     assert kind.strip() == "63677270"
 

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from filetap.trace.limits import Keep, Limits
 from filetap.trace.reader import Trace
 from filetap.trace.sealer import Sealer
 from filetap.trace.writer import TraceSink
+from tests.patience import wait_for
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 
@@ -44,13 +44,6 @@ def begin(folder: str, count: int, rows: int) -> None:
     sink = TraceSink(Path(folder), metadata(), Limits(rows=rows))
     for number in range(1, count + 1):
         sink.write(batch(number))
-
-
-def wait_for(condition: object) -> None:
-    end = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_segments_turn_and_each_is_whole_in_itself(tmp_path: Path) -> None:
