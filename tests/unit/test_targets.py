@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,22 @@ def test_cgroups(hierarchy: Path, tmp_path: Path, form: str) -> None:
         "link": str(tmp_path / "link"),
     }[form]
     assert targets.find_cgroup(name) == Cgroup(wanted.stat().st_ino, 2, wanted)
+
+
+def test_cgroups_go_while_one_is_looked_for(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others' do, whenever a service ends: those that are left are searched all the same."""
+    walk = os.walk
+
+    def walking(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in walk(root):
+            if found[0] == str(hierarchy / "123"):
+                os.rmdir(found[0])
+            yield found
+
+    monkeypatch.setattr(os, "walk", walking)
+    with pytest.raises(UsageError, match="no cgroup 999999999999"):
+        targets.find_cgroup("999999999999")
+    assert not (hierarchy / "123").exists()
 
 
 def test_the_root_cgroup(hierarchy: Path) -> None:
