@@ -27,6 +27,18 @@ from tests.conformance.cannot import no_request_in_completions
 from tests.patience import patience, wait_for
 
 NOBODY: Final = 65534
+READING: Final = """
+import os, time
+def wait_until_it_reads(pid, fd):
+    # It sleeps in read(2) of this descriptor, and no signal is left for it to take.
+    while True:
+        lines = open(f"/proc/{pid}/status").read().splitlines()
+        pending = any(int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd")))
+        if not pending and open(f"/proc/{pid}/syscall").read().startswith(f"0 {fd:#x} "):
+            return
+        time.sleep(0.0005)
+"""
+"""For programs in Python of which one process waits for another."""
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
 
 
