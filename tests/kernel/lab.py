@@ -21,12 +21,15 @@ from filetap.batch import Batch, File, Fold, Sink, Task
 from filetap.calls import CALLS
 from filetap.filters import Filters, select_calls, select_types
 from filetap.session import Session
-from filetap.source import Options
+from filetap.source import SMALLEST_LANE, Options
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
 from tests.patience import patience, wait_for
 
 NOBODY: Final = 65534
+CPUS: Final = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
+"""There may be more than are there: each has a lane."""
+SMALLEST_RING: Final = SMALLEST_LANE * 64 * CPUS
 READING: Final = """
 import os, time
 def wait_until_it_reads(pid, fd):
@@ -224,9 +227,9 @@ def hold(command: Sequence[str | bytes | os.PathLike[str]], **popen: Any) -> sub
     return subprocess.Popen([*HOLD, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **popen)
 
 
-def release(held: subprocess.Popen[bytes]) -> None:
+def release(held: subprocess.Popen[bytes], word: bytes = b"go\n") -> None:
     assert held.stdin
-    held.stdin.write(b"go\n")
+    held.stdin.write(word)
     held.stdin.flush()
 
 

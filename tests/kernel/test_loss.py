@@ -17,15 +17,12 @@ from typing import Any
 
 import pytest
 
-from filetap.source import SMALLEST_LANE
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
-from tests.kernel.lab import Collector, Watch, hold, release, wanted
+from tests.kernel.lab import SMALLEST_RING, Collector, Watch, hold, release, wanted
 from tests.patience import patience, wait_for
 
 names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
-CPUS = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
-SMALLEST_RING = SMALLEST_LANE * 64 * CPUS
 
 
 class Unread:
@@ -99,8 +96,8 @@ def test_definitions_without_room_name_no_other_file(program: Callable[[str], st
 @pytest.mark.parametrize("filters", [{}, {"exclude": ["/etc"]}, {"paths": ["/"]}], ids=["all", "exclude", "paths"])
 def test_names_asked_for_in_vain_without_room(program: Callable[[str], str], tmp_path: Path, filters: dict[str, Any]) -> None:
     """A failed open has no file: without its name it must not take the one that was open before, nor get lost."""
-    count, folder = 60_000, tmp_path / ("long" * 50)
-    folder.mkdir()
+    count, folder = 60_000, tmp_path / ("long" * 50) / ("name" * 50)
+    folder.mkdir(parents=True)
     run = Unread([program("losses"), "vain", str(folder), str(count)], "openat", **filters)
     failed = [event for event in run.events if event.result == -errno.ENOENT]
     named = [event.path for event in failed if event.path.startswith(os.fsencode(folder))]
