@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -248,13 +249,9 @@ def test_host_path_is_what_mountinfo_says(tree: Path) -> None:
     """Plain files of every file system that is mounted here: their own paths, without a namespace between."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     assert "/proc" in points
-    with open("/dev/shm/filetap-identity", "w") as stream:
-        stream.write("x")
-    try:
-        names = [str(tree / "in/one"), "/proc/version", "/dev/shm/filetap-identity", "/etc/hostname"]
+    with NamedTemporaryFile(dir="/dev/shm") as shared:
+        names = [str(tree / "in/one"), "/proc/version", shared.name, "/etc/hostname"]
         run = trace(["cat", *names], wanted("read"), {"host_paths": True})
-    finally:
-        os.unlink("/dev/shm/filetap-identity")
     found = {event.path.decode(): os.fsdecode(event.file.host_path) for event in run.events if event.file}
     assert {name: found[name] for name in names} == {name: name for name in names}
 
