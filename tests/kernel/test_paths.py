@@ -295,7 +295,9 @@ def make_root(folder: Path) -> Path:
 def test_chroot(tmp_path: Path) -> None:
     """Paths run to the root of the mount namespace; the task says that its own root is elsewhere."""
     root = make_root(tmp_path)
-    run = trace(["chroot", root, "/bin/cat", "/inside", "/none", "none"], wanted("open", "read", "exec"), stderr=subprocess.DEVNULL)
+    run = trace(
+        ["/usr/sbin/chroot", root, "/bin/cat", "/inside", "/none", "none"], wanted("open", "read", "exec"), stderr=subprocess.DEVNULL
+    )
     (read,) = [event for event in files_of(run) if event.result and event.path.endswith(b"/inside")]
     assert read.path == os.fsencode(root / "inside")
     assert read.task.root == os.fsencode(root)
