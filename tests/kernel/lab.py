@@ -42,6 +42,8 @@ def wait_until_it_reads(pid, fd):
         time.sleep(0.0005)
 """
 """For programs in Python of which one process waits for another."""
+SEARCH: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+"""Without a search for locales, and a short one for programs."""
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
 
 
@@ -265,10 +267,12 @@ def at_level(level: str, *events: str, types: Sequence[str] = (), **filters: Any
 
 
 class Shell:
-    """A shell that does what it is told, when it is told: ``: <FILE`` opens a file in the shell itself."""
+    """A shell that does what it is told, when it is told: ``: <FILE`` opens a file in the shell itself. It looks for programs
+    where they are: a PATH may have "." and ".." in it, and what a test watches below them."""
 
     def __init__(self, *command: str) -> None:
-        self.process = subprocess.Popen(command or ("/bin/sh",), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(command or ("/bin/sh",), **pipes, env=os.environ | SEARCH)
         self.pid = self.process.pid
         self.do(":")
 

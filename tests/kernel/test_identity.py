@@ -19,14 +19,13 @@ import pytest
 
 from filetap.targets import Targets
 from tests.conformance.cannot import modules_without_types, no_request_in_completions, no_ring_operation
-from tests.kernel.lab import Event, Run, Shell, Watch, hold, notes, release, trace, wanted
+from tests.kernel.lab import SEARCH, Event, Run, Shell, Watch, hold, notes, release, trace, wanted
 from tests.kernel.test_paths import PRIVATE, make_root
 from tests.patience import patience, wait_for
 
 IORING_OP_RENAMEAT = 35
 Build = Callable[[str], str]
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
-SEARCH = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 FOLLOW = pytest.mark.parametrize("follow", [True, False], ids=["follow", "stay"])
 BY_NAME = ("stat", "access", "mkdir", "rmdir", "rename", "unlink", "link", "symlink", "setattr", "truncate")
 
