@@ -6,6 +6,8 @@ Apart, because it is the only thing that tests know about the speed of where the
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from typing import Final
 
 FACTOR: Final = float(os.environ.get("FILETAP_TEST_PATIENCE", "1"))
@@ -13,3 +15,10 @@ FACTOR: Final = float(os.environ.get("FILETAP_TEST_PATIENCE", "1"))
 
 def patience(seconds: float) -> float:
     return seconds * FACTOR
+
+
+def wait_for(condition: Callable[[], object], limit: float = 20) -> None:
+    end = time.monotonic() + patience(limit)
+    while not condition():
+        assert time.monotonic() < end, "this should have happened by now"
+        time.sleep(0.002)

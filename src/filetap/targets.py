@@ -96,7 +96,15 @@ def find_cgroup(name: str) -> Cgroup:
 
 
 def _by_id(root: Path, number: int) -> Path | None:
-    return next((Path(path) for path, _, _ in os.walk(root) if os.stat(path).st_ino == number), None)
+    return next((Path(path) for path, _, _ in os.walk(root) if _inode(path) == number), None)
+
+
+def _inode(path: str) -> int | None:
+    """None: others' cgroups go while we look."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _by_path(root: Path, name: str) -> Path | None:

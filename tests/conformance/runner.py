@@ -25,7 +25,7 @@ from tests.patience import patience
 
 CANNOT: Final = 77
 """Exit status; case.h."""
-PATIENCE: Final = patience(60)
+PATIENCE: Final = patience(120)
 """Seconds for all cases under one tracer."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -24,8 +25,7 @@ def program() -> Callable[[str], str]:
 @pytest.fixture
 def cgroup(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A cgroup2 directory, removed with all below it at the end."""
-    path = cgroup_root() / f"filetap-test-{os.getpid()}"
-    path.mkdir()
+    path = Path(mkdtemp(prefix="filetap-test-", dir=cgroup_root()))
     yield path
     for below, _, _ in os.walk(path, topdown=False):
         for pid in (Path(below) / "cgroup.procs").read_text().split():

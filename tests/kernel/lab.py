@@ -21,12 +21,29 @@ from filetap.batch import Batch, File, Fold, Sink, Task
 from filetap.calls import CALLS
 from filetap.filters import Filters, select_calls, select_types
 from filetap.session import Session
-from filetap.source import Options
+from filetap.source import SMALLEST_LANE, Options
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
-from tests.patience import patience
+from tests.patience import patience, wait_for
 
 NOBODY: Final = 65534
+CPUS: Final = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
+"""There may be more than are there: each has a lane."""
+SMALLEST_RING: Final = SMALLEST_LANE * 64 * CPUS
+READING: Final = """
+import os, time
+def wait_until_it_reads(pid, fd):
+    # It sleeps in read(2) of this descriptor, and no signal is left for it to take.
+    while True:
+        lines = open(f"/proc/{pid}/status").read().splitlines()
+        pending = any(int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd")))
+        if not pending and open(f"/proc/{pid}/syscall").read().startswith(f"0 {fd:#x} "):
+            return
+        time.sleep(0.0005)
+"""
+"""For programs in Python of which one process waits for another."""
+SEARCH: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+"""Without a search for locales, and a short one for programs."""
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
 
 
@@ -212,9 +229,9 @@ def hold(command: Sequence[str | bytes | os.PathLike[str]], **popen: Any) -> sub
     return subprocess.Popen([*HOLD, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **popen)
 
 
-def release(held: subprocess.Popen[bytes]) -> None:
+def release(held: subprocess.Popen[bytes], word: bytes = b"go\n") -> None:
     assert held.stdin
-    held.stdin.write(b"go\n")
+    held.stdin.write(word)
     held.stdin.flush()
 
 
@@ -230,13 +247,6 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
     source = tracer.session.source
     return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines, source.hooks, source.notes)
-
-
-def wait_for(condition: Callable[[], bool], limit: float = 20) -> None:
-    end = time.monotonic() + patience(limit)
-    while not condition():
-        assert time.monotonic() < end, "this should have happened by now"
-        time.sleep(0.002)
 
 
 def notes(account: Account) -> list[str]:
@@ -257,10 +267,12 @@ def at_level(level: str, *events: str, types: Sequence[str] = (), **filters: Any
 
 
 class Shell:
-    """A shell that does what it is told, when it is told: ``: <FILE`` opens a file in the shell itself."""
+    """A shell that does what it is told, when it is told: ``: <FILE`` opens a file in the shell itself. It looks for programs
+    where they are: a PATH may have "." and ".." in it, and what a test watches below them."""
 
     def __init__(self, *command: str) -> None:
-        self.process = subprocess.Popen(command or ("/bin/sh",), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(command or ("/bin/sh",), **pipes, env=os.environ | SEARCH)
         self.pid = self.process.pid
         self.do(":")
 

@@ -3,7 +3,7 @@
  * More than a tracer can hold: too fast, too many files, too many processes. Says what it did in JSON lines, each of
  * which a test can look up, so that nothing needs to be taken from the tracer itself.
  * Usage: losses storm DIRECTORY THREADS FILES ROUNDS | losses matrix DIRECTORY THREADS FILES CALLS [STEP]
- *        losses number FILE THREADS | losses files DIRECTORY COUNT KEPT [STEP] | losses vain DIRECTORY COUNT
+ *        losses number FILE THREADS | losses files DIRECTORY COUNT KEPT [STEP] | losses vain DIRECTORY COUNT [STEP]
  *        losses children FILE FORKS EXECS | losses pending - COUNT ENTRIES
  */
 #include <fcntl.h>
@@ -205,14 +205,16 @@ static void many_files(long count, long kept, long step)
 	}
 }
 
-/* So many names of no file, each asked for once. */
-static void in_vain(long count)
+/* So many names of no file, each asked for once. After every STEP of them a line is waited for, if there is a STEP. */
+static void in_vain(long count, long step)
 {
 	char name[4096];
 
 	for (long i = 0; i < count; i++) {
 		snprintf(name, sizeof(name), "%s/none%ld", directory, i);
 		check(open(name, O_RDONLY) < 0, name);
+		if (step && i % step == step - 1)
+			check(getchar() == '\n', "stdin");
 	}
 }
 
@@ -296,7 +298,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(verb, "files"))
 		many_files(count, files, rounds);
 	else if (!strcmp(verb, "vain"))
-		in_vain(count);
+		in_vain(count, argc > 4 ? files : 0);
 	else if (!strcmp(verb, "pending"))
 		pending(count, files);
 	else if (!strcmp(verb, "children"))

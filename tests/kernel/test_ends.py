@@ -22,9 +22,8 @@ from filetap.errors import FiletapError
 from filetap.session import Session
 from filetap.source import Options
 from filetap.targets import Targets
-from tests.kernel.lab import Collector, Shell, Watch, wait_for, wanted
-from tests.patience import patience
-from tests.ready import attached
+from tests.kernel.lab import Collector, Shell, Watch, wanted
+from tests.patience import patience, wait_for
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 KINDS = ("prog", "map", "link")
@@ -52,27 +51,19 @@ def gone(mine: set[tuple[str, int]]) -> bool:
     return not any(exists(*one) for one in mine)
 
 
-def settled(pid: int) -> set[tuple[str, int]]:
-    """What it keeps once it attaches, and gives up, no more."""
-    held = set[tuple[str, int]]()
-    while held != (now := kept(pid)):
-        held = now
-        time.sleep(patience(0.5))
-    return held
-
-
 @pytest.fixture
 def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], set[tuple[str, int]]]]:
-    """The command, attached, and what it keeps in the kernel."""
-    running = subprocess.Popen(
-        [*filetap, "trace", "-f", "json", "-o", str(tmp_path / "out"), "-p", str(os.getppid())], stderr=subprocess.PIPE
-    )
-    try:
-        wait_for(lambda: attached(running.pid))
-        yield running, settled(running.pid)
-    finally:
-        running.kill()
-        running.communicate()
+    """The command, tracing, and what it keeps in the kernel: what it only tries, it has given up by then."""
+    out = tmp_path / "out"
+    with Shell() as shell:
+        command = [*filetap, "trace", "-f", "json", "-o", str(out), "-p", str(shell.pid)]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE)
+        try:
+            wait_for(lambda: shell.do(f": <{__file__}") or (out.exists() and out.stat().st_size))
+            yield running, kept(running.pid)
+        finally:
+            running.kill()
+            running.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
@@ -126,12 +117,13 @@ def test_descriptors_are_given_back(events: tuple[str, ...]) -> None:
     """Three runs in one process leave no descriptor and no mapping of a map behind."""
 
     def run() -> tuple[int, int]:
-        with Watch(Targets(pids=[os.getppid()]), wanted(*events)):
+        with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted(*events)):
             pass
+        gc.collect()
         return len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count("bpf-map")
 
     run()
-    assert run()[0] == run()[0]
+    assert run() == run()
 
 
 def test_nothing_is_left_by_a_start_that_fails() -> None:

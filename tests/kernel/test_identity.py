@@ -12,20 +12,20 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
 
 from filetap.targets import Targets
 from tests.conformance.cannot import modules_without_types, no_request_in_completions, no_ring_operation
-from tests.kernel.lab import Event, Run, Shell, Watch, hold, notes, release, trace, wait_for, wanted
+from tests.kernel.lab import SEARCH, Event, Run, Shell, Watch, hold, notes, release, trace, wanted
 from tests.kernel.test_paths import PRIVATE, make_root
-from tests.patience import patience
+from tests.patience import patience, wait_for
 
 IORING_OP_RENAMEAT = 35
 Build = Callable[[str], str]
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
-SEARCH = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 FOLLOW = pytest.mark.parametrize("follow", [True, False], ids=["follow", "stay"])
 BY_NAME = ("stat", "access", "mkdir", "rmdir", "rename", "unlink", "link", "symlink", "setattr", "truncate")
 
@@ -248,13 +248,9 @@ def test_host_path_is_what_mountinfo_says(tree: Path) -> None:
     """Plain files of every file system that is mounted here: their own paths, without a namespace between."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     assert "/proc" in points
-    with open("/dev/shm/filetap-identity", "w") as stream:
-        stream.write("x")
-    try:
-        names = [str(tree / "in/one"), "/proc/version", "/dev/shm/filetap-identity", "/etc/hostname"]
+    with NamedTemporaryFile(dir="/dev/shm") as shared:
+        names = [str(tree / "in/one"), "/proc/version", shared.name, "/etc/hostname"]
         run = trace(["cat", *names], wanted("read"), {"host_paths": True})
-    finally:
-        os.unlink("/dev/shm/filetap-identity")
     found = {event.path.decode(): os.fsdecode(event.file.host_path) for event in run.events if event.file}
     assert {name: found[name] for name in names} == {name: name for name in names}
 

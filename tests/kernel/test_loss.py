@@ -17,15 +17,12 @@ from typing import Any
 
 import pytest
 
-from filetap.source import SMALLEST_LANE
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
-from tests.kernel.lab import Collector, Watch, hold, release, wait_for, wanted
-from tests.patience import patience
+from tests.kernel.lab import SMALLEST_RING, Collector, Watch, hold, release, wanted
+from tests.patience import patience, wait_for
 
 names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
-CPUS = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
-SMALLEST_RING = SMALLEST_LANE * 64 * CPUS
 
 
 class Unread:
@@ -99,8 +96,8 @@ def test_definitions_without_room_name_no_other_file(program: Callable[[str], st
 @pytest.mark.parametrize("filters", [{}, {"exclude": ["/etc"]}, {"paths": ["/"]}], ids=["all", "exclude", "paths"])
 def test_names_asked_for_in_vain_without_room(program: Callable[[str], str], tmp_path: Path, filters: dict[str, Any]) -> None:
     """A failed open has no file: without its name it must not take the one that was open before, nor get lost."""
-    count, folder = 60_000, tmp_path / ("long" * 50)
-    folder.mkdir()
+    count, folder = 60_000, tmp_path / ("long" * 50) / ("name" * 50)
+    folder.mkdir(parents=True)
     run = Unread([program("losses"), "vain", str(folder), str(count)], "openat", **filters)
     failed = [event for event in run.events if event.result == -errno.ENOENT]
     named = [event.path for event in failed if event.path.startswith(os.fsencode(folder))]
@@ -134,14 +131,15 @@ def family(program: Callable[[str], str], tmp_path: Path) -> list[str]:
 
 
 def test_births_and_ends_without_room(family: list[str], tmp_path: Path) -> None:
-    """Processes that could not be described are told by their pid, without a file that is not theirs."""
+    """Processes that could not be described are told by their pid, without a file that is not theirs. Of several processes, each
+    on some CPU, time alone tells the order."""
     run = Unread(family, "process", "pread64", options={"arguments": True})
-    children = [line["child"] for line in run.lines]
-    reads = [event for event in run.events if event.op == "read" and event.pid != run.pid]
+    children, events = [line["child"] for line in run.lines], sorted(run.events, key=lambda event: event.time)
+    reads = [event for event in events if event.op == "read" and event.pid != run.pid]
     assert run.note(NO_ROOM) > 1000
     assert [event.result for event in run.events if event.op == "fork"] == children
-    assert [event.pid for event in run.events if event.op == "exit"] == [*children, run.pid]
-    assert {event.file for event in run.events if event.op in {"fork", "exit"}} == {None}
+    assert [event.pid for event in events if event.op == "exit"] == [*children, run.pid]
+    assert {event.file for event in events if event.op in {"fork", "exit"}} == {None}
     assert [(event.pid, event.result) for event in reads] == [(line["child"], line["size"]) for line in run.lines]
     assert {event.path for event in reads} == {os.fsencode(tmp_path / "file")}
     assert {(event.task.comm, event.task.ppid) for event in reads} == {(b"losses", run.pid)}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from filetap.targets import Targets
-from tests.kernel.lab import Event, Run, Shell, Watch, by_path, device, trace, wanted
+from tests.kernel.lab import SEARCH, Event, Run, Shell, Watch, by_path, device, trace, wanted
 
 Build = Callable[[str], str]
 IO = ("open", "read", "write", "close")
@@ -30,7 +30,7 @@ def files_of(run: Run, op: str = "read") -> list[Event]:
 
 def private(script: str, *events: str) -> Run:
     """A script in a mount namespace of its own, in which nothing it mounts is seen by others."""
-    return trace([*PRIVATE, script], wanted(*(events or IO)), env={"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    return trace([*PRIVATE, script], wanted(*(events or IO)), env=SEARCH)
 
 
 @pytest.fixture
@@ -295,7 +295,9 @@ def make_root(folder: Path) -> Path:
 def test_chroot(tmp_path: Path) -> None:
     """Paths run to the root of the mount namespace; the task says that its own root is elsewhere."""
     root = make_root(tmp_path)
-    run = trace(["chroot", root, "/bin/cat", "/inside", "/none", "none"], wanted("open", "read", "exec"), stderr=subprocess.DEVNULL)
+    run = trace(
+        ["/usr/sbin/chroot", root, "/bin/cat", "/inside", "/none", "none"], wanted("open", "read", "exec"), stderr=subprocess.DEVNULL
+    )
     (read,) = [event for event in files_of(run) if event.result and event.path.endswith(b"/inside")]
     assert read.path == os.fsencode(root / "inside")
     assert read.task.root == os.fsencode(root)

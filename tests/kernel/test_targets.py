@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from filetap.targets import Targets, cgroup_root, find_cgroup, find_comm, find_process
-from tests.kernel.lab import Shell, Watch, trace, wait_for, wanted
-from tests.patience import patience
+from tests.kernel.lab import Shell, Watch, trace, wanted
+from tests.patience import patience, wait_for
 
 IO = ("read", "open", "close")
 Build = Callable[[str], str]
@@ -239,10 +239,11 @@ def test_sandbox_with_a_daemon(files: dict[str, Path], tmp_path: Path, filetap: 
 
 
 def test_sandbox_counts_a_stranger_moved_in(files: dict[str, Path], tmp_path: Path, filetap: tuple[str, ...]) -> None:
-    output = tmp_path / "events.json"
+    output, go = tmp_path / "events.json", tmp_path / "go"
+    script = f"while [ ! -e {go} ]; do sleep 0.01; done"
     with Shell() as shell:
         sandboxed = subprocess.Popen(
-            [*filetap, "trace", "--sandbox", "-e", "io", "-e", "open", "-f", "json", "-o", str(output), "--", "sleep", "2"],
+            [*filetap, "trace", "--sandbox", "-e", "io", "-e", "open", "-f", "json", "-o", str(output), "--", "sh", "-c", script],
             stderr=subprocess.PIPE,
         )
         with sandboxed:
@@ -250,6 +251,7 @@ def test_sandbox_counts_a_stranger_moved_in(files: dict[str, Path], tmp_path: Pa
             (cgroup,) = cgroup_root().glob(f"filetap-{sandboxed.pid}")
             wait_for(lambda: output.exists() and output.stat().st_size > 0)
             shell.do(f"echo $$ >{cgroup}/cgroup.procs; : <{files['inside']}; echo $$ >{cgroup_root()}/cgroup.procs; : <{files['after']}")
+            go.touch()
             assert sandboxed.stderr
             said = sandboxed.stderr.read()
     assert b"not removed" not in said

@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,24 @@ static void obey(void)
 	}
 }
 
-static atomic_int stop;
+/* Until the kernel's file on one of our threads says so: what it is, and how it begins from that character on. */
+static void wait_until(long tid, const char *file, char from, const char *beginning)
+{
+	char name[64], text[256], *at;
+	int fd, size;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%ld/%s", tid, file);
+	do {
+		fd = open(name, O_RDONLY);
+		size = read(fd, text, sizeof(text) - 1);
+		text[size > 0 ? size : 0] = 0;
+		close(fd);
+		at = from ? strrchr(text, from) : text;
+		sched_yield();
+	} while (!at || strncmp(at, beginning, strlen(beginning)));
+}
+
+static atomic_int stop, swaps;
 static int one, two, target = 100;
 static long rounds;
 
@@ -99,12 +117,14 @@ static void *swap(void *unused)
 	while (!stop) {
 		dup2(one, target);
 		dup2(two, target);
+		swaps++;
 	}
 	return unused;
 }
 
 /* Reads through a descriptor that another thread points now here, now there. The files hold 'a' and 'b' only, so what
- * was read says from which. Prints the truth: one letter per read. */
+ * was read says from which. Prints the truth: one letter per read. Now and then it waits for the other, which may share
+ * its CPU. */
 static void race(const char *first, const char *second)
 {
 	char *truth = calloc(1, rounds + 1);
@@ -114,9 +134,12 @@ static void race(const char *first, const char *second)
 	two = open(second, O_RDONLY);
 	dup2(one, target);
 	pthread_create(&id, NULL, swap, NULL);
-	for (long i = 0; i < rounds; i++)
+	for (long i = 0; i < rounds; i++) {
+		for (int before = swaps; i % 200 == 0 && swaps == before;)
+			sched_yield();
 		if (pread(target, truth + i, 1, i % 1000) != 1)
 			truth[i] = '-';
+	}
 	stop = 1;
 	pthread_join(id, NULL);
 	puts(truth);
@@ -161,7 +184,10 @@ static void share(const char *path, int threads)
 
 static void *replace(void *file)
 {
-	usleep(50000);
+	char asleep[32];
+
+	snprintf(asleep, sizeof(asleep), "%d %#x ", SYS_read, target);
+	wait_until(getpid(), "syscall", 0, asleep);
 	dup2(open(file, O_RDONLY), target);
 	pass(two);
 	return NULL;
@@ -188,7 +214,7 @@ static void *survive(void *path)
 	char byte;
 	int fd;
 
-	usleep(100000);
+	wait_until(getpid(), "stat", ')', ") Z ");
 	fd = open(path, O_RDONLY);
 	if (read(fd, &byte, 1) != 1)
 		exit(9);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from filetap.cli.record import Words, parse_age
 from filetap.errors import UsageError
 from filetap.trace.limits import Keep
+from tests.patience import patience
 
 INFINITE = float("inf")
 
@@ -64,24 +66,32 @@ def test_a_flight_recorder_has_256_megabytes() -> None:
 
 
 SHOWN = """
-import time
+import itertools, select, time
 from filetap.cli import progress as bars
 from filetap.cli import record
 bars.PATIENCE = bars.STEP = 0.02
 def progress():
-    for done in range(10):
+    for done in itertools.count():
         time.sleep(0.02)
-        yield done, 10
+        yield min(done, 10), 10
+        if done >= 10 and select.select([0], [], [], 0)[0]:
+            return
 record.shown(progress())
 """
 
 
 def test_a_bar_is_on_a_terminal_alone() -> None:
+    """It is worked until the bar was seen; without a terminal a while, which is long enough for one."""
     ours, theirs = pty.openpty()
+    command, told = [sys.executable, "-c", SHOWN], b""
     try:
-        subprocess.run([sys.executable, "-c", SHOWN], stderr=theirs, check=True, env=os.environ | {"TERM": "xterm"})
-        assert b"sealing" in os.read(ours, 65536)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"}) as working:
+            while b"sealing" not in told:
+                assert select.select([ours], [], [], patience(20))[0]
+                told += os.read(ours, 65536)
+            working.communicate(b"enough")
+        assert working.returncode == 0
     finally:
         os.close(ours)
         os.close(theirs)
-    assert not subprocess.run([sys.executable, "-c", SHOWN], stderr=subprocess.PIPE, check=True).stderr
+    assert not subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True).stderr

@@ -28,8 +28,9 @@ from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
 from filetap.trace.sealer import remove
 from filetap.trace.writer import TraceSink
+from tests.patience import wait_for
 from tests.unit.test_ndjson import BATCHES, batch_of
-from tests.unit.test_trace_writer import batch, wait_for
+from tests.unit.test_trace_writer import batch
 from tests.unit.traces import metadata, plain, record
 
 SETTINGS = settings(max_examples=15, deadline=None)

@@ -6,7 +6,9 @@ Apart from tests/kernel, where they decide what is seen. The oracle is the test'
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,9 @@ from filetap.targets import Cgroup, Sandbox, Targets
 
 
 def test_a_process_is_found() -> None:
-    assert targets.find_process(os.getpid()) == os.getpid()
-    assert targets.find_process(os.getppid()) == os.getppid()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        for pid in (os.getpid(), other.pid):
+            assert targets.find_process(pid) == pid
 
 
 def test_a_thread_means_its_process() -> None:
@@ -75,8 +78,6 @@ def test_an_empty_comm_is_a_mistake() -> None:
 
 def test_the_cgroup_mount_is_the_kernels() -> None:
     """statfs(2) tells the file system: CGROUP2_SUPER_MAGIC, linux/magic.h."""
-    import subprocess
-
     kind = subprocess.run(["stat", "-f", "-c", "%t", targets.cgroup_root()], check=True, capture_output=True, text=True).stdout
     assert kind.strip() == "63677270"
 
@@ -104,6 +105,22 @@ def test_cgroups(hierarchy: Path, tmp_path: Path, form: str) -> None:
         "link": str(tmp_path / "link"),
     }[form]
     assert targets.find_cgroup(name) == Cgroup(wanted.stat().st_ino, 2, wanted)
+
+
+def test_cgroups_go_while_one_is_looked_for(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others' do, whenever a service ends: those that are left are searched all the same."""
+    walk = os.walk
+
+    def walking(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in walk(root):
+            if found[0] == str(hierarchy / "123"):
+                os.rmdir(found[0])
+            yield found
+
+    monkeypatch.setattr(os, "walk", walking)
+    with pytest.raises(UsageError, match="no cgroup 999999999999"):
+        targets.find_cgroup("999999999999")
+    assert not (hierarchy / "123").exists()
 
 
 def test_the_root_cgroup(hierarchy: Path) -> None:

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from filetap.trace.limits import Keep, Limits
 from filetap.trace.reader import Trace
 from filetap.trace.sealer import Sealer
 from filetap.trace.writer import TraceSink
+from tests.patience import wait_for
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 
@@ -68,13 +68,6 @@ def begin_the_second(folder: str, steps: int) -> None:
     os.open, os.pwrite = mortal(os.open), mortal(os.pwrite)
     sink.write(batch(1))
     os._exit(1)
-
-
-def wait_for(condition: object) -> None:
-    end = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_segments_turn_and_each_is_whole_in_itself(tmp_path: Path) -> None:

@@ -1,0 +1,15 @@
+"""Hypothesis, so that the verdict of a run is about the code alone: the same examples each time, and no clock.
+
+Apart from tests/conftest.py, because the machines of vm/ have no Hypothesis. New examples are looked for by
+``make test ARGS="tests/unit --hypothesis-profile=search"``.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", UNHURRIED)
+settings.register_profile("steady", UNHURRIED, derandomize=True)
+if settings.get_current_profile_name() != "search":
+    settings.load_profile("steady")
