@@ -62,10 +62,13 @@ class Screen:
     def wait_for(self, condition: Callable[[str], Any]) -> str:
         """The text once it is so."""
         end = time.monotonic() + WAIT
-        while not condition(text := self.text()):
+        while True:
+            ended = self.process.poll() is not None  # before it is read: then this is all it has said
+            text = self.text()
+            if condition(text):
+                return text
             assert time.monotonic() < end, f"waited in vain; the screen:\n{text}"
-            assert self.process.poll() is None, f"it has ended; the screen:\n{text}"
-        return text
+            assert not ended, f"it has ended; the screen:\n{text}"
 
     def wait_for_words(self, *words: str) -> str:
         return self.wait_for(lambda text: all(word in text for word in words))
