@@ -5,22 +5,24 @@ Apart from the tests, because each of them is a few lines over these. Next: test
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pytest
-
-from tests.ready import attached
 
 PYTHON: Final = str(Path(sys.executable).resolve())
 """Not a shim or a virtual environment's link: the file that is executed."""
@@ -28,7 +30,11 @@ ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("S
     "LC_ALL": "C",
     "TERM": "xterm",
 }
-WAIT: Final = 20.0
+WAIT: Final = 60.0
+"""Seconds until a test gives up; what it waits for is there in a few."""
+for ignored in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, lambda *_: None)  # as behind nohup or a script's &: we stay deaf, what we start is not
 
 
 @contextmanager
@@ -37,8 +43,20 @@ def disk_of(size: str, folder: Path) -> Iterator[Path]:
     disk = folder / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], check=True)
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def possible_cpus() -> int:
+    """Each of them has a lane of the ring, also one that is not there."""
+    return int(Path("/sys/devices/system/cpu/possible").read_text().strip().rpartition("-")[2]) + 1
+
+
+def smallest_ring(kib: int) -> int:
+    """This size in KiB, or the smallest that the machine's CPUs allow."""
+    return max(kib, 4 * possible_cpus())
 
 
 @dataclass(frozen=True)
@@ -121,12 +139,21 @@ class Filetap:
                     process.communicate(timeout=5)
 
 
+def unread(pipe: IO[bytes]) -> int:
+    """Bytes that wait in it."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0])
+
+
 class Running:
-    """A run under way."""
+    """A run under way. From ``out`` and ``err`` lines can be read before it ends."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.pid = process.pid
+        assert process.stdout
+        assert process.stderr
+        self.out: IO[bytes] = process.stdout
+        self.err: IO[bytes] = process.stderr
 
     def end(self, number: int | None = None) -> Result:
         """Its result; ``number``: a signal to send first."""
@@ -136,7 +163,58 @@ class Running:
         return Result(self.process.returncode, out, err)
 
     def wait_ready(self) -> None:
+        """Until it is attached: it holds BPF links and sleeps in its loop's poll(2)."""
         wait_until(lambda: attached(self.pid))
+
+    def until_said(self, words: bytes) -> bytes:
+        """What it says on standard error, up to the line that has these words."""
+        said = b""
+        while words not in said:
+            line = self.err.readline()
+            assert line, "it has ended"
+            said += line
+        return said
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It gets no time, what it observes goes on."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+POLL = "7"
+"""Of x86-64, as /proc/PID/syscall shows it (proc(5))."""
+
+
+def attached(pid: int) -> bool:
+    return any("bpf_link" in name for name in descriptors(pid)) and blocked_in(pid, POLL)
+
+
+def blocked_in(pid: int, call: str) -> bool:
+    return Path(f"/proc/{pid}/syscall").read_text().split()[0] == call
+
+
+def waiting(pid: int) -> float:
+    """Seconds that its threads would have run, had a CPU been free (Documentation/scheduler/sched-stats.rst)."""
+    return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def has_ended(pid: int) -> bool:
+    """A zombie has, too: who reaps orphans here, if anybody does, is not ours to say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def descriptors(pid: int) -> Iterator[str]:
+    """What they lead to; one that is closed meanwhile is none."""
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield os.readlink(fd)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = WAIT) -> None:
@@ -217,10 +295,9 @@ def puppet() -> Iterator[Puppet]:
 def cgroup() -> Iterator[Path]:
     """A cgroup2 directory of the test's own."""
     mount = next(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
-    path = Path(mount) / f"filetap-test-{os.getpid()}"
-    path.mkdir()
+    path = Path(tempfile.mkdtemp(prefix="filetap-test-", dir=mount))
     yield path
+    wait_until(lambda: "populated 0" in (path / "cgroup.events").read_text())
     for directory in sorted(path.rglob("*/"), reverse=True):
         directory.rmdir()
-    wait_until(lambda: "populated 0" in (path / "cgroup.events").read_text())
     path.rmdir()

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.conftest import ENVIRONMENT, WAIT, has_ended, wait_until
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap, Puppet, Running
 
@@ -44,9 +46,11 @@ def held(kind: str, pids: Iterable[str] = ()) -> set[int]:
 
 
 def orphans() -> tuple[set[int], set[int]]:
-    """Programs and maps that are in the kernel though no process holds them: other runs' are held by those."""
+    """Programs and maps that are in the kernel though no process holds them: other runs' are held by those, and those
+    of service managers and containers by cgroups, which we never attach to."""
     programs, maps = bpftool("prog"), bpftool("map")
     programs_held, maps_held = held("prog"), held("map")
+    programs_held |= {row["id"] for row in programs if row["type"].startswith("cgroup_")}
     maps_held |= {number for row in programs if row["id"] in programs_held for number in row.get("map_ids", ())}
     return {row["id"] for row in programs} - programs_held, {row["id"] for row in maps} - maps_held
 
@@ -81,13 +85,14 @@ def still_there(programs: set[int], maps: set[int]) -> set[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet, number: int) -> None:
-    account = tmp_path / "account.json"
+    account, times = tmp_path / "account.json", [time.monotonic()]
     with ft.started("trace", "-f", "json", "-p", puppet.pid, "--account", account, tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
-        began = time.monotonic()
+        times.append(time.monotonic())
         done = run.end(number)
-    assert time.monotonic() - began < 2
+    beginning, ending = times[1] - times[0], time.monotonic() - times[1]
+    assert ending < 2 + beginning, "on a machine where all takes long, this does too"
     assert done.status == 0
     assert [json.loads(line)["event"]["action"] for line in done.out.splitlines()] == ["open", "close"]
     assert b"nothing lost: 2 seen = 2 delivered" in done.err
@@ -104,13 +109,13 @@ def test_a_signal_reaches_the_command(ft: Filetap, number: int) -> None:
     assert b"Traceback" not in done.err
 
 
-HANDLER = "trap 'echo cleaned; exit 7' INT; echo ready; while :; do sleep 0.1; done"
+HANDLER = "trap 'trap \"\" INT; echo cleaned; exit 7' INT; echo ready; while :; do sleep 0.1; done"
+"""A ^C comes twice, from the terminal and from filetap, and a shell would begin its trap again within it."""
 
 
 def test_a_command_that_handles_the_signal_has_its_own_status(ft: Filetap) -> None:
     with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER) as run:
-        assert run.process.stdout is not None
-        run.process.stdout.readline()
+        run.out.readline()
         done = run.end(signal.SIGINT)
     assert (done.status, done.out) == (7, b"cleaned\n")
 
@@ -118,8 +123,7 @@ def test_a_command_that_handles_the_signal_has_its_own_status(ft: Filetap) -> No
 def test_a_status_of_125_is_the_commands_own(ft: Filetap) -> None:
     """It is also what a child says that was never let go: the two must not be taken for each other."""
     with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER.replace("exit 7", "exit 125")) as run:
-        assert run.process.stdout is not None
-        run.process.stdout.readline()
+        run.out.readline()
         done = run.end(signal.SIGINT)
     assert (done.status, done.out) == (125, b"cleaned\n")
 
@@ -127,8 +131,7 @@ def test_a_status_of_125_is_the_commands_own(ft: Filetap) -> None:
 def test_interrupt_from_the_terminal(ft: Filetap) -> None:
     """^C goes to the whole foreground group; once handled, the command is not hit a second time after its end."""
     with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER, new_session=True) as run:
-        assert run.process.stdout is not None
-        run.process.stdout.readline()
+        run.out.readline()
         os.killpg(run.pid, signal.SIGINT)
         done = run.end()
     assert (done.status, done.out) == (7, b"cleaned\n")
@@ -138,7 +141,7 @@ def test_interrupt_from_the_terminal(ft: Filetap) -> None:
 def held_child(run: Running) -> int:
     """The pid of the command, as soon as it is forked."""
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-    end = time.monotonic() + 10
+    end = time.monotonic() + WAIT
     while not (pids := children.read_text().split()):
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -229,25 +232,15 @@ def test_kill_9_at_random_moments(ft: Filetap, tmp_path: Path) -> None:
         script = f": >{ran}; sleep 20 & echo $!; wait"
         with ft.started("trace", "-f", "json", "-o", tmp_path / f"{turn}.json", "-e", "open", "--", "sh", "-c", script) as run:
             time.sleep(moments.uniform(0.0, 0.8))
-            ready = (tmp_path / f"{turn}.json").exists()
             run.process.kill()
             run.process.wait()
-            time.sleep(0.05)
-            late = ran.exists()
-            time.sleep(0.2)
-            assert ran.exists() == late, f"the command began after filetap's end (seed {seed}, turn {turn})"
-            assert ready or not late, f"the command began before there was an output (seed {seed}, turn {turn})"
-            kill_children(run)
+            ready = (tmp_path / f"{turn}.json").exists()
+            child = run.out.readline()  # until it tells its child's pid, or has ended without
+            assert bool(child) == ran.exists()
+            assert ready or not child, f"the command began before there was an output (seed {seed}, turn {turn})"
+            if child:
+                os.kill(int(child), signal.SIGKILL)
     assert new_orphans(before) == (set(), set()), f"seed {seed}"
-
-
-def kill_children(run: Running) -> None:
-    """The command that goes on without filetap tells its child's pid."""
-    assert run.process.stdout is not None
-    os.set_blocking(run.process.stdout.fileno(), False)
-    for pid in (run.process.stdout.read() or b"").split():
-        with suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
 
 
 def test_a_held_command_ends_with_filetap(ft: Filetap, tmp_path: Path) -> None:
@@ -257,10 +250,7 @@ def test_a_held_command_ends_with_filetap(ft: Filetap, tmp_path: Path) -> None:
         pid = held_child(run)
         run.process.kill()
         run.process.wait()
-    end = time.monotonic() + 5
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not Path(f"/proc/{pid}").exists()
+    wait_until(lambda: has_ended(pid))
     assert not ran.exists()
 
 
@@ -291,8 +281,8 @@ def test_two_at_once_see_only_their_own(ft: Filetap, tree: Path) -> None:
     runs = []
     for name in ("a", "sub/b"):
         command = [*ft.command, "trace", "-f", "json", "-e", "open", str(tree), "--", "bash", "-c", loop, str(tree / name)]
-        runs.append((name, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)))
+        runs.append((name, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)))
     for name, process in runs:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=WAIT)
         events = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
         assert [e["file"]["path"] for e in events] == [str(tree / name)] * 200

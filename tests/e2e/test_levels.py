@@ -12,17 +12,13 @@ import pytest
 
 from tests.conftest import attaching
 from tests.e2e.conftest import Filetap, Result
-from tests.e2e.test_end import bpftool
+from tests.e2e.test_end import new_orphans, orphans
 
 
 def calls(done: Result, folder: Path) -> list[tuple[str, str, bool]]:
     """Of what was touched there: the call, the name, and whether it is resolved."""
     found = [event for event in done.events if event.get("file", {}).get("path", "").startswith(f"{folder}/")]
     return [(e["event"]["call"], Path(e["file"]["path"]).name, e["file"].get("resolved", True)) for e in found]
-
-
-def names() -> set[tuple[str, int]]:
-    return {(row.get("name", ""), row["id"]) for what in ("prog", "map", "link") for row in bpftool(what)}
 
 
 def test_the_vfs_level(ft: Filetap, tmp_path: Path) -> None:
@@ -41,11 +37,10 @@ def test_the_vfs_level(ft: Filetap, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_nothing_is_left_where_it_ends_so(ft: Filetap, tmp_path: Path) -> None:
-    before = names()
+def test_nothing_is_left_where_it_ends_so(ft: Filetap) -> None:
+    before = orphans()
     ft.trace("--level", "vfs", "--", "true")
-    left = {(name, number) for name, number in names() - before if name.startswith(("file_", "path_", "call_ret", "raw_e"))}
-    assert left == set()
+    assert new_orphans(before) == (set(), set())
 
 
 def test_best_effort_goes_on_by_system_call(ft: Filetap, tmp_path: Path) -> None:

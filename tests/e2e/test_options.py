@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.e2e.conftest import smallest_ring
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap, Puppet, Result
@@ -41,13 +43,21 @@ def test_path_is_that_file_alone(ft: Filetap, tree: Path) -> None:
     assert done.called() == [("open", a), ("read", a), ("read", a), ("close", a)]
 
 
+def device_of(path: Path) -> str:
+    """The super block's, of which stat(2) tells another on btrfs and overlayfs (proc(5), mountinfo)."""
+    with path.open() as stream:
+        fields = dict(line.split(maxsplit=1) for line in Path(f"/proc/self/fdinfo/{stream.fileno()}").read_text().splitlines())
+    mounts = map(str.split, Path("/proc/self/mountinfo").read_text().splitlines())
+    return next(mount[2] for mount in mounts if mount[0] == fields["mnt_id:"].strip())
+
+
 def test_event_fields_agree_with_stat(ft: Filetap, tree: Path) -> None:
     status = (tree / "a").stat()
     done = ft.trace(*JSON, "-e", "read", tree / "a", *cat(tree / "a"))
     first, second = done.events
     assert first["file"]["inode"] == str(status.st_ino)
-    assert first["file"]["device"] == f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
-    assert first["process"]["executable"]["path"] == os.path.realpath("/bin/cat")
+    assert first["file"]["device"] == device_of(tree / "a")
+    assert first["process"]["executable"]["path"] == os.path.realpath(str(shutil.which("cat")))
     assert (first["io"]["offset"], first["io"]["result"]) == (0, status.st_size)
     assert (second["io"]["offset"], second["io"]["result"]) == (status.st_size, 0)
     assert first["io"]["size"] >= status.st_size
@@ -214,13 +224,15 @@ def test_min_latency(ft: Filetap, tmp_path: Path, script: Script) -> None:
     program = script(
         f"f = os.open({str(tmp_path / 'slow')!r}, os.O_RDWR)\n"
         "os.write(f, b'x'); os.read(f, 1)\n"
-        "if not os.fork(): time.sleep(0.3); os.write(f, b'y'); os._exit(0)\n"
+        "if not os.fork():\n"
+        " while not open(f'/proc/{os.getppid()}/syscall').read().startswith('0 '): pass\n"  # read(2) of x86-64
+        " time.sleep(0.8); os.write(f, b'y'); os._exit(0)\n"
         "os.read(f, 1)"
     )
-    done = ft.trace(*JSON, "--type", "pipe", "--min-latency", "100ms", tmp_path / "slow", "--", *program)
+    done = ft.trace(*JSON, "--type", "pipe", "--min-latency", "500ms", tmp_path / "slow", "--", *program)
     (event,) = done.events
     assert event["event"]["action"] == "read"
-    assert 0.25e9 < event["event"]["duration"] < 5e9
+    assert 0.8e9 <= event["event"]["duration"] < 10e9
 
 
 def test_latency_is_measured_unless_turned_off(ft: Filetap, tree: Path) -> None:
@@ -350,7 +362,7 @@ def test_all_is_everybody_but_filetap(ft: Filetap, tree: Path) -> None:
         subprocess.run(["head", tree / "a"], check=True, capture_output=True)
         run.end(signal.SIGINT)
     events = lines(output.read_bytes())
-    assert {e["process"]["name"] for e in events} == {"cat", "head"}
+    assert {e["process"]["name"] for e in events} >= {"cat", "head"}
     assert {e["process"]["pid"] for e in events}.isdisjoint({run.pid})
 
 
@@ -376,12 +388,10 @@ def test_two_pids(ft: Filetap, tree: Path, puppet: Puppet) -> None:
     assert [e["process"]["pid"] for e in lines(done.out)] == [other.pid, puppet.pid]
 
 
-def test_duration_ends_the_tracing_of_a_process(ft: Filetap, puppet: Puppet) -> None:
-    with ft.started("trace", "-f", "none", "-p", puppet.pid, "--duration", "0.5") as run:
-        run.wait_ready()
-        began = time.monotonic()
-        done = run.end()
-    assert 0.3 < time.monotonic() - began < 3
+def test_duration_ends_the_tracing_of_a_process(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
+    account = tmp_path / "account.json"
+    done = ft.trace("-f", "none", "-p", puppet.pid, "--duration", "0.5", "--account", account)
+    assert 0.5 <= json.loads(account.read_text())["elapsed"] < 5
     assert done.status == 0
     assert puppet.process.poll() is None
 
@@ -389,7 +399,7 @@ def test_duration_ends_the_tracing_of_a_process(ft: Filetap, puppet: Puppet) -> 
 def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path) -> None:
     count = 200_000
     account, output = tmp_path / "account.json", tmp_path / "events.json"
-    words = ("--ring-size", "16K", "--account", account, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
+    words = ("--ring-size", f"{smallest_ring(16)}K", "--account", account, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
     ft.trace(*words, "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=7", f"count={count}")
     read = json.loads(account.read_text())["ops"]["read"]
     assert read["seen"] == count == read["delivered"] + read["folded"] + read["lost"]
@@ -400,8 +410,10 @@ def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path
     assert len(events) - len(folded) == read["delivered"]
 
 
-@pytest.mark.parametrize("size", ["1M", "65536", "64k", "64KiB"])
-def test_ring_size_forms(ft: Filetap, tree: Path, size: str) -> None:
+@pytest.mark.parametrize("form", ["1M", "{bytes}", "{kib}k", "{kib}KiB"])
+def test_ring_size_forms(ft: Filetap, tree: Path, form: str) -> None:
+    kib = smallest_ring(64)
+    size = form.format(kib=kib, bytes=kib << 10)
     assert len(ft.trace(*JSON, *READING, "--ring-size", size, tree, *cat(tree / "a")).events) == 4
 
 

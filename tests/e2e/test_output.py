@@ -6,6 +6,7 @@ Apart from test_options.py, which says which events there are. The oracles: wc, 
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import pty
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.e2e.conftest import ENVIRONMENT, WAIT, unread, wait_until, waiting
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap, Puppet, Result
@@ -55,11 +58,10 @@ def test_other_targets_events_go_to_standard_output(ft: Filetap, tree: Path, pup
 def test_events_are_seen_while_they_happen(ft: Filetap, tree: Path, puppet: Puppet) -> None:
     with ft.started("trace", "-f", "json", "-p", puppet.pid, tree) as run:
         run.wait_ready()
-        assert run.process.stdout is not None
-        began = time.monotonic()
+        began, waited = time.monotonic(), waiting(run.pid) + waiting(os.getpid())
         puppet.touch(tree / "a")
-        first = run.process.stdout.readline()
-        assert time.monotonic() - began < 1
+        first = run.out.readline()
+        assert time.monotonic() - began - (waiting(run.pid) + waiting(os.getpid()) - waited) < 1
         assert json.loads(first)["event"]["action"] == "open"
         puppet.end()
         run.end()
@@ -127,8 +129,7 @@ def test_no_colour_codes_where_there_is_no_terminal(ft: Filetap, tree: Path) -> 
 def on_terminal(ft: Filetap, words: tuple[str, ...], **more: str) -> bytes:
     """What ``filetap`` writes to a terminal."""
     primary, secondary = pty.openpty()
-    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm"} | more
-    with subprocess.Popen([*ft.command, *words], stdin=secondary, stdout=secondary, stderr=secondary, env=environment):
+    with subprocess.Popen([*ft.command, *words], stdin=secondary, stdout=secondary, stderr=secondary, env=ENVIRONMENT | more):
         os.close(secondary)
         written = b""
         while True:
@@ -202,7 +203,7 @@ def test_closed_standard_error(ft: Filetap, tmp_path: Path) -> None:
 
 FILL = """
 mkdir "$T/full"; mount -t tmpfs -o size=64k none "$T/full"
-many='for i in {1..500}; do : <"$T/a"; done; sleep 1; echo done >"$T/done"; exit 3'
+many='kill -STOP $PPID; for i in {1..500}; do : <"$T/a"; done; kill -CONT $PPID; sleep 1; echo done >"$T/done"; exit 3'
 filetap trace -f json -o "$T/full/events.json" --account "$T/account.json" -- bash -c "$many"
 echo $?
 cp "$T/full/events.json" "$T/kept.json"
@@ -314,14 +315,15 @@ def test_odd_names_of_commands_and_arguments(ft: Filetap, tmp_path: Path) -> Non
         file.write(Path("/bin/true").read_bytes())
     os.chmod(program, 0o755)
     given: list[str | bytes] = [*ft.command, "trace", "-f", "json", "-e", "exec", "--args", "--", program, b"a\xffb", b"c\nd"]
-    done = subprocess.run(given, check=False, capture_output=True)
+    done = subprocess.run(given, check=False, capture_output=True, env=ENVIRONMENT)
     (event,) = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
     process = event["process"]
     assert base64.b64decode(process["executable"]["path_b64"]) == program
     assert base64.b64decode(process["name_b64"]) == b"p\xff\nx"
     assert process["name"] == "p\ufffd\nx"
     assert process["args"][-1] == "c\nd"
-    table = subprocess.run([*ft.command, "trace", "-e", "exec", "--", program], check=False, capture_output=True).stderr
+    given = [*ft.command, "trace", "-e", "exec", "--", program]
+    table = subprocess.run(given, check=False, capture_output=True, env=ENVIRONMENT).stderr
     assert len([line for line in table.split(b"\n") if re.match(rb"\d\d:\d\d:\d\d\.", line)]) == 1
     assert re.search(rb"^\d\S+ +\d+ p\\xff\\nx +execve", table, re.MULTILINE)
 
@@ -364,11 +366,11 @@ def test_signals_while_nobody_reads(ft: Filetap, tree: Path, puppet: Puppet) -> 
     with ft.started("trace", "-f", "json", "-p", puppet.pid, tree) as run:
         run.wait_ready()
         puppet.do(f"[os.close(os.open({str(tree / 'a')!r}, os.O_RDONLY)) for _ in range(3000)]")
-        time.sleep(0.3)
+        wait_until(lambda: unread(run.out) > fcntl.fcntl(run.out, fcntl.F_GETPIPE_SZ) * 3 // 4)
         run.process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         run.process.send_signal(signal.SIGTERM)
         try:
-            run.process.wait(timeout=5)
+            run.process.wait(timeout=WAIT)
         except subprocess.TimeoutExpired:
             pytest.fail("still there after SIGINT and SIGTERM")

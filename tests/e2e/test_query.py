@@ -14,6 +14,7 @@ import pty
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -221,24 +222,32 @@ def test_damage_is_named_and_left_out(ft: Filetap, trace: Path, tmp_path: Path, 
     assert b"Traceback" not in result.err
 
 
+SOMEBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.fixture
+def reachable(trace: Path) -> Iterator[Path]:
+    """A copy that anybody may read, whatever the umask: pytest's own folders are root's."""
+    with tempfile.TemporaryDirectory(prefix="filetap-test-", dir="/tmp") as place:
+        folder = Path(place) / "t.tap"
+        shutil.copytree(trace, folder)
+        subprocess.run(["chmod", "-R", "a+rX", place], check=True)
+        yield folder
+
+
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)
-def test_a_trace_of_somebody_else(ft: Filetap, trace: Path, command: tuple[str, ...]) -> None:
-    folder = Path("/tmp") / f"filetap-test-{os.getpid()}.tap"  # nobody can reach pytest's own folders
-    shutil.copytree(trace, folder)
-    try:
-        folder.chmod(0o700)
-        result = ft(command[0], folder, *command[1:], before=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
-    finally:
-        shutil.rmtree(folder)
+def test_a_trace_of_somebody_else(ft: Filetap, reachable: Path, command: tuple[str, ...]) -> None:
+    reachable.chmod(0o700)
+    result = ft(command[0], reachable, *command[1:], before=SOMEBODY)
     assert result.status == 1
-    assert result.err.decode().splitlines() == [f"filetap: {folder}/trace.json: Permission denied"]
+    assert result.err.decode().splitlines() == [f"filetap: {reachable}/trace.json: Permission denied"]
 
 
 def test_without_a_scratch_folder(ft: Filetap, trace: Path) -> None:
     """Every place that can be written to is not, and the trace is read-only."""
     script = """
         for place in /tmp /var/tmp; do mount --bind $place $place; mount -o remount,bind,ro $place; done
-        cd /proc; TMPDIR=/tmp filetap query "$trace" 'SELECT 1'; echo "status $?"
+        cd /proc; unset TEMP TMP; TMPDIR=/tmp filetap query "$trace" 'SELECT 1'; echo "status $?"
     """
     result = ft.private(script, trace=trace)
     assert result.out == b"status 1\n"
@@ -252,19 +261,13 @@ HIDDEN = ("events/000001.parquet", "events/000001.parquet.crc", "files/000001.pa
 
 @pytest.mark.parametrize("command", [("query", "SELECT count(*) FROM events"), ("summary",), ("replay",)], ids=str)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_a_part_that_may_not_be_read_is_named(ft: Filetap, trace: Path, command: tuple[str, ...], hidden: str) -> None:
+def test_a_part_that_may_not_be_read_is_named(ft: Filetap, reachable: Path, command: tuple[str, ...], hidden: str) -> None:
     """An empty answer would be a lie."""
-    folder = Path("/tmp") / f"filetap-test-{os.getpid()}.tap"  # nobody can reach pytest's own folders
-    shutil.copytree(trace, folder)
-    try:
-        folder.chmod(0o755)
-        (folder / hidden).chmod(0o600)
-        result = ft(command[0], folder, *command[1:], before=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
-    finally:
-        shutil.rmtree(folder)
+    (reachable / hidden).chmod(0o600)
+    result = ft(command[0], reachable, *command[1:], before=SOMEBODY)
     assert result.status == 1
     (line,) = result.err.decode().splitlines()
-    assert line.startswith(f"filetap: {folder}/{hidden.partition('/')[0]}")
+    assert line.startswith(f"filetap: {reachable}/{hidden.partition('/')[0]}")
     assert line.endswith("Permission denied")
 
 

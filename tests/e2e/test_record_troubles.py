@@ -31,7 +31,8 @@ fd = os.open(sys.argv[1], os.O_WRONLY)
 for number in range(int(sys.argv[2])):
     os.pwrite(fd, b"x", number * 7919)
     if number == 2000 and len(sys.argv) > 3:
-        time.sleep(0.5)
+        while not os.path.exists(sys.argv[3] + ".go"):
+            time.sleep(0.01)
         os.system("rm -r " + sys.argv[3])
 """
 
@@ -60,6 +61,17 @@ def one_line(done: Result, *words: str) -> None:
     (line,) = [line for line in done.errors if line != "filetap: tracing has ended; waiting for the command"]
     assert all(word in line for word in words), line
     assert b"Traceback" not in done.err
+
+
+def deleted_by_its_command(ft: Filetap, program: tuple[str, ...], folder: Path, *words: str | Path) -> Result:
+    """A run whose command deletes the recording, once all that it has done until then is in it."""
+    file = folder.parent / "written"
+    file.touch()
+    with ft.started("trace", *words, "-e", "write", "-o", folder, file, "--", *program, file, WRITES, folder) as run:
+        run.wait_ready()
+        wait_until(lambda: Trace(folder).table("events").num_rows > 2000)
+        Path(f"{folder}.go").touch()
+        return run.end()
 
 
 def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
@@ -92,10 +104,8 @@ def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: 
 
 
 def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, tmp_path: Path) -> None:
-    file, account, folder = tmp_path / "written", tmp_path / "account.json", tmp_path / "t.tap"
-    file.touch()
-    words: Words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES, folder)
-    done = ft.trace(*words)
+    account, folder = tmp_path / "account.json", tmp_path / "t.tap"
+    done = deleted_by_its_command(ft, script(WORK), folder, "--account", account)
     assert done.status == 1
     one_line(done, str(folder), "it was deleted")
     counts = balance(account)
@@ -105,25 +115,8 @@ def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, t
 
 
 def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Script, tmp_path: Path) -> None:
-    file, account, folder = tmp_path / "written", tmp_path / "account.json", tmp_path / "t.tap"
-    file.touch()
-    words: Words = (
-        "--rotate-size",
-        "64K",
-        "-e",
-        "write",
-        "--account",
-        account,
-        "-o",
-        folder,
-        file,
-        "--",
-        *script(WORK),
-        file,
-        WRITES,
-        folder,
-    )
-    done = ft.trace(*words)
+    account, folder = tmp_path / "account.json", tmp_path / "t.tap"
+    done = deleted_by_its_command(ft, script(WORK), folder, "--account", account, "--rotate-size", "64K")
     assert done.status == 1
     one_line(done, str(folder))
     balance(account)
@@ -146,17 +139,17 @@ def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script
 def test_what_a_flight_recorder_could_not_write_it_writes_at_the_end(ft: Filetap, puppet: Puppet, small: Path, tree: Path) -> None:
     folder, filler = small / "t.tap", small / "filler"
     filler.write_bytes(b"x" * (500 << 10))
-    with ft.started("trace", "-e", "write", "-p", puppet.pid, "-o", folder, "--flight-recorder", "60s", tree) as run:
+    with ft.started("trace", "-f", "json", "-e", "write", "-p", puppet.pid, "-o", folder, "--flight-recorder", "60s", tree) as run:
         run.wait_ready()
         puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); os.pwrite(f, b'x', 0); os.close(f)")
-        time.sleep(0.5)
+        assert b"pwrite64" in run.out.readline(), "what is printed is held, too"
         run.process.send_signal(signal.SIGUSR1)
-        time.sleep(1)
+        failed = run.err.readline().decode()
         filler.unlink()
         done = run.end(signal.SIGINT)
     assert done.status == 0
-    failed, made = done.errors
-    assert failed == f"filetap: flight recorder: {folder}: No space left on device"
+    (made,) = done.errors
+    assert failed == f"filetap: flight recorder: {folder}: No space left on device\n"
     assert made.startswith("filetap: flight recorder: 1 events are in ")
     assert Trace(Path(made.rpartition(" in ")[2])).table("events").num_rows == 1
 

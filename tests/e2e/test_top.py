@@ -6,6 +6,7 @@ The oracle is the workload's own count.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -58,26 +59,29 @@ def test_totals_are_the_workloads(opened: Opened, puppet: Puppet, tree: Path) ->
     screen.wait_for_words("files by COUNT", "0 seen, nothing lost")
     reading(puppet, tree / "a", 120)
     reading(puppet, tree / "sub" / "b", 40)
-    text = screen.wait_for_words("160 seen, nothing lost", "tree/a", "sub/b")
+    screen.wait_for_words("160 seen, nothing lost", "tree/a", "sub/b")
     screen.wait_for(lambda text: "120" in row(text, "tree/a") and "40" in row(text, "sub/b"))
-    assert rows(screen.text()) == [str(tree / "a"), str(tree / "sub" / "b")]
+    screen.wait_for(lambda text: rows(text) == [str(tree / "a"), str(tree / "sub" / "b")])
     screen.type("d")
     screen.wait_for(lambda text: "160" not in row(text, "tree") and "120" in row(text, "/tree") and "40" in row(text, "/sub"))
     screen.type("p")
-    text = screen.wait_for_words("processes by COUNT", str(puppet.pid))
-    assert "160" in next(line for line in text.splitlines() if f" {puppet.pid} " in line).split()
+    screen.wait_for_words("processes by COUNT")
+    screen.wait_for(lambda text: any({"160", str(puppet.pid)} <= set(line.split()) for line in text.splitlines()))
     screen.type("o")
-    text = screen.wait_for_words("operations by COUNT")
-    assert row(text, " read")[-4:-1] == ["160", "480", "B"]
+    screen.wait_for_words("operations by COUNT")
+    screen.wait_for(lambda text: row(text, " read")[-4:-1] == ["160", "480", "B"])
     screen.type("q")
     assert screen.end() == 0
     assert "160 seen = 160 summed up in the kernel" in screen.text()
 
 
 def test_rates_are_of_the_interval(opened: Opened, puppet: Puppet, tree: Path) -> None:
+    """It is stopped meanwhile, so that all of them are of one interval."""
     screen = opened("--interval", 1, "-e", "read", "-p", puppet.pid, tree)
     screen.wait_for_words("0 seen")
+    os.kill(screen.process.pid, signal.SIGSTOP)
     reading(puppet, tree / "a", 1000)
+    os.kill(screen.process.pid, signal.SIGCONT)
     text = screen.wait_for(lambda text: row(text, "tree/a")[:1] not in ([], ["0"]))
     assert 200 <= float(row(text, "tree/a")[0]) <= 2500
     assert re.search(r"\d events/s", text)
@@ -176,20 +180,20 @@ def test_ends_with_its_target_and_says_what_was_seen(opened: Opened, puppet: Pup
     assert "nothing lost" in screen.text()
 
 
-def test_a_command_keeps_its_hands_off_the_screen(opened: Opened, tree: Path) -> None:
-    noise = (
-        "import os, sys, time\nfor _ in range(20):\n  [os.write(fd, b'NOISE') for fd in (1, 2)]; open(sys.argv[1]).close(); time.sleep(.1)"
-    )
-    screen = opened("--interval", 0.3, tree, "--", PYTHON, "-S", "-E", "-c", noise, tree / "a")
+def test_a_command_keeps_its_hands_off_the_screen(opened: Opened, tree: Path, tmp_path: Path) -> None:
+    noise = "[os.write(fd, b'NOISE') for fd in (1, 2)]; open(sys.argv[1]).close(); time.sleep(.1)"
+    noise = f"import os, sys, time\nwhile not os.path.exists(sys.argv[2]):\n  {noise}"
+    screen = opened("--interval", 0.3, tree, "--", PYTHON, "-S", "-E", "-c", noise, tree / "a", tmp_path / "enough")
     screen.wait_for(lambda text: row(text, "tree/a"))
+    (tmp_path / "enough").touch()
     assert screen.end() == 0
     assert b"NOISE" not in screen.sent
 
 
 def test_an_error_gives_the_terminal_back(opened: Opened) -> None:
-    screen = opened("-p", 4194303)
+    screen = opened("-p", 4194304)
     assert screen.end() in (1, 2)
-    assert "4194303" in screen.text()
+    assert "4194304" in screen.text()
 
 
 def test_the_iterations_and_the_duration_end_it(opened: Opened, puppet: Puppet) -> None:
@@ -203,17 +207,21 @@ def test_without_a_terminal(ft: Filetap) -> None:
     assert result.errors == ["filetap: standard input is no terminal: give --batch for plain text"]
 
 
-def test_batch(ft: Filetap, puppet: Puppet, tree: Path) -> None:
-    with ft.started("top", "--batch", "-n", 3, "--interval", "0.5", "--sort", "count", "-e", "read", "-p", puppet.pid, tree) as run:
-        run.wait_ready()
-        reading(puppet, tree / "a", 77)
+def test_batch(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    """Of a command that is still there after three pictures."""
+    code = "import os, sys, time\nf = os.open(sys.argv[1], 0)\nfor _ in range(77): os.pread(f, 3, 0)"
+    command = (PYTHON, "-S", "-E", "-c", f"{code}\nwhile not os.path.exists(sys.argv[2]): time.sleep(.1)", tree / "a", tmp_path / "enough")
+    words = ("top", "--batch", "-n", 3, "--interval", "0.5", "--sort", "count", "-e", "read", tree, "--", *command)
+    with ft.started(*words) as run:
+        said = run.until_said(b"waiting for the command")
+        (tmp_path / "enough").touch()
         result = run.end()
     assert result.status == 0
     pictures = result.out.decode().split("\n\n")
     assert len(pictures) == 3
     assert "77" in row(pictures[-1].strip(), "tree/a")
     assert "\x1b" not in result.out.decode()
-    assert b"77 seen = 77 summed up in the kernel" in result.err
+    assert b"77 seen = 77 summed up in the kernel" in said
 
 
 def test_batch_into_a_pipe_that_closes(ft: Filetap, puppet: Puppet) -> None:
