@@ -12,6 +12,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.conftest import ENVIRONMENT, WAIT, has_ended, wait_until
+from tests.e2e.conftest import ENVIRONMENT, WAIT, Filetap, has_ended, wait_until
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Filetap, Puppet, Running
+    from tests.e2e.conftest import Puppet, Running
 
 BPFTOOL = "/usr/sbin/bpftool"
 
@@ -97,6 +98,14 @@ def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppe
     assert [json.loads(line)["event"]["action"] for line in done.out.splitlines()] == ["open", "close"]
     assert b"nothing lost: 2 seen = 2 delivered" in done.err
     assert {op: row["delivered"] for op, row in json.loads(account.read_text())["ops"].items()} == {"open": 1, "close": 1}
+
+
+def test_a_signal_ends_it_cleanly_whoever_calls_main(puppet: Puppet) -> None:
+    """Not the installed script, but Python code."""
+    ft = Filetap((sys.executable, "-c", "from filetap.cli.main import main; main()"))
+    with ft.started("trace", "-f", "none", "-p", puppet.pid) as run:
+        run.wait_ready()
+        assert run.end(signal.SIGINT).status == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])

@@ -18,6 +18,7 @@ import click
 
 from filetap.cli import trace
 from filetap.cli.run import Stop, hook_options
+from filetap.cli.start import IGNORED
 from filetap.cli.trace import BY, TraceCommand, Words, filter_options, target_options
 from filetap.errors import FiletapError, UsageError
 from filetap.launch import Command, find_user
@@ -125,8 +126,6 @@ def run(words: Words, choice: Choice, stop: Stop, started: float) -> int:
     command = None
     if words.command:
         with nullcontext() if choice.batch else away_from_terminal():
-            from filetap.cli.start import IGNORED  # not before: it changes what SIGINT does
-
             command = Command(words.command, find_user(words.user), IGNORED)
     try:
         begun = Run(words, choice, command, stop, started)

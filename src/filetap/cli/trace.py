@@ -17,6 +17,7 @@ import click
 from filetap.cli import run
 from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, with_options
 from filetap.cli.say import say
+from filetap.cli.start import IGNORED
 from filetap.errors import UsageError
 from filetap.launch import Command, find_user
 
@@ -127,8 +128,6 @@ def trace(context: click.Context, /, **given: Any) -> None:
     started, stop = time.monotonic(), Stop()
     words = Words(command=context.obj, **given)
     words.check()
-    from filetap.cli.start import IGNORED  # not before: it changes what SIGINT does
-
     command = Command(words.command, find_user(words.user), IGNORED) if words.command else None
     try:
         begun = Run(words, command, stop, started)
