@@ -171,10 +171,10 @@ class Rules:
             keys = np.unique(self._identify(open_paths([(path, rule) for path in paths], gone=True))["key"])
             self._rules.put_all(keys, np.full(len(keys), rule, U32))
 
-    def add_members(self, paths: list[str], rule: int) -> None:
-        """Files that have come since. What is said of them already stays."""
-        for row in self._identify(open_paths([(path, rule) for path in paths], gone=True)):
-            self._rules.add(row["key"], rule)
+    def add_members(self, paths: list[str], rule: int) -> int:
+        """Files that have come since. What is said of them already stays. Returns for how many there was no room."""
+        identified = self._identify(open_paths([(path, rule) for path in paths], gone=True))
+        return sum(not self._rules.add(row["key"], rule) for row in identified)
 
     def _write_names(self, filters: Filters, places: list[Place]) -> None:
         """A PATH is what bears its name, whatever that is by then."""
@@ -211,6 +211,8 @@ class Arrivals:
         self._watched = FailedNames(Filters(paths=[place.path for place in places], recursive=filters.recursive))
         self._names: set[bytes] = set()
         self._due = 0.0
+        self.missed = 0
+        """Names that were not looked at, and files for which there was no room."""
 
     def note(self, batch: Batch) -> None:
         """Both names of each, for two files may have been exchanged. What is too much for one look waits for its first use."""
@@ -218,8 +220,12 @@ class Arrivals:
         done = np.isin(model.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
         for number in {*two["file"][done].tolist(), *batch.more["target"][done].tolist()} if done.any() else ():
             name = batch.names.get(number)
-            if name and name.path and len(self._names) < NAMES_IN_A_LOOK:
+            if not name or not name.path:
+                continue
+            if len(self._names) < NAMES_IN_A_LOOK:
                 self._names.add(name.path)
+            else:
+                self.missed += name.path not in self._names and self._watched.wants(name.path)
 
     def look(self) -> bool:
         """Now and then, for the kernel goes through all descriptors there are to say what is behind ours. Returns whether files
@@ -230,7 +236,7 @@ class Arrivals:
         self._names.clear()
         files = [os.fsdecode(path) for path in found if self._watched.wants(path) and not os.path.isdir(path)]
         if files:
-            self._rules.add_members(files, self._rule)
+            self.missed += self._rules.add_members(files, self._rule)
             self._due = time.monotonic() + BETWEEN_LOOKS
         return bool(files)
 

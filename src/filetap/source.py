@@ -326,8 +326,10 @@ class KernelSource:
             self._detaching.join()
 
     def counters(self) -> Records:
-        """struct counters, one record per CPU."""
-        return Map(self._process.map_fd("counts"), U32, model.COUNTERS).per_cpu(self._cpus)
+        """struct counters, one record per CPU; what user space could not make a rule of counts with the first."""
+        counters = Map(self._process.map_fd("counts"), U32, model.COUNTERS).per_cpu(self._cpus)
+        counters["rules_full"][0] += self._arrivals.missed if self._arrivals else 0
+        return counters
 
     def missed(self) -> int:
         """Times that the kernel skipped a program of ours, so that nothing of what it is about was seen."""

@@ -257,6 +257,14 @@ def test_what_arrived_is_known_before_its_first_use(place: Path, how: str, follo
     assert [name for op, name, _ in said(watch.events, place) if op == "open" and name.startswith("out/")] == [other]
 
 
+def test_what_is_too_much_for_one_look_is_noted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filetap.rules.NAMES_IN_A_LOOK", 1)
+    with watching(place, "in", ops=("open", "link")) as (shell, watch):
+        shell.do("for n in 1 2 3 4 5; do ln out/five in/$n; done")
+    (note,) = [note for note in notes(watch.account) if "could not be remembered by its identity" in note]
+    assert note.startswith("4 ")
+
+
 def test_what_arrived_and_was_moved_out_is_dropped(place: Path) -> None:
     with watching(place, "in", ops=("open", "rename")) as (shell, watch):
         shell.do("mv out/five in/five")

@@ -18,7 +18,7 @@ from filetap.kernel.libbpf import check, library
 from filetap.model import Records
 
 BATCH = 4096
-BPF_NOEXIST = 1
+BPF_ANY, BPF_NOEXIST = 0, 1
 
 
 @contextmanager
@@ -48,18 +48,19 @@ class Map:
         self.fd, self._key, self._value = fd, key, value
 
     def put(self, key: object, value: object) -> None:
-        k, v = np.array([key], self._key), np.array([value], self._value)
-        with alone_on_cpu():
-            error = library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, 0)
-        check(error, "bpf map")
+        check(self._update(key, value, BPF_ANY), "bpf map")
 
-    def add(self, key: object, value: object) -> None:
-        """Unless it is there, or there is no room."""
-        k, v = np.array([key], self._key), np.array([value], self._value)
-        with alone_on_cpu():
-            error = library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, BPF_NOEXIST)
+    def add(self, key: object, value: object) -> bool:
+        """Unless it is there. False: there is no room."""
+        error = self._update(key, value, BPF_NOEXIST)
         if error not in (-errno.EEXIST, -errno.E2BIG):
             check(error, "bpf map")
+        return error != -errno.E2BIG
+
+    def _update(self, key: object, value: object, flags: int) -> int:
+        k, v = np.array([key], self._key), np.array([value], self._value)
+        with alone_on_cpu():
+            return int(library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, flags))
 
     def put_all(self, keys: Records, values: Records) -> None:
         """Keys and values in one order."""
