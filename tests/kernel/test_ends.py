@@ -86,9 +86,16 @@ def children(pid: int) -> list[int]:
 def test_killed_at_any_moment_of_the_start(filetap: tuple[str, ...], kind: str, later: float) -> None:
     """The kernel keeps nothing, and a command that is held yet does not wait for ever."""
     running = subprocess.Popen([*filetap, "trace", "-f", "none", "--", "sleep", "1"], stderr=subprocess.DEVNULL)
-    wait_for(lambda: kind in {kind for kind, _ in kept(running.pid)})
+    mine: set[tuple[str, int]] = set()
+
+    def reached() -> bool:
+        mine.update(kept(running.pid))
+        return kind in {one for one, _ in mine}
+
+    wait_for(reached)
     time.sleep(patience(later))
-    mine, held = kept(running.pid), children(running.pid)
+    mine |= kept(running.pid)
+    held = children(running.pid)
     running.kill()
     running.wait()
     wait_for(partial(gone, mine))
