@@ -191,7 +191,7 @@ static __always_inline void forget_ended(struct task_struct *task, bool last)
 	if (of_task(task, pid) != of_task(task, tgid))
 		forget_state(task);
 	if (last)
-		forget_state(of_task(task, group_leader));
+		forget_state(leader_of(task));
 }
 
 static __always_inline void end_task(struct task_state *s, bool last)

@@ -10,6 +10,10 @@
 typedef _Bool bool;
 enum { false, true };
 
+enum special_kfunc_type {
+	KF_bpf_rdonly_cast,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {

@@ -88,7 +88,7 @@ static __always_inline struct task_state *current_member(struct task_struct *tas
 /* A thread that has no state gets that of its process. */
 static __always_inline void adopt(struct task_struct *task)
 {
-	struct task_state *owner = state_of(of_task(task, group_leader)), *s;
+	struct task_state *owner = state_of(leader_of(task)), *s;
 
 	if (owner && owner->member && (s = new_state(task)))
 		s->member = owner->member;
