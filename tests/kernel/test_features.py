@@ -116,6 +116,15 @@ def test_parameters_of_a_tracepoint(tracepoint: str) -> None:
         assert types.parameters(tracepoint) == parameters_told(tracepoint)
 
 
+@pytest.mark.parametrize(
+    ("function", "takes"), [("from_kuid", True), ("ksys_fchown", False), ("vfs_read", False), ("no_such_function", False)]
+)
+def test_structure_as_a_parameter(function: str, takes: bool) -> None:
+    """include/linux/uidgid.h, syscalls.h, fs.h: a kuid_t is a structure, a uid_t a number, a file is pointed to."""
+    with KernelTypes() as types:
+        assert types.takes_structure(function) == takes
+
+
 @needs_bpftool
 def test_helper_numbers() -> None:
     for name, number in features._HELPERS.items():

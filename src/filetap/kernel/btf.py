@@ -13,6 +13,8 @@ from typing import Final
 STRUCT: Final = 4
 UNION: Final = 5
 TYPEDEF: Final = 8
+VOLATILE: Final = 9
+CONST: Final = 10
 FUNC: Final = 12
 _TAIL: Final = {1: 4, 3: 12, 14: 4, 17: 4}
 """Kind to the bytes behind its btf_type that do not depend on vlen: INT, ARRAY, VAR, DECL_TAG."""

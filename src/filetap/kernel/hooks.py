@@ -69,7 +69,7 @@ def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
             break
         fit = _fitting(left, way, kernel, done)
         if fit:
-            _attach(fit, way, load, done)
+            _attach(fit, way, load, kernel, done)
     return done
 
 
@@ -94,18 +94,15 @@ def _fitting(hooks: Sequence[Hook], way: str, kernel: KernelTypes, done: Attache
     return fit
 
 
-def _attach(hooks: Sequence[Hook], way: str, load: Load, done: Attached) -> None:
-    """What the kernel refuses of several is found by halves: 5.10 takes no structure as a parameter (6.1 does), and that of
-    one hook is no reason to do without the others."""
+def _attach(hooks: Sequence[Hook], way: str, load: Load, kernel: KernelTypes, done: Attached) -> None:
+    """What the kernel refuses of several is found in parts: that of one hook is no reason to do without the others."""
     try:
         loaded = load(way, hooks)
     except KernelError as error:
-        middle = len(hooks) // 2
-        if not middle:
+        if len(hooks) == 1:
             done.refuse(way, str(error), hooks)
-            return
-        _attach(hooks[:middle], way, load, done)
-        _attach(hooks[middle:], way, load, done)
+        for part in _parts(hooks, kernel):
+            _attach(part, way, load, kernel, done)
         return
     for hook in hooks:
         try:
@@ -113,3 +110,12 @@ def _attach(hooks: Sequence[Hook], way: str, load: Load, done: Attached) -> None
             done.ways[hook.function] = way
         except OSError as error:
             done.refuse(way, trials.reason_of(error), [hook])
+
+
+def _parts(hooks: Sequence[Hook], kernel: KernelTypes) -> list[Sequence[Hook]]:
+    """5.10 takes no structure as a parameter (720e6a435194, v6.1, does): those first, then by halves; none of a single one."""
+    given = [hook for hook in hooks if kernel.takes_structure(hook.function)]
+    if 0 < len(given) < len(hooks):
+        return [[hook for hook in hooks if hook not in given], given]
+    middle = len(hooks) // 2
+    return [hooks[:middle], hooks[middle:]] if middle else []

@@ -10,7 +10,7 @@ import ctypes
 from typing import Final, Self
 
 from filetap.errors import KernelError
-from filetap.kernel.btf import FUNC, STRUCT, TYPEDEF
+from filetap.kernel.btf import CONST, FUNC, STRUCT, TYPEDEF, UNION, VOLATILE
 from filetap.kernel.libbpf import library, pointer
 
 BTF: Final = "/sys/kernel/btf/vmlinux"
@@ -40,6 +40,11 @@ class KernelTypes:
         number = self._target(self.find(function, FUNC))
         return self._type(number)[1] & 0xFFFF if number else None
 
+    def takes_structure(self, function: str) -> bool:
+        """Is a structure itself among the parameters of a function of the kernel, as a ``kuid_t`` is?"""
+        number = self._target(self.find(function, FUNC))
+        return any(self._is_structure(parameter) for _, parameter in self._rows(number, 2))
+
     def has_task_storage(self) -> bool:
         """May tracing programs keep a value with each task? What they ask by CO-RE (HAS_TASK_STORAGE): the member came with it."""
         return self._has_member("task_struct", "bpf_storage")
@@ -51,10 +56,8 @@ class KernelTypes:
 
     def _has_member(self, structure: str, member: str) -> bool:
         """Looked for in ``struct btf_member``: name, type, offset."""
-        number = self.find(structure, STRUCT)
-        found = library().btf__type_by_id(self._handle, number)
-        rows = (ctypes.c_uint32 * 3 * (self._type(number)[1] & 0xFFFF)).from_address(found + ctypes.sizeof(ctypes.c_uint32 * 3))
-        return any(library().btf__name_by_offset(self._handle, name) == member.encode() for name, _, _ in rows)
+        rows = self._rows(self.find(structure, STRUCT), 3)
+        return any(library().btf__name_by_offset(self._handle, row[0]) == member.encode() for row in rows)
 
     def parameters(self, tracepoint: str) -> int:
         """How many values a program on a BTF tracepoint is given; 0: there is no such tracepoint.
@@ -63,6 +66,20 @@ class KernelTypes:
         """
         function = self._target(self._target(self.find(f"btf_trace_{tracepoint}", TYPEDEF)))
         return (self._type(function)[1] & 0xFFFF) - 1 if function else 0
+
+    def _rows(self, number: int, words: int) -> list[list[int]]:
+        """What follows a type's head: ``struct btf_member`` of 3 words, ``struct btf_param`` of 2."""
+        if not number:
+            return []
+        found = library().btf__type_by_id(self._handle, number) + ctypes.sizeof(ctypes.c_uint32 * 3)
+        return [list(row) for row in (ctypes.c_uint32 * words * (self._type(number)[1] & 0xFFFF)).from_address(found)]
+
+    def _is_structure(self, number: int) -> bool:
+        kind = self._kind(number)
+        return kind in (STRUCT, UNION) or (kind in (TYPEDEF, CONST, VOLATILE) and self._is_structure(self._target(number)))
+
+    def _kind(self, number: int) -> int:
+        return self._type(number)[1] >> 24 & 0x1F
 
     def _type(self, number: int) -> tuple[int, int, int]:
         """struct btf_type: name, info, and the type it refers to."""
