@@ -15,6 +15,7 @@ import struct
 from collections.abc import Collection, Iterable
 from typing import NoReturn
 
+from filetap import libraries
 from filetap.errors import FiletapError, UsageError
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -128,6 +129,7 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
             os.initgroups(user.pw_name, user.pw_gid)
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
+        libraries.take_back()
         os.execv(path, arguments)
     except OSError as failure:
         os.write(error, struct.pack("<i", failure.errno or errno.EINVAL))

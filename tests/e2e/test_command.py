@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.conftest import parse, path_of, wait_until
+from tests.e2e.conftest import ENVIRONMENT, parse, path_of, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
@@ -154,6 +154,24 @@ def test_waiting_for_descendants_costs_no_cpu(ft: Filetap, tmp_path: Path) -> No
         go.open("w").close()
         assert run.end().status == 0
     assert used < 0.5
+
+
+def test_no_thread_for_algebra(ft: Filetap) -> None:
+    """OpenBLAS starts one for each further CPU when numpy is loaded. Arrow's allocator has one, which has a name and sleeps."""
+    with ft.started("trace", *NONE, "--", "sleep", "60") as run:
+        run.wait_ready()
+        names = [(task / "comm").read_text().strip() for task in Path(f"/proc/{run.pid}/task").iterdir()]
+        run.end(signal.SIGINT)
+    assert names.count("filetap") == 1
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_environment_is_as_given(ft: Filetap, tmp_path: Path, recorded: bool) -> None:
+    output = ("-o", tmp_path / "out.tap") if recorded else NONE
+    told = tmp_path / "told"
+    done = ft.trace(*output, "--", "sh", "-c", f"exec cat /proc/self/environ >{told}", env={"GIVEN": "a b\tc"})
+    assert done.status == 0
+    assert dict(one.split("=", 1) for one in told.read_text().split("\0")[:-1]) == ENVIRONMENT | {"GIVEN": "a b\tc"}
 
 
 def cpu_of(pid: int) -> float:

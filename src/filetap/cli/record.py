@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from filetap import libraries
 from filetap.cli.progress import Progress
 from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
@@ -129,7 +130,7 @@ class Recording:
     """One trace, or what a flight recorder makes; ``sink`` takes the batches."""
 
     def __init__(self, output: str, force: bool, words: Words, options: dict[str, Any]) -> None:
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps 60 MB more after sealing (measured)
+        libraries.tell("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps 60 MB more after sealing (measured)
         self.folder, self._force = Path(output), force
         self._metadata = metadata(options)
         self._session: Session | None = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 
+from filetap import libraries
+
 IGNORED = frozenset(number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) == signal.SIG_IGN)
 """By whoever started us: a traced command's are so, too."""
 
@@ -15,6 +17,7 @@ IGNORED = frozenset(number for number in (signal.SIGINT, signal.SIGTERM) if sign
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    libraries.tell("OPENBLAS_NUM_THREADS", "1")  # nobody asks numpy for algebra: its threads spin for 0.3 s of CPU and get no work
     from filetap.cli.main import main as run
 
     run()
