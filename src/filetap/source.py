@@ -97,7 +97,6 @@ class KernelSource:
         """What is not seen although it was asked for."""
         self.hooks: dict[str, str] = {}
         """Of the VFS level: function to the way it attached."""
-        self._options = self._settle(options)
         self._resources = ExitStack()
         self._objects: list[Object] = []
         self._links: list[Link] = []
@@ -107,20 +106,21 @@ class KernelSource:
         """Files of which the definition was given up to make room."""
         self._paths = Names.of(options.filters)
         try:
-            self._load(clock)
-            self._write_rules()
-            self.stop()
-            self._attach()
-            self._attach_hooks()
+            with KernelTypes() as kernel:
+                self._options = self._settle(options, kernel)
+                self._load(clock, kernel)
+                self._write_rules()
+                self.stop()
+                self._attach()
+                self._attach_hooks(kernel)
             self._write_targets()
         except BaseException:
             self.close()
             raise
 
-    def _settle(self, options: Options) -> Options:
+    def _settle(self, options: Options, kernel: KernelTypes) -> Options:
         """Where no hook of the VFS level attaches in any way: the same by system call, unless hooks were asked for."""
-        with KernelTypes() as kernel:
-            refused = hooks.refusals(kernel) if vfs.hooks(options.filters.calls, options.level) else ""
+        refused = hooks.refusals(kernel) if vfs.hooks(options.filters.calls, options.level) else ""
         if not refused:
             return options
         if any(number >= FIRST_HOOK for number in options.filters.calls):
@@ -139,25 +139,24 @@ class KernelSource:
             raise KernelError(f"{what}: {instead}, or give --best-effort to go on without; filetap doctor says more")
         self.notes.append(what)
 
-    def _load(self, clock: Clock) -> None:
+    def _load(self, clock: Clock, kernel: KernelTypes) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
         self._slots = lane_slots(self._options.room, self._cpus)
         chosen = self._options.filters.calls
-        with KernelTypes() as kernel:
-            self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-            self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS))
-            steady = kept_on_cpu if kernel.preempts_tracepoints() else (lambda plan: plan)
-            self._plan = steady(self._plan)
-            self._task_storage = kernel.has_task_storage()
-            if not uring.programs(kernel):
-                self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
-            self._following = steady(process.plan())
-            others = [
-                faults.plan(chosen),
-                uring.plan(kernel),
-                aio.plan(chosen, kernel, self._plan.raw),
-                steady(vfs.returns(self._options.level)),
-            ]
+        self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
+        self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS))
+        steady = kept_on_cpu if kernel.preempts_tracepoints() else (lambda plan: plan)
+        self._plan = steady(self._plan)
+        self._task_storage = kernel.has_task_storage()
+        if not uring.programs(kernel):
+            self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
+        self._following = steady(process.plan())
+        others = [
+            faults.plan(chosen),
+            uring.plan(kernel),
+            aio.plan(chosen, kernel, self._plan.raw),
+            steady(vfs.returns(self._options.level)),
+        ]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(self._following, config)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
@@ -224,13 +223,12 @@ class KernelSource:
         self._links += [self._process.attach(program) for program in self._following.raw]
         self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
 
-    def _attach_hooks(self) -> None:
+    def _attach_hooks(self, kernel: KernelTypes) -> None:
         """Below the system calls, each the best way."""
         wanted = vfs.hooks(self._options.filters.calls, self._options.level)
         if not wanted:
             return
-        with KernelTypes() as kernel:
-            done = hooks.attach(wanted, self._load_hooks, kernel)
+        done = hooks.attach(wanted, self._load_hooks, kernel)
         self._links += done.links
         self.hooks = done.ways
         if done.ways:
