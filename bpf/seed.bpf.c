@@ -86,8 +86,8 @@ int seed_tasks(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* The process of each task in globals.live that has not ended yet. exit_state is set behind the tracepoint of the end, so whoever is
- * not found has made its last event. */
+/* The process of each task that has not ended yet, if globals.live counts it. exit_state is set behind the tracepoint of the end, so
+ * whoever is not found has made its last event. The leader's state stays for as long as the process. */
 SEC("iter/task")
 int find_living(struct bpf_iter__task *ctx)
 {
@@ -97,7 +97,7 @@ int find_living(struct bpf_iter__task *ctx)
 
 	if (!task || task->exit_state)
 		return 0;
-	s = state_of(task);
+	s = state_of(task->group_leader);
 	if (!s || !(s->member & MEMBER_LIVE))
 		return 0;
 	pid = task->tgid;

@@ -104,20 +104,27 @@ signal.pause()
 """
 
 
-def test_those_that_run_are_found(tmp_path: Path) -> None:
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Held; its own children with it in a group of processes that does not outlive the test."""
+    with hold([sys.executable, "-c", FAMILY, str(tmp_path / "pids")], start_new_session=True) as held:
+        yield held
+        os.killpg(held.pid, signal.SIGKILL)
+
+
+def test_those_that_run_are_found(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Children too; not who has ended, though nobody has waited for it."""
-    held = hold([sys.executable, "-c", FAMILY, str(tmp_path / "pids")])
-    with held, Watch(Targets(command=held.pid), wanted("exit")) as watch:
-        release(held)
-        wait_for(lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text().endswith("\n"))
-        first, *rest = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    pids = tmp_path / "pids"
+    with Watch(Targets(command=family.pid), wanted("exit")) as watch:
+        release(family)
+        wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        first, *rest = [int(pid) for pid in pids.read_text().split()]
         living = watch.session.source._living
-        assert living.found() == {held.pid, first, *rest}
+        assert living.found() == {family.pid, first, *rest}
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
-        assert living.found() == {held.pid, *rest}
-        for pid in (held.pid, *rest):
-            os.kill(pid, signal.SIGKILL)
+        assert living.found() == {family.pid, *rest}
+        os.killpg(family.pid, signal.SIGKILL)
         wait_for(lambda: living.found() == set())
 
 
