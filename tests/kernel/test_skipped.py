@@ -67,21 +67,26 @@ def policies(work: Callable[[], object]) -> list[int]:
             os._exit(status)
     its.close()
     with ours:
-        found = list(_asked(socket.recv_fds(ours, 1, 1)[1][0]))
+        found = list(_asked(socket.recv_fds(ours, 1, 1)[1][0], os.pidfd_open(child)))
     assert os.waitpid(child, 0)[1] == 0
     return found
 
 
-def _asked(fd: int) -> Iterator[int]:
+def _asked(fd: int, child: int) -> Iterator[int]:
+    """Until the child has ended: older kernels do not let go of its filter before somebody has waited for it."""
     waiting = poll()
     waiting.register(fd, POLLIN)
-    while any(what & POLLIN for _, what in waiting.poll()):
+    waiting.register(child, POLLIN)
+    while child not in (ready := dict(waiting.poll())):
+        if not ready[fd] & POLLIN:
+            break
         asked = bytearray(80)  # struct seccomp_notif
         fcntl.ioctl(fd, _RECEIVE, asked)
         number, thread = struct.unpack_from("<QI", asked)
         yield os.sched_getscheduler(thread)
         fcntl.ioctl(fd, _ANSWER, struct.pack("<QqiI", number, 0, 0, _CONTINUE))
     os.close(fd)
+    os.close(child)
 
 
 def test_who_works_on_a_map_is_alone_on_its_cpu(tmp_path: Path) -> None:
