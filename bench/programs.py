@@ -20,7 +20,6 @@ import numpy as np
 
 from bench.lab import BUILD, BenchError
 from bench.workloads import Outcome, started
-from filetap.kernel.libbpf import check, library
 from filetap.kernel.loader import Object
 from filetap.kernel.ring import Ring
 
@@ -62,8 +61,7 @@ def attached(
     links = []
     try:
         if target:
-            value = np.array([target], "<u4")
-            check(library().bpf_map__set_initial_value(loaded.maps[".rodata.target"], value.ctypes.data, value.nbytes), name)
+            loaded.set_constant(".rodata.target", np.array([target], "<u4"))
         prepare(loaded)
         loaded.load(set(programs))
         links = [loaded.attach(program) for program in programs]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Two iterators, run once and detached: which running tasks are targets, and what identity the kernel gives to the
- * files behind our own descriptors (that is how a path on the command line becomes a rule).
- * Apart, because they never run while events flow. User space: targets.py and filters.py.
+ * Iterators, run and detached: which running tasks are targets, which of them still live, and what identity the kernel gives
+ * to the files behind our own descriptors (that is how a path on the command line becomes a rule).
+ * Apart, because no event makes them run. User space: targets.py, kernel/living.py and filters.py.
  */
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
@@ -83,6 +83,25 @@ int seed_tasks(struct bpf_iter__task *ctx)
 		__sync_fetch_and_add(&g->live, 1);
 	if (task->pid != task->tgid)
 		__sync_fetch_and_add(&g->threads, 1);
+	return 0;
+}
+
+/* The process of each task that has not ended yet, if globals.live counts it. exit_state is set behind the tracepoint of the end, so
+ * whoever is not found has made its last event. The leader's state stays for as long as the process. */
+SEC("iter/task")
+int find_living(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct task_state *s;
+	__u32 pid;
+
+	if (!task || task->exit_state)
+		return 0;
+	s = state_of(task->group_leader);
+	if (!s || !(s->member & MEMBER_LIVE))
+		return 0;
+	pid = task->tgid;
+	bpf_seq_write(ctx->meta->seq, &pid, sizeof(pid));
 	return 0;
 }
 

@@ -292,6 +292,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
 	int pid, tgid;
+	int exit_state;
 	int exit_code;
 	unsigned int flags;
 	struct task_struct *real_parent;

@@ -26,6 +26,7 @@ from filetap.errors import KernelError, UsageError
 from filetap.filters import Filters, by_system_call, told_by_hooks_alone
 from filetap.kernel import features, hooks
 from filetap.kernel.libbpf import library
+from filetap.kernel.living import Living
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
 from filetap.kernel.perf import MissingTracepointError
@@ -50,7 +51,7 @@ SMALLEST_LANE: Final = 64
 SUMS: Final = 64 << 10
 RING_BESIDE_SUMS: Final = 4 << 20
 U32: Final = np.dtype("<u4")
-SEED: Final = Plan("seed", raw=["seed_tasks", "identify_files"])
+SEED: Final = Plan("seed", raw=["seed_tasks", "find_living", "identify_files"])
 
 
 @dataclass(slots=True)
@@ -165,6 +166,7 @@ class KernelSource:
         self._others = list(zip(loaded[2:], others, strict=True))
         fd = self._process.map_fd
         self._globals = view_globals(fd("shared"))
+        self._living = Living(self._globals, self._process, self._seed)
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
         mounts = self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None
@@ -279,7 +281,7 @@ class KernelSource:
     @property
     def live(self) -> int:
         """Processes named as targets, and their descendants, that still run."""
-        return int(self._globals["live"][0])
+        return self._living.count()
 
     def drain(self, final: bool = False) -> Iterator[Batch]:
         """What there is now, as Reader.drain."""

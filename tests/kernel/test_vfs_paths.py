@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from filetap.kernel import hooks
-from filetap.kernel.libbpf import check, library
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.probes import vfs
@@ -38,7 +37,7 @@ def d_path() -> Iterator[Callable[[], list[tuple[int, int, bytes]]]]:
     loaded = Object(str(programs.build_object("d_path").with_name("d_path")))
     try:
         own = np.array([os.getpid()], "<u4")
-        check(library().bpf_map__set_initial_value(loaded.maps[".rodata.self"], own.ctypes.data, 4), "self")
+        loaded.set_constant(".rodata.self", own)
         loaded.load({"file_open"})
         with loaded.attach("file_open"):
             yield lambda: _opened(loaded)

@@ -18,6 +18,7 @@ from filetap import model
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import check, library, log, pointer
+from filetap.kernel.maps import make_constant
 
 OBJECTS: Final = Path(__file__).parent.parent / "bpf"
 """Where ``make install`` puts the compiled objects."""
@@ -65,9 +66,13 @@ class Object:
         """Set the run's constants; both are single records or arrays of model's dtypes."""
         for name, value in ((".rodata.config", config), (".rodata.calls", calls)):
             if name in self.maps:
-                data = np.ascontiguousarray(value)
-                error = library().bpf_map__set_initial_value(self.maps[name], data.ctypes.data, data.nbytes)
-                check(error, f"{self.name}: {name}")
+                self.set_constant(name, value)
+
+    def set_constant(self, name: str, value: np.ndarray) -> None:
+        """Before the load. libbpf would make and fill the map too, but not alone on its CPU (maps.alone_on_cpu): each start
+        would cost other runs events."""
+        with os.fdopen(make_constant(name, np.ascontiguousarray(value))) as made:
+            check(library().bpf_map__reuse_fd(self.maps[name], made.fileno()), f"{self.name}: {name}")
 
     def resize(self, entries: Mapping[str, int]) -> None:
         """``max_entries`` of the maps named, before the load."""

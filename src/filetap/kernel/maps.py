@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import c_uint32
@@ -17,6 +18,10 @@ import numpy as np
 from filetap.kernel.libbpf import check, library
 from filetap.model import Records
 
+ARRAY = 2
+"""BPF_MAP_TYPE_ARRAY."""
+CONSTANT = 1 << 7 | 1 << 10
+"""BPF_F_RDONLY_PROG | BPF_F_MMAPABLE, as libbpf makes .rodata."""
 BATCH = 4096
 BPF_ANY, BPF_NOEXIST = 0, 1
 
@@ -39,6 +44,19 @@ def alone_on_cpu() -> Iterator[None]:
         yield
     finally:
         os.sched_setscheduler(0, policy, parameters)
+
+
+def make_constant(name: str, value: Records) -> int:
+    """Descriptor of an array whose one element nobody can change any more: the verifier reads it as constants."""
+    options = struct.pack("<Q6IQ2I", 48, 0, 0, 0, 0, 0, CONSTANT, 0, 0, 0)  # struct bpf_map_create_opts: its size, ..., map_flags
+    fd = check(library().bpf_map_create(ARRAY, name.encode(), ctypes.sizeof(c_uint32), value.nbytes, 1, options), name)
+    try:
+        Map(fd, np.dtype("<u4"), np.dtype(f"V{value.nbytes}")).put(0, value.tobytes())
+        check(library().bpf_map_freeze(fd), name)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 class Map:

@@ -1,0 +1,185 @@
+"""Programs that the kernel skips while bpf(2) works on a map (docs/adr/0019): filetap's own work on maps costs no events, what
+others' costs is counted, and no end is waited for that was skipped.
+
+Apart, because it is about what the kernel half never sees. The oracles are the kernel's own word on who calls bpf(2), /proc, and
+what was told of births. Next: test_loss.py, what is seen and finds no room.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from select import POLLIN, poll
+from typing import Final
+
+import pytest
+
+from filetap.kernel.libbpf import check, library
+from filetap.kernel.maps import ARRAY
+from filetap.kernel.types import KernelTypes
+from filetap.targets import Targets
+from tests.kernel.lab import Watch, hold, release, trace, wanted
+from tests.patience import patience, wait_for
+
+WORK: Final = (1, 2, 3, 21, 24, 25, 26, 27)
+"""BPF_MAP_*_ELEM and BPF_MAP_*_BATCH, but for GET_NEXT_KEY: those inside of bpf_disable_instrumentation()."""
+_SECCOMP, _BPF = 317, 321
+_FILTER, _NEW_LISTENER, _CONTINUE = 1, 8, 1
+_RECEIVE, _ANSWER = 0xC0502100, 0xC0182101
+_LOAD, _SAME, _RETURN = 0x20, 0x15, 0x06
+_ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
+
+
+def listener() -> int:
+    """A descriptor on which this thread's work on maps, and that of threads it starts, is asked for leave, call by call."""
+    notify = len(WORK) + 4
+    code = [(_LOAD, 0, 0, 0), (_SAME, 0, notify - 3, _BPF), (_LOAD, 0, 0, 16)]
+    code += [(_SAME, notify - 3 - at, 0, command) for at, command in enumerate(WORK, start=1)]
+    code += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _NOTIFY)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *line) for line in code))
+    whole = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(code), ctypes.addressof(program)))
+    fd = int(ctypes.CDLL(None, use_errno=True).syscall(_SECCOMP, _FILTER, _NEW_LISTENER, whole))
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    return fd
+
+
+def policies(work: Callable[[], object]) -> list[int]:
+    """How the thread was scheduled at each work on a map, of what a child of ours does."""
+    ours, its = socket.socketpair()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            socket.send_fds(its, [b"x"], [listener()])
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    its.close()
+    with ours:
+        found = list(_asked(socket.recv_fds(ours, 1, 1)[1][0], os.pidfd_open(child)))
+    assert os.waitpid(child, 0)[1] == 0
+    return found
+
+
+def _asked(fd: int, child: int) -> Iterator[int]:
+    """Until the child has ended: older kernels do not let go of its filter before somebody has waited for it."""
+    waiting = poll()
+    waiting.register(fd, POLLIN)
+    waiting.register(child, POLLIN)
+    while child not in (ready := dict(waiting.poll())):
+        if not ready[fd] & POLLIN:
+            break
+        asked = bytearray(80)  # struct seccomp_notif
+        fcntl.ioctl(fd, _RECEIVE, asked)
+        number, thread = struct.unpack_from("<QI", asked)
+        yield os.sched_getscheduler(thread)
+        fcntl.ioctl(fd, _ANSWER, struct.pack("<QqiI", number, 0, 0, _CONTINUE))
+    os.close(fd)
+    os.close(child)
+
+
+def test_who_works_on_a_map_is_alone_on_its_cpu(tmp_path: Path) -> None:
+    """From the start to the account: constants, rules, targets, handlers, sums."""
+
+    def work() -> None:
+        trace(["/bin/sh", "-c", f"echo x >{tmp_path}/file"], wanted("write", paths=[str(tmp_path)]))
+        trace(["/bin/true"], watch={"aggregate": True})
+
+    found = policies(work)
+    assert len(found) > 20
+    assert set(found) == {os.SCHED_FIFO}
+
+
+FAMILY: Final = """
+import os, signal, sys
+children = [os.fork() or signal.pause() for _ in range(3)]
+print(*children, file=open(sys.argv[1], "w"), flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Held; its own children with it in a group of processes that does not outlive the test."""
+    with hold([sys.executable, "-c", FAMILY, str(tmp_path / "pids")], start_new_session=True) as held:
+        yield held
+        os.killpg(held.pid, signal.SIGKILL)
+
+
+def test_those_that_run_are_found(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Children too; not who has ended, though nobody has waited for it."""
+    pids = tmp_path / "pids"
+    with Watch(Targets(command=family.pid), wanted("exit")) as watch:
+        release(family)
+        wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        first, *rest = [int(pid) for pid in pids.read_text().split()]
+        living = watch.session.source._living
+        assert living.found() == {family.pid, first, *rest}
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+        assert living.found() == {family.pid, *rest}
+        os.killpg(family.pid, signal.SIGKILL)
+        wait_for(lambda: living.found() == set())
+
+
+@contextmanager
+def worker_on_maps() -> Iterator[None]:
+    """Somebody who works on a map of 4 MB on the first CPU, all the time, and may be preempted."""
+    size = 4000 << 10
+    fd = check(library().bpf_map_create(ARRAY, b"filetap_test", 4, size, 1, None), "map")
+    key, value = ctypes.c_uint32(0), ctypes.create_string_buffer(size)
+    worker = os.fork()
+    if not worker:
+        os.sched_setaffinity(0, {0})
+        while not library().bpf_map_update_elem(fd, ctypes.byref(key), value, 0):
+            pass
+        os._exit(1)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+        os.close(fd)
+
+
+SLEEPERS: Final = """
+import os, time
+os.sched_setaffinity(0, {0})
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
+for _ in range(100):
+    if not os.fork():
+        time.sleep(0.005)
+        os._exit(0)
+    os.wait()
+    time.sleep(0.005)
+"""
+"""Each sleep ends on top of whoever has the first CPU."""
+
+
+def test_an_end_that_was_skipped_is_not_waited_for(filetap: tuple[str, ...], tmp_path: Path) -> None:
+    with KernelTypes() as types:
+        if not types.preempts_tracepoints():
+            pytest.skip("needs a kernel on which births and ends are seen by classic tracepoints")
+    events, account = tmp_path / "events", tmp_path / "account"
+    outputs = ("-f", "json", "-o", str(events), "--account", str(account))
+    with worker_on_maps():
+        command = [*filetap, "trace", "-e", "process", *outputs, "--", sys.executable, "-c", SLEEPERS]
+        done = subprocess.run(command, capture_output=True, timeout=patience(60), check=False)
+    assert done.returncode == 0
+    rows = [json.loads(line) for line in events.read_text().splitlines()]
+    born = {row["io"]["result"] for row in rows if row["event"]["action"] == "fork"}
+    ended = {row["process"]["pid"] for row in rows if row["event"]["action"] == "exit"}
+    assert born - ended, "no end was skipped whose birth was seen"
+    assert json.loads(account.read_text())["missed"] > 0
+    assert b"not all was seen: " in done.stderr
