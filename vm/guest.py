@@ -19,8 +19,8 @@ import pytest
 
 from vm.machine import group_of
 
-ALONE: Final = ("tests/kernel/test_modules.py",)
-"""First, and nothing beside it: it takes away what others need."""
+ALONE: Final = ("tests/kernel/test_modules.py", "tests/kernel/test_skipped.py")
+"""First, and nothing beside them: they take away what others need, modules and events."""
 PORT: Final = "/dev/ttyS1"
 LONGEST: Final = 6000
 """Characters of a note."""
