@@ -22,6 +22,10 @@ RENAME: Final = next(hook for hook in TABLE if hook.program == "path_rename")
 UTIMES: Final = next(hook for hook in TABLE if hook.program == "vfs_utimes")
 
 
+STRUCTURES = {"security_path_chown"}
+"""Its kuid_t and kgid_t."""
+
+
 class Kernel:
     """Function to number of parameters: those of 6.18, but for what is given."""
 
@@ -32,6 +36,9 @@ class Kernel:
 
     def parameters_of(self, function: str) -> int | None:
         return self.functions.get(function)
+
+    def takes_structure(self, function: str) -> bool:
+        return function in STRUCTURES
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -98,11 +105,14 @@ def attach(
     no_way: str = "",
     unloadable: frozenset[str] = frozenset(),
     unattachable: frozenset[str] = frozenset(),
+    loads: list[str] | None = None,
     **changed: int | None,
 ) -> hooks.Attached:
-    """``no_way``: is denied here; the others name a way and a program, as lsm:path_mkdir."""
+    """``no_way``: is denied here; the others name a way and a program, as lsm:path_mkdir. ``loads``: takes the way of each."""
 
     def load(way: str, chosen: Sequence[Hook]) -> Loaded:
+        if loads is not None:
+            loads.append(way)
         if any(f"{way}:{hook.program}" in unloadable for hook in chosen):
             raise KernelError("the kernel refused vfs.bpf.o")
         return Loaded(unattachable)
@@ -148,6 +158,16 @@ def test_one_hook_takes_another_way(
         f"hooks attach by kprobe, not by lsm ({reason}): security_path_chown",
         f"hooks attach by kprobe, not by fentry ({reason}): security_path_chown",
     ]
+
+
+@pytest.mark.parametrize(("program", "most"), [("path_chown", 3), ("path_chmod", 11)])
+def test_what_takes_a_structure_is_found_at_once(monkeypatch: pytest.MonkeyPatch, program: str, most: int) -> None:
+    """5.10's reason to refuse one; each load takes a second. Any other is found by halves."""
+    loads: list[str] = []
+    done = attach(monkeypatch, unloadable=frozenset({f"fentry:{program}"}), no_way="lsm", loads=loads)
+    assert [function for function, way in done.ways.items() if way == "kprobe"] == [f"security_{program}"]
+    assert loads.count("fentry") <= most
+    assert loads.count("kprobe") == 1
 
 
 def test_a_signature_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
