@@ -79,7 +79,7 @@ def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str
     yield f"|---|{'---:|' * len(reports)}"
     yield from (f"| {' | '.join(row)} |" for row in rows(reports))
     yield from ("", NOT_HERE, "", NOTES.read_text().strip())
-    for title, result in (("Failed", "failed"), ("Cannot", "cannot"), ("Not run in machines", "left")):
+    for title, result in (("Failed", "failed"), ("Run again", "again"), ("Cannot", "cannot"), ("Not run in machines", "left")):
         named = list(_named(reports, result))
         if named:
             yield from ("", f"## {title}", "", *named)
