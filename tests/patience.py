@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Final
-
-FACTOR: Final = float(os.environ.get("FILETAP_TEST_PATIENCE", "1"))
 
 
 def patience(seconds: float) -> float:
-    return seconds * FACTOR
+    return seconds * float(os.environ.get("FILETAP_TEST_PATIENCE", "1"))
 
 
 def wait_for(condition: Callable[[], object], limit: float = 20) -> None:
