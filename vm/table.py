@@ -55,6 +55,7 @@ def show(reports: Sequence[Report]) -> None:
         table.add_column(f"{report.machine.name}\n{report.release or 'did not boot'}", justify="right")
     for row in rows(reports):
         table.add_row(*row)
+    table.add_row("run again", *(str(sum(outcome.result == "again" for outcome in report.outcomes)) for report in reports))
     table.add_row("minutes", *(f"{report.seconds / 60:.1f}" for report in reports))
     Console(width=160).print(table)
 

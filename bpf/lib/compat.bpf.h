@@ -71,7 +71,8 @@ static __always_inline struct task_struct *current_task(void)
 }
 
 /* A member through a task, from current_task() or a tracepoint. Of each pointer that is read through one which the verifier
- * trusts, newer kernels look up four names among all of their types (57539b1c0ac2, v6.3): a fifth of a start. */
+ * trusts, newer kernels look up four names among all of their types (57539b1c0ac2, v6.3): a fifth of a start.
+ * config.direct says the same, but would be loaded each time. */
 #define HAS_CAST bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast)
 #define of_task(task, first, ...)                                                                                                          \
 	(HAS_CAST           ? get_plain(as(__typeof__(*(task)), task), first, ##__VA_ARGS__)                                               \

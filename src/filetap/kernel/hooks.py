@@ -113,7 +113,8 @@ def _attach(hooks: Sequence[Hook], way: str, load: Load, kernel: KernelTypes, do
 
 
 def _parts(hooks: Sequence[Hook], kernel: KernelTypes) -> list[Sequence[Hook]]:
-    """5.10 takes no structure as a parameter (720e6a435194, v6.1, does): those first, then by halves; none of a single one."""
+    """Before 720e6a435194 (v6.1) a hook that is given a structure is refused: these apart from the others, and whatever else it is
+    by halves. None of a single one."""
     given = [hook for hook in hooks if kernel.takes_structure(hook.function)]
     if 0 < len(given) < len(hooks):
         return [[hook for hook in hooks if hook not in given], given]
