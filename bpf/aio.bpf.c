@@ -345,11 +345,6 @@ static __noinline int refused(struct task_state *s, __u64 list, long result)
 	return tell(s, result, true);
 }
 
-static __always_inline const struct pt_regs *registers(void)
-{
-	return (const struct pt_regs *)bpf_task_pt_regs(current_task());
-}
-
 /* A target's state. */
 static __always_inline struct task_state *submitter(struct task_struct *task)
 {

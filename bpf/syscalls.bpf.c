@@ -224,17 +224,39 @@ int raw_exit(__u64 *ctx)
 	return 0;
 }
 
+/* Of single calls: what other objects read has tracepoints of its own then. */
 SEC("tracepoint")
 int classic_enter(struct classic_enter *ctx)
 {
-	on_enter((const struct pt_regs *)bpf_task_pt_regs(current_task()), ctx->nr);
+	on_enter(registers(), ctx->nr);
 	return 0;
 }
 
 SEC("tracepoint")
 int classic_exit(struct classic_exit *ctx)
 {
-	on_exit((const struct pt_regs *)bpf_task_pt_regs(current_task()), ctx->result);
+	on_exit(registers(), ctx->result);
+	return 0;
+}
+
+/* Of all calls, where the programs of raw tracepoints are preempted. */
+SEC("tracepoint")
+int every_enter(struct classic_enter *ctx)
+{
+	__u32 handler = on_enter(registers(), ctx->nr);
+
+	if (unlikely(handler))
+		bpf_tail_call(ctx, &enter_handlers, handler);
+	return 0;
+}
+
+SEC("tracepoint")
+int every_exit(struct classic_exit *ctx)
+{
+	__u32 handler = on_exit(registers(), ctx->result);
+
+	if (unlikely(handler))
+		bpf_tail_call(ctx, &exit_handlers, handler);
 	return 0;
 }
 

@@ -500,14 +500,44 @@ ON_TRACEPOINT("io_uring_complete", complete_values)
 	return completed(ctx[1], (__s32)ctx[3], ctx[4]);
 }
 
+/* The same by classic tracepoints, for kernels that preempt the programs of raw ones. */
+SEC("tracepoint")
+int classic_submit(struct trace_event_raw_io_uring_submit_req *ctx)
+{
+	return submit(as(struct io_kiocb, (__u64)ctx->req), 0);
+}
+
+SEC("tracepoint")
+int classic_failed(struct trace_event_raw_io_uring_req_failed *ctx)
+{
+	return submit(as(struct io_kiocb, (__u64)ctx->req), 0);
+}
+
+SEC("tracepoint")
+int classic_complete(struct trace_event_raw_io_uring_complete *ctx)
+{
+	return completed((__u64)ctx->req, ctx->res, ctx->cflags);
+}
+
 /* The completion queue has no room, and its tracepoint does not say which request it is about (io_uring/io_uring.c). */
-ON_TRACEPOINT("io_uring_cqe_overflow", completion_overflow)
+static __always_inline int overflow(void)
 {
 	struct counters *c = counters();
 
 	if (c && submitter(current_task()))
 		c->completions_full++;
 	return 0;
+}
+
+ON_TRACEPOINT("io_uring_cqe_overflow", completion_overflow)
+{
+	return overflow();
+}
+
+SEC("tracepoint")
+int classic_overflow(void *ctx)
+{
+	return overflow();
 }
 
 /* For kernels whose completions name no request: once somebody has asked for a rename, any of them may be its. Before v5.12

@@ -283,6 +283,12 @@ struct classic_exit {
 	__s64 result;
 };
 
+/* Of the current call, for classic tracepoints: these are attached only where HAS_TASK_REGISTERS. */
+static __always_inline const struct pt_regs *registers(void)
+{
+	return (const struct pt_regs *)bpf_task_pt_regs(current_task());
+}
+
 /* For classic tracepoints, whose records tell of a task no more than its number (3f0e6f2b41d3, v6.2). */
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym __weak;
 extern void bpf_task_release(struct task_struct *task) __ksym __weak;

@@ -287,6 +287,20 @@ struct thread_info {
 struct trace_event_raw_sched_process_fork {
 	int child_pid;
 };
+struct trace_event_raw_exceptions {
+	unsigned long address, error_code;
+};
+struct trace_event_raw_io_uring_submit_req {
+	void *req;
+};
+struct trace_event_raw_io_uring_req_failed {
+	void *req;
+};
+struct trace_event_raw_io_uring_complete {
+	void *req;
+	int res;
+	unsigned int cflags;
+};
 
 struct task_struct {
 	struct thread_info thread_info;

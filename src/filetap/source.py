@@ -145,17 +145,17 @@ class KernelSource:
         self._slots = lane_slots(self._options.room, self._cpus)
         chosen = self._options.filters.calls
         self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
-        self._plan = syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS))
-        steady = kept_on_cpu if kernel.preempts_tracepoints() else (lambda plan: plan)
-        self._plan = steady(self._plan)
+        preempted = kernel.preempts_tracepoints()
+        steady = kept_on_cpu if preempted else (lambda plan: plan)
+        self._plan = steady(syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS) and not preempted))
         self._task_storage = kernel.has_task_storage()
         if not uring.programs(kernel):
             self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
         self._following = steady(process.plan())
         others = [
-            faults.plan(chosen),
-            uring.plan(kernel),
-            aio.plan(chosen, kernel, self._plan.raw),
+            steady(faults.plan(chosen)),
+            steady(uring.plan(kernel)),
+            aio.plan(chosen, kernel, self._plan.attached),
             steady(vfs.returns(self._options.level)),
         ]
         others = [plan for plan in others if plan.programs]

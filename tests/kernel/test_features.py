@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -155,10 +155,10 @@ def test_tracepoints_with_types(found: Features) -> None:
     way = "tracepoint" if "TYPEDEF 'class_srcu_fast_notrace_t'" in btf_dump() else "tp_btf"  # as 7.x is told from others
     assert works(found, "syscalls", way) == there("sys_enter", "sys_exit")
     assert works(found, "process", way) == there("sched_process_fork", "sched_process_exec", "sched_process_exit")
-    assert works(found, "faults", "tp_btf") == there("page_fault_user", "page_fault_kernel")
+    assert works(found, "faults", way) == there("page_fault_user", "page_fault_kernel")
     submit = there("io_uring_submit_req") or there("io_uring_submit_sqe")
     told = parameters_told("io_uring_complete") in (3, 7)  # 5.10's has four, and the request is none of them
-    assert works(found, "io_uring", "tp_btf") == (submit and told)
+    assert works(found, "io_uring", way) == (submit and told)
 
 
 def test_classic_tracepoints(found: Features) -> None:
@@ -279,6 +279,15 @@ def ours() -> set[tuple[str, int]]:
     return found
 
 
+ALIKE: Final = {
+    "process": ("process_fork", "classic_fork"),
+    "syscalls": ("raw_exit", "every_exit"),
+    "faults": ("page_fault_user", "classic_fault"),
+    "io_uring": ("complete_cqe", "complete_values", "classic_complete"),
+}
+"""Programs of a hook set that do the same by one way and by another."""
+
+
 @needs_bpftool
 @pytest.mark.parametrize("preempted", [False, pytest.param(True, marks=pytest.mark.native("kernels before 6.12 refuse these programs"))])
 def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preempted: bool) -> None:
@@ -290,9 +299,8 @@ def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preemp
         held = kept(os.getpid())
         programs = [item for item in listed("prog") if ("prog", item["id"]) in held]
     kinds = {item["name"]: "tp_btf" if item["type"] == "tracing" else item["type"] for item in programs}
-    births = {kind for name, kind in kinds.items() if name in ("process_fork", "classic_fork")}
-    returns = {kind for name, kind in kinds.items() if name in ("raw_exit", "classic_exit")}
-    assert (births, returns) == ({chosen["process"]}, {chosen["syscalls"]})
+    found = {hook_set: {kind for name, kind in kinds.items() if name in programs} for hook_set, programs in ALIKE.items()}
+    assert found == {hook_set: {chosen[hook_set]} - {None} for hook_set in ALIKE}
 
 
 @needs_bpftool

@@ -1,5 +1,5 @@
-"""Programs that the kernel skips while bpf(2) works on a map (docs/adr/0019): filetap's own work on maps costs no events, what
-others' costs is counted, and no end is waited for that was skipped.
+"""Programs that the kernel skips (docs/adr/0019): none because another task was in the middle of one, none for filetap's own work
+on maps; what others' work costs is counted, and no end is waited for that was skipped.
 
 Apart, because it is about what the kernel half never sees. The oracles are the kernel's own word on who calls bpf(2), /proc, and
 what was told of births. Next: test_loss.py, what is seen and finds no room.
@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,43 @@ def test_who_works_on_a_map_is_alone_on_its_cpu(tmp_path: Path) -> None:
     found = policies(work)
     assert len(found) > 20
     assert set(found) == {os.SCHED_FIFO}
+
+
+TWO: Final = """
+import json, mmap, os, sys, time
+what, path, ends = sys.argv[1], sys.argv[2], time.monotonic() + float(sys.argv[3])
+with open(path, "wb") as file:
+    file.truncate(mmap.PAGESIZE)
+mapped = mmap.mmap(os.open(path, os.O_RDWR), mmap.PAGESIZE)
+def chmod():
+    os.chmod(path, 0o600)
+def fault():
+    mapped.madvise(mmap.MADV_DONTNEED)
+    mapped[0]
+once, done = {"chmod": chmod, "fault": fault}[what], 0
+os.sched_setaffinity(0, {0})
+above = not os.fork()
+if above:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
+while time.monotonic() < ends and done < 30000:
+    once()
+    done += 1
+    if above:
+        time.sleep(0.0005)
+print(json.dumps({"pid": os.getpid(), "done": done}), flush=True)
+if not above:
+    os.wait()
+"""
+"""Two on one CPU; one comes on top of the other at any moment, also in the middle of a program of filetap's."""
+
+
+@pytest.mark.parametrize(("what", "names"), [("chmod", ["chmod"]), ("fault", ["page_fault_user"])])
+def test_what_is_preempted_in_a_program_hides_nobody(what: str, names: list[str], tmp_path: Path) -> None:
+    run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], wanted(*names))
+    assert Counter(event.pid for event in run.events if event.path == bytes(tmp_path / "file")) == {
+        line["pid"]: line["done"] for line in run.lines
+    }
+    assert run.account.missed == 0
 
 
 FAMILY: Final = """

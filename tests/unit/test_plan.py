@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from filetap.calls import CALLS
-from filetap.probes import Plan, aio, kept_on_cpu, process, syscalls, vfs
+from filetap.probes import Plan, aio, faults, kept_on_cpu, process, syscalls, vfs
 
 EVERYTHING = frozenset(range(1, len(CALLS)))
 
@@ -28,8 +28,8 @@ def numbers(*names: str) -> frozenset[int]:
 @pytest.mark.parametrize("latency", [False, True])
 @pytest.mark.parametrize("chosen", [EVERYTHING, numbers("openat"), numbers("read"), numbers("close"), numbers("io_submit"), frozenset()])
 def test_no_classic_tracepoint_without_registers(chosen: frozenset[int], latency: bool) -> None:
-    plan = syscalls.plan(chosen, latency, registers=False)
-    requests = aio.plan(chosen, Kernel(), plan.raw)
+    plan = syscalls.plan(chosen, latency, single=False)
+    requests = aio.plan(chosen, Kernel(), plan.attached)
     assert not (*plan.tracepoints, *plan.replaced, *requests.tracepoints)
     assert not (plan.programs | requests.programs) & (syscalls.CLASSIC | aio.CLASSIC)
 
@@ -48,33 +48,40 @@ def test_no_classic_tracepoint_without_registers(chosen: frozenset[int], latency
 )
 def test_enters_without_registers(chosen: frozenset[int], latency: bool, raw: list[str], later: list[str]) -> None:
     """Now where a call's file is gone at its exit, or its requests are known at the enter; else once a target has threads."""
-    assert syscalls.plan(chosen, latency, registers=False) == Plan("syscalls", raw=raw, later=later)
+    assert syscalls.plan(chosen, latency, single=False) == Plan("syscalls", raw=raw, later=later)
 
 
 def test_rare_calls_with_registers() -> None:
-    plan = syscalls.plan(numbers("openat"), False, registers=True)
+    plan = syscalls.plan(numbers("openat"), False, single=True)
     assert not (*plan.raw, *plan.later)
     assert ("classic_exit", "syscalls", "sys_exit_openat") in plan.tracepoints
     assert plan.programs <= syscalls.CLASSIC
 
 
-@pytest.mark.parametrize("registers", [False, True])
-def test_requests_are_handed_on_where_all_calls_are_hooked(registers: bool) -> None:
-    plan = syscalls.plan(EVERYTHING, True, registers)
-    requests = aio.plan(EVERYTHING, Kernel(), plan.raw)
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("preempted", [False, True])
+def test_requests_are_handed_on_where_all_calls_are_hooked(single: bool, preempted: bool) -> None:
+    """To programs of the same type."""
+    plan = syscalls.plan(EVERYTHING, True, single)
+    plan = kept_on_cpu(plan) if preempted else plan
+    requests = aio.plan(EVERYTHING, Kernel(), plan.attached)
     assert set(requests.handlers) == {("enter_handlers", 1), ("enter_handlers", 3), ("exit_handlers", 1), ("exit_handlers", 2)}
     assert not requests.tracepoints
+    assert {program.startswith("raw_") for program in requests.programs} == {not preempted}
 
 
 @pytest.mark.parametrize("latency", [True, False])
-def test_where_raw_tracepoints_are_preempted(latency: bool) -> None:
-    """All calls by classic ones from the start, each once; what has no classic one stays."""
-    plan = kept_on_cpu(syscalls.plan(EVERYTHING, latency, registers=True))
+@pytest.mark.parametrize("chosen", [EVERYTHING, numbers("openat"), numbers("read")])
+def test_where_raw_tracepoints_are_preempted(chosen: frozenset[int], latency: bool) -> None:
+    """All calls by classic ones from the start, each once, and no call by its own; what has no classic one stays."""
+    plan = kept_on_cpu(syscalls.plan(chosen, latency, single=False))
     assert (plan.raw, plan.later, plan.replaced) == ([], [], [])
-    assert sorted(plan.tracepoints) == [("classic_enter", "raw_syscalls", "sys_enter"), ("classic_exit", "raw_syscalls", "sys_exit")]
+    assert sorted(plan.tracepoints) == [("every_enter", "raw_syscalls", "sys_enter"), ("every_exit", "raw_syscalls", "sys_exit")]
     returns = kept_on_cpu(vfs.returns("vfs"))
     ended = ("classic_ended", "sched", "sched_process_exit")
     assert (returns.raw, returns.tracepoints) == ([], [("classic_returned", "raw_syscalls", "sys_exit"), ended])
     following = kept_on_cpu(process.plan())
     assert following.raw == ["process_exec"]
     assert [event for _, _, event in following.tracepoints] == ["sched_process_fork", "sched_process_exit"]
+    mapped = kept_on_cpu(faults.plan(numbers("page_fault_user", "page_fault_kernel")))
+    assert (mapped.raw, mapped.tracepoints) == (["page_fault_kernel"], [("classic_fault", "exceptions", "page_fault_user")])

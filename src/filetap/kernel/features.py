@@ -25,7 +25,7 @@ from filetap.kernel import trials
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import TASKS, Object
 from filetap.kernel.types import BTF, REGISTERS, KernelTypes
-from filetap.probes import aio, kept_on_cpu, process, syscalls, uring, vfs
+from filetap.probes import aio, fitting, kept_on_cpu, syscalls, uring, vfs
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,11 @@ def _object(name: str, types: KernelTypes) -> None:
 
 def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
     """Those of its programs that are for this kernel."""
+    preempted = types.preempts_tracepoints()
     if loaded.name == "uring":
-        return set(uring.plan(types).programs)
-    if loaded.name == "process":
-        return (kept_on_cpu(process.plan()) if types.preempts_tracepoints() else process.plan()).programs
-    return set(loaded.programs) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
+        plan = uring.plan(types)
+        return (kept_on_cpu(plan) if preempted else plan).programs
+    return fitting(loaded.programs, preempted) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 
 class Plan(NamedTuple):
@@ -258,6 +258,9 @@ PLANS: Final = (
         {"tp_btf": (partial(trials.tp_btf, "page_fault_user"), partial(trials.tp_btf, "page_fault_kernel"))},
         "accesses to pages that are mapped already, or were mapped around a fault nearby",
         "what is read and written through mmap; that the file was mapped is seen",
+        preempted={
+            "tracepoint": (partial(trials.tp_btf, "page_fault_kernel"), partial(trials.tracepoint, "exceptions", "page_fault_user"))
+        },
     ),
     Plan(
         "io_uring",
@@ -267,6 +270,7 @@ PLANS: Final = (
         "operations through io_uring; many programs can be told to make plain calls instead",
         remedy="run Linux 6.0 or later",
         needed=False,
+        preempted={"tracepoint": (trials.io_uring, partial(trials.tracepoint, "io_uring", "io_uring_complete"))},
     ),
 )
 """Ways stand in order of preference."""
@@ -290,7 +294,9 @@ def _ways(plan: Plan, types: KernelTypes | None) -> Mapping[str, tuple[trials.At
 def _advice(plan: Plan, ways: tuple[Way, ...], ready: bool) -> str:
     if not ready:
         return "meet the requirements"
-    return plan.advice if any(way.works for way in ways) else plan.remedy
+    if not any(way.works for way in ways):
+        return plan.remedy
+    return plan.advice if {way.name for way in ways} == set(plan.ways) else "nothing"
 
 
 def _requirement(name: str, check: Callable[[], str]) -> Requirement:
@@ -323,7 +329,8 @@ def _better_with(types: KernelTypes) -> Iterator[Requirement]:
     with_ = "a call of an untraced process costs one load"
     without = f"not in this kernel: events cost more, and each call of an untraced process a look into a table, of {TASKS} tasks at most"
     yield Requirement("task storage", storage, False, with_ if storage else without)
-    with_, without = "rare calls are seen at their own tracepoints", "not in this kernel: rare calls too are seen at a hook on all calls"
+    own, all_ = "rare calls are seen at their own tracepoints", "rare calls too are seen at a hook on all calls"
+    with_, without = f"this kernel preempts programs: {all_}" if types.preempts_tracepoints() else own, f"not in this kernel: {all_}"
     yield Requirement(REGISTERS, registers, False, with_ if registers else without)
 
 

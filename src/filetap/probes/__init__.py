@@ -5,6 +5,7 @@ Apart from kernel/, which does what is decided here. One module per .bpf.c of th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -30,13 +31,19 @@ class Plan:
     """(map, place) to the program that the syscalls object hands on to."""
 
     @property
+    def attached(self) -> set[str]:
+        """From the start."""
+        return {*self.raw, *(program for program, _, _ in self.tracepoints)}
+
+    @property
     def programs(self) -> set[str]:
         return {*self.raw, *self.later, *self.aimed, *self.handlers.values(), *(program for program, _, _ in self.tracepoints)}
 
 
 def kept_on_cpu(plan: Plan) -> Plan:
     """The same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would skip them for
-    whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off."""
+    whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off, but for those of single
+    calls: of them there must be none."""
     wanted = (*plan.raw, *plan.later)
     whole = [CLASSIC_FORMS[program] for program in wanted if program in CLASSIC_FORMS]
     rest = [one for one in plan.tracepoints if one not in plan.replaced]
@@ -45,12 +52,22 @@ def kept_on_cpu(plan: Plan) -> Plan:
     )
 
 
+def fitting(programs: Iterable[str], preempted: bool) -> set[str]:
+    """Of an object's programs those for kernels that preempt programs of raw tracepoints, or for those that do not."""
+    return set(programs) - (set(CLASSIC_FORMS) if preempted else {program for program, _, _ in CLASSIC_FORMS.values()})
+
+
 CLASSIC_FORMS: Final = {
-    "raw_enter": ("classic_enter", "raw_syscalls", "sys_enter"),
-    "raw_exit": ("classic_exit", "raw_syscalls", "sys_exit"),
+    "raw_enter": ("every_enter", "raw_syscalls", "sys_enter"),
+    "raw_exit": ("every_exit", "raw_syscalls", "sys_exit"),
     "call_returned": ("classic_returned", "raw_syscalls", "sys_exit"),
     "thread_ended": ("classic_ended", "sched", "sched_process_exit"),
     "process_fork": ("classic_fork", "sched", "sched_process_fork"),
     "process_exit": ("classic_end", "sched", "sched_process_exit"),
+    "page_fault_user": ("classic_fault", "exceptions", "page_fault_user"),
+    "submit_req": ("classic_submit", "io_uring", "io_uring_submit_req"),
+    "submit_failed": ("classic_failed", "io_uring", "io_uring_req_failed"),
+    "complete_cqe": ("classic_complete", "io_uring", "io_uring_complete"),
+    "completion_overflow": ("classic_overflow", "io_uring", "io_uring_cqe_overflow"),
 }
-"""Raw tracepoints' programs to what does the same by a classic one. Those of all calls have records as a single call's are."""
+"""Raw tracepoints' programs to what does the same by a classic one."""

@@ -64,6 +64,8 @@ def plan(chosen: frozenset[int], kernel: Functions, attached: Collection[str]) -
         for (program, call), place in programs.items():
             if f"raw_{edge}" in attached:
                 made.handlers[f"{edge}_handlers", place] = f"raw_{program}"
+            elif f"every_{edge}" in attached:
+                made.handlers[f"{edge}_handlers", place] = program
             else:
                 made.tracepoints.append((program, "syscalls", f"sys_{edge}_{call}"))
     return made

@@ -19,7 +19,7 @@ FREQUENT_OPS: Final = frozenset({"read", "write", "close", "stat", "access", "se
 """Without any of these classic tracepoints are cheaper for everybody else."""
 
 CLASSIC: Final = frozenset({"classic_enter", "classic_exit"})
-"""Programs of classic tracepoints."""
+"""Programs of single calls' tracepoints."""
 
 
 def call_table(chosen: frozenset[int]) -> Records:
@@ -53,13 +53,14 @@ FIELDS: Final = "FOALPS3"
 """Of struct io_uring_sqe, as uring.bpf.c numbers them: fd, off, addr, len, the flags, splice_fd_in, addr3."""
 
 
-def plan(chosen: frozenset[int], latency: bool, registers: bool) -> Plan:
+def plan(chosen: frozenset[int], latency: bool, single: bool) -> Plan:
     """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed.
 
-    ``registers``: the kernel has bpf_task_pt_regs, without which a classic tracepoint's program cannot read its call's.
+    ``single``: calls' own tracepoints can be used: the kernel has bpf_task_pt_regs, without which a classic tracepoint's program
+    cannot read its call's registers, and does not preempt such programs (kept_on_cpu).
     """
     wanted = [CALLS[number] for number in sorted(chosen) if 0 <= CALLS[number].nr < MAX_NR and CALLS[number].kind not in (0, KIND_FORK)]
-    if not registers:
+    if not single:
         now = latency or aio.wanted(chosen) or any(call.flags & ENTER for call in wanted)
         return Plan("syscalls", raw=["raw_exit", "raw_enter"] if now else ["raw_exit"], later=[] if now else ["raw_enter"])
     if not {call.op for call in wanted} & FREQUENT_OPS:
