@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import pytest
 
-from tests.kernel.lab import SKIPPED
 from vm.machine import group_of
 
 ALONE: Final = ("tests/kernel/test_modules.py", "tests/kernel/test_skipped.py")
@@ -30,9 +29,6 @@ AT_ONCE: Final = (os.cpu_count() or 1) + 3
 SLOWER: Final = 8
 """Times as long as natively that a test may wait, and take."""
 OPTIONS: Final = ("--vm", "-q", "-p", "no:cacheprovider", f"--timeout={300 * SLOWER}")
-ATTEMPTS: Final = 3
-"""At most, of a test that fails while the kernel skips programs and the account says so: nobody can tell what they would have seen.
-The document names each such test."""
 SCRATCH: Final = Path("/tmp/tests")
 """Each file's folders are below one of its own: pytest closes the one that they share by default to other users, again and
 again, and some tests open theirs."""
@@ -56,24 +52,15 @@ class Port:
 class Teller:
     """A plugin of pytest's: what became of each test."""
 
-    def __init__(self, port: Port, file: str, *, last: bool) -> None:
-        """``last``: no test is run again."""
-        self.port, self.file, self.last = port, file, last
-        self.again: list[str] = []
-        """Tests that are to be."""
-
-    def pytest_runtest_logstart(self) -> None:
-        SKIPPED.clear()
+    def __init__(self, port: Port, file: str) -> None:
+        self.port, self.file = port, file
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
             return
         properties = dict(report.user_properties)
         group = str(properties.get("group", group_of(self.file)))
-        if report.failed and any(SKIPPED) and not self.last:
-            self.again.append(report.nodeid)
-            self._tell(report.nodeid, group, "again", "the kernel skipped programs, as the account says", report.duration)
-        elif report.failed:
+        if report.failed:
             self._tell(report.nodeid, group, "failed", f"{report.when}: {report.longreprtext[-LONGEST:]}", report.duration)
         elif report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
@@ -130,22 +117,11 @@ def _fork(port: Port, file: str) -> int:
     os.setsid()
     status = 99
     try:
-        status = _test(port, file)
+        folder = SCRATCH / Path(file).stem
+        status = int(pytest.main([*OPTIONS, f"--basetemp={folder}", file], plugins=[Teller(port, file)]))
         sys.stdout.flush()
     finally:
         os._exit(status)
-
-
-def _test(port: Port, file: str) -> int:
-    status, waiting = 0, [file]
-    for attempt in range(1, ATTEMPTS + 1):
-        teller = Teller(port, file, last=attempt == ATTEMPTS)
-        folder = SCRATCH / f"{Path(file).stem}-{attempt}"
-        status = int(pytest.main([*OPTIONS, f"--basetemp={folder}", *waiting], plugins=[teller]))
-        waiting = teller.again
-        if not waiting:
-            break
-    return status
 
 
 if __name__ == "__main__":

@@ -57,8 +57,7 @@ MACHINES: Final = (Machine("5.10"), Machine("5.10", bpf_lsm=True), *(Machine(nam
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One test. ``result``: passed, failed, cannot (the machine has not what it needs), left (not meant for machines) or again: its
-    next outcome counts."""
+    """One test. ``result``: passed, failed, cannot (the machine has not what it needs) or left (not meant for machines)."""
 
     group: str
     test: str

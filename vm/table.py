@@ -55,7 +55,6 @@ def show(reports: Sequence[Report]) -> None:
         table.add_column(f"{report.machine.name}\n{report.release or 'did not boot'}", justify="right")
     for row in rows(reports):
         table.add_row(*row)
-    table.add_row("run again", *(str(sum(outcome.result == "again" for outcome in report.outcomes)) for report in reports))
     table.add_row("minutes", *(f"{report.seconds / 60:.1f}" for report in reports))
     Console(width=160).print(table)
 
@@ -80,7 +79,7 @@ def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str
     yield f"|---|{'---:|' * len(reports)}"
     yield from (f"| {' | '.join(row)} |" for row in rows(reports))
     yield from ("", NOT_HERE, "", NOTES.read_text().strip())
-    for title, result in (("Failed", "failed"), ("Run again", "again"), ("Cannot", "cannot"), ("Not run in machines", "left")):
+    for title, result in (("Failed", "failed"), ("Cannot", "cannot"), ("Not run in machines", "left")):
         named = list(_named(reports, result))
         if named:
             yield from ("", f"## {title}", "", *named)

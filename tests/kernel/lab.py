@@ -44,8 +44,6 @@ def wait_until_it_reads(pid, fd):
 """For programs in Python of which one process waits for another."""
 SEARCH: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 """Without a search for locales, and a short one for programs."""
-SKIPPED: Final[list[int]] = []
-"""What the account of each session said: how often the kernel skipped a program. Whoever runs tests empties it before each."""
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
 
 
@@ -185,7 +183,6 @@ class Watch:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.account = self.session.finish()
-        SKIPPED.append(self.account.missed)
 
     @property
     def events(self) -> list[Event]:
