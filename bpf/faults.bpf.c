@@ -123,12 +123,6 @@ ON_TRACEPOINT("page_fault_user", page_fault_user)
 	return report_fault(ctx[0], ctx[2], config.fault_calls[0]);
 }
 
-SEC("tracepoint")
-int classic_fault(struct trace_event_raw_exceptions *ctx)
-{
-	return report_fault(ctx->address, ctx->error_code, config.fault_calls[0]);
-}
-
 /* A helper that reads it counts itself (copy_from_kernel_nofault, mm/maccess.c). */
 static __always_inline bool may_not_fault(struct task_struct *task)
 {
@@ -136,8 +130,7 @@ static __always_inline bool may_not_fault(struct task_struct *task)
 }
 
 /* The kernel's own accesses to a task's memory, as read(2) into a mapping makes. Those that may not fault, a probe's
- * own reads among them, bring no page in. There is no classic form: it would be skipped, and counted so, whenever another program's
- * read faults. */
+ * own reads among them, bring no page in. */
 ON_TRACEPOINT("page_fault_kernel", page_fault_kernel)
 {
 	if (may_not_fault(current_task()))

@@ -287,9 +287,6 @@ struct thread_info {
 struct trace_event_raw_sched_process_fork {
 	int child_pid;
 };
-struct trace_event_raw_exceptions {
-	unsigned long address, error_code;
-};
 struct trace_event_raw_io_uring_submit_req {
 	void *req;
 };

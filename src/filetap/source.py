@@ -153,7 +153,7 @@ class KernelSource:
             self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
         self._following = steady(process.plan())
         others = [
-            steady(faults.plan(chosen)),
+            faults.plan(chosen),
             steady(uring.plan(kernel)),
             aio.plan(chosen, kernel, self._plan.attached),
             steady(vfs.returns(self._options.level)),

@@ -155,7 +155,7 @@ def test_tracepoints_with_types(found: Features) -> None:
     way = "tracepoint" if "TYPEDEF 'class_srcu_fast_notrace_t'" in btf_dump() else "tp_btf"  # as 7.x is told from others
     assert works(found, "syscalls", way) == there("sys_enter", "sys_exit")
     assert works(found, "process", way) == there("sched_process_fork", "sched_process_exec", "sched_process_exit")
-    assert works(found, "faults", way) == there("page_fault_user", "page_fault_kernel")
+    assert works(found, "faults", "tp_btf") == there("page_fault_user", "page_fault_kernel")
     submit = there("io_uring_submit_req") or there("io_uring_submit_sqe")
     told = parameters_told("io_uring_complete") in (3, 7)  # 5.10's has four, and the request is none of them
     assert works(found, "io_uring", way) == (submit and told)
@@ -282,7 +282,7 @@ def ours() -> set[tuple[str, int]]:
 ALIKE: Final = {
     "process": ("process_fork", "classic_fork"),
     "syscalls": ("raw_exit", "every_exit"),
-    "faults": ("page_fault_user", "classic_fault"),
+    "faults": ("page_fault_user",),
     "io_uring": ("complete_cqe", "complete_values", "classic_complete"),
 }
 """Programs of a hook set that do the same by one way and by another."""

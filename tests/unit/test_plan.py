@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from filetap.calls import CALLS
-from filetap.probes import Plan, aio, faults, kept_on_cpu, process, syscalls, vfs
+from filetap.probes import Plan, aio, kept_on_cpu, process, syscalls, vfs
 
 EVERYTHING = frozenset(range(1, len(CALLS)))
 
@@ -83,5 +83,3 @@ def test_where_raw_tracepoints_are_preempted(chosen: frozenset[int], latency: bo
     following = kept_on_cpu(process.plan())
     assert following.raw == ["process_exec"]
     assert [event for _, _, event in following.tracepoints] == ["sched_process_fork", "sched_process_exit"]
-    mapped = kept_on_cpu(faults.plan(numbers("page_fault_user", "page_fault_kernel")))
-    assert (mapped.raw, mapped.tracepoints) == (["page_fault_kernel"], [("classic_fault", "exceptions", "page_fault_user")])

@@ -258,9 +258,6 @@ PLANS: Final = (
         {"tp_btf": (partial(trials.tp_btf, "page_fault_user"), partial(trials.tp_btf, "page_fault_kernel"))},
         "accesses to pages that are mapped already, or were mapped around a fault nearby",
         "what is read and written through mmap; that the file was mapped is seen",
-        preempted={
-            "tracepoint": (partial(trials.tp_btf, "page_fault_kernel"), partial(trials.tracepoint, "exceptions", "page_fault_user"))
-        },
     ),
     Plan(
         "io_uring",

@@ -64,7 +64,6 @@ CLASSIC_FORMS: Final = {
     "thread_ended": ("classic_ended", "sched", "sched_process_exit"),
     "process_fork": ("classic_fork", "sched", "sched_process_fork"),
     "process_exit": ("classic_end", "sched", "sched_process_exit"),
-    "page_fault_user": ("classic_fault", "exceptions", "page_fault_user"),
     "submit_req": ("classic_submit", "io_uring", "io_uring_submit_req"),
     "submit_failed": ("classic_failed", "io_uring", "io_uring_req_failed"),
     "complete_cqe": ("classic_complete", "io_uring", "io_uring_complete"),
