@@ -30,7 +30,7 @@ from filetap.kernel.maps import ARRAY
 from filetap.kernel.types import KernelTypes
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
-from tests.kernel.lab import Watch, hold, release, trace, wanted
+from tests.kernel.lab import Watch, at_level, hold, release, trace, wanted
 from tests.patience import patience, wait_for
 
 WORK: Final = (1, 2, 3, 21, 24, 25, 26, 27)
@@ -115,6 +115,9 @@ fd, libc = os.open(path, os.O_RDWR), ctypes.CDLL(None)
 def chmod():
     while True:
         yield os.chmod(path, 0o600)
+def utime():
+    while True:
+        yield os.utime(path, (1, 1))
 def fault():
     mapped = mmap.mmap(fd, mmap.PAGESIZE)
     while True:
@@ -131,7 +134,7 @@ def ring():
         assert libc.syscall(426, ring, 1, 1, 1, None, 0) == 1
         yield
         rings[head : head + 4] = struct.pack("<I", count)
-again, done = {"chmod": chmod, "fault": fault, "ring": ring}[what](), 0
+again, done = {"chmod": chmod, "utime": utime, "fault": fault, "ring": ring}[what](), 0
 if above:
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
 while time.monotonic() < ends and done < 30000:
@@ -151,6 +154,18 @@ if not above:
 )
 def test_what_is_preempted_in_a_program_hides_nobody(what: str, name: str, tmp_path: Path) -> None:
     run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], wanted(name))
+    assert Counter(event.pid for event in run.events if event.path == bytes(tmp_path / "file")) == {
+        line["pid"]: line["done"] for line in run.lines
+    }
+    assert run.account.missed == 0
+
+
+@pytest.mark.hooks
+@pytest.mark.parametrize(("what", "hook"), [("chmod", "security_path_chmod"), ("utime", "vfs_utimes")])
+def test_what_is_preempted_in_a_hook_hides_nobody(what: str, hook: str, tmp_path: Path) -> None:
+    """One that LSM knows, and one that it does not."""
+    run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], *at_level("vfs", "setattr"))
+    assert hook in run.ways
     assert Counter(event.pid for event in run.events if event.path == bytes(tmp_path / "file")) == {
         line["pid"]: line["done"] for line in run.lines
     }

@@ -50,7 +50,7 @@ def tree(folder: Path) -> Path:
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """The best way that hooks attach meanwhile; those that it is not for take the next."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hooks, "WAYS", WAYS[WAYS.index(request.param) :])
+        patch.setattr(hooks, "ways", lambda _: WAYS[WAYS.index(request.param) :])
         yield request.param
 
 

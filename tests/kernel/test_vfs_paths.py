@@ -186,7 +186,7 @@ def test_a_wrong_signature_refuses_the_way(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_way_that_fits_not_leads_to_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     doctored = [hook._replace(lsm_parameters=(7,)) if hook.program == "path_mkdir" else hook for hook in vfs.TABLE]
     monkeypatch.setattr(vfs, "TABLE", tuple(doctored))
-    monkeypatch.setattr(hooks, "WAYS", ("lsm", "kprobe"))
+    monkeypatch.setattr(hooks, "ways", lambda _: ("lsm", "kprobe"))
     run = trace(["/bin/mkdir", tmp_path / "new"], *at_level("vfs", "mkdir", "rmdir"))
     assert run.ways["security_path_mkdir"] == "kprobe"
     assert [event.path for event in run.events] == [os.fsencode(tmp_path / "new")]

@@ -33,12 +33,16 @@ class Kernel:
         own: dict[str, int | None] = {hook.function: hook.parameters[-1] for hook in TABLE}
         lsm: dict[str, int | None] = {f"bpf_lsm_{hook.lsm}": hook.lsm_parameters[-1] for hook in TABLE if hook.lsm}
         self.functions = own | lsm | changed
+        self.preempts = False
 
     def parameters_of(self, function: str) -> int | None:
         return self.functions.get(function)
 
     def takes_structure(self, function: str) -> bool:
         return function in STRUCTURES
+
+    def preempts_tracepoints(self) -> bool:
+        return self.preempts
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -106,6 +110,7 @@ def attach(
     unloadable: frozenset[str] = frozenset(),
     unattachable: frozenset[str] = frozenset(),
     loads: list[str] | None = None,
+    preempts: bool = False,
     **changed: int | None,
 ) -> hooks.Attached:
     """``no_way``: is denied here; the others name a way and a program, as lsm:path_mkdir. ``loads``: takes the way of each."""
@@ -119,7 +124,9 @@ def attach(
 
     monkeypatch.setattr(trials, "hook", lambda way, name, kernel: None)
     monkeypatch.setattr(trials, "reason", lambda attempt, kernel: "denied" if no_way in (attempt.args[0], "all") else "")
-    return hooks.attach(wanted, load, Kernel(**changed))  # type: ignore[arg-type]
+    kernel = Kernel(**changed)
+    kernel.preempts = preempts
+    return hooks.attach(wanted, load, kernel)  # type: ignore[arg-type]
 
 
 def test_the_best_way_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +134,12 @@ def test_the_best_way_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.ways == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry"}
     assert done.notes(ALL) == []
     assert done.missed(ALL) == []
+
+
+def test_what_is_never_skipped_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = attach(monkeypatch, preempts=True)
+    assert done.ways == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "kprobe"}
+    assert set(attach(monkeypatch, preempts=True, no_way="lsm").ways.values()) == {"kprobe"}
 
 
 def test_a_way_that_is_denied_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:

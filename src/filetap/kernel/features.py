@@ -215,6 +215,9 @@ class Plan(NamedTuple):
     """In place of ``ways`` where the kernel preempts programs of raw tracepoints (probes.kept_on_cpu)."""
 
 
+_BY_HOOK: Final[dict[str, tuple[trials.Attempt, ...]]] = {
+    way: (partial(trials.hook, way, "file_permission"),) for way in vfs.ways(preempted=False)
+}
 PLANS: Final = (
     Plan(
         "syscalls",
@@ -246,11 +249,12 @@ PLANS: Final = (
     Plan(
         "vfs",
         "what happened below the system calls, and what the names of calls have led to",
-        {way: (partial(trials.hook, way, "file_permission"),) for way in vfs.WAYS},
+        _BY_HOOK,
         "what the kernel does by itself without a path (nfsd, overlayfs in its layers)",
         "--level vfs, permission, and what names of calls (rename, unlink, ...) have led to: they are told as they were asked for",
         remedy="run a kernel with BPF trampolines (fentry, LSM with lsm=...,bpf) or kprobes that lets this process attach them",
         needed=False,
+        preempted={way: _BY_HOOK[way] for way in vfs.ways(preempted=True)},
     ),
     Plan(
         "faults",

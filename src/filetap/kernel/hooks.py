@@ -15,7 +15,7 @@ from filetap.errors import KernelError
 from filetap.kernel import trials
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.types import KernelTypes
-from filetap.probes.vfs import NEWER, NO_LSM_HOOK, WAYS, Hook
+from filetap.probes.vfs import NEWER, NO_LSM_HOOK, Hook, ways
 
 _SAMPLE: Final = "file_open"
 """What a way is tried on: every kernel has it."""
@@ -63,7 +63,7 @@ Load = Callable[[str, Sequence[Hook]], Object]
 
 def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
     done = Attached()
-    for way in WAYS:
+    for way in ways(kernel.preempts_tracepoints()):
         left = [hook for hook in wanted if hook.function not in done.ways]
         if not left:
             break
@@ -75,7 +75,7 @@ def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
 
 def refusals(kernel: KernelTypes) -> str:
     """Why no hook at all attaches in any way; "": some way works."""
-    refused = {way: trials.reason(partial(trials.hook, way, _SAMPLE), kernel) for way in WAYS}
+    refused = {way: trials.reason(partial(trials.hook, way, _SAMPLE), kernel) for way in ways(kernel.preempts_tracepoints())}
     return "; ".join(f"{way}: {reason}" for way, reason in refused.items()) if all(refused.values()) else ""
 
 

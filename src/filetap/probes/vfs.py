@@ -16,8 +16,14 @@ from filetap.model import Records
 from filetap.probes import Plan
 
 WAYS: Final = ("lsm", "fentry", "kprobe")
-"""In order of preference."""
+"""In order of preference, where nothing is preempted."""
 NO_LSM_HOOK: Final = "it is no LSM hook"
+
+
+def ways(preempted: bool) -> tuple[str, ...]:
+    """In order of preference. On kernels that preempt programs (kept_on_cpu) fentry is the last: its programs are skipped for whoever
+    comes to a CPU where one was preempted. LSM has no such guard, and a kprobe's are called with preemption off."""
+    return tuple(sorted(WAYS, key=lambda way: preempted and way == "fentry"))
 
 
 class Functions(Protocol):
