@@ -460,22 +460,26 @@ int destroy_enter(void *ctx)
 	return on_destroy_enter(registers());
 }
 
-ON_TRACEPOINT("sys_enter", raw_submit_enter)
+SEC("tp_btf/sys_enter")
+int raw_submit_enter(__u64 *ctx)
 {
 	return on_submit_enter((const struct pt_regs *)ctx[0]);
 }
 
-ON_TRACEPOINT("sys_exit", raw_submit_exit)
+SEC("tp_btf/sys_exit")
+int raw_submit_exit(__u64 *ctx)
 {
 	return on_submit_exit((const struct pt_regs *)ctx[0]);
 }
 
-ON_TRACEPOINT("sys_exit", raw_getevents_exit)
+SEC("tp_btf/sys_exit")
+int raw_getevents_exit(__u64 *ctx)
 {
 	return on_getevents_exit((const struct pt_regs *)ctx[0]);
 }
 
-ON_TRACEPOINT("sys_enter", raw_destroy_enter)
+SEC("tp_btf/sys_enter")
+int raw_destroy_enter(__u64 *ctx)
 {
 	return on_destroy_enter((const struct pt_regs *)ctx[0]);
 }

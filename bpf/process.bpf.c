@@ -47,7 +47,8 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 	return 0;
 }
 
-ON_TRACEPOINT("sched_process_fork", process_fork)
+SEC("tp_btf/sched_process_fork")
+int process_fork(__u64 *ctx)
 {
 	return on_fork(current_task(), (struct task_struct *)ctx[1]);
 }
@@ -113,10 +114,9 @@ static __always_inline __u64 executed_file(struct task_struct *task, struct linu
 	return script_named(bprm->filename, first == '/' ? &fs->root : &fs->pwd);
 }
 
-ON_TRACEPOINT("sched_process_exec", process_exec)
+static __always_inline int on_exec(struct linux_binprm *bprm)
 {
 	struct task_struct *task = current_task();
-	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
 	struct task_state *s = state_of(task);
 	struct call call;
 	struct draft *d;
@@ -150,6 +150,21 @@ ON_TRACEPOINT("sched_process_exec", process_exec)
 	if ((found & FOUND_WANTED) == FOUND_WANTED)
 		emit(d, task, s);
 	return 0;
+}
+
+/* The record of the classic tracepoint has no file. So where this program is preempted it keeps its CPU: whoever came to it meanwhile
+ * would find what each CPU has once in use. */
+SEC("tp_btf/sched_process_exec")
+int process_exec(__u64 *ctx)
+{
+	int result;
+
+	if (PREEMPTS_TRACEPOINTS)
+		hold_cpu();
+	result = on_exec((struct linux_binprm *)ctx[2]);
+	if (PREEMPTS_TRACEPOINTS)
+		let_cpu_go();
+	return result;
 }
 
 static __always_inline __s64 exit_status(struct task_struct *task)
@@ -230,7 +245,8 @@ static __always_inline int on_exit(void)
 	return 0;
 }
 
-ON_TRACEPOINT("sched_process_exit", process_exit)
+SEC("tp_btf/sched_process_exit")
+int process_exit(__u64 *ctx)
 {
 	return on_exit();
 }

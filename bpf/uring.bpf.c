@@ -470,24 +470,28 @@ static __always_inline int completed(__u64 key, long result, __u32 flags)
 	return complete(req, key, file, result, flags, false);
 }
 
-ON_TRACEPOINT("io_uring_submit_req", submit_req)
+SEC("tp_btf/io_uring_submit_req")
+int submit_req(__u64 *ctx)
 {
 	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* Its name before v6.4. */
-ON_TRACEPOINT("io_uring_submit_sqe", submit_sqe)
+SEC("tp_btf/io_uring_submit_sqe")
+int submit_sqe(__u64 *ctx)
 {
 	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* A submission that was refused at once; it completes with an error all the same. */
-ON_TRACEPOINT("io_uring_req_failed", submit_failed)
+SEC("tp_btf/io_uring_req_failed")
+int submit_failed(__u64 *ctx)
 {
 	return submit((struct io_kiocb *)ctx[1], ctx[0]);
 }
 
-ON_TRACEPOINT("io_uring_complete", complete_cqe)
+SEC("tp_btf/io_uring_complete")
+int complete_cqe(__u64 *ctx)
 {
 	struct io_uring_cqe *cqe = (struct io_uring_cqe *)ctx[2];
 
@@ -495,7 +499,8 @@ ON_TRACEPOINT("io_uring_complete", complete_cqe)
 }
 
 /* With the result as a value, before the completion itself was passed (v6.10). */
-ON_TRACEPOINT("io_uring_complete", complete_values)
+SEC("tp_btf/io_uring_complete")
+int complete_values(__u64 *ctx)
 {
 	return completed(ctx[1], (__s32)ctx[3], ctx[4]);
 }
@@ -529,7 +534,8 @@ static __always_inline int overflow(void)
 	return 0;
 }
 
-ON_TRACEPOINT("io_uring_cqe_overflow", completion_overflow)
+SEC("tp_btf/io_uring_cqe_overflow")
+int completion_overflow(__u64 *ctx)
 {
 	return overflow();
 }
@@ -542,7 +548,8 @@ int classic_overflow(void *ctx)
 
 /* For kernels whose completions name no request: once somebody has asked for a rename, any of them may be its. Before v5.12
  * (and in 5.10.y before it took v5.15's io_uring) the opcode was the second value, then the third. */
-ON_TRACEPOINT("io_uring_submit_sqe", rename_submitted)
+SEC("tp_btf/io_uring_submit_sqe")
+int rename_submitted(__u64 *ctx)
 {
 	struct globals *g = globals();
 
@@ -551,7 +558,8 @@ ON_TRACEPOINT("io_uring_submit_sqe", rename_submitted)
 	return 0;
 }
 
-ON_TRACEPOINT("io_uring_complete", rename_completed)
+SEC("tp_btf/io_uring_complete")
+int rename_completed(__u64 *ctx)
 {
 	struct globals *g = globals();
 

@@ -256,7 +256,8 @@ static __always_inline int on_return(long result)
 	return 0;
 }
 
-ON_TRACEPOINT("sys_exit", call_returned)
+SEC("tp_btf/sys_exit")
+int call_returned(__u64 *ctx)
 {
 	return on_return(ctx[1]);
 }
@@ -275,7 +276,8 @@ static __always_inline int on_end(void)
 	return 0;
 }
 
-ON_TRACEPOINT("sched_process_exit", thread_ended)
+SEC("tp_btf/sched_process_exit")
+int thread_ended(__u64 *ctx)
 {
 	return on_end();
 }

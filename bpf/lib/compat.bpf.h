@@ -246,29 +246,12 @@ static __always_inline void let_cpu_go(void)
 		bpf_preempt_enable();
 }
 
-/* Up to 6.18 the kernel switches preemption off around raw tracepoints' programs. 7.2 does not, and has this class of locks. */
+/* Up to 6.18 the kernel switches preemption off around raw tracepoints' programs. 7.2 does not, and has this class of locks: user
+ * space takes classic tracepoints there, where it can (kept_on_cpu). */
 typedef struct {
 	void *lock;
 } class_srcu_fast_notrace_t;
 #define PREEMPTS_TRACEPOINTS bpf_core_type_exists(class_srcu_fast_notrace_t)
-
-/* A program on a tracepoint, which keeps its CPU: whoever came to the CPU meanwhile would find what each CPU has once in use.
- * Calls are seen by classic tracepoints there, so that theirs need not ask. */
-#define ON_TRACEPOINT(tracepoint, name)                                                                                                    \
-	static __always_inline int name##_at_work(__u64 *ctx);                                                                             \
-	SEC("tp_btf/" tracepoint)                                                                                                          \
-	int name(__u64 *ctx)                                                                                                               \
-	{                                                                                                                                  \
-		int result;                                                                                                                \
-                                                                                                                                           \
-		if (PREEMPTS_TRACEPOINTS)                                                                                                  \
-			hold_cpu();                                                                                                        \
-		result = name##_at_work(ctx);                                                                                              \
-		if (PREEMPTS_TRACEPOINTS)                                                                                                  \
-			let_cpu_go();                                                                                                      \
-		return result;                                                                                                             \
-	}                                                                                                                                  \
-	static __always_inline int name##_at_work(__u64 *ctx)
 
 /* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, behind struct trace_entry. */
 struct classic_enter {
