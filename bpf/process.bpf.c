@@ -114,13 +114,10 @@ static __always_inline __u64 executed_file(struct task_struct *task, struct linu
 	return script_named(bprm->filename, first == '/' ? &fs->root : &fs->pwd);
 }
 
-static __always_inline int on_exec(struct linux_binprm *bprm)
+/* The task is told of anew, and counts if its new name does. Twice for an exec is as once. */
+static __always_inline void begin_image(struct task_struct *task)
 {
-	struct task_struct *task = current_task();
 	struct task_state *s = state_of(task);
-	struct call call;
-	struct draft *d;
-	__u64 found;
 
 	if (config.comms && comm_matches((const __u64[]){ comm_word(task, 0), comm_word(task, 1) })) {
 		if (!s)
@@ -135,6 +132,17 @@ static __always_inline int on_exec(struct linux_binprm *bprm)
 		s->parent = s->parent ?: s->task;
 		s->task = 0;
 	}
+}
+
+static __always_inline int on_exec(struct linux_binprm *bprm)
+{
+	struct task_struct *task = current_task();
+	struct task_state *s;
+	struct call call;
+	struct draft *d;
+	__u64 found;
+
+	begin_image(task);
 	s = current_member(task);
 	if (!s)
 		return 0;
@@ -165,6 +173,14 @@ int process_exec(__u64 *ctx)
 	if (PREEMPTS_TRACEPOINTS)
 		let_cpu_go();
 	return result;
+}
+
+/* Before it there, for it may be skipped: the exec is not told then, but all that the new image does. */
+SEC("tracepoint")
+int classic_exec(void *ctx)
+{
+	begin_image(current_task());
+	return 0;
 }
 
 static __always_inline __s64 exit_status(struct task_struct *task)

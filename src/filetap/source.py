@@ -222,8 +222,8 @@ class KernelSource:
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
         # behind all others of a thread's end, for it forgets the thread
-        self._links += [self._process.attach(program) for program in self._following.raw]
         self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
+        self._links += [self._process.attach(program) for program in self._following.raw]
 
     def _attach_hooks(self, kernel: KernelTypes) -> None:
         """Below the system calls, each the best way."""

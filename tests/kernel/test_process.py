@@ -11,11 +11,14 @@ import signal
 import stat
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from filetap import source
 from filetap.kernel.types import KernelTypes
+from filetap.probes import Plan, kept_on_cpu
 from tests.kernel.lab import Event, Run, by_path, device, trace, wanted
 
 Build = Callable[[str], str]
@@ -67,6 +70,23 @@ def test_births_and_ends_by_classic_tracepoints(program: Build, monkeypatch: pyt
     children = {op: {x["child"] for x in run.lines if x["op"] == op} for op in ("fork", "thread")}
     assert {op: {e.result for e in run.events if e.op == op} for op in children} == children
     assert {e.pid for e in run.events if e.op == "exit"} == {*children["fork"], run.pid}
+
+
+@pytest.mark.native("7.x is where this is used by itself, and kernels before 6.12 do not let it call for a task")
+def test_an_exec_that_is_skipped_hides_nothing_but_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A held command begins to count with its exec. Skipped as a program that is not there."""
+
+    def without_exec(plan: Plan) -> Plan:
+        kept = kept_on_cpu(plan)
+        return replace(kept, raw=[program for program in kept.raw if program != "process_exec"])
+
+    monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
+    monkeypatch.setattr(source, "kept_on_cpu", without_exec)
+    run = trace(["/bin/sh", "-c", f": >{tmp_path}/one; /bin/touch {tmp_path}/two"], wanted("exec", "openat", paths=[str(tmp_path)]))
+    assert [(event.op, event.task.comm, event.path) for event in run.events] == [
+        ("open", b"sh", os.fsencode(tmp_path / "one")),
+        ("open", b"touch", os.fsencode(tmp_path / "two")),
+    ]
 
 
 def test_only_threads(program: Build) -> None:

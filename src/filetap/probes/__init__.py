@@ -45,7 +45,7 @@ def kept_on_cpu(plan: Plan) -> Plan:
     whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off, but for those of single
     calls: of them there must be none."""
     wanted = (*plan.raw, *plan.later)
-    whole = [CLASSIC_FORMS[program] for program in wanted if program in CLASSIC_FORMS]
+    whole = [(CLASSIC_FORMS | BESIDE)[program] for program in wanted if program in CLASSIC_FORMS | BESIDE]
     rest = [one for one in plan.tracepoints if one not in plan.replaced]
     return replace(
         plan, raw=[program for program in wanted if program not in CLASSIC_FORMS], tracepoints=whole + rest, later=[], replaced=[]
@@ -54,7 +54,7 @@ def kept_on_cpu(plan: Plan) -> Plan:
 
 def fitting(programs: Iterable[str], preempted: bool) -> set[str]:
     """Of an object's programs those for kernels that preempt programs of raw tracepoints, or for those that do not."""
-    return set(programs) - (set(CLASSIC_FORMS) if preempted else {program for program, _, _ in CLASSIC_FORMS.values()})
+    return set(programs) - (set(CLASSIC_FORMS) if preempted else {program for program, _, _ in (CLASSIC_FORMS | BESIDE).values()})
 
 
 CLASSIC_FORMS: Final = {
@@ -70,3 +70,6 @@ CLASSIC_FORMS: Final = {
     "completion_overflow": ("classic_overflow", "io_uring", "io_uring_cqe_overflow"),
 }
 """Raw tracepoints' programs to what does the same by a classic one."""
+
+BESIDE: Final = {"process_exec": ("classic_exec", "sched", "sched_process_exec")}
+"""What is attached before a raw tracepoint's program that has no full classic form, so that little is lost when that is skipped."""
