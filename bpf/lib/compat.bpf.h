@@ -24,7 +24,7 @@
 
 /* The verifier follows each turn of a loop, and 5.10 has no bpf_loop (e6f2dd0f8067, v5.17). So what may take thousands of steps
  * is made of a few of them in a global function, which is looked at once, called from a loop. */
-#define STEPS_AT_ONCE 16
+#define STEPS_AT_ONCE 64
 #define TURNS_AT_ONCE 256
 
 /* For a global function one(what, index), which returns 1 when there is no more: one_each(), which calls it with each index from

@@ -134,9 +134,8 @@ static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry
 		count_rule(w, *rule, w->depth);
 }
 
-/* Rules by name: the last 1, 2, ... names met, below the directory 'up'. Global, so that the verifier looks at it once and not
- * at each step of a walk. */
-__noinline int apply_names(__u64 dentry, __u64 up)
+/* Rules by name: the last 1, 2, ... names met, below the directory 'up'. */
+static __always_inline int apply_names(__u64 dentry, __u64 up)
 {
 	struct inode *inode = load((struct dentry *)up, d_inode);
 	__u64 hash = hash_of((struct dentry *)dentry);
@@ -186,7 +185,7 @@ static __always_inline void step_aside(struct scratch *s, struct dentry *dentry,
 	w->depth++;
 }
 
-SUBPROGRAM bool step_back(struct walk *w)
+static __always_inline bool step_back(struct walk *w)
 {
 	w->dentry = w->back.dentry;
 	w->mount = w->back.mount;
@@ -198,8 +197,7 @@ SUBPROGRAM bool step_back(struct walk *w)
 	return w->done != 0;
 }
 
-/* A function of its own, as the next, for the stack of the walk. */
-SUBPROGRAM int copy_component(struct scratch *s, struct dentry *dentry)
+static __always_inline int copy_component(struct scratch *s, struct dentry *dentry)
 {
 	const char *name = load(dentry, d_name.name);
 	__u32 length = BPF_CORE_READ(dentry, d_name.len);
@@ -285,15 +283,18 @@ static __always_inline bool step(struct scratch *s)
 	return cross_mount(s);
 }
 
-/* Returns 1 at the top. Global, so that the verifier looks at it once and not at each of its callers. */
-__noinline int some_steps(void)
+/* Returns 1 at the top, as the next does. Global, so that the verifier looks at it once, and not at each turn of the loops around it. */
+__noinline int one_step(void)
 {
 	struct scratch *s = scratch();
 
-	if (!s)
-		return 1;
+	return !s || step(s);
+}
+
+__noinline int some_steps(void)
+{
 	for (int i = 0; i < STEPS_AT_ONCE; i++)
-		if (step(s))
+		if (one_step())
 			return 1;
 	return 0;
 }
