@@ -278,7 +278,8 @@ static __always_inline struct file_entry *known_file(const struct file_key *key,
 	return bpf_map_lookup_elem(&files, key);
 }
 
-/* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). */
+/* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). A name that has no
+ * file yet is defined each time: nothing tells it from another that was in the same memory. */
 __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
@@ -286,7 +287,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	struct scratch *s = scratch();
 	struct globals *g = globals();
 	struct file_entry *old, *new;
-	bool stranger;
+	bool stranger = false;
 
 	if (!g || !s)
 		return 0;
@@ -294,7 +295,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	__builtin_memset(new, 0, sizeof(*new));
 	new->epoch = epoch_now(g);
 	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode);
-	old = known_file(&s->key, &stranger);
+	old = inode ? known_file(&s->key, &stranger) : NULL;
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, owed);
 		return old->id | (__u64)old->wanted << 32;
@@ -308,6 +309,10 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 		remember_file(dentry_address);
 	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
+	if (!inode) {
+		count_touch(new, owed);
+		return new->id | (__u64)new->wanted << 32;
+	}
 	new->touched = owed != OWED_ALWAYS && new->id;
 	if (!new->id && config.paths & 1 && (!old || stranger)) {
 		if (!is_owed(new->wanted, owed))

@@ -7,6 +7,7 @@ asks the kernel. Next: ../e2e/test_levels.py, where no hook attaches.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,6 +172,25 @@ def test_a_core_dump_has_no_result(tmp_path: Path) -> None:
     assert [event.op for event in found][:2] == ["mknod", "open"]
     assert [(event.known, event.fd) for event in found] == [(False, -1)] * len(found)
     assert {event.file.inode for event in found if event.op == "open" and event.file} == {os.stat(core).st_ino}
+
+
+AGAIN: Final = """
+import os, sys
+for number in range(100):
+    os.mkdir(f"{number}")
+    os.symlink("said", f"{number}/link")
+    os.unlink(f"{number}/link")
+    os.rmdir(f"{number}")
+"""
+
+
+def test_names_that_get_the_memory_of_others(tmp_path: Path) -> None:
+    """What has no file yet has no inode that would tell it from what was there before."""
+    run = trace([sys.executable, "-I", "-S", "-c", AGAIN], *at_level("vfs", "symlink"), cwd=tmp_path)
+    expected = [(f"{number}/said", f"{number}/link") for number in range(100)]
+    assert [(event.path, event.target_path) for event in run.events] == [
+        (os.fsencode(tmp_path / said), os.fsencode(tmp_path / link)) for said, link in expected
+    ]
 
 
 def test_a_wrong_signature_refuses_the_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
