@@ -10,7 +10,6 @@
 #include "named.bpf.h"
 
 #define MAX_STEPS (PATH_SPACE / 2)
-#define FEW_STEPS 4
 
 /* Where the walk is and what it has met. */
 struct walk {
@@ -284,24 +283,18 @@ static __always_inline bool step(struct scratch *s)
 	return cross_mount(s);
 }
 
-/* Returns 1 at the top, as the next does. Global, so that the verifier looks at it once, and not at each turn of the loops around it.
- * Of more than a few steps the verifier would read much, of fewer each would cost a call. */
-__noinline int few_steps(void)
+/* Returns 1 at the top, as the next does. Global, so that the verifier looks at it once, and not at each turn of the loops around it. */
+__noinline int one_step(void)
 {
 	struct scratch *s = scratch();
 
-	if (!s)
-		return 1;
-	for (int i = 0; i < FEW_STEPS; i++)
-		if (step(s))
-			return 1;
-	return 0;
+	return !s || step(s);
 }
 
 __noinline int some_steps(void)
 {
-	for (int i = 0; i < STEPS_AT_ONCE; i += FEW_STEPS)
-		if (few_steps())
+	for (int i = 0; i < STEPS_AT_ONCE; i++)
+		if (one_step())
 			return 1;
 	return 0;
 }
