@@ -239,7 +239,8 @@ int classic_exit(struct classic_exit *ctx)
 	return 0;
 }
 
-/* Of all calls, where the programs of raw tracepoints are preempted. */
+/* Of all calls, where the programs of raw tracepoints are preempted. Not the same as those of single calls, which are loaded beside
+ * raw ones: a table of handlers is for programs of one type. */
 SEC("tracepoint")
 int every_enter(struct classic_enter *ctx)
 {

@@ -310,7 +310,8 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	if (is_owed(new->wanted, owed))
 		new->id = define_file(dentry_address, mnt);
 	if (!inode) {
-		count_touch(new, owed);
+		if (new->id)
+			count_touch(new, owed);
 		return new->id | (__u64)new->wanted << 32;
 	}
 	new->touched = owed != OWED_ALWAYS && new->id;

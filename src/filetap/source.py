@@ -221,7 +221,7 @@ class KernelSource:
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
-        # behind all others of a thread's end, for it forgets the thread
+        # behind all others of a thread's end, for it forgets the thread; of its own the classic ones first (BESIDE)
         self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
         self._links += [self._process.attach(program) for program in self._following.raw]
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+import pytest
+
 from filetap import model
 from filetap.account import Account
 from filetap.batch import Batch, File, Fold, Sink, Task
@@ -44,6 +46,7 @@ def wait_until_it_reads(pid, fd):
 """For programs in Python of which one process waits for another."""
 SEARCH: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 """Without a search for locales, and a short one for programs."""
+names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
 
 

@@ -18,11 +18,8 @@ from typing import Any
 import pytest
 
 from filetap.targets import Targets
-from tests.conformance.cannot import no_request_in_completions
-from tests.kernel.lab import SMALLEST_RING, Collector, Watch, hold, release, wanted
+from tests.kernel.lab import SMALLEST_RING, Collector, Watch, hold, names_requests, release, wanted
 from tests.patience import patience, wait_for
-
-names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
 
 
 class Unread:

@@ -29,8 +29,7 @@ from filetap.kernel.libbpf import check, library
 from filetap.kernel.maps import ARRAY
 from filetap.kernel.types import KernelTypes
 from filetap.targets import Targets
-from tests.conformance.cannot import no_request_in_completions
-from tests.kernel.lab import Watch, at_level, hold, release, trace, wanted
+from tests.kernel.lab import Run, Watch, at_level, by_path, hold, names_requests, release, trace, wanted
 from tests.patience import patience, wait_for
 
 WORK: Final = (1, 2, 3, 21, 24, 25, 26, 27)
@@ -103,7 +102,6 @@ def test_who_works_on_a_map_is_alone_on_its_cpu(tmp_path: Path) -> None:
     assert set(found) == {os.SCHED_FIFO}
 
 
-names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
 TWO: Final = """
 import ctypes, json, mmap, os, struct, sys, time
 what, path, ends = sys.argv[1], sys.argv[2], time.monotonic() + float(sys.argv[3])
@@ -149,15 +147,17 @@ if not above:
 """Two on one CPU; one comes on top of the other at any moment, also in the middle of a program of filetap's."""
 
 
+def all_is_told(run: Run, file: Path) -> None:
+    assert Counter(event.pid for event in by_path(run.events, file)) == {line["pid"]: line["done"] for line in run.lines}
+    assert run.account.missed == 0
+
+
 @pytest.mark.parametrize(
     ("what", "name"), [("chmod", "chmod"), ("fault", "page_fault_user"), pytest.param("ring", "read", marks=names_requests)]
 )
 def test_what_is_preempted_in_a_program_hides_nobody(what: str, name: str, tmp_path: Path) -> None:
     run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], wanted(name))
-    assert Counter(event.pid for event in run.events if event.path == bytes(tmp_path / "file")) == {
-        line["pid"]: line["done"] for line in run.lines
-    }
-    assert run.account.missed == 0
+    all_is_told(run, tmp_path / "file")
 
 
 @pytest.mark.hooks
@@ -166,10 +166,7 @@ def test_what_is_preempted_in_a_hook_hides_nobody(what: str, hook: str, tmp_path
     """One that LSM knows, and one that it does not."""
     run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], *at_level("vfs", "setattr"))
     assert hook in run.ways
-    assert Counter(event.pid for event in run.events if event.path == bytes(tmp_path / "file")) == {
-        line["pid"]: line["done"] for line in run.lines
-    }
-    assert run.account.missed == 0
+    all_is_told(run, tmp_path / "file")
 
 
 FAMILY: Final = """

@@ -37,15 +37,15 @@ class Plan:
 
     @property
     def programs(self) -> set[str]:
-        return {*self.raw, *self.later, *self.aimed, *self.handlers.values(), *(program for program, _, _ in self.tracepoints)}
+        return self.attached | {*self.later, *self.aimed, *self.handlers.values()}
 
 
 def kept_on_cpu(plan: Plan) -> Plan:
     """The same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would skip them for
     whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off, but for those of single
     calls: of them there must be none."""
-    wanted = (*plan.raw, *plan.later)
-    whole = [(CLASSIC_FORMS | BESIDE)[program] for program in wanted if program in CLASSIC_FORMS | BESIDE]
+    wanted, forms = (*plan.raw, *plan.later), CLASSIC_FORMS | BESIDE
+    whole = [forms[program] for program in wanted if program in forms]
     rest = [one for one in plan.tracepoints if one not in plan.replaced]
     return replace(
         plan, raw=[program for program in wanted if program not in CLASSIC_FORMS], tracepoints=whole + rest, later=[], replaced=[]
