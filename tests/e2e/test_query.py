@@ -126,8 +126,15 @@ def test_what_has_no_answer_leaves_no_file(ft: Filetap, trace: Path, tmp_path: P
     assert result.status == 2
     assert not os.listdir(tmp_path)
     (tmp_path / "answer").write_text("mine")
-    assert ft(command, trace, word, *more, "-o", tmp_path / "answer").status == 2
-    assert (tmp_path / "answer").read_text() == "mine"
+    for force in ([], ["--force"]):
+        assert ft(command, trace, word, *more, "-o", tmp_path / "answer", *force).status == 2
+        assert (tmp_path / "answer").read_text() == "mine"
+
+
+def test_an_empty_answer_replaces_what_was_there(ft: Filetap, trace: Path, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_text("an earlier one")
+    assert ft("replay", trace, "-c", "nobody", "-f", "json", "-o", tmp_path / "answer", "--force").status == 0
+    assert (tmp_path / "answer").read_text() == ""
 
 
 def test_an_order_that_is_asked_for_holds(ft: Filetap, trace: Path) -> None:

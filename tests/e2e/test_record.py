@@ -108,6 +108,23 @@ def test_what_exists_is_not_replaced_unless_it_is_a_trace(ft: Filetap, tmp_path:
     assert ft.trace("-o", tmp_path / "t.tap", "--force", "--", "true").status == 0
 
 
+@pytest.mark.parametrize("way", [[], ["--flight-recorder", "10s"]])
+def test_what_cannot_begin_replaces_no_trace(ft: Filetap, tmp_path: Path, way: list[str]) -> None:
+    trace = tmp_path / "t.tap"
+    assert ft.trace("-o", trace, "--", "true").status == 0
+    before = contents(trace)
+    assert ft.trace("-o", trace, "--force", *way, "--all", tmp_path / "none").status == 2
+    assert contents(trace) == before
+    assert list(tmp_path.iterdir()) == [trace]
+    assert ft.trace("-o", trace, "--force", *way, "--", "false").status == 1
+    assert contents(trace) != before
+    assert list(tmp_path.iterdir()) == [trace]
+
+
+def contents(trace: Path) -> dict[Path, bytes]:
+    return {file.relative_to(trace): file.read_bytes() for file in trace.rglob("*") if file.is_file()}
+
+
 def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None:
     assert ft.trace("-o", tmp_path / "t.tap", "-p", 2**22).status == 2
     assert not (tmp_path / "t.tap").exists()

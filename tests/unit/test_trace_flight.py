@@ -133,7 +133,9 @@ def test_what_is_in_its_way_is_said_before_anything_is_traced(tmp_path: Path) ->
     TraceSink(tmp_path / "t.tap", metadata()).close()
     with pytest.raises(UsageError, match="exists: give --force"):
         Flight(tmp_path)
-    FlightSink(tmp_path / "t.tap", 60, 1 << 20, force=True)
+    sink = FlightSink(tmp_path / "t.tap", 60, 1 << 20, force=True)
+    assert (tmp_path / "t.tap").exists()
+    sink.begin()
     assert not (tmp_path / "t.tap").exists()
     with pytest.raises(FiletapError, match="no such directory"):
         Flight(tmp_path / "nowhere")

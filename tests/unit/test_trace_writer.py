@@ -245,6 +245,9 @@ def test_what_exists_stays_unless_it_is_a_trace_and_force_is_given(tmp_path: Pat
     with pytest.raises(UsageError, match="is being recorded"):
         TraceSink(tmp_path / "u.tap", metadata(), force=True)
     sink.close()
-    TraceSink(tmp_path / "u.tap", metadata(), force=True).close()
+    sink = TraceSink(tmp_path / "u.tap", metadata(), force=True)
+    sink.begin()
+    sink.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.tap", "u.tap"]
     with pytest.raises(FiletapError, match="No such file"):
         TraceSink(tmp_path / "nowhere" / "t.tap", metadata())

@@ -5,14 +5,15 @@ Apart, as each command has a file of its own. Next: analysis/sql.py answers, rep
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from io import BufferedWriter
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from filetap.cli.files import OutputFile
 from filetap.cli.progress import Progress, ended_by_signals, interruptible
 from filetap.cli.say import say
 from filetap.errors import FiletapError, UsageError
@@ -99,26 +100,16 @@ def destination(form: str, output: str | None, force: bool) -> Iterator[IO[bytes
     if output is None:
         yield _standard_output(form)
         return
-    mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
-    made = not os.path.lexists(output)
+    file = OutputFile(output, force)
     try:
-        with open(os.open(output, mode, 0o644), "wb") as stream, nothing_left(output if made else None):
+        with BufferedWriter(file) as stream:
             yield stream
-    except FileExistsError:
-        raise UsageError(f"{output} exists: give --force to overwrite it") from None
+            file.empty()
     except OSError as error:
+        file.discard()
         raise FiletapError(f"{output}: {error.strerror}") from None
-
-
-@contextmanager
-def nothing_left(output: str | None) -> Iterator[None]:
-    """Half an answer is none."""
-    try:
-        yield
     except BaseException:
-        if output:
-            with suppress(OSError):
-                os.unlink(output)
+        file.discard()  # half an answer is none
         raise
 
 

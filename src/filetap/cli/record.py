@@ -161,7 +161,9 @@ class Recording:
         self._metadata.hooks = dict(session.source.hooks)
         self._metadata.notes = list(session.source.notes)
         if self._trace:
-            self._trace.describe()
+            self._trace.begin()
+        if self._flight:
+            self._flight.begin()
 
     def discard(self) -> None:
         """It did not begin."""

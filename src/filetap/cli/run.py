@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 import click
 
 from filetap.cli import record
+from filetap.cli.files import OutputFile
 from filetap.cli.record import RECORD_OPTIONS, SUFFIX, Recording
 from filetap.errors import FiletapError, UsageError
 
@@ -117,20 +118,13 @@ class Output(record.Words):
         """The form of the events, given or not."""
         return self.form or "table"
 
-    def open_stream(self, standard: str) -> IO[bytes]:
-        """The stream of events, unbuffered. ``standard``: "output" or "error", where they go without -o."""
-        if self.output and not self.records:
-            mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if self.force else os.O_EXCL)
-            try:
-                return open(os.open(self.output, mode, 0o644), "wb", buffering=0)
-            except FileExistsError:
-                raise UsageError(f"{self.output} exists: give --force to overwrite it") from None
-            except OSError as error:
-                raise FiletapError(f"{self.output}: {error.strerror}") from None
-        stream = sys.stderr if standard == "error" else sys.stdout
-        if stream is None:
-            raise FiletapError(f"standard {standard} is closed: give -o FILE")
-        return open(stream.fileno(), "wb", buffering=0, closefd=False)
+    def open_file(self) -> OutputFile | None:
+        """The FILE of -o."""
+        return OutputFile(self.output, self.force) if self.output and not self.records else None
+
+    def open_account(self) -> OutputFile | None:
+        """The file for ``--account``, opened before anything is traced."""
+        return OutputFile(self.account, force=True) if self.account else None
 
     def recording(self) -> Recording | None:
         """Begun: the folder is there."""
@@ -139,14 +133,13 @@ class Output(record.Words):
         words = {name: value for name, value in asdict(self).items() if name not in ("output", "force", "account")}
         return Recording(str(self.output).rstrip("/"), self.force, self, words)
 
-    def open_account(self) -> IO[str] | None:
-        """The file for ``--account``, opened before anything is traced."""
-        if not self.account:
-            return None
-        try:
-            return open(self.account, "w", encoding="utf-8")
-        except OSError as error:
-            raise FiletapError(f"{self.account}: {error.strerror}") from None
+
+def standard_stream(name: str) -> IO[bytes]:
+    """Unbuffered. ``name``: "output" or "error"."""
+    stream = sys.stderr if name == "error" else sys.stdout
+    if stream is None:
+        raise FiletapError(f"standard {name} is closed: give -o FILE")
+    return open(stream.fileno(), "wb", buffering=0, closefd=False)
 
 
 def make_sink(form: str, stream: IO[bytes]) -> Sink:
@@ -185,15 +178,20 @@ class Run:
     def __init__(self, given: Output, options: Options, stop: Stop, started: float, standard: str = "output") -> None:
         self._given, self._stop = given, stop
         self._failure: FiletapError | None = None
-        self._account = given.open_account()
-        self._recording = given.recording()
-        self._new_file: str | None = None
+        self._account: OutputFile | None = None
+        self._recording: Recording | None = None
+        self._file: OutputFile | None = None
         try:
+            self._account = given.open_account()
+            self._recording = given.recording()
+            self._file = given.open_file()
             self._sink = self._make_sink(standard)
             self.session = self._begin(options, started)
         except BaseException:
             self._discard()
             raise
+        if self._file:
+            self._file.empty()
         if self._recording:
             self._recording.begin(self.session)
 
@@ -201,15 +199,13 @@ class Run:
         """Nothing was traced: what was made for it would be in the way of the next try."""
         if self._recording:
             self._recording.discard()
-        if self._new_file:
-            with suppress(OSError):
-                os.unlink(self._new_file)
+        for file in (self._file, self._account):
+            if file:
+                file.discard()
 
     def _make_sink(self, standard: str) -> Sink:
-        output = None if self._given.records else self._given.output
-        new_file = output if output and not os.path.lexists(output) else None
-        streams = [make_sink(self._given.shown, self._given.open_stream(standard))] if self._given.streams else []
-        self._new_file = new_file
+        stream = (self._file or standard_stream(standard)) if self._given.streams else None
+        streams = [make_sink(self._given.shown, stream)] if stream else []
         if not self._recording:
             return streams[0]
         from filetap.sinks.tee import Tee
@@ -278,7 +274,7 @@ class Run:
         if self._account:
             try:
                 with self._account as stream:
-                    stream.write(report.as_json(account))
+                    stream.write(report.as_json(account).encode())
             except OSError as error:
                 self._failure = self._failure or FiletapError(f"{self._given.account}: {error.strerror}")
 

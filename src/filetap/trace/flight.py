@@ -6,6 +6,7 @@ name; the oldest go first. Next: cli/record.py, when a trace is made.
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import uuid
@@ -23,7 +24,7 @@ from filetap.batch import Batch, File, Fold, Task
 from filetap.errors import FiletapError, UsageError
 from filetap.trace import tables
 from filetap.trace.format import Metadata
-from filetap.trace.writer import Shown, TraceSink, discard_trace, unseen
+from filetap.trace.writer import Shown, TraceSink, check_replaceable, unseen
 
 OVERHEAD: Final = 4096
 """Bytes of a batch beside its columns."""
@@ -107,9 +108,15 @@ class FlightSink:
         if self._folder.exists() and not self._force:
             raise UsageError(f"{self._folder} exists: give --force to replace it, if it is a trace")
         if self._force and self._folder.exists():
-            discard_trace(self._folder)
+            check_replaceable(self._folder)
         if not self._folder.parent.is_dir():
             raise FiletapError(f"{self._folder.parent}: no such directory")
+
+    def begin(self) -> None:
+        """All is attached: what the traces replace is not wanted any more."""
+        if self._force and self._folder.exists():
+            check_replaceable(self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def size(self) -> int:

@@ -105,10 +105,13 @@ class TraceSink:
         self.folder, self.metadata, self.written = folder, metadata, 0
         """``written``: events that are in the file."""
         self._limits = limits or Limits()
+        self._replaced: Path | None = None
         try:
-            self._lock = make_folder(folder, metadata, force)
+            self._replaced = set_aside(folder) if force and os.path.lexists(folder) else None
+            self._lock = make_folder(folder, metadata)
             self._segment = Segment(folder, 1, metadata)
         except OSError as error:
+            self._put_back()
             raise FiletapError(f"{folder}: {error.strerror}") from None
         self._sealer = Sealer(folder, metadata, self._limits.keep)
 
@@ -117,10 +120,12 @@ class TraceSink:
         """Why not all of it is sealed."""
         return self._sealer.failure
 
-    def describe(self) -> None:
-        """What is known of the run has changed."""
+    def begin(self) -> None:
+        """All is attached, and the metadata say how: what the trace replaces is not wanted any more."""
         with suppress(OSError):
             write_metadata(self.folder, self.metadata)
+        if self._replaced:
+            shutil.rmtree(self._replaced, ignore_errors=True)
 
     def write(self, batch: Batch) -> None:
         if len(batch.events):
@@ -179,12 +184,15 @@ class TraceSink:
         unseen(self._sealer.finish())
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
+        self._put_back()
+
+    def _put_back(self) -> None:
+        if self._replaced:
+            self._replaced.rename(self.folder)
 
 
-def make_folder(folder: Path, metadata: Metadata, force: bool) -> int:
+def make_folder(folder: Path, metadata: Metadata) -> int:
     """A trace without segments: nobody sees the folder before it is one. Returns the lock, held."""
-    if force and os.path.lexists(folder):
-        discard_trace(folder)
     if os.path.lexists(folder):
         raise UsageError(f"{folder} exists: give --force to replace it, if it is a trace")
     made = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -203,7 +211,13 @@ def make_folder(folder: Path, metadata: Metadata, force: bool) -> int:
     return lock
 
 
-def discard_trace(folder: Path) -> None:
+def set_aside(folder: Path) -> Path:
+    """A trace that is to be replaced, by another name until what replaces it has begun."""
+    check_replaceable(folder)
+    return folder.rename(folder.with_stem(f"{folder.stem}-replaced-{os.getpid()}"))
+
+
+def check_replaceable(folder: Path) -> None:
     """A trace, and nothing else; not while somebody records it."""
     if not (folder / METADATA).is_file() or folder.is_symlink():
         raise UsageError(f"{folder} is not a trace: --force does not replace it")
@@ -212,4 +226,3 @@ def discard_trace(folder: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"{folder} is being recorded: --force does not replace it") from None
-    shutil.rmtree(folder)
