@@ -274,6 +274,18 @@ def test_folded_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> None
     assert all(moment(line.at) <= moment(account["ended"]) for line in run.lines())
 
 
+def test_who_asks_a_trace_is_told_what_is_not_in_it(ft: Filetap, losses: str, tmp_path: Path) -> None:
+    folder, recorded = tmp_path / "files", tmp_path / "t.tap"
+    folder.mkdir()
+    (folder / "0").write_bytes(b"x" * 50)
+    run = ft.trace("-e", "read", "-o", recorded, "--ring-size", ring(64), folder, "--", losses, "storm", folder, 8, 1, 40000)
+    done = sum(row["count"] for row in map(msgspec.json.decode, run.out.splitlines()) if row["op"] == "read")
+    asked = ft("query", recorded, "SELECT count(*) FROM events", "-f", "csv")
+    sums = done - int(asked.out.split()[1])
+    assert asked.errors == [f"filetap: {recorded}: {sums} events found no room while it was recorded: only their sums are there (folded)"]
+    assert sums > 0
+
+
 def numbers(text: bytes) -> dict[int, list[int]]:
     """The numbers of the calls, by thread, in order; a last line that a kill cut is no line."""
     found: dict[int, list[int]] = {}

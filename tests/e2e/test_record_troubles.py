@@ -87,19 +87,25 @@ def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path
     assert written(folder) == list(range(counts["delivered"]))
     asked = ft("query", folder, "SELECT count(*) AS n FROM events", "-f", "csv")
     assert (asked.status, asked.out.split()) == (0, [b"n", b"%d" % counts["delivered"]])
-    one_line(asked, "was not sealed", "No space left on device")
+    unsealed, lost = asked.errors
+    assert "was not sealed" in unsealed
+    assert "No space left on device" in unsealed
+    assert lost == f"filetap: {folder}: {counts['lost']} events were lost while it was recorded"
 
 
 def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
     file, folder = tmp_path / "written", small / "t.tap"
     file.touch()
-    assert ft.trace("-e", "write", "-o", folder, file, "--", *script(WORK), file, WRITES).status == 1
-    had = written(folder)
+    words: Words = ("-e", "write", "--account", tmp_path / "account.json", "-o", folder, file, "--", *script(WORK), file, WRITES)
+    assert ft.trace(*words).status == 1
+    had, lost = written(folder), balance(tmp_path / "account.json")["lost"]
     subprocess.run(["mount", "-o", "remount,size=4M", small], check=True)
     asked = ft("summary", folder)
     assert asked.status == 0
-    one_line(asked, f"was not sealed: repaired, {len(had)} events can be read")
-    assert ft("summary", folder).err == b""
+    once, always = asked.errors
+    assert f"was not sealed: repaired, {len(had)} events can be read" in once
+    assert always == f"filetap: {folder}: {lost} events were lost while it was recorded"
+    assert ft("summary", folder).errors == [always]
     assert written(folder) == had
 
 

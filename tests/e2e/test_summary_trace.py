@@ -119,3 +119,8 @@ def test_mistakes(ft: Filetap, trace: Path, words: tuple[str, ...]) -> None:
     result = ft("summary", trace, *words)
     assert (result.status, result.out) == (2, b"")
     assert len(result.errors) == 1
+
+
+def test_an_interval_with_a_wrong_unit_is_told_all_units(ft: Filetap, trace: Path) -> None:
+    units = "filetap: --width 1m: give a number with ns, us, ms, s, min, h, d or w, such as 10s"
+    assert ft("summary", trace, "--by", "time", "--width", "1m").errors == [units]

@@ -88,10 +88,22 @@ def asked(folders: Sequence[str], stream: IO[bytes]) -> Iterator[tuple[Database,
 
 
 def say_state(traces: list[Trace]) -> None:
-    """What was repaired, and what could not be read: the answer is without it."""
+    """What was repaired, and what could not be read or was never recorded: the answer is without it."""
     for trace in traces:
-        for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages))]:
+        for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages)), *unrecorded(trace)]:
             say(line)
+
+
+def unrecorded(trace: Trace) -> Iterator[str]:
+    """What its account says of events that are not among the trace's, if it was closed."""
+    account = trace.metadata.account or {"ops": {}, "missed": 0}
+    folded, lost = (sum(op[name] for op in account["ops"].values()) for name in ("folded", "lost"))
+    if folded:
+        yield f"{trace.folder}: {folded} events found no room while it was recorded: only their sums are there (folded)"
+    if lost:
+        yield f"{trace.folder}: {lost} events were lost while it was recorded"
+    if account["missed"]:
+        yield f"{trace.folder}: not all was seen: {account['missed']} times the kernel skipped a program"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Apart, as each command has a file of its own. Next: analysis/aggregate.py sums u
 
 from __future__ import annotations
 
+import re
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
@@ -64,6 +65,8 @@ def width_of(text: str) -> int:
     from filetap.cli.record import parse_age
     from filetap.filters import parse_duration
 
+    if not re.fullmatch(r"[0-9.]+(ns|us|µs|ms|s|min|h|d|w)?", text):
+        raise UsageError(f"--width {text}: give a number with ns, us, ms, s, min, h, d or w, such as 10s")
     if not text.endswith(("min", "h", "d", "w")):
         return parse_duration(text, "--width")
     seconds = parse_age(text, "--width")
