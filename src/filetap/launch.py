@@ -108,9 +108,22 @@ class Command:
         return 128 - code if code < 0 else code
 
     def signal(self, number: int) -> None:
-        """Hand a signal on, if it still runs."""
-        if not self.poll():
+        """Hand a signal on, if it still runs and has not got it as we did: the terminal sends an interrupt to both."""
+        if not self.poll() and not (number == signal.SIGINT and self._hears_terminal()):
             os.kill(self.pid, number)
+
+    def _hears_terminal(self) -> bool:
+        """Is it in the foreground of our terminal, and we too? tcgetpgrp(3)"""
+        try:
+            terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:  # there is none
+            return False
+        try:
+            return os.tcgetpgrp(terminal) == os.getpgrp() == os.getpgid(self.pid)
+        except OSError:
+            return False
+        finally:
+            os.close(terminal)
 
 
 def _forget_handlers(mask: Iterable[int], ignored: Collection[int]) -> None:

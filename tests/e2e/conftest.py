@@ -126,11 +126,11 @@ class Filetap:
         return Result(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *words: str | Path | int, new_session: bool = False) -> Iterator[Running]:
-        """Run it beside the test; killed at the end, if need be."""
+    def started(self, *words: str | Path | int) -> Iterator[Running]:
+        """Run it beside the test, without the terminal that pytest may have; killed at the end, if need be."""
         given = [*self.command, *map(str, words)]
         pipe = subprocess.PIPE
-        with subprocess.Popen(given, stdout=pipe, stderr=pipe, env=ENVIRONMENT, start_new_session=new_session) as process:
+        with subprocess.Popen(given, stdout=pipe, stderr=pipe, env=ENVIRONMENT, start_new_session=True) as process:
             try:
                 yield Running(process)
             finally:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.conftest import ENVIRONMENT, WAIT, Filetap, has_ended, wait_until
+from tests.e2e.screen import Screen
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Puppet, Running
@@ -119,7 +120,7 @@ def test_a_signal_reaches_the_command(ft: Filetap, number: int) -> None:
 
 
 HANDLER = "trap 'trap \"\" INT; echo cleaned; exit 7' INT; echo ready; while :; do sleep 0.1; done"
-"""A ^C comes twice, from the terminal and from filetap, and a shell would begin its trap again within it."""
+"""A signal for the whole group may come twice, from its sender and from filetap, and a shell would begin its trap again within it."""
 
 
 def test_a_command_that_handles_the_signal_has_its_own_status(ft: Filetap) -> None:
@@ -138,13 +139,37 @@ def test_a_status_of_125_is_the_commands_own(ft: Filetap) -> None:
 
 
 def test_interrupt_from_the_terminal(ft: Filetap) -> None:
-    """^C goes to the whole foreground group; once handled, the command is not hit a second time after its end."""
-    with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER, new_session=True) as run:
+    """It goes to the whole foreground group; once handled, the command is not hit a second time after its end."""
+    with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER) as run:
         run.out.readline()
         os.killpg(run.pid, signal.SIGINT)
         done = run.end()
     assert (done.status, done.out) == (7, b"cleaned\n")
     assert b"nothing lost" in done.err
+
+
+COUNTED = """
+import signal, time
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+print("ready", flush=True)
+while not got:
+    time.sleep(0.01)
+time.sleep(0.5)
+print("interrupted", len(got), "times", flush=True)
+"""
+
+
+def test_an_interrupt_from_the_terminal_reaches_the_command_once(ft: Filetap) -> None:
+    """The terminal sends it to both."""
+    screen = Screen([*ft.command, "trace", "-f", "none", "--", sys.executable, "-c", COUNTED])
+    try:
+        screen.wait_for_words("ready")
+        screen.type("\x03")
+        screen.wait_for_words("interrupted 1 times", "nothing lost")
+        assert screen.end() == 0
+    finally:
+        screen.close()
 
 
 def held_child(run: Running) -> int:
