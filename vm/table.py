@@ -56,6 +56,8 @@ def show(reports: Sequence[Report]) -> None:
     for row in rows(reports):
         table.add_row(*row)
     table.add_row("minutes", *(f"{report.seconds / 60:.1f}" for report in reports))
+    if any(report.ghosts for report in reports):
+        table.add_row("ended by QEMU", *("once, and gone on with" if report.ghosts else "" for report in reports))
     Console(width=160).print(table)
 
 
@@ -87,7 +89,8 @@ def _document(reports: Sequence[Report], libbpf: str, qemu: str) -> Iterator[str
 
 def _run(report: Report) -> str:
     what = f"{report.release}, package {report.package}, on {report.day} in {report.seconds / 60:.1f} minutes"
-    return f"- **{report.machine.name}**: {what}; commit {report.tree}"
+    again = "; QEMU ended it once (Oops: int3), and the files that had not ended were run in another" if report.ghosts else ""
+    return f"- **{report.machine.name}**: {what}; commit {report.tree}{again}"
 
 
 def _named(reports: Sequence[Report], result: str) -> Iterator[str]:
