@@ -1,0 +1,32 @@
+"""What is said of events that a trace has not: by the account it was closed with.
+
+Apart from tests/e2e/test_loss.py, which loses events indeed, because no kernel skips programs when it is asked to.
+Next: cli/query.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from filetap.account import Account, OpAccount
+from filetap.cli.query import unrecorded
+from tests.unit.traces import record
+
+OPS = {"read": OpAccount(seen=9, delivered=4, folded=3, lost=2), "open": OpAccount(seen=5, delivered=4, folded=1)}
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (None, []),
+        (Account(ops={"read": OpAccount(seen=9, delivered=9)}), []),
+        (Account(ops=OPS), ["4 events found no room", "2 events were lost"]),
+        (Account(missed=7), ["not all was seen: 7 times"]),
+    ],
+)
+def test_what_a_trace_has_not(tmp_path: Path, account: Account | None, said: list[str]) -> None:
+    trace = record(tmp_path / "t.tap", [], account=account.as_json() if account else None)
+    lines = list(unrecorded(trace))
+    assert [line.startswith(f"{tmp_path}/t.tap: {words}") for line, words in zip(lines, said, strict=True)] == [True] * len(said)
