@@ -126,6 +126,7 @@ def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
 
 
 def live(machine: Machine, files: Sequence[str], limit: float) -> Life:
+    """One boot, with disks of its own."""
     with TemporaryDirectory(prefix="filetap-vm-", dir="/var/tmp") as folder:
         where = Path(folder)
         _work_disk(where, files)

@@ -101,6 +101,15 @@ def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppe
     assert {op: row["delivered"] for op, row in json.loads(account.read_text())["ops"].items()} == {"open": 1, "close": 1}
 
 
+def test_an_account_of_before_is_not_left_for_that_of_a_run_that_was_killed(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
+    account = tmp_path / "account.json"
+    account.write_text("of before")
+    with ft.started("trace", "-f", "none", "-p", puppet.pid, "--account", account) as run:
+        run.wait_ready()
+        run.end(signal.SIGKILL)
+    assert account.read_text() == ""
+
+
 def test_a_signal_ends_it_cleanly_whoever_calls_main(puppet: Puppet) -> None:
     """Not the installed script, but Python code."""
     ft = Filetap((sys.executable, "-c", "from filetap.cli.main import main; main()"))

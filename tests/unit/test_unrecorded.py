@@ -1,6 +1,6 @@
 """What is said of events that a trace has not: by the account it was closed with.
 
-Apart from tests/e2e/test_loss.py, which loses events indeed, because no kernel skips programs when it is asked to.
+Apart from tests/e2e/test_loss.py, which loses events indeed, because this machine's kernel skips no programs.
 Next: cli/query.py.
 """
 

@@ -190,8 +190,8 @@ class Run:
         except BaseException:
             self._discard()
             raise
-        if self._file:
-            self._file.empty()
+        for file in self._files():
+            file.empty()
         if self._recording:
             self._recording.begin(self.session)
 
@@ -199,9 +199,11 @@ class Run:
         """Nothing was traced: what was made for it would be in the way of the next try."""
         if self._recording:
             self._recording.discard()
-        for file in (self._file, self._account):
-            if file:
-                file.discard()
+        for file in self._files():
+            file.discard()
+
+    def _files(self) -> list[OutputFile]:
+        return [file for file in (self._file, self._account) if file]
 
     def _make_sink(self, standard: str) -> Sink:
         stream = (self._file or standard_stream(standard)) if self._given.streams else None
