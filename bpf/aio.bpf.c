@@ -339,7 +339,7 @@ static __noinline int refused(struct task_state *s, __u64 list, long result)
 
 	if (!w || !read_request(w, list, 0))
 		return 0;
-	if (!draft_request(s) && (s->draft.open || !s->draft.call || result != -EBADF || !wanted_without_file()))
+	if (!draft_request(s) && (s->draft.open || !s->draft.call || !wanted_without_file()))
 		return 0;
 	fill_request(&w->request, task, s, false);
 	return tell(s, result, true);

@@ -232,7 +232,7 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	d->fd = fd;
 	file = file_at(fd_address(task, fd, false), false);
 	if (!file)
-		return d->result == -EBADF && wanted_without_file();
+		return wanted_without_file();
 	if (!resolve_mapped(state, file, false))
 		return false;
 	d->file = state->last.id;

@@ -467,7 +467,6 @@ struct aio_ring {
 #define TMPFS_MAGIC 0x01021994
 #define ENOENT 2
 #define E2BIG 7
-#define EBADF 9
 #define EFAULT 14
 
 #endif

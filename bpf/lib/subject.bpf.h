@@ -31,7 +31,7 @@ static __always_inline bool seekable(__u32 mode)
 	return mode == S_IFREG || mode == S_IFBLK || mode == S_IFDIR;
 }
 
-/* A descriptor that is none has no type: such a failure counts when every type and every file does. */
+/* A descriptor that is none has no type: such a call counts when every type and every file does. */
 #define ALL_TYPES (1u << 8 | 1u << 4 | 1u << 1 | 1u << 12 | 1u << 2 | 1u << 6 | 1u << 10 | 1u)
 
 static __always_inline bool wanted_without_file(void)
@@ -77,7 +77,8 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	__u64 address = fd_address(x->task, fd, direct);
 	struct file *file = address ? file_at(address, direct) : NULL;
 
-	if (unlikely(x->result == -EBADF) && !(resolved_at_enter(x) ? s->file : address) && wanted_without_file()) {
+	/* Whatever came of it: another argument may have been refused before, and a splice of nothing succeeds. */
+	if (unlikely(!(resolved_at_enter(x) ? s->open : address)) && wanted_without_file()) {
 		d->flags |= EVENT_NO_OFFSET;
 		*wanted = true;
 		return NULL;

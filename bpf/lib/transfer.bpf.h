@@ -152,6 +152,8 @@ static __always_inline bool find_both(struct task_struct *task, struct draft *d)
 	d->file = second_file(task, d->fd, wanted, &wanted);
 	if (wanted && !d->target)
 		d->target = second_file(task, d->target_fd, true, &wanted);
+	if (!fd_address(task, d->fd, false) && !fd_address(task, d->target_fd, false))
+		return wanted_without_file();
 	return wanted;
 }
 

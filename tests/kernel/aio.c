@@ -233,6 +233,9 @@ static void refused(void)
 	check(syscall(SYS_io_submit, context, 1, &second) == -1, "io_submit");
 	check(syscall(SYS_io_submit, context, 1, &third) == -1, "io_submit");
 	say(&zero, -errno);
+	bad.aio_nbytes = -1; /* refused before the descriptor is looked at */
+	check(syscall(SYS_io_submit, context, 1, list + 1) == -1 && errno == EINVAL, "io_submit");
+	say(&bad, -errno);
 	good.aio_nbytes = 11;
 	submit(list, 1, 1);
 	reap(1);

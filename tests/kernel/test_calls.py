@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 
+from filetap.calls import CALLS, MAX_NR
 from tests.kernel.lab import READING, Event, Run, trace, wanted
 
 NONE: Final = -1000
@@ -253,6 +254,45 @@ for attempt in (lambda: os.read(999, 1), lambda: os.close(998), lambda: os.dup(9
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("io", "close", "dup", types=["all"], failed=True))
     mine = [(event.call, event.fd, event.result, event.file) for event in run.events if event.result == -errno.EBADF]
     assert mine == [(call, fd, -errno.EBADF, None) for call, fd in (("read", 999), ("close", 998), ("fcntl", 997), ("pwrite64", 996))]
+
+
+def refusable() -> list[tuple[str, int, list[list[int]]]]:
+    """Every system call that is given a file's descriptor: its name, number, and arguments to try. The descriptor is none; what
+    else it is given is nothing, or nothing that any call takes."""
+    rows = []
+    for call in CALLS:
+        words = call.shape.split()
+        places = [at for at, word in enumerate(words) if word in ("fd", "to_fd", "dir")]
+        if not places or not 0 <= call.nr < MAX_NR or (call.other and call.name not in ("fcntl", "ioctl")):
+            continue
+        tries = [[999 if at in places else rest for at in range(6)] for rest in (0, -1)]
+        for arguments in tries:
+            if call.name == "mmap":
+                arguments[3] &= ~0x20  # of MAP_ANONYMOUS no file is meant
+            if call.name in ("fcntl", "ioctl"):
+                arguments[1] = {"dup": 0, "lock": 6, "reflink": 0x40049409, "dedupe": 0xC0189436}[call.op]
+            if "name" in words:
+                arguments[words.index("name")] = 0  # names are another test's
+        rows.append((call.name, call.nr, tries))
+    return rows
+
+
+def test_no_call_on_a_descriptor_that_is_none_is_missed() -> None:
+    """Whatever the kernel finds fault with first: EBADF, EINVAL, EFAULT, ... or with nothing. The oracle is what calls returned."""
+    code = f"""
+import ctypes, json
+libc = ctypes.CDLL(None, use_errno=True)
+for name, number, tries in {refusable()!r}:
+    for arguments in tries:
+        result = libc.syscall(number, *map(ctypes.c_long, arguments))
+        print(json.dumps({{"call": name, "result": result if result >= 0 else -ctypes.get_errno()}}))
+"""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("all", types=["all"]))
+    made = [(line["call"], line["result"]) for line in run.lines if line["result"] != -errno.ENOSYS]
+    events = [event for event in run.events if 999 in (event.fd, event.target_fd) and event.result != -errno.ENOSYS]
+    assert {result < 0 for _, result in made} == {True, False}  # a splice of no bytes succeeds
+    assert [(event.call, event.result) for event in events] == made
+    assert {event.file for event in events if event.fd == 999} == {None}
 
 
 def test_32_bit_calls(program: Callable[[str], str], tmp_path: Path) -> None:
