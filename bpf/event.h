@@ -68,6 +68,8 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_DETACHED 8 /* no way up to a mount namespace's root */
 #define DEFINITION_ONCE 16 /* a name for one event: not in the kernel's table of names */
 #define DEFINITION_WANTED 64 /* a name that starts from a place below which files are wanted */
+#define DEFINITION_NO_TREE 128 /* a file in no directory tree, such as a pipe's: fs/d_path.c makes up its name (d_dname) */
+#define DEFINITION_NO_PATH 256 /* opened by its handle, and no directory is known that it is in */
 #define DEFINITION_BESIDE 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */

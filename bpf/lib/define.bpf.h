@@ -72,6 +72,37 @@ static __always_inline void count_late_module(__u64 magic)
 		c->late_modules++;
 }
 
+/* What d_dname makes a file's name of, where that is not in its dentry: the kind of a namespace (ns_dname, fs/nsfs.c), the name
+ * that a buffer was given (dmabuffs_dname, drivers/dma-buf/dma-buf.c). */
+static __always_inline const char *made_up_name(struct dentry *dentry, struct inode *inode, __u64 magic)
+{
+	if (magic == NSFS_MAGIC)
+		return load(load((struct ns_common *)load(inode, i_private), ops), name);
+	if (magic == DMA_BUF_MAGIC && bpf_core_type_exists(struct dma_buf))
+		return load((struct dma_buf *)load(dentry, d_fsdata), name);
+	return NULL;
+}
+
+/* A dentry that is its own parent, and not what its mount shows: in no tree, or not yet known to be in one (d_path, fs/d_path.c). */
+static __always_inline void describe_lone_dentry(struct scratch *s, struct dentry *dentry, struct inode *inode)
+{
+	struct dentry_operations *ops = load(dentry, d_op);
+	const char *name;
+	long length;
+
+	if (!ops || !load(ops, d_dname)) {
+		s->head.flags |= DEFINITION_NO_PATH;
+		return;
+	}
+	s->head.flags |= DEFINITION_NO_TREE;
+	name = made_up_name(dentry, inode, s->file.magic);
+	length = name ? bpf_probe_read_kernel_str(s->bytes, COMPONENT_SPACE, name) : 0;
+	if (length > 0) {
+		s->head.length = length;
+		s->file.inside = 0;
+	}
+}
+
 /* What the definition in the scratch says of a file beside its names. A function of its own, for the stack's sake. */
 SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 {
@@ -100,8 +131,10 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 	count_late_module(s->file.magic);
 	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem), load(load(load(inode, i_sb), s_type), name));
 	/* An unlinked name is out of the dentry cache's hash; a root never was in it. */
-	if (!load(dentry, d_hash.pprev) && load(dentry, d_parent) != dentry)
-		s->head.flags |= DEFINITION_DELETED;
+	if (load(dentry, d_parent) != dentry)
+		s->head.flags |= load(dentry, d_hash.pprev) ? 0 : DEFINITION_DELETED;
+	else if (load(mount, mnt.mnt_root) != dentry)
+		describe_lone_dentry(s, dentry, inode);
 	return 0;
 }
 
@@ -127,9 +160,10 @@ static __always_inline __u32 define_file(__u64 dentry, __u64 mnt)
 static __always_inline bool type_wanted(struct inode *inode)
 {
 	__u32 mode = load(inode, i_mode);
+	__u64 magic = load(load(inode, i_sb), s_magic);
 
-	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes call themselves regular files. */
-	if (load(load(inode, i_sb), s_magic) == ANON_INODE_FS_MAGIC)
+	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes and pidfds call themselves regular files, but not in stat(2). */
+	if (magic == ANON_INODE_FS_MAGIC || magic == PID_FS_MAGIC)
 		mode = 0;
 	return config.types & (1u << ((mode & S_IFMT) >> 12));
 }

@@ -55,6 +55,9 @@ struct qstr {
 	const char *name;
 };
 
+struct dentry_operations {
+	void *d_dname;
+};
 struct dentry {
 	unsigned int d_flags;
 	seqcount_spinlock_t d_seq;
@@ -63,6 +66,8 @@ struct dentry {
 	struct qstr d_name;
 	struct inode *d_inode;
 	struct super_block *d_sb;
+	struct dentry_operations *d_op;
+	void *d_fsdata;
 	struct hlist_node d_alias;
 };
 struct bpf_subprog_info {
@@ -78,7 +83,11 @@ struct vfsmount {
 	struct dentry *mnt_root;
 	int mnt_flags;
 };
+struct proc_ns_operations {
+	const char *name;
+};
 struct ns_common {
+	struct proc_ns_operations *ops;
 	unsigned int inum;
 };
 struct mnt_namespace {
@@ -121,6 +130,10 @@ struct inode {
 	long long i_size;
 	__u32 i_generation;
 	struct hlist_head i_dentry;
+	void *i_private;
+};
+struct dma_buf {
+	const char *name;
 };
 typedef struct {
 	atomic_long_t refcnt;
@@ -463,6 +476,9 @@ struct aio_ring {
 #define SIGNAL_GROUP_EXIT 4
 #define BTRFS_SUPER_MAGIC 0x9123683e
 #define ANON_INODE_FS_MAGIC 0x09041934
+#define NSFS_MAGIC 0x6e736673
+#define PID_FS_MAGIC 0x50494446
+#define DMA_BUF_MAGIC 0x444d4142
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
 #define ENOENT 2

@@ -35,8 +35,10 @@ _FILE: Final = _reader(model.FILE_DEFINITION)
 _NAME: Final = _reader(model.NAME_DEFINITION)
 _TASK: Final = _reader(model.TASK_DEFINITION)
 _CGROUP: Final = _reader(model.CGROUP_DEFINITION)
-_PIPE, _SOCKET = 0o010000, 0o140000
-_ANON_MAGIC: Final = 0x09041934
+_ANON, _PIPEFS, _SOCKFS, _NSFS, _PIDFS, _DMA_BUF = 0x09041934, 0x50495045, 0x534F434B, 0x6E736673, 0x50494446, 0x444D4142
+"""Magic numbers of file systems whose files are in no tree (linux/magic.h)."""
+_UNTYPED: Final = (_ANON, _PIDFS)
+"""Those whose inodes have a type in the kernel since v6.15, but none in stat(2)."""
 
 
 def components(record: bytes, without: int = 0) -> list[bytes]:
@@ -61,14 +63,17 @@ def decode_file(record: bytes) -> File:
     flags, number = values[1], values[2]
     inode, subvolume, size = values[5:8]
     device, generation, mode = values[12:15]
+    magic = values[17]
+    path = _path(components(record, values[19]), flags, inode, magic)
     return File(
         id=number,
-        path=_path(components(record, values[19]), flags, inode, mode, values[17]),
+        path=path,
+        resolved=bool(path),
         inode=inode,
         device=device,
         subvolume=subvolume,
         generation=generation,
-        mode=0 if values[17] == _ANON_MAGIC else mode,
+        mode=0 if magic in _UNTYPED else mode,
         size=size,
         filesystem=text(values[20]),
         mount=values[16],
@@ -76,18 +81,28 @@ def decode_file(record: bytes) -> File:
         real_inode=values[21],
         real_device=values[22],
         truncated=bool(flags & model.TRUNCATED),
-        deleted=bool(flags & model.DELETED),
+        deleted=bool(flags & model.DELETED) or (bool(flags & model.NO_TREE) and magic not in _NAMES),
         raced=bool(flags & model.RACED),
     )
 
 
-def _path(names: list[bytes], flags: int, inode: int, mode: int, magic: int) -> bytes:
-    """As /proc/PID/fd shows it (fs/d_path.c): pipes, sockets and anonymous inodes have no place in the tree."""
-    kind = mode & 0o170000
-    if flags & model.DETACHED and magic == _ANON_MAGIC:
-        return b"anon_inode:" + b"/".join(names)
-    if flags & model.DETACHED and kind in (_PIPE, _SOCKET):
-        return b"%s:[%d]" % (b"pipe" if kind == _PIPE else b"socket", inode)
+_NAMES: Final[dict[int, bytes]] = {
+    _ANON: b"anon_inode:%(name)b",
+    _PIPEFS: b"pipe:[%(inode)d]",
+    _SOCKFS: b"socket:[%(inode)d]",
+    _NSFS: b"%(name)b:[%(inode)d]",
+    _PIDFS: b"anon_inode:[pidfd]",
+    _DMA_BUF: b"/dmabuf:%(name)b",
+}
+"""How the file systems' d_dname functions call their files. The others' is simple_dname, and says " (deleted)" behind them."""
+
+
+def _path(names: list[bytes], flags: int, inode: int, magic: int) -> bytes:
+    """As /proc/PID/fd shows it (fs/d_path.c). Empty: no path is known."""
+    if flags & model.NO_PATH:
+        return b""
+    if flags & model.NO_TREE and magic in _NAMES:
+        return _NAMES[magic] % {b"name": b"/".join(names), b"inode": inode}
     return b"/" + b"/".join(name for name in names if name != b"/")
 
 

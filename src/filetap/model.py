@@ -61,7 +61,7 @@ MORE: Final = np.dtype(
 LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
-TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED = (1 << bit for bit in range(7))
+TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH = (1 << bit for bit in range(9))
 DEFINITION_FIXED: Final = 144
 
 DEFINITION: Final = [("kind", "<u2"), ("flags", "<u2"), ("id", "<u4"), ("length", "<u4"), ("reserved", "<u4")]

@@ -1,4 +1,4 @@
-"""Names as bytes: what no terminal should see, what is no UTF-8, and what is as long as may be.
+"""Names as bytes: what no terminal should see, what is no UTF-8, what is as long as may be, and what is in no directory.
 
 Apart from test_paths.py, where names change. The oracle is the name that the test itself made. Next: test_threads.py.
 """
@@ -96,3 +96,52 @@ def test_many_levels(program: Build, tmp_path: Path) -> None:
     (write,) = run.events
     assert write.path == os.fsencode(tmp_path) + b"/d" * 1000 + b"/leaf"
     subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
+
+
+OUTSIDE = """
+import ctypes, json, os, select, socket, stat
+libc = ctypes.CDLL(None, use_errno=True)
+fds = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in os.listdir("/proc/self/ns")]
+fds += [os.pidfd_open(os.getpid()), *os.pipe(), *(end.detach() for end in socket.socketpair())]
+fds += [os.memfd_create("note"), os.eventfd(0), libc.epoll_create1(0), libc.inotify_init(), os.open(".", os.O_TMPFILE | os.O_RDWR)]
+for number in (447, 323):  # memfd_secret, userfaultfd: not in every kernel
+    fd = libc.syscall(number, 0)
+    fds += [fd] if fd >= 0 else []
+for fd in fds:
+    kind = stat.S_IFMT(os.fstat(fd).st_mode)
+    print(json.dumps({"fd": fd, "path": os.readlink(f"/proc/self/fd/{fd}"), "kind": kind, "inode": os.fstat(fd).st_ino}))
+    os.close(fd)
+"""
+
+
+def test_what_is_in_no_directory(tmp_path: Path) -> None:
+    """Name and type as /proc/PID/fd and fstat(2) have them: namespaces, pidfds, pipes, sockets, memfds, anonymous inodes."""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", OUTSIDE], wanted("close", types=["all"]), cwd=tmp_path)
+    last = {event.fd: event.file for event in run.events if event.file}
+    assert len(run.lines) > 20
+    for line in run.lines:
+        file = last[line["fd"]]
+        assert file.path.decode() + " (deleted)" * file.deleted == line["path"]
+        assert (file.mode & 0o170000, file.inode, file.resolved) == (line["kind"], line["inode"], True)
+
+
+def test_shared_memory_of_system_v() -> None:
+    """The kernel makes a file of it that has a name in no directory, as /proc/PID/maps says."""
+    code = """
+import ctypes, json
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+key = libc.shmget(77, 4096, 0o1600)
+address = libc.shmat(key, None, 0)
+libc.shmctl(key, 0, None)
+ctypes.memset(address, 1, 1)
+line = next(line for line in open("/proc/self/maps") if line.startswith(f"{address:08x}-"))
+print(json.dumps({"address": address, "path": line.split(None, 5)[5].strip()}))
+"""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("fault"))
+    (line,) = run.lines
+    (event,) = [event for event in run.events if event.size == line["address"]]
+    assert event.path.decode() == "/SYSV0000004d"
+    assert line["path"] == "/SYSV0000004d (deleted)"
+    assert event.file
+    assert event.file.deleted

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -120,18 +120,29 @@ def test_flags(names: set[str]) -> None:
     assert file.path == b"/a"
 
 
-def test_what_has_no_place_reads_as_in_proc() -> None:
-    """The oracle is /proc/self/fd of such files of our own."""
-    read, write = os.pipe()
-    event = os.eventfd(0)
-    inode = os.fstat(read).st_ino
-    pipe = decode_file(file_record(1, [b""], flags=model.DETACHED, mode=stat.S_IFIFO, inode=inode))
-    anonymous = decode_file(file_record(2, [b"[eventfd]"], flags=model.DETACHED, mode=0o600, magic=ANON))
-    assert pipe.path == os.readlink(f"/proc/self/fd/{read}").encode()
-    assert anonymous.path == os.readlink(f"/proc/self/fd/{event}").encode()
-    assert decode_file(file_record(3, [b"UNIX"], flags=model.DETACHED, mode=stat.S_IFSOCK, inode=99)).path == b"socket:[99]"
-    for fd in (read, write, event):
-        os.close(fd)
+NO_TREE: Final = {
+    "pipe": (b"", 0x50495045, b"pipe:[7]", False),
+    "socket": (b"UNIX", 0x534F434B, b"socket:[7]", False),
+    "eventfd": (b"[eventfd]", ANON, b"anon_inode:[eventfd]", False),
+    "pidfd": (b"/", 0x50494446, b"anon_inode:[pidfd]", False),
+    "namespace": (b"uts", 0x6E736673, b"uts:[7]", False),
+    "buffer": (b"frame", 0x444D4142, b"/dmabuf:frame", False),
+    "memfd": (b"memfd:note", 0x01021994, b"/memfd:note", True),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TREE)
+def test_what_is_in_no_tree(kind: str) -> None:
+    """As fs/d_path.c and the file systems write it; tests/kernel/test_names.py has the kernel's own word."""
+    name, magic, path, deleted = NO_TREE[kind]
+    file = decode_file(file_record(1, [name], flags=model.NO_TREE | model.DETACHED, inode=7, magic=magic))
+    assert (file.path, file.deleted, file.resolved) == (path, deleted, True)
+
+
+def test_a_file_in_no_directory_that_is_known() -> None:
+    """Opened by its handle: its dentry is called "/", and that is the root's path."""
+    file = decode_file(file_record(1, [b"/"], flags=model.NO_PATH, inode=7))
+    assert (file.path, file.inode, file.resolved) == (b"", 7, False)
 
 
 def test_a_named_pipe_has_its_name() -> None:
