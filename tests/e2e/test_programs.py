@@ -60,6 +60,43 @@ def told(ft: Filetap, trace: Path, calls: str) -> Counter[tuple[str, int]]:
     return Counter({(row["call"], row["result"]): row["n"] for row in asked(ft, trace, sql)})
 
 
+FAILING = """
+import errno, fcntl
+first = os.open(sys.argv[1] + "a", os.O_RDWR | os.O_CREAT)
+FICLONE, TOO_LONG = 0x40049409, "x" * 256
+def lock(at): fcntl.lockf(first, fcntl.LOCK_EX, 1, at)
+def attempt(call, *words):
+    try: call(*words)
+    except OSError: pass
+attempt(fcntl.ioctl, os.memfd_create("to"), FICLONE, os.memfd_create("from"))
+attempt(os.open, sys.argv[1] + TOO_LONG, os.O_RDONLY)
+attempt(os.read, 1000, 1)
+lock(0)
+if not (child := os.fork()):
+    lock(1)
+    lock(0)
+    os._exit(0)
+while not open(f"/proc/{child}/syscall").read().startswith(f"72 {first:#x} 0x7 "): time.sleep(0.01)
+attempt(lock, 1)
+os.close(first)
+os.wait()
+"""
+"""The child waits for our lock, and we ask for the child's; no file system in memory clones. F_SETLKW is 7."""
+
+
+def test_errors_have_the_names_that_strace_gives(ft: Filetap, script: Callable[[str], tuple[str, ...]], tmp_path: Path) -> None:
+    command = (*script(FAILING), f"{tmp_path}/")
+    trace = recorded(ft, tmp_path / "t.tap", *command)
+    output = tmp_path / "strace"
+    calls = "openat,read,fcntl,ioctl"
+    subprocess.run(["strace", "-f", "-qq", "-o", str(output), "-e", f"trace={calls}", *command], check=True, env=ENVIRONMENT, timeout=60)
+    failures = re.findall(rb"(\w+)(?:\(| resumed>).* = -1 (E\w+) ", output.read_bytes())
+    rows = asked(ft, trace, "SELECT DISTINCT call, error FROM events WHERE call IN ('openat', 'read', 'fcntl', 'ioctl') AND result < 0")
+    found = {(row["call"], row["error"]) for row in rows}
+    assert found >= {("fcntl", "EDEADLK"), ("ioctl", "EOPNOTSUPP"), ("openat", "ENAMETOOLONG"), ("read", "EBADF")}
+    assert found == {(call.decode(), name.decode()) for call, name in failures if call != b"ioctl" or name != b"ENOTTY"}
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """Ten commits."""

@@ -32,6 +32,7 @@ from filetap.enrich.fragments import Fragments
 from filetap.enrich.strings import hexadecimal
 from filetap.model import Records
 from filetap.sinks.ndjson import LineSink, NdjsonSink
+from tests.unit.test_error_names import kernel_errors
 
 REALTIME: Final = 1_795_000_000_000_000_000
 HOSTILE: Final = {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x2028, 0x2029}
@@ -174,9 +175,7 @@ def copy_of(more: Any) -> dict[str, int]:
 
 
 def error_of(result: int) -> dict[str, str]:
-    internal = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK", 524: "ENOTSUPP"}
-    others = {515: "ENOIOCTLCMD", 517: "EPROBE_DEFER", 518: "EOPENSTALE", 519: "ENOPARAM", 529: "EIOCBQUEUED"}
-    return {"code": errno.errorcode.get(-result) or internal.get(-result) or others.get(-result) or str(-result)}
+    return {"code": kernel_errors().get(-result, str(-result))}
 
 
 def expected(batch: Batch) -> list[dict[str, Any]]:

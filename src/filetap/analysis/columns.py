@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from filetap.calls import TRANSFERS
-from filetap.enrich.names import ERRORS
+from filetap.errnos import ERRORS
 
 
 class Column(NamedTuple):

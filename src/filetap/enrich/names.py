@@ -5,26 +5,11 @@ Apart, because they are the kernel's tables and no format's. Next: sinks/ndjson.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping
 from typing import Final
 
-INTERNAL: Final = {
-    512: "ERESTARTSYS",
-    513: "ERESTARTNOINTR",
-    514: "ERESTARTNOHAND",
-    515: "ENOIOCTLCMD",
-    516: "ERESTART_RESTARTBLOCK",
-    517: "EPROBE_DEFER",
-    518: "EOPENSTALE",
-    519: "ENOPARAM",
-    524: "ENOTSUPP",
-    529: "EIOCBQUEUED",
-}
-"""include/linux/errno.h: not for user space, but what a tracer sees, most of all when a signal interrupts a call."""
-
-ERRORS: Final[dict[int, str]] = {**errno.errorcode, **INTERNAL}
+from filetap import errnos
 
 ACCESS_MODES: Final = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")
 
@@ -105,7 +90,7 @@ LOCK_COMMANDS: Final = {6: "F_SETLK", 7: "F_SETLKW", 37: "F_OFD_SETLK", 38: "F_O
 
 def error(result: int) -> str:
     """``ENOENT`` for -2. A number without a name stays a number."""
-    return ERRORS.get(-result, str(-result))
+    return errnos.name_of(-result)
 
 
 def flags(bits: int, table: Mapping[str, int]) -> list[str]:

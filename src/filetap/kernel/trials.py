@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from filetap import errnos
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import library
@@ -155,7 +156,7 @@ def reason(attempt: Attempt, types: KernelTypes) -> str:
 
 def reason_of(error: OSError) -> str:
     """What the kernel's refusal means, in words."""
-    name = errno.errorcode.get(error.errno or 0, "?")
+    name = errnos.name_of(error.errno or 0)
     return f"denied by this machine ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
 
 
