@@ -344,6 +344,7 @@ struct aggregate_key {
 	__u32 pid; /* of a task without an id; 0 else */
 	__u16 op;
 	__u16 bucket; /* of the duration, see bucket_of(); NO_BUCKET: not known */
+	__u32 cpu; /* 1 + CPU of events that another thread than their own has made: each sum has one writer. 0 else */
 };
 
 #define NO_BUCKET 0xffff
@@ -353,6 +354,7 @@ struct aggregate {
 	__u64 errors;
 	__u64 bytes;
 	__u64 total; /* of the durations, ns */
+	__u64 max; /* of the durations, ns; 0: none is known */
 	__u64 first;
 	__u64 last;
 };

@@ -41,18 +41,23 @@ static __always_inline struct aggregate *begin_sum(void *sums, const struct aggr
 	return bpf_map_lookup_elem(sums, key);
 }
 
-/* Atomic adds, for a request of io_uring may complete beside its task. What is summed up is counted by who reads it. */
-SUBPROGRAM int aggregate(struct draft *d, __u32 task, struct counters *c)
+/* A maximum needs a sum that nobody else writes, for there is no atomic one: a thread does one thing at a time, and so does a CPU.
+ * An event that another thread hands over (a request that completes there), or that a process's threads have in common, is
+ * summed up by CPU. What is summed up is counted by who reads it. 'tid': the event's. */
+SUBPROGRAM int aggregate(struct draft *d, __u32 task, __u32 tid, struct counters *c)
 {
 	__u64 duration = d->entered ? d->time - d->entered : 0;
 	struct aggregate_key key = { .task = task, .file = d->file, .op = d->op };
 	__u32 zero = 0, op = d->op;
+	__u64 current = bpf_get_current_pid_tgid();
 	void *sums = bpf_map_lookup_elem(&aggregates, &zero);
 	struct aggregate *sum = NULL;
 
 	key.bucket = duration ? bucket_of(duration) : NO_BUCKET;
 	if (unlikely(!task))
-		key.pid = bpf_get_current_pid_tgid() >> 32;
+		key.pid = current >> 32;
+	if (unlikely(!task || tid != (__u32)current))
+		key.cpu = 1 + bpf_get_smp_processor_id();
 	if (sums)
 		sum = bpf_map_lookup_elem(sums, &key) ?: begin_sum(sums, &key, d, c);
 	if (unlikely(!sum)) {
@@ -67,6 +72,8 @@ SUBPROGRAM int aggregate(struct draft *d, __u32 task, struct counters *c)
 		__sync_fetch_and_add(&sum->bytes, d->bytes);
 	if (duration)
 		__sync_fetch_and_add(&sum->total, duration);
+	if (duration > sum->max)
+		sum->max = duration;
 	sum->last = d->time;
 	return 0;
 }

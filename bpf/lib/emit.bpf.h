@@ -200,7 +200,7 @@ static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_st
 	c->seen[op]++;
 	/* With rules for paths user space judges both names of an event by themselves, so it must have them. */
 	if (config.aggregate && !(config.paths && d->more)) {
-		aggregate(d, s->task, c);
+		aggregate(d, s->task, tid, c);
 		return;
 	}
 	if (unlikely(!s->task || d->undefined || d->more)) {

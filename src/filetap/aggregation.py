@@ -71,7 +71,7 @@ def of_kernel(keys: Records, values: Records, batch: Batch) -> Sums:
             "task": np.where(nameless, keys["pid"].astype(np.int64) + NAMELESS, task),
             "op": _NAMES.take(pa.array(keys["op"])),
             "bucket": pa.array(keys["bucket"].astype(np.int16), mask=keys["bucket"] == model.NO_BUCKET),
-            **{name: values[name].astype(np.int64) for name in SUMS},
+            **{name: values[name].astype(np.int64) for name in (*SUMS, "max")},
             **{name: times(values[name], batch.realtime) for name in ("first", "last")},
         },
         batch,
@@ -92,6 +92,7 @@ def of_batch(batch: Batch) -> Sums:
             "errors": (result < 0).astype(np.int64),
             "bytes": np.maximum(result, 0) * IN_BYTES[number],
             "total": took.astype(np.int64),
+            "max": took.astype(np.int64),
             "first": time,
             "last": time,
         },
@@ -109,8 +110,7 @@ def of_folds(folds: Sequence[Fold], batch: Batch) -> Sums:
             "task": np.where(column["task"] == 0, column["pid"] + NAMELESS, column["task"]),
             "op": _NAMES.take(pa.array(column["op"])),
             "bucket": pa.nulls(len(folds), pa.int16()),
-            "errors": nothing,
-            "total": nothing,
+            **dict.fromkeys(("errors", "total", "max"), nothing),
             **{name: times(np.array([getattr(fold, name) for fold in folds], np.uint64), batch.realtime) for name in ("first", "last")},
         },
         batch,
@@ -175,9 +175,9 @@ EMPTY: Final = Sums(AGGREGATES.empty_table(), FILES.empty_table(), TASKS.empty_t
 def condensed(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """A row for each group and bucket."""
     by = [*keys, "others", "bucket"]
-    whole = table.group_by(by).aggregate([*((name, "sum") for name in SUMS), ("first", "min"), ("last", "max")])
-    names = {**{name: f"{name}_sum" for name in SUMS}, "first": "first_min", "last": "last_max"}
-    return pa.table({**{name: whole[name] for name in by}, **{name: whole[made] for name, made in names.items()}})
+    how = dict.fromkeys(SUMS, "sum") | {"max": "max", "first": "min", "last": "max"}
+    whole = table.group_by(by).aggregate(list(how.items()))
+    return pa.table({**{name: whole[name] for name in by}, **{name: whole[f"{name}_{act}"] for name, act in how.items()}})
 
 
 def without(table: pa.Table, keys: Sequence[str], kept: NDArray[np.bool_]) -> pa.Table:

@@ -179,9 +179,9 @@ GLOBALS: Final = np.dtype(
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
-AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2")])
+AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2"), ("cpu", "<u4")])
 NO_BUCKET: Final = 0xFFFF
-AGGREGATE: Final = np.dtype([(name, "<u8") for name in ("count", "errors", "bytes", "total", "first", "last")])
+AGGREGATE: Final = np.dtype([(name, "<u8") for name in ("count", "errors", "bytes", "total", "max", "first", "last")])
 
 RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_MEMBER = (1 << bit for bit in range(4))
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("subvolume", "<u8"), ("device", "<u4"), ("generation", "<u4")])

@@ -70,6 +70,16 @@ def test_kernel_and_stream_agree_on_a_whole_program(ft: Filetap, tmp_path: Path)
     assert {name: int(cells[0]) for name, cells in summed.items()} == dict(told)
 
 
+@pytest.mark.parametrize("stream", [(), ("-f", "none")], ids=["kernel", "stream"])
+def test_the_longest_of_one_call_is_its_time(ft: Filetap, tmp_path: Path, stream: tuple[str, ...]) -> None:
+    code = f"import os\nfor n in range(200): os.access('{tmp_path}/none%d' % n, 0)"
+    _, found = table(ft.trace("--summary", *stream, "--top", 1000, "-e", "access", "--", PYTHON, "-S", "-E", "-c", code))
+    once = [cells for name, cells in found.items() if name.startswith(f"{tmp_path}/none")]
+    assert len(once) == 200
+    assert {cells[0] for cells in once} == {"1"}
+    assert [cells[-3] for cells in once] == [cells[2] for cells in once], "MAX is TIME"
+
+
 def test_top_sums_up_the_rest(ft: Filetap, tree: Path) -> None:
     code = f"import os\nfor n in range(10):\n  for _ in range(n + 1): os.access('{tree}/none%d' % n, 0)"
     _, rows = table(ft.trace("--summary", "--top", 3, "-e", "access", tree, "--", PYTHON, "-S", "-E", "-c", code))

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,29 @@ def test_each_key_has_all_events(ft: Filetap, trace: Path) -> None:
     for by in ("file", "directory", "process", "op", "user", "cgroup", "time"):
         assert sum(row["count"] for row in rows(ft, trace, "--by", by, "--top", "2")) == count
     assert [row["uid"] for row in rows(ft, trace, "--by", "user")] == [os.getuid()]
+
+
+KEYS = {"file": "exact(path, path_bytes)", "directory": "directory(path)", "process": "pid", "op": "op", "user": "uid", "cgroup": "cgroup"}
+
+
+@pytest.mark.parametrize("by", KEYS)
+def test_the_longest_is_exact(ft: Filetap, trace: Path, by: str) -> None:
+    """What SQL finds among the single events, group by group."""
+    sql = f"SELECT max(duration) AS longest, coalesce(sum(duration), 0) AS total FROM events GROUP BY {KEYS[by]}"
+    events = json.loads(ft("query", trace, sql, "-f", "json").out)
+    found = rows(ft, trace, "--by", by, "--top", "10000", "--sort", "max")
+    longest = [row["max"] for row in found]
+    assert Counter((row["max"], row["total"]) for row in found) == Counter((row["longest"], row["total"]) for row in events)
+    assert longest == sorted(filter(None, longest), reverse=True) + [None] * longest.count(None)
+    assert all(row["p50"] <= row["p90"] <= row["p99"] <= row["max"] <= row["total"] for row in found if row["max"])
+    (others,) = (row for row in rows(ft, trace, "--by", "file", "--top", "1") if row["others"])
+    assert others["max"] <= others["total"]
+
+
+def test_the_longest_of_an_interval_is_exact(ft: Filetap, trace: Path) -> None:
+    sql = "SELECT max(duration) AS longest FROM events GROUP BY every('500 ms', ts) ORDER BY every('500 ms', ts)"
+    events = json.loads(ft("query", trace, sql, "-f", "json").out)
+    assert [row["max"] for row in rows(ft, trace, "--by", "time", "--width", "500ms")] == [row["longest"] for row in events]
 
 
 def test_over_time(ft: Filetap, trace: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from filetap import model
 from filetap.account import Account
@@ -34,7 +35,7 @@ from filetap.kernel.sums import Sums
 from filetap.session import Session
 from filetap.source import SUMS, Options
 from filetap.targets import Targets
-from tests.kernel.lab import READING, Nowhere, hold, release, wanted
+from tests.kernel.lab import READING, Nowhere, hold, names_requests, release, wanted
 from tests.patience import patience
 
 
@@ -49,8 +50,20 @@ class Totals(Nowhere):
     def summed(self, keys: model.Records, values: model.Records, batch: Batch) -> None:
         self.times += 1
         self.summed_up += len(keys)
+        self._check(keys["bucket"], values)
         for total in self.by.values():
             total.add(of_kernel(keys, values, batch))
+
+    @staticmethod
+    def _check(bucket: NDArray[np.uint16], values: model.Records) -> None:
+        """The longest is of its own bucket, and the others, none of which is longer, make up the rest of the sum."""
+        count, longest, total = (values[name].astype(np.int64) for name in ("count", "max", "total"))
+        timed = bucket != model.NO_BUCKET
+        assert (summary.bucket_of(longest[timed]) == bucket[timed]).all()
+        assert (longest[timed] * count[timed] >= total[timed]).all()
+        assert (longest <= total).all()
+        assert (longest[count == 1] == total[count == 1]).all()
+        assert not longest[~timed].any()
 
     def rows(self, by: str) -> list[dict[str, Any]]:
         table = self.by[by].summary(1 << 20)
@@ -138,6 +151,20 @@ def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_pa
         assert row["count"] * row["p50"] < row["total"] * 20
 
 
+@names_requests
+def test_requests_that_complete_on_several_cpus_at_once(program: Callable[[str], str], tmp_path: Path) -> None:
+    """The kernel's workers complete them, all of one thread and one file: each sum has one writer all the same."""
+    (tmp_path / "file").write_bytes(b"x")
+    count = 8000
+    command = [program("losses"), "pending", str(tmp_path / "file"), str(count), "4096"]
+    if subprocess.run(command, check=False).returncode == 77:
+        pytest.skip("io_uring is not to be had here")
+    run = Aggregated(command, wanted("io_uring:read", paths=[str(tmp_path)]))
+    (row,) = run.totals.rows("file")
+    assert (row["count"], row["bytes"]) == (count, count)
+    assert row["max"] * count >= row["total"] > row["max"] > 0
+
+
 def written(output: bytes) -> int:
     """The bytes that the workload says it has read."""
     return sum(json.loads(line)["bytes"] for line in output.splitlines() if line.startswith(b"{"))
@@ -187,6 +214,8 @@ def test_percentiles_of_waits_that_are_known(tmp_path: Path) -> None:
     for name, percent in summary.PERCENTILES.items():
         place = -(-percent * len(least) // 100) - 1
         assert least[place] * 15 / 16 <= row[name] <= most[place] * 17 / 16, name
+        assert row[name] <= row["max"], name
+    assert least[-1] <= row["max"] <= most[-1], "exact"
     assert sum(least) <= row["total"] <= sum(most)
 
 

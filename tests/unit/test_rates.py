@@ -25,7 +25,17 @@ def touched(counts: dict[int, int], duration: int = 5) -> Sums:
     ids = list(counts)
     number = [counts[file] for file in ids]
     bucket = summary.bucket_of(np.full(len(ids), duration)).tolist()
-    columns = [ids, [1] * len(ids), ["read"] * len(ids), bucket, number, [0] * len(ids), number, [n * duration for n in number]]
+    columns = [
+        ids,
+        [1] * len(ids),
+        ["read"] * len(ids),
+        bucket,
+        number,
+        [0] * len(ids),
+        number,
+        [n * duration for n in number],
+        [duration] * len(ids),
+    ]
     times = [[0] * len(ids), [1] * len(ids)]
     aggregates = pa.table([*columns, *times], schema=AGGREGATES)
     return Sums(aggregates, pa.table([ids, [b"/%d" % file for file in ids]], schema=FILES), NOBODY)
@@ -107,13 +117,13 @@ def empty(realtime: int = 0) -> Batch:
 
 
 def test_from_the_kernel() -> None:
-    keys = np.array([(3, 7, 0, OP_NUMBER["read"], 12), (0, 0, 55, OP_NUMBER["open"], model.NO_BUCKET)], model.AGGREGATE_KEY)
-    values = np.array([(5, 1, 640, 999, 10, 20), (1, 1, 0, 0, 30, 30)], model.AGGREGATE)
+    keys = np.array([(3, 7, 0, OP_NUMBER["read"], 12, 0), (0, 0, 55, OP_NUMBER["open"], model.NO_BUCKET, 1)], model.AGGREGATE_KEY)
+    values = np.array([(5, 1, 640, 999, 500, 10, 20), (1, 1, 0, 0, 0, 30, 30)], model.AGGREGATE)
     sums = of_kernel(keys, values, empty(realtime=1000))
-    aggregates = sums.aggregates.set_column(8, "first", sums.aggregates["first"].cast(pa.int64())).drop_columns(["last"])
+    aggregates = sums.aggregates.set_column(9, "first", sums.aggregates["first"].cast(pa.int64())).drop_columns(["last"])
     assert [tuple(row.values()) for row in aggregates.to_pylist()] == [
-        (7, 3, "read", 12, 5, 1, 640, 999, 1010),
-        (0, NAMELESS + 55, "open", None, 1, 1, 0, 0, 1030),
+        (7, 3, "read", 12, 5, 1, 640, 999, 500, 1010),
+        (0, NAMELESS + 55, "open", None, 1, 1, 0, 0, 0, 1030),
     ]
     assert sums.files.to_pylist() == [{"id": 7, "path": b"/seven"}]
     assert [(row["id"], row["pid"], row["uid"]) for row in sums.tasks.to_pylist()] == [(3, 103, 3), (NAMELESS + 55, 55, None)]
@@ -130,5 +140,6 @@ def test_a_stream_gives_the_same_as_the_kernel() -> None:
     assert sink.written == 3
     (row,) = sink.total.summary(5).drop_columns(["first", "last"]).to_pylist()
     assert (row["count"], row["errors"], row["bytes"], row["total"]) == (13, 1, 64 + 10 + 640, 100 + 101 + 9000)
+    assert row["max"] == 9000
     assert len(of_batch(empty()).aggregates) == 0
     assert of_folds([Fold(0, 0, 1, 1, 1, 1, 1, 9)], empty()).tasks["pid"].to_pylist() == [9]

@@ -75,6 +75,7 @@ def aggregated(events: list[Event], split: bool = False) -> pa.Table:
                 sum(e.result < 0 for e in found),
                 sum(max(e.result, 0) for e in found),
                 sum(e.duration for e in found),
+                max(e.duration for e in found),
                 min(e.time for e in found),
                 max(e.time for e in found),
             )
@@ -120,6 +121,8 @@ def check(row: dict[str, Any], events: list[Event]) -> None:
     assert row["total"] == sum(durations)
     for name, percent in summary.PERCENTILES.items():
         assert close(row[name], rank(durations, percent)), name
+        assert (row[name] or 0) <= (row["max"] or 0), name
+    assert row["max"] == max(durations, default=None), "exact"
     assert row["first"] == min(event.time for event in events)
     assert row["last"] == max(event.time for event in events)
 
@@ -197,11 +200,11 @@ def test_buckets_in_sql() -> None:
 
 
 def test_report() -> None:
-    events = [Event(2, 1, "read", 1500, 4096, 10**9), Event(4, 3, "read", 0, -2, 2 * 10**9), Event(0, 9, "open", 12, 3, 3 * 10**9)]
+    events = [Event(2, 1, "read", 1410, 4096, 10**9), Event(4, 3, "read", 0, -2, 2 * 10**9), Event(0, 9, "open", 12, 3, 3 * 10**9)]
     text = report.as_text(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 2))
     head, *lines = text.splitlines()
     assert head.split() == "COUNT ERRORS BYTES TIME P50 P90 P99 MAX FIRST LAST PATH".split()
-    assert lines[0].split()[:5] == ["1", "0", "4.0", "KiB", "1.50us"]
+    assert lines[0].split()[:9] == ["1", "0", "4.0", "KiB", *["1.41us"] * 5], "no percentile is more than the longest"
     assert lines[0].endswith(" /a/y\\xff")
     assert lines[1].endswith(" /a/b\\n/z")
     assert lines[1].split()[2:7] == ["0ns", "-", "-", "-", "-"]

@@ -28,17 +28,18 @@ GROUP: Final = {
     "cgroup": "coalesce(d.cgroup_path_bytes, encode(d.cgroup_path))",
 }
 """What the ids of a group have in common; d: their file or task. A blob as text is escaped, and so still exact."""
-RANKS: Final = {"count": "sum", "errors": "sum", "bytes": "sum", "total": "sum", "first": "min", "last": "max"}
+RANKS: Final = {"count": "sum", "errors": "sum", "bytes": "sum", "total": "sum", "max": "max", "first": "min", "last": "max"}
 """Figures that can be had without the buckets, and how they add up."""
 SUMS: Final = {
     "count": "count(*)",
     "errors": "count(*) FILTER (e.result < 0)",
     "bytes": f"sum({BYTES})::BIGINT",
     "total": "coalesce(sum(e.duration), 0)::BIGINT",
+    "max": "coalesce(max(e.duration), 0)",
     "first": "min(epoch_ns(e.ts))",
     "last": "max(epoch_ns(e.ts))",
 }
-FOLDED: Final = {"count": "e.count::BIGINT", "errors": "0", "bytes": "e.bytes::BIGINT", "total": "0"}
+FOLDED: Final = {"count": "e.count::BIGINT", "errors": "0", "bytes": "e.bytes::BIGINT", "total": "0", "max": "0"}
 FOLDED_TIMES: Final = {"first": "epoch_ns(e.first)", "last": "epoch_ns(e.last)"}
 """Of a row of ``folded``: its events have no durations of their own, and nobody knows which failed."""
 DIMENSIONS: Final = {

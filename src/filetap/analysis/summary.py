@@ -26,6 +26,7 @@ AGGREGATES: Final = pa.schema(
         ("errors", pa.int64()),
         ("bytes", pa.int64()),
         ("total", pa.int64()),
+        ("max", pa.int64()),
         ("first", TIME),
         ("last", TIME),
     ]
@@ -34,13 +35,14 @@ AGGREGATES: Final = pa.schema(
 
 ``file``, ``task``: ids of the tables FILES and TASKS; null, 0 or an id that is not there: none, or not known; OTHERS: several,
 no longer told apart. ``bucket``: ``bucket_of`` the durations; null: not known. ``errors``: events that failed. ``bytes``: what
-reads, writes and copies returned. ``total``: the sum of durations, ns. ``first``, ``last``: of the events' times.
+reads, writes and copies returned. ``total``: the sum of durations, ns; ``max``: the longest, 0: none is known.
+``first``, ``last``: of the events' times.
 
 By SQL, of a table of events with the duration in ns (0: not known)::
 
     SELECT file, task, op, <bucket_sql("duration")> AS bucket, count(*) AS count, count(*) FILTER (result < 0) AS errors,
            sum(CASE WHEN <op moves bytes> AND result > 0 THEN result ELSE 0 END)::BIGINT AS bytes,
-           sum(duration)::BIGINT AS total, min(time) AS first, max(time) AS last
+           sum(duration)::BIGINT AS total, max(duration) AS max, min(time) AS first, max(time) AS last
     FROM ... GROUP BY ALL
 """
 
@@ -73,8 +75,9 @@ KEYS: Final = {
 }
 """What ``by`` may be, and the columns that a group has in common."""
 
-PERCENTILES: Final = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+PERCENTILES: Final = {"p50": 50, "p90": 90, "p99": 99}
 SUMS: Final = ("count", "errors", "bytes", "total")
+EXTREMES: Final = {"max": np.maximum, "first": np.minimum, "last": np.maximum}
 FIGURES: Final = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first", "last")
 """Columns of a summary behind its keys and ``others``. Durations in ns, null where none is known."""
 
@@ -189,11 +192,12 @@ def figures(table: pa.Table, groups: NDArray[np.int64], count: int) -> dict[str,
     sums = {name: column(table, name)[order] for name in SUMS}
     there, starts = np.unique(groups, return_index=True)
     result = {name: pa.array(spread(np.add.reduceat(sums[name], starts) if len(starts) else starts, there, count)) for name in SUMS}
-    result |= percentiles(sums["count"] * (buckets >= 0), groups, buckets, count)
+    extremes = {name: of.reduceat(column(table, name)[order], starts) if len(starts) else starts for name, of in EXTREMES.items()}
+    longest = spread(extremes["max"], there, count)
+    result |= percentiles(sums["count"] * (buckets >= 0), groups, buckets, longest)
+    result["max"] = pa.array(longest, mask=longest == 0)
     missing = np.isin(np.arange(count), there, invert=True)
-    for name, least in (("first", np.minimum), ("last", np.maximum)):
-        times = least.reduceat(column(table, name)[order], starts) if len(starts) else starts
-        result[name] = pa.array(spread(times, there, count), mask=missing).cast(TIME)
+    result |= {name: pa.array(spread(extremes[name], there, count), mask=missing).cast(TIME) for name in ("first", "last")}
     return {name: result[name] for name in FIGURES}
 
 
@@ -208,8 +212,11 @@ def spread(values: NDArray[np.int64], there: NDArray[np.int64], count: int) -> N
     return whole
 
 
-def percentiles(counts: NDArray[np.int64], groups: NDArray[np.int64], buckets: NDArray[np.int64], count: int) -> dict[str, pa.Array]:
-    """By nearest rank, of rows in the order of group and bucket."""
+def percentiles(
+    counts: NDArray[np.int64], groups: NDArray[np.int64], buckets: NDArray[np.int64], longest: NDArray[np.int64]
+) -> dict[str, pa.Array]:
+    """By nearest rank, of rows in the order of group and bucket. ``longest``: of each group, which the middle of a bucket may exceed."""
+    count = len(longest)
     running = np.cumsum(counts)
     ends = np.searchsorted(groups, np.arange(count), "right")
     after = np.concatenate([np.zeros(1, np.int64), running])[ends]
@@ -219,5 +226,5 @@ def percentiles(counts: NDArray[np.int64], groups: NDArray[np.int64], buckets: N
     for name, percent in PERCENTILES.items():
         at = np.searchsorted(running, before + -(-known * percent // 100), "left")
         values = middle_of(buckets[np.minimum(at, max(len(buckets) - 1, 0))]) if len(buckets) else np.zeros(count, np.int64)
-        result[name] = pa.array(values, mask=known == 0)
+        result[name] = pa.array(np.minimum(values, longest), mask=known == 0)
     return result

@@ -39,8 +39,9 @@ def summary(
     """Sum up traces: who or what was touched how often, how much, how long.
 
     For each file, directory, process, ...: events, how many failed, bytes that reads, writes and copies moved, the time
-    spent, percentiles of the durations (to a sixteenth), first and last touch. Folded events count in counts, bytes and
-    touches. --by time has a row for each interval in which there was something, in order, and ignores --top and --sort.
+    spent, percentiles of the durations (to a sixteenth) and the longest (exact), first and last touch. Folded events
+    count in counts, bytes and touches. --by time has a row for each interval in which there was something, in
+    order, and ignores --top and --sort.
 
     FIGUREs: count, errors, bytes, total, p50, p90, p99, max, first, last.
 
