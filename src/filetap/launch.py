@@ -21,6 +21,8 @@ from filetap.errors import FiletapError, UsageError
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses of a command that cannot be executed, as in sh(1)."""
 
+NOTIFY_SOCKET = b"NOTIFY_SOCKET"
+"""Where the service manager listens to filetap, not to its command: what that says would be taken for filetap's."""
 
 ABANDONED = 125
 """Exit status of a child that was never let go."""
@@ -143,6 +145,7 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
         libraries.take_back()
+        os.environb.pop(NOTIFY_SOCKET, None)
         os.execv(path, arguments)
     except OSError as failure:
         os.write(error, struct.pack("<i", failure.errno or errno.EINVAL))

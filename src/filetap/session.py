@@ -68,6 +68,11 @@ class Session:
         self._poll = select.poll()
         self._poll.register(self.source.fd, select.POLLIN)
 
+    @property
+    def attached(self) -> float:
+        """Seconds from the start until everything was attached."""
+        return self._attached - self._started
+
     def wake_by(self, fd: int) -> None:
         """A descriptor that ends ``pump``'s sleep, once, when it becomes readable."""
         self._poll.register(fd, select.POLLIN)
@@ -177,7 +182,7 @@ class Session:
             began=utc(self._began),
             ended=utc(self._began + ended - self._attached),
             elapsed=ended - self._attached,
-            attached=self._attached - self._started,
+            attached=self.attached,
             cpu=used.user + used.system,
             missed=self.source.missed(),
             notes=[*self.source.notes, *kernel_notes(counters), *self._notes()],

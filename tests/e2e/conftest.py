@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shlex
 import signal
 import struct
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("S
     "LC_ALL": "C",
     "TERM": "xterm",
 }
+READY: Final = re.compile(rb"^filetap: tracing (.+); attached in \d+\.\d s\n", re.MULTILINE)
+"""The line that says that tracing is on."""
 WAIT: Final = 60.0
 """Seconds until a test gives up; what it waits for is there in a few."""
 for ignored in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
@@ -73,9 +76,16 @@ class Result:
         return parse(self.err)
 
     @property
+    def said(self) -> bytes:
+        """Standard error without the line that tracing is on, of which there is one at most."""
+        text, found = READY.subn(b"", self.err)
+        assert found <= 1
+        return text
+
+    @property
     def errors(self) -> list[str]:
-        """filetap's own lines."""
-        return [line for line in self.err.decode().splitlines() if line.startswith(("filetap:", "Error:"))]
+        """filetap's own lines, but for that one."""
+        return [line for line in self.said.decode().splitlines() if line.startswith(("filetap:", "Error:"))]
 
     def called(self, *ops: str) -> list[tuple[str, str]]:
         """Op and path of each event, of these ops or of all, in order."""
@@ -126,11 +136,12 @@ class Filetap:
         return Result(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *words: str | Path | int) -> Iterator[Running]:
-        """Run it beside the test, without the terminal that pytest may have; killed at the end, if need be."""
+    def started(self, *words: str | Path | int, env: dict[str, str] | None = None, pass_fds: Sequence[int] = ()) -> Iterator[Running]:
+        """Run it beside the test, without the terminal that pytest may have; killed at the end, if need be. ``env``: variables
+        to add."""
         given = [*self.command, *map(str, words)]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(given, stdout=pipe, stderr=pipe, env=ENVIRONMENT, start_new_session=True) as process:
+        pipe, environment = subprocess.PIPE, ENVIRONMENT | (env or {})
+        with subprocess.Popen(given, stdout=pipe, stderr=pipe, env=environment, pass_fds=pass_fds, start_new_session=True) as process:
             try:
                 yield Running(process)
             finally:

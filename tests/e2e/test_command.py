@@ -51,7 +51,7 @@ def test_not_executable_is_126(ft: Filetap, tmp_path: Path, kind: str) -> None:
     file.chmod(0o755 if kind == "garbage" else 0o644)
     done = ft.trace(*NONE, "--", file)
     assert done.status == 126
-    assert re.fullmatch(rf"filetap: {file}: (Permission denied|Exec format error)\n", done.err.decode())
+    assert re.fullmatch(rf"filetap: {file}: (Permission denied|Exec format error)\n", done.said.decode())
 
 
 def test_missing_interpreter_is_127_as_in_a_shell(ft: Filetap, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_user_may_not_execute_what_he_may_not(ft: Filetap, tmp_path: Path) -> 
     file.chmod(0o700)
     done = ft.trace(*NONE, "--user", "nobody", "--", file)
     assert (done.status, done.out) == (126, b"")
-    assert done.err == f"filetap: {file}: Permission denied\n".encode()
+    assert done.said == f"filetap: {file}: Permission denied\n".encode()
 
 
 def test_descendants_are_awaited(ft: Filetap, tree: Path) -> None:

@@ -39,7 +39,7 @@ def cat(*files: Path) -> tuple[str, ...]:
 def test_a_commands_events_go_to_standard_error(ft: Filetap, tree: Path) -> None:
     done = ft.trace(*READING, tree, *cat(tree / "a"))
     assert done.out == b"hello world\n"
-    assert done.err.startswith(HEADER)
+    assert done.said.startswith(HEADER)
     assert done.err.count(str(tree / "a").encode()) == 4
 
 
@@ -198,7 +198,15 @@ def test_closed_standard_output(ft: Filetap, words: str) -> None:
 
 def test_closed_standard_error(ft: Filetap, tmp_path: Path) -> None:
     assert ft.shell(f"filetap trace -f json -- touch {tmp_path}/ran 2>&-").status == 1
-    assert ft.shell(f"filetap trace -f json -o {tmp_path}/events.json -- sh -c 'exit 3' 2>&-").status == 3
+    done = ft.shell(f"filetap trace -f json -o {tmp_path}/events.json -- sh -c 'exit 3' 2>&-")
+    assert (done.status, done.out) == (3, b"")
+
+
+@pytest.mark.parametrize("where", ["2>/dev/full", "2> >(:)"])
+def test_nobody_hears_what_filetap_says(ft: Filetap, tmp_path: Path, where: str) -> None:
+    """Its command runs all the same, and its status counts."""
+    done = ft.shell(f"filetap trace -f none -- sh -c 'sleep 0.2; echo ran; exit 3' {where}")
+    assert (done.status, done.out) == (3, b"ran\n")
 
 
 FILL = """
@@ -298,7 +306,7 @@ def test_odd_names_cannot_move_the_cursor(
     ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]
 ) -> None:
     done = ft.trace("-e", "open", tmp_path / "odd", "--", *script(OPEN_ALL), *map(os.fsdecode, odd.values()))
-    lines = done.err.decode().split("\n")
+    lines = done.said.decode().split("\n")
     table = lines[1 : len(ODD) + 1]
     assert all(re.match(TIME + r"\d+ ", line) for line in table)
     assert lines[len(ODD) + 1].startswith("op ")

@@ -5,9 +5,10 @@ Apart from tests/e2e, where the installed command runs. Next: test_launch.py, th
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ UNSAID |= {
     "latency": True,
     "level": "auto",
     "ring_size": next(option.default for option in tracing.trace.params if option.name == "ring_size"),
+    "ready_fd": None,
 }
 PLAIN: dict[str, Any] = UNSAID | {"command": [], "everything": True}
 """``filetap trace --all``."""
@@ -72,6 +74,15 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[tracing.Words]:
     monkeypatch.setattr(tracing, "Command", NoCommand)
     monkeypatch.setattr(tracing, "find_user", lambda name: name)
     return seen
+
+
+@pytest.fixture
+def descriptor_99() -> Iterator[None]:
+    """It is open for writing."""
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 99)
+    yield
+    os.close(99)
 
 
 SPLITS: dict[str, tuple[list[str], list[str], list[str]]] = {
@@ -120,11 +131,13 @@ SAID: dict[str, dict[str, Any]] = {
     "--level vfs": {"level": "vfs"},
     "--best-effort": {"best_effort": True},
     "--ring-size 1M": {"ring_size": "1M"},
+    "--ready-fd 99": {"ready_fd": 99},
     "path other": {"paths": ("path", "other")},
     "--user u --sandbox --no-wait -- cmd -x": {"user": "u", "sandbox": True, "no_wait": True, "command": ["cmd", "-x"]},
 }
 
 
+@pytest.mark.usefixtures("descriptor_99")
 @pytest.mark.parametrize("text", SAID)
 def test_every_option_has_its_word(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words], text: str) -> None:
     run(monkeypatch, "trace", "--all", *text.split())
@@ -185,7 +198,7 @@ def test_options_of_words(tmp_path: Path) -> None:
 
 
 WATCH: dict[str, Any] = {name: UNSAID[name] for name in ("output", "account", "duration", "events", "force", "form")}
-WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size")}
+WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size", "ready_fd")}
 WATCH |= {"paths": ("a",), "recursive": False, "follow": False, "wait": False, "latency": False}
 WATCHED: dict[str, dict[str, Any]] = {
     "a --level vfs --best-effort": {"level": "vfs", "best_effort": True},
@@ -197,9 +210,11 @@ WATCHED: dict[str, dict[str, Any]] = {
     "-o x.tap --rotate-size 64M --rotate-time 1h --keep 7d a": {"output": "x.tap", **ROTATED},
     "-o x.tap --flight-recorder 60s --flight-memory 1G a": {"output": "x.tap", **FLIGHT},
     "--account acc --duration 2 --latency --ring-size 1M a": {"account": "acc", "duration": 2.0, "latency": True, "ring_size": "1M"},
+    "--ready-fd 99 a": {"ready_fd": 99},
 }
 
 
+@pytest.mark.usefixtures("descriptor_99")
 @pytest.mark.parametrize("text", WATCHED)
 def test_every_option_of_watch_has_its_word(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     seen: list[watching.Words] = []

@@ -17,9 +17,10 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 import click
 
-from filetap.cli import record
+from filetap.cli import ready, record
 from filetap.cli.files import OutputFile
 from filetap.cli.record import RECORD_OPTIONS, SUFFIX, Recording
+from filetap.cli.say import tell
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def output_options(command: Decorated) -> Decorated:
 
 
 def hook_options(command: Decorated) -> Decorated:
-    """How the kernel is asked, in this order."""
-    return with_options(HOOK_OPTIONS, command)
+    """How the kernel is asked, in this order, and who hears when it has been."""
+    return with_options((*HOOK_OPTIONS, ready.ready_option), command)
 
 
 def with_options(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
@@ -96,6 +97,7 @@ class Output(record.Words):
     level: str
     best_effort: bool
     ring_size: str
+    ready_fd: int | None
 
     @property
     def records(self) -> bool:
@@ -109,6 +111,8 @@ class Output(record.Words):
 
     def check(self) -> None:
         """Mistakes that need no kernel to be seen."""
+        if self.ready_fd is not None:
+            ready.check_ready_fd(self.ready_fd)
         self.check_recording(self.records)
         if self.duration is not None and not 0 < self.duration < float("inf"):
             raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
@@ -117,6 +121,10 @@ class Output(record.Words):
     def shown(self) -> str:
         """The form of the events, given or not."""
         return self.form or "table"
+
+    def scope(self) -> str:
+        """What is traced, in a few words."""
+        raise NotImplementedError
 
     def open_file(self) -> OutputFile | None:
         """The FILE of -o."""
@@ -130,7 +138,7 @@ class Output(record.Words):
         """Begun: the folder is there."""
         if not self.records:
             return None
-        words = {name: value for name, value in asdict(self).items() if name not in ("output", "force", "account")}
+        words = {name: value for name, value in asdict(self).items() if name not in ("output", "force", "account", "ready_fd")}
         return Recording(str(self.output).rstrip("/"), self.force, self, words)
 
 
@@ -232,8 +240,7 @@ class Run:
         from filetap.session import OutputError
 
         try:
-            self.on_attached()
-            self._pump()
+            self._trace()
         except OutputError:
             pass  # session.failure keeps it
         except FiletapError:
@@ -250,6 +257,15 @@ class Run:
         if self._failure:
             raise self._failure
         return status
+
+    def _trace(self) -> None:
+        try:
+            if not self._stop.number:
+                ready.announce(self.ready_line(), self._given.ready_fd)
+            self.on_attached()
+            self._pump()
+        finally:
+            ready.stopping()
 
     def _seal(self, account: Account) -> None:
         """Nothing is held back any more; a recording is whole."""
@@ -272,7 +288,7 @@ class Run:
         from filetap.report import account as report
 
         self.before_account()
-        print(report.as_text(account), file=sys.stderr)
+        tell(report.as_text(account))
         if self._account:
             try:
                 with self._account as stream:
@@ -283,6 +299,10 @@ class Run:
     def on_signal(self, _number: int) -> None:
         """Comes at any moment."""
         self._sink.hurry = True
+
+    def ready_line(self) -> str:
+        """Said once everything is attached; "": nothing is."""
+        return f"tracing {self._given.scope()}; attached in {self.session.attached:.1f} s"
 
     def on_attached(self) -> None:
         """Everything counts from now on."""

@@ -6,9 +6,17 @@ Apart, because every command says something. Next: main.py says errors, query.py
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from filetap.enrich.terminal import one_line
 
 
 def say(text: str) -> None:
-    print(f"filetap: {one_line(text)}", file=sys.stderr)
+    tell(f"filetap: {one_line(text)}")
+
+
+def tell(text: str) -> None:
+    """As it is. Standard error may be closed, and standard output must not stand in for it; or nobody may read it."""
+    if sys.stderr:
+        with suppress(OSError):
+            print(text, file=sys.stderr)

@@ -157,6 +157,9 @@ class Run(trace.Run):
         session.sum_interval = min(1.0, self._choice.interval)
         return session
 
+    def ready_line(self) -> str:
+        return super().ready_line() if self._choice.batch else ""
+
     def before_account(self) -> None:
         """The picture has said it."""
 

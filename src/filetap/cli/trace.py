@@ -6,7 +6,6 @@ Next: run.py, what it shares with the other commands.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from filetap.cli import run
+from filetap.cli.ready import count, scope
 from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, with_options
-from filetap.cli.say import say
+from filetap.cli.say import say, tell
 from filetap.cli.start import IGNORED
 from filetap.errors import UsageError
 from filetap.launch import Command, find_user
@@ -175,6 +175,14 @@ class Words(Output):
     def shown(self) -> str:
         return "none" if self.aggregate else self.form or "table"
 
+    def scope(self) -> str:
+        command = f"command {self.command[0]}" if self.command else ""
+        pids = count(len(self.pids), "process", "processes") if self.pids else ""
+        named = f"processes named {' or '.join(self.comms)}" if self.comms else ""
+        cgroups = count(len(self.cgroups), "cgroup", "cgroups") if self.cgroups else ""
+        both = [f"{named} in {cgroups}"] if named and cgroups else [named, cgroups]
+        return scope(self.paths, "all processes") if self.everything else scope(self.paths, command, pids, *both)
+
     def check(self) -> None:
         """Mistakes that need no kernel to be seen."""
         Output.check(self)
@@ -254,7 +262,7 @@ class Run(run.Run):
         if self.words.summary:
             from filetap.report import summary
 
-            print(summary.as_text(self._summing.total.summary(self.words.top or 20), self._summing.total.cut), file=sys.stderr)
+            tell(summary.as_text(self._summing.total.summary(self.words.top or 20), self._summing.total.cut))
 
     def _make_sandbox(self) -> Sandbox | None:
         if not self.words.sandbox or not self.command:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from filetap.cli.ready import scope
 from filetap.cli.run import Output, Run, Stop, event_option, hook_options, output_options
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Words(Output):
     wait: bool
     events: Sequence[str]
     latency: bool
+
+    def scope(self) -> str:
+        return scope(self.paths, "all processes")
 
 
 def options_of(words: Words) -> Options:

@@ -1,0 +1,87 @@
+"""Says that tracing is on: a line on standard error, one on the descriptor of --ready-fd, READY=1 to the service manager.
+
+Apart from run.py, which knows when that is. sd_notify(3) is the protocol of the last; it also hears when tracing stops.
+Next: launch.py, which keeps all of this from the traced command.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import click
+
+from filetap.cli.say import say
+from filetap.errors import UsageError
+from filetap.launch import NOTIFY_SOCKET
+
+LINE: Final = b"ready\n"
+
+ready_option = click.option(
+    "--ready-fd", type=int, metavar="N", help="Write a line to descriptor N and close it, once everything is attached."
+)
+
+
+def check_ready_fd(fd: int) -> None:
+    """Before anything else is opened, for a descriptor of ours could have this number by then. A command does not inherit it."""
+    if fd < 3:
+        raise UsageError(f"--ready-fd {fd}: give a descriptor from 3 on; 0, 1 and 2 are standard input, output and error")
+    try:
+        mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    except (OSError, OverflowError):
+        raise UsageError(f"--ready-fd {fd}: it is not open; a shell opens it with {fd}>FILE") from None
+    if mode == os.O_RDONLY:
+        raise UsageError(f"--ready-fd {fd}: it is open for reading only")
+    os.set_inheritable(fd, False)
+
+
+def announce(line: str, fd: int | None) -> None:
+    """Everything is attached. ``line``: for standard error; "": nothing is said there."""
+    if line:
+        say(line)
+    if fd is not None:
+        _write(fd)
+    try:
+        _notify(b"READY=1")
+    except OSError as error:
+        say(f"NOTIFY_SOCKET={os.environ['NOTIFY_SOCKET']}: {error.strerror or error}")
+
+
+def stopping() -> None:
+    """It ends. A manager that cannot be told has been named at the start."""
+    with suppress(OSError):
+        _notify(b"STOPPING=1")
+
+
+def _write(fd: int) -> None:
+    try:
+        os.write(fd, LINE)
+    except BrokenPipeError:
+        pass  # nobody waits any more
+    except OSError as error:
+        say(f"--ready-fd {fd}: {error.strerror}")
+    os.close(fd)
+
+
+def _notify(state: bytes) -> None:
+    """Tell the service manager, if there is one. Raises OSError when it cannot be told."""
+    name = os.environb.get(NOTIFY_SOCKET, b"")
+    if not name:
+        return
+    if not name.startswith((b"/", b"@")):
+        raise OSError("neither a path nor an abstract socket (@NAME)")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.sendto(state, b"\0" + name[1:] if name.startswith(b"@") else name)
+
+
+def count(number: int, one: str, many: str) -> str:
+    return f"1 {one}" if number == 1 else f"{number} {many}"
+
+
+def scope(paths: Sequence[str], *targets: str) -> str:
+    """What is traced, in a few words; ``targets``: whose events, as a union."""
+    return f"{count(len(paths), 'path', 'paths') if paths else 'all files'} of {' and '.join(filter(None, targets))}"
