@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, TypeVar
 
-from filetap import model
+from filetap import descriptors, model
 from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, FIRST_HOOK, GROUPS, OP_NUMBER, OPS
 from filetap.enrich.names import TYPES
 from filetap.errors import UsageError
@@ -167,10 +167,11 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
         try:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if gone else 0))
         except OSError as error:
-            if gone:
+            if gone and error.errno not in descriptors.EXHAUSTED:
                 continue
             for other in opened:
                 os.close(other)
+            descriptors.check(error.errno or 0)
             raise UsageError(f"{path}: {error.strerror}; a path to trace must exist when tracing begins") from None
         opened[fd] = rule
     return opened
@@ -178,8 +179,8 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
 
 def portions(many: Iterable[Item]) -> Iterator[list[Item]]:
     """A few hundred at a time: what a process may have open beside."""
-    iterator = iter(many)
-    while portion := list(islice(iterator, 512)):
+    iterator, size = iter(many), descriptors.portion()
+    while portion := list(islice(iterator, size)):
         yield portion
 
 

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Collection, Iterable
 from typing import NoReturn
 
-from filetap import libraries
+from filetap import descriptors, libraries
 from filetap.errors import FiletapError, UsageError
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -145,6 +145,7 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
         libraries.take_back()
+        descriptors.restore_limit()
         os.environb.pop(NOTIFY_SOCKET, None)
         os.execv(path, arguments)
     except OSError as failure:

@@ -20,6 +20,7 @@ import numpy as np
 from filetap import model, mounts
 from filetap.batch import Batch
 from filetap.calls import OP_NUMBER
+from filetap.descriptors import DescriptorLimitError
 from filetap.errors import UsageError
 from filetap.filters import FOLLOWED, FailedNames, Filters, below, open_paths, portions
 from filetap.kernel.loader import Object
@@ -152,9 +153,11 @@ class Rules:
         if filters.places:
             self._write_members(filters, names.places)
             self._write_names(filters, names.places)
-            self._put(open_paths(lasting(filters, names.places), gone=True))
+            for some in portions(lasting(filters, names.places)):
+                self._put(open_paths(some, gone=True))
             return
-        self._put(open_paths(filters.rules()))
+        for some in portions(filters.rules()):
+            self._put(open_paths(some))
         if filters.follow:
             for paths in portions(below(filters)):
                 self._put(open_paths([(path, model.RULE_TREE) for path in paths], gone=True))
@@ -227,6 +230,13 @@ class Arrivals:
             else:
                 self.missed += name.path not in self._names and self._watched.wants(name.path)
 
+    def _add(self, files: list[str]) -> int:
+        """For how many there was no room."""
+        try:
+            return self._rules.add_members(files, self._rule)
+        except DescriptorLimitError:
+            return len(files)
+
     def look(self) -> bool:
         """Now and then, for the kernel goes through all descriptors there are to say what is behind ours. Returns whether files
         may be wanted now that are known as strangers."""
@@ -236,7 +246,7 @@ class Arrivals:
         self._names.clear()
         files = [os.fsdecode(path) for path in found if self._watched.wants(path) and not os.path.isdir(path)]
         if files:
-            self.missed += self._rules.add_members(files, self._rule)
+            self.missed += self._add(files)
             self._due = time.monotonic() + BETWEEN_LOOKS
         return bool(files)
 

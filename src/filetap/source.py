@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from filetap import model
+from filetap import descriptors, model
 from filetap.batch import Batch, Fold
 from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.clock import Clock
@@ -94,6 +94,7 @@ class KernelSource:
     def __init__(self, options: Options, clock: Clock) -> None:
         options.targets.check()
         features.require()
+        descriptors.require()
         self.notes: list[str] = []
         """What is not seen although it was asked for."""
         self.hooks: dict[str, str] = {}

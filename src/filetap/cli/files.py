@@ -10,6 +10,7 @@ from contextlib import suppress
 from io import FileIO
 from typing import Any
 
+from filetap import descriptors
 from filetap.errors import FiletapError, UsageError
 
 
@@ -24,6 +25,7 @@ class OutputFile(FileIO):
         except FileExistsError:
             raise UsageError(f"{path} exists: give --force to overwrite it") from None
         except OSError as error:
+            descriptors.check(error.errno or 0)
             raise FiletapError(f"{path}: {error.strerror}") from None
         super().__init__(fd, "wb")
         self._path, self._made, self._old = path, made, not made

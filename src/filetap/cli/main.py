@@ -12,7 +12,9 @@ from typing import Final
 
 import click
 
+from filetap import descriptors
 from filetap.cli.say import say
+from filetap.descriptors import DescriptorLimitError
 from filetap.errors import FiletapError
 
 COMMANDS: Final = {
@@ -62,6 +64,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point. Exit status: 2 for a mistake in the call, 1 for a failure, else the subcommand's own."""
+    descriptors.raise_limit()
     try:
         status = cli.main(prog_name="filetap", standalone_mode=False) or 0
     except click.ClickException as error:
@@ -75,9 +78,16 @@ def main() -> None:
     except BrokenPipeError:  # whoever reads has enough, such as head
         status = 1
     except OSError as error:
-        say(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        say(_reason(error))
         status = 1
     _leave(status)
+
+
+def _reason(error: OSError) -> str:
+    """In one line."""
+    if error.errno in descriptors.EXHAUSTED:
+        return str(DescriptorLimitError(error.errno))
+    return f"{error.filename or 'standard output'}: {error.strerror or error}"
 
 
 def _leave(status: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from filetap import model
+from filetap import descriptors, model
 from filetap.calls import MAX_NR
 from filetap.errors import KernelError
 from filetap.kernel import trials
@@ -335,6 +336,14 @@ def _better_with(types: KernelTypes) -> Iterator[Requirement]:
     yield Requirement(REGISTERS, registers, False, with_ if registers else without)
 
 
+def _descriptors() -> Requirement:
+    """The hard limit, which a run raises its soft limit to."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    enough = most >= descriptors.USED
+    too_few = f"at most {most}, and a run may need {descriptors.USED}: start it with a higher hard limit (ulimit -n)"
+    return Requirement("descriptors", enough, False, f"at most {most}" if enough else too_few)
+
+
 def examine() -> Features:
     """Tries everything, for a fraction of a second. Never raises."""
     rows = {name: _requirement(name, check) for name, check in _CHECKS.items()}
@@ -346,6 +355,7 @@ def examine() -> Features:
                 hook_sets = tuple(hook_set(plan, types, _met(rows)) for plan in PLANS)
         except KernelError as error:
             rows["BTF"] = Requirement("BTF", False, True, str(error))
+    rows["descriptors"] = _descriptors()
     libbpf = rows["libbpf"].detail if rows["libbpf"].met else None
     held = capabilities(Path(_STATUS).read_text())
     return Features(platform.release(), platform.machine(), libbpf, held, tuple(rows.values()), hook_sets)

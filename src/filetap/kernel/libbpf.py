@@ -12,6 +12,7 @@ from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_uint6
 from functools import cache
 from typing import Any, Final
 
+from filetap import descriptors
 from filetap.errors import KernelError
 
 INSTALL: Final = "install Debian's package libbpf1 (make install does)"
@@ -118,6 +119,7 @@ _print = _PRINT(_collect)
 def check(result: int, what: str) -> int:
     """``result`` of a function that returns a negative errno, or KernelError with the reason."""
     if result < 0:
+        descriptors.check(-result)
         raise KernelError(f"{what}: {os.strerror(-result)}")
     return result
 
@@ -125,6 +127,5 @@ def check(result: int, what: str) -> int:
 def pointer(result: int | None, what: str) -> int:
     """``result`` of a function that returns NULL and sets errno, or OSError with the reason."""
     if not result:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), what)
+        raise descriptors.os_error(ctypes.get_errno(), what)
     return result

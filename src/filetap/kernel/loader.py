@@ -7,14 +7,16 @@ kill -9 leaves nothing behind. Next: probes/ says which programs; session.py use
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 
-from filetap import model
+from filetap import descriptors, model
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import check, library, log, pointer
@@ -31,6 +33,10 @@ _HASH: Final = 1
 
 _KINDS: Final = {"fentry": (26, 24), "lsm": (29, 27), "kprobe": (2, 0)}
 """A hook's way to BPF_PROG_TYPE_* and its expected attach type: BPF_TRACE_FENTRY, BPF_LSM_MAC, none."""
+
+
+_OUT_OF_DESCRIPTORS: Final = re.compile(rf"\(-?{errno.EMFILE}\)")
+"""What libbpf prints when it is; it goes on and fails for another reason."""
 
 
 class Object:
@@ -100,7 +106,9 @@ class Object:
             check(library().bpf_program__set_autoload(program, name in programs), name)
         error = library().bpf_object__load(self._handle)
         if error:
-            raise KernelError(f"the kernel refused {self.name}.bpf.o: {os.strerror(-error)}; {refusal(log.take())}")
+            text = log.take()
+            descriptors.check(errno.EMFILE if _OUT_OF_DESCRIPTORS.search(text) else -error)
+            raise KernelError(f"the kernel refused {self.name}.bpf.o: {os.strerror(-error)}; {refusal(text)}")
         self._loaded = programs & set(self.programs)
 
     def map_fd(self, name: str) -> int:

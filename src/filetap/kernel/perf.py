@@ -12,6 +12,7 @@ import struct
 from functools import cache
 from typing import Final
 
+from filetap import descriptors
 from filetap.errors import KernelError
 
 _SYSCALL: Final = ctypes.CDLL(None, use_errno=True).syscall
@@ -30,7 +31,7 @@ class MissingTracepointError(KernelError):
 def _call(number: int, *arguments: object) -> int:
     result = int(_SYSCALL(number, *arguments))
     if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise descriptors.os_error(ctypes.get_errno())
     return result
 
 
@@ -64,4 +65,5 @@ def open_tracepoint(category: str, event: str) -> int:
     except FileNotFoundError:
         raise MissingTracepointError(f"this kernel has no tracepoint {category}:{event}") from None
     except OSError as error:
+        descriptors.check(error.errno or 0)
         raise KernelError(f"tracepoint {category}:{event}: {error.strerror}") from None

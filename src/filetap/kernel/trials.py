@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from filetap import errnos
+from filetap import descriptors, errnos
 from filetap.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import library
@@ -39,7 +39,7 @@ _SET_BPF: Final = 0x40042408
 def _held(result: int) -> Iterator[int]:
     """The descriptor that libbpf or the kernel returned, closed at the end: that detaches and frees what it stands for."""
     if result < 0:
-        raise OSError(-result, os.strerror(-result))
+        raise descriptors.os_error(-result)
     try:
         yield result
     finally:
