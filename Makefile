@@ -107,6 +107,9 @@ test-packages:
 		$(call need,strace,command -v strace) \
 		$(call need,bpftrace,command -v bpftrace) \
 		$(call need,sqlite3,command -v sqlite3) \
+		$(call need,e2fsprogs,command -v mkfs.ext4) \
+		$(call need,xfsprogs,command -v mkfs.xfs) \
+		$(call need,btrfs-progs,command -v mkfs.btrfs) \
 		$(call need,postgresql,ls /usr/lib/postgresql/*/bin/pgbench))
 
 vm-packages:

@@ -10,10 +10,12 @@
 #define MAX_REQUESTS (16 << 10)
 #define MAX_RINGS 4096
 
-/* In one process, by an address of its own: of a request or of a context. */
+/* In the memory of one program, by an address of its own: of a request or of a context. pids come again, and an exec begins anew. */
 struct place {
 	__u64 address;
-	__u64 tgid;
+	__u64 start; /* the process's */
+	__u32 tgid;
+	__u32 execs;
 };
 
 /* A request under way: its event as it is to be, but for the result. */
@@ -69,7 +71,9 @@ static __always_inline struct workspace *workspace(void)
 
 static __always_inline struct place place_at(__u64 address)
 {
-	return (struct place){ address, bpf_get_current_pid_tgid() >> 32 };
+	struct task_struct *leader = load(current_task(), group_leader);
+
+	return (struct place){ address, load(leader, start_boottime), load(leader, tgid), load(leader, self_exec_id) };
 }
 
 static __always_inline bool moves_bytes(const struct draft *d)
@@ -115,7 +119,7 @@ static __noinline bool draft_request(struct task_state *state)
 		return false;
 	resolve(state, file, OWED_TYPE, false);
 	d->file = state->last.id;
-	d->open = open_number((__u64)file);
+	d->open = opening_of(state, (__u64)file);
 	wanted = is_owed(state->last.wanted, OWED_TYPE);
 	d->undefined = wanted && !d->file;
 	return wanted;
@@ -127,7 +131,7 @@ static __always_inline void place_append(struct task_struct *task, struct draft 
 	struct file *file = file_at(fd_address(task, d->fd, false), false);
 
 	d->flags |= EVENT_UNCERTAIN;
-	if (file && d->open == open_number((__u64)file))
+	if (file && d->open == known_opening((__u64)file))
 		d->offset = BPF_CORE_READ(file, f_inode, i_size) - d->bytes;
 }
 

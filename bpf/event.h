@@ -18,7 +18,7 @@ struct event {
 	__u32 file; /* id of a file or name definition; 0: no file, or see struct identity */
 	__u32 tid;
 	__s32 fd; /* -1: none */
-	__u32 open; /* one number per open file description, while it lives; 0: none */
+	__u32 open; /* number of the open file description, lib/opening.bpf.h; 0: none */
 	__u16 call; /* index into calls.CALLS; 0: not an event but the slot before goes on */
 	__u16 rule; /* the rule set that let it pass */
 	__u32 flags;
@@ -73,7 +73,7 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_BESIDE 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
-#define DEFINITION_FIXED 144
+#define DEFINITION_FIXED 160
 struct definition {
 	__u16 kind;
 	__u16 flags;
@@ -90,7 +90,7 @@ struct file_definition {
 	__u64 subvolume;
 	__u64 size; /* at first sight */
 	__u64 parent; /* inode */
-	__u64 dentry, mnt; /* with inode, generation and sequence the key of the cache */
+	__u64 key_dentry, key_mount, key_name, key_origin; /* struct file_key; its other members stand here anyway */
 	__u32 sequence;
 	__u32 device; /* the kernel's own encoding: major << 20 | minor */
 	__u32 generation;
@@ -176,7 +176,7 @@ enum call_kind {
 #define CALL_HOW 8 /* openat2's struct open_how */
 #define CALL_ANY 16 /* files of all types count */
 #define CALL_DROP 32 /* known, but not asked for */
-#define CALL_MOVES 64 /* changes the paths of files already known */
+#define CALL_MOVES 64 /* changes the paths of files already known, or removes a directory, whose identity may come again elsewhere */
 #define CALL_ENTER 128 /* seen at enter too, whoever calls */
 
 /* Two words, read one by one: the second is needed seldom. */
@@ -256,7 +256,6 @@ enum way { WAY_FENTRY, WAY_LSM, WAY_KPROBE };
 struct config {
 	__u32 self; /* filetap's own tgid */
 	__u32 slots; /* of each lane, a power of two */
-	__u32 scramble; /* odd; hides kernel addresses in event.open */
 	__u32 ncpu;
 	__u64 min_latency; /* ns */
 	__u32 types; /* bit per S_IFMT >> 12 */
@@ -307,7 +306,10 @@ struct counters {
 	__u64 sums; /* entries made in the maps of 'aggregates' */
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
 	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
+	__u64 opens_full; /* open file descriptions whose number could not be kept */
 	__u32 next_id;
+	__u32 next_open;
+	__u32 reserved;
 	__u32 at_work; /* the thread whose hook is at work here, and may be preempted; 0: none */
 };
 
@@ -371,7 +373,7 @@ struct aggregate {
 
 struct rule_key {
 	__u64 inode;
-	__u64 subvolume;
+	__u64 layer; /* what else tells it from others of its number: a btrfs subvolume, the inode beneath overlayfs */
 	__u32 device;
 	__u32 generation;
 };
@@ -382,13 +384,16 @@ struct named_key {
 	__u64 names;
 };
 
-/* A value of the file cache. User space takes entries out when it forgets ids. */
+/* The key of the cache of files: a name of a file, seen through a mount. Addresses and inode numbers come again, so all that they
+ * stood for belongs to it (docs/adr/0004). User space takes entries out when it forgets ids. */
 struct file_key {
 	__u64 inode;
-	__u64 dentry;
-	__u64 mount;
+	__u64 dentry; /* its address */
+	__u64 mount; /* mount_identity() */
+	__u64 name; /* name_identity() */
+	__u64 origin; /* origin_of() */
 	__u32 generation;
-	__u32 sequence;
+	__u32 sequence; /* the dentry's */
 };
 
 /* Of the table of names, which user space empties likewise. A longer name is defined each time. */

@@ -89,7 +89,7 @@ static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u
 	d->size = address;
 	d->file = s->last.id;
 	d->undefined = !d->file;
-	d->open = open_number(mapped);
+	d->open = opening_of(s, mapped);
 	d->flags = (error & PF_WRITE ? EVENT_WRITE : 0) | (error & PF_INSTR ? EVENT_EXEC : 0);
 	if (is_major(file, offset, direct))
 		d->flags |= EVENT_MAJOR;

@@ -123,10 +123,7 @@ int identify_files(struct bpf_iter__task_file *ctx)
 	if (!task || !file || (__u32)task->tgid != config.self)
 		return 0;
 	inode = BPF_CORE_READ(file, f_inode);
-	found.key.inode = BPF_CORE_READ(inode, i_ino);
-	found.key.device = BPF_CORE_READ(inode, i_sb, s_dev);
-	found.key.generation = BPF_CORE_READ(inode, i_generation);
-	found.key.subvolume = subvolume(inode);
+	fill_rule_key(&found.key, inode);
 	found.fd = ctx->fd;
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;

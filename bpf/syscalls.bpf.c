@@ -36,7 +36,7 @@ __noinline int close_one(__u64 last, __u32 fd)
 	d->fd = fd;
 	d->file = s->last.id;
 	d->undefined = !d->file;
-	d->open = open_number((__u64)file);
+	d->open = opening_of(s, (__u64)file);
 	hand_over(d, of_task(task, pid), s);
 	return 0;
 }
@@ -74,6 +74,12 @@ static __always_inline void settle_change(struct task_struct *task)
 		end_change(s);
 }
 
+/* unlinkat(2) removes files too, and of them none leads anywhere. */
+static __always_inline bool changes_paths(const struct pt_regs *regs, const struct call *call)
+{
+	return call->flags & CALL_MOVES && (regs->orig_ax != NR_UNLINKAT || regs->dx & AT_REMOVEDIR);
+}
+
 /* A 32-bit call: its number and registers mean other things, so it is counted and not read. What changes paths is
  * heeded all the same (arch/x86/entry/syscalls/syscall_32.tbl). */
 static __noinline int count_compat(struct task_struct *task, __u64 nr, long result)
@@ -83,8 +89,10 @@ static __noinline int count_compat(struct task_struct *task, __u64 nr, long resu
 	switch (nr) {
 	case 21: /* mount */
 	case 38: /* rename */
+	case 40: /* rmdir */
 	case 52: /* umount2 */
 	case 217: /* pivot_root */
+	case 301: /* unlinkat */
 	case 302: /* renameat */
 	case 353: /* renameat2 */
 	case 429: /* move_mount */
@@ -108,6 +116,13 @@ static __always_inline void report_exit(const struct pt_regs *regs, struct task_
 		report(regs, task, state, result);
 }
 
+/* An open, whether its event is wanted or not. */
+static __always_inline void note_opening(struct task_struct *task, long fd)
+{
+	if (find_member(task))
+		begin_opening(fd_address(task, fd, false));
+}
+
 /* Returns the handler that the call is for; 0: none. So does on_enter(). */
 static __always_inline int on_exit(const struct pt_regs *regs, long result)
 {
@@ -116,12 +131,14 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 
 	if (unlikely(is_compat(task)))
 		return count_compat(task, regs->orig_ax, result);
-	if (unlikely(call.flags & CALL_MOVES))
+	if (unlikely(changes_paths(regs, &call)))
 		note_move(result);
 	if (is_bystander(task) || call.kind == KIND_NONE)
 		return 0;
 	if (unlikely(call.kind == KIND_SUBMIT))
 		return call.call;
+	if (call.op == OP_OPEN && result >= 0)
+		note_opening(task, result);
 	if (!(call.flags & CALL_DROP))
 		report_exit(regs, task, result);
 	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)

@@ -10,6 +10,7 @@
 #define MAX_REQUESTS (16 << 10)
 #define SQE_SIZE 64
 #define RING_RENAMEAT 35
+#define RING_UNLINKAT 36
 
 /* A request that has been submitted. */
 struct request {
@@ -267,14 +268,17 @@ static __always_inline void note_names(struct workspace *w, const struct shape *
 	r->fd = w->state.draft.fd;
 }
 
-static __always_inline void recall_file(struct task_state *s, struct file *file, int owed, long result, const bool direct)
+static __always_inline void recall_file(struct task_state *s, __u64 address, int owed, long result, const bool direct)
 {
+	struct file *file = file_at(address, direct);
+
 	if (!type_passes(file, owed, direct))
 		return;
 	resolve(s, file, owed, direct);
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;
+	s->open = opening_of(s, address);
 	s->position = get(file, f_pos) - (result > 0 ? result : 0);
 	if (!seekable(get(file, f_inode, i_mode)))
 		s->flags = EVENT_NO_OFFSET;
@@ -305,11 +309,10 @@ static __noinline int recall_subject(__u64 file, long result)
 	}
 	call = call_of(r->nr);
 	owed = owed_by(&call);
-	s->open = open_number(file);
 	if (config.direct)
-		recall_file(s, file_at(file, true), owed, result, true);
+		recall_file(s, file, owed, result, true);
 	else
-		recall_file(s, file_at(file, false), owed, result, false);
+		recall_file(s, file, owed, result, false);
 	return 0;
 }
 
@@ -329,6 +332,7 @@ static __noinline int report_request(__u64 file, long result)
 	enum outcome outcome;
 	struct shape shape;
 	struct call call;
+	bool elsewhere;
 
 	if (!w)
 		return 0;
@@ -344,7 +348,10 @@ static __noinline int report_request(__u64 file, long result)
 		recall_subject(file, result);
 	if (r->fixed)
 		set_register(w, di, -1);
-	outcome = begin_draft(regs, s, opened_elsewhere(r, call.kind, result) ? -1 : result);
+	elsewhere = opened_elsewhere(r, call.kind, result);
+	if (call.op == OP_OPEN && result >= 0 && !elsewhere)
+		begin_opening(fd_address(current_task(), result, false));
+	outcome = begin_draft(regs, s, elsewhere ? -1 : result);
 	if (outcome == DRAFT_RARE)
 		outcome = draft_rare(regs, s, result, call.kind);
 	if (outcome == EMIT_NOT || (outcome == EMIT_NAME && !r->wanted))
@@ -444,12 +451,18 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 	return 0;
 }
 
+/* Of a removal the completion does not say whether it was a directory's. */
+static __always_inline bool changes_paths(__u8 opcode)
+{
+	return opcode == RING_RENAMEAT || opcode == RING_UNLINKAT;
+}
+
 static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file, long result, __u32 flags, const bool direct)
 {
 	struct workspace *w = workspace();
 	struct globals *g = globals();
 
-	if (key && get(req, opcode) == RING_RENAMEAT)
+	if (key && changes_paths(get(req, opcode)))
 		note_move(result);
 	if (!w || !g || !find_request(w, key))
 		return 0;
@@ -546,14 +559,14 @@ int classic_overflow(void *ctx)
 	return overflow();
 }
 
-/* For kernels whose completions name no request: once somebody has asked for a rename, any of them may be its. Before v5.12
+/* For kernels whose completions name no request: once somebody has asked for a rename or a removal, any of them may be its. Before v5.12
  * (and in 5.10.y before it took v5.15's io_uring) the opcode was the second value, then the third. */
 SEC("tp_btf/io_uring_submit_sqe")
 int rename_submitted(__u64 *ctx)
 {
 	struct globals *g = globals();
 
-	if (g && (ctx[1] == RING_RENAMEAT || ctx[2] == RING_RENAMEAT))
+	if (g && (changes_paths(ctx[1]) || changes_paths(ctx[2])))
 		__sync_fetch_and_add(&g->ring_renames, 1);
 	return 0;
 }

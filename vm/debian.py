@@ -28,7 +28,7 @@ KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITES: Final = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.x": "sid"}
 """Where each kernel is the one that linux-image-cloud-amd64 leads to. sid: the newest there is."""
 HOST: Final = "bookworm"
-GUEST_PACKAGES: Final = "python3 libbpf1 kmod procps bpftool busybox-static"
+GUEST_PACKAGES: Final = "python3 libbpf1 kmod procps bpftool busybox-static e2fsprogs xfsprogs btrfs-progs"
 QEMU_SUITE: Final = "bookworm-backports"
 """QEMU 10. Of bookworm's own 7.2, Linux 6.12 and later oops at random."""
 NOT_IN_GUEST: Final = {"ziglang", "hatchling", "mypy", "ruff", "clang-format", "import-linter", "grimp"}

@@ -182,12 +182,15 @@ static __always_inline bool file_shared(struct file *file, const bool direct)
 	return BPF_CORE_READ(old, f_count.counter) > 1;
 }
 
-/* ovl_inode.lowerpath became an ovl_entry's stack in 0af950f57fef and a6ff2bc0be17 (v6.5). */
+/* ovl_inode.lower became lowerpath in ffa5723c6d25 (v5.19), and that an ovl_entry's stack in 0af950f57fef and a6ff2bc0be17 (v6.5). */
 static __always_inline struct inode *overlay_lower(struct ovl_inode *oi)
 {
+	struct ovl_inode___before_5_19 *oldest = (void *)oi;
 	struct ovl_inode___before_6_5 *old = (void *)oi;
 	struct ovl_entry *entry;
 
+	if (bpf_core_field_exists(oldest->lower))
+		return BPF_CORE_READ(oldest, lower);
 	if (bpf_core_field_exists(old->lowerpath))
 		return BPF_CORE_READ(old, lowerpath.dentry, d_inode);
 	entry = BPF_CORE_READ(oi, oe);

@@ -117,9 +117,11 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 	s->file.subvolume = subvolume(inode);
 	s->file.size = load(inode, i_size);
 	s->file.parent = load(load(load(dentry, d_parent), d_inode), i_ino);
-	s->file.dentry = dentry_address;
-	s->file.mnt = mnt_address;
-	s->file.sequence = load(dentry, d_seq.seqcount.sequence);
+	s->file.key_dentry = s->key.dentry;
+	s->file.key_mount = s->key.mount;
+	s->file.key_name = s->key.name;
+	s->file.key_origin = s->key.origin;
+	s->file.sequence = s->key.sequence;
 	s->file.device = load(load(inode, i_sb), s_dev);
 	s->file.generation = load(inode, i_generation);
 	s->file.mode = load(inode, i_mode);
@@ -166,15 +168,6 @@ static __always_inline bool type_wanted(struct inode *inode)
 	if (magic == ANON_INODE_FS_MAGIC || magic == PID_FS_MAGIC)
 		mode = 0;
 	return config.types & (1u << ((mode & S_IFMT) >> 12));
-}
-
-static __always_inline void fill_key(struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
-{
-	key->dentry = (__u64)dentry;
-	key->mount = (__u64)mnt;
-	key->inode = load(inode, i_ino);
-	key->generation = load(inode, i_generation);
-	key->sequence = load(dentry, d_seq.seqcount.sequence);
 }
 
 /* Is what is known of a file still so? After a rename or a mount anywhere, its way up is compared. */
@@ -253,7 +246,7 @@ SUBPROGRAM int remember_file(__u64 dentry)
 	/* Of a directory that only counts as a child, what is below it was not asked for. */
 	if (!s || (directory && (!config.moved || (config.paths & 1 && !(s->walk.verdict & RULE_TREE)))))
 		return 0;
-	fill_rule_key(&key, inode);
+	rule_key_of(&key, inode);
 	error = bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST);
 	if (!error && (config.moved || load(inode, i_nlink) > 1))
 		note_move(0); /* under other names it may be known as not wanted */
@@ -285,7 +278,7 @@ static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
 	walk_up(dentry_address, mnt, false);
 	if (s->walk.chain != before)
 		return 0;
-	fill_rule_key(&s->rule_key, inode);
+	rule_key_of(&s->rule_key, inode);
 	bpf_map_delete_elem(&rules, &s->rule_key);
 	s->walk.verdict = 0;
 	s->walk.chain ^= 1; /* as it will be found without the rule */
@@ -361,13 +354,6 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	return new->id | (__u64)new->wanted << 32;
 }
 
-/* Is it the key of this file still? */
-static __always_inline bool is_key_of(const struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
-{
-	return key->dentry == (__u64)dentry && key->mount == (__u64)mnt && key->inode == load(inode, i_ino) &&
-	       key->generation == load(inode, i_generation) && key->sequence == load(dentry, d_seq.seqcount.sequence);
-}
-
 /* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
 static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed)
 {
@@ -378,8 +364,9 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	    is_key_of(&c->key, dentry, mnt, inode))
 		return;
 	fill_key(&c->key, dentry, mnt, inode);
+	c->mount = (__u64)mnt;
 	barrier(); /* read back from the map they are the plain numbers that a global function takes */
-	found = find_file(c->key.dentry, c->key.mount, owed);
+	found = find_file(c->key.dentry, c->mount, owed);
 	c->id = found;
 	c->wanted = found >> 32;
 	c->epoch = g ? epoch_now(g) : 0;

@@ -33,8 +33,6 @@ static __always_inline enum outcome opened(const struct exit_context *x, const s
 	if (x->result >= 0) {
 		d->fd = x->result;
 		x->state->resolved = 0;
-		if (d->offset & (O_WRONLY | O_RDWR) && is_overlay((struct file *)fd_address(x->task, d->fd, false)))
-			note_move(0); /* what lay beneath may have been copied up */
 		return find_subject(x, call, d, direct);
 	}
 	if (shape_of(x->regs->orig_ax).name)

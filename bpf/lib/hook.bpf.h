@@ -137,7 +137,7 @@ SUBPROGRAM int note_file(struct task_state *s, struct note *n, __u64 address, in
 	refresh(&s->last, load(file, f_path.dentry), load(file, f_path.mnt), load(file, f_inode), owed);
 	n->wanted = is_owed(s->last.wanted, owed);
 	n->file = s->last.id;
-	n->open = open_number(address);
+	n->open = opening_of(s, address);
 	if (!n->file) {
 		n->inode = s->last.key.inode;
 		n->generation = s->last.key.generation;
@@ -158,8 +158,10 @@ static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset,
 	begin_notes(s);
 	n = new_note(s, hook);
 	address = as_number(n, (__u64)file);
-	if (hook != HOOK_MMAP && is_noted(s, hook, open_number(address)))
+	if (hook != HOOK_MMAP && is_noted(s, hook, known_opening(address)))
 		return done();
+	if (hook == HOOK_OPEN)
+		begin_opening(address);
 	n->argument = argument;
 	n->offset = offset;
 	note_file(s, n, address, OWED_TYPE);

@@ -92,6 +92,7 @@ struct ns_common {
 };
 struct mnt_namespace {
 	struct ns_common ns;
+	__u64 seq;
 };
 struct mount {
 	struct mount *mnt_parent;
@@ -100,6 +101,7 @@ struct mount {
 	struct mnt_namespace *mnt_ns;
 	struct mount *mnt_next_for_sb;
 	int mnt_id;
+	__u64 mnt_id_unique;
 };
 struct mount___before_6_17 {
 	struct list_head mnt_instance;
@@ -176,6 +178,9 @@ struct ovl_inode {
 };
 struct ovl_inode___before_6_5 {
 	struct path lowerpath;
+};
+struct ovl_inode___before_5_19 {
+	struct inode *lower;
 };
 
 struct xarray {
@@ -467,6 +472,7 @@ struct aio_ring {
 #define NR_SYMLINK 88
 #define NR_SYMLINKAT 266
 #define NR_CHROOT 161
+#define NR_UNLINKAT 263
 #define RING_SYMLINKAT 38
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030

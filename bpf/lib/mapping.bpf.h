@@ -149,7 +149,7 @@ SUBPROGRAM int remember_mapping(struct task_state *s, __u64 address, __u64 nr)
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;
-	s->open = open_number(file);
+	s->open = opening_of(s, file);
 	s->position = offset;
 	return 0;
 }

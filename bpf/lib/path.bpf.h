@@ -65,49 +65,6 @@ static __always_inline struct scratch *scratch(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-static __always_inline struct mount *real_mount(struct vfsmount *mnt)
-{
-	return (struct mount *)((void *)mnt - bpf_core_field_offset(struct mount, mnt));
-}
-
-/* btrfs subvolumes share device, inode numbers and generations; the subvolume's id tells them apart. */
-static __always_inline __u64 subvolume(struct inode *inode)
-{
-	struct btrfs_inode *bi;
-
-	if (!bpf_core_type_exists(struct btrfs_inode) || load(load(inode, i_sb), s_magic) != BTRFS_SUPER_MAGIC)
-		return 0;
-	bi = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
-	return load(load(bi, root), root_key.objectid);
-}
-
-/* The inode beneath one of overlayfs's: the upper file's once there is one, else the lower one's. */
-SUBPROGRAM __u64 overlay_real(__u64 address)
-{
-	struct inode *inode = (struct inode *)address;
-	struct ovl_inode *oi;
-	struct dentry *upper;
-
-	if (!bpf_core_type_exists(struct ovl_inode) || load(load(inode, i_sb), s_magic) != OVERLAYFS_SUPER_MAGIC)
-		return 0;
-	oi = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
-	upper = load(oi, __upperdentry);
-	return (__u64)(upper ? load(upper, d_inode) : overlay_lower(oi));
-}
-
-static __always_inline bool is_overlay(struct file *file)
-{
-	return load(load(load(file, f_inode), i_sb), s_magic) == OVERLAYFS_SUPER_MAGIC;
-}
-
-static __always_inline void fill_rule_key(struct rule_key *key, struct inode *inode)
-{
-	key->inode = load(inode, i_ino);
-	key->device = load(load(inode, i_sb), s_dev);
-	key->generation = load(inode, i_generation);
-	key->subvolume = subvolume(inode);
-}
-
 /* A rule that stands 'depth' names above the file. */
 static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
 {
@@ -215,10 +172,12 @@ static __always_inline int copy_component(struct scratch *s, struct dentry *dent
 	return 0;
 }
 
-/* Read behind the name: a rename meanwhile makes it another than the walk before found. */
+/* Read behind the name: a rename meanwhile makes it another than the walk before found. The names belong to it, for where they differ
+ * memory that was used again may be all that is the same. */
 static __always_inline void add_to_chain(struct walk *w, struct dentry *dentry)
 {
-	w->chain = (w->chain ^ (__u64)dentry ^ load(dentry, d_seq.seqcount.sequence)) * 0x9e3779b97f4a7c15ull;
+	w->chain = (w->chain ^ (__u64)dentry ^ load(dentry, d_seq.seqcount.sequence)) * MIX;
+	w->chain = (w->chain ^ load(dentry, d_name.hash_len)) * MIX;
 }
 
 /* From the root of a mount to where it is mounted. */
@@ -229,7 +188,7 @@ static __always_inline bool cross_mount(struct scratch *s)
 	struct walk *w = &s->walk;
 
 	parent = load(mount, mnt_parent);
-	w->chain ^= (__u64)mount;
+	w->chain = (w->chain ^ mount_identity(&mount->mnt)) * MIX;
 	w->done = parent == mount;
 	if (w->done && !load(mount, mnt_ns))
 		w->flags |= DEFINITION_DETACHED;
@@ -329,7 +288,7 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 	walk();
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
-	s->walk.chain ^= overlay_real((__u64)load((struct dentry *)dentry, d_inode)) ^ is_wanted(s->walk.verdict);
+	s->walk.chain ^= is_wanted(s->walk.verdict);
 	return 0;
 }
 

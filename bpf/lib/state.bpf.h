@@ -53,6 +53,7 @@ static __always_inline struct shape shape_of(__u64 number)
 
 struct file_cache {
 	struct file_key key;
+	__u64 mount; /* address */
 	__u32 id;
 	__u32 epoch;
 	__u32 wanted;
@@ -108,9 +109,9 @@ struct task_state {
 	__u64 position; /* the file's, at enter */
 	__u64 cred_ids; /* what the definition 'task' says, in short */
 	__u64 cred_fs;
-	__u64 cgroup; /* address of the css_set */
-	__u64 root; /* addresses of the root's dentry, and of the namespaces */
-	__u64 namespaces;
+	__u64 cgroup;
+	__u64 root; /* root_of() */
+	__u64 namespaces; /* namespaces_of() */
 	__u64 comm[2];
 	__u32 task; /* id of the definition; 0: to be sent */
 	__u32 parent;
@@ -128,6 +129,10 @@ struct task_state {
 	__u64 changes; /* what stood there when the call began */
 	__u64 submitted; /* when the io_submit under way began; 0: none is */
 	__u64 noted; /* of its requests, from the first */
+	__u64 opened; /* address of the open file description whose number 'opening' is */
+	__u64 opened_inode;
+	__u32 opening;
+	__u32 reopened; /* what reopened_at() had then */
 	struct file_cache last;
 	struct file_cache directory; /* working directory */
 	struct file_cache base; /* root */

@@ -8,6 +8,7 @@
 
 #include "argument.bpf.h"
 #include "emit.bpf.h"
+#include "opening.bpf.h"
 
 /* A call that has returned. */
 struct exit_context {
@@ -19,11 +20,6 @@ struct exit_context {
 
 /* What becomes of a draft. EMIT_EACH: it is that of several, but for what sets them apart. */
 enum outcome { EMIT_NOT, EMIT, EMIT_NAME, EMIT_EACH, DRAFT_RARE };
-
-static __always_inline __u32 open_number(__u64 file)
-{
-	return ((__u32)(file >> 6) * config.scramble) | 1;
-}
 
 static __always_inline bool seekable(__u32 mode)
 {
@@ -96,7 +92,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	resolve(s, file, owed, direct);
 	*wanted = is_owed(s->last.wanted, owed);
 	d->file = s->last.id;
-	d->open = open_number(address);
+	d->open = opening_of(s, address);
 	d->undefined = *wanted && !s->last.id;
 	if (descriptors_shared(x->task))
 		d->flags |= EVENT_UNCERTAIN;
@@ -139,7 +135,7 @@ static __always_inline void resolve_enter(struct task_struct *task, struct task_
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;
-	s->open = open_number(address);
+	s->open = opening_of(s, address);
 	s->position = get(file, f_pos);
 	if (!seekable(get(file, f_inode, i_mode)))
 		s->flags = EVENT_NO_OFFSET;

@@ -144,12 +144,34 @@ static __always_inline __u64 acting_ids(struct task_struct *task)
 	return (__u64)of_task(task, cred, euid.val) << 32 | of_task(task, cred, fsuid.val);
 }
 
+/* The numbers of its namespaces, as the definition has them. */
+static __always_inline __u64 namespaces_of(struct task_struct *task)
+{
+	struct nsproxy *nsproxy = load(task, nsproxy);
+	__u64 numbers = load(load(nsproxy, mnt_ns), ns.inum);
+
+	numbers = numbers * MIX ^ load(load(nsproxy, cgroup_ns), ns.inum);
+	return numbers * MIX ^ load(load(load(task, cred), user_ns), ns.inum);
+}
+
+/* Its root directory: where it is in memory, and what is there. */
+static __always_inline __u64 root_of(struct task_struct *task)
+{
+	struct dentry *root = load(load(task, fs), root.dentry);
+
+	return ((__u64)root * MIX ^ load(root, d_name.hash_len)) * MIX ^ load(load(root, d_inode), i_ino);
+}
+
+static __always_inline __u64 cgroup_of(struct task_struct *task)
+{
+	return load(load(load(load(task, cgroups), dfl_cgrp), kn), id);
+}
+
 /* Is what the last definition said still so? The values, not the addresses: memory is used again. */
 static __always_inline bool is_as_defined(struct task_struct *task, const struct task_state *s)
 {
-	return s->task && s->cred_ids == real_ids(task) && s->cred_fs == acting_ids(task) && s->cgroup == (__u64)of_task(task, cgroups) &&
-	       s->root == (__u64)of_task(task, fs, root.dentry) && s->namespaces == (__u64)of_task(task, nsproxy) &&
-	       s->comm[0] == comm_word(task, 0) && s->comm[1] == comm_word(task, 1);
+	return s->task && s->cred_ids == real_ids(task) && s->cred_fs == acting_ids(task) && s->cgroup == cgroup_of(task) &&
+	       s->root == root_of(task) && s->namespaces == namespaces_of(task) && s->comm[0] == comm_word(task, 0) && s->comm[1] == comm_word(task, 1);
 }
 
 /* A function of its own, for the stack's sake. */
@@ -157,11 +179,11 @@ SUBPROGRAM int define_anew(struct task_state *s)
 {
 	struct task_struct *task = current_task();
 
-	s->root = (__u64)of_task(task, fs, root.dentry);
-	s->namespaces = (__u64)of_task(task, nsproxy);
+	s->root = root_of(task);
+	s->namespaces = namespaces_of(task);
 	s->cred_ids = real_ids(task);
 	s->cred_fs = acting_ids(task);
-	s->cgroup = (__u64)of_task(task, cgroups);
+	s->cgroup = cgroup_of(task);
 	s->comm[0] = comm_word(task, 0);
 	s->comm[1] = comm_word(task, 1);
 	if (s->task)

@@ -155,6 +155,7 @@ def kernel_notes(counters: Records) -> list[str]:
         "rules_full": "times a watched file could not be remembered by its identity: other names of it may have been missed",
         "requests_full": "requests of io_uring or io_submit were told when submitted, without a result: too many were under way",
         "completions_full": "io_uring requests may not have been told: the program's own queue of completions was full",
+        "opens_full": "times an open file could not be remembered: its open_id changes from event to event",
         "interrupted": "events were not told: they came while another was being described on the same CPU",
         "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
         "late_modules": "files are of overlayfs or btrfs, whose structures were not known when this run began (a module loaded since, "

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -35,6 +35,7 @@ _FILE: Final = _reader(model.FILE_DEFINITION)
 _NAME: Final = _reader(model.NAME_DEFINITION)
 _TASK: Final = _reader(model.TASK_DEFINITION)
 _CGROUP: Final = _reader(model.CGROUP_DEFINITION)
+_FILE_NAMES: Final = tuple(model.FILE_DEFINITION.names or ())
 _ANON, _PIPEFS, _SOCKFS, _NSFS, _PIDFS, _DMA_BUF = 0x09041934, 0x50495045, 0x534F434B, 0x6E736673, 0x50494446, 0x444D4142
 """Magic numbers of file systems whose files are in no tree (linux/magic.h)."""
 _UNTYPED: Final = (_ANON, _PIDFS)
@@ -49,8 +50,13 @@ def components(record: bytes, without: int = 0) -> list[bytes]:
 
 def inside(record: bytes) -> bytes:
     """The path inside the file system, where it was asked for."""
-    start = model.DEFINITION_FIXED + _HEAD.unpack_from(record)[3] - _FILE.unpack_from(record)[19]
+    start = model.DEFINITION_FIXED + _HEAD.unpack_from(record)[3] - file_record(record)["inside"]
     return b"/" + b"/".join(record[start:].split(b"\0")[-2::-1])
+
+
+def file_record(record: bytes) -> dict[str, Any]:
+    """The fixed part of a file's definition, by the names of model.FILE_DEFINITION."""
+    return dict(zip(_FILE_NAMES, _FILE.unpack_from(record), strict=True))
 
 
 def text(field: bytes) -> bytes:
@@ -59,30 +65,26 @@ def text(field: bytes) -> bytes:
 
 
 def decode_file(record: bytes) -> File:
-    values = _FILE.unpack_from(record)
-    flags, number = values[1], values[2]
-    inode, subvolume, size = values[5:8]
-    device, generation, mode = values[12:15]
-    magic = values[17]
-    path = _path(components(record, values[19]), flags, inode, magic)
+    row = file_record(record)
+    path = _path(components(record, row["inside"]), row["flags"], row["inode"], row["magic"])
     return File(
-        id=number,
+        id=row["id"],
         path=path,
         resolved=bool(path),
-        inode=inode,
-        device=device,
-        subvolume=subvolume,
-        generation=generation,
-        mode=0 if magic in _UNTYPED else mode,
-        size=size,
-        filesystem=text(values[20]),
-        mount=values[16],
-        mount_namespace=values[18],
-        real_inode=values[21],
-        real_device=values[22],
-        truncated=bool(flags & model.TRUNCATED),
-        deleted=bool(flags & model.DELETED) or (bool(flags & model.NO_TREE) and magic not in _NAMES),
-        raced=bool(flags & model.RACED),
+        inode=row["inode"],
+        device=row["device"],
+        subvolume=row["subvolume"],
+        generation=row["generation"],
+        mode=0 if row["magic"] in _UNTYPED else row["mode"],
+        size=row["size"],
+        filesystem=text(row["filesystem"]),
+        mount=row["mount"],
+        mount_namespace=row["mount_namespace"],
+        real_inode=row["real_inode"],
+        real_device=row["real_device"],
+        truncated=bool(row["flags"] & model.TRUNCATED),
+        deleted=bool(row["flags"] & model.DELETED) or (bool(row["flags"] & model.NO_TREE) and row["magic"] not in _NAMES),
+        raced=bool(row["flags"] & model.RACED),
     )
 
 
@@ -217,8 +219,8 @@ class Files(Mapping[int, File]):
 
     @staticmethod
     def _key(record: bytes) -> tuple[int, ...]:
-        values = _FILE.unpack_from(record)
-        return values[5], values[9], values[10], values[13], values[11]
+        row = file_record(record)
+        return row["inode"], row["key_dentry"], row["key_mount"], row["key_name"], row["key_origin"], row["generation"], row["sequence"]
 
 
 class Definitions:

@@ -62,7 +62,7 @@ LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6)
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
 TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH = (1 << bit for bit in range(9))
-DEFINITION_FIXED: Final = 144
+DEFINITION_FIXED: Final = 160
 
 DEFINITION: Final = [("kind", "<u2"), ("flags", "<u2"), ("id", "<u4"), ("length", "<u4"), ("reserved", "<u4")]
 FILE_DEFINITION: Final = np.dtype(
@@ -72,8 +72,10 @@ FILE_DEFINITION: Final = np.dtype(
         ("subvolume", "<u8"),
         ("size", "<u8"),
         ("parent", "<u8"),
-        ("dentry", "<u8"),
-        ("mnt", "<u8"),
+        ("key_dentry", "<u8"),
+        ("key_mount", "<u8"),
+        ("key_name", "<u8"),
+        ("key_origin", "<u8"),
         ("sequence", "<u4"),
         ("device", "<u4"),
         ("generation", "<u4"),
@@ -133,7 +135,7 @@ SHAPE: Final = ("fd", "dir", "name", "to_fd", "to_dir", "to_name", "offset", "to
 
 CONFIG: Final = np.dtype(
     [
-        *((name, "<u4") for name in ("self", "slots", "scramble", "ncpu")),
+        *((name, "<u4") for name in ("self", "slots", "ncpu")),
         ("min_latency", "<u8"),
         ("types", "<u4"),
         ("aggregate", "<u4"),
@@ -161,7 +163,10 @@ COUNTERS: Final = np.dtype(
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
         *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "sums", "interrupted")),
         ("late_modules", "<u8"),
+        ("opens_full", "<u8"),
         ("next_id", "<u4"),
+        ("next_open", "<u4"),
+        ("reserved", "<u4"),
         ("at_work", "<u4"),
     ]
 )
@@ -184,11 +189,13 @@ NO_BUCKET: Final = 0xFFFF
 AGGREGATE: Final = np.dtype([(name, "<u8") for name in ("count", "errors", "bytes", "total", "max", "first", "last")])
 
 RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_MEMBER = (1 << bit for bit in range(4))
-RULE_KEY: Final = np.dtype([("inode", "<u8"), ("subvolume", "<u8"), ("device", "<u4"), ("generation", "<u4")])
+RULE_KEY: Final = np.dtype([("inode", "<u8"), ("layer", "<u8"), ("device", "<u4"), ("generation", "<u4")])
 NAMED_KEY: Final = np.dtype([("directory", RULE_KEY), ("names", "<u8")])
 MAX_NAMED: Final = 8
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
-FILE_KEY: Final = np.dtype([("inode", "<u8"), ("dentry", "<u8"), ("mount", "<u8"), ("generation", "<u4"), ("sequence", "<u4")])
+FILE_KEY: Final = np.dtype(
+    [*((name, "<u8") for name in ("inode", "dentry", "mount", "name", "origin")), ("generation", "<u4"), ("sequence", "<u4")]
+)
 NAME_KEY_SPACE: Final = 124
 NAME_KEY: Final = np.dtype([("directory", "<u4"), ("name", f"S{NAME_KEY_SPACE}")])
 FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("touched", "<u4")])

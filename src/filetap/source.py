@@ -7,7 +7,6 @@ Apart from session.py, so that a fake source or a recorded trace can stand in it
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -395,7 +394,6 @@ def configuration(options: Options, names: Names, cpus: int, slots: int, direct:
     config = np.zeros(1, model.CONFIG)
     row = config[0]
     row["self"], row["slots"], row["ncpu"] = os.getpid(), slots, cpus
-    row["scramble"] = secrets.randbits(32) | 1
     row["direct"] = direct
     row["all"], row["follow"] = targets.all, targets.follow
     row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)

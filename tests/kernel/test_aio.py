@@ -137,3 +137,14 @@ def test_operations(program: Build, folder: Path, op: str) -> None:
 def test_min_latency(program: Build, folder: Path) -> None:
     run = trace([program("aio"), folder], wanted("io_submit", min_latency=10_000_000_000))
     assert run.events == []
+
+
+def test_the_next_image_has_requests_of_its_own(program: Build, folder: Path) -> None:
+    """A request that was under way at an exec is not taken for the one at the same address that the next image submits."""
+    sink = Flags()
+    run = trace([program("aio"), folder, "8"], wanted("io_submit"), {"sink": sink})
+    reaped = [told(event) for event in run.events if event.offset == 4096]
+    assert run.status == 0
+    assert len(run.lines) == 9
+    assert reaped == [expected(line) for line in run.lines]
+    assert not any(flags & model.NO_RESULT for event, flags in zip(run.events, sink.flags, strict=True) if event.offset == 4096)

@@ -65,7 +65,7 @@ def test_the_roots_slash_is_no_component() -> None:
 @given(st.data())
 def test_every_field_is_read_from_its_place(data: st.DataObject) -> None:
     eight, four = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
-    given = {name: data.draw(eight) for name in ("inode", "subvolume", "size", "parent", "dentry", "mnt")}
+    given = {name: data.draw(eight) for name in ("inode", "subvolume", "size", "parent", "key_dentry", "key_origin")}
     given |= {name: data.draw(four) for name in ("sequence", "device", "generation", "rdev", "mount", "mount_namespace")}
     file = decode_file(file_record(9, [b"a"], magic=0xEF53, filesystem=b"ext4", **given))
     assert file == File(
@@ -326,10 +326,11 @@ def test_of_too_many_files_the_older_are_given_up() -> None:
     now = Now()
     files = Files(10, now=now)
     for number in range(40):
-        files.define(number, file_record(number, [b"f%d" % number], inode=number, dentry=2, mnt=3, generation=4, sequence=5))
+        key = {"key_dentry": 2, "key_mount": 3, "key_name": 4, "key_origin": 5, "generation": 6, "sequence": 7}
+        files.define(number, file_record(number, [b"f%d" % number], inode=number, **key))
     keys = files.give_up()
-    assert [tuple(key) for key in keys.tolist()] == [(number, 2, 3, 4, 5) for number in range(35)]
-    assert (model.FILE_KEY.names or ()) == ("inode", "dentry", "mount", "generation", "sequence")
+    assert [tuple(key) for key in keys.tolist()] == [(number, 2, 3, 4, 5, 6, 7) for number in range(35)]
+    assert (model.FILE_KEY.names or ()) == ("inode", "dentry", "mount", "name", "origin", "generation", "sequence")
     assert len(files.give_up()) == 0
 
 

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What tells a file, a name or a mount from every other, earlier ones included: the kernel gives freed memory and freed numbers to
+ * others, so an address or an inode number stands for something only together with what it was.
+ * Apart, because the cache of files, the rules and what a task remembers must agree on it. docs/adr/0004 lists all tables that
+ * depend on it. Next: lib/path.bpf.h.
+ */
+#ifndef FILETAP_IDENTITY_H
+#define FILETAP_IDENTITY_H
+
+#include "state.bpf.h"
+
+#define MIX 0x9e3779b97f4a7c15ull
+#define NAME_WORDS 8
+
+static __always_inline struct mount *real_mount(struct vfsmount *mnt)
+{
+	return (struct mount *)((void *)mnt - bpf_core_field_offset(struct mount, mnt));
+}
+
+static __always_inline __u64 magic_of(struct inode *inode)
+{
+	return load(load(inode, i_sb), s_magic);
+}
+
+/* A mount and the namespace that it is in, which a mount leaves only for good. Unique ids came with 98d2b4308197 (v6.8); before, the
+ * number is unique among the mounts of a moment, and the namespace's sequence number is never used again. */
+static __always_inline __u64 mount_identity(struct vfsmount *mnt)
+{
+	struct mount *mount = real_mount(mnt);
+	__u64 namespace = (__u64)load(mount, mnt_ns);
+
+	if (bpf_core_field_exists(mount->mnt_id_unique))
+		return load(mount, mnt_id_unique) * MIX ^ namespace;
+	return ((__u64)(__u32)load(mount, mnt_id) << 32 ^ (__u64)load(mnt, mnt_root)) * MIX ^ load((struct mnt_namespace *)namespace, seq);
+}
+
+/* Files without a place in the tree have names without a hash (alloc_file_pseudo, fs/file_table.c); of anonymous inodes, which are
+ * all one, the name is the only difference. */
+SUBPROGRAM __u64 hash_bytes(__u64 address, __u32 length)
+{
+	__u64 hash = length, word;
+
+	for (__u32 i = 0; i < NAME_WORDS; i++) {
+		if (8 * i >= length)
+			break;
+		word = word_at((void *)(address + 8 * i), config.direct);
+		if (length - 8 * i < 8)
+			word &= (1ull << 8 * (length - 8 * i)) - 1;
+		hash = (hash ^ word) * MIX;
+	}
+	return hash;
+}
+
+/* The dcache's own hash of the name, and its length. */
+static __always_inline __u64 name_identity(struct dentry *dentry)
+{
+	__u64 hash_len = load(dentry, d_name.hash_len);
+
+	if (likely((__u32)hash_len || !hash_len))
+		return hash_len;
+	return hash_bytes((__u64)load(dentry, d_name.name), hash_len >> 32);
+}
+
+/* btrfs subvolumes share device, inode numbers and generations; the subvolume's id tells them apart. */
+static __always_inline __u64 subvolume(struct inode *inode)
+{
+	struct btrfs_inode *bi;
+
+	if (!bpf_core_type_exists(struct btrfs_inode) || magic_of(inode) != BTRFS_SUPER_MAGIC)
+		return 0;
+	bi = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
+	return load(load(bi, root), root_key.objectid);
+}
+
+static __always_inline bool is_overlay(struct inode *inode)
+{
+	return bpf_core_type_exists(struct ovl_inode) && magic_of(inode) == OVERLAYFS_SUPER_MAGIC;
+}
+
+static __always_inline struct ovl_inode *overlay_inode(struct inode *inode)
+{
+	return (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+}
+
+/* The inode beneath one of overlayfs's that holds its contents: the upper file's once there is one, else the lower one's. */
+SUBPROGRAM __u64 overlay_real(__u64 address)
+{
+	struct inode *inode = (struct inode *)address;
+	struct dentry *upper;
+
+	if (!is_overlay(inode))
+		return 0;
+	upper = load(overlay_inode(inode), __upperdentry);
+	return (__u64)(upper ? load(upper, d_inode) : overlay_lower(overlay_inode(inode)));
+}
+
+/* The inode beneath that stays the same when the file is copied up: the lower one where there is one. Inline, for the walk up has no
+ * frame to spare. */
+static __always_inline struct inode *overlay_origin(struct inode *inode)
+{
+	struct inode *lower = NULL;
+	struct dentry *upper;
+
+	if (!is_overlay(inode))
+		return NULL;
+	lower = overlay_lower(overlay_inode(inode));
+	upper = load(overlay_inode(inode), __upperdentry);
+	return lower || !upper ? lower : load(upper, d_inode);
+}
+
+/* overlayfs gives its inodes generation 0 and the upper layer's numbers, which that uses again. */
+static __always_inline __u64 beneath(struct inode *inode)
+{
+	struct inode *real = (struct inode *)overlay_real((__u64)inode);
+
+	return real ? (load(real, i_ino) << 32 ^ load(real, i_generation)) * MIX : 0;
+}
+
+/* Where a file with a name is: its directory, and what lies beneath both. A directory has one place, and changes it by calls that
+ * are seen (note_move), so that no more of the way up is needed. */
+static __always_inline __u64 origin_of(struct dentry *dentry, struct inode *inode)
+{
+	struct inode *parent = load(load(dentry, d_parent), d_inode);
+	__u64 origin = (load(parent, i_ino) << 32 ^ load(parent, i_generation)) * MIX, magic = magic_of(inode);
+
+	if (unlikely(magic == OVERLAYFS_SUPER_MAGIC))
+		origin ^= beneath(inode) * MIX ^ beneath(parent);
+	if (unlikely(magic == BTRFS_SUPER_MAGIC))
+		origin ^= subvolume(inode) * MIX;
+	return origin;
+}
+
+/* A function of its own, as the next, for the stack's sake. */
+SUBPROGRAM int fill_key(struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
+{
+	key->inode = load(inode, i_ino);
+	key->dentry = (__u64)dentry;
+	key->mount = mount_identity(mnt);
+	key->name = name_identity(dentry);
+	key->origin = origin_of(dentry, inode);
+	key->generation = load(inode, i_generation);
+	key->sequence = load(dentry, d_seq.seqcount.sequence);
+	return 0;
+}
+
+/* Is it the key of this file still? */
+SUBPROGRAM bool is_key_of(const struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
+{
+	return key->dentry == (__u64)dentry && key->inode == load(inode, i_ino) && key->generation == load(inode, i_generation) &&
+	       key->sequence == load(dentry, d_seq.seqcount.sequence) && key->name == name_identity(dentry) &&
+	       key->mount == mount_identity(mnt) && key->origin == origin_of(dentry, inode);
+}
+
+/* A file by its identity alone, whatever its name. On overlayfs it stays the same when the file is copied up. Inline for the walk up;
+ * elsewhere rule_key_of(). */
+static __always_inline void fill_rule_key(struct rule_key *key, struct inode *inode)
+{
+	struct inode *origin = overlay_origin(inode);
+
+	key->inode = load(inode, i_ino);
+	key->device = load(load(inode, i_sb), s_dev);
+	key->generation = load(origin ?: inode, i_generation);
+	key->layer = origin ? load(origin, i_ino) ^ (__u64)load(load(origin, i_sb), s_dev) << 32 : subvolume(inode);
+}
+
+SUBPROGRAM int rule_key_of(struct rule_key *key, struct inode *inode)
+{
+	fill_rule_key(key, inode);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * A number for each open file description: one opening, whatever descriptors lead to it. The kernel has none, and the memory of a
+ * struct file goes to the next one that is opened; so a number belongs to an address only until an open returns with it, or until
+ * another file is found there.
+ * Apart, because events, requests and hooks must agree on it. Next: lib/subject.bpf.h.
+ */
+#ifndef FILETAP_OPENING_H
+#define FILETAP_OPENING_H
+
+#include "descriptor.bpf.h"
+
+#define MAX_OPENINGS (64 << 10)
+#define MAX_REOPENED 4096
+
+struct opening {
+	__u64 inode;
+	__u32 generation;
+	__u32 number;
+};
+
+/* By the address of the struct file. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_OPENINGS);
+	__type(key, __u64);
+	__type(value, struct opening);
+} openings SEC(".maps");
+
+/* How many opens have returned with an address of this hash: what a task remembers of an older one is void. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_REOPENED);
+	__type(key, __u32);
+	__type(value, __u32);
+} reopened SEC(".maps");
+
+static __always_inline __u32 *reopened_at(__u64 address)
+{
+	__u32 place = (__u32)(address >> 6) * 0x9e3779b1u >> (32 - 12);
+
+	return bpf_map_lookup_elem(&reopened, &place);
+}
+
+/* Like new_id(). */
+static __always_inline __u32 new_opening(void)
+{
+	struct counters *c = counters();
+
+	if (!c)
+		return 0;
+	c->next_open += config.ncpu;
+	return c->next_open + bpf_get_smp_processor_id();
+}
+
+static __always_inline __u32 put_opening(__u64 address, const struct file_key *key)
+{
+	struct opening made = { .inode = key->inode, .generation = key->generation, .number = new_opening() };
+	struct counters *c = counters();
+
+	if (bpf_map_update_elem(&openings, &address, &made, BPF_ANY) && c)
+		c->opens_full++;
+	return made.number;
+}
+
+/* The number of what is at 'address', whose file the task has just resolved. */
+SUBPROGRAM __u32 find_opening(struct task_state *s, __u64 address)
+{
+	struct opening *known = bpf_map_lookup_elem(&openings, &address);
+	__u32 *count = reopened_at(address);
+
+	s->opened = address;
+	s->reopened = count ? *count : 0;
+	if (known && known->inode == s->last.key.inode && known->generation == s->last.key.generation)
+		s->opening = known->number;
+	else
+		s->opening = put_opening(address, &s->last.key);
+	s->opened_inode = s->last.key.inode;
+	return s->opening;
+}
+
+/* The same, most often from what the task remembers. */
+static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
+{
+	__u32 *count = reopened_at(address);
+
+	if (likely(s->opened == address && s->opened_inode == s->last.key.inode && count && *count == s->reopened))
+		return s->opening;
+	return find_opening(s, address);
+}
+
+/* An open has returned with this description: whatever had its memory before is gone. */
+static __always_inline void begin_opening(__u64 address)
+{
+	__u32 *count = reopened_at(address);
+
+	bpf_map_delete_elem(&openings, &address);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+/* Without a file to compare: the number that was given to it, or 0. */
+static __always_inline __u32 known_opening(__u64 address)
+{
+	struct opening *known = bpf_map_lookup_elem(&openings, &address);
+
+	return known ? known->number : 0;
+}
+
+#endif

@@ -1,0 +1,102 @@
+"""Memory and numbers that come again: a dentry's, an inode's, a parent's, and each file still has its own name.
+
+Apart from test_identity.py, where names change on purpose: here the kernel gives what was freed to somebody else. The oracle is
+what /proc/self/fd says while the file is open. Next: test_names.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+import pytest
+
+from tests.kernel import filesystems
+from tests.kernel.lab import Event, Run, notes, trace, wanted
+
+Build = Callable[[str], str]
+ROUNDS: Final = 40
+MODES: Final = "new_files same_name links two_directories new_directories new_trees renamed reclaimed_links".split()
+"""Of reuse.c."""
+MEMORY_CGROUPS: Final = Path("/sys/fs/cgroup/memory")
+"""Version 1."""
+Reclaim = tuple[list[str], Callable[[], None]]
+
+
+@pytest.fixture(params=filesystems.NAMES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    with filesystems.mounted(request.param, tmp_path) as directory:
+        yield directory
+
+
+@pytest.fixture
+def reclaim(pytestconfig: pytest.Config) -> Iterator[Reclaim]:
+    """What frees unused dentries and inodes: a file and a text to write to it, and what the process that uses them must run first.
+    Natively it frees those of that process's memory cgroup alone; a machine of `make vm` frees all that it has."""
+    if pytestconfig.getoption("vm"):
+        yield ["/proc/sys/vm/drop_caches", "2"], lambda: None
+        return
+    cgroup = Path(mkdtemp(prefix="filetap-test-", dir=MEMORY_CGROUPS))
+
+    def join() -> None:
+        (cgroup / "cgroup.procs").write_text("0")
+
+    yield [f"{cgroup}/memory.force_empty", "0"], join
+    cgroup.rmdir()
+
+
+def seen(run: Run) -> list[tuple[str, ...]]:
+    """What the program saw, read by read: inode, size, path, mode."""
+    assert run.status == 0
+    return [tuple(line.split()) for line in run.output.decode().splitlines()]
+
+
+def differences(run: Run, events: list[Event]) -> list[str]:
+    """Of what the program saw, by mode, what its events say otherwise."""
+    assert notes(run.account) == []
+    files = [event.file for event in events if event.file and event.file.resolved]
+    told = [(str(file.inode), str(file.size), file.path.decode()) for file in files]
+    rows = seen(run)
+    assert len(told) == len(rows)
+    return [f"{row[-1]}: {row[:3]} is told as {mine}" for mine, row in zip(told, rows, strict=True) if mine != row[:3]]
+
+
+def test_each_file_has_its_own_name(program: Build, place: Path, reclaim: Reclaim) -> None:
+    """Whatever memory and numbers it has from files and names that were there before. The sizes tell files of one name apart."""
+    words, join = reclaim
+    run = trace([program("reuse"), str(ROUNDS), *words, *MODES], wanted("read"), cwd=place, preexec_fn=join)
+    assert differences(run, [event for event in run.events if event.path.startswith(os.fsencode(f"{place}/"))]) == []
+
+
+def test_a_path_filter_passes_its_own_files(program: Build, place: Path) -> None:
+    """One file's names in two directories, in turn, of which one is wanted."""
+    (place / "d1").mkdir()
+    command = [program("reuse"), str(ROUNDS), "-", "-", "two_directories"]
+    run = trace(command, wanted("read", paths=[str(place / "d1")]), cwd=place)
+    own = [path for _, _, path, _ in seen(run) if path == f"{place}/d1/name"]
+    assert len(own) == ROUNDS // 2
+    assert [event.path.decode() for event in run.events] == own
+    assert run.account.total.seen == run.account.total.delivered == len(own)
+
+
+def test_anonymous_files(program: Build, tmp_path: Path) -> None:
+    """All of them have one inode; their names are the only difference."""
+    run = trace([program("reuse"), "20", "-", "-", "anonymous"], wanted("close", types=["all"]), cwd=tmp_path)
+    own = [event.path.decode() for event in run.events if event.path.startswith(b"anon_inode:")]
+    assert own == [row[2] for row in seen(run)]
+
+
+@pytest.mark.parametrize("chosen", [("open", "read", "close"), ("read",)], ids=["open", "read"])
+def test_each_open_has_its_own_number(tmp_path: Path, chosen: tuple[str, ...]) -> None:
+    """The memory of an open file goes to the next one that is opened, whether its open is wanted or not."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    code = f"import os\nfor _ in range(30): f = os.open({str(file)!r}, 0); os.read(f, 1); os.close(f)"
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted(*chosen))
+    numbers = [event.open for event in run.events if event.path == os.fsencode(file)]
+    assert len(numbers) == 30 * len(chosen)
+    assert numbers == [number for number in numbers[:: len(chosen)] for _ in chosen]
+    assert len(set(numbers)) == 30
