@@ -31,6 +31,7 @@ GROUPS: Final = {
     "sideways": "descriptors that came another way than open: passed, inherited, by handle, without a name",
     "compat": "32-bit calls of a 64-bit kernel",
     "forgotten": "calls and ways that tracers forget",
+    "reuse": "memory and numbers that the kernel gives to others: names, directories, mounts, inodes",
     "identity": "one file under several names, several files under one",
 }
 """Folder of cases/ to what its cases differ in."""
@@ -63,8 +64,11 @@ class Case:
 
     @property
     def ops(self) -> set[str]:
-        """The operations that it expects, by what its source calls them."""
-        found = re.findall(r'expect\(\s*"(\w+)"|\\"op\\":\\"(\w+)', self.source.read_text())
+        """The operations that it expects, by what its source and the header of its family call them."""
+        source = self.source.read_text()
+        header = HERE / f"{self.group}.h"
+        shared = header.read_text() if f'#include "{header.name}"' in source else ""
+        found = re.findall(r'expect\(\s*"(\w+)"|\\"op\\":\\"(\w+)', source + shared)
         return {op for pair in found for op in pair if op}
 
 

@@ -1,0 +1,11 @@
+/* On overlayfs one file under links that come and go. */
+#include "reuse.h"
+
+int main(void)
+{
+	enter_overlay();
+	make_file("a", 10);
+	for (int i = 0; i < ROUNDS; i++)
+		take_link(numbered("n", i));
+	return 0;
+}

@@ -1,0 +1,10 @@
+/* On overlayfs, as in a container: new files, each read and removed, have inode numbers that were used before. */
+#include "reuse.h"
+
+int main(void)
+{
+	enter_overlay();
+	for (int i = 0; i < ROUNDS; i++)
+		take_new(numbered("n", i));
+	return 0;
+}
