@@ -7,15 +7,17 @@ what /proc/self/fd says while the file is open. Next: test_names.py.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from filetap.targets import Targets
 from tests.kernel import filesystems
-from tests.kernel.lab import Event, Run, notes, trace, wanted
+from tests.kernel.lab import Event, Run, Shell, Watch, notes, trace, wanted
 
 Build = Callable[[str], str]
 ROUNDS: Final = 40
@@ -100,3 +102,93 @@ def test_each_open_has_its_own_number(tmp_path: Path, chosen: tuple[str, ...]) -
     assert len(numbers) == 30 * len(chosen)
     assert numbers == [number for number in numbers[:: len(chosen)] for _ in chosen]
     assert len(set(numbers)) == 30
+
+
+# What is wanted by its identity
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Iterator[Path]:
+    with filesystems.mounted("overlay on ext4", tmp_path) as directory:
+        yield directory
+
+
+def with_inode(directory: Path, number: int) -> Path:
+    """A new file that has this inode number."""
+    for at in range(1000):
+        file = directory / f"other{at}"
+        file.write_text("x")
+        if file.stat().st_ino == number:
+            return file
+    pytest.fail(f"no new file in {directory} has number {number}")
+
+
+@pytest.mark.parametrize(
+    "meant",
+    [{}, {"follow": True}, {"places": True}, {"places": True, "follow": True}],
+    ids=["path", "path-follow", "watch", "watch-follow"],
+)
+def test_the_next_file_of_a_number_is_another(overlay: Path, meant: dict[str, Any]) -> None:
+    """On overlayfs, whose inodes have generation 0. With two links it is not taken for one that was moved away either."""
+    (overlay / "in").mkdir()
+    (overlay / "out").mkdir()
+    file = overlay / "in/file"
+    file.write_text("x")
+    number = file.stat().st_ino
+    with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("open", paths=[str(overlay / "in")], **meant)) as watch:
+        shell.do(f": <{file}")
+        file.unlink()
+        other = with_inode(overlay / "out", number)
+        os.link(other, overlay / "out/link")
+        shell.do(f": <{other}; : <{overlay}/out/link")
+    assert [event.path for event in watch.events] == [os.fsencode(file)]
+    assert watch.account.total.seen == 1
+
+
+def test_a_file_that_is_copied_up_stays_the_same(tmp_path: Path) -> None:
+    """Its contents move from the lower layer to the upper one, and it is still the file that was named."""
+    for directory in ("lower", "upper", "work", "all"):
+        (tmp_path / directory).mkdir()
+    for name in ("file", "same"):
+        (tmp_path / "lower" / name).write_text("x")
+    layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, tmp_path / "all"], check=True)
+    try:
+        file = tmp_path / "all/file"
+        with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("open", paths=[str(file)])) as watch:
+            shell.do(f": <{file}; : <{tmp_path}/all/same; echo more >>{file}; : <{file}; mv {file} {file}2; : <{file}2")
+    finally:
+        subprocess.run(["umount", tmp_path / "all"], check=True)
+    assert (tmp_path / "upper/file2").read_text() == "xmore\n"
+    assert [event.path for event in watch.events] == [os.fsencode(file)] * 3 + [os.fsencode(f"{file}2")]
+
+
+# What a task is in
+
+
+def test_the_cgroup_is_the_one_that_the_task_is_in(cgroup: Path, tmp_path: Path) -> None:
+    """Moved twice between two events: the kernel's memory for the first cgroup is free then, and goes to the third."""
+    (tmp_path / "file").write_text("x")
+    inodes = []
+    with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("open", paths=[str(tmp_path)])) as watch:
+        for at in range(20):
+            between, last = cgroup / f"between{at}", cgroup / f"last{at}"
+            for directory in (between, last):
+                directory.mkdir()
+                (directory / "cgroup.procs").write_text(str(shell.pid))
+            inodes.append(last.stat().st_ino)
+            shell.do(f": <{tmp_path}/file")
+    assert [event.task.cgroup for event in watch.events] == inodes
+
+
+def test_the_user_namespace_is_the_one_that_the_task_is_in(tmp_path: Path) -> None:
+    """unshare(2) of it alone changes neither ids nor other namespaces."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    look = f"open({str(file)!r}).close(); print(os.stat('/proc/self/ns/user').st_ino)"
+    code = f"import ctypes, os; CLONE_NEWUSER = 0x10000000\n{look}\nctypes.CDLL(None).unshare(CLONE_NEWUSER)\n{look}"
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("open", paths=[str(file)]))
+    numbers = [int(line) for line in run.output.split()]
+    assert run.status == 0
+    assert len(set(numbers)) == 2
+    assert [event.task.user_namespace for event in run.events] == numbers
