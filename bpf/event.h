@@ -307,6 +307,7 @@ struct counters {
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
 	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
 	__u64 opens_full; /* open file descriptions whose number could not be kept */
+	__u64 ids_again; /* times that the numbers of files and tasks began anew */
 	__u32 next_id;
 	__u32 next_open;
 	__u32 reserved;

@@ -156,6 +156,7 @@ def kernel_notes(counters: Records) -> list[str]:
         "requests_full": "requests of io_uring or io_submit were told when submitted, without a result: too many were under way",
         "completions_full": "io_uring requests may not have been told: the program's own queue of completions was full",
         "opens_full": "times an open file could not be remembered: its open_id changes from event to event",
+        "ids_again": "times the numbers of files and tasks began again: events may name one that had the number before",
         "interrupted": "events were not told: they came while another was being described on the same CPU",
         "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
         "late_modules": "files are of overlayfs or btrfs, whose structures were not known when this run began (a module loaded since, "

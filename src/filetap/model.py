@@ -164,6 +164,7 @@ COUNTERS: Final = np.dtype(
         *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "sums", "interrupted")),
         ("late_modules", "<u8"),
         ("opens_full", "<u8"),
+        ("ids_again", "<u8"),
         ("next_id", "<u4"),
         ("next_open", "<u4"),
         ("reserved", "<u4"),
