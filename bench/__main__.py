@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import ask, endurance, kernel_side, operations, record, resolution, user_side
+from bench import ask, endurance, kernel_side, operations, record, resolution, soak, user_side
 from bench.lab import BenchError, Lab, prepare
 from bench.table import Row, Table
 from filetap.errors import FiletapError
@@ -29,6 +29,7 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = (
     | record.MEASURES
     | ask.MEASURES
     | resolution.MEASURES
+    | soak.MEASURES
 )
 
 
@@ -39,7 +40,7 @@ def arguments() -> argparse.Namespace:
         dest="names",
         action="append",
         metavar="NAME",
-        help="only measures whose name contains NAME; repeatable (default: all but resolution and endure-record)",
+        help="only measures whose name contains NAME; repeatable (default: all but resolution, soak-names and endure-record)",
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="pairs per ratio (default: 9)")
     parser.add_argument("--quick", action="store_true", help="3 pairs and a quarter of the work: shows the harness, proves nothing")
@@ -48,7 +49,7 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]:
-    usual = MEASURES.keys() - resolution.MEASURES.keys() - {"endure-record"}
+    usual = MEASURES.keys() - resolution.MEASURES.keys() - soak.MEASURES.keys() - {"endure-record"}
     found = {name: measure for name, measure in MEASURES.items() if (any(fits(part, name) for part in names) if names else name in usual)}
     if not found:
         sys.exit(f"bench: no measure is called so; there are: {' '.join(MEASURES)}")

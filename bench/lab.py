@@ -22,6 +22,7 @@ WORKLOAD: Final = BUILD / "workload"
 OPERATIONS: Final = BUILD / "operations"
 URING: Final = BUILD / "uring"
 RESOLUTION: Final = BUILD / "resolution"
+SOAK: Final = BUILD / "soak"
 EXITS: Final = BUILD / "exits"
 FILE: Final = SCRATCH / "file"
 MAPPED: Final = SCRATCH / "mapped"
@@ -93,7 +94,7 @@ class Lab:
 def prepare() -> None:
     """Build what is missing or older than its source, and make the files that workloads read."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    for program in (WORKLOAD, OPERATIONS, URING, RESOLUTION):
+    for program in (WORKLOAD, OPERATIONS, URING, RESOLUTION, SOAK):
         source = ROOT / "bench" / f"{program.name}.c"
         if _stale(source, program) or _stale(source.with_name("outcome.h"), program):
             _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", str(program), str(source)])
