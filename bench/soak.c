@@ -134,9 +134,78 @@ static void act(const char *reclaim)
 	}
 }
 
+/* A dentry's memory is free after a grace period of RCU. */
+static void settle(void)
+{
+	struct timespec pause = { .tv_nsec = 10000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+static void read_name(const char *name)
+{
+	int fd = open(name, O_RDONLY);
+
+	if (fd < 0)
+		return;
+	read_one(fd);
+	close(fd);
+}
+
+/* New files, or new links to one, each read and removed: undisturbed, so that each gets the memory and the number of the last. */
+static void replace_often(int is_link)
+{
+	char own[64], name[64];
+	int fd;
+
+	snprintf(own, sizeof(own), "own%d", getpid());
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "%s/p%d-%d", directory(), getpid(), i);
+		fd = open(is_link ? own : name, O_CREAT | O_WRONLY, 0644);
+		if (fd < 0)
+			continue;
+		close(fd);
+		if (is_link)
+			(void)!link(own, name);
+		read_name(name);
+		unlink(name);
+		settle();
+	}
+}
+
+/* One name in directories that are made anew. */
+static void replace_directories(void)
+{
+	char outer[64], inner[80], name[96], own[64];
+
+	snprintf(own, sizeof(own), "own%d", getpid());
+	for (int i = 0; i < 40; i++) {
+		snprintf(outer, sizeof(outer), "t%d-%d", getpid(), i);
+		snprintf(inner, sizeof(inner), "%s/s", outer);
+		snprintf(name, sizeof(name), "%s/name", inner);
+		if (mkdir(outer, 0755) || mkdir(inner, 0755) || link(own, name))
+			close(open(name, O_CREAT | O_WRONLY, 0644));
+		read_name(name);
+		unlink(name);
+		rmdir(inner);
+		rmdir(outer);
+		settle();
+	}
+}
+
+static void quiet_time(void)
+{
+	unsigned what = pick(3);
+
+	if (what == 2)
+		replace_directories();
+	else
+		replace_often(what);
+}
+
 static int work(const char *log, long seconds, unsigned number, const char *reclaim)
 {
-	struct timespec now, end, pause = { .tv_nsec = 500000 };
+	struct timespec now, end;
 	char name[PATH_MAX];
 
 	snprintf(name, sizeof(name), "%s.%d", log, getpid());
@@ -147,9 +216,9 @@ static int work(const char *log, long seconds, unsigned number, const char *recl
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += seconds;
 	do {
-		for (int i = 0; i < 8; i++)
+		quiet_time();
+		for (int i = 0; i < 200; i++)
 			act(reclaim);
-		nanosleep(&pause, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	} while (now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
 	return fclose(log_file) != 0;

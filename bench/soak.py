@@ -6,11 +6,11 @@ memory is reclaimed meanwhile; each read is compared with what /proc/self/fd sai
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Final
@@ -50,6 +50,11 @@ def memory_cgroup() -> Iterator[Path | None]:
     cgroup.rmdir()
 
 
+def join(cgroup: Path | None) -> None:
+    if cgroup:
+        (cgroup / "cgroup.procs").write_text("0")
+
+
 def compare(recording: Path, log: Path) -> tuple[int, int, int]:
     """Reads compared, reads whose file was renamed or removed meanwhile, and reads with another path than the program saw."""
     compared = moved = wrong = 0
@@ -70,14 +75,9 @@ def compare(recording: Path, log: Path) -> tuple[int, int, int]:
 def names(lab: Lab) -> Iterator[Row]:
     with TemporaryDirectory(prefix="soak-", dir="/var/tmp") as name, memory_cgroup() as cgroup, overlay(Path(name)) as tree:
         log, recording, seed = Path(name) / "log", Path(name) / "soak.tap", int(time.time())
-        command = [SOAK, tree, log, str(TASKS), str(lab.some(SECONDS)), str(seed), *([cgroup / "memory.force_empty"] if cgroup else [])]
-        inside = (lambda: (cgroup / "cgroup.procs").write_text("0") and None) if cgroup else None
-        subprocess.run(
-            [*FILETAP, "trace", "-e", "pread64", "-o", recording, tree, "--", *command],
-            check=True,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=inside,
-        )
+        work = [SOAK, tree, log, str(TASKS), str(lab.some(SECONDS)), str(seed), *([cgroup / "memory.force_empty"] if cgroup else [])]
+        trace = [*FILETAP, "trace", "-e", "pread64", "-o", recording, tree, "--", *work]
+        subprocess.run(list(map(str, trace)), check=True, stderr=subprocess.DEVNULL, preexec_fn=partial(join, cgroup))
         compared, moved, wrong = compare(recording, log)
     note = f"{compared:,} reads compared, {moved:,} renamed or removed at that moment, seed {seed}" + (
         "" if cgroup else ", NOTHING RECLAIMED"
