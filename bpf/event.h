@@ -44,7 +44,7 @@ struct more {
 	__s32 target_fd; /* -1: none */
 	__u32 pid; /* of a task without an id; this and the next three 0 else */
 	__u32 ppid;
-	__u32 uid;
+	__u32 euid;
 	char comm[16];
 	__u16 call; /* always 0 */
 	__u16 reserved;
@@ -113,7 +113,9 @@ struct name_definition {
 	__u32 reserved;
 };
 
-/* task: its arguments follow, each ended by NUL, when they were asked for. */
+/* task: its supplementary groups follow, MAX_GROUPS of them at most, then its arguments, each ended by NUL, when they were
+ * asked for. */
+#define MAX_GROUPS 256
 struct task_definition {
 	struct definition head;
 	__u64 start; /* CLOCK_BOOTTIME, ns */
@@ -126,16 +128,20 @@ struct task_definition {
 	__u32 exe; /* file id */
 	__u32 root; /* file id */
 	__u32 execs; /* the kernel's count: its own and, before it was born, its ancestors' */
-	__u32 uid;
+	__u32 uid; /* real, effective, saved and of the file system; groups alike */
 	__u32 euid;
+	__u32 suid;
 	__u32 fsuid;
 	__u32 gid;
-	__u32 loginuid;
+	__u32 egid;
+	__u32 sgid;
+	__u32 fsgid;
+	__u32 loginuid; /* 4294967295: never set */
+	__u32 groups; /* how many supplementary ones it has */
 	__u32 pid_namespace;
 	__u32 mount_namespace;
 	__u32 user_namespace;
 	__u32 cgroup_namespace;
-	__u32 reserved;
 	char comm[16]; /* the process's */
 	char thread[16]; /* the thread's own */
 };
@@ -168,6 +174,7 @@ enum call_kind {
 	KIND_CLOSE_RANGE,
 	KIND_SUBMIT, /* io_submit */
 	KIND_FORK,
+	KIND_GROUPS, /* setgroups: no operation, but the task is another user's than its definition says */
 };
 
 #define CALL_POSITIONAL 1 /* the offset is an argument, not the file's position */

@@ -81,12 +81,16 @@ static __always_inline bool changes_paths(const struct pt_regs *regs, const stru
 }
 
 /* A 32-bit call: its number and registers mean other things, so it is counted and not read. What changes paths is
- * heeded all the same (arch/x86/entry/syscalls/syscall_32.tbl). */
+ * heeded all the same, and what changes groups (arch/x86/entry/syscalls/syscall_32.tbl). */
 static __noinline int count_compat(struct task_struct *task, __u64 nr, long result)
 {
 	struct counters *c = counters();
 
 	switch (nr) {
+	case 81: /* setgroups */
+	case 206: /* setgroups32 */
+		forget_groups(task);
+		break;
 	case 21: /* mount */
 	case 38: /* rename */
 	case 40: /* rmdir */
@@ -139,6 +143,8 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 		return call.call;
 	if (call.op == OP_OPEN && result >= 0)
 		note_opening(task, result);
+	if (unlikely(call.kind == KIND_GROUPS))
+		forget_groups(task);
 	if (!(call.flags & CALL_DROP))
 		report_exit(regs, task, result);
 	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)

@@ -146,7 +146,7 @@ static __always_inline void fill_identity(struct more *m, const struct draft *d,
 		return;
 	m->pid = of_task(task, tgid);
 	m->ppid = of_task(task, real_parent, tgid);
-	m->uid = of_task(task, cred, uid.val);
+	m->euid = of_task(task, cred, euid.val);
 	bpf_get_current_comm(m->comm, sizeof(m->comm));
 }
 

@@ -246,12 +246,21 @@ struct nsproxy {
 	struct pid_namespace *pid_ns_for_children;
 	struct cgroup_namespace *cgroup_ns;
 };
+struct group_info {
+	int ngroups;
+	kgid_t gid[1];
+};
 struct cred {
 	kuid_t uid;
 	kgid_t gid;
+	kuid_t suid;
+	kgid_t sgid;
 	kuid_t euid;
+	kgid_t egid;
 	kuid_t fsuid;
+	kgid_t fsgid;
 	struct user_namespace *user_ns;
+	struct group_info *group_info;
 };
 
 struct upid {

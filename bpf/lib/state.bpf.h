@@ -104,11 +104,18 @@ struct note {
 	__u8 wanted; /* by the rules */
 };
 
+/* Whose user the definition says a task is, in short. */
+struct credentials {
+	__u64 ids[4];
+	__u64 groups; /* address of their list; 0: to be looked at */
+	__u32 login;
+	__u32 reserved;
+};
+
 struct task_state {
 	__u64 entered; /* when the call under way began */
 	__u64 position; /* the file's, at enter */
-	__u64 cred_ids; /* what the definition 'task' says, in short */
-	__u64 cred_fs;
+	struct credentials credentials; /* this and what follows up to 'comm': what the definition 'task' says, in short */
 	__u64 cgroup;
 	__u64 root; /* root_of() */
 	__u64 namespaces; /* namespaces_of() */

@@ -7,6 +7,7 @@
 #ifndef FILETAP_TASK_H
 #define FILETAP_TASK_H
 
+#include "credentials.bpf.h"
 #include "name.bpf.h"
 
 static __always_inline void define_cgroup(struct task_struct *task, struct scratch *s, struct counters *c)
@@ -54,28 +55,19 @@ static __always_inline __u32 pid_namespace(struct task_struct *task)
 	return BPF_CORE_READ(innermost, ns, ns.inum);
 }
 
-static __always_inline void fill_credentials(struct task_definition *d, struct task_struct *task)
-{
-	d->uid = BPF_CORE_READ(task, cred, uid.val);
-	d->euid = BPF_CORE_READ(task, cred, euid.val);
-	d->fsuid = BPF_CORE_READ(task, cred, fsuid.val);
-	d->gid = BPF_CORE_READ(task, cred, gid.val);
-	d->loginuid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : (__u32)-1;
-	d->user_namespace = BPF_CORE_READ(task, cred, user_ns, ns.inum);
-}
-
-/* The arguments as exec left them on the new stack; cut at PATH_SPACE. */
+/* The arguments as exec left them on the new stack; cut at 4096 bytes. Behind the groups. */
 static __always_inline void read_arguments(struct task_struct *task, struct scratch *s)
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start), end = BPF_CORE_READ(task, mm, arg_end);
 	__u64 length = end - start;
+	__u32 before = s->head.length;
 
 	if (length > 4096) {
 		length = 4096;
 		s->head.flags |= DEFINITION_TRUNCATED;
 	}
-	if (!bpf_probe_read_user(s->bytes, length, (void *)start))
-		s->head.length = length;
+	if (before <= MAX_GROUPS * sizeof(__u32) && !bpf_probe_read_user(s->bytes + before, length, (void *)start))
+		s->head.length = before + length;
 }
 
 /* What the definition in the scratch says of a task. A function of its own, for the stack's sake. */
@@ -93,7 +85,7 @@ SUBPROGRAM int describe_task(struct task_struct *task)
 	s->task.tid = BPF_CORE_READ(task, pid);
 	s->task.ppid = BPF_CORE_READ(task, real_parent, tgid);
 	s->task.namespace_pid = namespace_pid(task);
-	fill_credentials(&s->task, task);
+	fill_credentials(task, s);
 	s->task.pid_namespace = pid_namespace(task);
 	s->task.mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	s->task.cgroup_namespace = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
@@ -134,16 +126,6 @@ static __always_inline void retire(__u32 id)
 	submit_definition(s, c);
 }
 
-static __always_inline __u64 real_ids(struct task_struct *task)
-{
-	return (__u64)of_task(task, cred, uid.val) << 32 | of_task(task, cred, gid.val);
-}
-
-static __always_inline __u64 acting_ids(struct task_struct *task)
-{
-	return (__u64)of_task(task, cred, euid.val) << 32 | of_task(task, cred, fsuid.val);
-}
-
 /* The numbers of its namespaces, as the definition has them. */
 static __always_inline __u64 namespaces_of(struct task_struct *task)
 {
@@ -170,8 +152,8 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
 /* Is what the last definition said still so? The values, not the addresses: memory is used again. */
 static __always_inline bool is_as_defined(struct task_struct *task, const struct task_state *s)
 {
-	return s->task && s->cred_ids == real_ids(task) && s->cred_fs == acting_ids(task) && s->cgroup == cgroup_of(task) &&
-	       s->root == root_of(task) && s->namespaces == namespaces_of(task) && s->comm[0] == comm_word(task, 0) && s->comm[1] == comm_word(task, 1);
+	return s->task && same_credentials(task, &s->credentials) && s->cgroup == cgroup_of(task) && s->root == root_of(task) &&
+	       s->namespaces == namespaces_of(task) && s->comm[0] == comm_word(task, 0) && s->comm[1] == comm_word(task, 1);
 }
 
 /* A function of its own, for the stack's sake. */
@@ -181,8 +163,7 @@ SUBPROGRAM int define_anew(struct task_state *s)
 
 	s->root = root_of(task);
 	s->namespaces = namespaces_of(task);
-	s->cred_ids = real_ids(task);
-	s->cred_fs = acting_ids(task);
+	remember_credentials(task, &s->credentials);
 	s->cgroup = cgroup_of(task);
 	s->comm[0] = comm_word(task, 0);
 	s->comm[1] = comm_word(task, 1);

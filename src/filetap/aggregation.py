@@ -50,9 +50,15 @@ def files_table(ids: Iterable[int], files: Mapping[int, File]) -> pa.Table:
 def tasks_table(ids: Iterable[int], tasks: Mapping[int, Task]) -> pa.Table:
     """Of a process that could not be described there is the pid."""
     found = [(number, tasks.get(number)) for number in ids if number]
-    rows: list[tuple[Any, ...]] = [(number, t.pid, t.start, t.comm, t.exe, t.uid, t.cgroup_path) for number, t in found if t]
-    rows += [(number, number - NAMELESS, *[None] * 5) for number, t in found if not t and number > NAMELESS]
-    return pa.table([list(column) for column in zip(*rows, strict=True)] or [[] for _ in TASKS], schema=TASKS)
+    rows = [{"id": number, "pid": t.pid, "start": t.start, "command": t.comm, "exe": t.exe, **user_of(t)} for number, t in found if t]
+    rows += [{"id": number, "pid": number - NAMELESS} for number, t in found if not t and number > NAMELESS]
+    return pa.Table.from_pylist(rows, TASKS)
+
+
+def user_of(task: Task) -> dict[str, Any]:
+    """Of names that are not known there is nothing."""
+    named = {name: getattr(task.credentials, name) for name in summary.USER}
+    return {name: value for name, value in named.items() if value != ""} | {"cgroup_path": task.cgroup_path}
 
 
 def _sums(columns: dict[str, Any], batch: Batch) -> Sums:

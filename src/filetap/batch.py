@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,46 @@ class File:
     raced: bool = False
 
 
+USERS: Final = {"user": "euid", "real_user": "uid", "saved_user": "suid", "fs_user": "fsuid", "audit_user": "loginuid"}
+"""In the words of ECS, whose ids are those of a user, as the kernel calls them."""
+GROUPS: Final = {"group": "egid", "real_group": "gid", "saved_group": "sgid", "fs_group": "fsgid"}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Whose user a task is, with ids as the host has them. None: not known; so is an empty name."""
+
+    euid: int | None = 0
+    uid: int | None = 0
+    suid: int | None = 0
+    fsuid: int | None = 0
+    egid: int | None = 0
+    gid: int | None = 0
+    sgid: int | None = 0
+    fsgid: int | None = 0
+    loginuid: int | None = None
+    """Of who logged in, whoever he became since; None: never set, or not known."""
+    groups: tuple[int, ...] | None = ()
+    """Supplementary ones."""
+    groups_truncated: bool = False
+    user_name: str = ""
+    """Names that the host's user database had for the ids: those of USERS and GROUPS, then of ``groups``."""
+    real_user_name: str = ""
+    saved_user_name: str = ""
+    fs_user_name: str = ""
+    audit_user_name: str = ""
+    group_name: str = ""
+    real_group_name: str = ""
+    saved_group_name: str = ""
+    fs_group_name: str = ""
+    group_names: tuple[str, ...] = ()
+    """One for each of ``groups``, or none at all."""
+
+
+_UNKNOWN: Final[dict[str, Any]] = dict.fromkeys((*USERS.values(), *GROUPS.values(), "groups"))
+UNKNOWN_USER: Final = Credentials(**_UNKNOWN)
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One thread as the kernel saw it at one moment; described again when credentials, name or cgroup change."""
@@ -70,13 +110,7 @@ class Task:
     """CLOCK_BOOTTIME, ns."""
     execs: int = 0
     """task_struct's self_exec_id: one more with each exec, from the moment of the new name on; a child goes on from its parent's."""
-    uid: int = 0
-    euid: int = 0
-    fsuid: int = 0
-    gid: int | None = 0
-    """None: not known, of a task that could not be described."""
-    loginuid: int = 0xFFFFFFFF
-    """0xFFFFFFFF: never set."""
+    credentials: Credentials = Credentials()
     cgroup: int = 0
     cgroup_path: bytes = b""
     root: bytes = b"/"

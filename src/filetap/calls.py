@@ -23,7 +23,7 @@ OPS: Final = (
 OP_NUMBER: Final = {op: number for number, op in enumerate(OPS)}
 
 KIND_READ, KIND_WRITE, KIND_OPEN, KIND_CLOSE, KIND_DUP, KIND_FCNTL, KIND_EXEC, KIND_PLAIN = range(1, 9)
-KIND_TRANSFER, KIND_IOCTL, KIND_MMAP, KIND_MAPPED, KIND_CHDIR, KIND_CLOSE_RANGE, KIND_SUBMIT, KIND_FORK = range(9, 17)
+KIND_TRANSFER, KIND_IOCTL, KIND_MMAP, KIND_MAPPED, KIND_CHDIR, KIND_CLOSE_RANGE, KIND_SUBMIT, KIND_FORK, KIND_GROUPS = range(9, 18)
 POSITIONAL, VECTORED, RWF, HOW, ANY, DROP, MOVES, ENTER = (1 << bit for bit in range(8))
 """Kinds and flags: KIND_* and CALL_* of bpf/event.h."""
 
@@ -298,6 +298,9 @@ ALIASES: Final = {
 
 TRANSFERS: Final = ("sendfile", "splice", "tee", "vmsplice", "copy_file_range")
 """Beside read and write the ops whose result is a number of bytes."""
+
+SETGROUPS: Final = 116
+"""x86-64's number of a call that is no operation, but changes whose user a task is."""
 
 GROUPS: Final = {
     "open": ("open",),

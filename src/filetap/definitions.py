@@ -18,9 +18,10 @@ from typing import Any, Final
 import numpy as np
 
 from filetap import model
-from filetap.batch import File, Task
+from filetap.batch import GROUPS, USERS, Credentials, File, Task
 from filetap.model import Records
 from filetap.mounts import Mounts
+from filetap.users import Accounts
 
 _CODES: Final = {"<u2": "H", "<u4": "I", "<u8": "Q", "|S16": "16s"}
 
@@ -40,6 +41,8 @@ _ANON, _PIPEFS, _SOCKFS, _NSFS, _PIDFS, _DMA_BUF = 0x09041934, 0x50495045, 0x534
 """Magic numbers of file systems whose files are in no tree (linux/magic.h)."""
 _UNTYPED: Final = (_ANON, _PIDFS)
 """Those whose inodes have a type in the kernel since v6.15, but none in stat(2)."""
+NEVER_SET: Final = 0xFFFFFFFF
+"""The loginuid of what nobody logged in for."""
 
 
 def components(record: bytes, without: int = 0) -> list[bytes]:
@@ -112,6 +115,13 @@ def _steps(asked: bytes) -> int:
     """How many components a name has; 0: it leads up."""
     names = [name for name in asked.split(b"/") if name not in (b"", b".")]
     return 0 if b".." in names else len(names) or 1
+
+
+def _behind(record: bytes, ids: Mapping[str, int]) -> tuple[tuple[int, ...], bytes]:
+    """What stands behind a task: its groups, as many as were kept, and its arguments."""
+    count = min(ids["groups"], model.MAX_GROUPS)
+    start = model.DEFINITION_FIXED + 4 * count
+    return struct.unpack_from(f"<{count}I", record, model.DEFINITION_FIXED), record[start : model.DEFINITION_FIXED + ids["length"]]
 
 
 Folded = Callable[[str], set[int]]
@@ -232,9 +242,17 @@ class Definitions:
     PAST: Final = 16384
     """Tasks and names of one event that have ended and stay known."""
 
-    def __init__(self, file_limit: int, name_limit: int, mounts: Mounts | None = None, folded: Folded = none_folded) -> None:
+    def __init__(
+        self,
+        file_limit: int,
+        name_limit: int,
+        mounts: Mounts | None = None,
+        folded: Folded = none_folded,
+        accounts: Accounts | None = None,
+    ) -> None:
+        """``accounts``: who names users and groups."""
         self.files = Files(file_limit, mounts, folded=folded)
-        self._folded = folded
+        self._folded, self._accounts = folded, accounts
         self._names: dict[int, tuple[int, bytes]] = {}
         self._name_limit = name_limit
         self.tasks: dict[int, Task] = {}
@@ -279,8 +297,8 @@ class Definitions:
 
     def _task(self, number: int, record: bytes) -> None:
         values = _TASK.unpack_from(record)
-        arguments = record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + values[3]]
         ids = dict(zip(_TASK_NAMES, values, strict=True))
+        groups, arguments = _behind(record, ids)
         self.tasks[number] = Task(
             id=number,
             comm=text(ids["comm"]),
@@ -290,11 +308,19 @@ class Definitions:
             cgroup_path=self._cgroups.get(ids["cgroup"], b""),
             args=tuple(arguments.removesuffix(b"\0").split(b"\0")) if arguments else None,
             args_truncated=bool(values[1] & model.TRUNCATED),
+            credentials=self._credentials(ids, groups),
             **{name: ids[name] for name in _TASK_PLAIN},
         )
         if (ids["pid"], ids["start"]) not in self._pids:
             self.processes += 1
             self._remember(ids["pid"], ids["start"])
+
+    def _credentials(self, ids: Mapping[str, int], groups: tuple[int, ...]) -> Credentials:
+        numbers: dict[str, Any] = {name: ids[name] for name in (*USERS.values(), *GROUPS.values())}
+        if numbers["loginuid"] == NEVER_SET:
+            del numbers["loginuid"]
+        made = Credentials(**numbers, groups=groups, groups_truncated=ids["groups"] > len(groups))
+        return self._accounts.named(made, self.files.get(ids["root"])) if self._accounts else made
 
     def adopt(self, made: File) -> None:
         """A name for one event, which may be under way yet."""
@@ -354,6 +380,5 @@ class Definitions:
 
 _TASK_NAMES: Final = tuple(model.TASK_DEFINITION.names or ())
 _TASK_PLAIN: Final = (
-    "pid tid namespace_pid ppid parent start execs uid euid fsuid gid loginuid cgroup "
-    "pid_namespace mount_namespace user_namespace cgroup_namespace"
+    "pid tid namespace_pid ppid parent start execs cgroup pid_namespace mount_namespace user_namespace cgroup_namespace"
 ).split()

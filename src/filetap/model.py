@@ -49,7 +49,7 @@ MORE: Final = np.dtype(
         ("generation", "<u4"),
         ("target", "<u4"),
         ("target_fd", "<i4"),
-        *((name, "<u4") for name in ("pid", "ppid", "uid")),
+        *((name, "<u4") for name in ("pid", "ppid", "euid")),
         ("comm", "S16"),
         ("call", "<u2"),
         ("reserved", "<u2"),
@@ -63,6 +63,7 @@ LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6)
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
 TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH = (1 << bit for bit in range(9))
 DEFINITION_FIXED: Final = 160
+MAX_GROUPS: Final = 256
 
 DEFINITION: Final = [("kind", "<u2"), ("flags", "<u2"), ("id", "<u4"), ("length", "<u4"), ("reserved", "<u4")]
 FILE_DEFINITION: Final = np.dtype(
@@ -100,8 +101,8 @@ TASK_DEFINITION: Final = np.dtype(
         *(
             (name, "<u4")
             for name in (
-                "pid tid ppid namespace_pid parent exe root execs uid euid fsuid gid loginuid "
-                "pid_namespace mount_namespace user_namespace cgroup_namespace reserved2"
+                "pid tid ppid namespace_pid parent exe root execs uid euid suid fsuid gid egid sgid fsgid loginuid groups "
+                "pid_namespace mount_namespace user_namespace cgroup_namespace"
             ).split()
         ),
         ("comm", "S16"),

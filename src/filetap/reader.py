@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from filetap import model
-from filetap.batch import Batch, File, Task
+from filetap.batch import UNKNOWN_USER, Batch, File, Task
 from filetap.clock import Clock
 from filetap.definitions import Definitions, text
 from filetap.errors import KernelError
@@ -145,6 +146,7 @@ class Reader:
         if not identity["pid"]:
             return 0
         comm = text(bytes(identity["comm"]))
-        task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), uid=int(identity["uid"]), gid=None)
+        user = replace(UNKNOWN_USER, euid=int(identity["euid"]))
+        task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), credentials=user)
         self.definitions.lend(task)
         return task.id

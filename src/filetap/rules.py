@@ -194,6 +194,10 @@ class Rules:
             self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
             self._rules.put(row["key"], self._written[key])
 
+    def identity_of(self, path: str) -> Records:
+        """One of model.RULE_KEY."""
+        return self._identify(open_paths([(path, 0)]))["key"][:1]
+
     def _identify(self, opened: dict[int, int]) -> Records:
         """What is behind descriptors, which are closed afterwards."""
         try:

@@ -7,7 +7,7 @@ Apart from session.py, so that a fake source or a recorded trace can stand in it
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from filetap import descriptors, model
-from filetap.batch import Batch, Fold
+from filetap.batch import Batch, File, Fold
 from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.clock import Clock
 from filetap.definitions import Definitions
@@ -39,6 +39,7 @@ from filetap.probes.vfs import Hook
 from filetap.reader import Reader
 from filetap.rules import Arrivals, Names, Rules
 from filetap.targets import Targets
+from filetap.users import accounts
 
 RING_SIZE: Final = 128 << 20
 DEFINITIONS_SIZE: Final = 16 << 20
@@ -170,7 +171,8 @@ class KernelSource:
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
         mounts = self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None
-        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts, FoldKeys(fd("folds"), fd("counts"), self._cpus))
+        folded, named = FoldKeys(fd("folds"), fd("counts"), self._cpus), accounts(own_root(Rules(self._seed)))
+        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts, folded, named)
         self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
@@ -347,6 +349,17 @@ class KernelSource:
         """Give everything back to the kernel."""
         self.detach()
         self._resources.close()
+
+
+def own_root(rules: Rules) -> Callable[[File], bool]:
+    """Is a file the root directory of this process? By its identity: each mount namespace calls its root /."""
+    own = rules.identity_of("/")[0]
+
+    def is_own(file: File) -> bool:
+        same = own["inode"] == file.inode and own["device"] == file.device
+        return bool(same and (file.real_inode or (own["generation"] == file.generation and own["layer"] == file.subvolume)))
+
+    return is_own
 
 
 class FoldKeys:

@@ -192,7 +192,7 @@ def bad(trace: Path, tmp_path: Path, how: str) -> Path:
         shutil.copytree(trace, folder)
     if how == "newer":
         text = (folder / "trace.json").read_text()
-        (folder / "trace.json").write_text(text.replace('"version": 1', '"version": 99', 1))
+        (folder / "trace.json").write_text(text.replace('"version": 2', '"version": 99', 1))
     elif how == "none":
         (folder / "trace.json").unlink()
     elif how == "garbage":

@@ -53,7 +53,7 @@ def test_counts_are_the_workloads(ft: Filetap, tree: Path, tmp_path: Path, strea
     assert last == f"nothing lost: 900 seen = 900 {'delivered' if stream else 'summed up in the kernel'}"
 
 
-@pytest.mark.parametrize(("by", "name"), [("directory", "{}"), ("op", "read"), ("process", None), ("user", "0"), ("cgroup", None)])
+@pytest.mark.parametrize(("by", "name"), [("directory", "{}"), ("op", "read"), ("process", None), ("user", "root:root"), ("cgroup", None)])
 def test_by(ft: Filetap, tree: Path, by: str, name: str | None) -> None:
     _, rows = table(ft.trace("--summary", "--by", by, "-e", "read", tree, "--", *reads(tree, 20)))
     assert len(rows) == 1

@@ -151,10 +151,11 @@ def test_deleted_is_flagged_from_the_unlink_on(run: Run) -> None:
 
 def test_who(run: Run) -> None:
     """Process, parent, credentials, executable, command and cgroup, from /proc while it ran and from the parent."""
-    tasks = {event.task.euid: event.task for event in run.events if event.op == "open"}
+    tasks = {event.task.credentials.euid: event.task for event in run.events if event.op == "open"}
     assert set(tasks) == {0, 65534}
     for task in tasks.values():
-        assert (task.pid, task.tid, task.ppid, task.uid, task.gid) == (run.pid, run.pid, os.getpid(), 0, 0)
+        assert (task.pid, task.tid, task.ppid) == (run.pid, run.pid, os.getpid())
+        assert (task.credentials.uid, task.credentials.gid) == (0, 0)
         assert task.comm == b"calls"
         assert Path(os.fsdecode(task.exe)).name == "calls"
         assert task.root == b"/"

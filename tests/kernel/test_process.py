@@ -242,7 +242,9 @@ def test_an_exec_that_changes_the_user(tmp_path: Path, program: Build) -> None:
     program_.chmod(0o4755 | stat.S_ISGID)
     run = trace([str(program_), "births"], wanted("exec", "open", "read"))
     (touched,) = by_path(run.events, "/child/fork")
-    assert (touched.task.uid, touched.task.euid, touched.task.fsuid) == (0, 65534, 65534)
+    c = touched.task.credentials
+    assert (c.uid, c.euid, c.suid, c.fsuid) == (0, 65534, 65534, 65534)
+    assert (c.gid, c.egid, c.sgid, c.fsgid) == (0, *[program_.stat().st_gid] * 3)
 
 
 def test_exec_chain(program: Build, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from filetap.analysis import aggregate, summary
 from filetap.analysis.sql import Database, open_traces
-from filetap.batch import Batch, File, Fold, Task
+from filetap.batch import Batch, Credentials, File, Fold, Task
 from filetap.calls import CALLS, OP_NUMBER
 from filetap.model import NO_RESULT
 from filetap.trace.limits import Limits
@@ -32,9 +32,14 @@ MOVES = "read write sendfile splice tee vmsplice copy_file_range".split()
 NAMES = [b"/a/x", b"/a/y\xff", b"/a/\xff/z", b"/x", b"/a/b\n/z", b"pipe:[7]", b"/", b"", b"/a\\xFF/z"]
 FILES = tuple(File(number + 1, path) for number, path in enumerate([*NAMES, b"/a/x"]))
 TASKS = tuple(
-    replace(Task(number + 1, pid, pid, comm, comm), start=start, uid=uid, cgroup_path=group)
-    for number, (pid, comm, start, uid, group) in enumerate(
-        [(10, b"git", 5, 0, b"/one"), (10, b"git", 9, 7, b"/one"), (11, b"t\xff", 5, 7, b"/two"), (10, b"git", 5, 7, b"\xff")]
+    replace(Task(number + 1, pid, pid, comm, comm), start=start, credentials=user, cgroup_path=group)
+    for number, (pid, comm, start, user, group) in enumerate(
+        [
+            (10, b"git", 5, Credentials(user_name="root"), b"/one"),
+            (10, b"git", 9, Credentials(euid=7, egid=8), b"/one"),
+            (11, b"t\xff", 5, Credentials(euid=7, egid=8), b"/two"),
+            (10, b"git", 5, Credentials(euid=7, uid=None, egid=None, loginuid=1000, audit_user_name="alice"), b"\xff"),
+        ]
     )
 )
 ROWS = st.lists(
@@ -80,10 +85,16 @@ def key_of(event: Event, by: str) -> tuple[object, ...]:
         "directory": (directory(file),),
         "op": (event.op,),
         "process": (task.pid, task.comm, task.start) if task else (None, None, None),
-        "user": (task.uid if task else None,),
+        "user": user_of(task.credentials) if task else (None,) * 10,
         "cgroup": (task.cgroup_path if task else None,),
     }
     return keys[by]
+
+
+def user_of(c: Credentials) -> tuple[object, ...]:
+    names = (c.user_name, c.group_name, c.real_user_name, c.real_group_name, c.audit_user_name)
+    ids = (c.euid, c.egid, c.uid, c.gid, c.loginuid)
+    return tuple(value for number, name in zip(ids, names, strict=True) for value in (number, name or None))
 
 
 def write(folder: Path, batch: Batch, folds: list[Fold], uuid: str = "u") -> Path:
@@ -103,9 +114,9 @@ def summed(*folders: Path, **words: Any) -> pa.Table:
         database.close()
 
 
-def shown_key(key: tuple[object, ...]) -> tuple[object, ...]:
+def shown_key(key: tuple[object, ...], by: str) -> tuple[object, ...]:
     """``start`` is compared, never shown."""
-    return key[:2]
+    return key[:2] if by == "process" else key
 
 
 def same(rows: list[dict[str, Any]], events: list[Event], by: str, top: int) -> None:
@@ -117,7 +128,7 @@ def same(rows: list[dict[str, Any]], events: list[Event], by: str, top: int) -> 
     assert [row["count"] for row in told] == sorted(map(len, groups.values()), reverse=True)[:top]
     for row in told:
         names = [name for name in summary.KEYS[by] if name != "start"]
-        alike = [key for key in groups if shown_key(key) == tuple(row[name] for name in names)]
+        alike = [key for key in groups if shown_key(key, by) == tuple(row[name] for name in names)]
         (key,) = [key for key in alike if figures(groups[key]) == figures_of(row)][:1]
         check(row, groups.pop(key))
     left = [event for rest in groups.values() for event in rest]

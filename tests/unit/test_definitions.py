@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from typing import Any, Final
 
 import numpy as np
@@ -16,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap import definitions, model
-from filetap.batch import File, Task
+from filetap.batch import GROUPS, USERS, Credentials, File, Task
 from filetap.definitions import Definitions, Files, decode_file
 from filetap.mounts import Mounts
+from filetap.users import Accounts
 
 COMPONENT = st.binary(min_size=1, max_size=20).map(lambda name: name.replace(b"\0", b"x").replace(b"/", b"y"))
 PATH = st.lists(COMPONENT, max_size=8)
@@ -209,8 +211,8 @@ def test_a_task(known: Definitions) -> None:
     known.apply(file_record(4, [b"usr", b"bin", b"cat"]))
     known.apply(record(model.CGROUP_DEFINITION, model.DEFINE_CGROUP, 0, upwards([b"", b"system.slice", b"a"]), cgroup=66))
     numbers = {
-        "pid": 10, "tid": 11, "ppid": 12, "namespace_pid": 13, "parent": 14, "execs": 15, "uid": 16, "euid": 17, "fsuid": 18, "gid": 19,
-        "loginuid": 20, "pid_namespace": 21, "mount_namespace": 22, "user_namespace": 23, "cgroup_namespace": 24, "start": 25, "cgroup": 66,
+        "pid": 10, "tid": 11, "ppid": 12, "namespace_pid": 13, "parent": 14, "execs": 15,
+        "pid_namespace": 21, "mount_namespace": 22, "user_namespace": 23, "cgroup_namespace": 24, "start": 25, "cgroup": 66,
     }  # fmt: skip
     known.apply(task_record(5, b"cat\0two words\0\0", exe=4, root=3, comm=b"cat", thread=b"worker\0junk", **numbers))
     task = known.tasks[5]
@@ -220,9 +222,39 @@ def test_a_task(known: Definitions) -> None:
     assert (task.args, task.args_truncated) == ((b"cat", b"two words", b""), False)
 
 
+def test_whose_user_a_task_is() -> None:
+    made = Definitions(1, 1)
+    ids: dict[str, Any] = {name: number for number, name in enumerate((*USERS.values(), *GROUPS.values()), 10)}
+    made.apply(task_record(5, struct.pack("<3I", 7, 8, 9) + b"cat\0", groups=3, **ids))
+    assert made.tasks[5].credentials == Credentials(**ids, groups=(7, 8, 9))
+    assert made.tasks[5].args == (b"cat",)
+
+
+def test_more_groups_than_fit_and_a_login_that_never_was() -> None:
+    made = Definitions(1, 1)
+    kept = tuple(range(model.MAX_GROUPS))
+    made.apply(task_record(5, struct.pack(f"<{len(kept)}I", *kept), groups=len(kept) + 1, loginuid=0xFFFFFFFF))
+    assert made.tasks[5].credentials == Credentials(groups=kept, groups_truncated=True)
+    assert made.tasks[5].args is None
+
+
+def test_names_are_for_tasks_that_share_our_root() -> None:
+    """Of another root, such as a container's, the numbers may be others' there."""
+    names = Accounts(lambda root: root.inode == 2, lambda number: {7: "alice"}.get(number, ""), lambda number: f"group{number}")
+    made = Definitions(9, 9, accounts=names)
+    for root, inode in ((1, 2), (2, 99)):
+        made.apply(file_record(root, [], inode=inode))
+    for number, root in ((5, 1), (6, 2), (7, 3)):
+        made.apply(task_record(number, struct.pack("<I", 4), root=root, groups=1, euid=7, uid=8, loginuid=0xFFFFFFFF))
+    ours, others, unknown = (made.tasks[number].credentials for number in (5, 6, 7))
+    assert (ours.user_name, ours.real_user_name, ours.audit_user_name) == ("alice", "", "")
+    assert (ours.group_name, ours.group_names) == ("group0", ("group4",))
+    assert others == unknown == Credentials(euid=7, uid=8, groups=(4,))
+
+
 def test_a_task_of_which_little_is_known(known: Definitions) -> None:
     known.apply(task_record(5, exe=99, root=0, cgroup=99))
-    assert known.tasks[5] == Task(5, 0, 0, b"", b"", loginuid=0, cgroup=99)
+    assert known.tasks[5] == Task(5, 0, 0, b"", b"", credentials=Credentials(loginuid=0), cgroup=99)
 
 
 def test_a_comm_of_sixteen_bytes_is_not_cut() -> None:
@@ -253,9 +285,9 @@ def test_processes_are_counted_once() -> None:
 
 def test_a_task_described_anew_is_the_new_one() -> None:
     made = Definitions(1, 1)
-    made.apply(task_record(5, uid=0))
-    made.apply(task_record(5, uid=33))
-    assert made.tasks[5].uid == 33
+    made.apply(task_record(5, euid=0))
+    made.apply(task_record(5, euid=33))
+    assert made.tasks[5].credentials.euid == 33
 
 
 def end_drains(known: Definitions) -> None:

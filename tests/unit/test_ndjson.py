@@ -25,7 +25,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filetap import model
-from filetap.batch import Batch, File, Fold, Task
+from filetap.batch import GROUPS, USERS, Batch, Credentials, File, Fold, Task
 from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER
 from filetap.enrich import fragments
 from filetap.enrich.fragments import Fragments
@@ -110,7 +110,7 @@ def file_of(file: File) -> dict[str, Any]:
 
 def process_of(task: Task) -> dict[str, Any]:
     process = name_of("name", task.comm) | {"pid": task.pid, "parent": {"pid": task.ppid}}
-    process |= {"user": {"id": task.uid}, "group": {"id": task.gid}}
+    process |= user_of(task.credentials)
     if task.exe:
         process["executable"] = name_of("path", task.exe)
     if task.root != b"/":
@@ -120,6 +120,31 @@ def process_of(task: Task) -> dict[str, Any]:
         if any(arg.decode(errors="replace").encode() != arg for arg in task.args):
             process["args_b64"] = list(task.args)
     return process | ({"args_truncated": True} if task.args_truncated else {})
+
+
+def user_of(c: Credentials) -> dict[str, Any]:
+    def one(number: int | None, name: str) -> dict[str, Any]:
+        return {"id": number} | ({"name": name} if name else {})
+
+    told = {
+        "user": one(c.euid, c.user_name),
+        "real_user": one(c.uid, c.real_user_name),
+        "audit_user": one(c.loginuid, c.audit_user_name),
+        "group": one(c.egid, c.group_name),
+        "real_group": one(c.gid, c.real_group_name),
+    }
+    if c.suid != c.euid:
+        told["saved_user"] = one(c.suid, c.saved_user_name)
+    if c.fsuid != c.euid:
+        told["fs_user"] = one(c.fsuid, c.fs_user_name)
+    if c.sgid != c.egid:
+        told["saved_group"] = one(c.sgid, c.saved_group_name)
+    if c.fsgid != c.egid:
+        told["fs_group"] = one(c.fsgid, c.fs_group_name)
+    known: dict[str, Any] = {word: it for word, it in told.items() if it["id"] is not None}
+    names = c.group_names or ("",) * len(c.groups or ())
+    known |= {"supplemental_groups": [one(*it) for it in zip(c.groups, names, strict=True)]} if c.groups else {}
+    return known | ({"supplemental_groups_truncated": True} if c.groups_truncated else {})
 
 
 def timestamp_of(time: int, realtime: int) -> str:
@@ -246,10 +271,28 @@ def file_strategy(number: int) -> st.SearchStrategy[File]:
     )  # fmt: skip
 
 
+USER_ID: Final = st.none() | st.integers(0, 3) | st.just(2**32 - 2)
+USER_NAME: Final = st.just("") | st.text(min_size=1, max_size=8)
+GROUP_LIST: Final = st.lists(st.tuples(U32, USER_NAME), max_size=3)
+
+
+def credentials_strategy() -> st.SearchStrategy[Credentials]:
+    ids = dict.fromkeys((*USERS.values(), *GROUPS.values()), USER_ID)
+    made = st.builds(Credentials, **ids, **{f"{word}_name": USER_NAME for word in (*USERS, *GROUPS)}, groups_truncated=st.booleans())
+    return st.builds(with_groups, made, st.none() | GROUP_LIST, st.booleans())
+
+
+def with_groups(credentials: Credentials, groups: list[tuple[int, str]] | None, named: bool) -> Credentials:
+    if groups is None:
+        return replace(credentials, groups=None)
+    names = tuple(name for _, name in groups) if named and any(name for _, name in groups) else ()
+    return replace(credentials, groups=tuple(number for number, _ in groups), group_names=names)
+
+
 def task_strategy(number: int) -> st.SearchStrategy[Task]:
     return st.builds(
-        Task, st.just(number), U32, U32, st.just(b"cat") | BYTES, st.just(b"cat") | BYTES, BYTES, ppid=U32, uid=U32, gid=U32,
-        cgroup=st.just(0) | U64, cgroup_path=BYTES, root=st.just(b"/") | PATHS,
+        Task, st.just(number), U32, U32, st.just(b"cat") | BYTES, st.just(b"cat") | BYTES, BYTES, ppid=U32,
+        credentials=credentials_strategy(), cgroup=st.just(0) | U64, cgroup_path=BYTES, root=st.just(b"/") | PATHS,
         args=st.none() | st.lists(BYTES, max_size=3).map(tuple), args_truncated=st.booleans(),
     )  # fmt: skip
 
@@ -295,11 +338,13 @@ def test_a_line_says_what_the_slow_writer_says(batch: Batch) -> None:
 
 def test_the_documented_line_byte_for_byte() -> None:
     row = {"time": 123456789, "call": call("pread64"), "duration": 812, "fd": 3, "size": 131072, "result": 12}
-    batch = replace(batch_of(row, files=[replace(FILE, filesystem=b"")]), realtime=1795215600 * 10**9)
+    root = replace(TASK, credentials=Credentials(user_name="root", real_user_name="root"))
+    batch = replace(batch_of(row, files=[replace(FILE, filesystem=b"")], tasks=[root]), realtime=1795215600 * 10**9)
     line = (
         b'{"@timestamp":"2026-11-20T23:00:00.123456789Z","event":{"action":"read","call":"pread64","duration":812},'
         b'"file":{"path":"/etc/hostname","inode":"1234","device":"254:0","type":"file"},"process":{"pid":77,"name":"cat",'
-        b'"executable":{"path":"/usr/bin/cat"},"parent":{"pid":70},"user":{"id":0},"group":{"id":0}},"thread":{"id":77},'
+        b'"executable":{"path":"/usr/bin/cat"},"parent":{"pid":70},"user":{"id":0,"name":"root"},"real_user":{"id":0,"name":"root"},'
+        b'"group":{"id":0},"real_group":{"id":0}},"thread":{"id":77},'
         b'"io":{"fd":3,"offset":0,"size":131072,"result":12},"cgroup":{"id":"1"}}'
     )
     assert lines_of(batch) == [line]

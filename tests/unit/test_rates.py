@@ -13,7 +13,7 @@ from filetap import model
 from filetap.aggregation import NAMELESS, Accumulated, Summing, Sums, of_batch, of_folds, of_kernel
 from filetap.analysis import rates, summary
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
-from filetap.batch import Batch, File, Fold, Task
+from filetap.batch import Batch, Credentials, File, Fold, Task
 from filetap.calls import CALL_NUMBER, OP_NUMBER
 from filetap.sinks.count import CountSink
 
@@ -109,7 +109,7 @@ def test_rows_are_bounded_too() -> None:
 
 
 def task(number: int) -> Task:
-    return Task(number, 100 + number, 100 + number, b"comm", b"thread", uid=number)
+    return Task(number, 100 + number, 100 + number, b"comm", b"thread", credentials=Credentials(uid=number, euid=number + 1))
 
 
 def empty(realtime: int = 0) -> Batch:
@@ -126,7 +126,10 @@ def test_from_the_kernel() -> None:
         (0, NAMELESS + 55, "open", None, 1, 1, 0, 0, 0, 1030),
     ]
     assert sums.files.to_pylist() == [{"id": 7, "path": b"/seven"}]
-    assert [(row["id"], row["pid"], row["uid"]) for row in sums.tasks.to_pylist()] == [(3, 103, 3), (NAMELESS + 55, 55, None)]
+    assert [(row["id"], row["pid"], row["uid"], row["euid"]) for row in sums.tasks.to_pylist()] == [
+        (3, 103, 3, 4),
+        (NAMELESS + 55, 55, None, None),
+    ]
 
 
 def test_a_stream_gives_the_same_as_the_kernel() -> None:

@@ -10,6 +10,7 @@ import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filetap import model, reader
-from filetap.batch import Batch
+from filetap.batch import UNKNOWN_USER, Batch
 from filetap.calls import CALL_NUMBER
 from filetap.clock import Clock
 from filetap.definitions import Definitions
@@ -171,7 +172,7 @@ def test_the_final_drain_takes_all(kernel: Kernel) -> None:
     assert rows(reading.drain(final=True)) == [1]
 
 
-IDENTITY = {"inode": 1234, "generation": 7, "pid": 55, "ppid": 44, "uid": 33, "comm": b"cat\0garbage"}
+IDENTITY = {"inode": 1234, "generation": 7, "pid": 55, "ppid": 44, "euid": 33, "comm": b"cat\0garbage"}
 
 
 def test_an_event_without_definitions_carries_its_identity(kernel: Kernel) -> None:
@@ -185,7 +186,8 @@ def test_an_event_without_definitions_carries_its_identity(kernel: Kernel) -> No
     assert batch.events["call"].tolist() == [READ] * 3
     file, task = batch.files[int(batch.events["file"][1])], batch.tasks[int(batch.events["task"][1])]
     assert (file.path, file.resolved, file.inode, file.generation) == (b"", False, 1234, 7)
-    assert (task.pid, task.tid, task.ppid, task.uid, task.comm) == (55, 56, 44, 33, b"cat")
+    assert (task.pid, task.tid, task.ppid, task.comm) == (55, 56, 44, b"cat")
+    assert task.credentials == replace(UNKNOWN_USER, euid=33)
     assert list(draining) == []
     assert file.id not in batch.files  # with the sink by then
 

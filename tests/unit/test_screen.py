@@ -22,12 +22,12 @@ def table(by: str = "file") -> pa.Table:
     columns = {name: [f"{float(n + 1)}" for n in range(5)] for name in COLUMNS}
     figures = {name: pa.array([float(text) for text in values]).cast(pa.float64()) for name, values in columns.items()}
     whole = {name: figures[name].cast(pa.int64()) for name in COLUMNS if "/" not in name and name != "rate"}
-    kinds = {"pid": pa.int64(), "start": pa.int64(), "uid": pa.int64(), "op": pa.string()}
+    numbers = ("pid", "start", "euid", "egid", "uid", "gid", "loginuid")
     names = {
-        key: pa.array([1, 22, 333, 4194304, None], kinds[key])
-        if key in ("pid", "start", "uid")
-        else pa.array(["read", "write", "open", "x", None])
-        if key == "op"
+        key: pa.array([1, 22, 333, 4194304, None], pa.int64())
+        if key in numbers
+        else pa.array(["read", "\x1b[2J", "\u65e5\u672c", "x", None])
+        if key == "op" or by == "user"
         else pa.array(NAMES, pa.binary())
         for key in KEYS[by]
     }

@@ -37,7 +37,9 @@ SETTINGS = settings(max_examples=15, deadline=None)
 FROM_FILE = {name: name for name in "path path_bytes device type filesystem deleted resolved".split()}
 FROM_TASK = {
     "pid": "pid", "ppid": "ppid", "command": "command", "command_bytes": "command_bytes", "exe": "exe", "exe_bytes": "exe_bytes",
-    "uid": "uid", "gid": "gid", "cgroup": "cgroup_path", "cgroup_bytes": "cgroup_path_bytes", "cgroup_id": "cgroup",
+    **{name: name for name in "uid euid gid egid loginuid groups group_names user_name real_user_name audit_user_name".split()},
+    "group_name": "group_name", "real_group_name": "real_group_name",
+    "cgroup": "cgroup_path", "cgroup_bytes": "cgroup_path_bytes", "cgroup_id": "cgroup",
 }  # fmt: skip
 SAME = "op call tid fd open offset size result duration target_fd target_offset address arguments file target task trace node".split()
 

@@ -30,11 +30,15 @@ class Event(NamedTuple):
 
 
 PATHS = {1: b"/a/x", 2: b"/a/y\xff", 3: b"/x", 4: b"/a/b\n/z", 5: b"pipe:[7]", 6: b"/a/x", 7: b"/"}
+ROOT = (0, "root", 0, "root", 0, "root", 0, "root", None, None)
+SEVEN = (7, None, 7, None, 7, None, 7, None, None, None)
+SUDO = (0, "root", 0, "root", 0, "root", 0, "root", 1000, "alice")
+"""As analysis.summary.USER has it."""
 PEOPLE = {
-    1: (10, 5, b"git", b"/bin/git", 0, b"/one"),
-    2: (10, 9, b"git", b"/bin/git", 7, b"/one"),
-    3: (11, 5, b"tar\x1b", b"/bin/tar", 7, b"/two"),
-    4: (10, 5, b"git", b"/bin/git", 7, b"/two"),
+    1: (10, 5, b"git", b"/bin/git", *ROOT, b"/one"),
+    2: (10, 9, b"git", b"/bin/git", *SEVEN, b"/one"),
+    3: (11, 5, b"tar\x1b", b"/bin/tar", *SEVEN, b"/two"),
+    4: (10, 5, b"git", b"/bin/git", *SUDO, b"/two"),
 }
 FILE_TABLE = pa.table({"id": list(PATHS), "path": list(PATHS.values())}, FILES)
 TASK_TABLE = pa.table([list(PEOPLE), *(list(column) for column in zip(*PEOPLE.values(), strict=True))], schema=TASKS)
@@ -92,13 +96,13 @@ def directory(path: bytes | None) -> bytes | None:
 
 def key_of(event: Event, by: str) -> tuple[object, ...] | None:
     """None: several, in one."""
-    path, task = PATHS.get(event.file), PEOPLE.get(event.task, (None,) * 6)
+    path, task = PATHS.get(event.file), PEOPLE.get(event.task, (None,) * 15)
     if by in ("file", "directory") and event.file == summary.OTHERS:
         return None
     if by in ("process", "user", "cgroup") and event.task == summary.OTHERS:
         return None
     whole = {"file": (path,), "directory": (directory(path),), "op": (event.op,)}
-    return tuple((whole | {"process": task[:3], "user": task[4:5], "cgroup": task[5:]})[by])
+    return tuple((whole | {"process": task[:3], "user": task[4:14], "cgroup": task[14:]})[by])
 
 
 def rank(durations: list[int], percent: int) -> int | None:
@@ -210,6 +214,32 @@ def test_report() -> None:
     assert lines[1].split()[2:7] == ["0ns", "-", "-", "-", "-"]
     assert lines[2].endswith(" (others)")
     assert "tar\\x1b" in report.as_text(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "process"))
+
+
+USER_TEXTS = {
+    "root:root": ROOT,
+    "7:7": SEVEN,
+    "root:root (login alice)": SUDO,
+    "postgres:postgres (real root:root)": (101, "postgres", 103, "postgres", *ROOT[4:]),
+    "root:root (real alice:alice, login 1001)": (*ROOT[:4], 1000, "alice", 1000, "alice", 1001, None),
+    "alice:wheel (real alice:alice)": (1000, "alice", 10, "wheel", 1000, "alice", 1000, "alice", 1000, "alice"),
+    "1234": (1234, None, None, None, 1234, None, 0, None, None, None),
+    "1234 (real 0)": (1234, None, None, None, 0, None, None, None, None, None),
+    "33": (33, *(None,) * 9),
+    "-": (None,) * 10,
+    "a\\x1b:g\\\\": (5, "a\x1b", 6, "g\\", 5, "a\x1b", 6, "g\\", 5, "a\x1b"),
+}
+"""What is shown of whom. The last are of a task that could not be described, of old traces, and of hostile names."""
+
+
+@pytest.mark.parametrize("text", USER_TEXTS)
+def test_a_user_in_words(text: str) -> None:
+    table = pa.table(
+        {name: [value] for name, value in zip(summary.USER, USER_TEXTS[text], strict=True)} | {"others": [False], "count": [3]}
+    )
+    head, line = report.as_text(table).splitlines()
+    assert head.split() == ["COUNT", "USER"]
+    assert line.split(None, 1) == ["3", text]
 
 
 @given(st.integers(0, 1 << 62))

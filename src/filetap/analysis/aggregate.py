@@ -24,7 +24,7 @@ GROUP: Final = {
     "file": "coalesce(d.path_bytes, encode(d.path))",
     "directory": "directory(coalesce(d.path_bytes, encode(d.path))::VARCHAR)",
     "process": "(d.pid, d.start, coalesce(d.command_bytes, encode(d.command)))",
-    "user": "d.uid",
+    "user": f"({', '.join(f'd.{name}' for name in summary.USER)})",
     "cgroup": "coalesce(d.cgroup_path_bytes, encode(d.cgroup_path))",
 }
 """What the ids of a group have in common; d: their file or task. A blob as text is escaped, and so still exact."""
@@ -49,7 +49,7 @@ DIMENSIONS: Final = {
         "start": "start",
         "command": "coalesce(command_bytes, encode(command))",
         "exe": "coalesce(exe_bytes, encode(exe))",
-        "uid": "uid",
+        **{name: name for name in summary.USER},
         "cgroup_path": "coalesce(cgroup_path_bytes, encode(cgroup_path))",
     },
 }

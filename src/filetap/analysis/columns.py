@@ -38,7 +38,12 @@ EVENTS: Final = (
     Column("tid", "e.tid", "thread"),
     *_text("command", "k.command", "the process's name"),
     *_text("exe", "k.exe", "its executable"),
-    Column("uid", "k.uid", "real user id"),
+    Column("euid", "k.euid", "effective user id: as whom it acts (`process.user`)"),
+    Column("user_name", "k.user_name", "its name in the host's user database, where it is known"),
+    Column("uid", "k.uid", "real user id: who started it"),
+    Column("real_user_name", "k.real_user_name", "its name"),
+    Column("loginuid", "k.loginuid", "id of who logged in, whoever he became since; null: never set"),
+    Column("audit_user_name", "k.audit_user_name", "its name"),
     *_text("cgroup", "k.cgroup_path", "cgroup"),
     Column("device", "f.device", "the file's, major:minor"),
     Column("inode", "nullif(f.inode, 0)", "the file's"),
@@ -62,7 +67,12 @@ EVENTS: Final = (
     Column("resolved", "f.resolved", "false: the path is what the caller asked for"),
     Column("deleted", "f.deleted", "the file had no name any more"),
     Column("ppid", "k.ppid", "parent process"),
+    Column("egid", "k.egid", "effective group id"),
+    Column("group_name", "k.group_name", "its name"),
     Column("gid", "k.gid", "real group id"),
+    Column("real_group_name", "k.real_group_name", "its name"),
+    Column("groups", "k.groups", "supplementary groups, a list"),
+    Column("group_names", "k.group_names", "their names, a list; null where none is known"),
     Column("cgroup_id", "k.cgroup", "number of the cgroup"),
     Column("file", "e.file", "`files.id`"),
     Column("target", "e.target", "`files.id` of the second file"),
@@ -73,7 +83,10 @@ EVENTS: Final = (
 )
 
 FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved deleted".split()
-TASK_COLUMNS: Final = "id pid ppid command command_bytes exe exe_bytes uid gid cgroup cgroup_path cgroup_path_bytes start".split()
+TASK_COLUMNS: Final = (
+    "id pid ppid command command_bytes exe exe_bytes euid user_name uid real_user_name loginuid audit_user_name "
+    "egid group_name gid real_group_name groups group_names cgroup cgroup_path cgroup_path_bytes start"
+).split()
 """What ``events`` needs of the tables beside."""
 
 _ERRNO: Final = ", ".join(f"{number}: '{name}'" for number, name in sorted(ERRORS.items()))

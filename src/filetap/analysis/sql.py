@@ -20,7 +20,7 @@ import duckdb
 
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, TASK_COLUMNS
 from filetap.errors import FiletapError, UsageError
-from filetap.trace.format import COLUMNS, KEY, TABLES
+from filetap.trace.format import COLUMNS, KEY, TABLES, columns_of
 from filetap.trace.reader import Trace, compare
 from filetap.trace.steps import Begin, unseen
 
@@ -43,6 +43,18 @@ SETTINGS: Final = (
 )
 UNSEEN: Final = "word0 word1 word2 word3 realtime rule bits".split()
 """Columns of a trace that are for replay."""
+SQL_TYPES: Final = {
+    "name": "VARCHAR",
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "bool": "BOOLEAN",
+    "uint32": "UINTEGER",
+    "uint64": "UBIGINT",
+    "int64": "BIGINT",
+    "numbers": "UINTEGER[]",
+    "texts": "VARCHAR[]",
+}
+"""Of columns that older versions do not have, by the words of trace/format.py."""
 BATCH: Final = 1 << 14
 """Rows of an answer at a time."""
 NUMBERS: Final = 1 << 32
@@ -166,22 +178,24 @@ class Database:
         """A table of one trace, with the key that all its rows have in common."""
         keys = [f"{quoted(str(value))} AS {key}" for key, value in key_values(trace).items()]
         columns = names(asked_for(name))
-        sources = [f"SELECT {columns}, {segment} AS segment FROM {source}" for source, segment in self._sources(number, trace, name)]
+        sources = [f"SELECT {given}, {segment} AS segment FROM {source}" for source, given, segment in self._sources(number, trace, name)]
         every = f"({' UNION ALL '.join(sources)})"
         self.connection.execute(f"CREATE VIEW trace{number}.{name} AS SELECT {', '.join(keys)}, {columns} FROM {every} {once(name, every)}")
 
-    def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str]]:
-        """Its sealed segments that are whole, and all else that can be read; each with what tells its segments apart."""
+    def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str, str]]:
+        """Its sealed segments that are whole, and all else that can be read; each with its columns, and what tells its segments
+        apart."""
         paths, batches = trace.parts(name)
         paths = [*(path for path in trace.whole(name) if path in self._held and path not in paths), *paths]
         paths = [path for path in paths if not lets_go(trace) or self._is_held(path)]
         sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
-        sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", "file_index")] if sealed else []
+        given = given_by(name, trace.metadata.version)
+        sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", given, "file_index")] if sealed else []
         rest = list(batches)
         if rest or not sealed:
             self.connection.register(f"{name}_{number}", rest_of(rest, name))
-            sources.append((f"temp.main.{name}_{number}", str(len(sealed))))
+            sources.append((f"temp.main.{name}_{number}", names(asked_for(name)), str(len(sealed))))
         return sources
 
     def _readable(self, trace: Trace, path: Path) -> str:
@@ -309,6 +323,14 @@ def key_values(trace: Trace) -> dict[str, str]:
 def asked_for(name: str) -> list[str]:
     """Columns of a table but its key, and those that are for replay."""
     return [column for column in COLUMNS[name] if column not in KEY and (name != "events" or column not in UNSEEN)]
+
+
+def given_by(name: str, version: int) -> str:
+    """These columns from a table of a trace of a version: what it does not have is null."""
+    there = columns_of(name, version)
+    return ", ".join(
+        f'"{column}"' if column in there else f'NULL::{SQL_TYPES[COLUMNS[name][column]]} AS "{column}"' for column in asked_for(name)
+    )
 
 
 def once(name: str, every: str) -> str:

@@ -49,6 +49,9 @@ By SQL, of a table of events with the duration in ns (0: not known)::
 FILES: Final = pa.schema([("id", pa.int64()), ("path", pa.binary())])
 """Columns needed of the files; others do no harm. One path under several ids is one file to the summary."""
 
+USER: Final = "euid user_name egid group_name uid real_user_name gid real_group_name loginuid audit_user_name".split()
+"""As whom somebody acts, who it is, and who logged in: ids and the names that these had."""
+
 TASKS: Final = pa.schema(
     [
         ("id", pa.int64()),
@@ -56,7 +59,7 @@ TASKS: Final = pa.schema(
         ("start", pa.int64()),
         ("command", pa.binary()),
         ("exe", pa.binary()),
-        ("uid", pa.int64()),
+        *((name, pa.string() if name.endswith("_name") else pa.int64()) for name in USER),
         ("cgroup_path", pa.binary()),
     ]
 )
@@ -70,7 +73,7 @@ KEYS: Final = {
     "directory": ("directory",),
     "process": ("pid", "start", "command"),
     "op": ("op",),
-    "user": ("uid",),
+    "user": tuple(USER),
     "cgroup": ("cgroup_path",),
 }
 """What ``by`` may be, and the columns that a group has in common."""

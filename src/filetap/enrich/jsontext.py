@@ -10,11 +10,12 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final
 
 import msgspec
 
-from filetap.batch import File, Task
+from filetap.batch import GROUPS, USERS, Credentials, File, Task
 from filetap.enrich import names
 
 ENCODER: Final = msgspec.json.Encoder()
@@ -78,12 +79,31 @@ def file_members(file: File) -> str:
 def process_members(task: Task) -> str:
     parts = [f'"pid":{task.pid},{member("name", task.comm)}']
     parts += [f'"executable":{{{member("path", task.exe)}}}'] if task.exe else []
-    parts.append(f'"parent":{{"pid":{task.ppid}}},"user":{{"id":{task.uid}}}')
-    parts += [f'"group":{{"id":{task.gid}}}'] if task.gid is not None else []
+    parts.append(f'"parent":{{"pid":{task.ppid}}}')
+    parts += [who] if (who := credential_members(task.credentials)) else []
     parts += [member("root", task.root)] if task.root != b"/" else []
     parts += [array("args", task.args)] if task.args is not None else []
     parts += ['"args_truncated":true'] if task.args_truncated else []
     return ",".join(parts)
+
+
+@lru_cache(1024)
+def credential_members(credentials: Credentials) -> str:
+    """Of most tasks they are the same. Saved ids and those of the file system only where they are not the effective ones."""
+    parts = []
+    for word, name in (USERS | GROUPS).items():
+        number, effective = (getattr(credentials, one) for one in (name, "egid" if word.endswith("group") else "euid"))
+        if number is not None and not (word.startswith(("saved", "fs")) and number == effective):
+            parts.append(f'"{word}":{{{identified(number, getattr(credentials, f"{word}_name"))}}}')
+    names = credentials.group_names or repeat("")
+    listed = ",".join(f"{{{identified(number, name)}}}" for number, name in zip(credentials.groups or (), names, strict=False))
+    parts += [f'"supplemental_groups":[{listed}]'] if listed else []
+    parts += ['"supplemental_groups_truncated":true'] if credentials.groups_truncated else []
+    return ",".join(parts)
+
+
+def identified(number: int, name: str) -> str:
+    return f'"id":{number}' + (f',"name":{quote(name)}' if name else "")
 
 
 def thread_members(task: Task) -> str:

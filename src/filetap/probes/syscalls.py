@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from filetap import model
-from filetap.calls import CALLS, DROP, ENTER, KIND_FORK, KIND_SUBMIT, MAX_NR, MOVES, OP_NUMBER, Call
+from filetap.calls import CALLS, DROP, ENTER, KIND_FORK, KIND_GROUPS, KIND_SUBMIT, MAX_NR, MOVES, OP_NUMBER, SETGROUPS, Call
 from filetap.model import Records
 from filetap.probes import Plan, aio
 
@@ -35,6 +35,7 @@ def call_table(chosen: frozenset[int]) -> Records:
         row[which], row[op] = number if number in chosen else 0, OP_NUMBER[call.op]
     for nr, place in aio.HANDLED.items() if aio.wanted(chosen) else ():
         table[nr]["kind"], table[nr]["call"] = KIND_SUBMIT, place
+    table[SETGROUPS]["kind"] = KIND_GROUPS
     table["flags"][(table["kind"] > 0) & (table["call"] == 0) & (table["other"] == 0)] |= DROP
     return table
 
@@ -80,8 +81,8 @@ def _exit(call: str) -> tuple[str, str, str]:
 
 
 def _classic(wanted: dict[str, Call], latency: bool) -> Plan:
-    """Each call's own tracepoints, and those of the calls that change paths."""
-    exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES])]
+    """Each call's own tracepoints, and those of the calls that change paths or a task's groups."""
+    exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES, "setgroups"])]
     enters = [_enter(name) for name, call in wanted.items() if latency or call.flags & ENTER or "fd" in call.shape.split()]
     return Plan("syscalls", tracepoints=exits + enters)
 

@@ -6,12 +6,13 @@ prints it before the account; cli/top.py shows the same cells on a screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
 
+from filetap.analysis.summary import USER
 from filetap.enrich.terminal import printable
 from filetap.report.account import human
 
@@ -35,7 +36,7 @@ NAMES: Final = {
     "pid": "PID",
     "command": "COMMAND",
     "op": "OP",
-    "uid": "USER",
+    "euid": "USER",
     "cgroup_path": "CGROUP",
 }
 UNKNOWN: Final = {"path": "(no file)", "directory": "(no directory)", "cgroup_path": "(not known)"}
@@ -47,9 +48,14 @@ def as_text(table: pa.Table, cut: bool = False) -> str:
     """A line per row, under a head. ``table``: what analysis.summary.summary gives. ``cut``: Accumulated.cut."""
     figures = [name for name in HEADS if name in table.column_names]
     keys = [name for name in table.column_names if name not in HEADS and name != "others"]
-    names = [f"{'PID':>7}" if key == "pid" else NAMES.get(key, key.upper()) for key in keys]
-    head = "".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in figures) + " " + " ".join(names)
+    head = "".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in figures) + " " + name_heads(keys)
     return "\n".join([head, *lines(table, figures, keys), *[CUT] * cut])
+
+
+def name_heads(keys: Sequence[str]) -> str:
+    """What stands above the names of rows. ``start`` is never shown, and all that makes a user is one text."""
+    shown = [key for key in keys if key not in ("start", *USER[1:])]
+    return " ".join(f"{'PID':>7}" if key == "pid" else NAMES.get(key, key.upper()) for key in shown)
 
 
 def lines(table: pa.Table, figures: list[str], keys: list[str]) -> Iterator[str]:
@@ -63,7 +69,30 @@ def lines(table: pa.Table, figures: list[str], keys: list[str]) -> Iterator[str]
 
 def named(row: dict[str, Any], keys: list[str], digits: int) -> str:
     """Who or what the row is about. No path begins with a parenthesis, so no name can fake the marks."""
-    return "(others)" if row["others"] else " ".join(name(key, row[key], digits) for key in keys)
+    if row["others"]:
+        return "(others)"
+    return user(row) if "euid" in keys else " ".join(name(key, row[key], digits) for key in keys)
+
+
+def user(row: dict[str, Any]) -> str:
+    """As chown(1) has it, and in parentheses who that is otherwise: ``root:root (real alice:alice, login alice)``."""
+    if row["euid"] is None:
+        return "-"
+    acting, real = (owner(row, *ids) for ids in (USER[:4], USER[4:8]))
+    differs = any(row[one] not in (None, row[other]) and row[other] is not None for one, other in (("uid", "euid"), ("gid", "egid")))
+    others = [f"real {real}"] * differs
+    others += [f"login {named_id(row, *USER[8:])}"] * (row["loginuid"] not in (None, row["euid"]))
+    return acting + (f" ({', '.join(others)})" if others else "")
+
+
+def owner(row: dict[str, Any], user_: str, user_name: str, group: str, group_name: str) -> str:
+    known = [(user_, user_name), *([(group, group_name)] if row[group] is not None else [])]
+    return ":".join(named_id(row, *one) for one in known)
+
+
+def named_id(row: dict[str, Any], number: str, name: str) -> str:
+    """By its name, or else the number."""
+    return printable(row[name].encode()) if row[name] else str(row[number])
 
 
 def name(key: str, value: object, digits: int) -> str:

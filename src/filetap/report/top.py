@@ -15,7 +15,7 @@ from filetap.analysis.rates import COLUMNS, chosen, whole
 from filetap.analysis.summary import KEYS
 from filetap.enrich.terminal import columns_of, printable
 from filetap.report.account import human
-from filetap.report.summary import NAMES, UNKNOWN, duration
+from filetap.report.summary import UNKNOWN, duration, name_heads, user
 
 VIEWS: Final = tuple(KEYS)
 TITLES: Final = dict(
@@ -185,8 +185,7 @@ def sums(total: dict[str, float], status: Status, width: int) -> Line:
 
 def head(view: View, columns: list[str], width: int) -> Line:
     parts = [(f"{HEADS[name][0]:>{HEADS[name][1]}}", MARKED if name == view.sort else HEAD) for name in columns]
-    names = [f"{'PID':>7}" if key == "pid" else NAMES[key] for key in KEYS[view.by] if key != "start"]
-    return [*parts, (fitted(" " + " ".join(names), width - widths(columns)), HEAD)]
+    return [*parts, (fitted(" " + name_heads(KEYS[view.by]), width - widths(columns)), HEAD)]
 
 
 def foot(view: View, count: int, width: int) -> Line:
@@ -243,6 +242,8 @@ def named(row: dict[str, Any], by: str, room: int) -> str:
     if by == "process":
         command = row["command"]
         return f"{'-' if row['pid'] is None else row['pid']:>7} {printable(command) if command else '-'}"
+    if by == "user":
+        return user(row)
     value = row[key]
     if value is None:
         return UNKNOWN.get(key, "-")
@@ -274,8 +275,7 @@ def plain(view: View, table: pa.Table, status: Status, rows: int) -> str:
     """For a pipe: as the screen, of any width."""
     found = view.rows(table).slice(0, rows)
     columns = list(HEADS)
-    names = " ".join(f"{'PID':>7}" if key == "pid" else NAMES[key] for key in KEYS[view.by] if key != "start")
-    lines = ["".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in columns) + f" {names}"]
+    lines = ["".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in columns) + f" {name_heads(KEYS[view.by])}"]
     for row in found.to_pylist():
         text = "".join(f" {cell(name, row[name]):>{HEADS[name][1] - 1}}" for name in columns)
         lines.append(f"{text} {named(row, view.by, 1 << 20)}")

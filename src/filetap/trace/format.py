@@ -15,7 +15,8 @@ import msgspec
 
 from filetap.errors import FiletapError
 
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, 2)
 METADATA: Final = "trace.json"
 LOCK: Final = "lock"
 """Locked (flock) by whoever records, for as long as it lives. Its bytes keep room for the metadata of the end."""
@@ -81,7 +82,12 @@ TASKS: Final = _columns("""
     uint32: id pid tid namespace_pid ppid parent
     exact: command thread exe root
     int64: start
-    uint32: execs uid euid fsuid gid loginuid
+    uint32: execs uid euid suid fsuid gid egid sgid fsgid loginuid
+    numbers: groups
+    bool: groups_truncated
+    string: user_name real_user_name saved_user_name fs_user_name audit_user_name
+    string: group_name real_group_name saved_group_name fs_group_name
+    texts: group_names
     uint64: cgroup
     exact: cgroup_path
     uint32: pid_namespace mount_namespace user_namespace cgroup_namespace
@@ -101,6 +107,20 @@ FOLDED: Final = _columns("""
 
 COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FOLDED}
 """Of each table, by name: the type, in the words of schemas.py."""
+
+ADDED: Final = {
+    "tasks": frozenset(
+        "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
+        "group_name real_group_name saved_group_name fs_group_name group_names".split()
+    )
+}
+"""By table: the columns that version 1 does not have. In a trace of that version they are null."""
+
+
+def columns_of(table: str, version: int) -> dict[str, str]:
+    """Those of COLUMNS that a trace of a version has."""
+    new = ADDED.get(table, frozenset()) if version < VERSION else frozenset()
+    return {name: kind for name, kind in COLUMNS[table].items() if name not in new}
 
 
 class Segment(msgspec.Struct, kw_only=True):
@@ -172,8 +192,9 @@ def read_metadata(folder: Path) -> Metadata:
         version = msgspec.json.decode(text)["version"]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise TraceError(f"{folder / METADATA} is damaged: it is not what filetap writes") from None
-    if version != VERSION:
-        raise TraceError(f"{folder} has version {version} of the format, this filetap reads {VERSION}: use the one that wrote it")
+    if version not in READABLE:
+        readable = " and ".join(map(str, READABLE))
+        raise TraceError(f"{folder} has version {version} of the format, this filetap reads {readable}: use the one that wrote it")
     try:
         metadata = msgspec.json.decode(text, type=Metadata)
     except (msgspec.ValidationError, UnicodeDecodeError) as error:

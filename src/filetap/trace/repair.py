@@ -70,7 +70,7 @@ class Repair:
 
         metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
         before = metadata.ended, len(metadata.segments)
-        for number in gone(folder, metadata) | unbegun(folder):
+        for number in gone(folder, metadata) | unbegun(folder, metadata.version):
             sealer.remove(folder, number)
         known = {entry.number for entry in metadata.segments}
         left = sorted(unsealed(folder) | numbers(folder) - known)
@@ -115,14 +115,14 @@ def gone(folder: Path, metadata: Metadata) -> set[int]:
     return {number for number in numbers(folder) if number < metadata.first}
 
 
-def unbegun(folder: Path) -> set[int]:
+def unbegun(folder: Path, version: int) -> set[int]:
     """The last segment, if the kill came while it was made: it has no row, and not all of its files."""
     from filetap.trace import stream, tables
 
     number = max(numbers(folder), default=0)
     sealed = any(segment(folder, name, number, "parquet").exists() for name in TABLES)
     rows = any(journal.counted(segment(folder, name, number, "crc")) for name in TABLES)
-    bare = all(stream.is_bare(segment(folder, name, number, "arrow"), tables.RECORDED_SCHEMAS[name]) for name in TABLES)
+    bare = all(stream.is_bare(segment(folder, name, number, "arrow"), tables.recorded_schema(name, version)) for name in TABLES)
     return {number} if number and bare and not (sealed or rows) else set()
 
 

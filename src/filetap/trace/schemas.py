@@ -16,6 +16,8 @@ TYPES: Final = {
     "name": pa.dictionary(pa.int32(), pa.string()),
     "time": pa.timestamp("ns", "UTC"),
     "list": pa.list_(pa.binary()),
+    "numbers": pa.list_(pa.uint32()),
+    "texts": pa.list_(pa.string()),
 }
 """The words of format.py that Arrow does not have."""
 

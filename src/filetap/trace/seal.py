@@ -106,14 +106,14 @@ def reason(error: Exception) -> str:
 def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
     """A stream's batches in the columns of the sealed table."""
     schema = SCHEMAS[name]
-    for batch in _gathered(stream.read(source, tables.RECORDED_SCHEMAS[name], damages, live)):
+    for batch in _gathered(stream.read(source, tables.recorded_schema(name, metadata.version), damages, live)):
         if name == "events":
             events, more, realtime = tables.wire(batch)
             yield tables.event_table(Batch(tables.own_calls(events, metadata.calls), {}, {}, 0, more), metadata, realtime)
         else:
             keys = tables.key_columns(metadata, batch.num_rows)
-            columns = [keys[field.name] if field.name in keys else batch.column(field.name).cast(field.type) for field in schema]
-            yield pa.record_batch(columns, schema=schema)
+            known = dict(zip(batch.schema.names, batch.columns, strict=True)) | keys
+            yield sealed.in_columns(known, schema, batch.num_rows)
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

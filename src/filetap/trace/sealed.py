@@ -7,11 +7,11 @@ decoder does not survive everything. Next: reader.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filetap.trace.format import COLUMNS
+from filetap.trace.format import READABLE, columns_of
 from filetap.trace.journal import Damage, Entry, crc, entries
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def read(path: Path, uuid: str, schema: pa.Schema, damages: list[Damage]) -> Ite
             for number, entry in enumerate(journal[:-1]):
                 if entry and _is_whole(data.fileno(), entry):
                     for batch in file.iter_batches(row_groups=[number]):
-                        yield _cast(batch, schema)
+                        yield in_columns(dict(zip(batch.schema.names, batch.columns, strict=True)), schema, batch.num_rows)
                 elif entry:
                     damages.append(Damage(path, entry.offset, entry.rows, "damaged"))
 
@@ -79,7 +79,7 @@ def _has_end(fd: int, path: Path, uuid: str, journal: list[Entry | None], damage
 
 def _is_ours(end: bytes, table: str, uuid: str) -> bool:
     """Columns stand there, and of each the least and the greatest value: where there are rows, the trace's own name."""
-    return all(name.encode() in end for name in (*COLUMNS[table], uuid))
+    return all(name.encode() in end for name in (*columns_of(table, READABLE[0]), uuid))
 
 
 def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda size: None) -> bool:
@@ -88,5 +88,9 @@ def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda si
     return found == entry.checksum
 
 
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    return type(batch).from_arrays([batch.column(field.name).cast(field.type) for field in schema], schema=schema)
+def in_columns(columns: Mapping[str, pa.Array], schema: pa.Schema, count: int) -> pa.RecordBatch:
+    """In the columns of today, of ``count`` rows: those that an older version does not have are null."""
+    import pyarrow as pa
+
+    made = [columns[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type) for field in schema]
+    return pa.record_batch(made, schema=schema)

@@ -15,12 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filetap import model
-from filetap.batch import Batch, File, Fold, Task
+from filetap.batch import Batch, Credentials, File, Fold, Task
 from filetap.calls import CALLS, OPS
+from filetap.definitions import NEVER_SET
 from filetap.enrich import arguments, jsontext, names
 from filetap.enrich.columns import clock, durations, encode, pack, second
 from filetap.model import Records
-from filetap.trace.format import KEY, Metadata, TraceError
+from filetap.trace.format import KEY, Metadata, TraceError, columns_of
 from filetap.trace.schemas import EVENTS, FILES, FOLDED, RECORDED, TASKS
 
 SECOND: Final = ("target_offset", "target", "target_fd", "argument")
@@ -45,6 +46,12 @@ def plain(schema: pa.Schema) -> pa.Schema:
 
 
 RECORDED_SCHEMAS: Final = {"events": RECORDED, "files": plain(FILES), "tasks": plain(TASKS), "folded": plain(FOLDED)}
+
+
+def recorded_schema(name: str, version: int) -> pa.Schema:
+    """Of a table while a trace of that version is written."""
+    schema = RECORDED_SCHEMAS[name]
+    return schema if name == "events" else pa.schema([field for field in schema if field.name in columns_of(name, version)])
 
 
 def recorded(batch: Batch) -> pa.RecordBatch:
@@ -277,7 +284,17 @@ def task_table(tasks: Sequence[Task], metadata: Metadata) -> pa.RecordBatch:
     columns = key_columns(metadata, len(tasks)) | _texts("command", [task.comm for task in tasks])
     for name in ("thread", "exe", "root", "cgroup_path"):
         columns |= _texts(name, [getattr(task, name) for task in tasks])
+    columns |= _credentials([task.credentials for task in tasks])
     return _batch(_plain(tasks, TASKS, columns), TASKS)
+
+
+def _credentials(credentials: Sequence[Credentials]) -> Columns:
+    """Names that are not known are null."""
+    return {
+        field.name: pa.array([getattr(one, field.name) if getattr(one, field.name) != "" else None for one in credentials], field.type)
+        for field in TASKS
+        if field.name in Credentials.__dataclass_fields__
+    }
 
 
 def fold_table(folds: Sequence[Fold], realtime: int, metadata: Metadata) -> pa.RecordBatch:
@@ -325,6 +342,16 @@ def tasks_of(table: pa.Table) -> dict[int, Task]:
 
 def _task(row: Mapping[str, Any]) -> Task:
     same: Columns = {name: row[name] for name in row if name in Task.__dataclass_fields__}
+    same["credentials"] = _credentials_of(row)
     same |= {name: _exact(row, name) for name in ("thread", "exe", "root", "cgroup_path")}
     same["args"] = None if row["args"] is None else tuple(row["args"])
     return Task(comm=_exact(row, "command"), **same)
+
+
+def _credentials_of(row: Mapping[str, Any]) -> Credentials:
+    """An older version says 4294967295 of a loginuid that was never set, and nothing of some others."""
+    same = {name: row[name] for name in Credentials.__dataclass_fields__}
+    same |= {name: same[name] or "" for name in same if name.endswith("_name")}
+    same["loginuid"] = None if same["loginuid"] == NEVER_SET else same["loginuid"]
+    same["groups"] = None if same["groups"] is None else tuple(same["groups"])
+    return Credentials(**same | {"group_names": tuple(same["group_names"] or ()), "groups_truncated": bool(same["groups_truncated"])})

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Whose user a task is: all ids of its credentials, and whether they are still those of its last definition.
+ * Apart, because they are compared at each event and must cost a few loads, and because some change without a trace.
+ * Next: lib/task.bpf.h.
+ */
+#ifndef FILETAP_CREDENTIALS_H
+#define FILETAP_CREDENTIALS_H
+
+#include "path.bpf.h"
+
+/* A user's id and the group's that lies behind it, as one word; where a kernel has shuffled its structures, of two. */
+#define ID_PAIR(cred, user, group) id_pair((__u64)(cred), CRED_OFFSET(user), CRED_OFFSET(group))
+#define CRED_OFFSET(member) bpf_core_field_offset(struct cred, member)
+
+static __always_inline __u64 id_pair(__u64 cred, __u64 user, __u64 group)
+{
+	__u64 both = word_at((void *)(cred + user), HAS_CAST);
+
+	if (group == user + sizeof(__u32))
+		return both;
+	return (__u32)both | word_at((void *)(cred + group), HAS_CAST) << 32;
+}
+
+/* Which members are to be compared: real, effective, saved and of the file system. */
+static __always_inline __u64 ids_of(struct cred *cred, int which)
+{
+	switch (which) {
+	case 0:
+		return ID_PAIR(cred, uid, gid);
+	case 1:
+		return ID_PAIR(cred, euid, egid);
+	case 2:
+		return ID_PAIR(cred, suid, sgid);
+	default:
+		return ID_PAIR(cred, fsuid, fsgid);
+	}
+}
+
+static __always_inline __u32 login_of(struct task_struct *task)
+{
+	return bpf_core_field_exists(task->loginuid) ? of_task(task, loginuid.val) : (__u32)-1;
+}
+
+static __always_inline __u64 groups_of(struct cred *cred)
+{
+	return word_at((void *)cred + CRED_OFFSET(group_info), HAS_CAST);
+}
+
+/* By value, for freed memory is used again. Groups are many: the address of their list stands for them, and setgroups(2), the one way
+ * to another list, clears it. */
+static __always_inline bool same_credentials(struct task_struct *task, const struct credentials *known)
+{
+	struct cred *cred = (struct cred *)of_task(task, cred);
+
+	return known->ids[0] == ids_of(cred, 0) && known->ids[1] == ids_of(cred, 1) && known->ids[2] == ids_of(cred, 2) &&
+	       known->ids[3] == ids_of(cred, 3) && known->groups == groups_of(cred) && known->login == login_of(task);
+}
+
+static __always_inline void remember_credentials(struct task_struct *task, struct credentials *known)
+{
+	struct cred *cred = (struct cred *)of_task(task, cred);
+
+	for (int i = 0; i < 4; i++)
+		known->ids[i] = ids_of(cred, i);
+	known->groups = groups_of(cred);
+	known->login = login_of(task);
+}
+
+/* A task has called setgroups(2). */
+static __always_inline void forget_groups(struct task_struct *task)
+{
+	struct task_state *s = state_of(task);
+
+	if (s)
+		s->credentials.groups = 0;
+}
+
+/* Into the definition in the scratch, with the list of groups as the first that stands behind it. */
+static __always_inline void fill_credentials(struct task_struct *task, struct scratch *s)
+{
+	struct task_definition *d = &s->task;
+	struct group_info *groups = BPF_CORE_READ(task, cred, group_info);
+	__u32 count = BPF_CORE_READ(groups, ngroups);
+
+	d->uid = BPF_CORE_READ(task, cred, uid.val);
+	d->euid = BPF_CORE_READ(task, cred, euid.val);
+	d->suid = BPF_CORE_READ(task, cred, suid.val);
+	d->fsuid = BPF_CORE_READ(task, cred, fsuid.val);
+	d->gid = BPF_CORE_READ(task, cred, gid.val);
+	d->egid = BPF_CORE_READ(task, cred, egid.val);
+	d->sgid = BPF_CORE_READ(task, cred, sgid.val);
+	d->fsgid = BPF_CORE_READ(task, cred, fsgid.val);
+	d->loginuid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : (__u32)-1;
+	d->user_namespace = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	d->groups = count;
+	if (count > MAX_GROUPS)
+		count = MAX_GROUPS;
+	if (!bpf_probe_read_kernel(s->bytes, count * sizeof(__u32), groups->gid))
+		s->head.length = count * sizeof(__u32);
+	else
+		d->groups = 0;
+}
+
+#endif

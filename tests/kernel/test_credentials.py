@@ -1,0 +1,190 @@
+"""Whose user: every id of a task that is reported, and that each change of one is noticed before the next event.
+
+Apart from test_process.py, because the oracle is /proc/self/status, as the program itself reads it at that moment.
+Next: tests/e2e/test_users.py, the same in words.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from filetap.filters import Filters
+from tests.kernel.lab import Event, Run, by_path, trace, wanted
+
+WORKLOAD: Final = """
+import ctypes, json, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+folder, names = sys.argv[1], ["Uid", "Gid", "Groups"]
+
+def touch(name):
+    status = dict(line.split(":", 1) for line in open("/proc/thread-self/status").read().splitlines())
+    ids = {key: [int(number) for number in status[key].split()] for key in names}
+    os.close(os.open(f"{folder}/{name}", os.O_RDONLY))
+    print(json.dumps({"file": name, **ids}), flush=True)
+
+"""
+"""Programs that touch files and say who they were then."""
+
+
+def open_to_all(folder: Path) -> None:
+    """Pytest's own folders are root's alone."""
+    for above in (folder, *folder.parents[:2]):
+        above.chmod(0o777)
+
+
+def steps(folder: Path, script: str, names: Iterable[object] = "0", filters: Filters | None = None, *args: str, **options: Any) -> Run:
+    """``script`` touches the files of these names."""
+    open_to_all(folder)
+    for name in names:
+        (folder / str(name)).touch(0o644)
+    command = [sys.executable, "-S", "-E", "-c", WORKLOAD + script, folder, *args]
+    run = trace(command, filters or wanted("open", paths=[str(folder)]), options)
+    assert run.status == 0
+    return run
+
+
+def told(event: Event) -> dict[str, list[int | None]]:
+    """As /proc/self/status has them: real, effective, saved, file system."""
+    c = event.task.credentials
+    return {
+        "Uid": [c.uid, c.euid, c.suid, c.fsuid],
+        "Gid": [c.gid, c.egid, c.sgid, c.fsgid],
+        "Groups": [*sorted(c.groups or ())],
+    }
+
+
+def said(line: dict[str, Any]) -> dict[str, list[int]]:
+    return {name: sorted(line[name]) if name == "Groups" else line[name] for name in ("Uid", "Gid", "Groups")}
+
+
+def agrees(run: Run, folder: Path) -> None:
+    """Each touch is by who the program was."""
+    assert run.lines
+    for line in run.lines:
+        (event,) = by_path(run.events, folder / line["file"])
+        assert told(event) == said(line), line["file"]
+
+
+CHANGES: Final = (
+    "os.setresuid(11, 12, 13)",
+    "os.setresgid(21, 22, 23)",
+    "os.setegid(24)",
+    "os.seteuid(14)",
+    "os.setresuid(-1, -1, 15)",
+    "os.setresgid(-1, -1, 25)",
+    "libc.setfsuid(16)",
+    "libc.setfsgid(26)",
+    "os.setgroups([31, 32, 33])",
+    "os.setgroups([])",
+    "os.setgroups(list(range(1000, 1200)))",
+)
+
+
+def test_each_change_is_noticed(tmp_path: Path) -> None:
+    """From a first touch, by which the task is known, to one behind the change; each in a process of its own."""
+    names = [f"{number}-{when}" for number in range(len(CHANGES)) for when in ("before", "after")]
+    script = "os.setgroups([7])\n" + "".join(
+        f"if not os.fork(): touch('{number}-before'); {change}; touch('{number}-after'); os._exit(0)\nassert os.wait()[1] == 0\n"
+        for number, change in enumerate(CHANGES)
+    )
+    run = steps(tmp_path, script, names)
+    agrees(run, tmp_path)
+    assert len(run.lines) == len(names)
+    for number, change in enumerate(CHANGES):
+        before, after = (told(by_path(run.events, tmp_path / f"{number}-{when}")[0]) for when in ("before", "after"))
+        assert before != after, change
+
+
+@pytest.mark.parametrize("hooked", ["all calls", "single calls"])
+def test_groups_whose_memory_is_used_again(tmp_path: Path, hooked: str) -> None:
+    """The kernel frees a list of groups some time after it was replaced: the one after the next may be at its address."""
+    script = """
+for i in range(20):
+    os.setgroups([i]); touch(f"{i}-a"); os.setgroups([i + 1000]); time.sleep(0.05); os.setgroups([i + 2000]); touch(f"{i}-b")
+"""
+    filters = wanted("open", *["read"] * (hooked == "all calls"), paths=[str(tmp_path)])
+    run = steps(tmp_path, script, [f"{i}-{when}" for i in range(20) for when in "ab"], filters)
+    agrees(run, tmp_path)
+    assert len(run.lines) == 40
+
+
+def test_ids_of_a_thread_are_its_own(tmp_path: Path) -> None:
+    """To the kernel each thread has credentials of its own: what the C library does about that is left out here."""
+    script = """
+import threading
+def other():
+    libc.syscall(117, 0, 77, 0)  # setresuid
+    touch("1")
+touch("0")
+t = threading.Thread(target=other); t.start(); t.join()
+touch("2")
+"""
+    run = steps(tmp_path, script, range(3))
+    found = [told(by_path(run.events, tmp_path / str(number))[0])["Uid"] for number in range(3)]
+    assert found == [[0, 0, 0, 0], [0, 77, 0, 77], [0, 0, 0, 0]]
+
+
+def test_more_groups_than_are_kept(tmp_path: Path) -> None:
+    """The first 256, and a mark."""
+    run = steps(tmp_path, "os.setgroups(list(range(5000, 6000))); touch('0')")
+    (event,) = by_path(run.events, tmp_path / "0")
+    assert event.task.credentials.groups == tuple(range(5000, 5256))
+    assert event.task.credentials.groups_truncated
+
+
+def test_groups_and_arguments(tmp_path: Path) -> None:
+    """Both are behind the definition; neither is taken for the other."""
+    run = steps(tmp_path, "os.setgroups([31, 32, 33]); touch('0')", "0", None, "last", arguments=True)
+    (event,) = by_path(run.events, tmp_path / "0")
+    assert event.task.credentials.groups == (31, 32, 33)
+    assert event.task.args
+    assert event.task.args[-2:] == (os.fsencode(tmp_path), b"last")
+
+
+def test_loginuid_is_noticed(tmp_path: Path) -> None:
+    """Never set, it is none: 4294967295 is how the kernel says so."""
+    if not Path("/proc/self/loginuid").exists():
+        pytest.skip("a kernel with loginuid (CONFIG_AUDIT)")
+    script = """
+def login(text):
+    with open("/proc/self/loginuid", "w") as file: file.write(text)
+login("4294967295"); touch("0"); login("1234"); touch("1")
+"""
+    run = steps(tmp_path, script, range(2))
+    found = [by_path(run.events, tmp_path / str(number))[0].task.credentials.loginuid for number in range(2)]
+    assert found == [None, 1234]
+
+
+def test_the_user_s_own_namespace_does_not_renumber(tmp_path: Path) -> None:
+    """In a user namespace a process is root and on the host it is who it was: the host's number is told."""
+    script = """
+os.setresgid(4321, 4321, 4321); os.setresuid(1234, 1234, 1234)
+PR_SET_DUMPABLE = 4
+libc.prctl(PR_SET_DUMPABLE, 1)  # else /proc/self is root's
+CLONE_NEWUSER = 0x10000000
+assert libc.unshare(CLONE_NEWUSER) == 0, os.strerror(ctypes.get_errno())
+open("/proc/self/uid_map", "w").write("0 1234 1")
+assert os.geteuid() == 0
+touch("0")
+"""
+    run = steps(tmp_path, script)
+    (event,) = by_path(run.events, tmp_path / "0")
+    c = event.task.credentials
+    assert (c.uid, c.euid, c.suid, c.fsuid) == (1234,) * 4
+
+
+def test_a_file_belongs_to_who_is_told(tmp_path: Path) -> None:
+    """The oracle is the owner of what was made."""
+    script = "os.setegid(4321); os.seteuid(1234); os.close(os.open(folder + '/made', os.O_CREAT | os.O_WRONLY))"
+    run = steps(tmp_path, script, "")
+    (event,) = by_path(run.events, tmp_path / "made")
+    owner = (tmp_path / "made").stat()
+    c = event.task.credentials
+    assert (c.euid, c.egid) == (owner.st_uid, owner.st_gid) == (1234, 4321)
+    assert (c.uid, c.gid) == (0, 0)
