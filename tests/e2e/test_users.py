@@ -9,7 +9,9 @@ from __future__ import annotations
 import itertools
 import json
 import shlex
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,12 +33,14 @@ mount --bind "$dir/passwd" /etc/passwd; mount --bind "$dir/group" /etc/group
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "folder"
+def folder() -> Iterator[Path]:
+    """Below one that is open to all users. Pytest's own folders are root's alone, and another run of it sees to that again."""
+    made = Path(tempfile.mkdtemp(prefix="filetap-test-")) / "folder"
     made.mkdir()
-    for above in (made, *made.parents[:3]):
+    for above in (made, made.parent):
         above.chmod(0o777)
-    return made
+    yield made
+    shutil.rmtree(made.parent)
 
 
 def process(events: list[dict[str, Any]]) -> dict[str, Any]:

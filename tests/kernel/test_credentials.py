@@ -7,9 +7,11 @@ Next: tests/e2e/test_users.py, the same in words.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final
 
 import pytest
@@ -32,15 +34,17 @@ def touch(name):
 """Programs that touch files and say who they were then."""
 
 
-def open_to_all(folder: Path) -> None:
-    """Pytest's own folders are root's alone."""
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o777)
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Open to all users. Pytest's own folders are root's alone, and another run of it sees to that again."""
+    made = Path(mkdtemp(prefix="filetap-test-"))
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made)
 
 
 def steps(folder: Path, script: str, names: Iterable[object] = "0", filters: Filters | None = None, *args: str, **options: Any) -> Run:
     """``script`` touches the files of these names."""
-    open_to_all(folder)
     for name in names:
         (folder / str(name)).touch(0o644)
     command = [sys.executable, "-S", "-E", "-c", WORKLOAD + script, folder, *args]
@@ -86,35 +90,35 @@ CHANGES: Final = (
 )
 
 
-def test_each_change_is_noticed(tmp_path: Path) -> None:
+def test_each_change_is_noticed(folder: Path) -> None:
     """From a first touch, by which the task is known, to one behind the change; each in a process of its own."""
     names = [f"{number}-{when}" for number in range(len(CHANGES)) for when in ("before", "after")]
     script = "os.setgroups([7])\n" + "".join(
         f"if not os.fork(): touch('{number}-before'); {change}; touch('{number}-after'); os._exit(0)\nassert os.wait()[1] == 0\n"
         for number, change in enumerate(CHANGES)
     )
-    run = steps(tmp_path, script, names)
-    agrees(run, tmp_path)
+    run = steps(folder, script, names)
+    agrees(run, folder)
     assert len(run.lines) == len(names)
     for number, change in enumerate(CHANGES):
-        before, after = (told(by_path(run.events, tmp_path / f"{number}-{when}")[0]) for when in ("before", "after"))
+        before, after = (told(by_path(run.events, folder / f"{number}-{when}")[0]) for when in ("before", "after"))
         assert before != after, change
 
 
 @pytest.mark.parametrize("hooked", ["all calls", "single calls"])
-def test_groups_whose_memory_is_used_again(tmp_path: Path, hooked: str) -> None:
+def test_groups_whose_memory_is_used_again(folder: Path, hooked: str) -> None:
     """The kernel frees a list of groups some time after it was replaced: the one after the next may be at its address."""
     script = """
 for i in range(20):
     os.setgroups([i]); touch(f"{i}-a"); os.setgroups([i + 1000]); time.sleep(0.05); os.setgroups([i + 2000]); touch(f"{i}-b")
 """
-    filters = wanted("open", *["read"] * (hooked == "all calls"), paths=[str(tmp_path)])
-    run = steps(tmp_path, script, [f"{i}-{when}" for i in range(20) for when in "ab"], filters)
-    agrees(run, tmp_path)
+    filters = wanted("open", *["read"] * (hooked == "all calls"), paths=[str(folder)])
+    run = steps(folder, script, [f"{i}-{when}" for i in range(20) for when in "ab"], filters)
+    agrees(run, folder)
     assert len(run.lines) == 40
 
 
-def test_ids_of_a_thread_are_its_own(tmp_path: Path) -> None:
+def test_ids_of_a_thread_are_its_own(folder: Path) -> None:
     """To the kernel each thread has credentials of its own: what the C library does about that is left out here."""
     script = """
 import threading
@@ -125,29 +129,29 @@ touch("0")
 t = threading.Thread(target=other); t.start(); t.join()
 touch("2")
 """
-    run = steps(tmp_path, script, range(3))
-    found = [told(by_path(run.events, tmp_path / str(number))[0])["Uid"] for number in range(3)]
+    run = steps(folder, script, range(3))
+    found = [told(by_path(run.events, folder / str(number))[0])["Uid"] for number in range(3)]
     assert found == [[0, 0, 0, 0], [0, 77, 0, 77], [0, 0, 0, 0]]
 
 
-def test_more_groups_than_are_kept(tmp_path: Path) -> None:
+def test_more_groups_than_are_kept(folder: Path) -> None:
     """The first 256, and a mark."""
-    run = steps(tmp_path, "os.setgroups(list(range(5000, 6000))); touch('0')")
-    (event,) = by_path(run.events, tmp_path / "0")
+    run = steps(folder, "os.setgroups(list(range(5000, 6000))); touch('0')")
+    (event,) = by_path(run.events, folder / "0")
     assert event.task.credentials.groups == tuple(range(5000, 5256))
     assert event.task.credentials.groups_truncated
 
 
-def test_groups_and_arguments(tmp_path: Path) -> None:
+def test_groups_and_arguments(folder: Path) -> None:
     """Both are behind the definition; neither is taken for the other."""
-    run = steps(tmp_path, "os.setgroups([31, 32, 33]); touch('0')", "0", None, "last", arguments=True)
-    (event,) = by_path(run.events, tmp_path / "0")
+    run = steps(folder, "os.setgroups([31, 32, 33]); touch('0')", "0", None, "last", arguments=True)
+    (event,) = by_path(run.events, folder / "0")
     assert event.task.credentials.groups == (31, 32, 33)
     assert event.task.args
-    assert event.task.args[-2:] == (os.fsencode(tmp_path), b"last")
+    assert event.task.args[-2:] == (os.fsencode(folder), b"last")
 
 
-def test_loginuid_is_noticed(tmp_path: Path) -> None:
+def test_loginuid_is_noticed(folder: Path) -> None:
     """Never set, it is none: 4294967295 is how the kernel says so."""
     if not Path("/proc/self/loginuid").exists():
         pytest.skip("a kernel with loginuid (CONFIG_AUDIT)")
@@ -156,12 +160,12 @@ def login(text):
     with open("/proc/self/loginuid", "w") as file: file.write(text)
 login("4294967295"); touch("0"); login("1234"); touch("1")
 """
-    run = steps(tmp_path, script, range(2))
-    found = [by_path(run.events, tmp_path / str(number))[0].task.credentials.loginuid for number in range(2)]
+    run = steps(folder, script, range(2))
+    found = [by_path(run.events, folder / str(number))[0].task.credentials.loginuid for number in range(2)]
     assert found == [None, 1234]
 
 
-def test_the_user_s_own_namespace_does_not_renumber(tmp_path: Path) -> None:
+def test_the_user_s_own_namespace_does_not_renumber(folder: Path) -> None:
     """In a user namespace a process is root and on the host it is who it was: the host's number is told."""
     script = """
 os.setresgid(4321, 4321, 4321); os.setresuid(1234, 1234, 1234)
@@ -173,18 +177,18 @@ open("/proc/self/uid_map", "w").write("0 1234 1")
 assert os.geteuid() == 0
 touch("0")
 """
-    run = steps(tmp_path, script)
-    (event,) = by_path(run.events, tmp_path / "0")
+    run = steps(folder, script)
+    (event,) = by_path(run.events, folder / "0")
     c = event.task.credentials
     assert (c.uid, c.euid, c.suid, c.fsuid) == (1234,) * 4
 
 
-def test_a_file_belongs_to_who_is_told(tmp_path: Path) -> None:
+def test_a_file_belongs_to_who_is_told(folder: Path) -> None:
     """The oracle is the owner of what was made."""
     script = "os.setegid(4321); os.seteuid(1234); os.close(os.open(folder + '/made', os.O_CREAT | os.O_WRONLY))"
-    run = steps(tmp_path, script, "")
-    (event,) = by_path(run.events, tmp_path / "made")
-    owner = (tmp_path / "made").stat()
+    run = steps(folder, script, "")
+    (event,) = by_path(run.events, folder / "made")
+    owner = (folder / "made").stat()
     c = event.task.credentials
     assert (c.euid, c.egid) == (owner.st_uid, owner.st_gid) == (1234, 4321)
     assert (c.uid, c.gid) == (0, 0)
