@@ -60,7 +60,7 @@ def way_attached(way: Way, files: int, target: int) -> Iterator[Sent]:
 
     def prepare(loaded: Object) -> None:
         config = np.zeros(1, model.CONFIG)
-        config["self"], config["slots"], config["ncpu"] = os.getpid(), 1, os.cpu_count()
+        config["slots"], config["ncpu"] = 1, os.cpu_count()
         config["types"] = 0xFFFF
         with KernelTypes() as types:
             config["direct"] = types.has_kfunc("bpf_rdonly_cast")

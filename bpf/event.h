@@ -261,12 +261,11 @@ enum way { WAY_FENTRY, WAY_LSM, WAY_KPROBE };
 
 /* What one run is told, in rodata. */
 struct config {
-	__u32 self; /* filetap's own tgid */
 	__u32 slots; /* of each lane, a power of two */
 	__u32 ncpu;
-	__u64 min_latency; /* ns */
 	__u32 types; /* bit per S_IFMT >> 12 */
 	__u32 aggregate; /* events are summed up, not handed over; after so many new sums of a CPU the reader is woken. 0: not */
+	__u64 min_latency; /* ns */
 	__u16 rule;
 	__u16 exit_call; /* index into calls.CALLS, for a process may end without a call; 0: not asked for */
 	__u16 fault_calls[2]; /* page_fault_user, page_fault_kernel */
@@ -330,6 +329,9 @@ struct globals {
 	__u64 ring_renames; /* submitted to an io_uring whose completions name no request */
 	__u64 generation; /* user space took entries out: ids kept elsewhere are void. It alone writes this */
 	__u64 arrived; /* user space wrote rules for files that came: as good as a move. It alone writes this */
+	/* What follows is read often and written seldom: in other cache lines than the counts above. */
+	__u32 self; /* the kernel's tgid of filetap, which no pid namespace changes. User space alone writes this */
+	__u32 named; /* tasks that became targets because of their name */
 };
 
 /* What the ring could not take. */

@@ -120,10 +120,14 @@ static __always_inline void begin_image(struct task_struct *task)
 	struct task_state *s = state_of(task);
 
 	if (config.comms && comm_matches((const __u64[]){ comm_word(task, 0), comm_word(task, 1) })) {
+		struct globals *g = globals();
+
 		if (!s)
 			s = new_state(task);
 		if (s)
 			s->member |= MEMBER_COMM;
+		if (g)
+			__sync_fetch_and_add(&g->named, 1);
 	}
 	if (s) {
 		s->member &= ~MEMBER_HELD;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Iterators, run and detached: which running tasks are targets, which of them still live, and what identity the kernel gives
- * to the files behind our own descriptors (that is how a path on the command line becomes a rule).
- * Apart, because no event makes them run. User space: targets.py, kernel/living.py and filters.py.
+ * Iterators, run and detached: who we are to the kernel, which running tasks are targets, which of them still live, and what
+ * identity the kernel gives to the files behind our own descriptors (that is how a path on the command line becomes a rule).
+ * The current task is filetap in all of them. An iterator over tasks walks those of the pid namespace of whoever makes it, in
+ * all kernels (init_seq_pidns in kernel/bpf/task_iter.c).
+ * Apart, because no event makes them run. User space: targets.py, kernel/living.py, kernel/namespaces.py and filters.py.
  */
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
@@ -10,6 +12,7 @@
 
 #define MAX_ANCESTORS 64
 
+/* By their numbers in filetap's own pid namespace, as the command line and fork(2) have them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -17,11 +20,60 @@ struct {
 	__type(value, __u32);
 } pids SEC(".maps");
 
-/* MEMBER_* that this process has by itself. */
-static __always_inline __u32 own_member(struct task_struct *leader)
+static __always_inline bool is_self(struct task_struct *task)
 {
-	__u32 tgid = BPF_CORE_READ(leader, tgid), member = 0;
-	__u32 *seed = bpf_map_lookup_elem(&pids, &tgid);
+	return (__u32)task->tgid == bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline struct upid *number_at(struct pid *pid, __u32 level)
+{
+	return (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+}
+
+/* The number of a process in the pid namespace of filetap; 0: it is not there. */
+static __always_inline __u32 number_here(struct task_struct *leader)
+{
+	struct pid *ours = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), signal, pids[PIDTYPE_TGID]);
+	struct pid *theirs = BPF_CORE_READ(leader, signal, pids[PIDTYPE_TGID]);
+	__u32 level = BPF_CORE_READ(ours, level);
+
+	if (!theirs || BPF_CORE_READ(theirs, level) < level)
+		return 0;
+	if (BPF_CORE_READ(number_at(theirs, level), ns) != BPF_CORE_READ(number_at(ours, level), ns))
+		return 0;
+	return BPF_CORE_READ(number_at(theirs, level), nr);
+}
+
+/* Who filetap is to the kernel, in one line of output. */
+struct ourselves {
+	__s64 boot_offset; /* ns that our time namespace adds to CLOCK_BOOTTIME, which is what events have */
+	__u32 tgid;
+	__u32 reserved;
+};
+
+SEC("iter/task")
+int find_ourselves(struct bpf_iter__task *ctx)
+{
+	struct ourselves found = { .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct time_namespace *ns = NULL;
+
+	if (!ctx->task || ctx->meta->seq_num)
+		return 0;
+	if (bpf_core_field_exists(ns->offsets)) { /* CONFIG_TIME_NS */
+		ns = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), nsproxy, time_ns);
+		found.boot_offset = BPF_CORE_READ(ns, offsets.boottime.tv_sec) * 1000000000;
+		found.boot_offset += BPF_CORE_READ(ns, offsets.boottime.tv_nsec);
+	}
+	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	return 0;
+}
+
+/* MEMBER_* that the process of this leader has by itself. A global function: the verifier looks at it once. */
+__noinline __u32 own_member(__u64 address)
+{
+	struct task_struct *leader = (struct task_struct *)address;
+	__u32 number = number_here(leader), member = 0;
+	__u32 *seed = number ? bpf_map_lookup_elem(&pids, &number) : NULL;
 	__u64 comm[2] = {};
 
 	if (seed)
@@ -32,57 +84,76 @@ static __always_inline __u32 own_member(struct task_struct *leader)
 	return member;
 }
 
-struct ancestors {
-	struct task_struct *task;
-	__u32 member;
-};
-
-/* Returns false at the first of all processes. */
-static __always_inline bool look_up(struct ancestors *a)
-{
-	struct task_struct *task = a->task, *parent = BPF_CORE_READ(task, real_parent, group_leader);
-
-	if (!parent || parent == task)
-		return false;
-	a->task = parent;
-	a->member |= own_member(parent) & (config.follow ? MEMBER_PID | MEMBER_LIVE | MEMBER_COMM : MEMBER_COMM);
-	return true;
-}
-
 static __always_inline __u32 member_of(struct task_struct *task)
 {
-	struct ancestors a = { .task = task->group_leader };
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader), *parent;
+	__u32 handed_on = config.follow ? MEMBER_PID | MEMBER_LIVE | MEMBER_COMM : MEMBER_COMM;
+	__u32 member = own_member((__u64)leader);
 
-	a.member = own_member(a.task);
-	for (int i = 0; i < MAX_ANCESTORS; i++)
-		if (!look_up(&a))
-			break;
-	return a.member;
+	for (int i = 0; i < MAX_ANCESTORS; i++) {
+		parent = BPF_CORE_READ(leader, real_parent, group_leader);
+		if (!parent || parent == leader)
+			break; /* the first of all processes */
+		leader = parent;
+		member |= own_member((__u64)leader) & handed_on;
+	}
+	return member;
+}
+
+static __always_inline void seed(struct task_struct *task)
+{
+	struct globals *g = globals();
+	struct task_state *s;
+	__u32 member;
+
+	if (!g || is_self(task))
+		return;
+	if (!task->signal->live.counter)
+		return; /* ended, and not waited for: its exit will not be seen */
+	member = member_of(task);
+	if (!member)
+		return;
+	s = new_state(task);
+	if (!s || s->member & (MEMBER_PID | MEMBER_COMM))
+		return; /* joined at a fork meanwhile, or in an earlier run of this iterator */
+	s->member |= member;
+	if (member & MEMBER_COMM)
+		__sync_fetch_and_add(&g->named, 1);
+	if (task->pid == task->tgid && member & MEMBER_LIVE)
+		__sync_fetch_and_add(&g->live, 1);
+	if (task->pid != task->tgid)
+		__sync_fetch_and_add(&g->threads, 1);
 }
 
 SEC("iter/task")
 int seed_tasks(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct globals *g = globals();
-	struct task_state *s;
-	__u32 member;
 
-	if (!task || !g || (__u32)task->tgid == config.self)
+	if (task)
+		seed(task);
+	return 0;
+}
+
+/* c68a78ffe2cb (v6.7): a program may walk the tasks of all pid namespaces. User space loads what follows where it may. */
+#define BPF_TASK_ITER_ALL_THREADS 1
+extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task, unsigned int flags) __ksym __weak;
+extern struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym __weak;
+extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym __weak;
+
+/* The same of tasks that filetap's pid namespace does not show: they can be targets by their names. */
+SEC("iter/task")
+int seed_everywhere(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task;
+	struct bpf_iter_task it;
+
+	if (!ctx->task || ctx->meta->seq_num)
 		return 0;
-	if (!task->signal->live.counter)
-		return 0; /* ended, and not waited for: its exit will not be seen */
-	member = member_of(task);
-	if (!member)
-		return 0;
-	s = new_state(task);
-	if (!s || s->member & (MEMBER_PID | MEMBER_COMM))
-		return 0; /* joined at a fork meanwhile, or in an earlier run of this iterator */
-	s->member |= member;
-	if (task->pid == task->tgid && member & MEMBER_LIVE)
-		__sync_fetch_and_add(&g->live, 1);
-	if (task->pid != task->tgid)
-		__sync_fetch_and_add(&g->threads, 1);
+	bpf_iter_task_new(&it, NULL, BPF_TASK_ITER_ALL_THREADS);
+	while ((task = bpf_iter_task_next(&it)))
+		seed(task);
+	bpf_iter_task_destroy(&it);
 	return 0;
 }
 
@@ -120,7 +191,7 @@ int identify_files(struct bpf_iter__task_file *ctx)
 	struct identified found = {};
 	struct inode *inode;
 
-	if (!task || !file || (__u32)task->tgid != config.self)
+	if (!task || !file || !is_self(task))
 		return 0;
 	inode = BPF_CORE_READ(file, f_inode);
 	fill_rule_key(&found.key, inode);

@@ -241,9 +241,20 @@ struct pid_namespace {
 struct cgroup_namespace {
 	struct ns_common ns;
 };
+struct timespec64 {
+	long long tv_sec;
+	long tv_nsec;
+};
+struct timens_offsets {
+	struct timespec64 boottime;
+};
+struct time_namespace {
+	struct timens_offsets offsets;
+};
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 	struct pid_namespace *pid_ns_for_children;
+	struct time_namespace *time_ns;
 	struct cgroup_namespace *cgroup_ns;
 };
 struct group_info {
@@ -382,6 +393,9 @@ struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 };
+struct bpf_iter_task {
+	__u64 opaque[3];
+} __attribute__((aligned(8)));
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;

@@ -34,15 +34,10 @@ static __always_inline bool comm_matches(const __u64 comm[2])
 	return false;
 }
 
-static __always_inline bool is_self(struct task_struct *task)
-{
-	return (__u32)of_task(task, tgid) == config.self;
-}
-
 /* Targets that are no property of the task: everything, or a cgroup's subtree. */
-static __always_inline struct task_state *tested_member(struct task_struct *task, struct task_state *s)
+static __always_inline struct task_state *tested_member(struct task_struct *task, struct task_state *s, const struct globals *g)
 {
-	if (is_self(task))
+	if ((__u32)of_task(task, tgid) == g->self)
 		return NULL;
 	if (!config.all && !in_cgroup())
 		return NULL;
@@ -73,7 +68,7 @@ static __always_inline struct task_state *find_member(struct task_struct *task)
 	if (s && (s->member & (config.command_in_cgroup ? MEMBER_PID : MEMBER_PID | MEMBER_COMM)))
 		return s;
 	if (config.all || config.cgroups)
-		return tested_member(task, s);
+		return tested_member(task, s, g);
 	return NULL;
 }
 

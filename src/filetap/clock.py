@@ -17,12 +17,14 @@ class Clock:
 
     def __init__(self, read: Callable[[int], int] = time.clock_gettime_ns) -> None:
         self._read = read
+        self.boot_offset = 0
+        """ns that a time namespace adds to our CLOCK_BOOTTIME, and not to the kernel's."""
         self._sampled = 0
         self._offset = 0
 
     def boot(self) -> int:
-        """CLOCK_BOOTTIME, ns."""
-        return self._read(time.CLOCK_BOOTTIME)
+        """CLOCK_BOOTTIME as the kernel has it, ns."""
+        return self._read(time.CLOCK_BOOTTIME) - self.boot_offset
 
     def offset(self) -> int:
         """Nanoseconds to add to a boot time for the time of day."""

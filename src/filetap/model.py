@@ -136,10 +136,8 @@ SHAPE: Final = ("fd", "dir", "name", "to_fd", "to_dir", "to_name", "offset", "to
 
 CONFIG: Final = np.dtype(
     [
-        *((name, "<u4") for name in ("self", "slots", "ncpu")),
+        *((name, "<u4") for name in ("slots", "ncpu", "types", "aggregate")),
         ("min_latency", "<u8"),
-        ("types", "<u4"),
-        ("aggregate", "<u4"),
         ("rule", "<u2"),
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
@@ -182,6 +180,8 @@ GLOBALS: Final = np.dtype(
         ("ring_renames", "<u8"),
         ("generation", "<u8"),
         ("arrived", "<u8"),
+        ("self", "<u4"),
+        ("named", "<u4"),
     ]
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
@@ -194,6 +194,7 @@ RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_MEMBER = (1 << bit for bit in range
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("layer", "<u8"), ("device", "<u4"), ("generation", "<u4")])
 NAMED_KEY: Final = np.dtype([("directory", RULE_KEY), ("names", "<u8")])
 MAX_NAMED: Final = 8
+OURSELVES: Final = np.dtype([("boot_offset", "<i8"), ("tgid", "<u4"), ("reserved", "<u4")])
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
 FILE_KEY: Final = np.dtype(
     [*((name, "<u8") for name in ("inode", "dentry", "mount", "name", "origin")), ("generation", "<u4"), ("sequence", "<u4")]
@@ -223,6 +224,7 @@ LAYOUTS: Final = {
     "rule_key": RULE_KEY,
     "named_key": NAMED_KEY,
     "identified": IDENTIFIED,
+    "ourselves": OURSELVES,
     "file_key": FILE_KEY,
     "name_key": NAME_KEY,
     "file_entry": FILE_ENTRY,

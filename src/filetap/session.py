@@ -53,7 +53,8 @@ class Session:
         ``options.aggregate``, who takes them."""
         self._started = time.monotonic() if started is None else started
         self._sink = sink
-        self.source = KernelSource(options, Clock())
+        self._clock = Clock()
+        self.source = KernelSource(options, self._clock)
         self._attached, self._began = time.monotonic(), time.time()
         self.source.start()
         self._delivery = Delivery()
@@ -160,7 +161,7 @@ class Session:
     def _nothing(self) -> Batch:
         """No events, but what folds name."""
         known = self.source.definitions
-        return Batch(np.zeros(0, model.EVENT), known.files, known.tasks, Clock().offset(), names=known.files.made)
+        return Batch(np.zeros(0, model.EVENT), known.files, known.tasks, self._clock.offset(), names=known.files.made)
 
     def account_so_far(self) -> Account:
         """Of the events that are through: those under way are not seen yet."""

@@ -6,7 +6,6 @@ Apart from session.py, so that a fake source or a recorded trace can stand in it
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -28,13 +27,14 @@ from filetap.kernel.libbpf import library
 from filetap.kernel.living import Living
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
+from filetap.kernel.namespaces import find_ourselves, is_initial
 from filetap.kernel.perf import MissingTracepointError
 from filetap.kernel.ring import Lanes, Ring, view_globals
 from filetap.kernel.sums import Sums
 from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
-from filetap.probes import Plan, aio, faults, kept_on_cpu, process, syscalls, uring, vfs
+from filetap.probes import Plan, aio, faults, kept_on_cpu, process, seed, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
 from filetap.rules import Arrivals, Names, Rules
@@ -51,7 +51,6 @@ SMALLEST_LANE: Final = 64
 SUMS: Final = 64 << 10
 RING_BESIDE_SUMS: Final = 4 << 20
 U32: Final = np.dtype("<u4")
-SEED: Final = Plan("seed", raw=["seed_tasks", "find_living", "identify_files"])
 
 
 @dataclass(slots=True)
@@ -162,11 +161,13 @@ class KernelSource:
         others = [plan for plan in others if plan.programs]
         self._process = self._object(self._following, config)
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
-            loaded = list(pool.map(lambda plan: self._object(plan, config), [self._plan, SEED, *others]))
+            loaded = list(pool.map(lambda plan: self._object(plan, config), [self._plan, seed.plan(kernel, self._everywhere), *others]))
         self._syscalls, self._seed = loaded[:2]
         self._others = list(zip(loaded[2:], others, strict=True))
         fd = self._process.map_fd
         self._globals = view_globals(fd("shared"))
+        ourselves = find_ourselves(self._seed)
+        self._globals["self"][0], clock.boot_offset = ourselves.tgid, ourselves.boot_offset
         self._living = Living(self._globals, self._process, self._seed)
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
@@ -258,11 +259,28 @@ class KernelSource:
         pids = Map(self._seed.map_fd("pids"), U32, U32)
         for pid, member in self._options.targets.seeds().items():
             pids.put(pid, member)
+        program = self._seed_program()
         for _ in range(2):
-            self._seed.run_iterator("seed_tasks")
+            self._seed.run_iterator(program)
+        self._options.targets.check_processes()
         if self._options.targets.pids and self.live <= 0:
             raise UsageError(f"process {self._options.targets.pids[0]} has ended: nothing to trace")
+        self._options.targets.close()
         self.mind_threads()
+
+    @property
+    def _everywhere(self) -> bool:
+        """May targets run where our pid namespace does not show them?"""
+        return bool(self._options.targets.comms) and not is_initial("pid")
+
+    def _seed_program(self) -> str:
+        """What is named by its number is in our pid namespace, and so are its descendants."""
+        if not self._everywhere:
+            return "seed_tasks"
+        if seed.EVERYWHERE in self._seed.loaded:
+            return seed.EVERYWHERE
+        self.notes.append("not seen: commands named by -c that ran already outside this pid namespace (this kernel cannot find them)")
+        return "seed_tasks"
 
     def mind_threads(self) -> None:
         """Once a target has threads, what their descriptors mean is to be seen at the enter."""
@@ -406,7 +424,7 @@ def configuration(options: Options, names: Names, cpus: int, slots: int, direct:
     targets, filters = options.targets, options.filters
     config = np.zeros(1, model.CONFIG)
     row = config[0]
-    row["self"], row["slots"], row["ncpu"] = os.getpid(), slots, cpus
+    row["slots"], row["ncpu"] = slots, cpus
     row["direct"] = direct
     row["all"], row["follow"] = targets.all, targets.follow
     row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)

@@ -6,10 +6,11 @@ Apart from filters.py, which says which of their events. Next: session.py writes
 from __future__ import annotations
 
 import os
+import select
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filetap import model
+from filetap import descriptors, model
 from filetap.errors import UsageError
 
 COMM_LENGTH = 15
@@ -32,10 +33,32 @@ class Targets:
     command: int = 0
     """pid of a command held before its exec; 0: none."""
     pids: list[int] = field(default_factory=list)
+    """By their numbers in our own pid namespace."""
+    pidfds: dict[int, int] = field(default_factory=dict)
+    """Of some of them, a descriptor that tells whether the number is still theirs."""
     comms: list[bytes] = field(default_factory=list)
     cgroups: list[Cgroup] = field(default_factory=list)
     all: bool = False
     follow: bool = True
+
+    def name_process(self, pid: int) -> None:
+        """Add one that runs now, by its number or that of one of its threads."""
+        found, pidfd = open_process(pid)
+        self.pids.append(found)
+        if found in self.pidfds:
+            os.close(self.pidfds[found])
+        self.pidfds[found] = pidfd
+
+    def check_processes(self) -> None:
+        """UsageError if one has ended since it was named: another may have its number by now."""
+        for pid, pidfd in self.pidfds.items():
+            if has_ended(pidfd):
+                raise UsageError(f"process {pid} has ended: nothing to trace")
+
+    def close(self) -> None:
+        """Let go of the processes."""
+        while self.pidfds:
+            os.close(self.pidfds.popitem()[1])
 
     def check(self) -> None:
         if not (self.command or self.pids or self.comms or self.cgroups or self.all):
@@ -58,13 +81,38 @@ class Targets:
         return not (self.comms or self.cgroups or self.all)
 
 
-def find_process(pid: int) -> int:
-    """The process of a pid or thread id that runs now."""
+def open_process(pid: int) -> tuple[int, int]:
+    """The process of a pid or thread id that runs now: its number, and a descriptor of it (pidfd_open(2))."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        return pid, os.pidfd_open(pid)
+    except (OSError, OverflowError) as error:
+        descriptors.check(getattr(error, "errno", 0))
+    process = _process_of_thread(pid)
+    if not process:
+        raise UsageError(f"no process {pid}: -p takes the pid of one that runs now")
+    pidfd = os.pidfd_open(process)
+    if _process_of_thread(pid) == process:
+        return process, pidfd
+    os.close(pidfd)
+    raise UsageError(f"thread {pid} has ended: nothing to trace")
+
+
+def _process_of_thread(tid: int) -> int:
+    """0: there is none. /proc may be that of another pid namespace, where this number is another's."""
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return 0
+        status = Path(f"/proc/{tid}/status").read_text()
     except OSError:
-        raise UsageError(f"no process {pid}: -p takes the pid of one that runs now") from None
+        return 0
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Tgid:"))
+
+
+def has_ended(pidfd: int) -> bool:
+    """It is readable once the process has, with all its threads."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def find_comm(name: str) -> bytes:

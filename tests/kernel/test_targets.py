@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap.targets import Targets, cgroup_root, find_cgroup, find_comm, find_process
+from filetap.targets import Targets, cgroup_root, find_cgroup, find_comm
 from tests.kernel.lab import Shell, Watch, trace, wanted
 from tests.patience import patience, wait_for
 
@@ -99,7 +99,9 @@ def test_pid_means_all_its_threads(program: Build, files: dict[str, Path], follo
 def test_thread_id_means_its_process(program: Build, files: dict[str, Path]) -> None:
     with Shell(program("threads"), "agent") as shell:
         (tid,) = (int(line) for line in shell.do("start"))
-        with Watch(Targets(pids=[find_process(tid)])) as watch:
+        named = Targets()
+        named.name_process(tid)
+        with Watch(named) as watch:
             shell.do(f"touch 0 {files['inside']}")
     assert touched(watch, files) == {"inside"}
 

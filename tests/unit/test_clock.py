@@ -34,6 +34,15 @@ def test_boot_is_the_boot_clock() -> None:
     assert hands.reads == [time.CLOCK_BOOTTIME]
 
 
+def test_a_time_namespace_does_not_change_it() -> None:
+    """Neither the kernel's boot time nor the time of day that an event is told with."""
+    hands = Hands(boot=42 * SECOND, offset=1_000 * SECOND)
+    clock = Clock(hands.read)
+    clock.boot_offset = 40 * SECOND
+    assert clock.boot() == 2 * SECOND
+    assert clock.boot() + clock.offset() == hands.boot + hands.offset
+
+
 def test_the_offset_makes_time_of_day() -> None:
     assert Clock(Hands(offset=123).read).offset() == 123
     assert Clock(Hands(offset=-5).read).offset() == -5

@@ -16,12 +16,20 @@ import pytest
 from filetap import model, targets
 from filetap.errors import UsageError
 from filetap.targets import Cgroup, Sandbox, Targets
+from tests.patience import wait_for
+
+
+def process_of(pid: int) -> int:
+    """By its number or a thread's."""
+    found, pidfd = targets.open_process(pid)
+    os.close(pidfd)
+    return found
 
 
 def test_a_process_is_found() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         for pid in (os.getpid(), other.pid):
-            assert targets.find_process(pid) == pid
+            assert process_of(pid) == pid
 
 
 def test_a_thread_means_its_process() -> None:
@@ -38,7 +46,7 @@ def test_a_thread_means_its_process() -> None:
     begun.wait()
     try:
         assert tids != [os.getpid()]
-        assert targets.find_process(tids[0]) == os.getpid()
+        assert process_of(tids[0]) == os.getpid()
     finally:
         stop.set()
         thread.join()
@@ -47,7 +55,7 @@ def test_a_thread_means_its_process() -> None:
 @pytest.mark.parametrize("pid", [0, -1, 1 << 22, 10**20])
 def test_no_process(pid: int) -> None:
     with pytest.raises(UsageError, match=f"no process {pid}"):
-        targets.find_process(pid)
+        process_of(pid)
 
 
 def test_a_process_that_has_ended() -> None:
@@ -56,7 +64,29 @@ def test_a_process_that_has_ended() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     with pytest.raises(UsageError, match=str(pid)):
-        targets.find_process(pid)
+        process_of(pid)
+
+
+def test_a_process_that_ends_after_it_was_named() -> None:
+    """Whether somebody has waited for it or not."""
+    open_before = len(os.listdir("/proc/self/fd"))
+    given = Targets()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        given.name_process(os.getpid())
+        given.name_process(other.pid)
+        given.name_process(other.pid)
+        given.check_processes()
+        assert given.pids == [os.getpid(), other.pid, other.pid]
+        assert other.stdin
+        other.stdin.close()
+        wait_for(lambda: targets.has_ended(given.pidfds[other.pid]))
+        for _ in range(2):
+            with pytest.raises(UsageError, match=f"process {other.pid} has ended"):
+                given.check_processes()
+            other.wait()
+    given.close()
+    given.check_processes()
+    assert len(os.listdir("/proc/self/fd")) == open_before
 
 
 def test_comm_is_what_the_kernel_keeps(tmp_path: Path) -> None:

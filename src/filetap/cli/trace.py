@@ -208,12 +208,13 @@ def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -
 
     chosen = targets.Targets(
         command=command.pid if command else 0,
-        pids=[targets.find_process(pid) for pid in words.pids],
         comms=[targets.find_comm(name) for name in words.comms],
         cgroups=[targets.find_cgroup(name) for name in words.cgroups] + ([sandbox.cgroup()] if sandbox else []),
         all=words.everything,
         follow=not words.no_follow,
     )
+    for pid in words.pids:
+        chosen.name_process(pid)
     wanted = filters.Filters(
         calls=filters.select_calls(words.events, words.level),
         paths=list(words.paths),

@@ -25,8 +25,9 @@ from filetap.errors import KernelError
 from filetap.kernel import trials
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import TASKS, Object
+from filetap.kernel.namespaces import is_initial
 from filetap.kernel.types import BTF, REGISTERS, KernelTypes
-from filetap.probes import aio, fitting, kept_on_cpu, syscalls, uring, vfs
+from filetap.probes import aio, fitting, kept_on_cpu, seed, syscalls, uring, vfs
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,8 @@ def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
     if loaded.name == "uring":
         plan = uring.plan(types)
         return (kept_on_cpu(plan) if preempted else plan).programs
+    if loaded.name == "seed":
+        return seed.plan(types, everywhere=True).programs
     return fitting(loaded.programs, preempted) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 
@@ -336,6 +339,21 @@ def _better_with(types: KernelTypes) -> Iterator[Requirement]:
     yield Requirement(REGISTERS, registers, False, with_ if registers else without)
 
 
+def _namespaces(types: KernelTypes) -> Iterator[Requirement]:
+    """Those that tracing works in, and what is different there."""
+    initial = "the initial one"
+    there = {kind: is_initial(kind) for kind in ("pid", "time", "cgroup")}
+    inside = "one of its own: -p takes its numbers, events have the host's"
+    blind = f"{inside}; -c finds no command that runs outside already: share the host's (--pid=host)"
+    walks = types.has_kfunc(seed.WALK)
+    yield Requirement("pid namespace", there["pid"] or walks, False, initial if there["pid"] else inside if walks else blind)
+    if os.readlink("/proc/self") != str(os.getpid()):
+        yield Requirement("/proc", False, False, "that of another pid namespace: -p takes no thread ids; mount one of this (mount -t proc)")
+    yield Requirement("time namespace", True, False, initial if there["time"] else "one of its own: times are the host's all the same")
+    below = "one of its own: --cgroup PATH begins at its root, events have the path from the host's"
+    yield Requirement("cgroup namespace", True, False, initial if there["cgroup"] else below)
+
+
 def _descriptors() -> Requirement:
     """The hard limit, which a run raises its soft limit to."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -351,7 +369,7 @@ def examine() -> Features:
     if _met(rows):
         try:
             with KernelTypes() as types:
-                rows |= {row.name: row for row in _tried(types)}
+                rows |= {row.name: row for row in (*_tried(types), *_namespaces(types))}
                 hook_sets = tuple(hook_set(plan, types, _met(rows)) for plan in PLANS)
         except KernelError as error:
             rows["BTF"] = Requirement("BTF", False, True, str(error))

@@ -50,7 +50,7 @@ class Object:
         self._handle: int | None = pointer(library().bpf_object__open_file(os.fsencode(path), None), str(path))
         self.maps = {library().bpf_map__name(m).decode(): m for m in self._each("map")}
         self.programs = {library().bpf_program__name(p).decode(): p for p in self._each("program")}
-        self._loaded: set[str] = set()
+        self.loaded: set[str] = set()
 
     def _each(self, what: str) -> Iterator[int]:
         following = getattr(library(), f"bpf_object__next_{what}")
@@ -109,7 +109,7 @@ class Object:
             text = log.take()
             descriptors.check(errno.EMFILE if _OUT_OF_DESCRIPTORS.search(text) else -error)
             raise KernelError(f"the kernel refused {self.name}.bpf.o: {os.strerror(-error)}; {refusal(text)}")
-        self._loaded = programs & set(self.programs)
+        self.loaded = programs & set(self.programs)
 
     def map_fd(self, name: str) -> int:
         """File descriptor of a loaded map."""
@@ -117,7 +117,7 @@ class Object:
 
     def missed(self) -> int:
         """Times that the kernel skipped its programs, for they were at work on that CPU already (9ed9e9ba2337, v5.12)."""
-        return sum(_missed(self.program_fd(name)) for name in self._loaded)
+        return sum(_missed(self.program_fd(name)) for name in self.loaded)
 
     def program_fd(self, name: str) -> int:
         """File descriptor of a loaded program."""

@@ -1,0 +1,28 @@
+"""The iterators, which are run and not attached: what runs already, what still does, and what is behind descriptors.
+
+Apart, because one of them is not for all kernels. bpf/seed.bpf.c is its kernel half.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from filetap.probes import Plan
+
+WALK: Final = "bpf_iter_task_new"
+"""c68a78ffe2cb (v6.7): the way to tasks that our pid namespace does not show."""
+EVERYWHERE: Final = "seed_everywhere"
+"""The program that needs it."""
+
+
+class Functions(Protocol):
+    """What this kernel has: kernel/types.py."""
+
+    def has_kfunc(self, name: str) -> bool:
+        """Is there such a function, for programs to call?"""
+
+
+def plan(kernel: Functions, everywhere: bool) -> Plan:
+    """``everywhere``: targets may run where our pid namespace does not show them."""
+    raw = ["find_ourselves", "seed_tasks", "find_living", "identify_files"]
+    return Plan("seed", raw=[*raw, EVERYWHERE] if everywhere and kernel.has_kfunc(WALK) else raw)
