@@ -289,8 +289,6 @@ struct config {
 	__u8 reserved[7];
 	__u64 lengths; /* of the names in rules by name: bit per length, the last for all from 63 on */
 	__u64 leaves; /* bit per low six bits of the hashes in the map 'leaves' */
-	__u64 cgroup_ids[MAX_CGROUPS];
-	__u32 cgroup_levels[MAX_CGROUPS];
 	char comm[MAX_COMMS][16];
 	struct hook_choice hooks[MAX_HOOKS];
 };
@@ -320,6 +318,16 @@ struct counters {
 	__u32 at_work; /* the thread whose hook is at work here, and may be preempted; 0: none */
 };
 
+/* A target by cgroup. */
+struct target_cgroup {
+	__u64 id; /* NO_CGROUP: there is none now */
+	__u64 gone; /* CLOCK_BOOTTIME since when, ns; 0: it is there */
+	__u32 level; /* steps below the root of the hierarchy */
+	__u32 reserved;
+};
+
+#define NO_CGROUP (~0ULL)
+
 struct globals {
 	__u64 epoch; /* renames and mounts so far: a cached path of an older epoch is checked again */
 	__s64 live; /* processes counted as targets by pid or command, still running */
@@ -332,6 +340,7 @@ struct globals {
 	/* What follows is read often and written seldom: in other cache lines than the counts above. */
 	__u32 self; /* the kernel's tgid of filetap, which no pid namespace changes. User space alone writes this */
 	__u32 named; /* tasks that became targets because of their name */
+	struct target_cgroup cgroups[MAX_CGROUPS];
 };
 
 /* What the ring could not take. */

@@ -200,4 +200,52 @@ int identify_files(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+#define MAX_CGROUP_LEVELS 64
+
+/* A descriptor of ours that is a cgroup's directory, also if it has been removed meanwhile; the names from it up to the root
+ * follow, each ended by NUL, and an empty one. */
+struct identified_cgroup {
+	__u64 id;
+	__u32 fd;
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, char[COMPONENT_SPACE]);
+} cgroup_name SEC(".maps");
+
+SEC("iter/task_file")
+int identify_cgroups(struct bpf_iter__task_file *ctx)
+{
+	struct identified_cgroup found = {};
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct kernfs_node *node, *parent;
+	struct inode *inode;
+	__u32 zero = 0;
+	char *name = bpf_map_lookup_elem(&cgroup_name, &zero);
+
+	if (!task || !file || !name || !is_self(task))
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != CGROUP2_SUPER_MAGIC || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFDIR)
+		return 0;
+	node = BPF_CORE_READ(inode, i_private);
+	found.id = BPF_CORE_READ(node, id);
+	found.fd = ctx->fd;
+	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	for (int i = 0; i < MAX_CGROUP_LEVELS && (parent = kernfs_parent(node)); i++, node = parent) {
+		long length = bpf_probe_read_kernel_str(name, COMPONENT_SPACE, BPF_CORE_READ(node, name));
+
+		if (length <= 0 || length > COMPONENT_SPACE)
+			break;
+		bpf_seq_write(ctx->meta->seq, name, length);
+	}
+	bpf_seq_write(ctx->meta->seq, &zero, 1);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

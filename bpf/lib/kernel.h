@@ -307,9 +307,13 @@ struct kernfs_node {
 struct kernfs_node___before_6_15 {
 	struct kernfs_node *parent;
 };
+struct cgroup_root {
+	int hierarchy_id;
+};
 struct cgroup {
 	int level;
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 };
 struct cgroup___before_6_1 {
 	__u64 ancestor_ids[1];
@@ -504,6 +508,7 @@ struct aio_ring {
 #define TS_COMPAT 2
 #define SIGNAL_GROUP_EXIT 4
 #define BTRFS_SUPER_MAGIC 0x9123683e
+#define CGROUP2_SUPER_MAGIC 0x63677270
 #define ANON_INODE_FS_MAGIC 0x09041934
 #define NSFS_MAGIC 0x6e736673
 #define PID_FS_MAGIC 0x50494446

@@ -10,12 +10,12 @@
 #include "state.bpf.h"
 
 /* Tested at each call, not remembered: a task may be moved between cgroups at any time. */
-static __always_inline bool in_cgroup(void)
+static __always_inline bool in_cgroup(const struct globals *g)
 {
 	for (int i = 0; i < MAX_CGROUPS; i++) {
 		if (i >= config.cgroups)
 			break;
-		if (ancestor_cgroup(config.cgroup_levels[i]) == config.cgroup_ids[i])
+		if (ancestor_cgroup(g->cgroups[i].level) == g->cgroups[i].id)
 			return true;
 	}
 	return false;
@@ -39,7 +39,7 @@ static __always_inline struct task_state *tested_member(struct task_struct *task
 {
 	if ((__u32)of_task(task, tgid) == g->self)
 		return NULL;
-	if (!config.all && !in_cgroup())
+	if (!config.all && !in_cgroup(g))
 		return NULL;
 	if (config.command_in_cgroup && (!s || !(s->member & MEMBER_COMM)))
 		return NULL;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 INTERVAL: Final = 1_000_000_000
@@ -40,3 +41,8 @@ class Clock:
         real = self._read(time.CLOCK_REALTIME)
         after = self.boot()
         return after - before, real - (before + after) // 2
+
+
+def utc(seconds: float) -> str:
+    """ISO 8601, of seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -146,8 +146,6 @@ CONFIG: Final = np.dtype(
         ("reserved", "u1", 7),
         ("lengths", "<u8"),
         ("leaves", "<u8"),
-        ("cgroup_ids", "<u8", MAX_CGROUPS),
-        ("cgroup_levels", "<u4", MAX_CGROUPS),
         ("comm", "S16", MAX_COMMS),
         ("hooks", HOOK_CHOICE, MAX_HOOKS),
     ],
@@ -170,6 +168,8 @@ COUNTERS: Final = np.dtype(
         ("at_work", "<u4"),
     ]
 )
+TARGET_CGROUP: Final = np.dtype([("id", "<u8"), ("gone", "<u8"), ("level", "<u4"), ("reserved", "<u4")])
+NO_CGROUP: Final = (1 << 64) - 1
 GLOBALS: Final = np.dtype(
     [
         ("epoch", "<u8"),
@@ -182,6 +182,7 @@ GLOBALS: Final = np.dtype(
         ("arrived", "<u8"),
         ("self", "<u4"),
         ("named", "<u4"),
+        ("cgroups", TARGET_CGROUP, MAX_CGROUPS),
     ]
 )
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
@@ -195,6 +196,9 @@ RULE_KEY: Final = np.dtype([("inode", "<u8"), ("layer", "<u8"), ("device", "<u4"
 NAMED_KEY: Final = np.dtype([("directory", RULE_KEY), ("names", "<u8")])
 MAX_NAMED: Final = 8
 OURSELVES: Final = np.dtype([("boot_offset", "<i8"), ("tgid", "<u4"), ("reserved", "<u4")])
+CGROUP_PATH_SPACE: Final = 1024
+MAX_CGROUP_LEVELS: Final = 64
+IDENTIFIED_CGROUP: Final = np.dtype([("id", "<u8"), ("fd", "<u4"), ("reserved", "<u4")])
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
 FILE_KEY: Final = np.dtype(
     [*((name, "<u8") for name in ("inode", "dentry", "mount", "name", "origin")), ("generation", "<u4"), ("sequence", "<u4")]
@@ -225,6 +229,8 @@ LAYOUTS: Final = {
     "named_key": NAMED_KEY,
     "identified": IDENTIFIED,
     "ourselves": OURSELVES,
+    "target_cgroup": TARGET_CGROUP,
+    "identified_cgroup": IDENTIFIED_CGROUP,
     "file_key": FILE_KEY,
     "name_key": NAME_KEY,
     "file_entry": FILE_ENTRY,

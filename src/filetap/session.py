@@ -11,7 +11,6 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Protocol
 
@@ -22,7 +21,7 @@ from filetap import model
 from filetap.account import Account, Delivery, Summed, balance, kernel_notes
 from filetap.batch import Batch, Fold, Sink
 from filetap.calls import OP_NUMBER
-from filetap.clock import Clock
+from filetap.clock import Clock, utc
 from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
 from filetap.model import Records
@@ -186,7 +185,7 @@ class Session:
             attached=self.attached,
             cpu=used.user + used.system,
             missed=self.source.missed(),
-            notes=[*self.source.notes, *kernel_notes(counters), *self._notes()],
+            notes=[*self.source.notes, *self.source.cgroup_notes(), *kernel_notes(counters), *self._notes()],
         )
 
     def _notes(self) -> Iterator[str]:
@@ -194,11 +193,6 @@ class Session:
             yield f"{self.source.forgotten} files were forgotten to make room: one that was met again was described and counted again"
         if self.failure:
             yield "the output took no more: events it did not take are lost"
-
-
-def utc(seconds: float) -> str:
-    """ISO 8601, of seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class NameFilter:

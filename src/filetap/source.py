@@ -18,6 +18,7 @@ import numpy as np
 from filetap import descriptors, model
 from filetap.batch import Batch, File, Fold
 from filetap.calls import CALL_NUMBER, FIRST_HOOK
+from filetap.cgroups import Cgroups
 from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError, UsageError
@@ -34,7 +35,7 @@ from filetap.kernel.sums import Sums
 from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.model import Records
 from filetap.mounts import Mounts
-from filetap.probes import Plan, aio, faults, kept_on_cpu, process, seed, syscalls, uring, vfs
+from filetap.probes import Plan, aio, cgroup, faults, kept_on_cpu, process, seed, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
 from filetap.rules import Arrivals, Names, Rules
@@ -157,6 +158,7 @@ class KernelSource:
             steady(uring.plan(kernel)),
             aio.plan(chosen, kernel, self._plan.attached),
             steady(vfs.returns(self._options.level)),
+            cgroup.plan(len(self._options.targets.cgroups)),
         ]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(self._following, config)
@@ -169,6 +171,7 @@ class KernelSource:
         ourselves = find_ourselves(self._seed)
         self._globals["self"][0], clock.boot_offset = ourselves.tgid, ourselves.boot_offset
         self._living = Living(self._globals, self._process, self._seed)
+        self._cgroups = Cgroups(self._options.targets.cgroups, self._seed, self._globals, clock)
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
         mounts = self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None
@@ -212,6 +215,8 @@ class KernelSource:
         for program in self._plan.raw:
             self._links.append(self._syscalls.attach(program))
         for loaded, plan in self._others:
+            if plan.object == "cgroup":
+                self._cgroups.write_paths(loaded.map_fd("cgroup_paths"))
             for (name, place), program in plan.handlers.items():
                 Map(self._syscalls.map_fd(name), U32, U32).put(place, loaded.program_fd(program))
             self._links += [loaded.attach(program) for program in plan.raw]
@@ -227,6 +232,7 @@ class KernelSource:
         # behind all others of a thread's end, for it forgets the thread; of its own the classic ones first (BESIDE)
         self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
         self._links += [self._process.attach(program) for program in self._following.raw]
+        self._cgroups.settle()
 
     def _attach_hooks(self, kernel: KernelTypes) -> None:
         """Below the system calls, each the best way."""
@@ -355,6 +361,14 @@ class KernelSource:
         """Times that the kernel skipped a program of ours, so that nothing of what it is about was seen."""
         return sum(loaded.missed() for loaded in self._objects)
 
+    def cgroup_news(self) -> list[str]:
+        """Which of the targets came or went since the last time."""
+        return list(self._cgroups.news())
+
+    def cgroup_notes(self) -> list[str]:
+        """Which of the targets are not there any more."""
+        return list(self._cgroups.gone())
+
     def folds(self) -> list[Fold]:
         """What the lanes could not take."""
         keys, values = Map(self._process.map_fd("folds"), model.FOLD_KEY, model.FOLD).items()
@@ -429,8 +443,6 @@ def configuration(options: Options, names: Names, cpus: int, slots: int, direct:
     row["all"], row["follow"] = targets.all, targets.follow
     row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)
     row["command_in_cgroup"] = bool(targets.cgroups and targets.comms)
-    for i, cgroup in enumerate(targets.cgroups):
-        row["cgroup_ids"][i], row["cgroup_levels"][i] = cgroup.id, cgroup.level
     for i, comm in enumerate(targets.comms):
         row["comm"][i] = comm
     row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency

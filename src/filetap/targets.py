@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import select
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
-from filetap import descriptors, model
+from filetap import descriptors, model, mounts
 from filetap.errors import UsageError
 
 COMM_LENGTH = 15
@@ -18,12 +19,15 @@ COMM_LENGTH = 15
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """A cgroup2 directory: its id is its inode number."""
+    """A cgroup2 directory that is there when it is named."""
 
+    directory: Path
     id: int
-    level: int
-    """Steps below the hierarchy's root."""
-    path: Path
+    """Its inode number: of this one, never of one that is made in its place."""
+    by_path: bool = True
+    """Whatever bears its path is meant."""
+    fd: int = field(default=-1, compare=False)
+    """A descriptor of the directory: what has been removed meanwhile can be described still."""
 
 
 @dataclass(slots=True)
@@ -125,10 +129,10 @@ def find_comm(name: str) -> bytes:
 
 def cgroup_root() -> Path:
     """Where the cgroup2 hierarchy is mounted."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, rest = line.partition(" - ")
-        if rest.split()[0] == "cgroup2":
-            return Path(fields.split()[4])
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        fields, _, rest = line.partition(b" - ")
+        if rest.split()[0] == b"cgroup2":
+            return Path(os.fsdecode(mounts.parse(fields)[0].point))
     raise UsageError("no cgroup2 hierarchy is mounted here, so --cgroup and --sandbox cannot work")
 
 
@@ -137,18 +141,29 @@ def find_cgroup(name: str) -> Cgroup:
     root = cgroup_root()
     if not name:
         raise UsageError("--cgroup takes an id or a directory, not an empty name: --all traces everything")
-    directory = _by_id(root, int(name)) if name.isascii() and name.isdigit() else _by_path(root, name)
-    if directory is None:
+    number = int(name) if name.isascii() and name.isdigit() else None
+    directory = _by_path(root, name) if number is None else _by_id(root, number)
+    found = _open_cgroup(directory, number is None) if directory else None
+    if found is None or number not in (None, found.id):
         raise UsageError(f"no cgroup {name}: --cgroup takes an id or a directory below {root}")
-    return Cgroup(directory.stat().st_ino, len(directory.relative_to(root).parts), directory)
+    return found
+
+
+def _open_cgroup(directory: Path, by_path: bool) -> Cgroup | None:
+    try:
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        descriptors.check(error.errno or 0)
+        return None
+    return Cgroup(directory, os.fstat(fd).st_ino, by_path, fd)
 
 
 def _by_id(root: Path, number: int) -> Path | None:
-    return next((Path(path) for path, _, _ in os.walk(root) if _inode(path) == number), None)
+    return next((Path(path) for path, _, _ in os.walk(root) if inode(path) == number), None)
 
 
-def _inode(path: str) -> int | None:
-    """None: others' cgroups go while we look."""
+def inode(path: str | Path) -> int | None:
+    """None: there is no such cgroup, or there is none any more."""
     try:
         return os.stat(path).st_ino
     except FileNotFoundError:
@@ -168,9 +183,8 @@ class Sandbox:
 
     def __init__(self) -> None:
         root = cgroup_root()
-        self.path = root / f"filetap-{os.getpid()}"
         try:
-            self.path.mkdir()
+            self.path = _make_new(root / f"filetap-{os.getpid()}")
         except OSError as error:
             raise UsageError(f"--sandbox: no cgroup can be made in {root}: {error.strerror}") from None
 
@@ -181,7 +195,11 @@ class Sandbox:
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def populated(self) -> bool:
-        return "populated 1" in (self.path / "cgroup.events").read_text()
+        """One that somebody has removed is not."""
+        try:
+            return "populated 1" in (self.path / "cgroup.events").read_text()
+        except FileNotFoundError:
+            return False
 
     def remove(self) -> str:
         """Empty, or a line for the user when processes are still in it."""
@@ -190,3 +208,14 @@ class Sandbox:
         except OSError as error:
             return f"the sandbox {self.path} is not removed ({error.strerror}): rmdir it when its processes have ended"
         return ""
+
+
+def _make_new(path: Path) -> Path:
+    """A directory of this name, or of one like it: in another pid namespace another filetap has the same number."""
+    for number in count(2):
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            path = path.with_name(f"{path.name.partition('.')[0]}.{number}")
+    raise AssertionError

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.conftest import smallest_ring
+from tests.e2e.conftest import parse, path_of, smallest_ring
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap, Puppet, Result
@@ -437,3 +437,23 @@ def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     assert 0 < told["cpu"] < 10
     assert b"6 events" in done.err
     assert b"nothing lost" in done.err
+
+
+def test_a_cgroup_that_goes_and_comes_is_said_at_once(ft: Filetap, cgroup: Path, tree: Path) -> None:
+    """On standard error, while it is traced; and the run ends when it is told to, not before."""
+    place = cgroup / "service"
+    place.mkdir()
+    number = place.stat().st_ino
+    named = f"/{place.relative_to(cgroup.parent)}"
+    with ft.started("trace", "-f", "json", "-e", "open", "--cgroup", named, "--cgroup", number) as run:
+        run.until_said(b"attached in")
+        place.rmdir()
+        said = run.err.readline() + run.err.readline()
+        assert f"cgroup {named} has been removed: it is followed".encode() in said
+        assert f"cgroup {number} has been removed: nothing more".encode() in said
+        place.mkdir()
+        subprocess.run(["sh", "-c", f"echo $$ >{place}/cgroup.procs; : <{tree}/a"], check=True)
+        assert f"cgroup {named} has been made again".encode() in run.err.readline()
+        done = run.end(signal.SIGINT)
+    assert [path_of(event) for event in parse(done.out)].count(str(tree / "a")) == 1
+    assert f"note: cgroup {number} was removed at ".encode() in done.err

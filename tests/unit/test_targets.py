@@ -134,7 +134,7 @@ def test_cgroups(hierarchy: Path, tmp_path: Path, form: str) -> None:
         "id": str(wanted.stat().st_ino),
         "link": str(tmp_path / "link"),
     }[form]
-    assert targets.find_cgroup(name) == Cgroup(wanted.stat().st_ino, 2, wanted)
+    assert targets.find_cgroup(name) == Cgroup(wanted, wanted.stat().st_ino, by_path=form != "id")
 
 
 def test_cgroups_go_while_one_is_looked_for(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +154,9 @@ def test_cgroups_go_while_one_is_looked_for(hierarchy: Path, monkeypatch: pytest
 
 
 def test_the_root_cgroup(hierarchy: Path) -> None:
-    for name in (str(hierarchy), "/", str(hierarchy.stat().st_ino)):
-        assert targets.find_cgroup(name) == Cgroup(hierarchy.stat().st_ino, 0, hierarchy)
+    number = hierarchy.stat().st_ino
+    for name in (str(hierarchy), "/", str(number)):
+        assert targets.find_cgroup(name) == Cgroup(hierarchy, number, by_path=name != str(number))
 
 
 @pytest.mark.parametrize("name", ["none", "", "file", "..", "../outside", "999999999999", "123456789012345678901234567890", "²"])
@@ -166,7 +167,7 @@ def test_no_cgroup(hierarchy: Path, name: str) -> None:
 
 def test_no_cgroup2_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = "23 1 0:22 / /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n24 1 0:23 / / rw - ext4 /dev/vda rw\n"
-    monkeypatch.setattr(Path, "read_text", lambda _: lines)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: lines.encode())
     with pytest.raises(UsageError, match="cgroup2"):
         targets.cgroup_root()
 
@@ -177,11 +178,11 @@ def test_optional_fields_of_mountinfo(monkeypatch: pytest.MonkeyPatch) -> None:
         "24 1 0:23 / / rw shared:1 master:2 - ext4 /dev/vda rw\n"
         "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 propagate_from:2 - cgroup2 none rw\n"
     )
-    monkeypatch.setattr(Path, "read_text", lambda _: lines)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: lines.encode())
     assert targets.cgroup_root() == Path("/sys/fs/cgroup")
 
 
-A_CGROUP = Cgroup(7, 1, Path("/x"))
+A_CGROUP = Cgroup(Path("/x"), 7)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_what_ends_by_itself(given: Targets, ends: bool) -> None:
 def test_a_sandbox(hierarchy: Path) -> None:
     sandbox = Sandbox()
     assert sandbox.path == hierarchy / f"filetap-{os.getpid()}"
-    assert sandbox.cgroup() == Cgroup(sandbox.path.stat().st_ino, 1, sandbox.path)
+    assert sandbox.cgroup() == Cgroup(sandbox.path, sandbox.path.stat().st_ino)
     sandbox.adopt(77)
     assert (sandbox.path / "cgroup.procs").read_text() == "77"
     (sandbox.path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
@@ -254,7 +255,19 @@ def test_a_sandbox_is_removed_or_told_of(hierarchy: Path) -> None:
     assert not sandbox.path.exists()
 
 
-def test_a_sandbox_where_none_can_be_made(hierarchy: Path) -> None:
-    Sandbox()
-    with pytest.raises(UsageError, match=r"--sandbox: .*File exists"):
+def test_a_sandbox_beside_that_of_the_same_number_in_another_pid_namespace(hierarchy: Path) -> None:
+    made = [Sandbox(), Sandbox(), Sandbox()]
+    assert [sandbox.path.name for sandbox in made] == [f"filetap-{os.getpid()}{more}" for more in ("", ".2", ".3")]
+    assert all(sandbox.path.is_dir() for sandbox in made)
+
+
+def test_a_sandbox_that_somebody_has_removed(hierarchy: Path) -> None:
+    sandbox = Sandbox()
+    sandbox.path.rmdir()
+    assert not sandbox.populated()
+
+
+def test_a_sandbox_where_none_can_be_made(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "cgroup_root", lambda: hierarchy / "none")
+    with pytest.raises(UsageError, match=r"--sandbox: .*No such file"):
         Sandbox()

@@ -20,7 +20,7 @@ import click
 from filetap.cli import ready, record
 from filetap.cli.files import OutputFile
 from filetap.cli.record import RECORD_OPTIONS, SUFFIX, Recording
-from filetap.cli.say import tell
+from filetap.cli.say import say, tell
 from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
@@ -281,6 +281,8 @@ class Run:
         end = time.monotonic() + self._given.duration if self._given.duration else float("inf")
         while not self._stop.number and (left := end - time.monotonic()) > 0 and not self.over():
             self.session.pump(min(left, 1.0))
+            for line in self.session.source.cgroup_news():
+                say(line)
             if self._recording:
                 self._recording.mind(self.has_failed())
 

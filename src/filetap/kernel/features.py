@@ -171,7 +171,7 @@ _HELPERS: Final = {
 """What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
 _CAST: Final = "bpf_rdonly_cast"
 """a35b9af4ec2c (v6.2)."""
-OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio")
+OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio", "cgroup")
 NOT_TRIED: Final = "not tried"
 _REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
 """What to do about all that was tried in vain; the version is advice, no test."""

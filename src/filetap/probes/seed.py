@@ -24,5 +24,5 @@ class Functions(Protocol):
 
 def plan(kernel: Functions, everywhere: bool) -> Plan:
     """``everywhere``: targets may run where our pid namespace does not show them."""
-    raw = ["find_ourselves", "seed_tasks", "find_living", "identify_files"]
+    raw = ["find_ourselves", "seed_tasks", "find_living", "identify_files", "identify_cgroups"]
     return Plan("seed", raw=[*raw, EVERYWHERE] if everywhere and kernel.has_kfunc(WALK) else raw)

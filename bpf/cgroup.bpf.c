@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Cgroups that are targets: their ids change when they are removed and made again, their paths do not.
+ * The kernel calls these programs before mkdir(2) returns, while nobody can see the new cgroup yet (cgroup_mkdir,
+ * kernel/cgroup/cgroup.c): no task can be in it before its id is known here.
+ * Apart, because nothing is attached unless a cgroup is a target. Next: lib/target.bpf.h, which asks whether a task is in one;
+ * user space: cgroups.py.
+ */
+#include "lib/state.bpf.h"
+
+/* TRACE_CGROUP_PATH_LEN of kernel/cgroup/cgroup-internal.h: what is longer comes cut. */
+#define CGROUP_PATH_SPACE 1024
+
+struct cgroup_path {
+	char bytes[CGROUP_PATH_SPACE];
+};
+
+/* Of the targets that are named by path; "" for one that is named by its id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CGROUPS);
+	__type(key, __u32);
+	__type(value, struct cgroup_path);
+} cgroup_paths SEC(".maps");
+
+/* Of the cgroup that comes or goes. The tracepoint holds a lock over its program, so there is one at a time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgroup_path);
+} cgroup_changed SEC(".maps");
+
+/* Is it the path of this target? A global function: the verifier looks at it once. */
+__noinline int has_path(__u32 target)
+{
+	__u32 zero = 0;
+	struct cgroup_path *changed = bpf_map_lookup_elem(&cgroup_changed, &zero);
+	struct cgroup_path *wanted = bpf_map_lookup_elem(&cgroup_paths, &target);
+
+	if (!changed || !wanted || !wanted->bytes[0])
+		return 0;
+	for (int i = 0; i < CGROUP_PATH_SPACE; i++) {
+		if (changed->bytes[i] != wanted->bytes[i])
+			return 0;
+		if (!changed->bytes[i])
+			return 1;
+	}
+	return 0;
+}
+
+/* Returns false for a cgroup that no target can be: of a hierarchy of cgroup v1, whose ids are their own. */
+static __always_inline bool note_path(struct cgroup *cgroup, const char *path)
+{
+	__u32 zero = 0;
+	struct cgroup_path *changed = bpf_map_lookup_elem(&cgroup_changed, &zero);
+
+	if (!changed || BPF_CORE_READ(cgroup, root, hierarchy_id))
+		return false;
+	return bpf_probe_read_kernel_str(changed->bytes, sizeof(changed->bytes), path) > 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int cgroup_made(__u64 *ctx)
+{
+	struct cgroup *cgroup = (struct cgroup *)ctx[0];
+	struct globals *g = globals();
+
+	if (!g || !note_path(cgroup, (const char *)ctx[1]))
+		return 0;
+	for (__u32 i = 0; i < MAX_CGROUPS && i < config.cgroups; i++) {
+		if (!has_path(i))
+			continue;
+		g->cgroups[i].id = BPF_CORE_READ(cgroup, kn, id);
+		g->cgroups[i].gone = 0;
+	}
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int cgroup_removed(__u64 *ctx)
+{
+	struct cgroup *cgroup = (struct cgroup *)ctx[0];
+	struct globals *g = globals();
+
+	if (!g || !note_path(cgroup, (const char *)ctx[1]))
+		return 0;
+	for (__u32 i = 0; i < MAX_CGROUPS && i < config.cgroups; i++) {
+		if (g->cgroups[i].id != BPF_CORE_READ(cgroup, kn, id) && !has_path(i))
+			continue;
+		g->cgroups[i].id = NO_CGROUP;
+		g->cgroups[i].gone = bpf_ktime_get_boot_ns();
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
