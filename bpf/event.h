@@ -340,6 +340,8 @@ struct globals {
 	/* What follows is read often and written seldom: in other cache lines than the counts above. */
 	__u32 self; /* the kernel's tgid of filetap, which no pid namespace changes. User space alone writes this */
 	__u32 named; /* tasks that became targets because of their name */
+	__u32 executed; /* launched commands that reached their exec */
+	__u32 reserved;
 	struct target_cgroup cgroups[MAX_CGROUPS];
 };
 

@@ -118,10 +118,9 @@ static __always_inline __u64 executed_file(struct task_struct *task, struct linu
 static __always_inline void begin_image(struct task_struct *task)
 {
 	struct task_state *s = state_of(task);
+	struct globals *g = globals();
 
 	if (config.comms && comm_matches((const __u64[]){ comm_word(task, 0), comm_word(task, 1) })) {
-		struct globals *g = globals();
-
 		if (!s)
 			s = new_state(task);
 		if (s)
@@ -130,6 +129,8 @@ static __always_inline void begin_image(struct task_struct *task)
 			__sync_fetch_and_add(&g->named, 1);
 	}
 	if (s) {
+		if (g && s->member & MEMBER_HELD)
+			__sync_fetch_and_add(&g->executed, 1);
 		s->member &= ~MEMBER_HELD;
 		if (s->task)
 			retire(s->task);

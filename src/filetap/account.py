@@ -56,6 +56,8 @@ class Account:
     """Events were not to be delivered: what is folded was summed up, as intended."""
     missed: int = 0
     """Times that the kernel skipped a program, for it was at work on that CPU already: events that nobody counted, perhaps."""
+    reasons: list[str] = field(default_factory=list)
+    """What may be why nothing was seen; none when something was."""
     notes: list[str] = field(default_factory=list)
     """What the figures do not say: calls not decoded, caches that were full, how the run ended."""
 

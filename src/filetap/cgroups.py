@@ -78,6 +78,15 @@ class Cgroups:
             else:
                 yield f"cgroup {cgroup.id} has been removed: nothing more of it will be seen"
 
+    def unused(self) -> Iterator[str]:
+        """Of those that no process is in now, or that are not there."""
+        for cgroup, found, row in zip(self._named, self._found, self._table, strict=False):
+            name = os.fsdecode(found.path)
+            if row["id"] == NO_CGROUP:
+                yield f"cgroup {name} is gone"
+            elif _is_empty(cgroup):
+                yield f"no process is in cgroup {name}"
+
     def gone(self) -> Iterator[str]:
         """Of each that is not there any more, since when."""
         for cgroup, found, row in zip(self._named, self._found, self._table, strict=False):
@@ -89,6 +98,14 @@ class Cgroups:
                 yield f"cgroup {os.fsdecode(found.path)} was removed at {when} and has not been made again"
             else:
                 yield f"cgroup {cgroup.id} was removed at {when}; named by its path, it is followed when it is made again"
+
+
+def _is_empty(cgroup: Cgroup) -> bool:
+    """With all below it. The root has no such file, and always processes."""
+    try:
+        return "populated 0" in (cgroup.directory / "cgroup.events").read_text(encoding="ascii")
+    except OSError:
+        return False
 
 
 def _identify(named: Sequence[Cgroup], seed: Object) -> list[Identified]:

@@ -182,6 +182,8 @@ GLOBALS: Final = np.dtype(
         ("arrived", "<u8"),
         ("self", "<u4"),
         ("named", "<u4"),
+        ("executed", "<u4"),
+        ("reserved", "<u4"),
         ("cgroups", TARGET_CGROUP, MAX_CGROUPS),
     ]
 )

@@ -174,8 +174,9 @@ class Session:
     def _account(self, folds: list[Fold], ended: float) -> Account:
         counters = self.source.counters()
         used = os.times()
+        ops = balance(counters, self._delivery.tally, folds, self._names.dropped, self._summed if self._sums else None)
         return Account(
-            ops=balance(counters, self._delivery.tally, folds, self._names.dropped, self._summed if self._sums else None),
+            ops=ops,
             aggregated=self._sums is not None,
             files=int(counters["files"].sum()),
             processes=self.source.definitions.processes,
@@ -185,6 +186,7 @@ class Session:
             attached=self.attached,
             cpu=used.user + used.system,
             missed=self.source.missed(),
+            reasons=[] if ops else self.source.silence(int(self._names.dropped.sum())),
             notes=[*self.source.notes, *self.source.cgroup_notes(), *kernel_notes(counters), *self._notes()],
         )
 

@@ -39,6 +39,7 @@ from filetap.probes import Plan, aio, cgroup, faults, kept_on_cpu, process, seed
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
 from filetap.rules import Arrivals, Names, Rules
+from filetap.silence import Facts, reasons
 from filetap.targets import Targets
 from filetap.users import accounts
 
@@ -360,6 +361,12 @@ class KernelSource:
     def missed(self) -> int:
         """Times that the kernel skipped a program of ours, so that nothing of what it is about was seen."""
         return sum(loaded.missed() for loaded in self._objects)
+
+    def silence(self, unmatched: int) -> list[str]:
+        """What may be why nothing was seen. ``unmatched``: calls that were left out for their names."""
+        executed, named, live = (bool(self._globals[name][0] > 0) for name in ("executed", "named", "live"))
+        facts = Facts(executed, named, live, bool(self.hooks), unmatched, list(self._cgroups.unused()))
+        return reasons(self._options.targets, self._options.filters, facts)
 
     def cgroup_news(self) -> list[str]:
         """Which of the targets came or went since the last time."""

@@ -6,6 +6,7 @@ Apart from tests/kernel and e2e, where a kernel counts. The oracle is a loop ove
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -195,6 +196,17 @@ def test_the_verdict_does_not_gloss_over() -> None:
     assert "5 seen = 3 delivered + 2 folded + 0 lost" in folded
     assert "--ring-size" in folded
     assert "5 seen = 3 delivered + 0 folded + 2 lost" in lost
+
+
+def test_nothing_seen_is_not_nothing_lost() -> None:
+    """And what may be why stands before the notes."""
+    whole = account()
+    whole.reasons, whole.notes = ["nobody came", "or nobody knows"], ["a note"]
+    lines = report.as_text(whole).splitlines()
+    assert lines[-4:] == ["nothing was seen", "perhaps: nobody came", "perhaps: or nobody knows", "note: a note"]
+    assert json.loads(report.as_json(whole))["reasons"] == whole.reasons
+    whole.missed = 3
+    assert re.fullmatch(r"not all was seen: 3 times .*; nothing was seen", report.verdict(whole))
 
 
 def test_notes_are_told() -> None:

@@ -23,6 +23,7 @@ OPS = {"read": OpAccount(seen=9, delivered=4, folded=3, lost=2), "open": OpAccou
         (None, []),
         (Account(ops={"read": OpAccount(seen=9, delivered=9)}), []),
         (Account(ops=OPS), ["4 events found no room", "2 events were lost"]),
+        (Account(reasons=["one", "two"]), ["nothing was seen while it was recorded; perhaps: one; two"]),
         (Account(missed=7), ["not all was seen: 7 times"]),
     ],
 )

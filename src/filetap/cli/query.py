@@ -102,6 +102,8 @@ def unrecorded(trace: Trace) -> Iterator[str]:
         yield f"{trace.folder}: {folded} events found no room while it was recorded: only their sums are there (folded)"
     if lost:
         yield f"{trace.folder}: {lost} events were lost while it was recorded"
+    if account.get("reasons"):
+        yield f"{trace.folder}: nothing was seen while it was recorded; perhaps: {'; '.join(account['reasons'])}"
     if account["missed"]:
         yield f"{trace.folder}: not all was seen: {account['missed']} times the kernel skipped a program"
 

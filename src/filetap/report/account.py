@@ -33,7 +33,7 @@ def as_text(account: Account) -> str:
         f"filetap used {account.cpu:.2f} s of CPU, attached in {account.attached:.2f} s"
     )
     lines.append(verdict(account))
-    return "\n".join(lines + [f"note: {note}" for note in account.notes])
+    return "\n".join(lines + [f"perhaps: {reason}" for reason in account.reasons] + [f"note: {note}" for note in account.notes])
 
 
 def verdict(account: Account) -> str:
@@ -41,11 +41,13 @@ def verdict(account: Account) -> str:
     if not account.missed:
         return balanced(account)
     skipped = f"not all was seen: {account.missed} times the kernel skipped a program, for it was at work on that CPU already"
-    return f"{skipped}; of what was seen {balanced(account)}"
+    return f"{skipped}; of what was seen {balanced(account)}" if account.total.seen else f"{skipped}; nothing was seen"
 
 
 def balanced(account: Account) -> str:
     total = account.total
+    if not total.seen:
+        return "nothing was seen"
     if account.aggregated:
         delivered = f"{total.delivered} delivered + " if total.delivered else ""
         lost = f"{total.lost} lost, for there was no room for their sum" if total.lost else "nothing lost"

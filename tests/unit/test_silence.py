@@ -1,0 +1,51 @@
+"""Why nothing was seen: each reason where it can apply, and nowhere else.
+
+Apart from tests/e2e/test_silence.py, where nothing really happens. The oracle is what each run was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filetap.filters import Filters, select_calls
+from filetap.silence import Facts, reasons
+from filetap.targets import Cgroup, Targets
+
+FACTS = Facts(executed=True, named=True, live=True, hooks=True, unmatched=0, cgroups=[])
+A_CGROUP = Cgroup(Path("/x"), 7)
+EVERYBODY = Targets(all=True)
+SAID: dict[str, tuple[Targets, dict[str, Any], dict[str, Any], list[str]]] = {
+    "command": (Targets(command=5), {}, {"executed": False}, ["the command was not executed"]),
+    "command that ran": (Targets(command=5), {}, {}, []),
+    "pid": (Targets(pids=[5]), {}, {"live": False}, ["-p have ended"]),
+    "pid that runs": (Targets(pids=[5]), {}, {}, []),
+    "name": (Targets(comms=[b"a", b"b"]), {}, {"named": False}, ["no process named a or b ran", "interpreter"]),
+    "name that ran": (Targets(comms=[b"a"]), {}, {}, []),
+    "cgroup": (Targets(cgroups=[A_CGROUP]), {}, {"cgroups": ["cgroup /x is gone"]}, ["cgroup /x is gone"]),
+    "both": (Targets(comms=[b"a"], cgroups=[A_CGROUP]), {}, {}, ["-c and --cgroup must both hold"]),
+    "everybody": (Targets(all=True, comms=[b"a"], pids=[5], cgroups=[A_CGROUP]), {}, {"named": False, "live": False}, []),
+    "names": (EVERYBODY, {"calls": select_calls(["stat"]), "paths": ["/etc"]}, {"hooks": False}, ["no hooks", "to this PATH"]),
+    "names with hooks": (EVERYBODY, {"calls": select_calls(["stat"]), "paths": ["/etc"]}, {}, ["to this PATH"]),
+    "no names": (EVERYBODY, {"calls": select_calls(["read"]), "paths": ["/a", "/b"]}, {"hooks": False}, ["to these PATHs"]),
+    "names that lead elsewhere": (EVERYBODY, {}, {"unmatched": 3}, ["3 calls by name"]),
+    "types": (EVERYBODY, {"calls": select_calls(["io"]), "types": frozenset({"file"})}, {}, ["--type"]),
+    "types of names": (EVERYBODY, {"calls": select_calls(["mkdir"]), "types": frozenset({"file"})}, {}, []),
+    "failed": (EVERYBODY, {"failed": True}, {}, ["--failed"]),
+    "latency": (EVERYBODY, {"min_latency": 5}, {}, ["--min-latency"]),
+}
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_reasons(case: str) -> None:
+    targets, filters, facts, said = SAID[case]
+    given = Filters(**({"types": frozenset({"file", "pipe"})} | filters))
+    found = reasons(targets, given, replace(FACTS, **facts))
+    if said:
+        assert all(any(words in line for line in found) for words in said)
+        assert all(any(words in line for words in said) for line in found)
+    else:
+        assert found == ["the processes traced made no call that was asked for"]
