@@ -70,6 +70,9 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_WANTED 64 /* a name that starts from a place below which files are wanted */
 #define DEFINITION_NO_TREE 128 /* a file in no directory tree, such as a pipe's: fs/d_path.c makes up its name (d_dname) */
 #define DEFINITION_NO_PATH 256 /* opened by its handle, and no directory is known that it is in */
+#define DEFINITION_START_WANTED 512 /* a name whose start is wanted itself */
+#define DEFINITION_BENEATH 1024 /* a name that must not leave where it starts (RESOLVE_BENEATH) */
+#define DEFINITION_SOURCE 2048 /* what a mount was given as its source; the type of the file system follows */
 #define DEFINITION_BESIDE 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
@@ -106,10 +109,13 @@ struct file_definition {
 	__u32 reserved;
 };
 
-/* name: the bytes asked for follow; from the file 'directory', which is the root for an absolute one. */
+/* name: the bytes asked for follow; from the file 'directory', which is the root for an absolute one. ".." stops at the file
+ * 'root': that of the task, or 'directory' itself where the call says so (RESOLVE_IN_ROOT). */
 struct name_definition {
 	struct definition head;
 	__u32 directory;
+	__u32 root;
+	__u32 key; /* name_key.root */
 	__u32 reserved;
 };
 
@@ -386,6 +392,7 @@ struct aggregate {
 #define WANTED_TYPE 2
 #define WANTED (WANTED_PATH | WANTED_TYPE)
 #define WANTED_BELOW 4 /* a directory: what is directly below it is wanted */
+#define WANTED_TOP 8 /* the root of its mount namespace, wanted or not */
 
 #define RULE_TREE 1
 #define RULE_CHILDREN 2
@@ -417,10 +424,13 @@ struct file_key {
 	__u32 sequence; /* the dentry's */
 };
 
+#define ROOT_BENEATH (1u << 31) /* DEFINITION_BENEATH in a key: no id has this bit */
+
 /* Of the table of names, which user space empties likewise. A longer name is defined each time. */
-#define NAME_KEY_SPACE 124
+#define NAME_KEY_SPACE 120
 struct name_key {
 	__u32 directory;
+	__u32 root; /* 0: that of the mount namespace, or the same as 'directory' for an absolute name; ROOT_BENEATH may be set */
 	char name[NAME_KEY_SPACE];
 };
 

@@ -66,16 +66,19 @@ int classic_fork(struct trace_event_raw_sched_process_fork *ctx)
 }
 
 /* A script by a name in the kernel's memory: its id and FOUND_WANTED; 0: no rule can want it. */
-static __always_inline __u64 script_named(const char *name, struct path *directory)
+static __always_inline __u64 script_named(struct task_state *s, const char *name, int directory)
 {
-	__u64 start = find_place(directory, OWED_ALWAYS);
 	struct text *t = text();
+	struct origin o;
+	char first = 0;
 	long length;
 
 	if (!t)
 		return 0;
+	bpf_probe_read_kernel(&first, 1, name);
+	find_origin(&o, s, first == '/', directory, 0);
 	length = bpf_probe_read_kernel_str(t->asked.name, COMPONENT_SPACE, name);
-	return may_be_wanted(t, start, length) ? FOUND_WANTED | define_name(name, start, DEFINITION_ONCE, NAME_KERNEL) : 0;
+	return may_be_wanted(t, o.start, length) ? FOUND_WANTED | define_name(name, &o, DEFINITION_ONCE, NAME_KERNEL) : 0;
 }
 
 /* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
@@ -83,7 +86,6 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 {
 	struct file *file = file_at(fd_address(task, s->exec_fd, false), false);
 	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
-	struct fs_struct *fs = of_task(task, fs);
 	char first = 0;
 
 	for (__u32 rest = s->exec_fd, i = 0; i < 10; i++, rest /= 10) {
@@ -92,10 +94,10 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 		name++;
 	}
 	if (!file)
-		return script_named(bprm->filename, &fs->root);
+		return script_named(s, bprm->filename, AT_FDCWD);
 	bpf_probe_read_kernel(&first, 1, name);
 	if (first)
-		return script_named(name + 1, &file->f_path);
+		return script_named(s, name + 1, s->exec_fd);
 	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
 }
 
@@ -103,15 +105,12 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 static __always_inline __u64 executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = bprm->file;
-	struct fs_struct *fs = of_task(task, fs);
-	char first = 0;
 
 	if (bprm->interp == bprm->filename)
 		return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
 	if (bprm->fdpath && s->exec_nr)
 		return script_at(task, bprm, s);
-	bpf_probe_read_kernel(&first, 1, bprm->filename);
-	return script_named(bprm->filename, first == '/' ? &fs->root : &fs->pwd);
+	return script_named(s, bprm->filename, AT_FDCWD);
 }
 
 /* The task is told of anew, and counts if its new name does. Twice for an exec is as once. */

@@ -169,6 +169,8 @@ static __always_inline void look_ahead(struct task_struct *task, struct task_sta
 
 	if (call->kind == KIND_MAPPED)
 		remember_mapping(s, regs->di, nr);
+	else if (shape.name && call->flags & CALL_MOVES)
+		keep_places(s);
 	else if (shape.fd && config.direct)
 		resolve_enter(task, s, argument(regs, shape.fd), nr, true);
 	else if (shape.fd)
@@ -189,6 +191,7 @@ static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 	if (!s)
 		return 0;
 	s->resolved = 0;
+	s->kept = 0;
 	if (call.kind == KIND_EXEC) {
 		s->exec_nr = nr;
 		s->exec_fd = regs->di;

@@ -162,7 +162,7 @@ int path_symlink(void *ctx)
 	note_place(n, dentry, mnt, true);
 	expect_place(n, dentry, dentry, mnt);
 	if (n->wanted && config.level == LEVEL_VFS)
-		n->file = define_name((const char *)hook_argument(ctx, 2), n->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_KERNEL);
+		n->file = define_content(s, (const char *)hook_argument(ctx, 2), n->target, NAME_KERNEL);
 	return keep_note(s, n);
 }
 

@@ -331,7 +331,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	if (config.members && was_member(s->walk.verdict))
 		drop_member(dentry_address, mnt);
 	new->chain = s->walk.chain;
-	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | wanted_by_rules(&s->walk);
+	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | wanted_by_rules(&s->walk) | (s->walk.depth ? 0 : WANTED_TOP);
 	if ((config.moved || config.members) && new->wanted & WANTED_PATH && !(s->walk.verdict & RULE_MEMBER))
 		remember_file(dentry_address);
 	if (is_owed(new->wanted, owed))

@@ -248,7 +248,7 @@ static __always_inline __u64 asked_target(const struct pt_regs *regs, struct tas
 	const struct shape shape = shape_of(regs->orig_ax);
 	int directory = shape.to_dir ? (int)argument(regs, shape.to_dir) : AT_FDCWD;
 
-	return asked_name(state, (const char *)argument(regs, shape.to_name), directory, needed);
+	return asked_name(state, (const char *)argument(regs, shape.to_name), directory, needed, 0);
 }
 
 static __always_inline bool content_may_be_wanted(const char *content)
@@ -272,7 +272,66 @@ static __always_inline bool name_content(const struct pt_regs *regs, struct task
 			return false;
 		d->target = asked_target(regs, state, true);
 	}
-	d->file = define_name(name, d->target, DEFINITION_ONCE | DEFINITION_BESIDE, NAME_USER);
+	d->file = define_content(state, name, d->target, NAME_USER);
+	return true;
+}
+
+/* RESOLVE_* of openat2, those that say where the name may lead. */
+static __always_inline __u32 scope_of(const struct pt_regs *regs)
+{
+	__u64 how[3] = {};
+
+	if (!(call_of(regs->orig_ax).flags & CALL_HOW) || bpf_probe_read_user(how, sizeof(how), (void *)regs->dx))
+		return 0;
+	return how[2] & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
+}
+
+/* Is the source that mount(2) is given a name? As path_mount() in fs/namespace.c decides; that of a new file system may be one, which
+ * its type says. */
+static __always_inline bool has_plain_source(const struct pt_regs *regs)
+{
+	__u32 flags = regs->r10;
+
+	if ((flags & MS_MGC_MSK) == MS_MGC_VAL)
+		flags &= ~MS_MGC_MSK;
+	if (flags & MS_REMOUNT)
+		return true;
+	return !(flags & MS_BIND) && (flags & MS_PROPAGATION || !(flags & MS_MOVE));
+}
+
+/* The text, and behind it the type of the file system, where a new one is made. */
+SUBPROGRAM __u32 define_source(const struct pt_regs *regs, const struct origin *o)
+{
+	bool made = !(regs->r10 & (MS_REMOUNT | MS_PROPAGATION)) || (regs->r10 & MS_MGC_MSK) == MS_MGC_VAL;
+	struct counters *c = counters();
+	struct scratch *s = scratch();
+	long length, more = 0;
+
+	if (!c || !s)
+		return 0;
+	start_definition(s, DEFINE_NAME, new_id(c));
+	length = read_user_string(s->bytes, 4096, (const char *)regs->di);
+	if (length > 0 && length <= 4096 && made)
+		more = read_user_string(s->bytes + length, COMPONENT_SPACE, (const char *)regs->dx);
+	fill_name(s, o, DEFINITION_ONCE | DEFINITION_SOURCE, more > 0 ? length + more : length);
+	return submit_definition(s, c) ? 0 : s->head.id;
+}
+
+SUBPROGRAM bool name_source(const struct pt_regs *regs, struct task_state *state, bool needed)
+{
+	struct draft *d = &state->draft;
+	struct text *t = text();
+	struct origin o;
+	char first = 0;
+	long length;
+
+	if (!t || bpf_probe_read_user(&first, 1, (const char *)regs->di))
+		return needed;
+	length = read_user_string(t->asked.name, COMPONENT_SPACE, (const char *)regs->di);
+	find_origin(&o, state, first == '/', AT_FDCWD, 0);
+	if (length <= 0 || (!needed && !may_be_wanted(t, o.start, length)))
+		return needed;
+	d->file = define_source(regs, &o);
 	return true;
 }
 
@@ -283,23 +342,32 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	int directory = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
 	struct draft *d = &state->draft;
 	const char *name = (const char *)argument(regs, shape.name);
+	struct origin o;
+	__u32 scope;
 	__u64 found;
 
 	if (is_symlink(regs))
 		return name_content(regs, state, name, needed);
-	found = asked_name(state, name, directory, needed);
+	if (regs->orig_ax == NR_MOUNT && has_plain_source(regs))
+		return name_source(regs, state, needed);
+	scope = scope_of(regs);
+	found = asked_name(state, name, directory, needed, scope);
 	if (found & NAME_UNWANTED)
 		return false;
 	if (found != NAME_EMPTY) {
 		d->file = found;
 		return true;
 	}
+	if (!name && d->result == -EFAULT)
+		return needed;
 	if (shape.dir && d->result != -ENOENT)
 		return name_descriptor(state, directory) || (needed && config.paths & 1);
-	found = name ? start_of(state, false, directory, OWED_ALWAYS) : 0;
-	if (!needed && !(found & FOUND_BELOW))
+	if (!name)
+		return needed;
+	find_origin(&o, state, false, directory, scope);
+	if (!needed && !(o.start & (FOUND_BELOW | FOUND_PATH)))
 		return false;
-	d->file = name ? define_name(name, found, DEFINITION_ONCE, NAME_USER) : 0;
+	d->file = define_name(name, &o, DEFINITION_ONCE, NAME_USER);
 	return true;
 }
 
@@ -371,6 +439,7 @@ static __always_inline void report(const struct pt_regs *regs, struct task_struc
 	state->resolved = 0;
 	if (outcome == EMIT_NAME && !name_files(regs, state, result))
 		outcome = EMIT_NOT;
+	state->kept = 0;
 	if (config.level == LEVEL_AUTO)
 		state->note_count = 0;
 	if (outcome == EMIT_NOT)

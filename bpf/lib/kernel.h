@@ -485,6 +485,14 @@ struct aio_ring {
 #define AT_FDCWD (-100)
 #define DCACHE_OP_COMPARE 2
 #define AT_REMOVEDIR 0x200
+#define RESOLVE_BENEATH 0x08
+#define RESOLVE_IN_ROOT 0x10
+#define MS_REMOUNT 32
+#define MS_BIND 4096
+#define MS_MOVE 8192
+#define MS_PROPAGATION (15 << 17) /* MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED */
+#define MS_MGC_VAL 0xc0ed0000
+#define MS_MGC_MSK 0xffff0000
 #define MAP_ANONYMOUS 0x20
 #define PAGE_SHIFT 12
 #define FICLONE 0x40049409
@@ -497,6 +505,7 @@ struct aio_ring {
 #define CLOSE_RANGE_UNSHARE 2ul
 #define NR_CLOSE_RANGE 436
 #define NR_SYMLINK 88
+#define NR_MOUNT 165
 #define NR_SYMLINKAT 266
 #define NR_CHROOT 161
 #define NR_UNLINKAT 263

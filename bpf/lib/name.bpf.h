@@ -17,9 +17,28 @@
 /* Where a name's bytes lie. */
 enum name_space { NAME_KERNEL, NAME_USER };
 
-/* A name from the place 'start' (an id, and FOUND_* where they are known) under a new id, 0 when the ring is full. Names
- * that are not in the table serve once. */
-SUBPROGRAM __u32 define_name(const char *name, __u64 start, __u16 flags, enum name_space space)
+/* Where a name starts, and what ".." in it cannot leave. */
+struct origin {
+	__u64 start; /* id and FOUND_* */
+	__u32 root; /* id */
+	__u32 key; /* name_key.root */
+	__u16 flags; /* DEFINITION_* */
+};
+
+/* A name that the scratch's definition was given: its origin, and how long it is with what belongs to it. */
+static __always_inline void fill_name(struct scratch *s, const struct origin *o, __u16 flags, long length)
+{
+	s->head.flags = o->flags | flags;
+	s->head.flags |= o->start & FOUND_BELOW ? DEFINITION_WANTED : 0;
+	s->head.flags |= o->start & FOUND_PATH ? DEFINITION_START_WANTED : 0;
+	s->head.length = length > 0 ? length : 0;
+	s->name.directory = o->start;
+	s->name.root = o->root;
+	s->name.key = o->key;
+}
+
+/* A name under a new id, 0 when the ring is full. Names that are not in the table serve once. */
+SUBPROGRAM __u32 define_name(const char *name, const struct origin *o, __u16 flags, enum name_space space)
 {
 	struct counters *c = counters();
 	struct scratch *s = scratch();
@@ -29,24 +48,34 @@ SUBPROGRAM __u32 define_name(const char *name, __u64 start, __u16 flags, enum na
 		return 0;
 	start_definition(s, DEFINE_NAME, new_id(c));
 	length = space == NAME_USER ? read_user_string(s->bytes, 4096, name) : bpf_probe_read_kernel_str(s->bytes, 4096, name);
-	s->head.flags = flags | (start & FOUND_BELOW ? DEFINITION_WANTED : 0);
-	s->head.length = length > 0 ? length : 0;
-	s->name.directory = start;
+	fill_name(s, o, flags, length);
 	return submit_definition(s, c) ? 0 : s->head.id;
 }
 
 /* The id of the name in text()->asked, which fits there as a whole. */
-static __always_inline __u32 known_name(struct name_key *key, const char *name, __u64 start)
+static __always_inline __u32 known_name(struct name_key *key, const char *name, const struct origin *o)
 {
 	__u32 *known = bpf_map_lookup_elem(&names, key), id;
 	struct counters *c = counters();
 
 	if (known)
 		return *known;
-	id = define_name(name, start, 0, NAME_USER);
+	id = define_name(name, o, 0, NAME_USER);
 	if (id && bpf_map_update_elem(&names, key, &id, BPF_NOEXIST) && !bpf_map_lookup_elem(&names, key) && c)
 		c->names_full++;
 	return id;
+}
+
+/* The root or the working directory of the task, an id where it is owed. A call that changes what mounts show began where it
+ * no longer may be found. */
+static __always_inline struct file_cache *own_place(struct task_state *state, struct fs_struct *fs, bool root, int owed)
+{
+	struct file_cache *cache = root ? &state->base : &state->directory;
+	struct path *path = root ? &fs->root : &fs->pwd;
+
+	if (!state->kept || !cache->id)
+		refresh(cache, of_task(path, dentry), of_task(path, mnt), of_task(path, dentry, d_inode), owed);
+	return cache;
 }
 
 /* Where a name starts: at the root, in the working directory, or in that of a descriptor. An id where it is owed, FOUND_*. */
@@ -55,7 +84,6 @@ SUBPROGRAM __u64 start_of(struct task_state *state, bool absolute, int directory
 	struct task_struct *task = current_task();
 	struct fs_struct *fs = of_task(task, fs);
 	struct file_cache *cache;
-	struct path *path;
 	struct file *file;
 
 	if (!fs)
@@ -64,26 +92,62 @@ SUBPROGRAM __u64 start_of(struct task_state *state, bool absolute, int directory
 		file = file_at(fd_address(task, directory, false), false);
 		return file ? find_place(&file->f_path, owed) : 0;
 	}
-	cache = absolute ? &state->base : &state->directory;
-	path = absolute ? &fs->root : &fs->pwd;
-	refresh(cache, of_task(path, dentry), of_task(path, mnt), of_task(path, dentry, d_inode), owed);
+	cache = own_place(state, fs, absolute, owed);
 	return cache->id | (__u64)cache->wanted << 32;
+}
+
+/* Before a call that changes what mounts show: where its names start is what it was then. */
+SUBPROGRAM int keep_places(struct task_state *state)
+{
+	start_of(state, true, AT_FDCWD, OWED_ALWAYS);
+	start_of(state, false, AT_FDCWD, OWED_ALWAYS);
+	state->kept = 1;
+	return 0;
+}
+
+/* ".." does not leave the root that the task has at this moment; of a call with RESOLVE_IN_ROOT or RESOLVE_BENEATH not even the
+ * directory that it starts from, which then is the root for absolute names, too. */
+static __always_inline void find_origin(struct origin *o, struct task_state *state, bool absolute, int directory, __u32 scope)
+{
+	__u64 root;
+
+	o->flags = scope & RESOLVE_BENEATH ? DEFINITION_BENEATH : 0;
+	o->start = start_of(state, absolute, directory, OWED_ALWAYS);
+	o->key = 0;
+	o->root = o->start;
+	if (scope) {
+		o->key = o->root | (scope & RESOLVE_BENEATH ? ROOT_BENEATH : 0);
+	} else if (!absolute) {
+		root = start_of(state, true, AT_FDCWD, OWED_ALWAYS);
+		o->root = root;
+		o->key = root >> 32 & WANTED_TOP ? 0 : root;
+	}
+}
+
+/* What a symbolic link says, from where the link with the id 'link' lies. */
+SUBPROGRAM __u32 define_content(struct task_state *state, const char *content, __u32 link, enum name_space space)
+{
+	struct origin o;
+
+	find_origin(&o, state, true, AT_FDCWD, 0);
+	o.start = link;
+	return define_name(content, &o, DEFINITION_ONCE | DEFINITION_BESIDE, space);
 }
 
 /* The superset of what user space will want, so that other names are not even counted. */
 static __always_inline bool may_be_wanted(struct text *t, __u64 start, long length)
 {
-	return !(config.paths & 1) || start & FOUND_BELOW || may_lead_there(t, length);
+	return !(config.paths & 1) || start & (FOUND_BELOW | FOUND_PATH) || may_lead_there(t, length);
 }
 
 /* The id of a name of the current task, or NAME_EMPTY, or NAME_UNWANTED unless it is needed all the same; 0 where nothing
- * could be read. */
-SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int directory, bool needed)
+ * could be read. 'scope': RESOLVE_*, those that say where it may lead. */
+SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int directory, bool needed, __u32 scope)
 {
 	struct text *t = text();
 	struct name_key *key;
+	struct origin o;
 	bool absolute;
-	__u64 start;
 	long length;
 
 	if (!name || !t)
@@ -95,14 +159,15 @@ SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int dire
 		return needed ? 0 : NAME_UNWANTED;
 	if (length == 1)
 		return NAME_EMPTY;
-	absolute = key->name[0] == '/';
+	absolute = key->name[0] == '/' && !scope;
 	if (!needed && !may_be_wanted(t, start_of(state, absolute, directory, OWED_NOTHING), length))
 		return NAME_UNWANTED;
-	start = start_of(state, absolute, directory, OWED_ALWAYS);
-	key->directory = start;
+	find_origin(&o, state, absolute, directory, scope);
+	key->directory = o.start;
+	key->root = o.key;
 	if (length < NAME_KEY_SPACE && key->directory)
-		return known_name(key, name, start);
-	return define_name(name, start, DEFINITION_ONCE, NAME_USER);
+		return known_name(key, name, &o);
+	return define_name(name, &o, DEFINITION_ONCE, NAME_USER);
 }
 
 #endif

@@ -133,6 +133,7 @@ struct task_state {
 	__u32 exec_nr; /* the number at enter: exec makes it execve's (x86: set_personality_64bit) */
 	__u32 changing; /* 1 + place in 'changes' that the call under way has marked */
 	__u32 note_count; /* how many of 'notes' are owed */
+	__u32 kept; /* 'directory' and 'base' are those at the enter of the call under way, which may change them */
 	__u64 changes; /* what stood there when the call began */
 	__u64 submitted; /* when the io_submit under way began; 0: none is */
 	__u64 noted; /* of its requests, from the first */

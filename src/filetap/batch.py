@@ -23,7 +23,7 @@ class File:
 
     id: int
     path: bytes
-    """Absolute. Without ``resolved``: the caller's string, joined to its directory and normalised."""
+    """Absolute, or empty: not known. Without ``resolved``: the caller's string, joined to its directory and normalised."""
     resolved: bool = True
     """The kernel's own walk from the open file; False: a name that was asked for, with no identity."""
     inode: int = 0
@@ -43,8 +43,12 @@ class File:
     real_inode: int = 0
     """On overlayfs the inode beneath; 0 elsewhere. So is ``real_device``."""
     real_device: int = 0
-    steps: int = 0
-    """Of a name that starts where PATHs are wanted: how many components it has; 0: it starts elsewhere, or leads up again."""
+    requested: bytes = b""
+    """The caller's string, where ``path`` does not say all of it: there is none, or it is a guess."""
+    steps: int = -1
+    """Of a name that starts where PATHs are wanted: how many names below that it leads; -1: it starts elsewhere, or leads out again."""
+    foreign: bool = False
+    """The text of ``path`` is none of filetap's own mount namespace: no PATH can be compared with it."""
     truncated: bool = False
     deleted: bool = False
     raced: bool = False

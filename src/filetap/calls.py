@@ -162,9 +162,9 @@ _NAMESPACE: Final = [
     Call("chdir", "chdir", KIND_CHDIR, 0, 80, "name"),
     Call("chroot", "chdir", KIND_CHDIR, 0, 161, "name"),
     *_plain("chdir", "fchdir 81 fd", ANY),
-    *_plain("mount", "mount 165 name to_name - argument\nmove_mount 429 dir name to_dir to_name argument", MOVES),
-    *_plain("mount", "pivot_root 155 name to_name", MOVES),
-    *_plain("umount", "umount2 166 name argument", MOVES),
+    *_plain("mount", "mount 165 name to_name - argument\nmove_mount 429 dir name to_dir to_name argument", MOVES | ENTER),
+    *_plain("mount", "pivot_root 155 name to_name", MOVES | ENTER),
+    *_plain("umount", "umount2 166 name argument", MOVES | ENTER),
 ]
 
 _ATTRIBUTES: Final = [

@@ -6,7 +6,6 @@ Next: reader.py feeds it and hands its two tables to the sinks.
 
 from __future__ import annotations
 
-import os.path
 import struct
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from filetap import model
 from filetap.batch import GROUPS, USERS, Credentials, File, Task
 from filetap.model import Records
 from filetap.mounts import Mounts
+from filetap.requested import Home, Request
 from filetap.users import Accounts
 
 _CODES: Final = {"<u2": "H", "<u4": "I", "<u8": "Q", "|S16": "16s"}
@@ -109,12 +109,6 @@ def _path(names: list[bytes], flags: int, inode: int, magic: int) -> bytes:
     if flags & model.NO_TREE and magic in _NAMES:
         return _NAMES[magic] % {b"name": b"/".join(names), b"inode": inode}
     return b"/" + b"/".join(name for name in names if name != b"/")
-
-
-def _steps(asked: bytes) -> int:
-    """How many components a name has; 0: it leads up."""
-    names = [name for name in asked.split(b"/") if name not in (b"", b".")]
-    return 0 if b".." in names else len(names) or 1
 
 
 def _behind(record: bytes, ids: Mapping[str, int]) -> tuple[tuple[int, ...], bytes]:
@@ -253,7 +247,9 @@ class Definitions:
         """``accounts``: who names users and groups."""
         self.files = Files(file_limit, mounts, folded=folded)
         self._folded, self._accounts = folded, accounts
-        self._names: dict[int, tuple[int, bytes]] = {}
+        self._names: dict[int, tuple[int, int, bytes]] = {}
+        self.home: Home | None = None
+        """Where PATHs are meant, when there are any."""
         self._name_limit = name_limit
         self.tasks: dict[int, Task] = {}
         self.processes = 0
@@ -279,21 +275,15 @@ class Definitions:
             self._ending.append((self._drain, number))
 
     def _name(self, number: int, record: bytes) -> None:
-        """A name that was asked for, joined to where it starts."""
-        values = _NAME.unpack_from(record)
-        flags, length, directory = values[1], values[3], values[5]
-        asked = text(record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + length])
-        start = self.files.path(directory)
-        if flags & model.BESIDE:
-            start = b"" if asked.startswith(b"/") else os.path.dirname(start)
-        path = os.path.normpath(start + b"/" * (not asked.startswith(b"/")) + asked) if asked else start
-        steps = _steps(asked) if flags & model.FROM_WANTED else 0
-        file = File(number, b"/" + path.lstrip(b"/"), resolved=False, steps=steps, truncated=bool(flags & model.TRUNCATED))
+        """A name as the caller gave it."""
+        _, flags, _, length, _, directory, root, key, _ = _NAME.unpack_from(record)
+        given = record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + length]
+        file = Request(given, flags, self.files.get(directory), self.files.get(root)).file(number, self.home)
         if flags & model.ONCE:
             self.adopt(file)
         else:
             self.files.add(file)
-            self._names[number] = (directory, asked)
+            self._names[number] = (directory, key, text(given))
 
     def _task(self, number: int, record: bytes) -> None:
         values = _TASK.unpack_from(record)

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from filetap import descriptors, model
+from filetap.batch import File
 from filetap.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, FIRST_HOOK, GROUPS, OP_NUMBER, OPS
 from filetap.enrich.names import TYPES
 from filetap.errors import UsageError
@@ -222,12 +223,16 @@ class FailedNames:
         """Something must be said to be wanted."""
         return bool(self._paths)
 
-    def wants(self, path: bytes, steps: int = 0) -> bool:
-        """``steps``: File.steps."""
-        if self._exclude and _is_below(path, self._exclude):
+    def wants(self, name: File) -> bool:
+        """A name that starts below a PATH is wanted for that, whatever its text is."""
+        if not name.foreign and self._exclude and _is_below(name.path, self._exclude):
             return False
-        if not self._paths or steps == 1 or (steps and self._recursive):
+        if not self._paths or name.steps in (0, 1) or (name.steps > 0 and self._recursive):
             return True
+        return bool(name.path) and not name.foreign and self.leads_to(name.path)
+
+    def leads_to(self, path: bytes) -> bool:
+        """Is this path, of our own mount namespace, a PATH or in one?"""
         return _is_below(path, self._paths) if self._recursive else path in self._paths or os.path.dirname(path) in self._paths
 
 

@@ -61,7 +61,10 @@ MORE: Final = np.dtype(
 LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
-TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH = (1 << bit for bit in range(9))
+(TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH, START_WANTED, BENEATH, SOURCE) = (
+    1 << bit for bit in range(12)
+)
+"""``definition.flags``: DEFINITION_* of bpf/event.h."""
 DEFINITION_FIXED: Final = 160
 MAX_GROUPS: Final = 256
 
@@ -92,7 +95,7 @@ FILE_DEFINITION: Final = np.dtype(
         ("reserved2", "<u4"),
     ]
 )
-NAME_DEFINITION: Final = np.dtype([*DEFINITION, ("directory", "<u4"), ("reserved2", "<u4")])
+NAME_DEFINITION: Final = np.dtype([*DEFINITION, *((name, "<u4") for name in ("directory", "root", "key", "reserved2"))])
 TASK_DEFINITION: Final = np.dtype(
     [
         *DEFINITION,
@@ -205,8 +208,8 @@ IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u
 FILE_KEY: Final = np.dtype(
     [*((name, "<u8") for name in ("inode", "dentry", "mount", "name", "origin")), ("generation", "<u4"), ("sequence", "<u4")]
 )
-NAME_KEY_SPACE: Final = 124
-NAME_KEY: Final = np.dtype([("directory", "<u4"), ("name", f"S{NAME_KEY_SPACE}")])
+NAME_KEY_SPACE: Final = 120
+NAME_KEY: Final = np.dtype([("directory", "<u4"), ("root", "<u4"), ("name", f"S{NAME_KEY_SPACE}")])
 FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("touched", "<u4")])
 
 MEMBER_PID, MEMBER_COMM, MEMBER_SEEN, MEMBER_HELD, MEMBER_LIVE = (1 << bit for bit in range(5))

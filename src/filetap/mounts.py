@@ -11,6 +11,7 @@ import select
 from typing import Final, NamedTuple
 
 MOUNTINFO: Final = "/proc/self/mountinfo"
+FILESYSTEMS: Final = "/proc/filesystems"
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -73,6 +74,15 @@ class Mounts:
 
     def close(self) -> None:
         self._file.close()
+
+
+def takes_device(kind: bytes, source: bytes) -> bool:
+    """Is the source of a mount of this type a path, and no text of its own? ``kind``: empty where no file system is made. Of a type that
+    the kernel does not know, what looks like a path is one."""
+    name = kind.partition(b".")[0]
+    with open(FILESYSTEMS, "rb") as stream:
+        types = {words[-1]: len(words) == 1 for words in map(bytes.split, stream)}
+    return bool(kind) and types.get(name, source.startswith(b"/"))
 
 
 def _below(path: bytes, directory: bytes) -> bool:

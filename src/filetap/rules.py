@@ -26,6 +26,7 @@ from filetap.filters import FOLLOWED, FailedNames, Filters, below, open_paths, p
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.model import Records
+from filetap.requested import Home
 
 HASH_SEED, HASH_PRIME, HASH_CHAIN = 0xCBF29CE484222325, 0x100000001B3, 0x9E3779B97F4A7C15
 MASK: Final = (1 << 64) - 1
@@ -162,6 +163,12 @@ class Rules:
             for paths in portions(below(filters)):
                 self._put(open_paths([(path, model.RULE_TREE) for path in paths], gone=True))
 
+    def home(self) -> Home:
+        """Where PATHs are meant: what our own root is to the kernel."""
+        (row,) = self._identify(open_paths([("/", 0)]))
+        inode, subvolume, device, generation = row["key"].item()
+        return Home(os.stat("/proc/self/ns/mnt").st_ino, (inode, device, generation, subvolume))
+
     def _write_members(self, filters: Filters, places: list[Place]) -> None:
         """First, for whatever else is said of the same file is to stay."""
         rule = filters.member
@@ -227,12 +234,12 @@ class Arrivals:
         done = np.isin(model.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
         for number in {*two["file"][done].tolist(), *batch.more["target"][done].tolist()} if done.any() else ():
             name = batch.names.get(number)
-            if not name or not name.path:
+            if not name or not name.path or name.foreign:
                 continue
             if len(self._names) < NAMES_IN_A_LOOK:
                 self._names.add(name.path)
             else:
-                self.missed += name.path not in self._names and self._watched.wants(name.path)
+                self.missed += name.path not in self._names and self._watched.leads_to(name.path)
 
     def _add(self, files: list[str]) -> int:
         """For how many there was no room."""
@@ -248,7 +255,7 @@ class Arrivals:
             return False
         found = {os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name)) for name in self._names}
         self._names.clear()
-        files = [os.fsdecode(path) for path in found if self._watched.wants(path) and not os.path.isdir(path)]
+        files = [os.fsdecode(path) for path in found if self._watched.leads_to(path) and not os.path.isdir(path)]
         if files:
             self.missed += self._add(files)
             self._due = time.monotonic() + BETWEEN_LOOKS

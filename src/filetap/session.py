@@ -231,7 +231,7 @@ class NameFilter:
     def _wanted(self, batch: Batch, number: int) -> bool:
         """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""
         name = batch.names.get(number)
-        return not name or not name.path or self._names.wants(name.path, name.steps)
+        return not name or bool(name.inode) or self._names.wants(name)
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
         """Of two names one is enough."""

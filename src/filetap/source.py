@@ -210,6 +210,8 @@ class KernelSource:
         """Paths become identities and names."""
         rules, filters = Rules(self._seed), self._options.filters
         rules.write(filters, self._paths)
+        if filters.paths or filters.exclude:
+            self.definitions.home = rules.home()
         self._arrivals = Arrivals(rules, filters, self._paths.places) if filters.places else None
 
     def _attach(self) -> None:

@@ -215,6 +215,103 @@ def test_names_in_another_mount_namespace(place: Path, private: Shell) -> None:
     ]
 
 
+# Names that begin where text does not tell
+
+
+def python(code: str) -> str:
+    """A command for the shell; failures of calls are the test's own."""
+    calls = "import ctypes, os; from contextlib import suppress; libc = ctypes.CDLL(None, use_errno=True)"
+    return f"/usr/bin/python3 -I -S -c '{calls}\n{code}'"
+
+
+JAILED = """
+os.chroot("in"); os.chdir("/sub")
+os.mkdir("../../../new"); os.rename("../../new", "/../newer"); os.stat("../../../one"); os.rmdir("../newer")
+"""
+
+
+def test_names_in_a_chroot(place: Path) -> None:
+    """ ".." does not leave the root: who watches below it is told, who watches the names that text would make is not."""
+    ops = ("mkdir", "rename", "stat", "rmdir")
+    with watching(place, "in", ops=ops, recursive=True) as (shell, watch):
+        shell.do(python(JAILED))
+    expected = [("mkdir", "in/new", ""), ("rename", "in/new", "in/newer"), ("stat", "in/one", ""), ("rmdir", "in/newer", "")]
+    assert said(watch.events, place) == expected
+    above = place.parent.parent
+    with watching(place, *(str(above / name) for name in ("new", "newer", "one")), ops=ops, wait=True) as (shell, watch):
+        shell.do(python(JAILED))
+        shell.do(f"mkdir {above}/new; rmdir {above}/new")
+    assert [(event.op, event.path) for event in watch.events] == [(op, os.fsencode(above / "new")) for op in ("mkdir", "rmdir")]
+
+
+CONTAINED = """
+root = os.getcwd() + "/mounted"; os.chdir(root)
+assert not libc.unshare(0x20000) and not libc.mount(b"none", b"/", None, 1 << 18 | 1 << 14, None)
+assert not libc.mount(b"none", root.encode(), b"tmpfs", 0, None)
+os.chdir(root); os.makedirs(root + PLACE + "/in"); open(root + PLACE + "/in/one", "w").close()
+assert not libc.syscall(155, b".", b".") and not libc.umount2(b".", 2)
+os.chdir("/"); os.stat(PLACE + "/in/one"); os.unlink(PLACE + "/in/one"); os.rmdir(PLACE + "/in")
+"""
+
+
+def test_names_in_a_container(place: Path) -> None:
+    """The same text is another file there, whose root is another directory."""
+    (place / "mounted").mkdir()
+    with watching(place, "in", "in/one", ops=("stat", "unlink", "rmdir"), recursive=True) as (shell, watch):
+        assert shell.do(python(CONTAINED.replace("PLACE", f'"{place}"'))) == []
+        shell.do("rm in/one")
+    assert (place / "in").exists()
+    assert [(event.op, event.path) for event in watch.events if event.op != "stat"] == [("unlink", os.fsencode(place / "in/one"))]
+    assert all(event.task.comm == b"rm" for event in watch.events)
+
+
+def test_absolute_names_in_another_mount_namespace_of_the_same_root(place: Path, private: Shell) -> None:
+    """As of a service with a private /tmp: they mean the same."""
+    with watching(place, "in/one", ops=("stat", "unlink")) as (_, watch):
+        private.do(f"stat {place}/in/one; rm {place}/in/one")
+    assert [event.op for event in watch.events if event.task.comm == b"stat"] == ["stat"]
+    assert [event.op for event in watch.events if event.op == "unlink"] == ["unlink"]
+
+
+def test_names_in_a_removed_directory(place: Path) -> None:
+    """They lead nowhere, though another directory has the name by now; what is above is still there."""
+    (place / "in/empty").mkdir()
+    with watching(place, "in/empty/new", "in/one", ops=("mkdir", "stat"), wait=True) as (shell, watch):
+        shell.do("cd in/empty; rmdir ../empty; mkdir ../empty")
+        shell.do("mkdir new; stat ../one; mkdir ../empty/new")
+    assert [(event.op, event.path.decode().removeprefix(f"{place}/")) for event in watch.events] == [
+        ("stat", "in/one"),
+        ("mkdir", "in/empty/new"),
+    ]
+    assert watch.events[-1].result == 0
+
+
+IN_ROOT = """
+import struct
+how = lambda resolve: ctypes.create_string_buffer(struct.pack("QQQ", 0, 0, resolve), 24)
+fd = os.open("in", os.O_PATH)
+for name, resolve in ((b"/none", 16), (b"../../none", 16), (b"/in/none", 8), (b"../in/none", 8)):
+    libc.syscall(437, fd, name, how(resolve), 24)
+"""
+
+
+def test_names_that_may_not_leave_a_directory(place: Path) -> None:
+    """openat2 with RESOLVE_IN_ROOT stays below it; with RESOLVE_BENEATH the kernel goes no further than the directory itself."""
+    with watching(place, "in") as (shell, watch):
+        shell.do(python(IN_ROOT))
+    assert told(watch, place) == ["in", "in/none", "in/none", "in", "in"]
+    with watching(place, "none", wait=True) as (shell, watch):
+        shell.do(python(IN_ROOT))
+    assert watch.events == []
+
+
+def test_a_name_that_means_where_it_starts(place: Path) -> None:
+    """Of a watched directory's child, which is no directory whose children are wanted."""
+    with watching(place, "in", ops=("setattr",)) as (shell, watch):
+        shell.do("cd in/sub; chmod 755 . ; chmod 755 deep/..; chmod 755 deep; chmod 755 ..")
+    assert told(watch, place) == ["in/sub", "in/sub", "in"]
+
+
 # As they appear, are moved and go
 
 

@@ -169,7 +169,6 @@ ASKED = {
     "double-slash": (b"//etc", 1, b"/etc"),
     "above-the-root": (b"../../../..", 2, b"/"),
     "empty": (b"", 2, b"/home/x"),
-    "unknown-directory": (b"a", 77, b"/a"),
     "not-utf8": (b"\xff\n", 2, b"/home/x/\xff\n"),
     "root": (b"/", 1, b"/"),
 }
@@ -179,8 +178,17 @@ ASKED = {
 @pytest.mark.parametrize("flags", [0, model.ONCE])
 def test_a_name_that_was_asked_for(known: Definitions, case: str, flags: int) -> None:
     asked, directory, path = ASKED[case]
-    known.apply(name_record(50, asked, directory, flags=flags))
+    known.apply(name_record(50, asked, directory, flags=flags, root=1))
     assert known.files[50] == File(50, path, resolved=False)
+
+
+def test_names_are_forgotten_by_the_kernels_key() -> None:
+    """Directory, what ".." does not leave where that is of matter, and the bytes."""
+    made = Definitions(10, 2)
+    made.apply(file_record(1, [b"jail"]))
+    for number, key in enumerate((0, 9, 1 << 31 | 9, 0), 50):
+        made.apply(name_record(number, b"a%d" % number, 1, root=9, key=key))
+    assert made.give_up()[1].tolist() == [(1, 0, b"a50"), (1, 9, b"a51"), (1, 1 << 31 | 9, b"a52")]
 
 
 SAID = {"beside": (b"a", b"/home/x/a"), "above": (b"../y", b"/home/y"), "absolute": (b"/etc", b"/etc"), "deeper": (b"a/b", b"/home/x/a/b")}
@@ -191,7 +199,7 @@ def test_what_a_symbolic_link_says_starts_where_the_link_lies(known: Definitions
     said, path = SAID[case]
     known.apply(name_record(50, b"link", 2))
     known.apply(name_record(51, said, 50, flags=model.ONCE | model.BESIDE))
-    assert known.files[51] == File(51, path, resolved=False)
+    assert known.files[51] == File(51, path, resolved=False, requested=said if b".." in said else b"")
 
 
 def test_a_name_that_was_cut(known: Definitions) -> None:
@@ -308,6 +316,7 @@ def test_names_for_one_event_are_kept_for_folds_but_not_for_ever(known: Definiti
 
 def test_of_too_many_names_the_older_are_given_up() -> None:
     made = Definitions(100, 10)
+    made.apply(file_record(77, []))
     for number in range(1, 11):
         made.apply(name_record(number, b"n%d" % number, 77))
     assert [len(keys) for keys in made.give_up()] == [0, 0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,28 +243,33 @@ NAMES = {
 }
 
 
+def named(path: bytes, **fields: Any) -> File:
+    """A name as definitions.py makes it."""
+    return File(1, path, resolved=False, **fields)
+
+
 @pytest.mark.parametrize("case", NAMES)
 def test_failed_names(case: str) -> None:
     path, name, wanted = NAMES[case]
-    assert FailedNames(Filters(paths=[path])).wants(name) is wanted
-    assert FailedNames(Filters(exclude=[path])).wants(name) is not wanted
+    assert FailedNames(Filters(paths=[path])).wants(named(name)) is wanted
+    assert FailedNames(Filters(exclude=[path])).wants(named(name)) is not wanted
 
 
 def test_failed_names_without_paths() -> None:
     assert not FailedNames(Filters()).needed
-    assert FailedNames(Filters()).wants(b"/anything")
+    assert FailedNames(Filters()).wants(named(b"/anything"))
     assert FailedNames(Filters(exclude=["/x"])).needed
 
 
 def test_exclusion_wins() -> None:
     names = FailedNames(Filters(paths=["/data"], exclude=["/data/tmp"]))
-    assert [names.wants(name) for name in (b"/data/a", b"/data/tmp", b"/data/tmp/a", b"/data/tmpx")] == [True, False, False, True]
+    assert [names.wants(named(name)) for name in (b"/data/a", b"/data/tmp", b"/data/tmp/a", b"/data/tmpx")] == [True, False, False, True]
 
 
 def test_direct_children_only() -> None:
     names = FailedNames(Filters(paths=["/data"], recursive=False))
-    assert [names.wants(name) for name in (b"/data", b"/data/a", b"/data/a/b", b"/datab")] == [True, True, False, False]
-    assert [FailedNames(Filters(paths=["/"], recursive=False)).wants(name) for name in (b"/a", b"/a/b")] == [True, False]
+    assert [names.wants(named(name)) for name in (b"/data", b"/data/a", b"/data/a/b", b"/datab")] == [True, True, False, False]
+    assert [FailedNames(Filters(paths=["/"], recursive=False)).wants(named(name)) for name in (b"/a", b"/a/b")] == [True, False]
 
 
 @pytest.mark.parametrize("recursive", [True, False])
@@ -273,8 +279,8 @@ def test_many_places_cost_no_more_than_few(recursive: bool) -> None:
     for count in (10, 20_000):
         names = FailedNames(Filters(paths=[f"/data/{number}" for number in range(count)], recursive=recursive))
         began = time.process_time()
-        assert [names.wants(b"/data/%d/x" % number) for number in (0, count)] == [True, False]
-        assert not any(names.wants(b"/other/%d" % number) for number in range(10_000))
+        assert [names.wants(named(b"/data/%d/x" % number)) for number in (0, count)] == [True, False]
+        assert not any(names.wants(named(b"/other/%d" % number)) for number in range(10_000))
         spent.append(time.process_time() - began)
     assert spent[1] < 10 * spent[0] + 0.1
 
@@ -283,14 +289,14 @@ def test_both_the_given_and_the_real_name_match(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     names = FailedNames(Filters(paths=[str(tmp_path / "link")]))
-    assert names.wants(os.fsencode(tmp_path / "real" / "none"))
-    assert names.wants(os.fsencode(tmp_path / "link" / "none"))
-    assert not names.wants(os.fsencode(tmp_path / "other"))
+    assert names.wants(named(os.fsencode(tmp_path / "real" / "none")))
+    assert names.wants(named(os.fsencode(tmp_path / "link" / "none")))
+    assert not names.wants(named(os.fsencode(tmp_path / "other")))
 
 
 def test_relative_paths_are_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert FailedNames(Filters(paths=["x"])).wants(os.fsencode(tmp_path / "x" / "y"))
+    assert FailedNames(Filters(paths=["x"])).wants(named(os.fsencode(tmp_path / "x" / "y")))
 
 
 PARTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
@@ -308,7 +314,7 @@ def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], a
         return PurePosixPath(directory) in (name, name.parent)
 
     expected = not any(map(below, exclude)) and (not paths or any(map(below if recursive else direct, paths)))
-    assert FailedNames(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(asked.encode()) is expected
+    assert FailedNames(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(named(asked.encode())) is expected
 
 
 class Resolved(dict[int, File]):

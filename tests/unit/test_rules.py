@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filetap.batch import File
 from filetap.errors import UsageError
 from filetap.filters import FOLLOWED, FailedNames, Filters
 from filetap.rules import Names, find_place, lasting, name_hash, names_hash
@@ -122,8 +124,24 @@ def test_room_for_rules() -> None:
     assert Filters(paths=["x"] * 10_000).rule_space >= 10_000
 
 
-def test_a_name_from_a_wanted_place_needs_no_path() -> None:
+STEPS: Final = (-1, 0, 1, 2)
+
+
+@pytest.mark.parametrize(("recursive", "wanted"), [(False, [False, True, True, False]), (True, [False, True, True, True])])
+def test_a_name_from_a_wanted_place_needs_no_path(recursive: bool, wanted: list[bool]) -> None:
     """``steps``: how many names lie between the place and what is meant."""
-    direct, deep = (FailedNames(Filters(paths=["/in"], recursive=recursive)) for recursive in (False, True))
-    assert [names.wants(b"/mounted/a", steps) for names in (direct, deep) for steps in (0, 1, 2)] == [False, True, False, False, True, True]
-    assert not FailedNames(Filters(paths=["/in"], exclude=["/mounted"])).wants(b"/mounted/a", 1)
+    names = FailedNames(Filters(paths=["/in"], recursive=recursive))
+    assert [names.wants(File(1, b"/mounted/a", resolved=False, steps=steps)) for steps in STEPS] == wanted
+    excluding = FailedNames(Filters(paths=["/in"], exclude=["/mounted"]))
+    assert not excluding.wants(File(1, b"/mounted/a", resolved=False, steps=1))
+
+
+def test_a_path_of_another_mount_namespace_is_compared_with_none() -> None:
+    names = FailedNames(Filters(paths=["/in"], exclude=["/in/not"]))
+    assert [names.wants(File(1, b"/in/a", resolved=False, steps=steps, foreign=True)) for steps in STEPS] == [False, True, True, True]
+    assert names.wants(File(1, b"/in/not", resolved=False, steps=1, foreign=True))
+
+
+def test_a_name_that_leads_nowhere_known_is_not_wanted() -> None:
+    assert not FailedNames(Filters(paths=["/"])).wants(File(1, b"", resolved=False, requested=b"a"))
+    assert FailedNames(Filters(exclude=["/"])).wants(File(1, b"", resolved=False, requested=b"a"))

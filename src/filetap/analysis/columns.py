@@ -65,6 +65,7 @@ EVENTS: Final = (
     Column("type", "f.type", "of the file: file, directory, pipe, ..."),
     Column("filesystem", "f.filesystem", "ext4, tmpfs, ..."),
     Column("resolved", "f.resolved", "false: the path is what the caller asked for"),
+    *_text("requested", "f.requested", "what the caller asked for, where `path` does not say all of it"),
     Column("deleted", "f.deleted", "the file had no name any more"),
     Column("ppid", "k.ppid", "parent process"),
     Column("egid", "k.egid", "effective group id"),
@@ -82,7 +83,7 @@ EVENTS: Final = (
     Column("boot", "e.boot", "its boot id"),
 )
 
-FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved deleted".split()
+FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved requested requested_bytes deleted".split()
 TASK_COLUMNS: Final = (
     "id pid ppid command command_bytes exe exe_bytes euid user_name uid real_user_name loginuid audit_user_name "
     "egid group_name gid real_group_name groups group_names cgroup cgroup_path cgroup_path_bytes start"

@@ -62,12 +62,13 @@ def kind_members(device: int, mode: int | None, filesystem: bytes) -> str:
 
 
 def file_members(file: File) -> str:
-    """Without a path there is at least an inode, of a file that could not be described. Never empty."""
+    """Without a path there is an inode, of a file that could not be described, or a name that leads nowhere known. Never empty."""
     mode = file.mode if file.resolved or file.mode else None  # Anonymous inodes have the mode 0, a name that led nowhere has none.
     parts = [member("path", file.path)] if file.path else []
     parts += [f'"inode":"{file.inode}"'] if file.inode else []
     parts += [kind] if (kind := kind_members(file.device, mode, file.filesystem)) else []
     parts += ['"resolved":false'] if not file.resolved else []
+    parts += [member("requested", file.requested)] if file.requested else []
     parts += ['"truncated":true'] if file.truncated else []
     parts += ['"deleted":true'] if file.deleted else []
     parts += ['"raced":true'] if file.raced else []

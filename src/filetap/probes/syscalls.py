@@ -62,7 +62,8 @@ def plan(chosen: frozenset[int], latency: bool, single: bool) -> Plan:
     """
     wanted = [CALLS[number] for number in sorted(chosen) if 0 <= CALLS[number].nr < MAX_NR and CALLS[number].kind not in (0, KIND_FORK)]
     if not single:
-        now = latency or aio.wanted(chosen) or any(call.flags & ENTER for call in wanted)
+        # where mounts' names begin is not worth an enter of every call
+        now = latency or aio.wanted(chosen) or any(call.flags & (ENTER | MOVES) == ENTER for call in wanted)
         return Plan("syscalls", raw=["raw_exit", "raw_enter"] if now else ["raw_exit"], later=[] if now else ["raw_enter"])
     if not {call.op for call in wanted} & FREQUENT_OPS:
         return _classic({call.name: call for call in wanted}, latency)

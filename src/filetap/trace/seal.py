@@ -27,7 +27,7 @@ CHUNK: Final = 1 << 15
 
 DELTAS: Final = ("ts", "file", "id")
 """Columns whose values follow each other closely."""
-PATHS: Final = ("path", "host_path")
+PATHS: Final = ("path", "host_path", "requested")
 """Text of which each row has its own."""
 
 

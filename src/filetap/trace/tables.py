@@ -269,7 +269,7 @@ def _plain(items: Sequence[object], schema: pa.Schema, columns: Columns) -> Colu
 def file_table(files: Sequence[File], metadata: Metadata) -> pa.RecordBatch:
     known = [file.mode if file.resolved or file.mode else None for file in files]
     columns = key_columns(metadata, len(files)) | _texts("path", [file.path for file in files])
-    columns |= _texts("host_path", [file.host_path for file in files])
+    columns |= _texts("host_path", [file.host_path for file in files]) | _texts("requested", [file.requested for file in files])
     columns |= {
         "device": pa.array([names.device(file.device) if file.device else None for file in files], pa.string()),
         "real_device": pa.array([names.device(file.real_device) if file.real_device else None for file in files], pa.string()),
@@ -327,6 +327,7 @@ def _file(row: Mapping[str, Any]) -> File:
     return File(
         path=_exact(row, "path"),
         host_path=_exact(row, "host_path"),
+        requested=_exact(row, "requested"),
         device=_number(row["device"]),
         real_device=_number(row["real_device"]),
         mode=row["mode"] or 0,

@@ -1,0 +1,116 @@
+"""Names as callers give them, for operations that have no open file: which path they mean, as far as text can say.
+
+Apart from definitions.py, because the kernel's rules for "..", roots and the sources of mounts have nothing to do with
+records. Next: definitions.py keeps what is made here; filters.py compares it with PATHs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from filetap import model, mounts
+from filetap.batch import File
+
+
+class Joined(NamedTuple):
+    """A name, joined to where it starts."""
+
+    path: bytes
+    steps: int
+    """How many names below its start it leads; -1: it leads out of it."""
+    certain: bool = True
+    """Nothing but the start's own path was taken back by "..": what a symbolic link leads to has another parent."""
+
+
+def join(start: bytes, root: bytes, name: bytes) -> Joined:
+    """As follow_dotdot() in fs/namei.c: ".." stops at the root, if the start lies below it."""
+    above = _names(start)
+    floor = len(_names(root)) if _is_below(start, root) else 0
+    path, certain = list(above), True
+    lowest = len(path)
+    for component in _names(name):
+        if component != b"..":
+            path.append(component)
+        elif len(path) > floor:
+            certain = certain and len(path) <= lowest
+            path.pop()
+            lowest = min(lowest, len(path))
+    return Joined(b"/" + b"/".join(path), -1 if lowest < len(above) else len(path) - len(above), certain)
+
+
+def leaves(name: bytes) -> bool:
+    """Does the kernel refuse this name below a directory that it must not leave (RESOLVE_BENEATH)?"""
+    depth = 0
+    for component in _names(name):
+        depth += -1 if component == b".." else 1
+        if depth < 0:
+            return True
+    return name.startswith(b"/")
+
+
+def _names(path: bytes) -> list[bytes]:
+    return [name for name in path.split(b"/") if name not in (b"", b".")]
+
+
+def _is_below(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where PATHs are meant: filetap's own mount namespace."""
+
+    namespace: int
+    root: tuple[int, int, int, int]
+    """Of its root directory: inode, device, generation, subvolume."""
+
+    def shares(self, start: File, root: File | None) -> bool:
+        """Does a path that begins in ``start`` mean the same here? In another mount namespace too, as that of a service, if its root
+        is the same directory; not in a container."""
+        if start.mount_namespace == self.namespace:
+            return True
+        same = root and root.path == b"/" and root.mount_namespace == start.mount_namespace
+        return bool(same and root and (root.inode, root.device, root.generation, root.subvolume) == self.root)
+
+
+class Request(NamedTuple):
+    """A name as the kernel defined it."""
+
+    given: bytes
+    """The bytes of the definition: the name, and behind its NUL what belongs to it."""
+    flags: int
+    start: File | None
+    """The directory it starts from, or the link that says it; None: not known."""
+    root: File | None
+    """What ".." does not leave."""
+
+    def file(self, number: int, home: Home | None) -> File:
+        name, _, more = self.given.partition(b"\0")
+        kind = more.partition(b"\0")[0]
+        cut = bool(self.flags & model.TRUNCATED)
+        start = None if self.flags & model.SOURCE and not mounts.takes_device(kind, name) else self.start
+        if start is None or not start.path.startswith(b"/"):
+            return File(number, b"", resolved=False, requested=name, filesystem=kind, truncated=cut)
+        joined = self._joined(start, name)
+        wanted = self.flags & (model.FROM_WANTED if joined.steps else model.START_WANTED)
+        deleted = start.deleted and joined.steps >= 0
+        return File(
+            number,
+            joined.path,
+            resolved=False,
+            requested=b"" if joined.certain else name,
+            steps=joined.steps if wanted else -1,
+            foreign=bool(home and not home.shares(start, self.root)) or deleted,
+            deleted=deleted,
+            truncated=cut,
+        )
+
+    def _joined(self, start: File, name: bytes) -> Joined:
+        root = self.root.path if self.root else b"/"
+        if self.flags & model.BENEATH and leaves(name):
+            return Joined(start.path, 0, certain=False)
+        if not self.flags & model.BESIDE:
+            return join(start.path, root, name)
+        joined = join(root if name.startswith(b"/") else start.path.rpartition(b"/")[0], root, name)
+        return Joined(joined.path, -1, joined.certain and joined.steps >= 0)
