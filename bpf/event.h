@@ -398,6 +398,7 @@ struct aggregate {
 #define RULE_CHILDREN 2
 #define RULE_EXCLUDE 4
 #define RULE_MEMBER 8 /* this file was at a wanted place: its other names count, and it while it is there */
+#define RULE_ALIAS 16 /* never in a map: another name of the file is at a wanted place */
 
 struct rule_key {
 	__u64 inode;

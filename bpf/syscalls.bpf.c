@@ -91,6 +91,11 @@ static __noinline int count_compat(struct task_struct *task, __u64 nr, long resu
 	case 206: /* setgroups32 */
 		forget_groups(task);
 		break;
+	case 9: /* link */
+	case 303: /* linkat */
+		if (config.members || config.moved)
+			note_move(result);
+		break;
 	case 21: /* mount */
 	case 38: /* rename */
 	case 40: /* rmdir */

@@ -11,6 +11,7 @@
 #define SQE_SIZE 64
 #define RING_RENAMEAT 35
 #define RING_UNLINKAT 36
+#define RING_LINKAT 39
 
 /* A request that has been submitted. */
 struct request {
@@ -451,9 +452,11 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 	return 0;
 }
 
-/* Of a removal the completion does not say whether it was a directory's. */
+/* Of a removal the completion does not say whether it was a directory's. Where all names of a file matter, links do, too. */
 static __always_inline bool changes_paths(__u8 opcode)
 {
+	if (opcode == RING_LINKAT)
+		return config.members || config.moved;
 	return opcode == RING_RENAMEAT || opcode == RING_UNLINKAT;
 }
 

@@ -7,7 +7,7 @@
 #ifndef FILETAP_DEFINE_H
 #define FILETAP_DEFINE_H
 
-#include "path.bpf.h"
+#include "alias.bpf.h"
 
 static __always_inline long submit_definition(struct scratch *s, struct counters *c)
 {
@@ -177,6 +177,7 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 
 	if (entry->epoch == epoch)
 		return true;
+	judge_aliases(dentry, mnt);
 	walk_up(dentry, mnt, false);
 	if (!s || s->walk.chain != entry->chain)
 		return false;
@@ -258,11 +259,12 @@ SUBPROGRAM int remember_file(__u64 dentry)
 /* Wanted for nothing but what it was. */
 static __always_inline bool was_member(__u32 verdict)
 {
-	return (verdict & (RULE_TREE | RULE_CHILDREN | RULE_EXCLUDE | RULE_MEMBER)) == RULE_MEMBER;
+	return (verdict & (RULE_TREE | RULE_CHILDREN | RULE_EXCLUDE | RULE_MEMBER | RULE_ALIAS)) == RULE_MEMBER;
 }
 
 /* Such a file with one name has been moved away: wanted no more. Not so where nobody can say what it is called: without a
- * way up, and where names that differ in bytes may be the same. The walk is made again, lest a rename crossed it. */
+ * way up, where names that differ in bytes may be the same, and where it is met by a name that it has lost, through a descriptor from
+ * before, while the one that it has is not at hand. The walk is made again, lest a rename crossed it. */
 static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
@@ -273,6 +275,8 @@ static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
 	if (!s || s->walk.flags & (DEFINITION_DETACHED | DEFINITION_TRUNCATED))
 		return 0;
 	if (load(inode, i_nlink) > 1 || load(dentry, d_flags) & DCACHE_OP_COMPARE)
+		return 0;
+	if (!is_hashed(dentry) && !(s->aliases & ALIAS_SEEN))
 		return 0;
 	before = s->walk.chain;
 	walk_up(dentry_address, mnt, false);
@@ -327,6 +331,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 		count_touch(old, owed);
 		return old->id | (__u64)old->wanted << 32;
 	}
+	judge_aliases(dentry_address, mnt);
 	walk_up(dentry_address, mnt, false);
 	if (config.members && was_member(s->walk.verdict))
 		drop_member(dentry_address, mnt);

@@ -11,6 +11,10 @@
 
 #define MAX_STEPS (PATH_SPACE / 2)
 
+/* scratch.aliases, of the names that a file has beside the one that is walked from */
+#define ALIAS_SEEN 1 /* there is one that the kernel has at hand */
+#define ALIAS_WANTED 2
+
 /* Where the walk is and what it has met. */
 struct walk {
 	__u64 dentry;
@@ -45,6 +49,8 @@ struct scratch {
 	};
 	char bytes[PATH_SPACE + COMPONENT_SPACE];
 	struct walk walk;
+	__u32 aliases; /* ALIAS_*, of the file that find_file() looks at */
+	__u32 reserved;
 	struct file_key key; /* find_file()'s and the next two, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
 	struct rule_key rule_key;
@@ -269,7 +275,17 @@ static __always_inline bool is_wanted(__u32 verdict)
 {
 	if (verdict & RULE_EXCLUDE)
 		return false;
-	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN | RULE_MEMBER));
+	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN | RULE_MEMBER | RULE_ALIAS));
+}
+
+static __always_inline void reset_walk(struct scratch *s, __u64 dentry, __u64 mnt, bool copy)
+{
+	__builtin_memset(&s->walk, 0, __builtin_offsetof(struct walk, back));
+	if (config.named)
+		__builtin_memset(s->walk.names, 0, sizeof(s->walk.names));
+	s->walk.dentry = dentry;
+	s->walk.mount = (__u64)real_mount((struct vfsmount *)mnt);
+	s->walk.copy = copy;
 }
 
 /* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes when 'copy' says so. */
@@ -279,16 +295,13 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 
 	if (!s)
 		return 0;
-	__builtin_memset(&s->walk, 0, __builtin_offsetof(struct walk, back));
-	if (config.named)
-		__builtin_memset(s->walk.names, 0, sizeof(s->walk.names));
-	s->walk.dentry = dentry;
-	s->walk.mount = (__u64)real_mount((struct vfsmount *)mnt);
-	s->walk.copy = copy;
+	reset_walk(s, dentry, mnt, copy);
 	walk();
 	if (!s->walk.done)
 		s->walk.flags |= DEFINITION_TRUNCATED;
-	s->walk.chain ^= is_wanted(s->walk.verdict);
+	if (s->aliases & ALIAS_WANTED)
+		s->walk.verdict |= RULE_ALIAS;
+	s->walk.chain ^= is_wanted(s->walk.verdict) ^ (s->walk.verdict & RULE_ALIAS);
 	return 0;
 }
 

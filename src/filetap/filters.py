@@ -64,6 +64,11 @@ class Filters:
         return model.RULE_TREE if self.follow else model.RULE_MEMBER
 
     @property
+    def links(self) -> bool:
+        """A file counts under each of its names: a new one may make it wanted."""
+        return bool(self.paths) and (self.places or self.follow)
+
+    @property
     def rule_space(self) -> int:
         """Entries of the map of rules."""
         return FOLLOWED if self.follow or self.places else max(RULES, 2 * len(self.paths))

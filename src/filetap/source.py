@@ -149,7 +149,8 @@ class KernelSource:
         self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
         preempted = kernel.preempts_tracepoints()
         steady = kept_on_cpu if preempted else (lambda plan: plan)
-        self._plan = steady(syscalls.plan(chosen, self._options.timed, kernel.has_kfunc(REGISTERS) and not preempted))
+        single, links = kernel.has_kfunc(REGISTERS) and not preempted, self._options.filters.links
+        self._plan = steady(syscalls.plan(chosen, self._options.timed, single, links))
         self._task_storage = kernel.has_task_storage()
         if not uring.programs(kernel):
             self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
@@ -190,7 +191,8 @@ class KernelSource:
         self._resources.callback(loaded.close)
         self._objects.append(loaded)
         loaded.compare_layouts()
-        loaded.configure(config, (aio if plan.object == "aio" else syscalls).call_table(self._options.filters.calls))
+        chosen, links = self._options.filters.calls, self._options.filters.links
+        loaded.configure(config, aio.call_table(chosen) if plan.object == "aio" else syscalls.call_table(chosen, links))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
         loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})

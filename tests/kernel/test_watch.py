@@ -231,7 +231,7 @@ os.mkdir("../../../new"); os.rename("../../new", "/../newer"); os.stat("../../..
 
 
 def test_names_in_a_chroot(place: Path) -> None:
-    """ ".." does not leave the root: who watches below it is told, who watches the names that text would make is not."""
+    """The kernel does not leave the root by "..": who watches below it is told, who watches the names that text would make is not."""
     ops = ("mkdir", "rename", "stat", "rmdir")
     with watching(place, "in", ops=ops, recursive=True) as (shell, watch):
         shell.do(python(JAILED))
@@ -368,6 +368,52 @@ def test_what_arrived_and_was_moved_out_is_dropped(place: Path) -> None:
         watch.pump_until(lambda: len(watch.events) == 1)
         shell.do(f"mv in/five out/five; {touches('out/five')}")
     assert said(watch.events, place) == [("rename", "out/five", "in/five"), ("rename", "in/five", "out/five")]
+
+
+LINKED = {
+    "open": 'fd = os.open("out/a", os.O_CREAT | os.O_WRONLY); os.write(fd, b"before"); os.link("out/a", "in/a")',
+    "delivered": 'fd = os.open("out/a", os.O_CREAT | os.O_WRONLY); os.link("out/a", "in/a"); os.unlink("out/a")',
+    "delivered-late": 'fd = os.open("out/a", os.O_CREAT | os.O_WRONLY); os.write(fd, b"b"); os.link("out/a", "in/a"); os.unlink("out/a")',
+    "without-a-name": 'fd = os.open("out", os.O_TMPFILE | os.O_WRONLY); assert not libc.linkat(fd, b"", -100, b"in/a", 0x1000)',
+    "by-proc": 'fd = os.open("out", os.O_TMPFILE | os.O_WRONLY); os.write(fd, b"before"); '
+    'assert not libc.linkat(-100, b"/proc/self/fd/%d" % fd, -100, b"in/a", 0x400)',
+    "renamed": 'fd = os.open("out/a", os.O_CREAT | os.O_WRONLY); os.write(fd, b"before"); os.rename("out/a", "in/a")',
+}
+
+
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.parametrize("path", ["in", "in/a"])
+@pytest.mark.parametrize("how", LINKED)
+def test_writing_through_a_descriptor_from_before_the_name(place: Path, how: str, path: str, follow: bool) -> None:
+    """At once: nothing of the run is read meanwhile, and links are not even asked for. The oracle is the file's size."""
+    with watching(place, path, ops=("write",), follow=follow, wait=True) as (shell, watch):
+        shell.do(python(f'{LINKED[how]}\nos.write(fd, b"x" * 1000); os.write(fd, b"x" * 1001)'))
+    told_of = [event for event in watch.events if event.result > 6]
+    assert [event.result for event in told_of] == [1000, 1001]
+    status = os.stat(place / "in/a")
+    assert {event.file.inode for event in told_of if event.file} == {status.st_ino}
+    assert sum(event.result for event in watch.events) <= status.st_size <= sum(event.result for event in told_of) + len(b"before")
+
+
+def test_a_descriptor_from_before_the_name_when_that_is_gone(place: Path) -> None:
+    """Moved out it is watched no more, unless all that has moved stays; removed it is as any file that was removed while open."""
+    end = 'os.write(fd, b"x" * 7); os.rename("in/a", "out/b"); os.write(fd, b"x" * 8); open("out/b", "ab", 0).write(b"x" * 9)'
+    for follow, sizes in ((False, [7]), (True, [7, 8, 9])):
+        with watching(place, "in", ops=("write",), follow=follow) as (shell, watch):
+            shell.do(python(f"{LINKED['without-a-name']}\n{end}"))
+        assert [event.result for event in watch.events] == sizes
+    with watching(place, "in", ops=("write",)) as (shell, watch):
+        shell.do(python(f'{LINKED["without-a-name"]}\nos.write(fd, b"x" * 7); os.unlink("in/a"); os.write(fd, b"x" * 8)'))
+    assert [event.result for event in watch.events] == [7, 8]
+
+
+def test_an_excluded_name_makes_no_file_wanted(place: Path) -> None:
+    with watching(place, "in", ops=("write",), exclude=[str(place / "in/sub")], recursive=True, places=False, follow=True) as (
+        shell,
+        watch,
+    ):
+        shell.do(python(LINKED["delivered"].replace("in/a", "in/sub/a") + '\nos.write(fd, b"x")'))
+    assert watch.events == []
 
 
 def test_directory_moved_in(place: Path) -> None:

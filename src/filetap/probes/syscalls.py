@@ -22,15 +22,16 @@ CLASSIC: Final = frozenset({"classic_enter", "classic_exit"})
 """Programs of single calls' tracepoints."""
 
 
-def call_table(chosen: frozenset[int]) -> Records:
-    """The kernel's table by call number: how each is read, and which are not asked for."""
+def call_table(chosen: frozenset[int], links: bool = False) -> Records:
+    """The kernel's table by call number: how each is read, and which are not asked for. ``links``: a new name of a file may change
+    whether it is wanted."""
     table = np.zeros(MAX_NR + model.MAX_OPCODES, model.CALL_RECORD)
     for number, call in enumerate(CALLS):
         if call.nr < 0:
             continue
         row = table[call.nr]
         row["kind"], row["shape"], row["recipe"] = call.kind, shape(call.shape), recipe(call.recipe)
-        row["flags"] |= call.flags
+        row["flags"] |= call.flags | (MOVES if links and call.op == "link" else 0)
         which, op = ("other", "other_op") if call.other else ("call", "op")
         row[which], row[op] = number if number in chosen else 0, OP_NUMBER[call.op]
     for nr, place in aio.HANDLED.items() if aio.wanted(chosen) else ():
@@ -54,8 +55,8 @@ FIELDS: Final = "FOALPS3"
 """Of struct io_uring_sqe, as uring.bpf.c numbers them: fd, off, addr, len, the flags, splice_fd_in, addr3."""
 
 
-def plan(chosen: frozenset[int], latency: bool, single: bool) -> Plan:
-    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed.
+def plan(chosen: frozenset[int], latency: bool, single: bool, links: bool = False) -> Plan:
+    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed. ``links``: see call_table.
 
     ``single``: calls' own tracepoints can be used: the kernel has bpf_task_pt_regs, without which a classic tracepoint's program
     cannot read its call's registers, and does not preempt such programs (kept_on_cpu).
@@ -66,7 +67,7 @@ def plan(chosen: frozenset[int], latency: bool, single: bool) -> Plan:
         now = latency or aio.wanted(chosen) or any(call.flags & (ENTER | MOVES) == ENTER for call in wanted)
         return Plan("syscalls", raw=["raw_exit", "raw_enter"] if now else ["raw_exit"], later=[] if now else ["raw_enter"])
     if not {call.op for call in wanted} & FREQUENT_OPS:
-        return _classic({call.name: call for call in wanted}, latency)
+        return _classic({call.name: call for call in wanted}, latency, links)
     if latency:
         return Plan("syscalls", raw=["raw_exit", "raw_enter"])
     enters = [_enter(call.name) for call in wanted if call.flags & ENTER]
@@ -81,14 +82,15 @@ def _exit(call: str) -> tuple[str, str, str]:
     return ("classic_exit", "syscalls", f"sys_exit_{_EVENT.get(call, call)}")
 
 
-def _classic(wanted: dict[str, Call], latency: bool) -> Plan:
+def _classic(wanted: dict[str, Call], latency: bool, links: bool) -> Plan:
     """Each call's own tracepoints, and those of the calls that change paths or a task's groups."""
-    exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES, "setgroups"])]
+    exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES, *(_LINKS if links else ()), "setgroups"])]
     enters = [_enter(name) for name, call in wanted.items() if latency or call.flags & ENTER or "fd" in call.shape.split()]
     return Plan("syscalls", tracepoints=exits + enters)
 
 
 _MOVES: Final = tuple(call.name for call in CALLS if call.flags & MOVES and call.nr < MAX_NR)
+_LINKS: Final = tuple(call.name for call in CALLS if call.op == "link" and 0 <= call.nr < MAX_NR)
 _EVENT: Final = {
     "umount2": "umount",
     "stat": "newstat",

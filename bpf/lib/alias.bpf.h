@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The other names of a file: where one of them stands at a wanted place, the file counts under all of them, and through descriptors
+ * that were opened by a name it has lost.
+ * Apart from the walk, which knows one name. Next: lib/define.bpf.h asks before it walks.
+ */
+#ifndef FILETAP_ALIAS_H
+#define FILETAP_ALIAS_H
+
+#include "path.bpf.h"
+
+#define MAX_ALIASES 16
+
+static __always_inline bool is_hashed(struct dentry *dentry)
+{
+	return load(dentry, d_hash.pprev);
+}
+
+/* May it have a name beside this one? A directory has none. */
+static __always_inline bool has_aliases(struct dentry *dentry, struct inode *inode)
+{
+	__u32 links;
+
+	if (!(config.members || config.moved) || !(config.paths & 1) || !inode || (load(inode, i_mode) & S_IFMT) == S_IFDIR)
+		return false;
+	links = load(inode, i_nlink);
+	return links > 1 || (links && !is_hashed(dentry));
+}
+
+/* The walk from one of them. Its mount is that of the name that was used: where this does not show it, rules by identity are met all
+ * the same. */
+static __always_inline void judge_alias(struct scratch *s, __u64 dentry, __u64 mnt)
+{
+	reset_walk(s, dentry, mnt, false);
+	walk();
+	s->aliases |= ALIAS_SEEN;
+	if (!(s->walk.verdict & RULE_EXCLUDE) && s->walk.verdict & (RULE_TREE | RULE_CHILDREN))
+		s->aliases |= ALIAS_WANTED;
+}
+
+/* scratch()->aliases, of the names that the inode has beside 'dentry'; of a name that nobody has used for long nothing is known. */
+__noinline int judge_aliases(__u64 dentry, __u64 mnt)
+{
+	struct inode *inode = load((struct dentry *)dentry, d_inode);
+	struct scratch *s = scratch();
+	__u64 link, alias;
+
+	if (!s)
+		return 0;
+	s->aliases = 0;
+	if (!has_aliases((struct dentry *)dentry, inode))
+		return 0;
+	link = (__u64)load(inode, i_dentry.first);
+	for (int i = 0; link && i < MAX_ALIASES; i++) {
+		alias = link - alias_offset();
+		if (alias != dentry && is_hashed((struct dentry *)alias))
+			judge_alias(s, alias, mnt);
+		link = (__u64)load((struct hlist_node *)link, next);
+	}
+	return 0;
+}
+
+#endif
