@@ -69,16 +69,15 @@ int classic_fork(struct trace_event_raw_sched_process_fork *ctx)
 static __always_inline __u64 script_named(struct task_state *s, const char *name, int directory)
 {
 	struct text *t = text();
-	struct origin o;
-	char first = 0;
 	long length;
 
 	if (!t)
 		return 0;
-	bpf_probe_read_kernel(&first, 1, name);
-	find_origin(&o, s, first == '/', directory, 0);
 	length = bpf_probe_read_kernel_str(t->asked.name, COMPONENT_SPACE, name);
-	return may_be_wanted(t, o.start, length) ? FOUND_WANTED | define_name(name, &o, DEFINITION_ONCE, NAME_KERNEL) : 0;
+	find_origin(&t->origin, s, t->asked.name[0] == '/', directory, 0);
+	if (!may_be_wanted(t, t->origin.start, length))
+		return 0;
+	return FOUND_WANTED | define_name(name, &t->origin, DEFINITION_ONCE, NAME_KERNEL);
 }
 
 /* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */

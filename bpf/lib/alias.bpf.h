@@ -27,15 +27,28 @@ static __always_inline bool has_aliases(struct dentry *dentry, struct inode *ino
 	return links > 1 || (links && !is_hashed(dentry));
 }
 
-/* The walk from one of them. Its mount is that of the name that was used: where this does not show it, rules by identity are met all
- * the same. */
-static __always_inline void judge_alias(struct scratch *s, __u64 dentry, __u64 mnt)
+/* The walk from the next of them; false: there is none. Its mount is that of the name that was used: where this does not show it, rules
+ * by identity are met all the same. What is kept meanwhile is in the scratch, for the stack's sake. */
+static __always_inline bool judge_next(void)
 {
-	reset_walk(s, dentry, mnt, false);
+	struct scratch *s = scratch();
+	__u64 alias;
+
+	if (!s || !s->alias.next)
+		return false;
+	alias = s->alias.next - alias_offset();
+	s->alias.next = (__u64)load((struct hlist_node *)s->alias.next, next);
+	if (alias == s->alias.dentry || !is_hashed((struct dentry *)alias))
+		return true;
+	reset_walk(s, alias, s->alias.mount, false);
 	walk();
+	s = scratch();
+	if (!s)
+		return false;
 	s->aliases |= ALIAS_SEEN;
 	if (!(s->walk.verdict & RULE_EXCLUDE) && s->walk.verdict & (RULE_TREE | RULE_CHILDREN))
 		s->aliases |= ALIAS_WANTED;
+	return true;
 }
 
 /* scratch()->aliases, of the names that the inode has beside 'dentry'; of a name that nobody has used for long nothing is known. */
@@ -43,20 +56,18 @@ __noinline int judge_aliases(__u64 dentry, __u64 mnt)
 {
 	struct inode *inode = load((struct dentry *)dentry, d_inode);
 	struct scratch *s = scratch();
-	__u64 link, alias;
 
 	if (!s)
 		return 0;
 	s->aliases = 0;
 	if (!has_aliases((struct dentry *)dentry, inode))
 		return 0;
-	link = (__u64)load(inode, i_dentry.first);
-	for (int i = 0; link && i < MAX_ALIASES; i++) {
-		alias = link - alias_offset();
-		if (alias != dentry && is_hashed((struct dentry *)alias))
-			judge_alias(s, alias, mnt);
-		link = (__u64)load((struct hlist_node *)link, next);
-	}
+	s->alias.next = (__u64)load(inode, i_dentry.first);
+	s->alias.dentry = dentry;
+	s->alias.mount = mnt;
+	for (int i = 0; i < MAX_ALIASES; i++)
+		if (!judge_next())
+			break;
 	return 0;
 }
 

@@ -277,7 +277,7 @@ static __always_inline bool name_content(const struct pt_regs *regs, struct task
 }
 
 /* RESOLVE_* of openat2, those that say where the name may lead. */
-static __always_inline __u32 scope_of(const struct pt_regs *regs)
+SUBPROGRAM __u32 scope_of(const struct pt_regs *regs)
 {
 	__u64 how[3] = {};
 
@@ -321,17 +321,17 @@ SUBPROGRAM bool name_source(const struct pt_regs *regs, struct task_state *state
 {
 	struct draft *d = &state->draft;
 	struct text *t = text();
-	struct origin o;
-	char first = 0;
 	long length;
 
-	if (!t || bpf_probe_read_user(&first, 1, (const char *)regs->di))
+	if (!t)
 		return needed;
 	length = read_user_string(t->asked.name, COMPONENT_SPACE, (const char *)regs->di);
-	find_origin(&o, state, first == '/', AT_FDCWD, 0);
-	if (length <= 0 || (!needed && !may_be_wanted(t, o.start, length)))
+	if (length <= 0)
 		return needed;
-	d->file = define_source(regs, &o);
+	find_origin(&t->origin, state, t->asked.name[0] == '/', AT_FDCWD, 0);
+	if (!needed && !may_be_wanted(t, t->origin.start, length))
+		return false;
+	d->file = define_source(regs, &t->origin);
 	return true;
 }
 
@@ -342,7 +342,7 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	int directory = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
 	struct draft *d = &state->draft;
 	const char *name = (const char *)argument(regs, shape.name);
-	struct origin o;
+	struct text *t = text();
 	__u32 scope;
 	__u64 found;
 
@@ -362,12 +362,12 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 		return needed;
 	if (shape.dir && d->result != -ENOENT)
 		return name_descriptor(state, directory) || (needed && config.paths & 1);
-	if (!name)
+	if (!name || !t)
 		return needed;
-	find_origin(&o, state, false, directory, scope);
-	if (!needed && !(o.start & (FOUND_BELOW | FOUND_PATH)))
+	find_origin(&t->origin, state, false, directory, scope);
+	if (!needed && !(t->origin.start & (FOUND_BELOW | FOUND_PATH)))
 		return false;
-	d->file = define_name(name, &o, DEFINITION_ONCE, NAME_USER);
+	d->file = define_name(name, &t->origin, DEFINITION_ONCE, NAME_USER);
 	return true;
 }
 

@@ -17,14 +17,6 @@
 /* Where a name's bytes lie. */
 enum name_space { NAME_KERNEL, NAME_USER };
 
-/* Where a name starts, and what ".." in it cannot leave. */
-struct origin {
-	__u64 start; /* id and FOUND_* */
-	__u32 root; /* id */
-	__u32 key; /* name_key.root */
-	__u16 flags; /* DEFINITION_* */
-};
-
 /* A name that the scratch's definition was given: its origin, and how long it is with what belongs to it. */
 static __always_inline void fill_name(struct scratch *s, const struct origin *o, __u16 flags, long length)
 {
@@ -127,11 +119,13 @@ static __always_inline void find_origin(struct origin *o, struct task_state *sta
 /* What a symbolic link says, from where the link with the id 'link' lies. */
 SUBPROGRAM __u32 define_content(struct task_state *state, const char *content, __u32 link, enum name_space space)
 {
-	struct origin o;
+	struct text *t = text();
 
-	find_origin(&o, state, true, AT_FDCWD, 0);
-	o.start = link;
-	return define_name(content, &o, DEFINITION_ONCE | DEFINITION_BESIDE, space);
+	if (!t)
+		return 0;
+	find_origin(&t->origin, state, true, AT_FDCWD, 0);
+	t->origin.start = link;
+	return define_name(content, &t->origin, DEFINITION_ONCE | DEFINITION_BESIDE, space);
 }
 
 /* The superset of what user space will want, so that other names are not even counted. */
@@ -146,7 +140,6 @@ SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int dire
 {
 	struct text *t = text();
 	struct name_key *key;
-	struct origin o;
 	bool absolute;
 	long length;
 
@@ -162,12 +155,12 @@ SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int dire
 	absolute = key->name[0] == '/' && !scope;
 	if (!needed && !may_be_wanted(t, start_of(state, absolute, directory, OWED_NOTHING), length))
 		return NAME_UNWANTED;
-	find_origin(&o, state, absolute, directory, scope);
-	key->directory = o.start;
-	key->root = o.key;
+	find_origin(&t->origin, state, absolute, directory, scope);
+	key->directory = t->origin.start;
+	key->root = t->origin.key;
 	if (length < NAME_KEY_SPACE && key->directory)
-		return known_name(key, name, &o);
-	return define_name(name, &o, DEFINITION_ONCE, NAME_USER);
+		return known_name(key, name, &t->origin);
+	return define_name(name, &t->origin, DEFINITION_ONCE, NAME_USER);
 }
 
 #endif

@@ -29,6 +29,15 @@ struct {
 	__type(value, __u32);
 } leaves SEC(".maps");
 
+/* Where a name starts, and what ".." in it cannot leave. */
+struct origin {
+	__u64 start; /* id and FOUND_* */
+	__u32 root; /* id */
+	__u32 key; /* name_key.root */
+	__u32 flags; /* DEFINITION_* */
+	__u32 reserved;
+};
+
 /* Names being looked at: a dentry's, and the one that a call has asked for, which is the key of the table of names too. */
 struct text {
 	__u8 dentry[COMPONENT_SPACE];
@@ -37,6 +46,7 @@ struct text {
 	__u64 hash; /* of the component of 'asked' that is being read */
 	__u32 leaf; /* one before it is in 'leaves' */
 	__u32 reserved;
+	struct origin origin; /* of 'asked': here for the sake of the stack */
 };
 
 struct {

@@ -49,6 +49,9 @@ struct scratch {
 	};
 	char bytes[PATH_SPACE + COMPONENT_SPACE];
 	struct walk walk;
+	struct {
+		__u64 next, dentry, mount;
+	} alias; /* the rest of an inode's list of dentries, and by which of them the file was found */
 	__u32 aliases; /* ALIAS_*, of the file that find_file() looks at */
 	__u32 reserved;
 	struct file_key key; /* find_file()'s and the next two, here because the stack of a call chain is 512 bytes */

@@ -114,7 +114,7 @@ ADDED: Final = {
     "tasks": frozenset(
         "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
         "group_name real_group_name saved_group_name fs_group_name group_names".split()
-    )
+    ),
 }
 """By table: the columns that version 1 does not have. In a trace of that version they are null."""
 
