@@ -189,7 +189,7 @@ enum call_kind {
 #define CALL_HOW 8 /* openat2's struct open_how */
 #define CALL_ANY 16 /* files of all types count */
 #define CALL_DROP 32 /* known, but not asked for */
-#define CALL_MOVES 64 /* changes the paths of files already known, or removes a directory, whose identity may come again elsewhere */
+#define CALL_MOVES 64 /* changes what known paths lead to, or what a task's root and namespaces are; see note_move() */
 #define CALL_ENTER 128 /* seen at enter too, whoever calls */
 
 /* Two words, read one by one: the second is needed seldom. */
@@ -292,7 +292,8 @@ struct config {
 	__u8 way; /* WAY_*, of this object's programs */
 	__u8 named; /* rules by name: so many names at most lie between the directory and what is wanted */
 	__u8 members; /* files below a PATH are rules of their own: wanted under their other names */
-	__u8 reserved[7];
+	__u8 every_call; /* the return of each call is seen, wanted or not */
+	__u8 reserved[6];
 	__u64 lengths; /* of the names in rules by name: bit per length, the last for all from 63 on */
 	__u64 leaves; /* bit per low six bits of the hashes in the map 'leaves' */
 	char comm[MAX_COMMS][16];
@@ -335,7 +336,7 @@ struct target_cgroup {
 #define NO_CGROUP (~0ULL)
 
 struct globals {
-	__u64 epoch; /* renames and mounts so far: a cached path of an older epoch is checked again */
+	__u64 epoch; /* note_move(): what is remembered from an older epoch is checked again */
 	__s64 live; /* processes counted as targets by pid or command, still running */
 	__u64 threads; /* threads that targets started */
 	__u64 files; /* entries ever put into the cache */

@@ -36,14 +36,31 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 	__u16 call = found.kind != KIND_FORK ? 0 : thread ? found.other : found.call;
 
 	forget_state(child);
-	if (s)
+	if (s) {
+		s->held = 0; /* the child may share its descriptors */
 		inherit(s, child, thread);
+	}
 	if (!call || config.failed || config.paths & 1)
 		return 0;
 	s = current_member(task);
 	if (!s)
 		return 0;
 	emit(new_draft(s, thread ? OP_THREAD : OP_FORK, call, of_task(child, pid)), task, s);
+	return 0;
+}
+
+/* A task that comes to another cgroup. */
+SEC("tp_btf/cgroup_attach_task")
+int cgroup_attached(__u64 *ctx)
+{
+	note_move(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int classic_attached(void *ctx)
+{
+	note_move(0);
 	return 0;
 }
 
@@ -130,6 +147,7 @@ static __always_inline void begin_image(struct task_struct *task)
 		if (g && s->member & MEMBER_HELD)
 			__sync_fetch_and_add(&g->executed, 1);
 		s->member &= ~MEMBER_HELD;
+		s->held = 0;
 		if (s->task)
 			retire(s->task);
 		s->parent = s->parent ?: s->task;

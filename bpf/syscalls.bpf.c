@@ -65,12 +65,15 @@ static __always_inline int close_range(const struct pt_regs *regs)
 	return 0;
 }
 
-/* The end of a call that changed a descriptor of threads, asked for or not. */
+/* The end of a call that closed or replaced a descriptor, wanted or not. */
 static __always_inline void settle_change(struct task_struct *task)
 {
-	struct task_state *s = descriptors_shared(task) ? current_member(task) : NULL;
+	struct task_state *s = state_of(task);
 
-	if (s && s->changing)
+	if (!s)
+		return;
+	s->held = 0;
+	if (s->changing)
 		end_change(s);
 }
 
@@ -100,9 +103,12 @@ static __noinline int count_compat(struct task_struct *task, __u64 nr, long resu
 	case 38: /* rename */
 	case 40: /* rmdir */
 	case 52: /* umount2 */
+	case 61: /* chroot */
 	case 217: /* pivot_root */
 	case 301: /* unlinkat */
 	case 302: /* renameat */
+	case 310: /* unshare */
+	case 346: /* setns */
 	case 353: /* renameat2 */
 	case 429: /* move_mount */
 		note_move(result);
@@ -152,7 +158,7 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 		forget_groups(task);
 	if (!(call.flags & CALL_DROP))
 		report_exit(regs, task, result);
-	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)
+	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP || call.kind == KIND_CLOSE_RANGE)
 		settle_change(task);
 	return 0;
 }

@@ -162,10 +162,16 @@ static __always_inline const struct pt_regs *fill_registers(struct workspace *w,
 	return (const struct pt_regs *)w->registers;
 }
 
+/* The current task's state, if its requests count. One of them may close what it has open. */
 static __always_inline struct task_state *submitter(struct task_struct *task)
 {
+	struct task_state *s;
+
 	adopt_worker(task);
-	return is_bystander(task) ? NULL : current_member(task);
+	s = is_bystander(task) ? NULL : current_member(task);
+	if (s)
+		s->held = 0;
+	return s;
 }
 
 /* The submission that the kernel has just taken from the ring (io_get_sqe, io_uring/io_uring.c). */
@@ -567,8 +573,11 @@ int classic_overflow(void *ctx)
 SEC("tp_btf/io_uring_submit_sqe")
 int rename_submitted(__u64 *ctx)
 {
+	struct task_state *s = state_of(current_task());
 	struct globals *g = globals();
 
+	if (s)
+		s->held = 0;
 	if (g && (changes_paths(ctx[1]) || changes_paths(ctx[2])))
 		__sync_fetch_and_add(&g->ring_renames, 1);
 	return 0;

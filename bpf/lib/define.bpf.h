@@ -378,9 +378,20 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	c->generation = g ? g->generation : 0;
 }
 
+/* Of a file that has been open all the time: does what is remembered hold still? */
+static __always_inline bool is_still_so(const struct file_cache *c, int owed)
+{
+	struct dentry *dentry = (struct dentry *)c->key.dentry;
+	struct globals *g = globals();
+
+	return g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
+	       c->key.sequence == load(dentry, d_seq.seqcount.sequence);
+}
+
 /* s->last becomes the open file's. */
 static __always_inline void resolve(struct task_state *s, struct file *file, int owed, const bool direct)
 {
+	s->held = 0;
 	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);
 }
 

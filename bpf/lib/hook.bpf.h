@@ -134,6 +134,7 @@ SUBPROGRAM int note_file(struct task_state *s, struct note *n, __u64 address, in
 {
 	struct file *file = (struct file *)address;
 
+	s->held = 0;
 	refresh(&s->last, load(file, f_path.dentry), load(file, f_path.mnt), load(file, f_inode), owed);
 	n->wanted = is_owed(s->last.wanted, owed);
 	n->file = s->last.id;

@@ -116,6 +116,7 @@ struct task_state {
 	__u64 entered; /* when the call under way began */
 	__u64 position; /* the file's, at enter */
 	struct credentials credentials; /* this and what follows up to 'comm': what the definition 'task' says, in short */
+	__u64 epoch; /* in which the next three were compared */
 	__u64 cgroup;
 	__u64 root; /* root_of() */
 	__u64 namespaces; /* namespaces_of() */
@@ -137,6 +138,8 @@ struct task_state {
 	__u64 changes; /* what stood there when the call began */
 	__u64 submitted; /* when the io_submit under way began; 0: none is */
 	__u64 noted; /* of its requests, from the first */
+	__u64 held; /* address of the open file that 'last' is about, if it has been open in this task all the time since; 0: it may be
+			 * another one by now */
 	__u64 opened; /* address of the open file description whose number 'opening' is */
 	__u64 opened_inode;
 	__u32 opening;
@@ -350,7 +353,8 @@ static __always_inline bool interrupts(struct task_struct *task)
 	return true;
 }
 
-/* A rename or a mount, whoever made it: what is cached of paths must be looked at again. */
+/* A rename, a mount, the removal of a directory, a task's new root, namespace or cgroup, whoever made it: what is remembered must be
+ * compared with what is so now. */
 static __always_inline void note_move(long result)
 {
 	struct globals *g = globals();

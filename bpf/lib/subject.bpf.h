@@ -64,6 +64,22 @@ static __always_inline bool recall(const struct exit_context *x, struct draft *d
 	return wanted;
 }
 
+/* s->last becomes that of the open file at 'address', which a descriptor leads to; false: its type is not wanted. Where nobody shares the
+ * descriptors and each call is seen, a file that this task has not closed is the one that it was. */
+static __always_inline bool resolve_descriptor(struct task_state *s, __u64 address, int owed, bool shared, const bool direct)
+{
+	struct file *file = file_at(address, direct);
+
+	if (likely(s->held == address && !shared && is_still_so(&s->last, owed)))
+		return true;
+	if (!type_passes(file, owed, direct))
+		return false;
+	resolve(s, file, owed, direct);
+	opening_of(s, address); /* before it is held: memory that was used again has another number */
+	s->held = config.every_call && !shared ? address : 0;
+	return true;
+}
+
 /* d->file, d->open: the descriptor's file, from the enter where that was owed, else from now. Returns the file as it is
  * now, or NULL. */
 static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, int owed, bool *wanted,
@@ -72,6 +88,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	struct task_state *s = x->state;
 	__u64 address = fd_address(x->task, fd, direct);
 	struct file *file = address ? file_at(address, direct) : NULL;
+	bool shared;
 
 	/* Whatever came of it: another argument may have been refused before, and a splice of nothing succeeds. */
 	if (unlikely(!(resolved_at_enter(x) ? s->open : address)) && wanted_without_file()) {
@@ -87,14 +104,14 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 			d->flags |= EVENT_UNCERTAIN;
 		return file;
 	}
-	if (!file || !type_passes(file, owed, direct))
+	shared = descriptors_shared(x->task);
+	if (!file || !resolve_descriptor(s, address, owed, shared, direct))
 		return NULL;
-	resolve(s, file, owed, direct);
 	*wanted = is_owed(s->last.wanted, owed);
 	d->file = s->last.id;
 	d->open = opening_of(s, address);
 	d->undefined = *wanted && !s->last.id;
-	if (descriptors_shared(x->task))
+	if (shared)
 		d->flags |= EVENT_UNCERTAIN;
 	return file;
 }
@@ -129,9 +146,8 @@ static __always_inline void resolve_enter(struct task_struct *task, struct task_
 
 	s->changes = before;
 	remember(s, nr);
-	if (!file || !type_passes(file, owed, direct))
+	if (!file || !resolve_descriptor(s, address, owed, descriptors_shared(task), direct))
 		return;
-	resolve(s, file, owed, direct);
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;

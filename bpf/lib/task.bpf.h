@@ -149,18 +149,33 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
 	return load(load(load(load(task, cgroups), dfl_cgrp), kn), id);
 }
 
-/* Is what the last definition said still so? The values, not the addresses: memory is used again. */
-static __always_inline bool is_as_defined(struct task_struct *task, const struct task_state *s)
+/* What changes by calls that are seen: compared only after one of them. */
+static __always_inline bool has_moved(struct task_struct *task, struct task_state *s)
 {
-	return s->task && same_credentials(task, &s->credentials) && s->cgroup == cgroup_of(task) && s->root == root_of(task) &&
-	       s->namespaces == namespaces_of(task) && s->comm[0] == comm_word(task, 0) && s->comm[1] == comm_word(task, 1);
+	struct globals *g = globals();
+
+	if (!g || likely(s->epoch == g->epoch))
+		return !g;
+	if (s->cgroup != cgroup_of(task) || s->root != root_of(task) || s->namespaces != namespaces_of(task))
+		return true;
+	s->epoch = g->epoch;
+	return false;
+}
+
+/* Is what the last definition said still so? The values, not the addresses: memory is used again. */
+static __always_inline bool is_as_defined(struct task_struct *task, struct task_state *s)
+{
+	return s->task && same_credentials(task, &s->credentials) && !has_moved(task, s) && s->comm[0] == comm_word(task, 0) &&
+	       s->comm[1] == comm_word(task, 1);
 }
 
 /* A function of its own, for the stack's sake. */
 SUBPROGRAM int define_anew(struct task_state *s)
 {
 	struct task_struct *task = current_task();
+	struct globals *g = globals();
 
+	s->epoch = g ? g->epoch : 0;
 	s->root = root_of(task);
 	s->namespaces = namespaces_of(task);
 	remember_credentials(task, &s->credentials);

@@ -160,7 +160,7 @@ _NAMESPACE: Final = [
     Call("unlinkat", "rmdir", KIND_PLAIN, MOVES, 263, "dir name", other=True),
     *_plain("mknod", "mknod 133 name size offset\nmknodat 259 dir name size offset"),
     Call("chdir", "chdir", KIND_CHDIR, 0, 80, "name"),
-    Call("chroot", "chdir", KIND_CHDIR, 0, 161, "name"),
+    Call("chroot", "chdir", KIND_CHDIR, MOVES, 161, "name"),
     *_plain("chdir", "fchdir 81 fd", ANY),
     *_plain("mount", "mount 165 name to_name - argument\nmove_mount 429 dir name to_dir to_name argument", MOVES | ENTER),
     *_plain("mount", "pivot_root 155 name to_name", MOVES | ENTER),
@@ -283,6 +283,9 @@ CALL_NUMBER: Final = {call.name: number for number, call in reversed(list(enumer
 """The first index of a name: some stand twice, for their number has two meanings."""
 FIRST_HOOK: Final = len(CALLS) - len(HOOKS)
 """The index of the first of HOOKS."""
+
+NAMESPACE_CALLS: Final = {"unshare": 272, "setns": 308}
+"""Calls without an event of their own that give a task other namespaces: like those of MOVES they change what its paths mean."""
 
 ALIASES: Final = {
     "newstat": "stat",

@@ -151,6 +151,7 @@ class KernelSource:
         steady = kept_on_cpu if preempted else (lambda plan: plan)
         single, links = kernel.has_kfunc(REGISTERS) and not preempted, self._options.filters.links
         self._plan = steady(syscalls.plan(chosen, self._options.timed, single, links))
+        config["every_call"] = "classic_exit" not in self._plan.attached
         self._task_storage = kernel.has_task_storage()
         if not uring.programs(kernel):
             self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")

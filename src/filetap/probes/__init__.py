@@ -64,6 +64,7 @@ CLASSIC_FORMS: Final = {
     "thread_ended": ("classic_ended", "sched", "sched_process_exit"),
     "process_fork": ("classic_fork", "sched", "sched_process_fork"),
     "process_exit": ("classic_end", "sched", "sched_process_exit"),
+    "cgroup_attached": ("classic_attached", "cgroup", "cgroup_attach_task"),
     "submit_req": ("classic_submit", "io_uring", "io_uring_submit_req"),
     "submit_failed": ("classic_failed", "io_uring", "io_uring_req_failed"),
     "complete_cqe": ("classic_complete", "io_uring", "io_uring_complete"),

@@ -9,5 +9,5 @@ from filetap.probes import Plan
 
 
 def plan() -> Plan:
-    """All three, always: they follow children and notice ends even when no event of theirs is wanted."""
-    return Plan("process", raw=["process_fork", "process_exec", "process_exit"])
+    """All, always: they follow children, and notice ends and other cgroups, even when no event of theirs is wanted."""
+    return Plan("process", raw=["process_fork", "process_exec", "process_exit", "cgroup_attached"])

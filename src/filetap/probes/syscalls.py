@@ -11,7 +11,20 @@ from typing import Final
 import numpy as np
 
 from filetap import model
-from filetap.calls import CALLS, DROP, ENTER, KIND_FORK, KIND_GROUPS, KIND_SUBMIT, MAX_NR, MOVES, OP_NUMBER, SETGROUPS, Call
+from filetap.calls import (
+    CALLS,
+    DROP,
+    ENTER,
+    KIND_FORK,
+    KIND_GROUPS,
+    KIND_SUBMIT,
+    MAX_NR,
+    MOVES,
+    NAMESPACE_CALLS,
+    OP_NUMBER,
+    SETGROUPS,
+    Call,
+)
 from filetap.model import Records
 from filetap.probes import Plan, aio
 
@@ -34,6 +47,8 @@ def call_table(chosen: frozenset[int], links: bool = False) -> Records:
         row["flags"] |= call.flags | (MOVES if links and call.op == "link" else 0)
         which, op = ("other", "other_op") if call.other else ("call", "op")
         row[which], row[op] = number if number in chosen else 0, OP_NUMBER[call.op]
+    for nr in NAMESPACE_CALLS.values():
+        table[nr]["flags"] |= MOVES
     for nr, place in aio.HANDLED.items() if aio.wanted(chosen) else ():
         table[nr]["kind"], table[nr]["call"] = KIND_SUBMIT, place
     table[SETGROUPS]["kind"] = KIND_GROUPS
@@ -89,7 +104,7 @@ def _classic(wanted: dict[str, Call], latency: bool, links: bool) -> Plan:
     return Plan("syscalls", tracepoints=exits + enters)
 
 
-_MOVES: Final = tuple(call.name for call in CALLS if call.flags & MOVES and call.nr < MAX_NR)
+_MOVES: Final = (*(call.name for call in CALLS if call.flags & MOVES and call.nr < MAX_NR), *NAMESPACE_CALLS)
 _LINKS: Final = tuple(call.name for call in CALLS if call.op == "link" and 0 <= call.nr < MAX_NR)
 _EVENT: Final = {
     "umount2": "umount",
