@@ -84,7 +84,8 @@ static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
 {
 	__u32 *count = reopened_at(address);
 
-	if (likely(s->opened == address && (s->held == address || (s->opened_inode == s->last.key.inode && count && *count == s->reopened))))
+	if (likely(s->opened == address &&
+		   (s->held == address || (s->opened_inode == s->last.key.inode && count && *count == s->reopened))))
 		return s->opening;
 	return find_opening(s, address);
 }

@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from filetap.targets import Targets
+from tests.conformance.cannot import modules_without_types
 from tests.kernel import filesystems
 from tests.kernel.lab import Event, Run, Shell, Watch, notes, trace, wanted
 
@@ -58,7 +59,7 @@ def seen(run: Run) -> list[tuple[str, ...]]:
 
 def differences(run: Run, events: list[Event]) -> list[str]:
     """Of what the program saw, by mode, what its events say otherwise."""
-    assert notes(run.account) == []
+    assert [note for note in notes(run.account) if not (modules_without_types() and "whose structures were not known" in note)] == []
     files = [event.file for event in events if event.file and event.file.resolved]
     told = [(str(file.inode), str(file.size), file.path.decode()) for file in files]
     rows = seen(run)
@@ -123,6 +124,7 @@ def with_inode(directory: Path, number: int) -> Path:
     pytest.fail(f"no new file in {directory} has number {number}")
 
 
+@pytest.mark.skipif(modules_without_types(), reason="types of modules: without those of overlayfs nothing tells its inodes apart")
 @pytest.mark.parametrize(
     "meant",
     [{}, {"follow": True}, {"places": True}, {"places": True, "follow": True}],
