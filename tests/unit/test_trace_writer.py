@@ -251,3 +251,17 @@ def test_what_exists_stays_unless_it_is_a_trace_and_force_is_given(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.tap", "u.tap"]
     with pytest.raises(FiletapError, match="No such file"):
         TraceSink(tmp_path / "nowhere" / "t.tap", metadata())
+
+
+def test_what_a_process_of_the_same_number_has_left(tmp_path: Path) -> None:
+    """As the first one of a container always has: what it left when it was killed is in nobody's way, and stays."""
+    left = [tmp_path / f".t.tap.{os.getpid()}", tmp_path / f"t-replaced-{os.getpid()}.tap"]
+    for folder in left:
+        folder.mkdir()
+        (folder / "mine").touch()
+    TraceSink(tmp_path / "t.tap", metadata()).close()
+    sink = TraceSink(tmp_path / "t.tap", metadata(), force=True)
+    sink.begin()
+    sink.close()
+    assert sorted(tmp_path.iterdir()) == sorted([*left, tmp_path / "t.tap"])
+    assert all((folder / "mine").exists() for folder in left)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -195,7 +196,7 @@ def make_folder(folder: Path, metadata: Metadata) -> int:
     """A trace without segments: nobody sees the folder before it is one. Returns the lock, held."""
     if os.path.lexists(folder):
         raise UsageError(f"{folder} exists: give --force to replace it, if it is a trace")
-    made = folder.with_name(f".{folder.name}.{os.getpid()}")
+    made = unused(lambda number: folder.with_name(f".{folder.name}.{number}"))
     made.mkdir()
     try:
         lock = os.open(made / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -214,7 +215,12 @@ def make_folder(folder: Path, metadata: Metadata) -> int:
 def set_aside(folder: Path) -> Path:
     """A trace that is to be replaced, by another name until what replaces it has begun."""
     check_replaceable(folder)
-    return folder.rename(folder.with_stem(f"{folder.stem}-replaced-{os.getpid()}"))
+    return folder.rename(unused(lambda number: folder.with_stem(f"{folder.stem}-replaced-{number}")))
+
+
+def unused(name: Callable[[int], Path]) -> Path:
+    """A path that is not there. In another container a process has the same number, and one that was killed may have left it."""
+    return next(path for path in map(name, count(os.getpid())) if not os.path.lexists(path))
 
 
 def check_replaceable(folder: Path) -> None:
