@@ -58,7 +58,11 @@ TARGET_OPTIONS = (
         help="Processes of this name: running ones, those that exec later, and their children.",
     ),
     click.option(
-        "--cgroup", "cgroups", multiple=True, metavar="ID|PATH", help="A cgroup2 directory and all below it. With -c: both must hold."
+        "--cgroup",
+        "cgroups",
+        multiple=True,
+        metavar="ID|PATH",
+        help="A cgroup2 directory and all below it; a PATH is followed when it is made again. With -c: both must hold.",
     ),
     click.option("--all", "everything", is_flag=True, help="Every process but filetap itself."),
     click.option("--no-follow", is_flag=True, help="Without children."),
