@@ -164,8 +164,8 @@ static __always_inline bool type_wanted(struct inode *inode)
 	__u32 mode = load(inode, i_mode);
 	__u64 magic = load(load(inode, i_sb), s_magic);
 
-	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes and pidfds call themselves regular files, but not in stat(2). */
-	if (magic == ANON_INODE_FS_MAGIC || magic == PID_FS_MAGIC)
+	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes call themselves regular files, but not in stat(2). */
+	if (magic == ANON_INODE_FS_MAGIC)
 		mode = 0;
 	return config.types & (1u << ((mode & S_IFMT) >> 12));
 }

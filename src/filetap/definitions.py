@@ -39,8 +39,6 @@ _CGROUP: Final = _reader(model.CGROUP_DEFINITION)
 _FILE_NAMES: Final = tuple(model.FILE_DEFINITION.names or ())
 _ANON, _PIPEFS, _SOCKFS, _NSFS, _PIDFS, _DMA_BUF = 0x09041934, 0x50495045, 0x534F434B, 0x6E736673, 0x50494446, 0x444D4142
 """Magic numbers of file systems whose files are in no tree (linux/magic.h)."""
-_UNTYPED: Final = (_ANON, _PIDFS)
-"""Those whose inodes have a type in the kernel since v6.15, but none in stat(2)."""
 NEVER_SET: Final = 0xFFFFFFFF
 """The loginuid of what nobody logged in for."""
 
@@ -78,7 +76,7 @@ def decode_file(record: bytes) -> File:
         device=row["device"],
         subvolume=row["subvolume"],
         generation=row["generation"],
-        mode=0 if row["magic"] in _UNTYPED else row["mode"],
+        mode=0 if row["magic"] == _ANON else row["mode"],  # they have a type since v6.15, but not in stat(2)
         size=row["size"],
         filesystem=text(row["filesystem"]),
         mount=row["mount"],

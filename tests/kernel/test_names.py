@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -115,14 +116,25 @@ for fd in fds:
 
 
 def test_what_is_in_no_directory(tmp_path: Path) -> None:
-    """Name and type as /proc/PID/fd and fstat(2) have them: namespaces, pidfds, pipes, sockets, memfds, anonymous inodes."""
+    """Name and type as /proc/PID/fd and fstat(2) have them: namespaces, pidfds, pipes, sockets, memfds, anonymous inodes.
+    Files of pidfs are regular files, also since fstat(2) hides that."""
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", OUTSIDE], wanted("close", types=["all"]), cwd=tmp_path)
     last = {event.fd: event.file for event in run.events if event.file}
     assert len(run.lines) > 20
     for line in run.lines:
         file = last[line["fd"]]
         assert file.path.decode() + " (deleted)" * file.deleted == line["path"]
-        assert (file.mode & 0o170000, file.inode, file.resolved) == (line["kind"], line["inode"], True)
+        kind = stat.S_IFREG if file.filesystem == b"pidfs" else line["kind"]
+        assert (file.mode & 0o170000, file.inode, file.resolved) == (kind, line["inode"], True)
+
+
+def test_what_a_program_does_with_its_namespaces_and_pidfds(tmp_path: Path) -> None:
+    """They are regular files: nobody has to ask for types."""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", OUTSIDE], wanted("close"), cwd=tmp_path)
+    paths = [event.path.decode() for event in run.events]
+    pidfs = [event for event in run.events if event.file and event.file.filesystem == b"pidfs"]
+    assert [line["path"] for line in run.lines if "[40265" in line["path"]] == [path for path in paths if "[40265" in path]
+    assert len(pidfs) == ("pidfs" in Path("/proc/kallsyms").read_text())
 
 
 def test_shared_memory_of_system_v() -> None:
