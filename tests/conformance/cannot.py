@@ -245,6 +245,7 @@ FACILITIES: Final[dict[str, Probe]] = {
     "io_uring's linkat": partial(no_ring_operation, 39),
     "open_by_handle_at needs CAP_DAC_READ_SEARCH": partial(no_capability, 2),
     "overlayfs": no_overlay,
+    "pidfd_open": partial(no_call, 434),
     "setxattrat": partial(no_call, 463),
     "statx without a name": lambda: call(332, 0, None, AT_EMPTY_PATH, 0, ctypes.create_string_buffer(256)) == -errno.EFAULT,
 }
