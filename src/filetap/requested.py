@@ -101,10 +101,16 @@ class Request(NamedTuple):
             resolved=False,
             requested=b"" if joined.certain else name,
             steps=joined.steps if wanted else -1,
-            foreign=bool(home and not home.shares(start, self.root)) or deleted,
+            foreign=self._foreign(start, home) or deleted,
             deleted=deleted,
             truncated=cut,
         )
+
+    def _foreign(self, start: File, home: Home | None) -> bool:
+        """A symbolic link that is known by name alone has no mount namespace: what it says is as foreign as its own name."""
+        if self.flags & model.BESIDE and not start.resolved:
+            return start.foreign
+        return bool(home and not home.shares(start, self.root))
 
     def _joined(self, start: File, name: bytes) -> Joined:
         root = self.root.path if self.root else b"/"

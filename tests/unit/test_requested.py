@@ -91,6 +91,12 @@ def test_what_a_link_says_in_a_jail() -> None:
     assert [file.requested for file in said.values()] == [b"", b"../../../a", b""]
 
 
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_a_link_says_is_as_foreign_as_its_name(foreign: bool) -> None:
+    link = File(1, b"/in/link", resolved=False, foreign=foreign)
+    assert [requested(name, link, ROOT, model.BESIDE).foreign for name in (b"../a", b"/in/a")] == [foreign, foreign]
+
+
 @pytest.mark.parametrize("start", [None, File(1, b""), File(1, b"pipe:[5]")])
 def test_a_start_that_is_no_directory_known(start: File | None) -> None:
     assert requested(b"a", start) == File(7, b"", resolved=False, requested=b"a")
