@@ -213,6 +213,12 @@ def waiting(pid: int) -> float:
     return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds, user and system (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def has_ended(pid: int) -> bool:
     """A zombie has, too: who reaps orphans here, if anybody does, is not ours to say."""
     try:

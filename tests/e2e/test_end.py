@@ -61,9 +61,8 @@ def new_orphans(before: tuple[set[int], set[int]]) -> tuple[set[int], set[int]]:
     """Those that stay: the kernel frees programs after a grace period, and other runs come and go."""
     programs, maps = orphans()
     programs, maps = programs - before[0], maps - before[1]
-    for _ in range(50):
-        if not programs and not maps:
-            break
+    end = time.monotonic() + WAIT
+    while (programs or maps) and time.monotonic() < end:
         time.sleep(0.1)
         now = orphans()
         programs, maps = programs & now[0], maps & now[1]
@@ -75,11 +74,10 @@ def objects_of(run: Running) -> tuple[set[int], set[int]]:
 
 
 def still_there(programs: set[int], maps: set[int]) -> set[int]:
-    """Which of them the kernel still has after some seconds."""
-    left: set[int] = set()
-    for _ in range(50):
-        left = ({row["id"] for row in bpftool("prog")} & programs) | ({row["id"] for row in bpftool("map")} & maps)
-        if not left:
+    """Which of them the kernel still has when it had time enough to free them."""
+    end = time.monotonic() + WAIT
+    while left := ({row["id"] for row in bpftool("prog")} & programs) | ({row["id"] for row in bpftool("map")} & maps):
+        if time.monotonic() > end:
             break
         time.sleep(0.1)
     return left
@@ -87,14 +85,11 @@ def still_there(programs: set[int], maps: set[int]) -> set[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet, number: int) -> None:
-    account, times = tmp_path / "account.json", [time.monotonic()]
+    account = tmp_path / "account.json"
     with ft.started("trace", "-f", "json", "-p", puppet.pid, "--account", account, tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
-        times.append(time.monotonic())
         done = run.end(number)
-    beginning, ending = times[1] - times[0], time.monotonic() - times[1]
-    assert ending < 2 + beginning, "on a machine where all takes long, this does too"
     assert done.status == 0
     assert [json.loads(line)["event"]["action"] for line in done.out.splitlines()] == ["open", "close"]
     assert b"nothing lost: 2 seen = 2 delivered" in done.err
@@ -218,8 +213,7 @@ def test_a_signal_while_the_interpreter_starts(ft: Filetap, tmp_path: Path, numb
         with ft.started("trace", "-f", "none", "--", "sh", "-c", f"echo >{tmp_path}/ran; sleep 20") as run:
             time.sleep(delay)
             run.process.send_signal(number)
-            with suppress(subprocess.TimeoutExpired):
-                run.process.wait(5)
+            wait_until(lambda: run.process.poll() is not None or (tmp_path / "ran").exists())
             unheard = run.process.poll() is None
             done = run.end(number if unheard else None)
         assert done.status in (128 + number, -number, 1)  # 1: "Fatal Python error: Failed to import the site module"

@@ -138,16 +138,12 @@ def test_a_zombie(ft: Filetap) -> None:
 
 
 def test_a_process_that_ends_meanwhile(ft: Filetap, puppet: Puppet) -> None:
-    times = [time.monotonic()]
     with ft.started("trace", "-f", "none", "-p", puppet.pid) as run:
         run.wait_ready()
-        times.append(time.monotonic())
         puppet.process.kill()
         done = run.end()
-    beginning, ending = times[1] - times[0], time.monotonic() - times[1]
-    assert ending < 3 + beginning
     assert done.status == 0
-    assert b"nothing lost" in done.err
+    assert b"\nperhaps: the processes of -p have ended\n" in done.err
 
 
 def test_one_of_two_processes_ends(ft: Filetap, tree: Path, puppet: Puppet) -> None:

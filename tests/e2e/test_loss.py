@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from tests.e2e.conftest import POLL, blocked_in, possible_cpus, smallest_ring, wait_until
+from tests.e2e.conftest import POLL, blocked_in, cpu_of, has_ended, possible_cpus, smallest_ring, wait_until
 from tests.e2e.test_end import objects_of, still_there
 
 if TYPE_CHECKING:
@@ -135,6 +135,12 @@ class Traced:
         finally:
             os.kill(self.pid, signal.SIGCONT)
 
+    def let_work(self, seconds: float) -> None:
+        """Until the command has used so much time of CPUs, or has ended."""
+        (pid,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        until = cpu_of(int(pid)) + seconds
+        wait_until(lambda: has_ended(int(pid)) or cpu_of(int(pid)) >= until)
+
     def written(self) -> int:
         """Bytes."""
         events = self._folder / "events.json"
@@ -242,7 +248,7 @@ def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: 
     with trace(["--ring-size", ring(64), latency, folder], [losses, "storm", folder, 8, 5, 5000]) as run:
         wait_until(run.has_written)
         with run.stopped():
-            time.sleep(0.5)
+            run.let_work(0.3)
         run.finish()
     truth = {(row["thread"], row["path"], row["op"]): (row["count"], row["bytes"]) for row in run.said()}
     assert len(truth) == 8 * 5 * 4

@@ -391,7 +391,7 @@ def test_two_pids(ft: Filetap, tree: Path, puppet: Puppet) -> None:
 def test_duration_ends_the_tracing_of_a_process(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
     account = tmp_path / "account.json"
     done = ft.trace("-f", "none", "-p", puppet.pid, "--duration", "0.5", "--account", account)
-    assert 0.5 <= json.loads(account.read_text())["elapsed"] < 5
+    assert json.loads(account.read_text())["elapsed"] >= 0.5
     assert done.status == 0
     assert puppet.process.poll() is None
 
@@ -430,10 +430,10 @@ def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     }
     assert told["ops"]["open"]["errors"] == 1
     assert (told["processes"], told["notes"]) == (1, [])
-    assert 0 < told["elapsed"] < 10
     began, ended = (datetime.fromisoformat(told[name]) for name in ("began", "ended"))
     assert started <= began <= ended <= datetime.now(UTC)
-    assert (ended - began).total_seconds() == pytest.approx(told["elapsed"], abs=0.01)
+    assert 0 < told["elapsed"] < (datetime.now(UTC) - started).total_seconds()
+    assert (ended - began).total_seconds() == pytest.approx(told["elapsed"], abs=1), "two clocks, read one after the other"
     assert 0 < told["cpu"] < 10
     assert b"6 events" in done.err
     assert b"nothing lost" in done.err

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from filetap.trace.reader import Trace
-from tests.e2e.conftest import ENVIRONMENT, PYTHON, Filetap, Puppet, Result, wait_until
+from tests.e2e.conftest import ENVIRONMENT, PYTHON, WAIT, Filetap, Puppet, Result, wait_until
 
 ODD = os.fsdecode(b"na\xffme\n\x1b[31m")
 
@@ -323,10 +323,8 @@ def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: P
         while b"%" not in shown:
             shown += os.read(terminal, 4096)
         assert b"\r[" in shown
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130, os.read(terminal, 4096)
-        assert time.monotonic() - began < 10
+        assert process.wait(timeout=WAIT) == 130, os.read(terminal, 4096)
 
 
 @pytest.mark.parametrize("times", [1, 4])

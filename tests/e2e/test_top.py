@@ -177,7 +177,7 @@ def test_ends_with_its_target_and_says_what_was_seen(opened: Opened, puppet: Pup
     screen.wait_for_words("files by RATE/s")
     puppet.end()
     assert screen.end() == 0
-    assert "nothing lost" in screen.text()
+    assert "perhaps: the processes of -p have ended" in screen.text()
 
 
 def test_a_command_keeps_its_hands_off_the_screen(opened: Opened, tree: Path, tmp_path: Path) -> None:
