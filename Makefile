@@ -1,6 +1,7 @@
 # filetap: set-up, tests, demo, measurements. `make` alone says what there is.
 
 PYTHON ?= python3
+JOBS ?= $(shell nproc)
 BIN := .venv/bin
 OBJECTS := $(patsubst bpf/%.c,src/filetap/bpf/%.o,$(wildcard bpf/*.bpf.c))
 WORKLOADS := $(patsubst bench/%.c,build/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
@@ -25,8 +26,8 @@ help: ## this list
 install: $(OBJECTS) $(BIN)/filetap ## set everything up; the command is then .venv/bin/filetap
 	@echo "ready: $(BIN)/filetap"
 
-test: check $(WORKLOADS) ## check, then all tests (as root); ARGS="-k NAME" chooses
-	@$(BIN)/python -m pytest $(ARGS)
+test: check $(WORKLOADS) ## check, then all tests (as root); ARGS="-k NAME" chooses, JOBS=1 runs one at a time
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 vm: $(OBJECTS) $(BIN)/filetap .venv/tested $(WORKLOADS) vm-packages ## kernel tests on Debian's kernels in QEMU; KERNEL=6.1 chooses one
 	@$(BIN)/python -m vm $(KERNEL) $(ARGS)

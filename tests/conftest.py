@@ -9,7 +9,7 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -37,6 +37,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "need hooks that this kernel denies (marker hooks): `make vm` runs them": len(denied),
         "are not for machines (marker native)": len(native),
     }
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = config.stash[LEFT_OUT]
     config.hook.pytest_deselected(items=denied + native)
     items[:] = [item for item in items if item not in denied + native]
 
@@ -57,8 +59,16 @@ def attaching() -> set[str]:
         return {way.name for way in features.hook_set(plan, types, ready=False).ways if way.works}
 
 
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    return [f"{number} tests {reason}" for reason, number in config.stash[LEFT_OUT].items() if number]
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist has found; each of them collects all tests."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for reason, number in config.stash.get(LEFT_OUT, {}).items():
+        if number:
+            terminalreporter.write_line(f"{number} tests {reason}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

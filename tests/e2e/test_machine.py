@@ -38,7 +38,7 @@ def failed(done: Result, ran: Path) -> str:
 def ran(tmp_path: Path) -> Path:
     """What the command would make, where anybody could."""
     tmp_path.chmod(0o777)
-    for parent in list(tmp_path.parents)[:2]:
+    for parent in list(tmp_path.parents)[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     return tmp_path / "ran"
 

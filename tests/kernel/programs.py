@@ -5,8 +5,11 @@ Apart from conftest.py, because a machine of vm/ has no compiler: what it runs i
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,18 +22,28 @@ FLAGS: Final = ("-O2", "-Wall", "-Werror", "-pthread", "-D_GNU_SOURCE")
 def build(name: str) -> Path:
     source, program = HERE / f"{name}.c", BUILD / name
     if not program.exists() or program.stat().st_mtime <= source.stat().st_mtime:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["gcc", *FLAGS, "-o", str(program), str(source)], check=True)
+        with _made_whole(program) as made:
+            subprocess.run(["gcc", *FLAGS, "-o", str(made), str(source)], check=True)
     return program
 
 
 def build_object(name: str) -> Path:
-    """NAME.bpf.c, compiled as the product's are, but with nothing of them."""
+    """Build NAME.bpf.c, compiled as the product's are, but with nothing of them."""
     source, target = HERE / f"{name}.bpf.c", BUILD / f"{name}.bpf.o"
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-        command = (sys.executable, "hatch_build.py", str(source.relative_to(ROOT)), str(target.relative_to(ROOT)))
-        subprocess.run(command, check=True, cwd=ROOT)
+        with _made_whole(target) as made:
+            command = (sys.executable, "hatch_build.py", str(source.relative_to(ROOT)), str(made.relative_to(ROOT)))
+            subprocess.run(command, check=True, cwd=ROOT)
     return target
+
+
+@contextmanager
+def _made_whole(target: Path) -> Iterator[Path]:
+    """A path for a compiler; the file appears as ``target`` when it is whole, for another worker may use it at once."""
+    made = target.with_name(f"{os.getpid()}-{target.name}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    yield made
+    made.replace(target)
 
 
 def build_all() -> None:

@@ -37,7 +37,7 @@ def make_tree(folder: Path) -> Path:
     (folder / "dir").mkdir()
     (folder / "secret").touch(0)
     os.mkfifo(folder / "fifo")
-    for parent in (folder, *folder.parents[:2]):
+    for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)
     return folder
 

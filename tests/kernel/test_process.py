@@ -234,7 +234,7 @@ def test_exec_by_a_thread_takes_the_leader_s_place(program: Build, target: Path)
 
 def test_an_exec_that_changes_the_user(tmp_path: Path, program: Build) -> None:
     """set-user-ID: the events after the exec are the new user's."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     program_ = tmp_path / "setuid"
     program_.write_bytes(Path(program("procs")).read_bytes())

@@ -41,7 +41,7 @@ Row = tuple[Any, ...]
 
 def tree(folder: Path) -> Path:
     """A directory that anybody may search."""
-    for parent in (folder, *folder.parents[:2]):
+    for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)
     return folder
 

@@ -230,7 +230,7 @@ def test_no_such_user(name: str) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 def test_it_becomes_the_user_with_his_groups(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    for parent in list(tmp_path.parents)[:2]:
+    for parent in list(tmp_path.parents)[:3]:
         parent.chmod(parent.stat().st_mode | 0o011)
     user = pwd.getpwnam("nobody")
     command = Command(["sh", "-c", f"id >{tmp_path}/id"], user)
