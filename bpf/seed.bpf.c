@@ -9,6 +9,7 @@
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/path.bpf.h"
+#include "lib/pid.bpf.h"
 
 #define MAX_ANCESTORS 64
 
@@ -23,25 +24,6 @@ struct {
 static __always_inline bool is_self(struct task_struct *task)
 {
 	return (__u32)task->tgid == bpf_get_current_pid_tgid() >> 32;
-}
-
-static __always_inline struct upid *number_at(struct pid *pid, __u32 level)
-{
-	return (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
-}
-
-/* The number of a process in the pid namespace of filetap; 0: it is not there. */
-static __always_inline __u32 number_here(struct task_struct *leader)
-{
-	struct pid *ours = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), signal, pids[PIDTYPE_TGID]);
-	struct pid *theirs = BPF_CORE_READ(leader, signal, pids[PIDTYPE_TGID]);
-	__u32 level = BPF_CORE_READ(ours, level);
-
-	if (!theirs || BPF_CORE_READ(theirs, level) < level)
-		return 0;
-	if (BPF_CORE_READ(number_at(theirs, level), ns) != BPF_CORE_READ(number_at(ours, level), ns))
-		return 0;
-	return BPF_CORE_READ(number_at(theirs, level), nr);
 }
 
 /* Who filetap is to the kernel, in one line of output. */
@@ -72,7 +54,7 @@ int find_ourselves(struct bpf_iter__task *ctx)
 __noinline __u32 own_member(__u64 address)
 {
 	struct task_struct *leader = (struct task_struct *)address;
-	__u32 number = number_here(leader), member = 0;
+	__u32 number = number_here(BPF_CORE_READ(leader, signal, pids[PIDTYPE_TGID])), member = 0;
 	__u32 *seed = number ? bpf_map_lookup_elem(&pids, &number) : NULL;
 	__u64 comm[2] = {};
 
