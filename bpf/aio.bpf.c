@@ -4,45 +4,19 @@
  * that is mapped in the process, or once io_getevents(2) hands them out. Apart, because a request outlives the call that
  * brought it, and its table of calls is by command. Next: lib/subject.bpf.h; user space: probes/aio.py.
  */
+#include "lib/request.bpf.h"
 #include "lib/subject.bpf.h"
 #include "lib/target.bpf.h"
 
-#define MAX_REQUESTS (16 << 10)
 #define MAX_RINGS 4096
 
-/* In the memory of one program, by an address of its own: of a request or of a context. pids come again, and an exec begins anew. */
-struct place {
-	__u64 address;
-	__u64 start; /* the process's */
-	__u32 tgid;
-	__u32 execs;
-};
-
-/* A request under way: its event as it is to be, but for the result. */
-struct request {
-	struct draft draft;
-	__u64 changes; /* changes_of() its descriptor */
-	__u64 inode; /* of its file, should the id be given up meanwhile */
-	__u32 inode_generation;
-	__u32 generation; /* of the ids: globals.generation */
-	__u32 task; /* id of the submitter's definition */
-	__u32 tid;
-	__u32 appends;
-	__u32 again; /* noted while another was under way at its address: of two ends it is not known which is whose */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_REQUESTS);
-	__type(key, struct place);
-	__type(value, struct request);
-} under_way SEC(".maps");
+AIO_TABLE;
 
 /* How far each ring has been read. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_RINGS);
-	__type(key, struct place);
+	__type(key, struct aio_place);
 	__type(value, __u32);
 } rings SEC(".maps");
 
@@ -50,7 +24,7 @@ struct {
 struct workspace {
 	struct iocb iocb;
 	struct io_event event;
-	struct request request;
+	struct aio_request request;
 	__u64 began; /* the reading of the ring did */
 	__u32 nr; /* of completions that fit the ring */
 };
@@ -69,11 +43,11 @@ static __always_inline struct workspace *workspace(void)
 	return bpf_map_lookup_elem(&workspaces, &zero);
 }
 
-static __always_inline struct place place_at(__u64 address)
+static __always_inline struct aio_place place_at(__u64 address)
 {
 	struct task_struct *leader = load(current_task(), group_leader);
 
-	return (struct place){ address, load(leader, start_boottime), load(leader, tgid), load(leader, self_exec_id) };
+	return (struct aio_place){ address, load(leader, start_boottime), load(leader, tgid), load(leader, self_exec_id) };
 }
 
 static __always_inline bool moves_bytes(const struct draft *d)
@@ -136,7 +110,7 @@ static __always_inline void place_append(struct task_struct *task, struct draft 
 }
 
 /* The file of a request whose id user space has given up meanwhile. */
-static __always_inline void identify(struct task_state *s, const struct request *r)
+static __always_inline void identify(struct task_state *s, const struct aio_request *r)
 {
 	s->last = (struct file_cache){ .key.inode = r->inode, .key.generation = r->inode_generation };
 	s->draft.file = 0;
@@ -151,7 +125,7 @@ static __noinline int tell(struct task_state *s, long result, bool known)
 	struct workspace *w = workspace();
 	struct globals *g = globals();
 	struct draft *d = &s->draft;
-	struct request *r;
+	struct aio_request *r;
 
 	if (!w || !g)
 		return 0;
@@ -180,9 +154,9 @@ static __noinline int tell(struct task_state *s, long result, bool known)
 }
 
 /* The request at a place in the process comes into the workspace, and into nobody else's. */
-static __always_inline bool take(struct workspace *w, const struct place *place)
+static __always_inline bool take(struct workspace *w, const struct aio_place *place)
 {
-	struct request *r = bpf_map_lookup_elem(&under_way, place);
+	struct aio_request *r = bpf_map_lookup_elem(&under_way, place);
 
 	if (!r)
 		return false;
@@ -191,7 +165,7 @@ static __always_inline bool take(struct workspace *w, const struct place *place)
 }
 
 /* state->draft as the request in the workspace. */
-static __always_inline void fill_request(struct request *r, struct task_struct *task, struct task_state *s, bool again)
+static __always_inline void fill_request(struct aio_request *r, struct task_struct *task, struct task_state *s, bool again)
 {
 	struct globals *g = globals();
 
@@ -216,9 +190,9 @@ static __always_inline __u64 read_request(struct workspace *w, __u64 list, __u64
 }
 
 /* Is the request at a place another one of this very call? */
-static __always_inline bool is_twice(const struct place *place, const struct task_state *s, __u32 tid)
+static __always_inline bool is_twice(const struct aio_place *place, const struct task_state *s, __u32 tid)
 {
-	struct request *r = bpf_map_lookup_elem(&under_way, place);
+	struct aio_request *r = bpf_map_lookup_elem(&under_way, place);
 
 	return r && r->tid == tid && s->submitted && r->draft.time >= s->submitted;
 }
@@ -231,7 +205,7 @@ static __always_inline int note(__u64 list, __u32 index, bool taken)
 	struct task_state *s = state_of(task);
 	struct workspace *w = workspace();
 	struct counters *c = counters();
-	struct place place;
+	struct aio_place place;
 	bool again;
 
 	if (!s || !w)
@@ -272,8 +246,8 @@ __noinline int complete_one(__u64 events, __u32 index)
 {
 	struct task_state *s = state_of(current_task());
 	struct workspace *w = workspace();
-	struct request *r;
-	struct place place;
+	struct aio_request *r;
+	struct aio_place place;
 	__u64 address;
 
 	if (!s || !w)
@@ -293,7 +267,7 @@ REPEATED(complete_one)
 /* All that has completed since the ring was last read. Before its first use in the kernel it need not be in memory. */
 static __noinline int read_ring(__u64 context)
 {
-	struct place place = place_at(context);
+	struct aio_place place = place_at(context);
 	struct workspace *w = workspace();
 	struct aio_ring ring = {};
 	__u32 *known, from = 0;
@@ -321,8 +295,8 @@ __noinline int forget_one(__u64 list, __u32 index)
 	struct task_struct *task = current_task();
 	struct task_state *s = state_of(task);
 	struct workspace *w = workspace();
-	struct place place;
-	struct request *r;
+	struct aio_place place;
+	struct aio_request *r;
 
 	if (!s || !w || index >= s->noted)
 		return 1;
@@ -400,7 +374,7 @@ __noinline int reap_one(__u64 events, __u32 index)
 	struct task_state *s = state_of(current_task());
 	__u64 address = events + index * sizeof(struct io_event);
 	struct workspace *w = workspace();
-	struct place place;
+	struct aio_place place;
 
 	if (!s || !w || bpf_probe_read_user(&w->event, sizeof(w->event), (void *)address))
 		return 1;

@@ -319,6 +319,7 @@ struct counters {
 	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
 	__u64 opens_full; /* open file descriptions whose number could not be kept */
 	__u64 ids_again; /* times that the numbers of files and tasks began anew */
+	__u64 next_request;
 	__u32 next_id;
 	__u32 next_open;
 	__u32 reserved;

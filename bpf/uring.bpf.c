@@ -5,63 +5,21 @@
  * complete in another thread. Next: lib/draft.bpf.h; user space: probes/uring.py.
  */
 #include "lib/draft.bpf.h"
+#include "lib/request.bpf.h"
 #include "lib/target.bpf.h"
 
-#define MAX_REQUESTS (16 << 10)
 #define SQE_SIZE 64
 #define RING_RENAMEAT 35
 #define RING_UNLINKAT 36
 #define RING_LINKAT 39
 
-/* A request that has been submitted. */
-struct request {
-	__u64 arguments[6];
-	__u64 entered;
-	__u32 task; /* id of the submitter's definition */
-	__u32 tid;
-	__u32 tgid;
-	__u32 nr; /* MAX_NR + opcode */
-	__u32 file; /* found at the submission: a name's id, or a descriptor's file */
-	__u32 target;
-	__u32 open;
-	__u32 wanted; /* WANTED_* of a descriptor's file */
-	__u32 generation;
-	__u32 flags; /* EVENT_*, of the size */
-	__s32 fd; /* that an empty name means */
-	__u8 fixed; /* the descriptor is a place in the ring's own table */
-	__u8 slot; /* an open's result goes there */
-	__u8 resolved;
-	__u8 reserved;
-};
-
-/* A place for the requests whose address has this hash. */
-struct slot {
-	__u64 key; /* the address of the one that has it; 0: none */
-	__u64 claims;
-	struct request request;
-};
-
-/* A hash map's update and delete take locks, and cost ten times as much. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_REQUESTS);
-	__type(key, __u32);
-	__type(value, struct slot);
-} slots SEC(".maps");
-
-/* The requests whose slot another has. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_REQUESTS);
-	__type(key, __u64);
-	__type(value, struct request);
-} requests SEC(".maps");
+RING_TABLES;
 
 /* The registers of the like system call, a state to draft in, and the request being written or read: one of each per CPU. */
 struct workspace {
 	char registers[256]; /* struct pt_regs */
 	struct task_state state;
-	struct request request;
+	struct ring_request request;
 	struct io_uring_sqe sqe; /* here for the sake of the stack */
 	__u64 fields[8]; /* of a submission */
 	__u64 key;
@@ -81,16 +39,16 @@ static __always_inline struct workspace *workspace(void)
 	return bpf_map_lookup_elem(&workspaces, &zero);
 }
 
-static __always_inline struct slot *slot_of_request(__u64 key)
+static __always_inline struct ring_slot *slot_of_request(__u64 key)
 {
-	__u32 place = (__u32)(key >> 6) * 0x9e3779b1u >> (32 - 14);
+	__u32 place = slot_number(key);
 
 	return bpf_map_lookup_elem(&slots, &place);
 }
 
 /* Who finds the count at one after adding to it has the slot; of two that meet, both give way. An exchange would be
  * simpler, but the instruction set of 5.10 (-mcpu=v2) has none. */
-static __always_inline bool claim(struct slot *slot)
+static __always_inline bool claim(struct ring_slot *slot)
 {
 	__sync_fetch_and_add(&slot->claims, 1);
 	if (slot->claims == 1)
@@ -102,7 +60,7 @@ static __always_inline bool claim(struct slot *slot)
 /* The workspace's request, until it completes; false: there is no room. */
 static __always_inline bool keep_request(struct workspace *w, __u64 key)
 {
-	struct slot *slot = slot_of_request(key);
+	struct ring_slot *slot = slot_of_request(key);
 
 	if (!slot || (slot->key != key && !claim(slot)))
 		return !bpf_map_update_elem(&requests, &key, &w->request, BPF_ANY);
@@ -114,8 +72,8 @@ static __always_inline bool keep_request(struct workspace *w, __u64 key)
 /* Into the workspace; false: it is not known. */
 static __always_inline bool find_request(struct workspace *w, __u64 key)
 {
-	struct slot *slot = slot_of_request(key);
-	struct request *r;
+	struct ring_slot *slot = slot_of_request(key);
+	struct ring_request *r;
 
 	if (slot && slot->key == key) {
 		w->request = slot->request;
@@ -129,7 +87,7 @@ static __always_inline bool find_request(struct workspace *w, __u64 key)
 
 static __always_inline void forget_request(__u64 key)
 {
-	struct slot *slot = slot_of_request(key);
+	struct ring_slot *slot = slot_of_request(key);
 
 	if (!slot || slot->key != key) {
 		bpf_map_delete_elem(&requests, &key);
@@ -142,7 +100,7 @@ static __always_inline void forget_request(__u64 key)
 /* A request of somebody who is not traced may lie where one did that never completed. */
 static __always_inline void forget_stranger(__u64 key)
 {
-	struct slot *slot = slot_of_request(key);
+	struct ring_slot *slot = slot_of_request(key);
 
 	if (slot && slot->key == key)
 		forget_request(key);
@@ -150,7 +108,7 @@ static __always_inline void forget_stranger(__u64 key)
 
 #define set_register(w, name, value) (*(__u64 *)((w)->registers + bpf_core_field_offset(struct pt_regs, name)) = (value))
 
-static __always_inline const struct pt_regs *fill_registers(struct workspace *w, const struct request *r)
+static __always_inline const struct pt_regs *fill_registers(struct workspace *w, const struct ring_request *r)
 {
 	set_register(w, di, r->arguments[0]);
 	set_register(w, si, r->arguments[1]);
@@ -219,10 +177,21 @@ static __always_inline void fill_arguments(struct workspace *w, const struct io_
 		w->request.arguments[i] = w->fields[recipe >> 4 * i & 7];
 }
 
+/* Like new_id(). */
+static __always_inline __u64 new_request(void)
+{
+	struct counters *c = counters();
+
+	if (!c)
+		return 0;
+	c->next_request += config.ncpu;
+	return c->next_request + bpf_get_smp_processor_id();
+}
+
 static __always_inline void fill_request(struct workspace *w, struct task_state *s, const struct io_uring_sqe *sqe, __u32 nr)
 {
 	struct task_struct *task = current_task();
-	struct request *r = &w->request;
+	struct ring_request *r = &w->request;
 
 	__builtin_memset(r, 0, sizeof(*r));
 	fill_arguments(w, sqe, shape_of(nr).recipe);
@@ -235,6 +204,7 @@ static __always_inline void fill_request(struct workspace *w, struct task_state 
 	r->nr = nr;
 	r->fd = -1;
 	r->fixed = sqe->flags & IOSQE_FIXED_FILE;
+	r->number = new_request();
 	r->slot = call_of(nr).kind == KIND_OPEN && sqe->splice_fd_in;
 	w->state.resolved = 0;
 }
@@ -245,7 +215,7 @@ static __noinline int note_descriptor(void)
 	struct task_struct *task = current_task();
 	struct workspace *w = workspace();
 	struct task_state *s;
-	struct request *r;
+	struct ring_request *r;
 
 	if (!w)
 		return 0;
@@ -266,7 +236,7 @@ static __noinline int note_descriptor(void)
 static __always_inline void note_names(struct workspace *w, const struct shape *shape)
 {
 	const struct pt_regs *regs = fill_registers(w, &w->request);
-	struct request *r = &w->request;
+	struct ring_request *r = &w->request;
 
 	new_draft(&w->state, 0, 0, 0);
 	r->wanted = name_asked(regs, &w->state) ? WANTED : 0;
@@ -296,7 +266,7 @@ static __noinline int recall_subject(__u64 file, long result)
 {
 	struct workspace *w = workspace();
 	struct task_state *s;
-	struct request *r;
+	struct ring_request *r;
 	struct call call;
 	int owed;
 
@@ -324,7 +294,7 @@ static __noinline int recall_subject(__u64 file, long result)
 }
 
 /* An open whose result is no descriptor of this task's. */
-static __always_inline bool opened_elsewhere(const struct request *r, __u8 kind, long result)
+static __always_inline bool opened_elsewhere(const struct ring_request *r, __u8 kind, long result)
 {
 	return kind == KIND_OPEN && result >= 0 && (r->slot || r->tgid != (__u32)(bpf_get_current_pid_tgid() >> 32));
 }
@@ -335,7 +305,7 @@ static __noinline int report_request(__u64 file, long result)
 	struct workspace *w = workspace();
 	const struct pt_regs *regs;
 	struct task_state *s;
-	struct request *r;
+	struct ring_request *r;
 	enum outcome outcome;
 	struct shape shape;
 	struct call call;
@@ -380,7 +350,7 @@ static __noinline int report_submission(void)
 	struct workspace *w = workspace();
 	const struct pt_regs *regs;
 	struct shape shape;
-	struct request *r;
+	struct ring_request *r;
 	struct call call;
 	struct draft *d;
 
@@ -419,6 +389,7 @@ static __always_inline void note_request(struct workspace *w, struct task_state 
 		note_names(w, &shape);
 	else if (shape.fd && !w->request.fixed && call_of(nr).kind != KIND_TRANSFER)
 		note_descriptor();
+	w->request.told = !!(sqe->flags & IOSQE_CQE_SKIP_SUCCESS);
 	kept = keep_request(w, key);
 	if (!kept && c)
 		c->requests_full++;

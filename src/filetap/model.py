@@ -165,6 +165,7 @@ COUNTERS: Final = np.dtype(
         ("late_modules", "<u8"),
         ("opens_full", "<u8"),
         ("ids_again", "<u8"),
+        ("next_request", "<u8"),
         ("next_id", "<u4"),
         ("next_open", "<u4"),
         ("reserved", "<u4"),
