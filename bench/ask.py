@@ -63,6 +63,9 @@ class Kept:
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         """Not in this workload."""
 
+    def pending(self, batch: Batch) -> None:
+        """No events."""
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -13,7 +13,7 @@ struct event {
 	__u64 offset; /* bytes, or what calls.py says of the call */
 	__u64 size; /* bytes asked for, or what calls.py says of the call */
 	__s64 result; /* what the call returned; negative errno when it failed */
-	__u32 duration; /* ns, or us with EVENT_MICROSECONDS; 0: not known */
+	__u32 duration; /* ns, or us with EVENT_MICROSECONDS, or ms with EVENT_MILLISECONDS; 0: not known */
 	__u32 task; /* id of a task definition; 0: see struct identity */
 	__u32 file; /* id of a file or name definition; 0: no file, or see struct identity */
 	__u32 tid;
@@ -33,6 +33,9 @@ struct event {
 #define EVENT_WRITE 64 /* fault: for writing */
 #define EVENT_EXEC 128 /* fault: for executing */
 #define EVENT_MAJOR 256 /* fault: the page had to be read */
+#define EVENT_PENDING 512 /* a call under way: it has not returned. User space makes this and the next */
+#define EVENT_AT_LEAST 1024 /* it began before 'duration', which is no more than known */
+#define EVENT_MILLISECONDS 2048 /* duration is in ms */
 
 /* The second slot of an event with two files or more arguments, or whose definitions could not be sent. 'call' lies
  * where an event's does. */
@@ -293,7 +296,8 @@ struct config {
 	__u8 named; /* rules by name: so many names at most lie between the directory and what is wanted */
 	__u8 members; /* files below a PATH are rules of their own: wanted under their other names */
 	__u8 every_call; /* the return of each call is seen, wanted or not */
-	__u8 reserved[6];
+	__u8 reserved[2];
+	__u32 first_id; /* of the definitions that this object makes, whose counters are its own */
 	__u64 lengths; /* of the names in rules by name: bit per length, the last for all from 63 on */
 	__u64 leaves; /* bit per low six bits of the hashes in the map 'leaves' */
 	char comm[MAX_COMMS][16];
@@ -351,6 +355,38 @@ struct globals {
 	__u32 executed; /* launched commands that reached their exec */
 	__u32 reserved;
 	struct target_cgroup cgroups[MAX_CGROUPS];
+};
+
+/* A call of a thread that has begun and not returned; what a hook has noted of one; or a request that has not completed. */
+struct pending_call {
+	__u64 time; /* CLOCK_BOOTTIME */
+	__u64 entered; /* when it began; 0: not known */
+	__u64 instance; /* as long as it is the same, it is the same call: how often the thread has left its CPU */
+	__u64 arguments[6]; /* with a 'call': offset, size, and its further argument */
+	__u64 ip, sp; /* of a request: its address in the program's memory, 0 */
+	__u64 position; /* in the file */
+	__u64 start, to_start, root; /* places that its names start from, the last that of absolute ones: id, and FOUND_* */
+	__u32 nr; /* of a system call, or MAX_NR and io_uring's opcode */
+	__u32 call; /* index into calls.CALLS, of what is described already; 0: it is for the reader of 'nr' to say */
+	__s32 fd; /* with a 'call' */
+	__u32 task; /* id; 0: it could not be described, and the next four say who it is */
+	__u32 pid;
+	__u32 tid;
+	__u32 ppid;
+	__u32 euid;
+	char comm[16];
+	__u32 file, target; /* ids of files that it has by descriptor or address */
+	__u32 open;
+	__u32 flags; /* EVENT_* */
+	__u32 number; /* of the thread in filetap's pid namespace; 0: it is not there, or a request */
+	__u32 reserved;
+};
+
+/* A process that has not ended. */
+struct living {
+	__u64 start; /* CLOCK_BOOTTIME, ns */
+	__u32 pid;
+	__u32 number; /* in filetap's pid namespace */
 };
 
 /* What the ring could not take. */

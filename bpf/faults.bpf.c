@@ -75,7 +75,7 @@ static __always_inline bool beyond_end(struct file *file, __u64 offset, const bo
 /* The draft's file, offset and kind; false: not of a file that is wanted. */
 static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u64 error, __u16 call, const bool direct)
 {
-	__u64 offset = 0, mapped = mapped_file(address, &offset);
+	__u64 offset = 0, mapped = mapped_file(current_task(), address, &offset);
 	struct file *file = file_at(mapped, direct);
 	struct draft *d;
 

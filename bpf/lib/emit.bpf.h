@@ -81,6 +81,10 @@ static __always_inline void fill_event(struct event *e, const struct draft *d, _
 	if (unlikely(duration > 0xffffffffu)) {
 		duration /= 1000;
 		flags |= EVENT_MICROSECONDS;
+		if (duration > 0xffffffffu) {
+			duration /= 1000;
+			flags ^= EVENT_MICROSECONDS | EVENT_MILLISECONDS;
+		}
 		if (duration > 0xffffffffu)
 			duration = 0xffffffffu;
 	}

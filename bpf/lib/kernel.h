@@ -348,6 +348,7 @@ struct task_struct {
 	int exit_state;
 	int exit_code;
 	unsigned int flags;
+	unsigned long nvcsw, nivcsw;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
@@ -359,6 +360,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	struct pid *thread_pid;
 	struct css_set *cgroups;
 	kuid_t loginuid;
 	struct bpf_local_storage *bpf_storage;
@@ -526,5 +528,6 @@ struct aio_ring {
 #define ENOENT 2
 #define E2BIG 7
 #define EFAULT 14
+#define ENOSYS 38
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From an address of the current task to the file mapped there, and the offset in it.
+ * From an address of a task to the file mapped there, and the offset in it.
  * Apart, because it knows the maple tree: bpf_find_vma needs a lock that it may not get, and an interrupt to give it back.
  * Next: lib/draft.bpf.h (munmap, msync, ...) and faults.bpf.c.
  */
@@ -101,9 +101,9 @@ SUBPROGRAM __u64 search_rb_tree(struct mm_struct *mm, __u64 address)
 
 /* The address of the struct vm_area_struct that holds 'address'; 0: none. The reader of a tree that changes meanwhile
  * may miss it, hence twice. */
-SUBPROGRAM __u64 find_mapping(__u64 address)
+SUBPROGRAM __u64 find_mapping(struct task_struct *task, __u64 address)
 {
-	struct mm_struct *mm = of_task(current_task(), mm);
+	struct mm_struct *mm = of_task(task, mm);
 	__u32 zero = 0;
 	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
 	__u64 found;
@@ -117,10 +117,10 @@ SUBPROGRAM __u64 find_mapping(__u64 address)
 	return 0;
 }
 
-/* The address of the open file mapped at 'address', and where in it; 0: none. */
-static __always_inline __u64 mapped_file(__u64 address, __u64 *offset)
+/* The address of the open file that a task has mapped at 'address', and where in it; 0: none. */
+static __always_inline __u64 mapped_file(struct task_struct *task, __u64 address, __u64 *offset)
 {
-	struct vm_area_struct *vma = (struct vm_area_struct *)find_mapping(address);
+	struct vm_area_struct *vma = (struct vm_area_struct *)find_mapping(task, address);
 
 	if (!vma)
 		return 0;
@@ -143,7 +143,7 @@ SUBPROGRAM int remember_mapping(struct task_state *s, __u64 address, __u64 nr)
 	__u64 offset = 0, file;
 
 	remember(s, nr);
-	file = mapped_file(address, &offset);
+	file = mapped_file(current_task(), address, &offset);
 	if (!file || !resolve_mapped(s, file_at(file, false), false))
 		return 0;
 	s->file = s->last.id;

@@ -376,7 +376,7 @@ static __always_inline __u32 new_id(struct counters *c)
 	c->next_id += config.ncpu;
 	if (unlikely(c->next_id < config.ncpu))
 		c->ids_again++;
-	return c->next_id + bpf_get_smp_processor_id();
+	return config.first_id + c->next_id + bpf_get_smp_processor_id();
 }
 
 #endif

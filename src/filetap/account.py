@@ -58,6 +58,8 @@ class Account:
     """Times that the kernel skipped a program, for it was at work on that CPU already: events that nobody counted, perhaps."""
     reasons: list[str] = field(default_factory=list)
     """What may be why nothing was seen; none when something was."""
+    pending: dict[str, int] = field(default_factory=dict)
+    """Calls that were under way at the end, by op: they have made no event."""
     notes: list[str] = field(default_factory=list)
     """What the figures do not say: calls not decoded, caches that were full, how the run ended."""
 

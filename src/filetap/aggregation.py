@@ -223,6 +223,9 @@ class Summing:
             self.total.add(of_folds(folds, batch))
         self._pass(partial(self.sink.folded, folds, batch))
 
+    def pending(self, batch: Batch) -> None:
+        self._pass(partial(self.sink.pending, batch))
+
     def flush(self) -> None:
         self._pass(self.sink.flush)
 

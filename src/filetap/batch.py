@@ -187,4 +187,7 @@ class Sink(Protocol):
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         """At the end: what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""
 
+    def pending(self, batch: Batch) -> None:
+        """Calls under way, as events with the flag PENDING and without a result: they do not count as written."""
+
     def close(self) -> None: ...

@@ -27,7 +27,7 @@ NOTIFY_SOCKET = b"NOTIFY_SOCKET"
 ABANDONED = 125
 """Exit status of a child that was never let go."""
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ)
 """What filetap handles itself, or Python ignores, and its command must not."""
 
 
@@ -53,8 +53,14 @@ def find_user(name: str | None) -> pwd.struct_passwd | None:
 class Command:
     """The held child. ``pid`` is known at once; ``release`` lets it exec."""
 
-    def __init__(self, arguments: list[str], user: pwd.struct_passwd | None = None, ignored: Collection[int] = ()) -> None:
-        """``ignored``: signals that were so when filetap began, as SIGINT behind a script's ``&``: they stay so."""
+    def __init__(
+        self,
+        arguments: list[str],
+        user: pwd.struct_passwd | None = None,
+        ignored: Collection[int] = (),
+        blocked: Collection[int] | None = None,
+    ) -> None:
+        """``ignored``, ``blocked``: signals that were so when filetap began, as SIGINT behind a script's ``&``: they stay so."""
         self.arguments = arguments
         path = arguments[0] if "/" in arguments[0] else shutil.which(arguments[0])
         if path is None:
@@ -67,7 +73,7 @@ class Command:
         if self.pid == 0:
             os.close(self._go)
             os.close(self._error)
-            _forget_handlers(before, ignored)
+            _forget_handlers(before if blocked is None else blocked, ignored)
             _child(path, arguments, user, go, error)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(go)
@@ -129,7 +135,7 @@ class Command:
 
 
 def _forget_handlers(mask: Iterable[int], ignored: Collection[int]) -> None:
-    """In the child: filetap's own handlers would keep it from being killed."""
+    """In the child: filetap's own handlers, and what it blocks, would keep it from being killed."""
     for number in HANDLED:
         signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -52,6 +52,9 @@ class Live:
         if folds:
             self._add(of_folds(folds, batch))
 
+    def pending(self, batch: Batch) -> None:
+        """They are no events."""
+
     def _add(self, sums: Sums) -> None:
         for by in KEYS:
             table = condensed(summary.keyed(*sums, by), KEYS[by])

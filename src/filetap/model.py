@@ -21,6 +21,7 @@ OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
 """Index into ``calls.OPS``."""
 
 (HAS_MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, NO_RESULT, FAULT_WRITE, FAULT_EXEC, FAULT_MAJOR) = (1 << bit for bit in range(9))
+PENDING, AT_LEAST, MILLISECONDS = (1 << bit for bit in range(9, 12))
 """``event.flags``: EVENT_* of bpf/event.h."""
 
 EVENT: Final = np.dtype(
@@ -146,7 +147,8 @@ CONFIG: Final = np.dtype(
         ("fault_calls", "<u2", 2),
         *((name, "u1") for name in "direct all follow failed latency enter paths moved inside".split()),
         *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members every_call".split()),
-        ("reserved", "u1", 6),
+        ("reserved", "u1", 2),
+        ("first_id", "<u4"),
         ("lengths", "<u8"),
         ("leaves", "<u8"),
         ("comm", "S16", MAX_COMMS),
@@ -191,6 +193,22 @@ GLOBALS: Final = np.dtype(
         ("cgroups", TARGET_CGROUP, MAX_CGROUPS),
     ]
 )
+PENDING_CALL: Final = np.dtype(
+    [
+        *((name, "<u8") for name in ("time", "entered", "instance")),
+        ("arguments", "<u8", 6),
+        *((name, "<u8") for name in ("ip", "sp", "position", "start", "to_start", "root")),
+        *((name, "<u4") for name in ("nr", "call")),
+        ("fd", "<i4"),
+        *((name, "<u4") for name in ("task", "pid", "tid", "ppid", "euid")),
+        ("comm", "S16"),
+        *((name, "<u4") for name in ("file", "target", "open", "flags", "number", "reserved")),
+    ]
+)
+LIVING: Final = np.dtype([("start", "<u8"), ("pid", "<u4"), ("number", "<u4")])
+AIO_PLACE: Final = np.dtype([("address", "<u8"), ("start", "<u8"), ("tgid", "<u4"), ("execs", "<u4")])
+RING_SLOT: Final = np.dtype([("key", "<u8"), ("claims", "<u8"), ("request", "V112")])
+ASKED: Final = np.dtype([("place", AIO_PLACE), ("answer", PENDING_CALL)])
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
 AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2"), ("cpu", "<u4")])
@@ -227,6 +245,11 @@ LAYOUTS: Final = {
     "config": CONFIG,
     "counters": COUNTERS,
     "globals": GLOBALS,
+    "pending_call": PENDING_CALL,
+    "living": LIVING,
+    "aio_place": AIO_PLACE,
+    "ring_slot": RING_SLOT,
+    "asked": ASKED,
     "fold_key": FOLD_KEY,
     "fold": FOLD,
     "aggregate_key": AGGREGATE_KEY,

@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 
 MOUNTINFO: Final = "/proc/self/mountinfo"
 FILESYSTEMS: Final = "/proc/filesystems"
+MS_REMOUNT, MS_BIND, MS_MOVE, MS_PROPAGATION = 1 << 5, 1 << 12, 1 << 13, 0xF << 17
+MS_MGC_VAL, MS_MGC_MSK = 0xC0ED0000, 0xFFFF0000
+"""Flags of mount(2)."""
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -74,6 +77,22 @@ class Mounts:
 
     def close(self) -> None:
         self._file.close()
+
+
+def has_plain_source(flags: int) -> bool:
+    """Is the source that mount(2) is given a name only if the type of the file system says so? As path_mount() in fs/namespace.c."""
+    flags = _without_magic(flags)
+    return bool(flags & MS_REMOUNT or (not flags & MS_BIND and (flags & MS_PROPAGATION or not flags & MS_MOVE)))
+
+
+def makes_new(flags: int) -> bool:
+    """Does this mount(2) with a plain source make a file system?"""
+    return not _without_magic(flags) & (MS_REMOUNT | MS_PROPAGATION)
+
+
+def _without_magic(flags: int) -> int:
+    """What programs of long ago had in the upper half."""
+    return flags & ~MS_MGC_MSK if flags & MS_MGC_MSK == MS_MGC_VAL else flags
 
 
 def takes_device(kind: bytes, source: bytes) -> bool:

@@ -131,12 +131,13 @@ class Reader:
             whole["task"][row] = whole["task"][row] or self._make_task(more[i], int(events["tid"][row]))
         return whole[events["call"] != 0], more
 
-    def _next(self) -> int:
+    def new_id(self) -> int:
+        """For a file or task that is no definition of the kernel's."""
         self._made += 1
         return self._made
 
     def _make_file(self, identity: np.void) -> int:
-        file = File(self._next(), b"", resolved=False, inode=int(identity["inode"]), generation=int(identity["generation"]))
+        file = File(self.new_id(), b"", resolved=False, inode=int(identity["inode"]), generation=int(identity["generation"]))
         if not file.inode:
             return 0
         self.definitions.lend(file)
@@ -147,6 +148,6 @@ class Reader:
             return 0
         comm = text(bytes(identity["comm"]))
         user = replace(UNKNOWN_USER, euid=int(identity["euid"]))
-        task = Task(self._next(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), credentials=user)
+        task = Task(self.new_id(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), credentials=user)
         self.definitions.lend(task)
         return task.id

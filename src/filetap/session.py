@@ -20,16 +20,21 @@ from numpy.typing import NDArray
 from filetap import model
 from filetap.account import Account, Delivery, Summed, balance, kernel_notes
 from filetap.batch import Batch, Fold, Sink
-from filetap.calls import OP_NUMBER
+from filetap.calls import CALLS, OP_NUMBER, OPS
 from filetap.clock import Clock, utc
+from filetap.enrich.columns import durations
 from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
 from filetap.model import Records
+from filetap.peer import Wanted, completed, read
+from filetap.pending import AIO, REQUESTS, Listing, Pending, same, wanted
 from filetap.source import KernelSource, Options
 
 SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
 SUM_INTERVAL: Final = 1.0
+GAP: Final = 0.05
+"""Seconds between two looks at calls under way: what is listed has lasted so long at least."""
 
 
 class OutputError(FiletapError):
@@ -55,11 +60,15 @@ class Session:
         self._clock = Clock()
         self.source = KernelSource(options, self._clock)
         self._attached, self._began = time.monotonic(), time.time()
+        self._since = self._clock.boot()
         self.source.start()
         self._delivery = Delivery()
         self.failure: OutputError | None = None
         """Why the sink got no more."""
         self._names = NameFilter(options.filters)
+        self._lister = Lister(self.source, options.filters)
+        self.pending = self._nothing()
+        """Calls that were under way when they were last listed."""
         self._sums = sums if options.aggregate else None
         self._summed = Summed()
         self.sum_interval, self._sums_due = SUM_INTERVAL, 0.0
@@ -137,17 +146,40 @@ class Session:
 
     def finish(self) -> Account:
         """Detach, hand over the rest, settle the account, give everything back. The sink stays open."""
+        before = self._lister.look()
+        if len(before):
+            time.sleep(GAP)
         self.source.stop()
         ended = time.monotonic()
+        listing = self._lister.again(before)
         self.source.detach()
         try:
-            self._deliver_the_rest()
+            self._deliver_the_rest(listing)
         finally:
             account = self._account(self.source.folds(), ended)
             self.source.close()
         return account
 
-    def _deliver_the_rest(self) -> None:
+    def list_pending(self) -> Batch:
+        """Hand over the calls under way now."""
+        before = self._lister.look()
+        if len(before):
+            time.sleep(GAP)
+        listing = self._lister.again(before)
+        if self._sums:
+            self._sum_up(self._sums)
+        else:
+            self._deliver(final=False)
+        self.pending = self._lister.batch(listing, self._since, self._clock.offset())
+        self._hand_over_pending(self.pending)
+        return self.pending
+
+    def _hand_over_pending(self, batch: Batch) -> None:
+        if len(batch.events):
+            self._to_sink(partial(self._sink.pending, batch))
+        self.source.definitions.take_back()
+
+    def _deliver_the_rest(self, listing: Listing) -> None:
         """After a failure of the output nothing more is written, and that is no second failure."""
         with suppress(OutputError):
             if not self.failure and self._sums:
@@ -156,6 +188,10 @@ class Session:
                 self._deliver(final=True)
             if not self.failure and (folds := self.source.folds()):
                 self._to_sink(partial(self._sink.folded, folds, self._nothing()))
+        self.pending = self._lister.batch(listing, self._since, self._clock.offset())
+        if not self.failure:
+            with suppress(OutputError):
+                self._hand_over_pending(self.pending)
 
     def _nothing(self) -> Batch:
         """No events, but what folds name."""
@@ -186,7 +222,8 @@ class Session:
             attached=self.attached,
             cpu=used.user + used.system,
             missed=self.source.missed(),
-            reasons=[] if ops else self.source.silence(int(self._names.dropped.sum())),
+            pending=by_op(self.pending.events),
+            reasons=[] if ops or len(self.pending.events) else self.source.silence(int(self._names.dropped.sum())),
             notes=[*self.source.notes, *self.source.cgroup_notes(), *kernel_notes(counters), *self._notes()],
         )
 
@@ -195,6 +232,77 @@ class Session:
             yield f"{self.source.forgotten} files were forgotten to make room: one that was met again was described and counted again"
         if self.failure:
             yield "the output took no more: events it did not take are lost"
+
+
+class Lister:
+    """Looks for calls under way, twice, and lets the filters that user space has choose among them."""
+
+    def __init__(self, source: KernelSource, filters: Filters) -> None:
+        self._source, self._filters = source, filters
+        self._names = NameFilter(filters)
+        self._timed = source.options.timed
+        named_only = FailedNames(filters).exclusive
+        self._pending = Pending(source.options.filters.calls, source.definitions, source.new_id, named_only)
+
+    def look(self) -> Records:
+        """All that is under way at this moment, short as it may be. A failure is noted: it is no reason to fail."""
+        if self._filters.failed or self._source.all_ended():
+            return np.zeros(0, model.PENDING_CALL)  # nobody knows what will fail
+        try:
+            return self._pending.chosen(self._source.underway().calls())
+        except FiletapError as error:
+            self._source.notes.append(f"calls under way are not listed: {error}")
+            return np.zeros(0, model.PENDING_CALL)
+
+    def again(self, before: Records) -> Listing:
+        """Of what was found ``before``, what is under way still, and what it was given."""
+        if not len(before):
+            return Listing(before, [])
+        found = same(before, self.look(), self._timed)
+        alive = self._alive(found)
+        found = found[~self._completed(found, alive)]
+        needed = [wanted(CALLS[number], record) for number, record in zip(self._pending.calls(found), found, strict=True)]
+        asked = read(found, needed)
+        if not any(needs != Wanted() for needs in needed):
+            return Listing(found, asked, alive)
+        still = {int(tid) for tid in same(found, self.look(), self._timed)["tid"]}
+        kept = [row for row, tid in enumerate(found["tid"].tolist()) if tid in still]
+        return Listing(found[kept], [asked[row] for row in kept], alive)
+
+    def _alive(self, found: Records) -> dict[tuple[int, int], int]:
+        """Processes, where requests were found: by pid and start their numbers in /proc."""
+        if not REQUESTS.intersection(found["call"].tolist()):
+            return {}
+        return {(pid, start): number for start, pid, number in self._source.underway().living().tolist()}
+
+    def _completed(self, found: Records, alive: dict[tuple[int, int], int]) -> Records:
+        """Which are requests of io_submit whose completions their processes have in memory, where no call has seen them yet."""
+        aio = np.isin(found["call"], AIO)
+        if not aio.any():
+            return aio
+        places, positions = self._source.underway().rings()
+        there = [owner in alive for owner in zip(places["tgid"].tolist(), places["start"].tolist(), strict=True)]
+        rings = places[there], positions[there]
+        numbers = {pid: number for (pid, _), number in alive.items() if number and pid in found["pid"][aio]}
+        done = {(pid, address) for pid, number in numbers.items() for address in completed(pid, number, *rings)}
+        return aio & [request in done for request in zip(found["pid"].tolist(), found["ip"].tolist(), strict=True)]
+
+    def batch(self, listing: Listing, began: int, realtime: int) -> Batch:
+        """``began``: of the trace, CLOCK_BOOTTIME."""
+        whole = self._pending.batch(listing, self._bound(began), realtime)
+        batch = self._names.without_unwanted(whole)
+        least = self._filters.min_latency
+        return batch.where(durations(batch.events) >= least) if least else batch
+
+    def _bound(self, began: int) -> int:
+        """Since when the beginning of every target's calls is seen; 0: a process may have come into a cgroup in the middle of one."""
+        return began if self._timed and not self._source.options.targets.cgroups else 0
+
+
+def by_op(events: Records) -> dict[str, int]:
+    """How many there are of each operation."""
+    counts = np.bincount(model.OP_OF_CALL[events["call"]], minlength=model.MAX_OPS)
+    return {OPS[op]: int(counts[op]) for op in np.nonzero(counts)[0].tolist()}
 
 
 class NameFilter:

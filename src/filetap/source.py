@@ -6,11 +6,12 @@ Apart from session.py, so that a fake source or a recorded trace can stand in it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from threading import Thread
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from filetap.clock import Clock
 from filetap.definitions import Definitions
 from filetap.errors import KernelError, UsageError
 from filetap.filters import Filters, by_system_call, told_by_hooks_alone
-from filetap.kernel import features, hooks
+from filetap.kernel import features, hooks, underway
 from filetap.kernel.libbpf import library
 from filetap.kernel.living import Living
 from filetap.kernel.loader import Link, Object
@@ -33,6 +34,7 @@ from filetap.kernel.perf import MissingTracepointError
 from filetap.kernel.ring import Lanes, Ring, view_globals
 from filetap.kernel.sums import Sums
 from filetap.kernel.types import REGISTERS, KernelTypes
+from filetap.kernel.underway import Underway
 from filetap.model import Records
 from filetap.mounts import Mounts
 from filetap.probes import Plan, aio, cgroup, faults, kept_on_cpu, process, seed, syscalls, uring, vfs
@@ -107,6 +109,7 @@ class KernelSource:
         self._detaching: Thread | None = None
         self.forgotten = 0
         """Files of which the definition was given up to make room."""
+        self._underway: Underway | None = None
         self._paths = Names.of(options.filters)
         try:
             with KernelTypes() as kernel:
@@ -153,7 +156,8 @@ class KernelSource:
         self._plan = steady(syscalls.plan(chosen, self._options.timed, single, links))
         config["every_call"] = "classic_exit" not in self._plan.attached
         self._task_storage = kernel.has_task_storage()
-        if not uring.programs(kernel):
+        self._sees_requests = bool(uring.programs(kernel))
+        if not self._sees_requests:
             self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
         self._following = steady(process.plan())
         others = [
@@ -186,8 +190,8 @@ class KernelSource:
         if self._options.aggregate:
             self._sums = Sums(fd("aggregates"), fd("sums_one"), fd("sums_other"))
 
-    def _object(self, plan: Plan, config: Records) -> Object:
-        """One object, told its configuration, with the maps of the first."""
+    def _object(self, plan: Plan, config: Records, also: Mapping[str, Object] = MappingProxyType({})) -> Object:
+        """One object, told its configuration, with the maps of the first. ``also``: objects whose maps it has, too."""
         loaded = Object(plan.object)
         self._resources.callback(loaded.close)
         self._objects.append(loaded)
@@ -203,7 +207,9 @@ class KernelSource:
         if not self._task_storage:
             loaded.keep_tasks_in_table()
         if plan.object != "process":
-            loaded.share(self._process)
+            loaded.share(self._process, underway.OWN if plan.object == "pending" else ())
+        for name, other in also.items():
+            loaded.share(other, loaded.maps.keys() - underway.TABLES[name])
         for program, (way, function) in plan.aimed.items():
             loaded.aim(program, way, function)
         loaded.load(plan.programs)
@@ -356,6 +362,30 @@ class KernelSource:
             self._links = []
         if self._detaching:
             self._detaching.join()
+
+    def all_ended(self) -> bool:
+        """No target is left that could be in a call."""
+        return self._options.targets.ends_by_itself and self.live <= 0
+
+    def underway(self) -> Underway:
+        """Calls and requests under way. Loaded when it is first asked for: most runs end when their targets have ended."""
+        if not self._underway:
+            objects = {plan.object: loaded for loaded, plan in self._others if plan.object in underway.TABLES}
+            if not self._sees_requests:
+                objects.pop("uring", None)
+            config = self._config.copy()
+            config["first_id"], config["args"] = underway.IDS, False  # arguments are read from the current task's memory
+            self._underway = Underway(self._object(underway.PLAN, config, objects), objects, int(self._globals["self"][0]))
+        return self._underway
+
+    def new_id(self) -> int:
+        """For a file or task that user space makes."""
+        return self._reader.new_id()
+
+    @property
+    def options(self) -> Options:
+        """As they were settled: without the hooks that do not attach here."""
+        return self._options
 
     def counters(self) -> Records:
         """struct counters, one record per CPU; what user space could not make a rule of counts with the first."""

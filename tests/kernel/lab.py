@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -76,6 +76,8 @@ class Event:
     argument: int | None = None
     known: bool = True
     """A call has returned with its result."""
+    at_least: bool = False
+    """``duration`` is no more than known of a call under way."""
 
     @property
     def path(self) -> bytes:
@@ -104,6 +106,9 @@ class Nowhere:
     def folded(self, folds: Sequence[Fold], _batch: Batch) -> None:
         self.folds += folds
 
+    def pending(self, _batch: Batch) -> None:
+        """Calls under way."""
+
     def flush(self) -> None:
         """Nothing is held back."""
 
@@ -117,14 +122,23 @@ class Collector(Nowhere):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[Event] = []
+        self.listings: list[list[Event]] = []
+        """Calls under way, each time that they were listed."""
 
     def write(self, batch: Batch) -> None:
+        self.events += self._events(batch)
+        super().write(batch)
+
+    def pending(self, batch: Batch) -> None:
+        self.listings.append(list(self._events(batch)))
+        assert (batch.events["flags"] & model.PENDING != 0).all()
+
+    def _events(self, batch: Batch) -> Iterator[Event]:
         seconds = iter(rows(batch.more))
         for row in rows(batch.events):
             more = next(seconds) if row["flags"] & model.HAS_MORE else None
-            self.events.append(self._event(row, more, batch))
+            yield self._event(row, more, batch)
         assert next(seconds, None) is None
-        super().write(batch)
 
     @staticmethod
     def _event(row: dict[str, Any], more: dict[str, Any] | None, batch: Batch) -> Event:
@@ -135,7 +149,8 @@ class Collector(Nowhere):
             op=call.op,
             call=call.name,
             time=row["time"],
-            duration=row["duration"] * (1000 if flags & model.MICROSECONDS else 1),
+            duration=row["duration"] * (1000 if flags & model.MICROSECONDS else 10**6 if flags & model.MILLISECONDS else 1),
+            at_least=bool(flags & model.AT_LEAST),
             fd=row["fd"],
             offset=None if flags & model.NO_OFFSET and not opens else row["offset"],
             size=None if flags & model.NO_SIZE else row["size"],
@@ -191,6 +206,11 @@ class Watch:
     def events(self) -> list[Event]:
         assert isinstance(self.sink, Collector)
         return self.sink.events
+
+    @property
+    def listings(self) -> list[list[Event]]:
+        assert isinstance(self.sink, Collector)
+        return self.sink.listings
 
     def produced(self) -> int:
         """Slots that the kernel has written into the lanes so far."""

@@ -127,6 +127,18 @@ def test_a_process_is_named_by_its_number_inside(container: Container, file: Pat
     assert found[1]["process"]["parent"]["pid"] == oracle
 
 
+def test_a_call_under_way(container: Container, tmp_path: Path) -> None:
+    """Its name is read from its memory, for which its number in /proc is needed."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (pid,) = container.do(f"cat {fifo} >/dev/null & echo $!")
+    oracle = hosts_pid(int(pid), container.pid)
+    wait_for(lambda: Path(f"/proc/{oracle}/syscall").read_text().startswith("257 "))  # openat(2) of x86-64
+    (event,) = container.run(f"trace OUT -p {pid} --pending --duration 0.1")
+    container.do(f"kill {pid}; wait {pid}")
+    assert (event["event"]["kind"], event["file"]["path"], event["process"]["pid"]) == ("pending", str(fifo), oracle)
+
+
 def test_a_watch_sees_those_outside_and_inside(container: Container, file: Path) -> None:
     with Shell() as outside:
         events = container.during(f"watch -e open OUT {file}", lambda: [shell.do(f": <{file}") for shell in (outside, container)])

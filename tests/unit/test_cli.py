@@ -26,7 +26,7 @@ FLIGHT: Final = {"flight_recorder": "60s", "flight_memory": "1G"}
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
 UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
-UNSAID |= dict.fromkeys(("best_effort", "summary"), False) | dict.fromkeys(("by", "top"))
+UNSAID |= dict.fromkeys(("best_effort", "summary", "pending"), False) | dict.fromkeys(("by", "top"))
 UNSAID |= {
     "form": None,
     "latency": True,
@@ -123,6 +123,7 @@ SAID: dict[str, dict[str, Any]] = {
     "-o out --force": {"output": "out", "force": True},
     "--output out": {"output": "out"},
     "--account acc": {"account": "acc"},
+    "--pending": {"pending": True},
     "--duration 2.5": {"duration": 2.5},
     "--no-latency": {"latency": False},
     "--latency": {},
@@ -198,7 +199,7 @@ def test_options_of_words(tmp_path: Path) -> None:
 
 
 WATCH: dict[str, Any] = {name: UNSAID[name] for name in ("output", "account", "duration", "events", "force", "form")}
-WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size", "ready_fd")}
+WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size", "ready_fd", "pending")}
 WATCH |= {"paths": ("a",), "recursive": False, "follow": False, "wait": False, "latency": False}
 WATCHED: dict[str, dict[str, Any]] = {
     "a --level vfs --best-effort": {"level": "vfs", "best_effort": True},
@@ -211,6 +212,7 @@ WATCHED: dict[str, dict[str, Any]] = {
     "-o x.tap --flight-recorder 60s --flight-memory 1G a": {"output": "x.tap", **FLIGHT},
     "--account acc --duration 2 --latency --ring-size 1M a": {"account": "acc", "duration": 2.0, "latency": True, "ring_size": "1M"},
     "--ready-fd 99 a": {"ready_fd": 99},
+    "--pending a": {"pending": True},
 }
 
 

@@ -77,3 +77,20 @@ def test_of_this_machine() -> None:
     path = ours.path(device, root)
     ours._file.close()
     assert os.path.isdir(path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "plain", "new"),
+    [
+        (0, True, True),
+        (1, True, True),  # MS_RDONLY
+        (0x1000, False, True),  # MS_BIND
+        (0x2000, False, True),  # MS_MOVE
+        (0x1020, True, False),  # MS_REMOUNT | MS_BIND
+        (0x44000, True, False),  # MS_PRIVATE | MS_REC
+        (0xC0ED1000, False, True),
+        (0xC0ED0000, True, True),
+    ],
+)
+def test_which_sources_are_names_by_the_type_alone(flags: int, plain: bool, new: bool) -> None:
+    assert (mounts.has_plain_source(flags), mounts.makes_new(flags)) == (plain, new)

@@ -20,7 +20,7 @@ import pytest
 
 from filetap.batch import File
 from filetap.calls import CALL_NUMBER
-from filetap.trace.format import TABLES
+from filetap.trace.format import OF_EVENTS, TABLES
 from filetap.trace.limits import Limits
 from filetap.trace.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
@@ -62,7 +62,8 @@ def test_the_documents_program_reads_a_trace_without_filetap(trace: Path) -> Non
 
 @pytest.mark.parametrize("name", TABLES)
 def test_its_tables_are_the_columns(trace: Path, name: str) -> None:
-    said = documented("Keys") + documented(name)
+    said = documented("Keys") + documented("events" if name in OF_EVENTS else name)
+    assert f"\n## {name}\n" in TEXT
     schema = pq.read_schema(trace / name / "000001.parquet")
     assert [column for column, _ in said] == schema.names
     for column, kind in said:

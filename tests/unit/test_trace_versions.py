@@ -57,6 +57,7 @@ def test_it_is_asked_as_any_other(old: Path) -> None:
     """What it does not have is null, in SQL as in Arrow."""
     with filetap.open(old) as trace:
         assert trace.tasks.num_rows == 2
+        assert (trace.pending.num_rows, trace.query("SELECT * FROM pending").num_rows) == (0, 0)
         for name in ADDED["tasks"]:
             assert trace.tasks[name].null_count == 2
         rows = trace.query("SELECT euid, uid, egid, user_name, groups, command FROM events WHERE op = 'open' ORDER BY euid").to_pylist()

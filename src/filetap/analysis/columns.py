@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from filetap.calls import TRANSFERS
 from filetap.errnos import ERRORS
+from filetap.model import AT_LEAST
 
 
 class Column(NamedTuple):
@@ -82,6 +83,14 @@ EVENTS: Final = (
     Column("node", "e.node", "name of the machine"),
     Column("boot", "e.boot", "its boot id"),
 )
+
+BEFORE: Final = f"e.bits & {AT_LEAST} != 0"
+SO_FAR: Final = Column("duration", f"CASE WHEN NOT ({BEFORE}) THEN e.duration END", "ns it has been under way; null where it is not known")
+AT_LEAST_SO: Final = Column(
+    "duration_min", f"CASE WHEN {BEFORE} THEN e.duration END", "ns it has been so at least; it began before the trace"
+)
+PENDING: Final = (*(SO_FAR if column.name == "duration" else column for column in EVENTS), AT_LEAST_SO)
+"""Of the view ``pending``; e is the call under way."""
 
 FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved requested requested_bytes deleted".split()
 TASK_COLUMNS: Final = (

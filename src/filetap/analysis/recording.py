@@ -57,6 +57,11 @@ class Recording:
         """Events that found no room when they were recorded: sums by task, file and op."""
         return self._table("folded")
 
+    @cached_property
+    def pending(self) -> pa.Table:
+        """Calls that were under way at the end, and whenever somebody asked: in the columns of events, without a result."""
+        return self._table("pending")
+
     @property
     def damages(self) -> list[str]:
         """What could not be read so far, a line each; everything else is without it."""

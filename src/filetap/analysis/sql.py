@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, TASK_COLUMNS
+from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PENDING, TASK_COLUMNS, Column
 from filetap.errors import FiletapError, UsageError
 from filetap.trace.format import COLUMNS, KEY, TABLES, columns_of
 from filetap.trace.reader import Trace, compare
@@ -41,8 +41,9 @@ SETTINGS: Final = (
     "errors_as_json = true",
     "parquet_metadata_cache = true",
 )
-UNSEEN: Final = "word0 word1 word2 word3 realtime rule bits".split()
-"""Columns of a trace that are for replay."""
+_WORDS: Final = "word0 word1 word2 word3 realtime rule".split()
+UNSEEN: Final = {"events": [*_WORDS, "bits"], "pending": _WORDS}
+"""Columns of a trace's tables that are for replay."""
 SQL_TYPES: Final = {
     "name": "VARCHAR",
     "string": "VARCHAR",
@@ -156,7 +157,9 @@ class Database:
         made = [f"VIEW recorded.{name} AS {self._union(name)}" for name in TABLES]
         made += [f"MACRO {call} AS {sql}" for call, (sql, _) in MACROS.items()]
         made += [f"VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}" for name in ("files", "tasks", "folded")]
-        made += [f"VIEW events AS {' UNION ALL '.join(map(joined, range(len(self.traces))))}"]
+        for name, columns in (("events", EVENTS), ("pending", PENDING)):
+            parts = [joined(number, name, columns) for number in range(len(self.traces))]
+            made += [f"VIEW {name} AS {' UNION ALL '.join(parts)}"]
         run(FAR + "; ".join(f"CREATE {what}" for what in made))
 
     def _hold(self, trace: Trace) -> None:
@@ -322,7 +325,7 @@ def key_values(trace: Trace) -> dict[str, str]:
 
 def asked_for(name: str) -> list[str]:
     """Columns of a table but its key, and those that are for replay."""
-    return [column for column in COLUMNS[name] if column not in KEY and (name != "events" or column not in UNSEEN)]
+    return [column for column in COLUMNS[name] if column not in KEY and column not in UNSEEN.get(name, ())]
 
 
 def given_by(name: str, version: int) -> str:
@@ -367,12 +370,12 @@ def shown(name: str) -> str:
     return ", ".join((moment if kind == "time" else '"{0}"').format(column) for column, kind in COLUMNS[name].items())
 
 
-def joined(number: int) -> str:
-    """Events of one trace with the names of their files and tasks."""
-    columns = ", ".join(f'{column.sql} AS "{column.name}"' for column in EVENTS)
+def joined(number: int, name: str, shown_columns: Sequence[Column]) -> str:
+    """Events or calls under way of one trace, with the names of their files and tasks."""
+    columns = ", ".join(f'{column.sql} AS "{column.name}"' for column in shown_columns)
     files, tasks = f"trace{number}.file_names", f"trace{number}.task_names"
     return (
-        f"SELECT {columns} FROM trace{number}.events e LEFT JOIN {files} f ON f.id = e.file "
+        f"SELECT {columns} FROM trace{number}.{name} e LEFT JOIN {files} f ON f.id = e.file "
         f"LEFT JOIN {files} t ON t.id = e.target LEFT JOIN {tasks} k ON k.id = e.task"
     )
 

@@ -173,6 +173,7 @@ class Recording:
     def mind(self, failed: bool) -> None:
         """Again and again. ``failed``: the traced command has."""
         if self._flight and self._session and self._flight.is_due(failed):
+            self._session.list_pending()
             self._flight.dump(self._settled(self._session.account_so_far()), say)
 
     def end(self, account: Account) -> None:

@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, TypeVar
 
@@ -25,7 +25,7 @@ from filetap.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
     from filetap.account import Account
-    from filetap.batch import Sink
+    from filetap.batch import Batch, Sink
     from filetap.session import Session
     from filetap.source import Options
 
@@ -51,6 +51,9 @@ OUTPUT_OPTIONS = (
     click.option("-o", "--output", metavar="FILE|NAME.tap", help="Write the events to FILE, or record a trace: the folder NAME.tap."),
     click.option("--force", is_flag=True, help="Overwrite the FILE of -o, or replace the trace."),
     *RECORD_OPTIONS,
+    click.option(
+        "--pending", is_flag=True, help="List calls that have not returned, at the end and on SIGUSR2, where no events are printed too."
+    ),
     click.option("--account", metavar="FILE", help="Write the account of the run to FILE as JSON."),
     click.option("--duration", type=float, metavar="SECONDS", help="End the tracing, never a command, after so long."),
 )
@@ -92,6 +95,7 @@ class Output(record.Words):
     form: str | None
     output: str | None
     force: bool
+    pending: bool
     account: str | None
     duration: float | None
     level: str
@@ -108,6 +112,11 @@ class Output(record.Words):
     def streams(self) -> bool:
         """Are events to be written as they come?"""
         return not self.records or self.form in ("table", "json")
+
+    @property
+    def prints(self) -> bool:
+        """Are events printed, as lines?"""
+        return self.streams and self.shown != "none"
 
     def check(self) -> None:
         """Mistakes that need no kernel to be seen."""
@@ -166,18 +175,39 @@ def make_sink(form: str, stream: IO[bytes]) -> Sink:
 
 
 class Stop:
-    """SIGINT and SIGTERM, heard from before a command is forked. Python's own way, an exception, is lost in a callback."""
+    """SIGINT and SIGTERM, and SIGUSR2, which asks for the calls under way: heard from before a command is forked. Python's own way, an
+    exception, is lost in a callback."""
 
     def __init__(self) -> None:
         self.number = 0
         """The last one; 0: none yet."""
         self.also: Callable[[int], None] = lambda number: None
+        self._asked = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
+        signal.signal(signal.SIGUSR2, self._ask)
+
+    def asked(self) -> bool:
+        """Has somebody asked for the calls under way since the last time?"""
+        asked, self._asked = self._asked, False
+        return asked
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self._asked = True
 
     def _note(self, number: int, _frame: object) -> None:
         self.number = number
         self.also(number)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """SIGUSR2 waits: a program is not loaded for a thread with signals to take (kernel/bpf/verifier.c)."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR2,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))
 
 
 class Run:
@@ -233,6 +263,7 @@ class Run:
         signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
         session.wake_by(wakeup)
         self._stop.also = self.on_signal
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))  # in this thread alone
         return session
 
     def to_the_end(self) -> int:
@@ -244,11 +275,11 @@ class Run:
         except OutputError:
             pass  # session.failure keeps it
         except FiletapError:
-            self._seal(self.session.finish())
+            self._seal(self._finish())
             self.on_detached()
             raise
         self.on_end()
-        account = self.session.finish()
+        account = self._finish()
         self._failure = self.session.failure
         self._seal(account)
         self._say(account)
@@ -267,6 +298,10 @@ class Run:
         finally:
             ready.stopping()
 
+    def _finish(self) -> Account:
+        with undisturbed():
+            return self.session.finish()
+
     def _seal(self, account: Account) -> None:
         """Nothing is held back any more; a recording is whole."""
         with suppress(OSError):
@@ -283,13 +318,35 @@ class Run:
             self.session.pump(min(left, 1.0))
             for line in self.session.source.cgroup_news():
                 say(line)
+            self.list_if_asked()
             if self._recording:
-                self._recording.mind(self.has_failed())
+                with undisturbed():
+                    self._recording.mind(self.has_failed())
+
+    def list_if_asked(self) -> None:
+        """The calls under way: with the events, and where none are printed on standard error."""
+        if self._stop.asked():
+            with undisturbed():
+                found = self.session.list_pending()
+            if not self._given.prints:
+                self.show_pending(found)
+
+    def show_pending(self, found: Batch) -> None:
+        """As a table, on standard error."""
+        if not len(found.events):
+            say("no call is under way")
+            return
+        with suppress(OSError):
+            sink = make_sink("table", standard_stream("error"))
+            sink.pending(found)
+            sink.close()
 
     def _say(self, account: Account) -> None:
         from filetap.report import account as report
 
         self.before_account()
+        if self._given.pending and (not self._given.prints or not account.pending):
+            self.show_pending(self.session.pending)
         tell(report.as_text(account))
         if self._account:
             try:

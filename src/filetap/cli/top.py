@@ -18,12 +18,13 @@ import click
 
 from filetap.cli import trace
 from filetap.cli.run import Stop, hook_options
-from filetap.cli.start import IGNORED
+from filetap.cli.start import BLOCKED, IGNORED
 from filetap.cli.trace import BY, TraceCommand, Words, filter_options, target_options
 from filetap.errors import FiletapError, UsageError
 from filetap.launch import Command, find_user
 
 if TYPE_CHECKING:
+    from filetap.batch import Batch
     from filetap.cli.terminal import Terminal
     from filetap.live import Live
     from filetap.report.top import Status, View
@@ -126,7 +127,7 @@ def run(words: Words, choice: Choice, stop: Stop, started: float) -> int:
     command = None
     if words.command:
         with nullcontext() if choice.batch else away_from_terminal():
-            command = Command(words.command, find_user(words.user), IGNORED)
+            command = Command(words.command, find_user(words.user), IGNORED, BLOCKED)
     try:
         begun = Run(words, choice, command, stop, started)
     except BaseException:
@@ -163,6 +164,11 @@ class Run(trace.Run):
     def before_account(self) -> None:
         """The picture has said it."""
 
+    def show_pending(self, found: Batch) -> None:
+        """Not over a screen."""
+        if self._choice.batch:
+            super().show_pending(found)
+
     def _pump(self) -> None:
         self._began = time.monotonic()
         self._live.begin()
@@ -180,6 +186,7 @@ class Run(trace.Run):
         left = min(until, self._end) - time.monotonic()
         if left > 0:
             self.session.pump(left)
+            self.list_if_asked()
         return not self._stop.number and time.monotonic() < self._end and not self.over() and not self._view.over
 
     def _print_until_the_end(self) -> None:

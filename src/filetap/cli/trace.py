@@ -17,7 +17,7 @@ from filetap.cli import run
 from filetap.cli.ready import count, scope
 from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, with_options
 from filetap.cli.say import say, tell
-from filetap.cli.start import IGNORED
+from filetap.cli.start import BLOCKED, IGNORED
 from filetap.errors import UsageError
 from filetap.launch import Command, find_user
 
@@ -132,7 +132,7 @@ def trace(context: click.Context, /, **given: Any) -> None:
     started, stop = time.monotonic(), Stop()
     words = Words(command=context.obj, **given)
     words.check()
-    command = Command(words.command, find_user(words.user), IGNORED) if words.command else None
+    command = Command(words.command, find_user(words.user), IGNORED, BLOCKED) if words.command else None
     try:
         begun = Run(words, command, stop, started)
     except BaseException:
@@ -199,6 +199,8 @@ class Words(Output):
             raise UsageError("-e permission is told of the files that are named, and of no others: give a PATH")
         if self.min_latency and not self.latency:
             raise UsageError("--min-latency measures latency: leave --no-latency out")
+        if self.pending and self.failed:
+            raise UsageError("--pending lists calls that have not returned, --failed those that have: leave one of them out")
         for option, value in (("--by", self.by), ("--top", self.top)):
             if value is not None and not self.summary:
                 raise UsageError(f"{option} is for --summary: give that too")
@@ -208,7 +210,7 @@ class Words(Output):
 
 def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -> Options:
     """What the words mean. Raises UsageError for names that mean nothing."""
-    from filetap import filters, source, targets
+    from filetap import filters, pending, source, targets
 
     chosen = targets.Targets(
         command=command.pid if command else 0,
@@ -229,6 +231,8 @@ def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -
         failed=words.failed,
         min_latency=filters.parse_duration(words.min_latency, "--min-latency") if words.min_latency else 0,
     )
+    if words.pending:
+        pending.check(wanted.calls)
     size = filters.parse_size(words.ring_size, "--ring-size")
     best = words.best_effort
     return source.Options(chosen, wanted, words.latency, words.arguments, size, words.host_paths, words.level, best, words.aggregate)

@@ -72,7 +72,7 @@ class Words(Output):
 
 def options_of(words: Words) -> Options:
     """What the words mean. Raises UsageError for names that mean nothing."""
-    from filetap import calls, filters, source, targets
+    from filetap import calls, filters, pending, source, targets
 
     wanted = filters.Filters(
         calls=filters.select_calls(words.events, words.level, calls.WATCH_OPS),
@@ -83,6 +83,8 @@ def options_of(words: Words) -> Options:
         places=True,
         wait=words.wait,
     )
+    if words.pending:
+        pending.check(wanted.calls)
     size = filters.parse_size(words.ring_size, "--ring-size")
     whose = targets.Targets(all=True)
     return source.Options(whose, wanted, latency=words.latency, ring_size=size, level=words.level, best_effort=words.best_effort)

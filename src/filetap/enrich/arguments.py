@@ -188,5 +188,6 @@ ADDRESSED: Final = np.array([call.kind == KIND_MAPPED for call in CALLS]) | _FRO
 def addresses(events: Records, target_offset: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """Of the calls that have one; and which have: a failed mmap has none."""
     calls, result = events["call"], events["result"]
+    none = (result < 0) | (events["flags"] & model.NO_RESULT != 0)
     values = np.select([_FROM_RESULT[calls], _FROM_SIZE[calls]], [result.astype(np.uint64), events["size"]], target_offset)
-    return values, ADDRESSED[calls] & ~(_FROM_RESULT[calls] & (result < 0))
+    return values, ADDRESSED[calls] & ~(_FROM_RESULT[calls] & none)

@@ -55,8 +55,10 @@ def second(batch: Batch, name: str) -> NDArray[Any]:
 def durations(events: Records) -> NDArray[np.uint64]:
     """Nanoseconds; 0: not known."""
     wire = events["duration"].astype(np.uint64)
-    coarse = events["flags"] & model.MICROSECONDS != 0
-    return np.where(coarse, wire * np.uint64(1000), wire) if coarse.any() else wire
+    for flag, unit in ((model.MICROSECONDS, 1000), (model.MILLISECONDS, 1_000_000)):
+        coarse = events["flags"] & flag != 0
+        wire = np.where(coarse, wire * np.uint64(unit), wire) if coarse.any() else wire
+    return wire
 
 
 def clock(events: Records, realtime: int) -> NDArray[np.int64]:

@@ -46,6 +46,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "bpf_program__attach_lsm": (c_void_p, (c_void_p,)),
     "bpf_program__attach_kprobe": (c_void_p, (c_void_p, c_bool, c_char_p)),
     "bpf_program__attach": (c_void_p, (c_void_p,)),
+    "bpf_map__value_size": (c_uint32, (c_void_p,)),
     "bpf_program__attach_iter": (c_void_p, (c_void_p, c_void_p)),
     "bpf_program__attach_perf_event": (c_void_p, (c_void_p, c_int)),
     "bpf_link__fd": (c_int, (c_void_p,)),

@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -94,9 +94,9 @@ class Object:
             for name, value in settings.items():
                 check(getattr(library(), f"bpf_map__set_{name}")(handle, value), f"{self.name}: {name} of tasks")
 
-    def share(self, other: Object) -> None:
-        """Use the maps that ``other`` has made, wherever the name is the same."""
-        for name in self.maps.keys() & other.maps.keys():
+    def share(self, other: Object, own: Collection[str] = ()) -> None:
+        """Use the maps that ``other`` has made, wherever the name is the same, but for those of its ``own``."""
+        for name in self.maps.keys() & other.maps.keys() - set(own):
             if not name.startswith("."):
                 check(library().bpf_map__reuse_fd(self.maps[name], other.map_fd(name)), f"{self.name}: {name}")
 
@@ -114,6 +114,10 @@ class Object:
     def map_fd(self, name: str) -> int:
         """File descriptor of a loaded map."""
         return check(library().bpf_map__fd(self.maps[name]), name)
+
+    def value_type(self, name: str) -> np.dtype:
+        """Of a map whose values nobody here looks into."""
+        return np.dtype(f"V{library().bpf_map__value_size(self.maps[name])}")
 
     def missed(self) -> int:
         """Times that the kernel skipped its programs, for they were at work on that CPU already (9ed9e9ba2337, v5.12)."""

@@ -26,6 +26,14 @@ def is_initial(kind: str) -> bool:
         return True
 
 
+def numbers_in_proc(tgid: int) -> str:
+    """Whose numbers /proc has: "own", of our pid namespace, "kernel", of the initial one, or "", of one in between. ``tgid``: our number
+    there."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as lines:
+        (shown,) = (line.split()[1:] for line in lines if line.startswith("NSpid:"))
+    return "own" if len(shown) == 1 else "kernel" if int(shown[0]) == tgid else ""
+
+
 class Ourselves(NamedTuple):
     """This process as the kernel knows it."""
 

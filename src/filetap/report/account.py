@@ -6,6 +6,7 @@ Apart, because a report never computes: account.py did. Next: cli/trace.py print
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from filetap.account import Account
 from filetap.calls import OPS
@@ -33,7 +34,16 @@ def as_text(account: Account) -> str:
         f"filetap used {account.cpu:.2f} s of CPU, attached in {account.attached:.2f} s"
     )
     lines.append(verdict(account))
+    if account.pending:
+        lines.append(under_way(account.pending))
     return "\n".join(lines + [f"perhaps: {reason}" for reason in account.reasons] + [f"note: {note}" for note in account.notes])
+
+
+def under_way(pending: Mapping[str, int]) -> str:
+    """Calls that had not returned."""
+    total, ops = sum(pending.values()), ", ".join(f"{count} {op}" for op, count in pending.items())
+    calls = "1 call was" if total == 1 else f"{total} calls were"
+    return f"{calls} under way at the end: {ops}"
 
 
 def verdict(account: Account) -> str:

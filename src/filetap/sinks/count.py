@@ -41,6 +41,9 @@ class CountSink:
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.folds += sum(fold.count for fold in folds)
 
+    def pending(self, batch: Batch) -> None:
+        """They are no events."""
+
     def flush(self) -> None:
         """Nothing is held."""
 

@@ -126,6 +126,12 @@ class LineSink:
         for lines in held:
             self._put(lines)
 
+    def pending(self, batch: Batch) -> None:
+        """Lines that count as no events, behind those that do."""
+        self.flush()
+        for lines in self.lines(batch):
+            self._put(lines, events=False)
+
     def close(self) -> None:
         """Write the rest, and no more."""
         self._layout.shutdown()
@@ -207,7 +213,7 @@ def columns(batch: Batch, file: Text, process: Text, cgroup: Text, target: Text 
     layout = layouts(keys)
     return [
         *timestamps(clock(events, batch.realtime), second_texts, 3),
-        *action_columns(events["call"], durations(events)),
+        *action_columns(events),
         file,
         *(target_columns(file, target) if target else []),
         process,
@@ -249,19 +255,24 @@ def second_texts(seconds: NDArray[np.int64]) -> list[bytes]:
     return [f'{{"@timestamp":"{text}.'.encode() for text in np.datetime_as_string(seconds.astype("M8[s]")).tolist()]
 
 
-def action_text(call: Call, timed: bool) -> bytes:
+TIMES: Final = ("", ',"duration":', ',"kind":"pending"', ',"kind":"pending","duration":', ',"kind":"pending","duration_min":')
+"""Of an event, without and with a duration; of a call under way, too, and with what is known of it."""
+
+
+def action_text(call: Call, times: str) -> bytes:
     """From the end of ``@timestamp`` to where the duration stands."""
     exact = f',"call":"{call.name}"' if call.name else ""
-    duration = ',"duration":' if timed else ""
-    return f'Z","event":{{"action":"{call.op}"{exact}{duration}'.encode()
+    return f'Z","event":{{"action":"{call.op}"{exact}{times}'.encode()
 
 
-ACTIONS: Final = strings([action_text(call, timed) for call in CALLS for timed in (False, True)])
+ACTIONS: Final = strings([action_text(call, times) for call in CALLS for times in TIMES])
 
 
-def action_columns(calls: NDArray[np.uint16], duration: NDArray[np.uint64]) -> list[Text]:
-    timed = duration > 0
-    return [lookup(ACTIONS, 2 * calls.astype(np.int32) + timed), only(timed, repeated(duration))]
+def action_columns(events: Records) -> list[Text]:
+    duration, flags = durations(events), events["flags"]
+    timed, pending, at_least = duration > 0, flags & model.PENDING != 0, flags & model.AT_LEAST != 0
+    place = len(TIMES) * events["call"].astype(np.int32) + timed + 2 * pending + (timed & at_least)
+    return [lookup(ACTIONS, place), only(timed, repeated(duration))]
 
 
 OFFSET, SIZE, RESULT, TOLD, UNCERTAIN, DESCRIPTOR = (1 << bit for bit in range(6))

@@ -65,7 +65,7 @@ UNITS: Final = strings([unit + rest for unit in (b"", b"K", b"M", b"G", b"T", b"
 ACCESSES: Final = strings([b"read", b"write", b"exec", b"exec"])
 MAPPINGS: Final = [r + w + x + kind for kind in "ps" for x in "-x" for w in "-w" for r in "-r"]
 """As in /proc/PID/maps."""
-WORDS: Final = strings([word.rjust(RESULT).encode() for word in ("-", "minor", "major", *MAPPINGS)])
+WORDS: Final = strings([word.rjust(RESULT).encode() for word in ("-", "minor", "major", *MAPPINGS, "pending")])
 """What stands for a result that is no number of anything."""
 FAULT, MMAP, MREMAP = (OP_NUMBER[op] for op in ("fault", "mmap", "mremap"))
 
@@ -107,7 +107,7 @@ class TableSink(LineSink):
             result_column(batch, self._colour),
             *right(offset_column(events), OFFSET),
             *right(size_column(events), SIZE),
-            latency_column(durations(events)),
+            took_column(events),
             file,
             target or constant(b"\n", len(events)),
         ]
@@ -224,6 +224,7 @@ def word_places(batch: Batch) -> NDArray[np.int32]:
     if (mapped := op == MMAP).any():
         argument = second(batch, "argument")[mapped]
         words[mapped] = 3 + (argument & 7) + 8 * (argument >> 8 & 1)
+    words[flags & model.PENDING != 0] = len(WORDS) - 1
     return np.where(batch.events["result"] < 0, -1, words).astype(np.int32)
 
 
@@ -241,6 +242,25 @@ def error_text(result: int, colour: bool) -> bytes:
     name = names.error(result)
     padding = " " * max(1, RESULT - len(name))
     return (padding + painted(name, RED if colour else "", len(name))).encode()
+
+
+def took_column(events: Records) -> Text:
+    """How long it took; of a call under way how long it has been so, or at least."""
+    took, at_least = durations(events), events["flags"] & model.AT_LEAST != 0
+    text = latency_column(took)
+    if not at_least.any():
+        return text
+    distinct, rows = encode(took)
+    bounds = strings([least(nanoseconds).rjust(LATENCY).encode() for nanoseconds in distinct.tolist()])
+    return choose(at_least, Text(bounds, rows), text)
+
+
+def least(nanoseconds: int) -> str:
+    """As >52ms, >1.4s, >23s: cut, not rounded."""
+    tenths = nanoseconds // 100_000_000
+    if not tenths:
+        return f">{nanoseconds // 1_000_000}ms"
+    return f">{tenths // 10}.{tenths % 10}s" if tenths < 100 else f">{tenths // 10}s"
 
 
 def latency_column(nanoseconds: NDArray[np.uint64]) -> Text:

@@ -44,6 +44,11 @@ class Tee:
         for sink in self._streams:
             sink.folded(folds, batch)
 
+    def pending(self, batch: Batch) -> None:
+        self._recording.pending(batch)
+        for sink in self._streams:
+            sink.pending(batch)
+
     def close(self) -> None:
         """The streams: the recording is closed when its account is known."""
         for sink in self._streams:

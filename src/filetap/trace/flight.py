@@ -46,8 +46,8 @@ class Held:
     tasks: tuple[int, ...]
 
 
-Snapshot = tuple[int, Metadata, list[Held], dict[int, File], dict[int, Task]]
-"""Events taken by then, and what a trace of it needs."""
+Snapshot = tuple[int, Metadata, list[Held], list[Held], dict[int, File], dict[int, Task]]
+"""Events taken by then, and what a trace of it needs: what is held, and calls under way."""
 
 
 class Definitions:
@@ -101,6 +101,8 @@ class FlightSink:
         self._files, self._tasks = Definitions(), Definitions()
         self._bytes = 0
         self._folds: tuple[Sequence[Fold], Batch] | None = None
+        self._pending: deque[Held] = deque()
+        """Calls under way whenever somebody asked."""
         self._writing: list[threading.Thread] = []
 
     def _check(self) -> None:
@@ -124,21 +126,32 @@ class FlightSink:
         return self._bytes + self._files.size + self._tasks.size
 
     def write(self, batch: Batch) -> None:
-        events = tables.recorded(batch)
-        files = self._files.use(_ids(batch.events["file"], batch.more["target"]), batch.files)
-        tasks = self._tasks.use(_ids(batch.events["task"]), batch.tasks)
-        self._held.append(Held(self._now(), (int(batch.events["time"][0]), batch.realtime), events, files, tasks))
-        self._bytes += events.nbytes + OVERHEAD
+        self._held.append(self._hold(batch))
         self.written += len(batch.events)
         self._forget()
 
+    def pending(self, batch: Batch) -> None:
+        self._pending.append(self._hold(batch))
+
+    def _hold(self, batch: Batch) -> Held:
+        events = tables.recorded(batch)
+        files = self._files.use(_ids(batch.events["file"], batch.more["target"]), batch.files)
+        tasks = self._tasks.use(_ids(batch.events["task"]), batch.tasks)
+        self._bytes += events.nbytes + OVERHEAD
+        return Held(self._now(), (int(batch.events["time"][0]), batch.realtime), events, files, tasks)
+
+    def _release(self, held: Held) -> None:
+        self._files.release(held.files)
+        self._tasks.release(held.tasks)
+        self._bytes -= held.events.nbytes + OVERHEAD
+
     def _forget(self) -> None:
         """The oldest, until what is held is young and small enough."""
+        while self._pending and self._now() - self._pending[0].taken > self._seconds:
+            self._release(self._pending.popleft())
         while self._held and (self.size > self._memory or self._now() - self._held[0].taken > self._seconds):
             oldest = self._held.popleft()
-            self._files.release(oldest.files)
-            self._tasks.release(oldest.tasks)
-            self._bytes -= oldest.events.nbytes + OVERHEAD
+            self._release(oldest)
             self.dropped += oldest.events.num_rows
 
     def flush(self) -> None:
@@ -173,7 +186,7 @@ class FlightSink:
         self._forget()
         notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
-        return self.written, own, list(self._held), dict(self._files.items), dict(self._tasks.items)
+        return self.written, own, list(self._held), list(self._pending), dict(self._files.items), dict(self._tasks.items)
 
     def _write_beside(self, snapshot: Snapshot, tell: Tell) -> None:
         try:
@@ -184,7 +197,7 @@ class FlightSink:
             tell(f"flight recorder: {error}")
 
     def _write(self, snapshot: Snapshot, tell: Tell, shown: Shown) -> None:
-        taken, metadata, held, files, tasks = snapshot
+        taken, metadata, held, pending, files, tasks = snapshot
         sink = TraceSink(self._free_name(), metadata)
         try:
             for batch in held:
@@ -192,6 +205,8 @@ class FlightSink:
                 sink.take(batch.events, files, tasks)
             if self._folds:
                 sink.folded(*self._folds)
+            for calls in pending:
+                sink.take_pending(calls.events, files, tasks)
         finally:
             if missing := sum(batch.events.num_rows for batch in held) - sink.written:
                 metadata.dropped += missing

@@ -21,8 +21,12 @@ METADATA: Final = "trace.json"
 LOCK: Final = "lock"
 """Locked (flock) by whoever records, for as long as it lives. Its bytes keep room for the metadata of the end."""
 UNCHECKED: Final = "0" * 8
-TABLES: Final = ("events", "files", "tasks", "folded")
+TABLES: Final = ("events", "files", "tasks", "folded", "pending")
 """A folder each, with a file per segment: 000001.arrow while it is written, 000001.parquet once it is sealed."""
+ADDED_TABLES: Final = ("pending",)
+"""Those that version 1 does not have."""
+OF_EVENTS: Final = ("events", "pending")
+"""Those with the columns of events."""
 
 KEY: Final = ("trace", "node", "boot")
 """Ids mean something within one trace; these columns of names tell traces apart that lie in one table."""
@@ -106,7 +110,7 @@ FOLDED: Final = _columns("""
 """)
 """Events that found no room in the ring, summed by task, file and op."""
 
-COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FOLDED}
+COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FOLDED, "pending": EVENTS}
 """Of each table, by name: the type, in the words of schemas.py."""
 
 ADDED: Final = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filetap.trace import sealed
-from filetap.trace.format import TABLES, Metadata, TraceError, segment
+from filetap.trace.format import ADDED_TABLES, TABLES, Metadata, TraceError, segment
 from filetap.trace.journal import Damage
 from filetap.trace.repair import Repair, numbers
 from filetap.trace.steps import Begin, Count, unseen
@@ -44,6 +44,8 @@ class Trace:
 
     def _segments(self, name: str) -> Iterator[Path]:
         """The file of each segment, sealed or not."""
+        if name in ADDED_TABLES and not (self.folder / name).is_dir():
+            return
         with reading(self.folder):
             there = {number for number in numbers(self.folder) if number >= self.metadata.first}
             if not self.live:

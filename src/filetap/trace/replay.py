@@ -103,10 +103,14 @@ class Replay:
                     sink.write(kept)
             self._rows += rows.num_rows
         sink.flush()
-        folded = self._trace.table("folded")
+        folded, pending = self._trace.table("folded"), self._trace.table("pending")
         self._describe()
         folds = [fold for fold in folds_of(folded) if self._chosen.fold(fold)]
         sink.folded(folds, Batch(np.zeros(0, model.EVENT), self._files, self._tasks, 0))
+        for rows in pending.to_batches():
+            for batch in self._batches(rows):
+                if len((kept := batch.where(self._chosen.of(batch))).events):
+                    sink.pending(kept)
 
     def _describe(self) -> None:
         """What events name: all that is on disk by now."""

@@ -25,7 +25,7 @@ SCHEMAS: Final = {
     table: pa.schema([(name, TYPES.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
     for table, columns in COLUMNS.items()
 }
-EVENTS, FILES, TASKS, FOLDED = SCHEMAS.values()
+EVENTS, FILES, TASKS, FOLDED = (SCHEMAS[name] for name in ("events", "files", "tasks", "folded"))
 
 RECORDED: Final = pa.schema(
     [

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from filetap.batch import Batch
 from filetap.trace import journal, sealed, stream, tables
-from filetap.trace.format import Metadata, Segment, segment
+from filetap.trace.format import OF_EVENTS, Metadata, Segment, segment
 from filetap.trace.journal import Damage, Entry
 from filetap.trace.schemas import EVENTS, SCHEMAS
 
@@ -63,7 +63,7 @@ def seal(
     aside: Aside = nullcontext,
 ) -> Segment:
     """Whatever is not sealed yet of a segment. OSError: what is not sealed stays as it was."""
-    for name in ("files", "tasks", "folded", "events"):
+    for name in ("files", "tasks", "folded", "pending", "events"):
         source, made = (segment(folder, name, number, suffix) for suffix in ("arrow", "parquet"))
         if source.exists() and not made.exists():
             batches = rows(source, name, metadata, damages)
@@ -107,7 +107,7 @@ def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], liv
     """A stream's batches in the columns of the sealed table."""
     schema = SCHEMAS[name]
     for batch in _gathered(stream.read(source, tables.recorded_schema(name, metadata.version), damages, live)):
-        if name == "events":
+        if name in OF_EVENTS:
             events, more, realtime = tables.wire(batch)
             yield tables.event_table(Batch(tables.own_calls(events, metadata.calls), {}, {}, 0, more), metadata, realtime)
         else:

@@ -151,7 +151,7 @@ def size(folder: Path) -> int:
     """Bytes of a trace on disk."""
     total = 0
     for name in TABLES:
-        for path in (folder / name).iterdir():
+        for path in (folder / name).glob("*"):
             with suppress(FileNotFoundError):
                 total += path.stat().st_size
     return total
@@ -159,6 +159,6 @@ def size(folder: Path) -> int:
 
 def remove(folder: Path, number: int) -> None:
     """A segment: its events first, so that none is left without its file."""
-    for name in ("events", "folded", "files", "tasks"):
+    for name in ("events", "folded", "pending", "files", "tasks"):
         for suffix in ("arrow", "crc", "parquet", "parquet.crc"):
             segment(folder, name, number, suffix).unlink(missing_ok=True)

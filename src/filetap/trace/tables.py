@@ -21,7 +21,7 @@ from filetap.definitions import NEVER_SET
 from filetap.enrich import arguments, jsontext, names
 from filetap.enrich.columns import clock, durations, encode, pack, second
 from filetap.model import Records
-from filetap.trace.format import KEY, Metadata, TraceError, columns_of
+from filetap.trace.format import KEY, OF_EVENTS, Metadata, TraceError, columns_of
 from filetap.trace.schemas import EVENTS, FILES, FOLDED, RECORDED, TASKS
 
 SECOND: Final = ("target_offset", "target", "target_fd", "argument")
@@ -45,13 +45,13 @@ def plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([(field.name, value_type(field.type)) for field in schema if field.name not in KEY])
 
 
-RECORDED_SCHEMAS: Final = {"events": RECORDED, "files": plain(FILES), "tasks": plain(TASKS), "folded": plain(FOLDED)}
+RECORDED_SCHEMAS: Final = {"events": RECORDED, "files": plain(FILES), "tasks": plain(TASKS), "folded": plain(FOLDED), "pending": RECORDED}
 
 
 def recorded_schema(name: str, version: int) -> pa.Schema:
     """Of a table while a trace of that version is written."""
     schema = RECORDED_SCHEMAS[name]
-    return schema if name == "events" else pa.schema([field for field in schema if field.name in columns_of(name, version)])
+    return schema if name in OF_EVENTS else pa.schema([field for field in schema if field.name in columns_of(name, version)])
 
 
 def recorded(batch: Batch) -> pa.RecordBatch:
@@ -199,7 +199,9 @@ def replayed(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]
         "target_offset": np.where(copies, numbers["target_offset"].astype(np.uint64), numbers["word3"]),
     }
     duration = numbers["duration"]
-    columns["duration"] = np.where(numbers["bits"] & model.MICROSECONDS != 0, duration // 1000, duration)
+    for flag, unit in ((model.MICROSECONDS, 1000), (model.MILLISECONDS, 1_000_000)):
+        duration = np.where(numbers["bits"] & flag != 0, duration // unit, duration)
+    columns["duration"] = duration
     return _records(columns)
 
 

@@ -54,11 +54,11 @@ class Segment:
         many = self.rows >= limits.rows or len(self._files) + len(self._tasks) >= NAMED
         return many or size >= limits.bytes or time.monotonic() - self.began >= limits.seconds
 
-    def write(self, events: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
+    def write(self, events: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task], table: str = "events") -> None:
         """RECORDED; what it names first, so that no event is on disk whose file is not."""
         named = [events.column(name).to_numpy() for name in ("file", "target")]
         self._define(new(named, self._files, files), new([events.column("task").to_numpy()], self._tasks, tasks))
-        self._streams["events"].write(events)
+        self._streams[table].write(events)
 
     def _define(self, files: list[File], tasks: list[Task]) -> None:
         if files:
@@ -163,6 +163,13 @@ class TraceSink:
 
     def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
         self._segment.folded(folds, batch)
+
+    def pending(self, batch: Batch) -> None:
+        self.take_pending(tables.recorded(batch), batch.files, batch.tasks)
+
+    def take_pending(self, calls: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
+        """As ``take``, of calls under way."""
+        self._segment.write(calls, files, tasks, "pending")
 
     def close(self, shown: Shown = unseen) -> None:
         """Seals the rest. OSError: that could not be done, or the metadata not be written; what is on disk can be read."""
