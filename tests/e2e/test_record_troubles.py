@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -30,11 +31,13 @@ WORK: Final = """
 fd = os.open(sys.argv[1], os.O_WRONLY)
 for number in range(int(sys.argv[2])):
     os.pwrite(fd, b"x", number * 7919)
-    if number == 2000 and len(sys.argv) > 3:
+    if number == 15_000 and len(sys.argv) > 3:
         while not os.path.exists(sys.argv[3] + ".go"):
             time.sleep(0.01)
-        os.system("rm -r " + sys.argv[3])
+        os.system("rm -rf " + sys.argv[3])
 """
+HELD: Final = 15_000
+"""After so many writes it waits."""
 
 
 @pytest.fixture
@@ -69,16 +72,34 @@ def deleted_by_its_command(ft: Filetap, program: tuple[str, ...], folder: Path, 
     file.touch()
     with ft.started("trace", *words, "-e", "write", "-o", folder, file, "--", *program, file, WRITES, folder) as run:
         run.wait_ready()
-        wait_until(lambda: Trace(folder).table("events").num_rows > 2000)
+        wait_until(lambda: Trace(folder).table("events").num_rows > HELD)
         Path(f"{folder}.go").touch()
         return run.end()
+
+
+def filled_by_another(ft: Filetap, program: tuple[str, ...], folder: Path, file: Path, account: Path) -> Result:
+    """A run whose disk is filled up by another once there is much in it: more than what is kept for the end has room to seal."""
+    nothing = file.parent / "nothing"
+    words: Words = ("-e", "write", "--account", account, "-o", folder, file)
+    with ft.started("trace", *words, "--", *program, file, WRITES, nothing) as run:
+        run.wait_ready()
+        wait_until(lambda: Trace(folder).table("events").num_rows > HELD)
+        fill_up(folder.parent / "filler")
+        Path(f"{nothing}.go").touch()
+        return run.end()
+
+
+def fill_up(file: Path) -> None:
+    """Until its disk has no room."""
+    with file.open("wb", buffering=0) as filler, suppress(OSError):
+        while filler.write(bytes(4096)):
+            pass
 
 
 def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
     file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
     file.touch()
-    words: Words = ("-e", "write", "--account", account, "-o", folder, file, "--", *script(WORK), file, WRITES)
-    done = ft.trace(*words)
+    done = filled_by_another(ft, script(WORK), folder, file, account)
     assert done.status == 1
     assert file.stat().st_size == (WRITES - 1) * 7919 + 1, "the command was not disturbed"
     one_line(done, str(folder), "No space left on device", "what it took stays, the account tells the rest")
@@ -96,8 +117,7 @@ def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path
 def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
     file, folder = tmp_path / "written", small / "t.tap"
     file.touch()
-    words: Words = ("-e", "write", "--account", tmp_path / "account.json", "-o", folder, file, "--", *script(WORK), file, WRITES)
-    assert ft.trace(*words).status == 1
+    assert filled_by_another(ft, script(WORK), folder, file, tmp_path / "account.json").status == 1
     had, lost = written(folder), balance(tmp_path / "account.json")["lost"]
     subprocess.run(["mount", "-o", "remount,size=4M", small], check=True)
     asked = ft("summary", folder)
