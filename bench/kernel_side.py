@@ -137,6 +137,10 @@ def _rate(outcome: Outcome, account: Account, extra: Account) -> str:
     return f"{counts}; {outcome.events / outcome.ns * 1e3:.2f} M/s{wrong}"
 
 
+def execs(lab: Lab) -> list[str]:
+    return lab.execs(6_000)
+
+
 def opens(threads: int) -> Callable[[Lab], list[str]]:
     return lambda lab: lab.opens(120 if threads == 1 else 90, threads)
 
@@ -169,6 +173,13 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     ),
     "beside-watch-empty": partial(
         beside, "for comparison: open/read/close beside an empty program at sys_exit", EMPTY_EXIT, None, words=opens(1)
+    ),
+    "beside-exec": partial(beside, "bystander's fork+exec, -e open", partial(tracing, *NONE, "-e", "open"), None, words=execs),
+    "beside-exec-args": partial(
+        beside, "bystander's fork+exec, -e open --args", partial(tracing, *NONE, "-e", "open", "--args"), None, words=execs
+    ),
+    "beside-exec-ancestors": partial(
+        beside, "bystander's fork+exec, -e open --ancestors", partial(tracing, *NONE, "-e", "open", "--ancestors"), None, words=execs
     ),
     "beside-empty-exit": partial(beside, "for comparison: beside an empty program at sys_exit", EMPTY_EXIT, None),
     "beside-empty-both": partial(beside, "for comparison: beside empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),

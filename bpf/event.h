@@ -76,6 +76,8 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_START_WANTED 512 /* a name whose start is wanted itself */
 #define DEFINITION_BENEATH 1024 /* a name that must not leave where it starts (RESOLVE_BENEATH) */
 #define DEFINITION_SOURCE 2048 /* what a mount was given as its source; the type of the file system follows */
+#define DEFINITION_ANCESTOR 4096 /* a process that others descend from; no event names this definition */
+#define DEFINITION_ADOPTED 8192 /* 'parent' is not the process that forked it, but has adopted it */
 #define DEFINITION_BESIDE 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
@@ -125,6 +127,8 @@ struct name_definition {
 /* task: its supplementary groups follow, MAX_GROUPS of them at most, then its arguments, each ended by NUL, when they were
  * asked for. */
 #define MAX_GROUPS 256
+#define MAX_ANCESTORS 64 /* of a process that are looked for at a time */
+#define UNKNOWN_PARENT 0xffffffff
 struct task_definition {
 	struct definition head;
 	__u64 start; /* CLOCK_BOOTTIME, ns */
@@ -133,7 +137,8 @@ struct task_definition {
 	__u32 tid;
 	__u32 ppid;
 	__u32 namespace_pid;
-	__u32 parent; /* task id of the one that forked it, where that was traced */
+	__u32 parent; /* task id of its parent process; 0: it has none; or UNKNOWN_PARENT */
+	__u32 forker; /* task id of the task that forked it, where that is traced; 0: not known */
 	__u32 exe; /* file id */
 	__u32 root; /* file id */
 	__u32 execs; /* the kernel's count: its own and, before it was born, its ancestors' */
@@ -151,6 +156,7 @@ struct task_definition {
 	__u32 mount_namespace;
 	__u32 user_namespace;
 	__u32 cgroup_namespace;
+	__u32 reserved;
 	char comm[16]; /* the process's */
 	char thread[16]; /* the thread's own */
 };
@@ -261,6 +267,10 @@ enum level { LEVEL_SYSCALL, LEVEL_AUTO, LEVEL_VFS };
 /* How a hook's program was attached: where its arguments are, and which. */
 enum way { WAY_FENTRY, WAY_LSM, WAY_KPROBE };
 
+/* What is defined beside targets: nothing; what they descend from, as it is when they are defined; that, and each process of the
+ * machine when it forks, for its arguments can be read then; that, and which process forked which is remembered. */
+enum ancestry { ANCESTRY_NONE, ANCESTRY_PRESENT, ANCESTRY_AT_FORK, ANCESTRY_FORKS };
+
 #define MAX_OPS 64
 #define MAX_NR 512 /* system calls; io_uring's opcodes follow in the same table */
 #define MAX_OPCODES 64
@@ -296,7 +306,8 @@ struct config {
 	__u8 named; /* rules by name: so many names at most lie between the directory and what is wanted */
 	__u8 members; /* files below a PATH are rules of their own: wanted under their other names */
 	__u8 every_call; /* the return of each call is seen, wanted or not */
-	__u8 reserved[2];
+	__u8 ancestry; /* ANCESTRY_* */
+	__u8 reserved[1];
 	__u32 first_id; /* of the definitions that this object makes, whose counters are its own */
 	__u64 lengths; /* of the names in rules by name: bit per length, the last for all from 63 on */
 	__u64 leaves; /* bit per low six bits of the hashes in the map 'leaves' */
@@ -320,6 +331,7 @@ struct counters {
 	__u64 rules_full; /* files that were wanted and could not become rules */
 	__u64 sums; /* entries made in the maps of 'aggregates' */
 	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
+	__u64 processes_full; /* processes whose definition or fork could not be remembered */
 	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
 	__u64 opens_full; /* open file descriptions whose number could not be kept */
 	__u64 ids_again; /* times that the numbers of files and tasks began anew */
@@ -424,6 +436,21 @@ struct aggregate {
 	__u64 max; /* of the durations, ns; 0: none is known */
 	__u64 first;
 	__u64 last;
+};
+
+/* What is kept of processes that others descend from. */
+struct process_key {
+	__u64 start; /* CLOCK_BOOTTIME, ns */
+	__u32 pid;
+	__u32 reserved;
+};
+
+struct process_entry {
+	__u64 comm[2]; /* this and 'execs': what the definition says */
+	__u32 id; /* of the definition; 0: not defined yet */
+	__u32 execs;
+	__u32 forker; /* id of the definition of the process that forked it; 0: not known */
+	__u32 reserved;
 };
 
 #define WANTED_PATH 1 /* the rules let it pass */

@@ -102,8 +102,11 @@ static __noinline int fill_task(struct task_struct *task, struct task_state *s)
 		return 0;
 	if (!s)
 		s = new_state(task);
-	if (s && !s->task)
+	if (s && !s->task) {
+		if (config.ancestry)
+			define_ancestors(task, false);
 		s->task = define_task(task, s);
+	}
 	p->task = s ? s->task : 0;
 	p->pid = of_task(task, tgid);
 	p->tid = of_task(task, pid);

@@ -19,7 +19,8 @@ static __always_inline void inherit(struct task_state *parent, struct task_struc
 	if (!member || !(s = new_state(child)))
 		return;
 	s->member = member;
-	s->parent = parent->task;
+	s->forker = parent->task;
+	s->forker_pid = thread ? parent->forker_pid : bpf_get_current_pid_tgid() >> 32;
 	if (!g)
 		return;
 	if (thread)
@@ -40,6 +41,8 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 		s->held = 0; /* the child may share its descriptors */
 		inherit(s, child, thread);
 	}
+	if (!thread)
+		follow_fork(task, child);
 	if (!call || config.failed || config.paths & 1)
 		return 0;
 	s = current_member(task);
@@ -150,7 +153,7 @@ static __always_inline void begin_image(struct task_struct *task)
 		s->held = 0;
 		if (s->task)
 			retire(s->task);
-		s->parent = s->parent ?: s->task;
+		s->forker = s->forker ?: s->task;
 		s->task = 0;
 	}
 }
@@ -279,6 +282,8 @@ static __always_inline int on_exit(void)
 	if (s)
 		end_task(s, last);
 	forget_ended(task, last);
+	if (last)
+		forget_process(task);
 	return 0;
 }
 

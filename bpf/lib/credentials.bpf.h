@@ -9,6 +9,8 @@
 
 #include "path.bpf.h"
 
+#define GROUP_BYTES (MAX_GROUPS * sizeof(__u32))
+
 /* A user's id and the group's that lies behind it, as one word; where a kernel has shuffled its structures, of two. */
 #define ID_PAIR(cred, user, group) id_pair((__u64)(cred), CRED_OFFSET(user), CRED_OFFSET(group))
 #define CRED_OFFSET(member) bpf_core_field_offset(struct cred, member)

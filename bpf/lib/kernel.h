@@ -353,7 +353,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	__u64 start_boottime;
-	__u64 self_exec_id;
+	__u64 self_exec_id, parent_exec_id;
 	struct cred *cred;
 	char comm[16];
 	struct fs_struct *fs;

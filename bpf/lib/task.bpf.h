@@ -7,93 +7,22 @@
 #ifndef FILETAP_TASK_H
 #define FILETAP_TASK_H
 
-#include "credentials.bpf.h"
-#include "name.bpf.h"
+#include "ancestry.bpf.h"
 
-static __always_inline void define_cgroup(struct task_struct *task, struct scratch *s, struct counters *c)
+/* The parent that define_ancestors() has come to. */
+static __always_inline void name_parent(struct task_struct *task, struct task_state *state, struct scratch *s)
 {
-	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-	__u64 id = BPF_CORE_READ(node, id);
-	__u32 length = 0, one = 1;
+	__u32 forker = state->forker_pid, parent = of_task(task, real_parent, tgid);
+	struct ancestor_walk *w = ancestor_walk();
 
-	if (bpf_map_lookup_elem(&cgroups, &id))
+	s->task.forker = state->forker;
+	if (!w || !config.ancestry)
 		return;
-	start_definition(s, DEFINE_CGROUP, 0);
-	s->cgroup.cgroup = id;
-	for (int i = 0; i < 32; i++) {
-		struct kernfs_node *parent = kernfs_parent(node);
-		long n;
-
-		if (!parent)
-			break;
-		n = bpf_probe_read_kernel_str(s->bytes + (length & (PATH_SPACE - 1)), COMPONENT_SPACE, BPF_CORE_READ(node, name));
-		if (n <= 0 || n > COMPONENT_SPACE)
-			break;
-		length += n;
-		node = parent;
-	}
-	s->head.length = length;
-	if (!submit_definition(s, c))
-		bpf_map_update_elem(&cgroups, &id, &one, BPF_ANY);
-}
-
-static __always_inline __u32 namespace_pid(struct task_struct *task)
-{
-	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
-	__u32 level = BPF_CORE_READ(pid, level), offset = level * bpf_core_type_size(struct upid);
-	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) + offset;
-
-	return BPF_CORE_READ(innermost, nr);
-}
-
-static __always_inline __u32 pid_namespace(struct task_struct *task)
-{
-	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
-	__u32 level = BPF_CORE_READ(pid, level), offset = level * bpf_core_type_size(struct upid);
-	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) + offset;
-
-	return BPF_CORE_READ(innermost, ns, ns.inum);
-}
-
-/* The arguments as exec left them on the new stack; cut at 4096 bytes. Behind the groups. */
-static __always_inline void read_arguments(struct task_struct *task, struct scratch *s)
-{
-	unsigned long start = BPF_CORE_READ(task, mm, arg_start), end = BPF_CORE_READ(task, mm, arg_end);
-	__u64 length = end - start;
-	__u32 before = s->head.length;
-
-	if (length > 4096) {
-		length = 4096;
-		s->head.flags |= DEFINITION_TRUNCATED;
-	}
-	if (before <= MAX_GROUPS * sizeof(__u32) && !bpf_probe_read_user(s->bytes + before, length, (void *)start))
-		s->head.length = before + length;
-}
-
-/* What the definition in the scratch says of a task. A function of its own, for the stack's sake. */
-SUBPROGRAM int describe_task(struct task_struct *task)
-{
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct scratch *s = scratch();
-
-	if (!s)
-		return 0;
-	s->task.start = BPF_CORE_READ(leader, start_boottime);
-	s->task.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	s->task.execs = BPF_CORE_READ(leader, self_exec_id);
-	s->task.pid = BPF_CORE_READ(task, tgid);
-	s->task.tid = BPF_CORE_READ(task, pid);
-	s->task.ppid = BPF_CORE_READ(task, real_parent, tgid);
-	s->task.namespace_pid = namespace_pid(task);
-	fill_credentials(task, s);
-	s->task.pid_namespace = pid_namespace(task);
-	s->task.mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	s->task.cgroup_namespace = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
-	bpf_probe_read_kernel(s->task.comm, sizeof(s->task.comm), leader->comm);
-	bpf_probe_read_kernel(s->task.thread, sizeof(s->task.thread), task->comm);
-	if (config.args)
-		read_arguments(task, s);
-	return 0;
+	s->task.parent = w->parent;
+	if (w->forker_known || !w->parent)
+		return;
+	if ((forker && forker != parent) || was_adopted((struct task_struct *)w->itself))
+		s->head.flags |= DEFINITION_ADOPTED;
 }
 
 static __always_inline __u32 define_task(struct task_struct *task, struct task_state *state)
@@ -108,10 +37,12 @@ static __always_inline __u32 define_task(struct task_struct *task, struct task_s
 		return 0;
 	define_cgroup(task, s, c);
 	start_definition(s, DEFINE_TASK, new_id(c));
-	s->task.parent = state->parent;
+	name_parent(task, state, s);
 	s->task.exe = exe_id;
 	s->task.root = root_id;
 	describe_task(task);
+	if (config.args)
+		read_arguments(task, s);
 	return submit_definition(s, c) ? 0 : s->head.id;
 }
 
@@ -190,8 +121,11 @@ SUBPROGRAM int define_anew(struct task_state *s)
 
 static __always_inline void check_task(struct task_struct *task, struct task_state *s)
 {
-	if (unlikely(!is_as_defined(task, s)))
-		define_anew(s);
+	if (likely(is_as_defined(task, s)))
+		return;
+	if (config.ancestry)
+		define_ancestors(task, false);
+	define_anew(s);
 }
 
 #endif

@@ -163,6 +163,7 @@ def kernel_notes(counters: Records) -> list[str]:
         "ids_again": "times the numbers of files and tasks began again: events may name one that had the number before",
         "interrupted": "events were not told: they came while another was being described on the same CPU",
         "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
+        "processes_full": "processes were not followed, for too many run: the parents of what they forked may be those that adopted it",
         "late_modules": "files are of overlayfs or btrfs, whose structures were not known when this run began (a module loaded since, "
         "or a kernel that does not describe modules): their real inode or subvolume is not told",
     }

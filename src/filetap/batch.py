@@ -6,7 +6,7 @@ them from the rings; sinks/ write them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -109,6 +109,8 @@ class Task:
     ppid: int = 0
     namespace_pid: int = 0
     parent: int = 0
+    """Id of the row of its parent process; 0: it has none, or that is not known."""
+    forker: int = 0
     """Task id of the forking task, 0 where that was not traced."""
     start: int = 0
     """CLOCK_BOOTTIME, ns."""
@@ -125,6 +127,28 @@ class Task:
     cgroup_namespace: int = 0
     args: tuple[bytes, ...] | None = None
     args_truncated: bool = False
+    args_late: bool = False
+    """They were read in /proc when this was known, not by the kernel at that moment: after another exec they are that one's."""
+    ancestor: bool = False
+    """Of a process that others descend from; no event names it."""
+    adopted: bool = False
+    """``parent`` is not the process that forked it, but has adopted it."""
+    ancestors: tuple[Task, ...] = ()
+    """The parent, its parent, and so on, as far as they are known. Of an ancestor itself there is only ``parent``."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Are there more ancestors than are known?"""
+        return bool((self.ancestors[-1] if self.ancestors else self).parent)
+
+
+def lineage(parent: int, rows: Callable[[int], Task | None]) -> tuple[Task, ...]:
+    """The row of this id, of its parent, and so on, at most model.MAX_ANCESTORS."""
+    found: list[Task] = []
+    while (row := rows(parent)) and len(found) < model.MAX_ANCESTORS:
+        found.append(row)
+        parent = row.parent
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

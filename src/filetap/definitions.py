@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from filetap import model
+from filetap import command_line, model
+from filetap.ancestors import Ancestors
 from filetap.batch import GROUPS, USERS, Credentials, File, Task
 from filetap.model import Records
 from filetap.mounts import Mounts
@@ -114,6 +115,15 @@ def _behind(record: bytes, ids: Mapping[str, int]) -> tuple[tuple[int, ...], byt
     count = min(ids["groups"], model.MAX_GROUPS)
     start = model.DEFINITION_FIXED + 4 * count
     return struct.unpack_from(f"<{count}I", record, model.DEFINITION_FIXED), record[start : model.DEFINITION_FIXED + ids["length"]]
+
+
+Arguments = Callable[[int, int], tuple[tuple[bytes, ...], bool] | None]
+"""Of a process by pid and start."""
+
+
+def no_arguments(_pid: int, _start: int) -> None:
+    """They were not asked for."""
+    return
 
 
 Folded = Callable[[str], set[int]]
@@ -238,13 +248,17 @@ class Definitions:
         self,
         file_limit: int,
         name_limit: int,
+        *,
         mounts: Mounts | None = None,
         folded: Folded = none_folded,
         accounts: Accounts | None = None,
+        ancestors: Ancestors | None = None,
+        arguments: Arguments = no_arguments,
     ) -> None:
-        """``accounts``: who names users and groups."""
+        """``accounts``: who names users and groups. ``arguments``: of a process of which the kernel could not read them."""
         self.files = Files(file_limit, mounts, folded=folded)
-        self._folded, self._accounts = folded, accounts
+        self._folded, self._accounts, self._arguments = folded, accounts, arguments
+        self.ancestors = ancestors or Ancestors(set)
         self._names: dict[int, tuple[int, int, bytes]] = {}
         self.home: Home | None = None
         """Where PATHs are meant, when there are any."""
@@ -287,21 +301,34 @@ class Definitions:
         values = _TASK.unpack_from(record)
         ids = dict(zip(_TASK_NAMES, values, strict=True))
         groups, arguments = _behind(record, ids)
-        self.tasks[number] = Task(
+        ancestor = bool(values[1] & model.ANCESTOR)
+        task = Task(
             id=number,
             comm=text(ids["comm"]),
             thread=text(ids["thread"]),
             exe=self.files.path(ids["exe"]),
             root=self.files.path(ids["root"]) or b"/",
             cgroup_path=self._cgroups.get(ids["cgroup"], b""),
-            args=tuple(arguments.removesuffix(b"\0").split(b"\0")) if arguments else None,
+            args=command_line.split(arguments) if arguments else None,
             args_truncated=bool(values[1] & model.TRUNCATED),
+            ancestor=ancestor,
+            adopted=bool(values[1] & model.ADOPTED),
+            ancestors=() if ancestor else self.ancestors.above(ids["parent"]),
             credentials=self._credentials(ids, groups),
             **{name: ids[name] for name in _TASK_PLAIN},
         )
-        if (ids["pid"], ids["start"]) not in self._pids:
+        task = task if task.args else self._with_arguments(task)
+        if ancestor:
+            self.ancestors.add(task)
+            return
+        self.tasks[number] = task
+        if (task.pid, task.start) not in self._pids:
             self.processes += 1
-            self._remember(ids["pid"], ids["start"])
+            self._remember(task.pid, task.start)
+
+    def _with_arguments(self, task: Task) -> Task:
+        found = self._arguments(task.pid, task.start)
+        return replace(task, args=found[0], args_truncated=found[1], args_late=True) if found else task
 
     def _credentials(self, ids: Mapping[str, int], groups: tuple[int, ...]) -> Credentials:
         numbers: dict[str, Any] = {name: ids[name] for name in (*USERS.values(), *GROUPS.values())}
@@ -351,6 +378,7 @@ class Definitions:
     def end_drain(self) -> None:
         """Everything read so far is with the sinks: what has ended may be forgotten."""
         self._drain += 1
+        self.ancestors.tidy()
         while self._ending and self._ending[0][0] + self.GRACE < self._drain:
             self._past.append(self._ending.popleft()[1])
         if len(self._past) > self.PAST * 9 // 8:
@@ -368,5 +396,5 @@ class Definitions:
 
 _TASK_NAMES: Final = tuple(model.TASK_DEFINITION.names or ())
 _TASK_PLAIN: Final = (
-    "pid tid namespace_pid ppid parent start execs cgroup pid_namespace mount_namespace user_namespace cgroup_namespace"
+    "pid tid namespace_pid ppid parent forker start execs cgroup pid_namespace mount_namespace user_namespace cgroup_namespace"
 ).split()

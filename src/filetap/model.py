@@ -62,12 +62,14 @@ MORE: Final = np.dtype(
 LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
-(TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH, START_WANTED, BENEATH, SOURCE) = (
-    1 << bit for bit in range(12)
+(TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH, START_WANTED, BENEATH, SOURCE, ANCESTOR, ADOPTED) = (
+    1 << bit for bit in range(14)
 )
 """``definition.flags``: DEFINITION_* of bpf/event.h."""
 DEFINITION_FIXED: Final = 160
 MAX_GROUPS: Final = 256
+MAX_ANCESTORS: Final = 64
+UNKNOWN_PARENT: Final = 0xFFFFFFFF
 
 DEFINITION: Final = [("kind", "<u2"), ("flags", "<u2"), ("id", "<u4"), ("length", "<u4"), ("reserved", "<u4")]
 FILE_DEFINITION: Final = np.dtype(
@@ -105,8 +107,8 @@ TASK_DEFINITION: Final = np.dtype(
         *(
             (name, "<u4")
             for name in (
-                "pid tid ppid namespace_pid parent exe root execs uid euid suid fsuid gid egid sgid fsgid loginuid groups "
-                "pid_namespace mount_namespace user_namespace cgroup_namespace"
+                "pid tid ppid namespace_pid parent forker exe root execs uid euid suid fsuid gid egid sgid fsgid loginuid groups "
+                "pid_namespace mount_namespace user_namespace cgroup_namespace reserved2"
             ).split()
         ),
         ("comm", "S16"),
@@ -146,8 +148,8 @@ CONFIG: Final = np.dtype(
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
         *((name, "u1") for name in "direct all follow failed latency enter paths moved inside".split()),
-        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members every_call".split()),
-        ("reserved", "u1", 2),
+        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members every_call ancestry".split()),
+        ("reserved", "u1", 1),
         ("first_id", "<u4"),
         ("lengths", "<u8"),
         ("leaves", "<u8"),
@@ -164,6 +166,7 @@ COUNTERS: Final = np.dtype(
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
         *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "sums", "interrupted")),
+        ("processes_full", "<u8"),
         ("late_modules", "<u8"),
         ("opens_full", "<u8"),
         ("ids_again", "<u8"),
@@ -231,6 +234,11 @@ NAME_KEY_SPACE: Final = 120
 NAME_KEY: Final = np.dtype([("directory", "<u4"), ("root", "<u4"), ("name", f"S{NAME_KEY_SPACE}")])
 FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("touched", "<u4")])
 
+PROCESS_KEY: Final = np.dtype([("start", "<u8"), ("pid", "<u4"), ("reserved", "<u4")])
+PROCESS_ENTRY: Final = np.dtype([("comm", "<u8", 2), *((name, "<u4") for name in ("id", "execs", "forker", "reserved"))])
+ANCESTRY_NONE, ANCESTRY_PRESENT, ANCESTRY_AT_FORK, ANCESTRY_FORKS = range(4)
+"""``enum ancestry``."""
+
 MEMBER_PID, MEMBER_COMM, MEMBER_SEEN, MEMBER_HELD, MEMBER_LIVE = (1 << bit for bit in range(5))
 
 LAYOUTS: Final = {
@@ -263,5 +271,7 @@ LAYOUTS: Final = {
     "file_key": FILE_KEY,
     "name_key": NAME_KEY,
     "file_entry": FILE_ENTRY,
+    "process_key": PROCESS_KEY,
+    "process_entry": PROCESS_ENTRY,
 }
 """C structure to dtype, for the comparison at start."""

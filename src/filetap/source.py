@@ -16,12 +16,13 @@ from typing import Final
 
 import numpy as np
 
-from filetap import descriptors, model
+from filetap import command_line, descriptors, model
+from filetap.ancestors import Ancestors
 from filetap.batch import Batch, File, Fold
 from filetap.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.cgroups import Cgroups
 from filetap.clock import Clock
-from filetap.definitions import Definitions
+from filetap.definitions import Arguments, Definitions, no_arguments
 from filetap.errors import KernelError, UsageError
 from filetap.filters import Filters, by_system_call, told_by_hooks_alone
 from filetap.kernel import features, hooks, underway
@@ -51,6 +52,9 @@ WAKES_SIZE: Final = 4096
 FILE_CACHE: Final = 64 << 10
 NAME_CACHE: Final = 32 << 10
 FAULTS: Final = ("page_fault_user", "page_fault_kernel")
+PARENTS: Final = 16 << 10
+FOLLOWED: Final = 128 << 10
+"""Processes that the kernel half knows at a time: those with children that were defined, or all that were forked."""
 SMALLEST_LANE: Final = 64
 SUMS: Final = 64 << 10
 RING_BESIDE_SUMS: Final = 4 << 20
@@ -66,6 +70,8 @@ class Options:
     latency: bool = True
     arguments: bool = False
     """Record commands' arguments."""
+    ancestors: bool = False
+    """Follow the forks of all processes, so that parents are known that have ended before their children are met."""
     ring_size: int = RING_SIZE
     """Bytes of events, over all CPUs."""
     host_paths: bool = False
@@ -83,6 +89,15 @@ class Options:
     def timed(self) -> bool:
         """Calls are seen at their start too."""
         return self.latency or bool(self.filters.min_latency)
+
+    @property
+    def ancestry(self) -> int:
+        """Which processes are described that are no targets. Sums show none."""
+        if self.aggregate:
+            return model.ANCESTRY_NONE
+        if self.ancestors:
+            return model.ANCESTRY_FORKS
+        return model.ANCESTRY_AT_FORK if self.arguments else model.ANCESTRY_PRESENT
 
     @property
     def room(self) -> int:
@@ -181,14 +196,26 @@ class KernelSource:
         self._cgroups = Cgroups(self._options.targets.cgroups, self._seed, self._globals, clock)
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
-        mounts = self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None
-        folded, named = FoldKeys(fd("folds"), fd("counts"), self._cpus), accounts(own_root(Rules(self._seed)))
-        self.definitions = Definitions(FILE_CACHE * 3 // 4, NAME_CACHE * 3 // 4, mounts, folded, named)
+        self.definitions = Definitions(
+            FILE_CACHE * 3 // 4,
+            NAME_CACHE * 3 // 4,
+            mounts=self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None,
+            folded=FoldKeys(fd("folds"), fd("counts"), self._cpus),
+            accounts=accounts(own_root(Rules(self._seed))),
+            ancestors=Ancestors(ProcessIds(fd("processes"))),
+            arguments=self._arguments(clock),
+        )
         self._wakes = Ring(fd("wakes"), WAKES_SIZE)
         lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
         self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
         if self._options.aggregate:
             self._sums = Sums(fd("aggregates"), fd("sums_one"), fd("sums_other"))
+
+    def _arguments(self, clock: Clock) -> Arguments:
+        """From /proc, whose numbers are the kernel's in the initial pid namespace alone, and whose times are ours."""
+        if not self._options.arguments or not is_initial("pid"):
+            return no_arguments
+        return lambda pid, start: command_line.read(pid, start + clock.boot_offset)
 
     def _object(self, plan: Plan, config: Records, also: Mapping[str, Object] = MappingProxyType({})) -> Object:
         """One object, told its configuration, with the maps of the first. ``also``: objects whose maps it has, too."""
@@ -201,7 +228,7 @@ class KernelSource:
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
         loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
-        loaded.resize({"strangers": FILE_CACHE})
+        loaded.resize({"strangers": FILE_CACHE, "processes": FOLLOWED if self._options.ancestors else PARENTS})
         if self._options.aggregate:
             loaded.resize({"sums_one": self._options.sums, "sums_other": self._options.sums})
         if not self._task_storage:
@@ -425,6 +452,18 @@ class KernelSource:
         self._resources.close()
 
 
+class ProcessIds:
+    """The ids that the kernel half may yet name as somebody's parent."""
+
+    def __init__(self, processes: int) -> None:
+        """``processes``: the map's descriptor."""
+        self._processes = Map(processes, model.PROCESS_KEY, model.PROCESS_ENTRY)
+
+    def __call__(self) -> set[int]:
+        entries = self._processes.items()[1]
+        return {*entries["id"].tolist(), *entries["forker"].tolist()}
+
+
 def own_root(rules: Rules) -> Callable[[File], bool]:
     """Is a file the root directory of this process? By its identity: each mount namespace calls its root /."""
     own = rules.identity_of("/")[0]
@@ -492,7 +531,7 @@ def configuration(options: Options, names: Names, cpus: int, slots: int, direct:
     row["named"], row["members"] = names.longest, filters.places and not filters.follow
     row["lengths"], row["leaves"] = names.lengths, names.leaf_bits
     row["aggregate"] = max(1, options.sums // 4 // cpus) if options.aggregate else 0
-    row["latency"], row["args"] = options.timed, options.arguments
+    row["latency"], row["args"], row["ancestry"] = options.timed, options.arguments, options.ancestry
     row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
     row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
     row["moved"], row["inside"] = filters.follow, options.host_paths

@@ -184,6 +184,22 @@ def test_what_each_call_waits_for(tmp_path: Path, hung: bool) -> None:
         assert watch.account.total.seen == watch.account.total.delivered
 
 
+def above(pid: int) -> list[int]:
+    """The numbers of the processes that this one descends from, as /proc has them."""
+    parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return [parent, *above(parent)] if parent else []
+
+
+@pytest.mark.parametrize("hung", [False, True])
+def test_what_a_waiting_process_descends_from(tmp_path: Path, hung: bool) -> None:
+    """Also where it has made no call under the trace: only the listing describes it then."""
+    with waiting("begin('read', lambda: os.read(os.pipe()[0], 1))", tmp_path) as program:
+        found, _ = listed(program, wanted("read", types=["all"]), hung=hung)
+        (event,) = [event for event in found if event.pid == program.lines[0]["pid"]]
+        assert [process.pid for process in event.task.ancestors] == above(event.pid)
+        assert event.task.ancestors[0].pid == program.pid
+
+
 class DeadServer(threading.Thread):
     """Of a file system (include/uapi/linux/fuse.h): it has one file, "there", which can be opened. Every other name is waited for, and
     so is every read: as over a network whose host is gone."""

@@ -26,7 +26,7 @@ FLIGHT: Final = {"flight_recorder": "60s", "flight_memory": "1G"}
 UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
 UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
 UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
-UNSAID |= dict.fromkeys(("best_effort", "summary", "pending"), False) | dict.fromkeys(("by", "top"))
+UNSAID |= dict.fromkeys(("best_effort", "summary", "pending", "ancestors"), False) | dict.fromkeys(("by", "top"))
 UNSAID |= {
     "form": None,
     "latency": True,
@@ -128,6 +128,7 @@ SAID: dict[str, dict[str, Any]] = {
     "--no-latency": {"latency": False},
     "--latency": {},
     "--args": {"arguments": True},
+    "--ancestors": {"ancestors": True},
     "--summary --by op --top 3": {"summary": True, "by": "op", "top": 3},
     "--level vfs": {"level": "vfs"},
     "--best-effort": {"best_effort": True},
@@ -189,17 +190,18 @@ def test_options_of_words(tmp_path: Path) -> None:
     which: dict[str, Any] = {"events": ["pread64"], "paths": [str(tmp_path)], "exclude": ["/x"], "no_recursive": True, "types": ["pipe"]}
     which |= {"follow": True}
     how: dict[str, Any] = {"failed": True, "min_latency": "2ms", "latency": False, "arguments": True, "ring_size": "1M", "host_paths": True}
+    how["ancestors"] = True
     made = tracing.options_of(words(**whose, **which, **how), None, None)
     assert (made.targets.pids, made.targets.comms, made.targets.all, made.targets.follow) == ([1], [b"x" * 15], False, False)
     assert [CALLS[number].name for number in made.filters.calls] == ["pread64"]
     assert (made.filters.paths, made.filters.exclude, made.filters.recursive) == ([str(tmp_path)], ["/x"], False)
     assert (set(made.filters.types), made.filters.failed, made.filters.min_latency) == ({"file", "pipe"}, True, 2_000_000)
     assert (made.filters.follow, made.host_paths) == (True, True)
-    assert (made.latency, made.timed, made.arguments, made.ring_size) == (False, True, True, 1 << 20)
+    assert (made.latency, made.timed, made.arguments, made.ancestors, made.ring_size) == (False, True, True, True, 1 << 20)
 
 
 WATCH: dict[str, Any] = {name: UNSAID[name] for name in ("output", "account", "duration", "events", "force", "form")}
-WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size", "ready_fd", "pending")}
+WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size", "ready_fd", "pending", "arguments", "ancestors")}
 WATCH |= {"paths": ("a",), "recursive": False, "follow": False, "wait": False, "latency": False}
 WATCHED: dict[str, dict[str, Any]] = {
     "a --level vfs --best-effort": {"level": "vfs", "best_effort": True},
@@ -211,6 +213,7 @@ WATCHED: dict[str, dict[str, Any]] = {
     "-o x.tap --rotate-size 64M --rotate-time 1h --keep 7d a": {"output": "x.tap", **ROTATED},
     "-o x.tap --flight-recorder 60s --flight-memory 1G a": {"output": "x.tap", **FLIGHT},
     "--account acc --duration 2 --latency --ring-size 1M a": {"account": "acc", "duration": 2.0, "latency": True, "ring_size": "1M"},
+    "--args --ancestors a": {"arguments": True, "ancestors": True},
     "--ready-fd 99 a": {"ready_fd": 99},
     "--pending a": {"pending": True},
 }

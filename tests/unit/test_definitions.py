@@ -219,7 +219,7 @@ def test_a_task(known: Definitions) -> None:
     known.apply(file_record(4, [b"usr", b"bin", b"cat"]))
     known.apply(record(model.CGROUP_DEFINITION, model.DEFINE_CGROUP, 0, upwards([b"", b"system.slice", b"a"]), cgroup=66))
     numbers = {
-        "pid": 10, "tid": 11, "ppid": 12, "namespace_pid": 13, "parent": 14, "execs": 15,
+        "pid": 10, "tid": 11, "ppid": 12, "namespace_pid": 13, "parent": 14, "forker": 16, "execs": 15,
         "pid_namespace": 21, "mount_namespace": 22, "user_namespace": 23, "cgroup_namespace": 24, "start": 25, "cgroup": 66,
     }  # fmt: skip
     known.apply(task_record(5, b"cat\0two words\0\0", exe=4, root=3, comm=b"cat", thread=b"worker\0junk", **numbers))

@@ -24,7 +24,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filetap import model
+from filetap import command_line, model
 from filetap.batch import GROUPS, USERS, Batch, Credentials, File, Fold, Task
 from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER
 from filetap.enrich import fragments
@@ -109,7 +109,7 @@ def file_of(file: File) -> dict[str, Any]:
 
 
 def process_of(task: Task) -> dict[str, Any]:
-    process = name_of("name", task.comm) | {"pid": task.pid, "parent": {"pid": task.ppid}}
+    process = name_of("name", task.comm) | {"pid": task.pid, "parent": above_of(task)[0] if task.ancestors else {"pid": task.ppid}}
     process |= user_of(task.credentials)
     if task.exe:
         process["executable"] = name_of("path", task.exe)
@@ -119,7 +119,21 @@ def process_of(task: Task) -> dict[str, Any]:
         process["args"] = [arg.decode(errors="replace") for arg in task.args]
         if any(arg.decode(errors="replace").encode() != arg for arg in task.args):
             process["args_b64"] = list(task.args)
+        process |= name_of("command_line", command_line.join(task.args))
+    process |= {"args_late": True} if task.args_late else {}
     return process | ({"args_truncated": True} if task.args_truncated else {})
+
+
+def above_of(task: Task) -> list[dict[str, Any]]:
+    """Each ancestor, with what it did to the one below it."""
+    found = []
+    for at, process in enumerate(task.ancestors):
+        known = name_of("name", process.comm) | {"pid": process.pid}
+        known |= {"executable": name_of("path", process.exe)} if process.exe else {}
+        known |= name_of("command_line", command_line.join(process.args)) if process.args is not None else {}
+        known |= {name: True for name in ("args_truncated", "args_late") if getattr(process, name)}
+        found.append(known | ({"adopted": True} if [task, *task.ancestors][at].adopted else {}))
+    return found
 
 
 def user_of(c: Credentials) -> dict[str, Any]:
@@ -290,10 +304,30 @@ def with_groups(credentials: Credentials, groups: list[tuple[int, str]] | None, 
 
 
 def task_strategy(number: int) -> st.SearchStrategy[Task]:
+    return st.builds(with_ancestors, plain_task_strategy(number), st.lists(ABOVE, max_size=2), st.booleans())
+
+
+ABOVE: Final = st.builds(
+    Task, st.just(0), U32, U32, st.just(b"sh") | BYTES, st.just(b"sh"), st.just(b"/bin/sh") | BYTES,
+    args=st.none() | st.lists(BYTES, max_size=2).map(tuple), args_late=st.booleans(), adopted=st.booleans(), ancestor=st.just(True),
+)  # fmt: skip
+
+
+def with_ancestors(task: Task, above: list[Task], cut: bool) -> Task:
+    """Ids are each one's own."""
+    ids = [task.id * 1000 + at for at in range(1, len(above) + 2)]
+    if not cut:
+        ids[-1] = 0
+    rows = tuple(replace(one, id=ids[at], parent=ids[at + 1]) for at, one in enumerate(above))
+    return replace(task, parent=ids[0], ancestors=rows)
+
+
+def plain_task_strategy(number: int) -> st.SearchStrategy[Task]:
     return st.builds(
         Task, st.just(number), U32, U32, st.just(b"cat") | BYTES, st.just(b"cat") | BYTES, BYTES, ppid=U32,
         credentials=credentials_strategy(), cgroup=st.just(0) | U64, cgroup_path=BYTES, root=st.just(b"/") | PATHS,
         args=st.none() | st.lists(BYTES, max_size=3).map(tuple), args_truncated=st.booleans(),
+        args_late=st.booleans(), adopted=st.booleans(),
     )  # fmt: skip
 
 

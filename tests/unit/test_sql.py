@@ -38,7 +38,8 @@ FROM_FILE = {name: name for name in "path path_bytes device type filesystem dele
 FROM_TASK = {
     "pid": "pid", "ppid": "ppid", "command": "command", "command_bytes": "command_bytes", "exe": "exe", "exe_bytes": "exe_bytes",
     **{name: name for name in "uid euid gid egid loginuid groups group_names user_name real_user_name audit_user_name".split()},
-    "group_name": "group_name", "real_group_name": "real_group_name",
+    "group_name": "group_name", "real_group_name": "real_group_name", "adopted": "adopted",
+    "command_line": "command_line", "command_line_bytes": "command_line_bytes",
     "cgroup": "cgroup_path", "cgroup_bytes": "cgroup_path_bytes", "cgroup_id": "cgroup",
 }  # fmt: skip
 SAME = "op call tid fd open offset size result duration target_fd target_offset address arguments file target task trace node".split()
@@ -57,12 +58,25 @@ def row_of(event: dict[str, Any], files: dict[int, Any], tasks: dict[int, Any]) 
     row |= {name: file.get(source) for name, source in FROM_FILE.items()} | {name: task.get(source) for name, source in FROM_TASK.items()}
     row |= {f"target_{name}": target.get(name) for name in ("path", "path_bytes", "device")}
     row["inode"], row["target_inode"] = file.get("inode") or None, target.get("inode") or None
+    parent = tasks.get(task.get("parent"), {})
+    for name in "command command_bytes exe exe_bytes command_line command_line_bytes".split():
+        row[f"parent_{name}"] = parent.get(name)
+    row["parent_pid"] = parent.get("pid", task.get("ppid"))
+    row["args"] = None if task.get("args") is None else [readable(one) for one in task["args"]]
     row["error"] = names.error(event["result"]) if (event["result"] or 0) < 0 else None
     flags = msgspec.json.decode(event["arguments"] or "{}").get("flags")
     row["flags"] = "|".join(flags) or None if flags is not None else None
     moves = event["op"] in "read write sendfile splice tee vmsplice copy_file_range".split()
     row["bytes"] = max(event["result"] or 0, 0) if moves else 0
     return row
+
+
+def readable(argument: bytes) -> str:
+    """As text; one that is none with its odd bytes escaped."""
+    try:
+        return argument.decode()
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in "\\\"'" else f"\\x{byte:02X}" for byte in argument)
 
 
 def asked(folder: Path, *more: Path, sql: str = "SELECT * FROM events") -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ def chosen(*tasks: Task, children: bool = True) -> set[int]:
 BEFORE = Task(900, 7, 7, b"python3", b"python3", start=1, execs=3)
 NAMED = Task(5, 7, 7, b"cp", b"cp", start=1, execs=4)
 AFTER = Task(2, 7, 7, b"sh", b"sh", start=1, execs=5)
-FORKED = Task(1, 8, 8, b"sh", b"sh", start=2, execs=5, parent=2)
+FORKED = Task(1, 8, 8, b"sh", b"sh", start=2, execs=5, forker=2)
 RENAMED = Task(1, 7, 7, b"cp: half", b"cp: half", start=1, execs=4)
 """By prctl(2)."""
 ANOTHER = Task(1000, 7, 7, b"sh", b"sh", start=3, execs=9)
@@ -38,4 +38,14 @@ def test_without_children_only_what_has_the_name() -> None:
 
 
 def test_what_it_forked_before_is_not_of_it() -> None:
-    assert chosen(BEFORE, NAMED, Task(901, 9, 9, b"python3", b"python3", start=2, execs=3, parent=900)) == {5}
+    assert chosen(BEFORE, NAMED, Task(901, 9, 9, b"python3", b"python3", start=2, execs=3, forker=900)) == {5}
+
+
+def test_what_descends_from_it_is_of_it() -> None:
+    """Through processes of which there is no event, and whoever it was that forked them."""
+    above = Task(77, 7, 7, b"cp", b"cp", start=1, execs=4, ancestor=True)
+    between = Task(78, 8, 8, b"sh", b"sh", start=2, execs=5, parent=77, ancestor=True)
+    child = Task(3, 9, 9, b"rm", b"rm", start=3, execs=6, parent=78)
+    other = Task(4, 10, 10, b"rm", b"rm", start=4, execs=6, parent=1)
+    assert chosen(above, between, child, other) == {77, 78, 3}
+    assert chosen(above, between, child, other, children=False) == {77}

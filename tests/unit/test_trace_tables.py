@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from filetap.trace.format import TraceError
 from filetap.trace.limits import Limits
 from filetap.trace.reader import Trace
 from filetap.trace.writer import TraceSink
-from tests.unit.test_ndjson import BATCHES, batch_of
+from tests.unit.test_ndjson import BATCHES, TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 
 SETTINGS = settings(max_examples=60, deadline=None)
@@ -59,7 +60,9 @@ def test_files_and_tasks_keep_every_byte_of_their_names(batch: Batch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         trace = record(Path(folder, "t.tap"), [batch])
         assert tables.files_of(trace.table("files")) == {n: of_system(file) for n, file in known([batch], "file").items()}
-        assert tables.tasks_of(trace.table("tasks")) == known([batch], "task")
+        tasks = known([batch], "task")
+        above = {process.id: process for task in tasks.values() for process in task.ancestors}  # type: ignore[attr-defined]
+        assert tables.tasks_of(trace.table("tasks")) == tasks | above
 
 
 @SETTINGS
@@ -93,6 +96,19 @@ def test_folded_events_are_a_table(tmp_path: Path) -> None:
     assert (row["count"], row["bytes"], row["pid"], row["file"]) == (5, 50, 7, 1)
     assert (row["first"], row["last"]) == (empty.realtime + 10, empty.realtime + 20)
     assert trace.table("files").num_rows == trace.table("tasks").num_rows == 1
+
+
+def test_each_segment_has_what_its_tasks_descend_from(tmp_path: Path) -> None:
+    """So that any one can be dropped, or read alone; and each process once."""
+    first, shell = (replace(TASK, id=number, pid=number, parent=parent, ancestor=True) for number, parent in ((101, 0), (102, 101)))
+    tasks = [replace(TASK, id=number, pid=number, parent=102, ancestors=(shell, first)) for number in (1, 2, 3)]
+    batches = [batch_of(*({"task": task.id} for _ in range(2)), tasks=tasks) for task in tasks]
+    trace = record(tmp_path / "t.tap", batches, Limits(rows=2))
+    for segment, task in enumerate(tasks, 1):
+        rows = pq.ParquetFile(tmp_path / "t.tap" / "tasks" / f"{segment:06}.parquet").read().to_pylist()
+        found = {row["id"]: (row["parent"], row["ancestor"]) for row in rows}
+        assert (len(rows), found) == (3, {task.id: (102, False), 101: (None, True), 102: (101, True)})
+    assert tables.tasks_of(trace.table("tasks")) == {task.id: task for task in (first, shell, *tasks)}
 
 
 def recorded_by(folder: Path, calls: list[tuple[str, str]], *numbers: int) -> Trace:

@@ -33,7 +33,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_its_lines_are_what_they_were(old: Path, tmp_path: Path) -> None:
-    """But for whose user it is: the effective one now."""
+    """But for whose user it is, the effective one now, and what is made of the arguments."""
     with open(tmp_path / "lines", "wb", buffering=0) as stream:
         sink = NdjsonSink(stream)
         Replay(Trace(old), Wanted()).into(sink)
@@ -45,12 +45,13 @@ def test_its_lines_are_what_they_were(old: Path, tmp_path: Path) -> None:
         process = event["process"]
         assert process["user"] == {"id": 1234 if process["name"] == PYTHON else 0}
         assert (process["real_user"], process["real_group"]) == ({"id": 0}, {"id": 0})
-        assert not {"group", "saved_user", "audit_user", "supplemental_groups"} & process.keys()
+        assert not {"group", "saved_user", "audit_user", "supplemental_groups", "ancestors"} & process.keys()
+        assert process["command_line"] == " ".join(process["args"])
 
 
 def without_user(event: dict[str, Any]) -> dict[str, Any]:
     ours = ("user", "group", "real_user", "real_group")
-    return event | {"process": {name: value for name, value in event["process"].items() if name not in ours}}
+    return event | {"process": {name: value for name, value in event["process"].items() if name not in (*ours, "command_line")}}
 
 
 def test_it_is_asked_as_any_other(old: Path) -> None:

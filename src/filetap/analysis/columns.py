@@ -39,6 +39,13 @@ EVENTS: Final = (
     Column("tid", "e.tid", "thread"),
     *_text("command", "k.command", "the process's name"),
     *_text("exe", "k.exe", "its executable"),
+    Column("args", "k.args", "`--args`: its arguments, a list; bytes that are no UTF-8 read as `\\xFF`"),
+    *_text("command_line", "k.command_line", "the same as one line, quoted as a shell wants it"),
+    Column("parent_pid", "k.parent_pid", "the process that forked it, or that adopted it when that one ended"),
+    *_text("parent_command", "k.parent_command", "name of the parent"),
+    *_text("parent_exe", "k.parent_exe", "its executable"),
+    *_text("parent_command_line", "k.parent_command_line", "`--args`: its arguments"),
+    Column("adopted", "k.adopted", "true: that parent has adopted it, another one forked it"),
     Column("euid", "k.euid", "effective user id: as whom it acts (`process.user`)"),
     Column("user_name", "k.user_name", "its name in the host's user database, where it is known"),
     Column("uid", "k.uid", "real user id: who started it"),
@@ -68,7 +75,7 @@ EVENTS: Final = (
     Column("resolved", "f.resolved", "false: the path is what the caller asked for"),
     *_text("requested", "f.requested", "what the caller asked for, where `path` does not say all of it"),
     Column("deleted", "f.deleted", "the file had no name any more"),
-    Column("ppid", "k.ppid", "parent process"),
+    Column("ppid", "k.ppid", "its parent when it was described; with `--ancestors` `parent_pid` may be another, which has ended"),
     Column("egid", "k.egid", "effective group id"),
     Column("group_name", "k.group_name", "its name"),
     Column("gid", "k.gid", "real group id"),
@@ -94,9 +101,11 @@ PENDING: Final = (*(SO_FAR if column.name == "duration" else column for column i
 
 FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved requested requested_bytes deleted".split()
 TASK_COLUMNS: Final = (
-    "id pid ppid command command_bytes exe exe_bytes euid user_name uid real_user_name loginuid audit_user_name "
-    "egid group_name gid real_group_name groups group_names cgroup cgroup_path cgroup_path_bytes start"
+    "id pid ppid command command_bytes exe exe_bytes command_line command_line_bytes adopted "
+    "euid user_name uid real_user_name loginuid audit_user_name egid group_name gid real_group_name groups group_names "
+    "cgroup cgroup_path cgroup_path_bytes start"
 ).split()
+PARENT_COLUMNS: Final = "command command_bytes exe exe_bytes command_line command_line_bytes".split()
 """What ``events`` needs of the tables beside."""
 
 _ERRNO: Final = ", ".join(f"{number}: '{name}'" for number, name in sorted(ERRORS.items()))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PENDING, TASK_COLUMNS, Column
+from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PARENT_COLUMNS, PENDING, TASK_COLUMNS, Column
 from filetap.errors import FiletapError, UsageError
 from filetap.trace.format import COLUMNS, KEY, TABLES, columns_of
 from filetap.trace.reader import Trace, compare
@@ -153,7 +153,7 @@ class Database:
                 self._view(number, trace, name)
             # These are joined with every event: it pays to have them at hand.
             run(f"CREATE TABLE trace{number}.file_names AS SELECT {names(FILE_COLUMNS)} FROM trace{number}.files")
-            run(f"CREATE TABLE trace{number}.task_names AS SELECT {names(TASK_COLUMNS)} FROM trace{number}.tasks")
+            run(f"CREATE TABLE trace{number}.task_names AS {task_names(number)}")
         made = [f"VIEW recorded.{name} AS {self._union(name)}" for name in TABLES]
         made += [f"MACRO {call} AS {sql}" for call, (sql, _) in MACROS.items()]
         made += [f"VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}" for name in ("files", "tasks", "folded")]
@@ -368,6 +368,16 @@ def shown(name: str) -> str:
     """The columns of a table beside ``events``: times as there."""
     moment = 'make_timestamp_ns(epoch_ns("{0}")) AS "{0}"'
     return ", ".join((moment if kind == "time" else '"{0}"').format(column) for column, kind in COLUMNS[name].items())
+
+
+def task_names(number: int) -> str:
+    """Tasks of a trace beside the processes that they are children of."""
+    columns = [f"k.{name}" for name in TASK_COLUMNS] + [f"p.{name} AS parent_{name}" for name in PARENT_COLUMNS]
+    text = "list_transform(k.args, lambda one: coalesce(try(decode(one)), one::VARCHAR)) AS args"
+    tasks = f"trace{number}.tasks"
+    return (
+        f"SELECT {', '.join(columns)}, {text}, coalesce(p.pid, k.ppid) AS parent_pid FROM {tasks} k LEFT JOIN {tasks} p ON p.id = k.parent"
+    )
 
 
 def joined(number: int, name: str, shown_columns: Sequence[Column]) -> str:

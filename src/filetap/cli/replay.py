@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--no-recursive", is_flag=True, help="Of a directory PATH only its direct children.")
 @click.option("--failed", is_flag=True, help="Failures only.")
 @click.option("--min-latency", metavar="TIME", help="Calls that took at least this long, such as 1ms.")
+@click.option("--ancestors", is_flag=True, help="Show the processes that each one descends from.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "none"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the events to FILE.")
 @click.option("--force", is_flag=True, help="Overwrite the FILE of -o.")
@@ -73,6 +74,7 @@ class Words:
     no_recursive: bool
     failed: bool
     min_latency: str | None
+    ancestors: bool
     form: str
     output: str | None
     force: bool
@@ -114,7 +116,7 @@ def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
         trace = Trace(Path(words.folder), progress.begin)
         played = Replay(trace, wanted)
         progress.begin("replaying", lambda: played.done)
-        sink = make_sink(words.form, progress.raw)
+        sink = make_sink(words.form, progress.raw, words.ancestors)
         try:
             played.into(sink)
             sink.close()

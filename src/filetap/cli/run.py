@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from filetap.session import Session
     from filetap.source import Options
 
+OTHER_COLUMNS: Final = 76
+"""Of the table, before the path."""
+LEAST_ANCESTORS: Final = 28
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 event_option = click.option(
@@ -72,6 +75,21 @@ HOOK_OPTIONS = (
 )
 
 
+PROCESS_OPTIONS = (
+    click.option("--args", "arguments", is_flag=True, help="Record the arguments of processes, and of those that started them."),
+    click.option(
+        "--ancestors",
+        is_flag=True,
+        help="Show the processes that each one descends from. All forks of the machine are followed, for parents that have ended.",
+    ),
+)
+
+
+def process_options(command: Decorated) -> Decorated:
+    """What is known of processes, in this order."""
+    return with_options(PROCESS_OPTIONS, command)
+
+
 def output_options(command: Decorated) -> Decorated:
     """What becomes of the events, in this order."""
     return with_options(OUTPUT_OPTIONS, command)
@@ -101,6 +119,8 @@ class Output(record.Words):
     level: str
     best_effort: bool
     ring_size: str
+    arguments: bool
+    ancestors: bool
     ready_fd: int | None
 
     @property
@@ -159,8 +179,8 @@ def standard_stream(name: str) -> IO[bytes]:
     return open(stream.fileno(), "wb", buffering=0, closefd=False)
 
 
-def make_sink(form: str, stream: IO[bytes]) -> Sink:
-    """The sink for ``-f``."""
+def make_sink(form: str, stream: IO[bytes], ancestors: bool = False) -> Sink:
+    """The sink for ``-f``. ``ancestors``: they are to be shown."""
     if form == "none":
         from filetap.sinks.count import CountSink
 
@@ -168,10 +188,18 @@ def make_sink(form: str, stream: IO[bytes]) -> Sink:
     if form == "json":
         from filetap.sinks.ndjson import NdjsonSink
 
-        return NdjsonSink(stream)
+        return NdjsonSink(stream, ancestors)
     from filetap.sinks.table import TableSink
 
-    return TableSink(stream, colour=stream.isatty() and "NO_COLOR" not in os.environ)
+    colour = stream.isatty() and "NO_COLOR" not in os.environ
+    return TableSink(stream, colour, width_of_ancestors(stream) if ancestors else None)
+
+
+def width_of_ancestors(stream: IO[bytes]) -> int:
+    """On a terminal half of what other columns leave, for the path should find room too; elsewhere nothing is cut (0)."""
+    if not stream.isatty():
+        return 0
+    return max(LEAST_ANCESTORS, (os.get_terminal_size(stream.fileno()).columns - OTHER_COLUMNS) // 2)
 
 
 class Stop:
@@ -245,7 +273,7 @@ class Run:
 
     def _make_sink(self, standard: str) -> Sink:
         stream = (self._file or standard_stream(standard)) if self._given.streams else None
-        streams = [make_sink(self._given.shown, stream)] if stream else []
+        streams = [make_sink(self._given.shown, stream, self._given.ancestors)] if stream else []
         if not self._recording:
             return streams[0]
         from filetap.sinks.tee import Tee

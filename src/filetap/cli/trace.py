@@ -15,7 +15,7 @@ import click
 
 from filetap.cli import run
 from filetap.cli.ready import count, scope
-from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, with_options
+from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, process_options, with_options
 from filetap.cli.say import say, tell
 from filetap.cli.start import BLOCKED, IGNORED
 from filetap.errors import UsageError
@@ -107,7 +107,7 @@ def filter_options(command: Decorated) -> Decorated:
 @click.option("--by", type=click.Choice(BY), help="What --summary has a line for: file unless said otherwise.")
 @click.option("--top", type=int, metavar="N", help="So many lines of --summary, 20 unless said otherwise; the last sums up all others.")
 @click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
-@click.option("--args", "arguments", is_flag=True, help="Record the arguments of commands.")
+@process_options
 @click.option("--host-paths", is_flag=True, help="Tell paths as this mount namespace has them too (file.host_path).")
 @hook_options
 @click.pass_context
@@ -164,7 +164,6 @@ class Words(Output):
     failed: bool
     min_latency: str | None
     latency: bool
-    arguments: bool
     host_paths: bool
     summary: bool
     by: str | None
@@ -235,7 +234,18 @@ def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -
         pending.check(wanted.calls)
     size = filters.parse_size(words.ring_size, "--ring-size")
     best = words.best_effort
-    return source.Options(chosen, wanted, words.latency, words.arguments, size, words.host_paths, words.level, best, words.aggregate)
+    return source.Options(
+        chosen,
+        wanted,
+        latency=words.latency,
+        arguments=words.arguments,
+        ancestors=words.ancestors,
+        ring_size=size,
+        host_paths=words.host_paths,
+        level=words.level,
+        best_effort=best,
+        aggregate=words.aggregate,
+    )
 
 
 class Run(run.Run):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from filetap.cli.ready import scope
-from filetap.cli.run import Output, Run, Stop, event_option, hook_options, output_options
+from filetap.cli.run import Output, Run, Stop, event_option, hook_options, output_options, process_options
 
 if TYPE_CHECKING:
     from filetap.source import Options
@@ -30,6 +30,7 @@ TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 @click.option("--wait", is_flag=True, help="A PATH need not exist yet: it is watched once it does.")
 @event_option
 @output_options
+@process_options
 @click.option("--latency/--no-latency", default=False, show_default=True, help="Measure how long each call took.")
 @hook_options
 @click.pass_context
@@ -87,4 +88,13 @@ def options_of(words: Words) -> Options:
         pending.check(wanted.calls)
     size = filters.parse_size(words.ring_size, "--ring-size")
     whose = targets.Targets(all=True)
-    return source.Options(whose, wanted, latency=words.latency, ring_size=size, level=words.level, best_effort=words.best_effort)
+    return source.Options(
+        whose,
+        wanted,
+        latency=words.latency,
+        arguments=words.arguments,
+        ancestors=words.ancestors,
+        ring_size=size,
+        level=words.level,
+        best_effort=words.best_effort,
+    )

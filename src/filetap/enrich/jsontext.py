@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from filetap import command_line
 from filetap.batch import GROUPS, USERS, Credentials, File, Task
 from filetap.enrich import names
 
@@ -80,12 +81,36 @@ def file_members(file: File) -> str:
 def process_members(task: Task) -> str:
     parts = [f'"pid":{task.pid},{member("name", task.comm)}']
     parts += [f'"executable":{{{member("path", task.exe)}}}'] if task.exe else []
-    parts.append(f'"parent":{{"pid":{task.ppid}}}')
+    parts.append(f'"parent":{{{parent_members(task)}}}')
     parts += [who] if (who := credential_members(task.credentials)) else []
     parts += [member("root", task.root)] if task.root != b"/" else []
-    parts += [array("args", task.args)] if task.args is not None else []
+    parts += [array("args", task.args), member("command_line", command_line.join(task.args))] if task.args is not None else []
     parts += ['"args_truncated":true'] if task.args_truncated else []
+    parts += ['"args_late":true'] if task.args_late else []
     return ",".join(parts)
+
+
+def parent_members(task: Task) -> str:
+    return above_members(task.ancestors[0], task) if task.ancestors else f'"pid":{task.ppid}'
+
+
+def above_members(process: Task, child: Task) -> str:
+    """Of a process that another one descends from."""
+    parts = [f'"pid":{process.pid},{member("name", process.comm)}']
+    parts += [f'"executable":{{{member("path", process.exe)}}}'] if process.exe else []
+    parts += [member("command_line", command_line.join(process.args))] if process.args is not None else []
+    parts += ['"args_truncated":true'] if process.args_truncated else []
+    parts += ['"args_late":true'] if process.args_late else []
+    parts += ['"adopted":true'] if child.adopted else []
+    return ",".join(parts)
+
+
+def ancestor_members(task: Task) -> str:
+    """From the parent up; empty where none is known."""
+    children = (task, *task.ancestors)
+    listed = ",".join(f"{{{above_members(process, child)}}}" for process, child in zip(task.ancestors, children, strict=False))
+    cut = ',"ancestors_truncated":true' if task.is_cut else ""
+    return f',"ancestors":[{listed}]{cut}' if listed else ""
 
 
 @lru_cache(1024)

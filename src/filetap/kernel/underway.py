@@ -20,7 +20,7 @@ from filetap.probes import Plan
 PLAN: Final = Plan("pending", raw=["pending_calls", "pending_requests", "living_processes"])
 TABLES: Final = {"uring": ("slots", "requests"), "aio": ("under_way",)}
 """By object: its maps of requests."""
-OWN: Final = ("scratches", "texts", "counts")
+OWN: Final = ("scratches", "texts", "counts", "ancestor_walks")
 """Maps that it does not share with the others: an iterator may be preempted by any of their programs."""
 IDS: Final = 3 << 30
 """Ids from here on are of definitions that the iterators have made; the reader's begin at 2 << 30."""

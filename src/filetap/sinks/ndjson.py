@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -182,9 +183,10 @@ class LineSink:
 
 
 class NdjsonSink(LineSink):
-    def __init__(self, file: RawFile) -> None:
+    def __init__(self, file: RawFile, ancestors: bool = False) -> None:
+        """``ancestors``: each event has all that are known of its process."""
         super().__init__(file)
-        self._descriptions = Descriptions(file_texts, task_texts, target_texts)
+        self._descriptions = Descriptions(file_texts, partial(task_texts, ancestors=ancestors), target_texts)
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
         for part, texts in self._descriptions.parts(batch):
@@ -233,11 +235,12 @@ def target_texts(file: File | None) -> tuple[bytes]:
     return (f'"target":{{{jsontext.file_members(file)}}}'.encode() if file else b"",)
 
 
-def task_texts(task: Task | None) -> tuple[bytes, bytes]:
+def task_texts(task: Task | None, ancestors: bool = False) -> tuple[bytes, bytes]:
     """From the end of ``file`` or ``event`` to where the thread's number stands; and from ``cgroup`` to the end of the line."""
     if task is None:
         return b'},"thread":{"id":', b"}\n"
-    process = f'}},"process":{{{jsontext.process_members(task)}}},"thread":{{{jsontext.thread_members(task)}"id":'
+    above = jsontext.ancestor_members(task) if ancestors else ""
+    process = f'}},"process":{{{jsontext.process_members(task)}{above}}},"thread":{{{jsontext.thread_members(task)}"id":'
     cgroup = f',"cgroup":{{{jsontext.cgroup_members(task)}}}}}\n' if task.cgroup else "}\n"
     return process.encode(), cgroup.encode()
 

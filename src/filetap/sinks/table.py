@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from filetap import model
 from filetap.batch import Batch, File, Fold, Task
 from filetap.calls import CALLS, GROUPS, OP_NUMBER, OPS, Call
-from filetap.enrich import arguments, names
+from filetap.enrich import arguments, lineage, names
 from filetap.enrich.columns import clock, durations, encode, ops, second
 from filetap.enrich.fragments import Descriptions
 from filetap.enrich.strings import (
@@ -43,8 +44,8 @@ COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 11, 4, 8, 7, 6, 6
 
 HEADER: Final = (
     f"{'TIME':12} {'PID':>7} {'COMM':{COMM}} {'CALL':{CALL}}"
-    f"{'FD':>{FD}}{'RESULT':>{RESULT}}{'OFFSET':>{OFFSET}}{'SIZE':>{SIZE}}{'TOOK':>{LATENCY}} PATH\n"
-).encode()
+    f"{'FD':>{FD}}{'RESULT':>{RESULT}}{'OFFSET':>{OFFSET}}{'SIZE':>{SIZE}}{'TOOK':>{LATENCY}}"
+)
 
 RED: Final = "31"
 FAMILIES: Final = {
@@ -71,11 +72,14 @@ FAULT, MMAP, MREMAP = (OP_NUMBER[op] for op in ("fault", "mmap", "mremap"))
 
 
 class TableSink(LineSink):
-    def __init__(self, file: RawFile, colour: bool = False) -> None:
+    def __init__(self, file: RawFile, colour: bool = False, ancestors: int | None = None) -> None:
+        """``ancestors``: the width of a column that has them, 0: as long as they are; None: there is none."""
         super().__init__(file)
         self._colour = colour
         self._calls = call_strings(colour)
-        self._descriptions = Descriptions(file_texts, task_texts, target_texts)
+        self._descriptions = Descriptions(file_texts, partial(task_texts, ancestors=ancestors), target_texts)
+        column = "" if ancestors is None else f" {'ANCESTORS':{ancestors or ''}}"
+        self._header = f"{HEADER}{column} PATH\n".encode()
         self._begun = False
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
@@ -94,9 +98,9 @@ class TableSink(LineSink):
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._put(strings([HEADER]), events=False)
+            self._put(strings([self._header]), events=False)
 
-    def _columns(self, batch: Batch, file: Text, task: Text, target: Text | None = None) -> list[Text]:
+    def _columns(self, batch: Batch, file: Text, task: Text, above: Text, target: Text | None = None) -> list[Text]:
         """A line from left to right."""
         events = batch.events
         return [
@@ -108,16 +112,17 @@ class TableSink(LineSink):
             *right(offset_column(events), OFFSET),
             *right(size_column(events), SIZE),
             took_column(events),
+            above,
             file,
             target or constant(b"\n", len(events)),
         ]
 
     def _fold(self, fold: Fold, batch: Batch) -> bytes:
         first, last = (time_text(time + batch.realtime) for time in (fold.first, fold.last))
-        file, task = self._descriptions.of(fold, batch)
+        file, task, above = self._descriptions.of(fold, batch)
         moved = f", {fold.bytes} bytes" if OPS[fold.op] in arguments.MOVING else ""
         folded = f"{OPS[fold.op]:{CALL}} FOLDED: {fold.count} events{moved} since {first}"
-        return b"".join((last.encode(), task, folded.encode(), file, b"\n"))
+        return b"".join((last.encode(), task, folded.encode(), above, file, b"\n"))
 
 
 def painted(text: str, code: str, width: int) -> str:
@@ -156,9 +161,11 @@ def target_texts(file: File | None) -> tuple[bytes]:
     return (f" ->{described_file(file)}\n".encode() if file else b"\n",)
 
 
-def task_texts(task: Task | None) -> tuple[bytes]:
+def task_texts(task: Task | None, ancestors: int | None = None) -> tuple[bytes, bytes]:
+    """Before the call, and before the path. ``ancestors``: as of TableSink."""
     pid, comm = (str(task.pid), printable(task.comm)) if task else ("-", "-")
-    return (f" {pid:>7} {fitted(comm, COMM)} ".encode(),)
+    above = "" if ancestors is None else f" {lineage.line(task, ancestors) if task else '-':{ancestors or ''}}"
+    return f" {pid:>7} {fitted(comm, COMM)} ".encode(), above.encode()
 
 
 def second_texts(seconds: NDArray[np.int64]) -> list[bytes]:

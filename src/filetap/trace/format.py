@@ -84,7 +84,8 @@ FILES: Final = _columns("""
 """What events name as ``file`` and ``target``: one file under one path."""
 
 TASKS: Final = _columns("""
-    uint32: id pid tid namespace_pid ppid parent
+    uint32: id pid tid namespace_pid ppid parent forker
+    bool: adopted ancestor
     exact: command thread exe root
     int64: start
     uint32: execs uid euid suid fsuid gid egid sgid fsgid loginuid
@@ -97,9 +98,10 @@ TASKS: Final = _columns("""
     exact: cgroup_path
     uint32: pid_namespace mount_namespace user_namespace cgroup_namespace
     list: args
-    bool: args_truncated
+    exact: command_line
+    bool: args_truncated args_late
 """)
-"""What events name as ``task``: one thread as it was from one moment to the next."""
+"""What events name as ``task``: one thread as it was from one moment to the next. And the processes that these descend from."""
 
 FOLDED: Final = _columns("""
     uint32: task file
@@ -117,7 +119,8 @@ ADDED: Final = {
     "files": frozenset(("requested", "requested_bytes")),
     "tasks": frozenset(
         "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
-        "group_name real_group_name saved_group_name fs_group_name group_names".split()
+        "group_name real_group_name saved_group_name fs_group_name group_names "
+        "forker adopted ancestor command_line command_line_bytes args_late".split()
     ),
 }
 """By table: the columns that version 1 does not have. In a trace of that version they are null."""

@@ -155,7 +155,11 @@ class Chosen:
         while wanted.children and count != len(chosen):
             count = len(chosen)
             since = firsts(tasks[number] for number in chosen)
-            chosen |= {n for n, task in tasks.items() if task.parent in chosen or task.execs >= since.get((task.pid, task.start), NEVER)}
+            chosen |= {
+                n
+                for n, task in tasks.items()
+                if {task.parent, task.forker} & chosen or task.execs >= since.get((task.pid, task.start), NEVER)
+            }
         return chosen
 
     def of(self, batch: Batch) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ Next: writer.py records, seal.py makes Parquet of it, replay makes batches of it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final
 
@@ -14,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from filetap import model
-from filetap.batch import Batch, Credentials, File, Fold, Task
+from filetap import command_line, model
+from filetap.batch import Batch, Credentials, File, Fold, Task, lineage
 from filetap.calls import CALLS, OPS
 from filetap.definitions import NEVER_SET
 from filetap.enrich import arguments, jsontext, names
@@ -287,6 +288,8 @@ def task_table(tasks: Sequence[Task], metadata: Metadata) -> pa.RecordBatch:
     for name in ("thread", "exe", "root", "cgroup_path"):
         columns |= _texts(name, [getattr(task, name) for task in tasks])
     columns |= _credentials([task.credentials for task in tasks])
+    columns |= {name: pa.array([getattr(task, name) or None for task in tasks], pa.uint32()) for name in ("parent", "forker")}
+    columns |= _texts("command_line", [command_line.join(task.args) if task.args is not None else None for task in tasks])
     return _batch(_plain(tasks, TASKS, columns), TASKS)
 
 
@@ -339,8 +342,10 @@ def _file(row: Mapping[str, Any]) -> File:
 
 
 def tasks_of(table: pa.Table) -> dict[int, Task]:
-    """TASKS by id."""
-    return {row["id"]: _task(row) for batch in table.to_batches() for row in batch.to_pylist()}
+    """TASKS by id, each with its ancestors."""
+    tasks = {row["id"]: _task(row) for batch in table.to_batches() for row in batch.to_pylist()}
+    below = {number: task for number, task in tasks.items() if task.parent and not task.ancestor}
+    return tasks | {number: replace(task, ancestors=lineage(task.parent, tasks.get)) for number, task in below.items()}
 
 
 def _task(row: Mapping[str, Any]) -> Task:
@@ -348,6 +353,10 @@ def _task(row: Mapping[str, Any]) -> Task:
     same["credentials"] = _credentials_of(row)
     same |= {name: _exact(row, name) for name in ("thread", "exe", "root", "cgroup_path")}
     same["args"] = None if row["args"] is None else tuple(row["args"])
+    same |= {name: bool(row[name]) for name in ("adopted", "ancestor", "args_late")}
+    same |= {name: row[name] or 0 for name in ("parent", "forker")}
+    if row["ancestor"] is None:  # version 1: "parent" is what forked it, and the row of its parent there is none
+        same |= {"parent": 0, "forker": row["parent"] or 0}
     return Task(comm=_exact(row, "command"), **same)
 
 

@@ -64,7 +64,13 @@ class Segment:
         if files:
             self._put("files", tables.file_table(files, self._metadata))
         if tasks:
-            self._put("tasks", tables.task_table(tasks, self._metadata))
+            self._put("tasks", tables.task_table([*self._ancestors(tasks), *tasks], self._metadata))
+
+    def _ancestors(self, tasks: list[Task]) -> list[Task]:
+        """Of these tasks, those that the segment does not have yet."""
+        above = {process.id: process for task in tasks for process in task.ancestors if process.id not in self._tasks}
+        self._tasks.update(above)
+        return list(above.values())
 
     def _put(self, name: str, rows: pa.RecordBatch) -> None:
         schema = tables.RECORDED_SCHEMAS[name]

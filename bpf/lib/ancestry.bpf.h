@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Ancestors: the processes that a task descends from, up to the first one. Each is defined once, before whatever names it.
+ * Apart, because they are no targets: what is kept of them is kept by process, not by task. Next: lib/task.bpf.h uses the
+ * parent's id; process.bpf.c follows forks and ends.
+ */
+#ifndef FILETAP_ANCESTRY_H
+#define FILETAP_ANCESTRY_H
+
+#include "describe.bpf.h"
+
+/* By number and start: a number alone comes again. User space resizes it, and reads which ids are in use. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16 << 10);
+	__type(key, struct process_key);
+	__type(value, struct process_entry);
+} processes SEC(".maps");
+
+/* A walk up, and then down again: from a process to the first above it that is defined, and what has to be defined on the way. */
+struct ancestor_walk {
+	__u64 itself; /* address of the process that does all this */
+	__u64 at; /* address of the one that the walk has come to */
+	__u64 undefined[MAX_ANCESTORS]; /* addresses of those that it has passed */
+	__u32 count;
+	__u32 parent; /* id of the last one defined; 0: there is none above; or UNKNOWN_PARENT */
+	__u32 forker_known; /* 'parent' is the process that forked 'itself' */
+	__u32 reserved;
+	struct process_key key;
+	struct process_entry entry;
+	__u64 exe_dentry, exe_mnt, root_dentry, root_mnt; /* of the next to be defined */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ancestor_walk);
+} ancestor_walks SEC(".maps");
+
+static __always_inline struct ancestor_walk *ancestor_walk(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&ancestor_walks, &zero);
+}
+
+static __always_inline void fill_process_key(struct process_key *key, struct task_struct *leader)
+{
+	key->start = load(leader, start_boottime);
+	key->pid = load(leader, tgid);
+	key->reserved = 0;
+}
+
+static __always_inline struct process_entry *find_process(struct ancestor_walk *w, struct task_struct *leader)
+{
+	fill_process_key(&w->key, leader);
+	return bpf_map_lookup_elem(&processes, &w->key);
+}
+
+/* The process that this one is a child of now; NULL: it is the first. */
+static __always_inline struct task_struct *parent_process(struct task_struct *leader)
+{
+	struct task_struct *parent = load(load(leader, real_parent), group_leader);
+
+	return parent && load(parent, tgid) ? parent : NULL;
+}
+
+/* Does its definition say what it is now? An exec or another name makes it another row. */
+static __always_inline bool is_defined(const struct process_entry *entry, struct task_struct *leader)
+{
+	return entry && entry->id && entry->execs == (__u32)load(leader, self_exec_id) &&
+	       entry->comm[0] == word_at(leader->comm, config.direct) && entry->comm[1] == word_at(leader->comm + 8, config.direct);
+}
+
+/* One process further up. Returns 1 where the walk ends. Global, so that the verifier looks at it once. */
+__noinline int climb_to_parent(__u32 step)
+{
+	struct ancestor_walk *w = ancestor_walk();
+	struct process_entry *entry;
+	struct task_struct *leader;
+
+	if (!w || step >= MAX_ANCESTORS)
+		return 1;
+	barrier_var(step); /* the compiler would leave out the mask below, and the verifier would not know why */
+	leader = (struct task_struct *)w->at;
+	entry = find_process(w, leader);
+	if (is_defined(entry, leader)) {
+		w->parent = entry->id;
+		return 1;
+	}
+	w->undefined[step & (MAX_ANCESTORS - 1)] = w->at;
+	w->count = step + 1;
+	if (entry && entry->forker) {
+		w->parent = entry->forker;
+		return 1;
+	}
+	w->at = (__u64)parent_process(leader);
+	return !w->at;
+}
+
+/* From a process upwards. Where there are more than MAX_ANCESTORS, what is above them is not known. */
+static __always_inline void climb_from(struct ancestor_walk *w, struct task_struct *leader)
+{
+	w->at = (__u64)leader;
+	w->count = 0;
+	w->parent = UNKNOWN_PARENT;
+	for (__u32 step = 0; step < MAX_ANCESTORS && w->at; step++)
+		if (climb_to_parent(step))
+			break;
+	if (!w->at)
+		w->parent = 0;
+}
+
+/* Where the executable and the root of the next one to be defined lie, from the first down. Returns 0 when all are defined. */
+__noinline int next_undefined(void)
+{
+	struct ancestor_walk *w = ancestor_walk();
+	struct task_struct *leader;
+	struct fs_struct *fs;
+	struct mm_struct *mm;
+	struct file *exe;
+	__u32 last;
+
+	if (!w)
+		return 0;
+	last = w->count - 1;
+	if (last >= MAX_ANCESTORS)
+		return 0;
+	barrier_var(last);
+	w->at = w->undefined[last & (MAX_ANCESTORS - 1)];
+	w->count = last;
+	leader = (struct task_struct *)w->at;
+	mm = load(leader, mm);
+	exe = mm ? load(mm, exe_file) : NULL;
+	fs = load(leader, fs);
+	w->exe_dentry = exe ? (__u64)load(exe, f_path.dentry) : 0;
+	w->exe_mnt = exe ? (__u64)load(exe, f_path.mnt) : 0;
+	w->root_dentry = fs ? (__u64)load(fs, root.dentry) : 0;
+	w->root_mnt = fs ? (__u64)load(fs, root.mnt) : 0;
+	return 1;
+}
+
+/* A child keeps the count of execs that its parent had when it forked it: where that is more than this process has made by now,
+ * another one was its parent. (Of a child that was forked by one which had made no exec of its own since this one forked it in turn,
+ * it does not tell.) parent_exec_id stays when a child is given to another parent (kernel/exit.c, reparent_leader). */
+static __always_inline bool was_adopted(struct task_struct *leader)
+{
+	struct task_struct *parent = parent_process(leader);
+
+	return parent && load(leader, parent_exec_id) > load(parent, self_exec_id);
+}
+
+/* Has it ended, and only waits for somebody to ask how? Then nothing tells when it is gone. */
+static __always_inline bool has_ended(struct task_struct *leader)
+{
+	return !load(load(leader, signal), live.counter);
+}
+
+static __always_inline void publish_process(struct ancestor_walk *w, struct task_struct *leader, __u32 id)
+{
+	struct process_entry *old = find_process(w, leader);
+	struct counters *c = counters();
+
+	w->entry.comm[0] = word_at(leader->comm, config.direct);
+	w->entry.comm[1] = word_at(leader->comm + 8, config.direct);
+	w->entry.id = id;
+	w->entry.execs = load(leader, self_exec_id);
+	w->entry.forker = old ? old->forker : 0;
+	w->entry.reserved = 0;
+	if (!has_ended(leader) && bpf_map_update_elem(&processes, &w->key, &w->entry, BPF_ANY) && c)
+		c->processes_full++;
+}
+
+/* The definition of the process that next_undefined() has come to; the next one below it is its child. */
+__noinline int define_ancestor(__u32 exe, __u32 root)
+{
+	struct ancestor_walk *w = ancestor_walk();
+	struct counters *c = counters();
+	struct process_entry *entry;
+	struct task_struct *leader;
+	struct scratch *s = scratch();
+	__u32 id;
+
+	if (!w || !s || !c)
+		return 0;
+	leader = (struct task_struct *)w->at;
+	define_cgroup(leader, s, c);
+	id = new_id(c);
+	start_definition(s, DEFINE_TASK, id);
+	s->head.flags = DEFINITION_ANCESTOR;
+	entry = find_process(w, leader);
+	if (w->parent && !(entry && entry->forker) && was_adopted(leader))
+		s->head.flags |= DEFINITION_ADOPTED;
+	s->task.parent = w->parent;
+	s->task.exe = exe;
+	s->task.root = root;
+	describe_task(leader);
+	if (config.args && w->at == w->itself)
+		read_arguments(leader, s);
+	w->parent = UNKNOWN_PARENT;
+	if (submit_definition(s, c))
+		return 0;
+	w->parent = id;
+	publish_process(w, leader, id);
+	return 0;
+}
+
+/* All that the process of this task descends from, so that its parent has an id; with 'too' the process itself as well. A function of its own
+ * for the stack's sake, at the depth of the chain of calls at which a task is defined: that is all there is. */
+SUBPROGRAM int define_ancestors(struct task_struct *task, bool too)
+{
+	struct ancestor_walk *w = ancestor_walk();
+	struct process_entry *entry;
+	struct task_struct *leader;
+	__u32 exe, root;
+
+	if (!w)
+		return 0;
+	w->itself = (__u64)of_task(task, group_leader);
+	w->forker_known = 0;
+	barrier();
+	leader = (struct task_struct *)w->itself;
+	entry = too || config.ancestry != ANCESTRY_FORKS ? NULL : find_process(w, leader);
+	if (entry && entry->forker) {
+		w->parent = entry->forker;
+		w->forker_known = 1;
+		return 0;
+	}
+	climb_from(w, too ? leader : parent_process(leader));
+	for (int i = 0; i < MAX_ANCESTORS; i++) {
+		if (!next_undefined())
+			break;
+		exe = w->exe_dentry && w->exe_mnt ? find_file(w->exe_dentry, w->exe_mnt, OWED_ALWAYS) : 0;
+		root = w->root_dentry && w->root_mnt ? find_file(w->root_dentry, w->root_mnt, OWED_ALWAYS) : 0;
+		define_ancestor(exe, root);
+	}
+	return 0;
+}
+
+/* A child of the current process, whose parent is known from now on, whatever becomes of it. */
+static __always_inline void remember_forker(struct task_struct *child)
+{
+	struct ancestor_walk *w = ancestor_walk();
+	struct counters *c = counters();
+
+	if (!w || w->parent == UNKNOWN_PARENT)
+		return;
+	w->key.start = of_task(child, start_boottime);
+	w->key.pid = of_task(child, tgid);
+	w->key.reserved = 0;
+	__builtin_memset(&w->entry, 0, sizeof(w->entry));
+	w->entry.forker = w->parent;
+	if (bpf_map_update_elem(&processes, &w->key, &w->entry, BPF_ANY) && c)
+		c->processes_full++;
+}
+
+/* A process has forked another one: whichever it is, not targets alone. */
+static __always_inline void follow_fork(struct task_struct *task, struct task_struct *child)
+{
+	if (config.ancestry < ANCESTRY_AT_FORK || interrupts(task))
+		return;
+	define_ancestors(task, true);
+	if (config.ancestry == ANCESTRY_FORKS)
+		remember_forker(child);
+}
+
+/* The end of the current process. */
+static __always_inline void forget_process(struct task_struct *task)
+{
+	struct process_key key = { .start = of_task(task, group_leader, start_boottime), .pid = of_task(task, tgid) };
+
+	if (config.ancestry)
+		bpf_map_delete_elem(&processes, &key);
+}
+
+#endif

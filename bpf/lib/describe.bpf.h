@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What a definition says of a task: who it is, in which cgroup and namespaces, as which user, with which arguments.
+ * Apart, because targets and what they descend from are described alike. Next: lib/ancestry.bpf.h.
+ */
+#ifndef FILETAP_DESCRIBE_H
+#define FILETAP_DESCRIBE_H
+
+#include "credentials.bpf.h"
+#include "name.bpf.h"
+
+static __always_inline void define_cgroup(struct task_struct *task, struct scratch *s, struct counters *c)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	__u64 id = BPF_CORE_READ(node, id);
+	__u32 length = 0, one = 1;
+
+	if (bpf_map_lookup_elem(&cgroups, &id))
+		return;
+	start_definition(s, DEFINE_CGROUP, 0);
+	s->cgroup.cgroup = id;
+	for (int i = 0; i < 32; i++) {
+		struct kernfs_node *parent = kernfs_parent(node);
+		long n;
+
+		if (!parent)
+			break;
+		n = bpf_probe_read_kernel_str(s->bytes + (length & (PATH_SPACE - 1)), COMPONENT_SPACE, BPF_CORE_READ(node, name));
+		if (n <= 0 || n > COMPONENT_SPACE)
+			break;
+		length += n;
+		node = parent;
+	}
+	s->head.length = length;
+	if (!submit_definition(s, c))
+		bpf_map_update_elem(&cgroups, &id, &one, BPF_ANY);
+}
+
+static __always_inline __u32 namespace_pid(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
+	__u32 level = BPF_CORE_READ(pid, level), offset = level * bpf_core_type_size(struct upid);
+	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) + offset;
+
+	return BPF_CORE_READ(innermost, nr);
+}
+
+static __always_inline __u32 pid_namespace(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
+	__u32 level = BPF_CORE_READ(pid, level), offset = level * bpf_core_type_size(struct upid);
+	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) + offset;
+
+	return BPF_CORE_READ(innermost, ns, ns.inum);
+}
+
+/* The arguments as exec left them on the new stack; cut at 4096 bytes. Behind the groups. */
+static __always_inline void read_arguments(struct task_struct *task, struct scratch *s)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, arg_start), end = BPF_CORE_READ(task, mm, arg_end);
+	__u64 length = end - start;
+	__u32 before = s->head.length;
+
+	if (length > 4096) {
+		length = 4096;
+		s->head.flags |= DEFINITION_TRUNCATED;
+	}
+	barrier_var(before);
+	before &= 2 * GROUP_BYTES - 1; /* for the verifier: it is GROUP_BYTES at most */
+	if (!bpf_probe_read_user(s->bytes + before, length, (void *)start))
+		s->head.length = before + length;
+}
+
+/* What the definition in the scratch says of a task. A function of its own, for the stack's sake. */
+SUBPROGRAM int describe_task(struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct scratch *s = scratch();
+
+	if (!s)
+		return 0;
+	s->task.start = BPF_CORE_READ(leader, start_boottime);
+	s->task.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	s->task.execs = BPF_CORE_READ(leader, self_exec_id);
+	s->task.pid = BPF_CORE_READ(task, tgid);
+	s->task.tid = BPF_CORE_READ(task, pid);
+	s->task.ppid = BPF_CORE_READ(task, real_parent, tgid);
+	s->task.namespace_pid = namespace_pid(task);
+	fill_credentials(task, s);
+	s->task.pid_namespace = pid_namespace(task);
+	s->task.mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	s->task.cgroup_namespace = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
+	bpf_probe_read_kernel(s->task.comm, sizeof(s->task.comm), leader->comm);
+	bpf_probe_read_kernel(s->task.thread, sizeof(s->task.thread), task->comm);
+	return 0;
+}
+
+#endif
