@@ -36,6 +36,7 @@ struct event {
 #define EVENT_PENDING 512 /* a call under way: it has not returned. User space makes this and the next */
 #define EVENT_AT_LEAST 1024 /* it began before 'duration', which is no more than known */
 #define EVENT_MILLISECONDS 2048 /* duration is in ms */
+#define EVENT_LATER 4096 /* a change by name: whether that leads to something wanted user space finds out, which counts it then */
 
 /* The second slot of an event with two files or more arguments, or whose definitions could not be sent. 'call' lies
  * where an event's does. */
@@ -211,6 +212,12 @@ struct call {
 	__u8 flags;
 };
 
+/* What a call by name changes: the file that the name leads to; the name itself, in its directory, and a second name, too; a second
+ * name alone. */
+#define CHANGE_FILE 1
+#define CHANGE_ENTRY 2
+#define CHANGE_TARGET 3
+
 /* Which argument is what: 1 to 6; 0: there is none. */
 struct shape {
 	__u32 fd : 3; /* the file's descriptor */
@@ -223,6 +230,7 @@ struct shape {
 	__u32 to_offset : 3;
 	__u32 size : 3;
 	__u32 argument : 3;
+	__u32 change : 2; /* CHANGE_* */
 	__u32 recipe; /* io_uring: for each register, four bits, the field of the submission that it gets */
 };
 
@@ -307,7 +315,7 @@ struct config {
 	__u8 members; /* files below a PATH are rules of their own: wanted under their other names */
 	__u8 every_call; /* the return of each call is seen, wanted or not */
 	__u8 ancestry; /* ANCESTRY_* */
-	__u8 reserved[1];
+	__u8 later; /* changes by names that text does not lead to a wanted place are handed over all the same (EVENT_LATER) */
 	__u32 first_id; /* of the definitions that this object makes, whose counters are its own */
 	__u64 lengths; /* of the names in rules by name: bit per length, the last for all from 63 on */
 	__u64 leaves; /* bit per low six bits of the hashes in the map 'leaves' */
@@ -335,6 +343,8 @@ struct counters {
 	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
 	__u64 opens_full; /* open file descriptions whose number could not be kept */
 	__u64 ids_again; /* times that the numbers of files and tasks began anew */
+	__u64 unresolved; /* changes of EVENT_LATER that found no room */
+	__u64 believed; /* changes whose names had led elsewhere a moment before, though something has been moved since */
 	__u64 next_request;
 	__u32 next_id;
 	__u32 next_open;
@@ -354,6 +364,7 @@ struct target_cgroup {
 
 struct globals {
 	__u64 epoch; /* note_move(): what is remembered from an older epoch is checked again */
+	__u64 symlinks; /* symbolic links made so far, where that is of matter: what names lead to may be another file */
 	__s64 live; /* processes counted as targets by pid or command, still running */
 	__u64 threads; /* threads that targets started */
 	__u64 files; /* entries ever put into the cache */
@@ -498,6 +509,12 @@ struct name_key {
 	__u32 directory;
 	__u32 root; /* 0: that of the mount namespace, or the same as 'directory' for an absolute name; ROOT_BENEATH may be set */
 	char name[NAME_KEY_SPACE];
+};
+
+/* A name of EVENT_LATER that led to nothing wanted: by its hash, see leads_elsewhere(). User space writes it. */
+struct elsewhere {
+	__u64 until; /* CLOCK_BOOTTIME, ns: believed until then, or for as long as */
+	__u64 epoch; /* nothing has been renamed, mounted or linked symbolically since: names_epoch() */
 };
 
 struct file_entry {

@@ -230,4 +230,68 @@ int identify_cgroups(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/* What is asked of a descriptor of ours: the verdict of the rules on its file, or on a name in it. */
+struct asked_file {
+	__u64 hash; /* of the name; 0: no rule has one of its length */
+	__u32 below;
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct asked_file);
+} asked_files SEC(".maps");
+
+/* Behind it, the names of the file's path from the leaf up. */
+struct judged {
+	struct rule_key key;
+	__u32 fd;
+	__u32 wanted; /* by the rules */
+	__u32 flags; /* DEFINITION_* */
+	__u32 mode;
+	__u32 length;
+	__u32 reserved;
+};
+
+/* The verdict as find_file() comes to it, and the path, in a scratch of this object's own: nothing is remembered. */
+SEC("iter/task_file")
+int judge_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct judged found = {};
+	struct scratch *s = scratch();
+	struct asked_file *asked;
+	struct inode *inode;
+	__u32 fd = ctx->fd;
+	__u64 dentry;
+
+	if (!task || !file || !s || !is_self(task))
+		return 0;
+	asked = bpf_map_lookup_elem(&asked_files, &fd);
+	if (!asked)
+		return 0;
+	dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
+	inode = BPF_CORE_READ(file, f_inode);
+	reset_walk(s, dentry, (__u64)BPF_CORE_READ(file, f_path.mnt), true);
+	if (asked->below) {
+		apply_hash(asked->hash, dentry);
+		s->walk.depth = 1;
+	}
+	walk();
+	rule_key_of(&found.key, inode);
+	found.fd = fd;
+	found.wanted = is_wanted(s->walk.verdict);
+	found.flags = s->walk.flags;
+	found.mode = BPF_CORE_READ(inode, i_mode);
+	found.length = s->walk.length;
+	if (found.length > PATH_SPACE)
+		found.length = PATH_SPACE;
+	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	bpf_seq_write(ctx->meta->seq, s->bytes, found.length);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

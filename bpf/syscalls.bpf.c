@@ -99,6 +99,10 @@ static __noinline int count_compat(struct task_struct *task, __u64 nr, long resu
 		if (config.members || config.moved)
 			note_move(result);
 		break;
+	case 83: /* symlink */
+	case 304: /* symlinkat */
+		note_symlink(result);
+		break;
 	case 21: /* mount */
 	case 38: /* rename */
 	case 40: /* rmdir */
@@ -147,7 +151,7 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 	if (unlikely(is_compat(task)))
 		return count_compat(task, regs->orig_ax, result);
 	if (unlikely(changes_paths(regs, &call)))
-		note_move(result);
+		is_symlink(regs) ? note_symlink(result) : note_move(result);
 	if (is_bystander(task) || call.kind == KIND_NONE)
 		return 0;
 	if (unlikely(call.kind == KIND_SUBMIT))

@@ -243,6 +243,7 @@ static __always_inline void note_names(struct workspace *w, const struct shape *
 	r->file = w->state.draft.file;
 	r->target = shape->to_name ? w->state.draft.target : 0;
 	r->fd = w->state.draft.fd;
+	r->flags |= w->state.draft.flags & EVENT_LATER;
 }
 
 static __always_inline void recall_file(struct task_state *s, __u64 address, int owed, long result, const bool direct)
@@ -444,6 +445,8 @@ static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file,
 
 	if (key && changes_paths(get(req, opcode)))
 		note_move(result);
+	else if (key && get(req, opcode) == RING_SYMLINKAT)
+		note_symlink(result);
 	if (!w || !g || !find_request(w, key))
 		return 0;
 	if (!(flags & IORING_CQE_F_MORE))

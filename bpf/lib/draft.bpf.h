@@ -371,13 +371,28 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	return true;
 }
 
-/* The one name or both, where one of them may be wanted. */
+/* Has this call changed something by a name of which user space has to look where it leads? */
+static __always_inline bool is_looked_up(const struct pt_regs *regs, const struct shape *shape, long result)
+{
+	if (!config.later || result < 0 || !shape->change)
+		return false;
+	if (shape->change != CHANGE_TARGET &&
+	    !leads_elsewhere(argument(regs, shape->name), shape->dir ? argument(regs, shape->dir) : AT_FDCWD, shape->change))
+		return true;
+	return shape->to_name &&
+	       !leads_elsewhere(argument(regs, shape->to_name), shape->to_dir ? argument(regs, shape->to_dir) : AT_FDCWD, CHANGE_ENTRY);
+}
+
+/* The one name or both, where one of them may be wanted; or may lead to something wanted. */
 static __always_inline bool name_asked(const struct pt_regs *regs, struct task_state *state)
 {
-	bool two = shape_of(regs->orig_ax).to_name, needed = !(config.paths & 1), told = true;
+	const struct shape shape = shape_of(regs->orig_ax);
+	bool later = is_looked_up(regs, &shape, state->draft.result), needed = later || !(config.paths & 1), told = true;
 	__u64 target;
 
-	if (two) {
+	if (later)
+		state->draft.flags |= EVENT_LATER;
+	if (shape.to_name) {
 		target = asked_target(regs, state, needed);
 		told = needed || !(target & (NAME_EMPTY | NAME_UNWANTED));
 		needed = told;

@@ -55,6 +55,10 @@ SUBPROGRAM int fold(struct draft *d, __u32 task)
 
 	if (!c || op >= MAX_OPS)
 		return 0;
+	if (d->flags & EVENT_LATER) {
+		c->unresolved++;
+		return 0;
+	}
 	f = bpf_map_lookup_elem(&folds, &key);
 	if (!f && !bpf_map_update_elem(&folds, &key, &first, BPF_NOEXIST)) {
 		c->folded[op]++;
@@ -201,9 +205,9 @@ static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_st
 	d->time = now;
 	if (!c || op >= MAX_OPS)
 		return;
-	c->seen[op]++;
+	c->seen[op] += !(d->flags & EVENT_LATER);
 	/* With rules for paths user space judges both names of an event by themselves, so it must have them. */
-	if (config.aggregate && !(config.paths && d->more)) {
+	if (config.aggregate && !(config.paths && d->more) && !(d->flags & EVENT_LATER)) {
 		aggregate(d, s->task, tid, c);
 		return;
 	}

@@ -14,6 +14,14 @@
 /* No rule can want it, and nothing was made of it. */
 #define NAME_UNWANTED (1ull << 33)
 
+/* Names of changes that led to nothing that a rule wants, by their hash: leads_elsewhere(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16 << 10);
+	__type(key, __u64);
+	__type(value, struct elsewhere);
+} elsewhere SEC(".maps");
+
 /* Where a name's bytes lie. */
 enum name_space { NAME_KERNEL, NAME_USER };
 
@@ -132,6 +140,63 @@ SUBPROGRAM __u32 define_content(struct task_state *state, const char *content, _
 static __always_inline bool may_be_wanted(struct text *t, __u64 start, long length)
 {
 	return !(config.paths & 1) || start & (FOUND_BELOW | FOUND_PATH) || may_lead_there(t, length);
+}
+
+static __always_inline __u32 found_at(struct path *path)
+{
+	return find_place(path, OWED_ALWAYS);
+}
+
+/* The directory that the name in 'asked' starts from; 0: none that is known, or one of which the rules say enough. */
+static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_struct *fs, int directory)
+{
+	struct file *file;
+
+	if (t->asked.name[0] == '/')
+		return found_at(&fs->root);
+	if (directory == AT_FDCWD)
+		return found_at(&fs->pwd);
+	file = file_at(fd_address(current_task(), directory, false), false);
+	return file ? found_at(&file->f_path) : 0;
+}
+
+/* Does this name, as far as its text does not say that a rule wants it, surely lead to nothing wanted? An entry of the directory that
+ * it starts from is where that is. Of others user space has looked where they led: of an entry the directory, which decides
+ * unless a rule has a name like it; else the whole name. Global, so that the verifier looks at it once. */
+__noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
+{
+	struct fs_struct *fs = of_task(current_task(), fs);
+	struct counters *c = counters();
+	struct globals *g = globals();
+	struct elsewhere *known;
+	struct text *t = text();
+	bool entry;
+	__u64 key;
+	long length;
+
+	if (!t || !g || !c || !fs)
+		return 0;
+	length = read_user_string(t->asked.name, COMPONENT_SPACE, (const char *)name);
+	if (length <= 1)
+		return 1; /* a descriptor's file, or nothing that could be read */
+	mix_name(t);
+	entry = change == CHANGE_ENTRY && !is_leaf(t->hash);
+	if (entry && !t->slash)
+		return 1;
+	if (length == COMPONENT_SPACE || t->slash == t->length)
+		return 0;
+	key = entry ? t->parent : t->whole;
+	key = (key ^ start_elsewhere(t, fs, directory)) * HASH_CHAIN;
+	key = (key ^ found_at(&fs->root)) * HASH_CHAIN + (entry ? 0 : change);
+	known = bpf_map_lookup_elem(&elsewhere, &key);
+	if (!known)
+		return 0;
+	if (known->epoch == names_epoch(g))
+		return 1;
+	if (known->until < bpf_ktime_get_boot_ns())
+		return 0;
+	c->believed++;
+	return 1;
 }
 
 /* The id of a name of the current task, or NAME_EMPTY, or NAME_UNWANTED unless it is needed all the same; 0 where nothing

@@ -47,6 +47,10 @@ struct text {
 	__u32 leaf; /* one before it is in 'leaves' */
 	__u32 reserved;
 	struct origin origin; /* of 'asked': here for the sake of the stack */
+	__u64 whole; /* the hash of all bytes of 'asked' so far */
+	__u64 parent; /* of those before the last slash */
+	__u32 slash; /* where that is, from 1; 0: there is none */
+	__u32 length;
 };
 
 struct {
@@ -118,6 +122,47 @@ SUBPROGRAM bool may_lead_there(struct text *t, long length)
 		if (scan_bytes(i))
 			break;
 	return length == COMPONENT_SPACE || t->leaf || is_leaf(t->hash);
+}
+
+/* Eight bytes of the asked name, for mix_name(); returns 1 behind the last. */
+__noinline int mix_bytes(__u32 index)
+{
+	struct text *t = text();
+	const char *bytes;
+
+	if (!t)
+		return 1;
+	bytes = t->asked.name + (index & (COMPONENT_SPACE / 8 - 1)) * 8;
+	for (__u32 i = 0; i < 8; i++) {
+		__u8 byte = bytes[i];
+
+		if (!byte)
+			return 1;
+		t->length++;
+		if (byte == '/') {
+			t->parent = t->whole;
+			t->slash = t->length;
+			t->hash = HASH_SEED;
+		} else {
+			t->hash = (t->hash ^ byte) * HASH_PRIME;
+		}
+		t->whole = (t->whole ^ byte) * HASH_PRIME;
+	}
+	return 0;
+}
+
+/* The hashes of the asked name, of what stands before its last slash, and of what stands behind. */
+SUBPROGRAM int mix_name(struct text *t)
+{
+	t->hash = HASH_SEED;
+	t->whole = HASH_SEED;
+	t->parent = HASH_SEED;
+	t->slash = 0;
+	t->length = 0;
+	for (__u32 i = 0; i < COMPONENT_SPACE / 8; i++)
+		if (mix_bytes(i))
+			break;
+	return 0;
 }
 
 #endif

@@ -100,11 +100,10 @@ static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry
 		count_rule(w, *rule, w->depth);
 }
 
-/* Rules by name: the last 1, 2, ... names met, below the directory 'up'. */
-static __always_inline int apply_names(__u64 dentry, __u64 up)
+/* Rules by name: the last 1, 2, ... names met, this one the last, below the directory 'up'. */
+static __always_inline int apply_hash(__u64 hash, __u64 up)
 {
 	struct inode *inode = load((struct dentry *)up, d_inode);
-	__u64 hash = hash_of((struct dentry *)dentry);
 	struct scratch *s = scratch();
 	struct named_key *key;
 	struct walk *w;
@@ -129,6 +128,11 @@ static __always_inline int apply_names(__u64 dentry, __u64 up)
 			count_rule(w, *rule, w->depth - i);
 	}
 	return 0;
+}
+
+static __always_inline int apply_names(__u64 dentry, __u64 up)
+{
+	return apply_hash(hash_of((struct dentry *)dentry), up);
 }
 
 /* The root of a bind mount is wanted where it lies in its file system too: first there, then on from the mount point. */

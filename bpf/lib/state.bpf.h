@@ -365,10 +365,24 @@ static __always_inline void note_move(long result)
 		__sync_fetch_and_add(&g->epoch, 1);
 }
 
+static __always_inline void note_symlink(long result)
+{
+	struct globals *g = globals();
+
+	if (g && result >= 0)
+		__sync_fetch_and_add(&g->symlinks, 1);
+}
+
 /* Moves of both halves: what is cached of paths is as old as that. */
 static __always_inline __u32 epoch_now(const struct globals *g)
 {
 	return g->epoch + g->arrived;
+}
+
+/* Whatever may make a name lead elsewhere than before. */
+static __always_inline __u64 names_epoch(const struct globals *g)
+{
+	return g->epoch + g->symlinks;
 }
 
 /* A number no other file or task of this run has. Probes are not preempted by one another on a CPU, so a plain

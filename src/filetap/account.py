@@ -156,6 +156,10 @@ def kernel_notes(counters: Records) -> list[str]:
         "files_full": "times the table of known files was full: those files were described again at each use",
         "undefined": "descriptions found no room in their ring: those events carry an inode number and no path",
         "names_full": "times the table of known names was full: those names were described again at each use",
+        "unresolved": "changes by name could not be looked up after their call (their directory or process was gone, or there were too "
+        "many at once): some may have been on a PATH",
+        "believed": "changes by name were not looked up, for the same name had led elsewhere in the last 0.1 s, before another rename or "
+        "mount: some may have been on a PATH",
         "rules_full": "times a watched file could not be remembered by its identity: other names of it may have been missed",
         "requests_full": "requests of io_uring or io_submit were told when submitted, without a result: too many were under way",
         "completions_full": "io_uring requests may not have been told: the program's own queue of completions was full",

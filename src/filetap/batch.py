@@ -45,6 +45,8 @@ class File:
     real_device: int = 0
     requested: bytes = b""
     """The caller's string, where ``path`` does not say all of it: there is none, or it is a guess."""
+    later: bool = False
+    """``path`` is where ``requested`` led when user space looked, right after the call; ``resolved`` is False all the same."""
     steps: int = -1
     """Of a name that starts where PATHs are wanted: how many names below that it leads; -1: it starts elsewhere, or leads out again."""
     foreign: bool = False

@@ -126,9 +126,9 @@ _METADATA: Final = [
     *_plain("readlink", "readlink 89 name - size\nreadlinkat 267 dir name - size"),
     *_plain("getdents", "getdents 78 fd - size\ngetdents64 217 fd - size", ANY),
     *_plain("getxattr", "getxattr 191 name\nlgetxattr 192 name\nfgetxattr 193 fd\ngetxattrat 464 dir name"),
-    *_plain("setxattr", "setxattr 188 name\nlsetxattr 189 name\nfsetxattr 190 fd\nsetxattrat 463 dir name"),
+    *_plain("setxattr", "setxattr 188 name\nlsetxattr 189 name\nfsetxattr 190 fd\nsetxattrat 463 dir name argument"),
     *_plain("listxattr", "listxattr 194 name\nllistxattr 195 name\nflistxattr 196 fd\nlistxattrat 465 dir name"),
-    *_plain("removexattr", "removexattr 197 name\nlremovexattr 198 name\nfremovexattr 199 fd\nremovexattrat 466 dir name"),
+    *_plain("removexattr", "removexattr 197 name\nlremovexattr 198 name\nfremovexattr 199 fd\nremovexattrat 466 dir name argument"),
     *_plain("handle", "name_to_handle_at 303 dir name"),
 ]
 
@@ -174,16 +174,16 @@ _ATTRIBUTES: Final = [
         chmod 90 name size
         fchmod 91 fd size
         fchmodat 268 dir name size
-        fchmodat2 452 dir name size
+        fchmodat2 452 dir name size argument
         chown 92 name offset size
         fchown 93 fd offset size
         lchown 94 name offset size
-        fchownat 260 dir name offset size
+        fchownat 260 dir name offset size argument
         utime 132 name
         utimes 235 name
         futimesat 261 dir name
-        utimensat 280 dir name
-        file_setattr 469 dir name
+        utimensat 280 dir name - argument
+        file_setattr 469 dir name - - argument
         """,
     ),
     *_plain("truncate", "truncate 76 name size\nftruncate 77 fd size"),
@@ -320,6 +320,16 @@ GROUPS: Final = {
     "all": tuple(OPS[1:]),
 }
 """Names that ``-e`` takes beside ops and calls; a name that is both means the group."""
+
+CHANGES: Final = {
+    **dict.fromkeys(("setattr", "truncate", "setxattr", "removexattr", "link"), "file"),
+    **dict.fromkeys(("rename", "unlink", "rmdir", "mkdir", "mknod"), "entry"),
+    "symlink": "target",
+}
+"""What operations by name change: the file that the name leads to; the name itself, in its directory, as a second name always is;
+or a second name alone."""
+NOFOLLOW: Final = frozenset(("lchown", "lsetxattr", "lremovexattr"))
+"""Calls that change a symbolic link itself. Others do with AT_SYMLINK_NOFOLLOW, and of link with AT_SYMLINK_FOLLOW do not."""
 
 DEFAULT_OPS: Final = tuple(op for op in OPS[1:] if op not in ("stat", "fault", "seek", "modify", "permission", *GROUPS["process"]))
 """Without ``-e``: what is neither very frequent nor about processes, nor told by another already."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -235,6 +235,15 @@ class Files(Mapping[int, File]):
         return row["inode"], row["key_dentry"], row["key_mount"], row["key_name"], row["key_origin"], row["generation"], row["sequence"]
 
 
+class Given(NamedTuple):
+    """A name as its caller gave it."""
+
+    directory: int
+    """The id of what it starts from."""
+    root: int
+    name: bytes
+
+
 class Definitions:
     """Both tables, kept from the records of the definitions ring."""
 
@@ -260,6 +269,8 @@ class Definitions:
         self._folded, self._accounts, self._arguments = folded, accounts, arguments
         self.ancestors = ancestors or Ancestors(set)
         self._names: dict[int, tuple[int, int, bytes]] = {}
+        self.given: dict[int, Given] = {}
+        """Of each name; where there are PATHs."""
         self.home: Home | None = None
         """Where PATHs are meant, when there are any."""
         self._name_limit = name_limit
@@ -291,6 +302,8 @@ class Definitions:
         _, flags, _, length, _, directory, root, key, _ = _NAME.unpack_from(record)
         given = record[model.DEFINITION_FIXED : model.DEFINITION_FIXED + length]
         file = Request(given, flags, self.files.get(directory), self.files.get(root)).file(number, self.home)
+        if self.home:
+            self.given[number] = Given(directory, root, text(given))
         if flags & model.ONCE:
             self.adopt(file)
         else:
@@ -390,6 +403,7 @@ class Definitions:
             number = self._past.popleft()
             if number < 0 and -number not in files:
                 self.files.forget(-number)
+                self.given.pop(-number, None)
             elif number > 0 and number not in tasks:
                 self.tasks.pop(number, None)
 

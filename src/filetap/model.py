@@ -21,7 +21,7 @@ OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
 """Index into ``calls.OPS``."""
 
 (HAS_MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, NO_RESULT, FAULT_WRITE, FAULT_EXEC, FAULT_MAJOR) = (1 << bit for bit in range(9))
-PENDING, AT_LEAST, MILLISECONDS = (1 << bit for bit in range(9, 12))
+PENDING, AT_LEAST, MILLISECONDS, LATER = (1 << bit for bit in range(9, 13))
 """``event.flags``: EVENT_* of bpf/event.h."""
 
 EVENT: Final = np.dtype(
@@ -138,7 +138,7 @@ CALL_RECORD: Final = np.dtype(
 )
 """``struct call`` and, behind it, ``struct shape``."""
 SHAPE: Final = ("fd", "dir", "name", "to_fd", "to_dir", "to_name", "offset", "to_offset", "size", "argument")
-"""The bit fields of ``struct shape``, three bits each, from the lowest."""
+"""The bit fields of ``struct shape``, three bits each, from the lowest; behind them two, CHANGE_*."""
 
 CONFIG: Final = np.dtype(
     [
@@ -148,8 +148,7 @@ CONFIG: Final = np.dtype(
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
         *((name, "u1") for name in "direct all follow failed latency enter paths moved inside".split()),
-        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members every_call ancestry".split()),
-        ("reserved", "u1", 1),
+        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members every_call ancestry later".split()),
         ("first_id", "<u4"),
         ("lengths", "<u8"),
         ("leaves", "<u8"),
@@ -170,6 +169,8 @@ COUNTERS: Final = np.dtype(
         ("late_modules", "<u8"),
         ("opens_full", "<u8"),
         ("ids_again", "<u8"),
+        ("unresolved", "<u8"),
+        ("believed", "<u8"),
         ("next_request", "<u8"),
         ("next_id", "<u4"),
         ("next_open", "<u4"),
@@ -182,6 +183,7 @@ NO_CGROUP: Final = (1 << 64) - 1
 GLOBALS: Final = np.dtype(
     [
         ("epoch", "<u8"),
+        ("symlinks", "<u8"),
         ("live", "<i8"),
         ("threads", "<u8"),
         ("files", "<u8"),
@@ -227,6 +229,10 @@ CGROUP_PATH_SPACE: Final = 1024
 MAX_CGROUP_LEVELS: Final = 64
 IDENTIFIED_CGROUP: Final = np.dtype([("id", "<u8"), ("fd", "<u4"), ("reserved", "<u4")])
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
+JUDGED: Final = np.dtype([("key", RULE_KEY), *((name, "<u4") for name in ("fd", "wanted", "flags", "mode", "length", "reserved"))])
+ASKED_FILE: Final = np.dtype([("hash", "<u8"), ("below", "<u4"), ("reserved", "<u4")])
+ELSEWHERE: Final = np.dtype([("until", "<u8"), ("epoch", "<u8")])
+CHANGE_FILE, CHANGE_ENTRY, CHANGE_TARGET = range(1, 4)
 FILE_KEY: Final = np.dtype(
     [*((name, "<u8") for name in ("inode", "dentry", "mount", "name", "origin")), ("generation", "<u4"), ("sequence", "<u4")]
 )
@@ -265,6 +271,9 @@ LAYOUTS: Final = {
     "rule_key": RULE_KEY,
     "named_key": NAMED_KEY,
     "identified": IDENTIFIED,
+    "judged": JUDGED,
+    "asked_file": ASKED_FILE,
+    "elsewhere": ELSEWHERE,
     "ourselves": OURSELVES,
     "target_cgroup": TARGET_CGROUP,
     "identified_cgroup": IDENTIFIED_CGROUP,

@@ -6,6 +6,7 @@ records. Next: definitions.py keeps what is made here; filters.py compares it wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,16 +63,16 @@ class Home:
     """Where PATHs are meant: filetap's own mount namespace."""
 
     namespace: int
-    root: tuple[int, int, int, int]
-    """Of its root directory: inode, device, generation, subvolume."""
+    is_root: Callable[[File], bool]
+    """Is this file our own root directory?"""
 
     def shares(self, start: File, root: File | None) -> bool:
         """Does a path that begins in ``start`` mean the same here? In another mount namespace too, as that of a service, if its root
         is the same directory; not in a container."""
         if start.mount_namespace == self.namespace:
             return True
-        same = root and root.path == b"/" and root.mount_namespace == start.mount_namespace
-        return bool(same and root and (root.inode, root.device, root.generation, root.subvolume) == self.root)
+        topmost = root is not None and root.path == b"/" and root.mount_namespace == start.mount_namespace
+        return topmost and root is not None and self.is_root(root)
 
 
 class Request(NamedTuple):

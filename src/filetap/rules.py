@@ -26,7 +26,6 @@ from filetap.filters import FOLLOWED, FailedNames, Filters, below, open_paths, p
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.model import Records
-from filetap.requested import Home
 
 HASH_SEED, HASH_PRIME, HASH_CHAIN = 0xCBF29CE484222325, 0x100000001B3, 0x9E3779B97F4A7C15
 MASK: Final = (1 << 64) - 1
@@ -162,12 +161,6 @@ class Rules:
         if filters.follow:
             for paths in portions(below(filters)):
                 self._put(open_paths([(path, model.RULE_TREE) for path in paths], gone=True))
-
-    def home(self) -> Home:
-        """Where PATHs are meant: what our own root is to the kernel."""
-        (row,) = self._identify(open_paths([("/", 0)]))
-        inode, subvolume, device, generation = row["key"].item()
-        return Home(os.stat("/proc/self/ns/mnt").st_ino, (inode, device, generation, subvolume))
 
     def _write_members(self, filters: Filters, places: list[Place]) -> None:
         """First, for whatever else is said of the same file is to stay."""

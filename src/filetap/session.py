@@ -25,6 +25,7 @@ from filetap.clock import Clock, utc
 from filetap.enrich.columns import durations
 from filetap.errors import FiletapError
 from filetap.filters import FailedNames, Filters
+from filetap.later import Later
 from filetap.model import Records
 from filetap.peer import Wanted, completed, read
 from filetap.pending import AIO, REQUESTS, Listing, Pending, same, wanted
@@ -65,7 +66,7 @@ class Session:
         self._delivery = Delivery()
         self.failure: OutputError | None = None
         """Why the sink got no more."""
-        self._names = NameFilter(options.filters)
+        self._names = NameFilter(options.filters, self.source.later)
         self._lister = Lister(self.source, options.filters)
         self.pending = self._nothing()
         """Calls that were under way when they were last listed."""
@@ -230,6 +231,11 @@ class Session:
     def _notes(self) -> Iterator[str]:
         if self.source.forgotten:
             yield f"{self.source.forgotten} files were forgotten to make room: one that was met again was described and counted again"
+        if self.source.later and self.source.later.removed:
+            yield (
+                f"{self.source.later.removed} changes were by names outside of every PATH, removed before they were looked up: "
+                "those that were symbolic links may have been on one"
+            )
         if self.failure:
             yield "the output took no more: events it did not take are lost"
 
@@ -308,24 +314,30 @@ def by_op(events: Records) -> dict[str, int]:
 class NameFilter:
     """The one filter in user space: names that led to no file are matched as they were asked for."""
 
-    def __init__(self, filters: Filters) -> None:
-        self._names = FailedNames(filters)
+    def __init__(self, filters: Filters, later: Later | None = None) -> None:
+        self._names, self._later = FailedNames(filters), later
         self.dropped = np.zeros(model.MAX_OPS, np.int64)
-        """Events let go, per op: the kernel has counted them as seen."""
+        """Events let go, per op: the kernel has counted them as seen. Less those that it has not, and that are wanted."""
 
     def without_unwanted(self, batch: Batch) -> Batch:
         if not self._names.needed:
             return batch
+        drop, later = self._unwanted(batch), batch.events["flags"] & model.LATER != 0
+        if self._later and (doubtful := drop & later & (batch.events["result"] >= 0)).any():
+            batch, kept = self._later.look(batch, doubtful)
+            drop &= ~kept
+        self.dropped += _by_op(batch, drop & ~later) - _by_op(batch, later & ~drop)
+        return batch.where(~drop) if drop.any() else batch
+
+    def _unwanted(self, batch: Batch) -> NDArray[np.bool_]:
+        """Events of which no name is wanted as it was asked for."""
         named = {n for n in np.unique(batch.events["file"]).tolist() if not self._wanted(batch, n)}
         drop = np.isin(batch.events["file"], list(named)) if named else np.zeros(len(batch.events), bool)
         if len(batch.more):
             two = batch.events["flags"] & model.HAS_MORE != 0
             unsaid = (batch.events["file"][two] == 0) & (batch.more["target"] != 0) & self._names.exclusive
             drop[two] = (drop[two] | unsaid) & ~self._wanted_targets(batch)
-        if not drop.any():
-            return batch
-        self.dropped += np.bincount(model.OP_OF_CALL[batch.events["call"][drop]], minlength=model.MAX_OPS)
-        return batch.where(~drop)
+        return drop
 
     def without_unwanted_sums(self, keys: Records, values: Records, batch: Batch) -> tuple[Records, Records]:
         """The same of the kernel's sums. An event with two names is not among them when the filter is needed."""
@@ -346,3 +358,8 @@ class NameFilter:
         targets = batch.more["target"]
         wanted = [n for n in np.unique(targets).tolist() if n and self._wanted(batch, n)]
         return np.isin(targets, wanted)
+
+
+def _by_op(batch: Batch, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many of these events there are of each operation."""
+    return np.bincount(model.OP_OF_CALL[batch.events["call"][rows]], minlength=model.MAX_OPS)

@@ -62,7 +62,7 @@ def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
     if facts.unmatched:
         yield f"{facts.unmatched} calls by name were left out, for their names lead to no PATH as they stand"
     if (filters.paths or filters.exclude) and not facts.hooks and shapes.intersection(BY_NAME):
-        yield "no hooks say what the names of calls lead to: symbolic links in them are not followed"
+        yield "no hooks say what the names of calls lead to: symbolic links in them are followed for changes alone, after the call"
     if filters.types == {"file"} and shapes.intersection(ON_DESCRIPTORS):
         yield "of what is used by descriptor only regular files count: --type adds others"
     if filters.failed:

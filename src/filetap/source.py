@@ -6,6 +6,7 @@ Apart from session.py, so that a fake source or a recorded trace can stand in it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -24,7 +25,7 @@ from filetap.cgroups import Cgroups
 from filetap.clock import Clock
 from filetap.definitions import Arguments, Definitions, no_arguments
 from filetap.errors import KernelError, UsageError
-from filetap.filters import Filters, by_system_call, told_by_hooks_alone
+from filetap.filters import FailedNames, Filters, by_system_call, told_by_hooks_alone
 from filetap.kernel import features, hooks, underway
 from filetap.kernel.libbpf import library
 from filetap.kernel.living import Living
@@ -36,11 +37,13 @@ from filetap.kernel.ring import Lanes, Ring, view_globals
 from filetap.kernel.sums import Sums
 from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.kernel.underway import Underway
+from filetap.later import Elsewhere, Judge, Later, changes_later
 from filetap.model import Records
 from filetap.mounts import Mounts
 from filetap.probes import Plan, aio, cgroup, faults, kept_on_cpu, process, seed, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.reader import Reader
+from filetap.requested import Home
 from filetap.rules import Arrivals, Names, Rules
 from filetap.silence import Facts, reasons
 from filetap.targets import Targets
@@ -86,6 +89,16 @@ class Options:
     """How many sums there is room for, until they are taken."""
 
     @property
+    def moving(self) -> frozenset[str]:
+        """Operations that change what names mean, or whether files are wanted, beside those that always do."""
+        return frozenset(["link"] * self.filters.links + ["symlink"] * self.looks_later)
+
+    @property
+    def looks_later(self) -> bool:
+        """Changes by names that text does not lead to a PATH are looked up after their call."""
+        return bool(self.filters.paths) and not self.filters.failed and changes_later(self.filters.calls)
+
+    @property
     def timed(self) -> bool:
         """Calls are seen at their start too."""
         return self.latency or bool(self.filters.min_latency)
@@ -125,7 +138,9 @@ class KernelSource:
         self.forgotten = 0
         """Files of which the definition was given up to make room."""
         self._underway: Underway | None = None
-        self._paths = Names.of(options.filters)
+        self._paths, self._clock = Names.of(options.filters), clock
+        self.later: Later | None = None
+        """Where there are PATHs: who looks up names that text does not lead there."""
         try:
             with KernelTypes() as kernel:
                 self._options = self._settle(options, kernel)
@@ -167,8 +182,8 @@ class KernelSource:
         self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
         preempted = kernel.preempts_tracepoints()
         steady = kept_on_cpu if preempted else (lambda plan: plan)
-        single, links = kernel.has_kfunc(REGISTERS) and not preempted, self._options.filters.links
-        self._plan = steady(syscalls.plan(chosen, self._options.timed, single, links))
+        single = kernel.has_kfunc(REGISTERS) and not preempted
+        self._plan = steady(syscalls.plan(chosen, self._options.timed, single, self._options.moving))
         config["every_call"] = "classic_exit" not in self._plan.attached
         self._task_storage = kernel.has_task_storage()
         self._sees_requests = bool(uring.programs(kernel))
@@ -184,8 +199,9 @@ class KernelSource:
         ]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(self._following, config)
+        plans = [self._plan, seed.plan(kernel, self._everywhere, self._options.looks_later), *others]
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
-            loaded = list(pool.map(lambda plan: self._object(plan, config), [self._plan, seed.plan(kernel, self._everywhere), *others]))
+            loaded = list(pool.map(lambda plan: self._object(plan, config), plans))
         self._syscalls, self._seed = loaded[:2]
         self._others = list(zip(loaded[2:], others, strict=True))
         fd = self._process.map_fd
@@ -196,12 +212,13 @@ class KernelSource:
         self._cgroups = Cgroups(self._options.targets.cgroups, self._seed, self._globals, clock)
         self._files = Map(fd("files"), model.FILE_KEY, model.FILE_ENTRY)
         self._names = Map(fd("names"), model.NAME_KEY, U32)
+        self._is_own_root = own_root(Rules(self._seed))
         self.definitions = Definitions(
             FILE_CACHE * 3 // 4,
             NAME_CACHE * 3 // 4,
             mounts=self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None,
             folded=FoldKeys(fd("folds"), fd("counts"), self._cpus),
-            accounts=accounts(own_root(Rules(self._seed))),
+            accounts=accounts(self._is_own_root),
             ancestors=Ancestors(ProcessIds(fd("processes"))),
             arguments=self._arguments(clock),
         )
@@ -223,8 +240,8 @@ class KernelSource:
         self._resources.callback(loaded.close)
         self._objects.append(loaded)
         loaded.compare_layouts()
-        chosen, links = self._options.filters.calls, self._options.filters.links
-        loaded.configure(config, aio.call_table(chosen) if plan.object == "aio" else syscalls.call_table(chosen, links))
+        chosen, moving = self._options.filters.calls, self._options.moving
+        loaded.configure(config, aio.call_table(chosen) if plan.object == "aio" else syscalls.call_table(chosen, moving))
         loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
         loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
         loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
@@ -234,7 +251,7 @@ class KernelSource:
         if not self._task_storage:
             loaded.keep_tasks_in_table()
         if plan.object != "process":
-            loaded.share(self._process, underway.OWN if plan.object == "pending" else ())
+            loaded.share(self._process, {"pending": underway.OWN, "seed": seed.OWN}.get(plan.object, ()))
         for name, other in also.items():
             loaded.share(other, loaded.maps.keys() - underway.TABLES[name])
         for program, (way, function) in plan.aimed.items():
@@ -247,7 +264,10 @@ class KernelSource:
         rules, filters = Rules(self._seed), self._options.filters
         rules.write(filters, self._paths)
         if filters.paths or filters.exclude:
-            self.definitions.home = rules.home()
+            self.definitions.home = Home(os.stat("/proc/self/ns/mnt").st_ino, self._is_own_root)
+        if self._options.looks_later:
+            elsewhere = Elsewhere(self._process.map_fd("elsewhere"), self._globals, self._clock)
+            self.later = Later(Judge(self._seed, self._paths), self.definitions, elsewhere, FailedNames(filters), self._paths.leaves)
         self._arrivals = Arrivals(rules, filters, self._paths.places) if filters.places else None
 
     def _attach(self) -> None:
@@ -418,6 +438,7 @@ class KernelSource:
         """struct counters, one record per CPU; what user space could not make a rule of counts with the first."""
         counters = Map(self._process.map_fd("counts"), U32, model.COUNTERS).per_cpu(self._cpus)
         counters["rules_full"][0] += self._arrivals.missed if self._arrivals else 0
+        counters["unresolved"][0] += self.later.missed if self.later else 0
         return counters
 
     def missed(self) -> int:
@@ -535,5 +556,6 @@ def configuration(options: Options, names: Names, cpus: int, slots: int, direct:
     row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
     row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
     row["moved"], row["inside"] = filters.follow, options.host_paths
+    row["later"] = options.looks_later
     row["level"], row["hooks"] = model.LEVELS.index(options.level), vfs.choices(filters.calls)
     return config

@@ -88,6 +88,8 @@ OPENS: Final[list[Row]] = [
     ("security_file_open", {"offset": os.O_CREAT, "flags": NOTHING}, {"flags": ["O_RDONLY", "O_CREAT"], "result": 0}),
 ]
 
+LOOKING_UP: Final = ("utimensat", "file_setattr", "setxattrat", "removexattrat")
+NO_FOLLOW: Final = ["AT_SYMLINK_NOFOLLOW"]
 NAMED: Final[list[Row]] = [
     *((call, {"size": 9, "offset": 9}, {"result": 0}) for call in ("stat", "statx", "unlink", "rmdir", "link", "symlink", "chdir")),
     ("newfstatat", {"fd": 3}, {"fd": 3, "result": 0}),
@@ -126,7 +128,11 @@ ATTRIBUTES: Final[list[Row]] = [
     ("fchown", {"fd": 3, "offset": 0xFFFFFFFF, "size": 34}, {"fd": 3, "owner": {"gid": 34}, "result": 0}),
     ("lchown", {"offset": 12, "size": MINUS_ONE}, {"owner": {"uid": 12}, "result": 0}),
     ("fchownat", {"offset": MINUS_ONE, "size": 0xFFFFFFFF}, {"result": 0}),
-    *((call, {"offset": 12, "size": 34}, {"result": 0}) for call in ("utime", "utimes", "utimensat", "futimesat", "file_setattr")),
+    *((call, {"offset": 12, "size": 34}, {"result": 0}) for call in ("utime", "utimes", "futimesat")),
+    *((call, {"argument": 0x1100}, {"flags": ["AT_SYMLINK_NOFOLLOW", "AT_EMPTY_PATH"], "result": 0}) for call in LOOKING_UP),
+    *((call, {"argument": 0}, {"result": 0}) for call in LOOKING_UP),
+    ("fchownat", {"offset": 5, "size": 0xFFFFFFFF, "argument": 0x100}, {"flags": NO_FOLLOW, "owner": {"uid": 5}, "result": 0}),
+    ("fchmodat2", {"size": 0o600, "argument": 0x100}, {"flags": NO_FOLLOW, "mode": "0600", "result": 0}),
     ("truncate", {"size": 4096}, {"size": 4096, "result": 0}),
     ("ftruncate", {"fd": 3, "size": 2**63, "flags": model.NO_OFFSET}, {"fd": 3, "size": 2**63, "result": 0}),
     ("io_uring:ftruncate", {"fd": 3, "size": 5, "flags": model.NO_OFFSET}, {"fd": 3, "size": 5, "result": 0}),

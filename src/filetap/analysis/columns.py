@@ -73,6 +73,7 @@ EVENTS: Final = (
     Column("type", "f.type", "of the file: file, directory, pipe, ..."),
     Column("filesystem", "f.filesystem", "ext4, tmpfs, ..."),
     Column("resolved", "f.resolved", "false: the path is what the caller asked for"),
+    Column("resolved_later", "coalesce(f.later, false)", "`path` is where `requested` led right after the call"),
     *_text("requested", "f.requested", "what the caller asked for, where `path` does not say all of it"),
     Column("deleted", "f.deleted", "the file had no name any more"),
     Column("ppid", "k.ppid", "its parent when it was described; with `--ancestors` `parent_pid` may be another, which has ended"),
@@ -99,7 +100,7 @@ AT_LEAST_SO: Final = Column(
 PENDING: Final = (*(SO_FAR if column.name == "duration" else column for column in EVENTS), AT_LEAST_SO)
 """Of the view ``pending``; e is the call under way."""
 
-FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved requested requested_bytes deleted".split()
+FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved later requested requested_bytes deleted".split()
 TASK_COLUMNS: Final = (
     "id pid ppid command command_bytes exe exe_bytes command_line command_line_bytes adopted "
     "euid user_name uid real_user_name loginuid audit_user_name egid group_name gid real_group_name groups group_names "

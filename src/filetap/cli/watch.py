@@ -42,6 +42,11 @@ def watch(context: click.Context, /, **given: Any) -> None:
     are not followed down. New files count as they appear. Every process counts but filetap itself; what is not watched
     is dropped in the kernel. At the end, on standard error: what was seen, and whether anything was lost.
 
+    "Under any name" holds for every operation where hooks attach in the kernel (filetap doctor says so). Elsewhere it holds for
+    what is done to an open file. Changes by a name (unlink, rename, chmod, ...) that leads here through a symbolic link or
+    a bind mount are then looked up right after the call, and marked as resolved later; notes count those that could not
+    be looked up. stat, access and the like by such a name are not seen.
+
     \b
     Examples:
       filetap watch --duration 1 /etc/passwd /etc/shadow    who reads or changes them

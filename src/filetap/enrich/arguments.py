@@ -81,6 +81,9 @@ def _flags(table: dict[str, int]) -> Callable[[int], Members]:
     return lambda bits: {"flags": names.flags(bits, table)} if bits else {}
 
 
+_lookup = _flags(names.LOOKUP)
+
+
 def _protection(bits: int) -> Members:
     return {"protection": names.flags(bits, names.PROTECTION) or ["PROT_NONE"]}
 
@@ -111,8 +114,13 @@ TOLD: Final = (
     Told("mount", ("argument",), _flags(names.MOUNT)),
     Told("mount", ("argument",), _flags(names.MOVE_MOUNT), "move_mount"),
     Told("umount", ("argument",), _flags(names.UMOUNT)),
-    Told("setattr", ("size",), _mode, "chmod fchmod fchmodat fchmodat2 security_path_chmod"),
-    Told("setattr", ("offset", "size"), _owner, "chown fchown lchown fchownat security_path_chown"),
+    Told("setattr", ("size",), _mode, "chmod fchmod fchmodat security_path_chmod"),
+    Told("setattr", ("size", "argument"), lambda mode, flags: _lookup(flags) | _mode(mode), "fchmodat2"),
+    Told("setattr", ("offset", "size"), _owner, "chown fchown lchown security_path_chown"),
+    Told("setattr", ("offset", "size", "argument"), lambda uid, gid, flags: _lookup(flags) | _owner(uid, gid), "fchownat"),
+    Told("setattr", ("argument",), _lookup, "utimensat file_setattr"),
+    Told("setxattr", ("argument",), _lookup, "setxattrat"),
+    Told("removexattr", ("argument",), _lookup, "removexattrat"),
     Told("permission", ("size",), _permission),
     Told("fallocate", ("argument",), _flags(names.FALLOCATE)),
     Told("splice", ("argument",), _flags(names.SPLICE)),

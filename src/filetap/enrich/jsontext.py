@@ -69,6 +69,7 @@ def file_members(file: File) -> str:
     parts += [f'"inode":"{file.inode}"'] if file.inode else []
     parts += [kind] if (kind := kind_members(file.device, mode, file.filesystem)) else []
     parts += ['"resolved":false'] if not file.resolved else []
+    parts += ['"resolved_later":true'] if file.later else []
     parts += [member("requested", file.requested)] if file.requested else []
     parts += ['"truncated":true'] if file.truncated else []
     parts += ['"deleted":true'] if file.deleted else []

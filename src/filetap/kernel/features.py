@@ -199,7 +199,7 @@ def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
         plan = uring.plan(types)
         return (kept_on_cpu(plan) if preempted else plan).programs
     if loaded.name == "seed":
-        return seed.plan(types, everywhere=True).programs
+        return seed.plan(types, everywhere=True, judge=True).programs
     return fitting(loaded.programs, preempted) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import re
+import struct
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -160,14 +161,28 @@ class Object:
     def run_iterator(self, program: str) -> bytes:
         """Run an iterator to its end and return what it wrote."""
         with Link(pointer(library().bpf_program__attach_iter(self.programs[program], None), program)) as link:
-            fd = check(library().bpf_iter_create(link.fd), program)
-            with open(fd, "rb") as stream:
-                return stream.read()
+            return _read_iterator(link, program)
+
+    def run_iterator_on_ourselves(self, program: str) -> bytes:
+        """The same of one over tasks' files, of our own alone where the kernel can (f0d74c4da1f0, v6.1): it goes through no others."""
+        info = struct.pack("<4I", 0, os.getpid(), 0, 0)  # union bpf_iter_link_info: tid, pid, pid_fd
+        buffer = ctypes.create_string_buffer(info, len(info))
+        options = struct.pack("<QQII", 24, ctypes.addressof(buffer), len(info), 0)  # struct bpf_iter_attach_opts
+        handle = library().bpf_program__attach_iter(self.programs[program], options)
+        if not handle:
+            return self.run_iterator(program)
+        with Link(handle) as link:
+            return _read_iterator(link, program)
 
     def close(self) -> None:
         if self._handle:
             library().bpf_object__close(self._handle)
             self._handle = None
+
+
+def _read_iterator(link: Link, program: str) -> bytes:
+    with open(check(library().bpf_iter_create(link.fd), program), "rb") as stream:
+        return stream.read()
 
 
 def refusal(text: str) -> str:

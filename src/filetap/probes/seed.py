@@ -22,7 +22,11 @@ class Functions(Protocol):
         """Is there such a function, for programs to call?"""
 
 
-def plan(kernel: Functions, everywhere: bool) -> Plan:
-    """``everywhere``: targets may run where our pid namespace does not show them."""
-    raw = ["find_ourselves", "seed_tasks", "find_living", "identify_files", "identify_cgroups"]
+OWN: Final = ("scratches", "texts")
+"""Maps that are not shared with programs that may interrupt an iterator."""
+
+
+def plan(kernel: Functions, everywhere: bool, judge: bool = False) -> Plan:
+    """``everywhere``: targets may run where our pid namespace does not show them. ``judge``: files are looked up for their names."""
+    raw = ["find_ourselves", "seed_tasks", "find_living", "identify_files", "identify_cgroups", *["judge_files"] * judge]
     return Plan("seed", raw=[*raw, EVERYWHERE] if everywhere and kernel.has_kfunc(WALK) else raw)

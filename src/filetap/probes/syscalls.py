@@ -6,6 +6,7 @@ half.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from filetap import model
 from filetap.calls import (
     CALLS,
+    CHANGES,
     DROP,
     ENTER,
     KIND_FORK,
@@ -35,16 +37,16 @@ CLASSIC: Final = frozenset({"classic_enter", "classic_exit"})
 """Programs of single calls' tracepoints."""
 
 
-def call_table(chosen: frozenset[int], links: bool = False) -> Records:
-    """The kernel's table by call number: how each is read, and which are not asked for. ``links``: a new name of a file may change
-    whether it is wanted."""
+def call_table(chosen: frozenset[int], moving: Collection[str] = ()) -> Records:
+    """The kernel's table by call number: how each is read, and which are not asked for. ``moving``: operations that change what names
+    mean, or whether files are wanted, beside those that always do."""
     table = np.zeros(MAX_NR + model.MAX_OPCODES, model.CALL_RECORD)
     for number, call in enumerate(CALLS):
         if call.nr < 0:
             continue
         row = table[call.nr]
-        row["kind"], row["shape"], row["recipe"] = call.kind, shape(call.shape), recipe(call.recipe)
-        row["flags"] |= call.flags | (MOVES if links and call.op == "link" else 0)
+        row["kind"], row["shape"], row["recipe"] = call.kind, shape(call), recipe(call.recipe)
+        row["flags"] |= call.flags | (MOVES if call.op in moving else 0)
         which, op = ("other", "other_op") if call.other else ("call", "op")
         row[which], row[op] = number if number in chosen else 0, OP_NUMBER[call.op]
     for nr in NAMESPACE_CALLS.values():
@@ -56,9 +58,11 @@ def call_table(chosen: frozenset[int], links: bool = False) -> Records:
     return table
 
 
-def shape(words: str) -> int:
-    """``struct shape``: for each word of model.SHAPE the number of the argument, three bits."""
-    return sum(at << 3 * model.SHAPE.index(word) for at, word in enumerate(words.split(), 1) if word != "-")
+def shape(call: Call) -> int:
+    """``struct shape``: for each word of model.SHAPE the number of the argument, three bits; then what the call changes."""
+    places = sum(at << 3 * model.SHAPE.index(word) for at, word in enumerate(call.shape.split(), 1) if word != "-")
+    changes = ("", "file", "entry", "target").index(CHANGES.get(call.op, "")) if "name" in call.shape else 0
+    return places | changes << 3 * len(model.SHAPE)
 
 
 def recipe(letters: str) -> int:
@@ -70,8 +74,8 @@ FIELDS: Final = "FOALPS3"
 """Of struct io_uring_sqe, as uring.bpf.c numbers them: fd, off, addr, len, the flags, splice_fd_in, addr3."""
 
 
-def plan(chosen: frozenset[int], latency: bool, single: bool, links: bool = False) -> Plan:
-    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed. ``links``: see call_table.
+def plan(chosen: frozenset[int], latency: bool, single: bool, moving: Collection[str] = ()) -> Plan:
+    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed. ``moving``: as in call_table.
 
     ``single``: calls' own tracepoints can be used: the kernel has bpf_task_pt_regs, without which a classic tracepoint's program
     cannot read its call's registers, and does not preempt such programs (kept_on_cpu).
@@ -82,7 +86,7 @@ def plan(chosen: frozenset[int], latency: bool, single: bool, links: bool = Fals
         now = latency or aio.wanted(chosen) or any(call.flags & (ENTER | MOVES) == ENTER for call in wanted)
         return Plan("syscalls", raw=["raw_exit", "raw_enter"] if now else ["raw_exit"], later=[] if now else ["raw_enter"])
     if not {call.op for call in wanted} & FREQUENT_OPS:
-        return _classic({call.name: call for call in wanted}, latency, links)
+        return _classic({call.name: call for call in wanted}, latency, moving)
     if latency:
         return Plan("syscalls", raw=["raw_exit", "raw_enter"])
     enters = [_enter(call.name) for call in wanted if call.flags & ENTER]
@@ -97,15 +101,15 @@ def _exit(call: str) -> tuple[str, str, str]:
     return ("classic_exit", "syscalls", f"sys_exit_{_EVENT.get(call, call)}")
 
 
-def _classic(wanted: dict[str, Call], latency: bool, links: bool) -> Plan:
+def _classic(wanted: dict[str, Call], latency: bool, moving: Collection[str]) -> Plan:
     """Each call's own tracepoints, and those of the calls that change paths or a task's groups."""
-    exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES, *(_LINKS if links else ()), "setgroups"])]
+    more = [call.name for call in CALLS if call.op in moving and 0 <= call.nr < MAX_NR]
+    exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES, *more, "setgroups"])]
     enters = [_enter(name) for name, call in wanted.items() if latency or call.flags & ENTER or "fd" in call.shape.split()]
     return Plan("syscalls", tracepoints=exits + enters)
 
 
 _MOVES: Final = (*(call.name for call in CALLS if call.flags & MOVES and call.nr < MAX_NR), *NAMESPACE_CALLS)
-_LINKS: Final = tuple(call.name for call in CALLS if call.op == "link" and 0 <= call.nr < MAX_NR)
 _EVENT: Final = {
     "umount2": "umount",
     "stat": "newstat",

@@ -80,6 +80,7 @@ FILES: Final = _columns("""
     string: real_device
     bool: truncated deleted raced
     exact: requested
+    bool: later
 """)
 """What events name as ``file`` and ``target``: one file under one path."""
 
@@ -116,7 +117,7 @@ COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FO
 """Of each table, by name: the type, in the words of schemas.py."""
 
 ADDED: Final = {
-    "files": frozenset(("requested", "requested_bytes")),
+    "files": frozenset(("requested", "requested_bytes", "later")),
     "tasks": frozenset(
         "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
         "group_name real_group_name saved_group_name fs_group_name group_names "

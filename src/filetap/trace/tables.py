@@ -337,6 +337,7 @@ def _file(row: Mapping[str, Any]) -> File:
         real_device=_number(row["real_device"]),
         mode=row["mode"] or 0,
         filesystem=(row["filesystem"] or "").encode(),
+        later=bool(row["later"]),
         **{name: row[name] for name in same},
     )
 

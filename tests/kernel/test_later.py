@@ -1,0 +1,252 @@
+"""Changes by names that lead to a watched place through symbolic links, bind mounts or other roots, where no hook says so.
+
+Apart from test_watch.py, where the kernel or text knows what a name means: here user space looks after the call. The oracle is what
+the workload did, with os.path.realpath and os.stat. Next: test_watch.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from filetap.targets import Targets
+from tests.conformance.cannot import no_request_in_completions, no_ring_operation
+from tests.kernel.lab import Event, Shell, Watch, notes, wanted
+
+OPS: Final = ("setattr", "truncate", "setxattr", "removexattr", "link", "rename", "unlink", "rmdir", "mkdir", "mknod", "symlink")
+GONE: Final = "could not be looked up after their call"
+IORING_OP_RENAMEAT: Final = 35
+REMOVED: Final = "removed before they were looked up"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for name in ("in/one", "in/two", "in/sub/three", "out/one", "out/five"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "to").symlink_to(tmp_path / "in")
+    (tmp_path / "mounted").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def private() -> Iterator[Shell]:
+    """A shell in a mount namespace of its own."""
+    with Shell("unshare", "-m", "--propagation", "private", "/bin/sh") as shell:
+        yield shell
+
+
+@contextmanager
+def watching(place: Path, *paths: str, targets: Targets | None = None, **filters: Any) -> Iterator[Watch]:
+    chosen = wanted(*OPS, types=["directory", "symlink"], paths=[str(place / path) for path in paths], **({"places": True} | filters))
+    with Watch(targets or Targets(all=True), chosen, latency=False) as watch:
+        yield watch
+
+
+def said(events: Sequence[Event], place: Path) -> list[tuple[str, ...]]:
+    """Call and names, below the place."""
+    names = [(event.path, event.target_path) for event in events]
+    return [
+        (event.call, *(name.decode().removeprefix(f"{place}/") for name in both if name)) for event, both in zip(events, names, strict=True)
+    ]
+
+
+def python(code: str) -> str:
+    return f"/usr/bin/python3 -I -S -c 'import os\n{code}'"
+
+
+CHANGES: Final = """
+os.chmod("X/one", 0o600); os.chown("X/one", 0, 0); os.utime("X/one"); os.truncate("X/one", 1); os.setxattr("X/one", "user.a", b"1")
+os.removexattr("X/one", "user.a"); os.link("X/one", "X/new"); os.rename("X/new", "X/newer"); os.unlink("X/newer"); os.mkdir("X/d")
+os.rmdir("X/d"); os.mknod("X/node"); os.symlink("/none", "X/soft"); os.chmod("X/sub/three", 0o600); os.rename("O/one", "X/moved")
+os.chmod("out/five", 0o600); os.unlink("out/five"); os.mkdir("out/d"); os.rmdir("out/d")
+"""
+TOLD: Final = [
+    *((call, "X/one") for call in ("chmod", "chown", "utimensat", "truncate", "setxattr", "removexattr")),
+    ("link", "X/one", "X/new"),
+    ("rename", "X/new", "X/newer"),
+    ("unlink", "X/newer"),
+    ("mkdir", "X/d"),
+    ("rmdir", "X/d"),
+    ("mknodat", "X/node"),
+    ("symlink", "/none", "X/soft"),
+    ("chmod", "X/sub/three"),
+    ("rename", "O/one", "X/moved"),
+]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("way", ["to", "mounted", "in"])
+def test_each_change_is_told(place: Path, private: Shell, way: str, absolute: bool) -> None:
+    """Once each, and nothing of what was done elsewhere; "in", where text tells already, is told as ever."""
+    private.do(f"cd {place}; mount --bind in mounted")
+    with watching(place, "in", recursive=True) as watch:
+        name = f"{place}/{way}" if absolute else way
+        code = CHANGES.replace("X", name).replace("O/", "mounted/sub/../" if way == "mounted" else "out/")
+        private.do(python(code.replace('"out/', f'"{place}/out/') if absolute else code))
+    shown = {"X": "in" if way == "to" else way, "O": "mounted" if way == "mounted" else "out"}
+    assert said(watch.events, place) == [tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in TOLD]
+    assert watch.account.total.seen == watch.account.total.delivered == len(TOLD)
+    assert watch.account.total.lost == watch.account.total.folded == 0
+    files = [file for event in watch.events for file in (event.file, event.target) if file and file.path.startswith(os.fsencode(place))]
+    assert {file.later for file in files if b"/out/" not in file.path} == {way != "in"}
+    assert all(os.path.basename(file.requested) == os.path.basename(file.path) for file in files if file.later)
+    assert way == "in" or files[0].requested.decode() == f"{name}/one"
+    inodes = {file.inode for file in files if file.later and file.path.endswith(b"/three")}
+    assert inodes == ({os.stat(place / "in/sub/three").st_ino} if way != "in" else set())
+
+
+def test_a_named_file_through_a_directory_that_was_looked_at(place: Path, private: Shell) -> None:
+    """What is known of a directory says nothing of the one name in it that is wanted."""
+    private.do(f"cd {place}; mount --bind in mounted")
+    with watching(place, "in/one") as watch:
+        private.do("rm mounted/two; chmod 600 mounted/sub/three; touch out/x; mv out/x out/y")
+        watch.session.pump()
+        private.do(f"rm mounted/sub/three; rm mounted/one; echo x >out/new; mv out/new {place}/to/one; cd mounted; rm one")
+    assert said(watch.events, place) == [
+        ("unlinkat", "mounted/one"),
+        ("renameat2", "out/new", "in/one"),
+        ("unlinkat", "mounted/one"),
+    ]
+
+
+def test_links_themselves(place: Path) -> None:
+    """A change of a link is none of what it leads to, and the other way round."""
+    (place / "out/link").symlink_to("../in/one")
+    (place / "in/away").symlink_to("../out/five")
+    with watching(place, "in") as watch, Shell() as shell:
+        shell.do(f"cd {place}; chown 0 out/link; chown 0 to/away")
+        watch.session.pump()
+        shell.do("chown -h 0 out/link; chown -h 0 to/away")
+    told = [(event.path.decode().removeprefix(f"{place}/"), event.file.inode) for event in watch.events if event.file]
+    assert told == [(name, os.lstat(place / name).st_ino) for name in ("in/one", "in/away")]
+
+
+def test_a_link_that_is_another_by_now(place: Path) -> None:
+    """What it leads to when it is looked at was not changed by that call: not told, but counted."""
+    (place / "to").unlink()
+    (place / "to").symlink_to("out")
+    (place / "in/five").write_text("")
+    time.sleep(0.1)  # the file is older than the call
+    with watching(place, "in") as watch, Shell() as shell:
+        shell.do(f"cd {place}; chmod 600 to/five; rm to; ln -s in to")
+    assert said(watch.events, place) == [("symlinkat", "in", "to")]
+    assert [note.split()[0] for note in notes(watch.account) if GONE in note] != []
+
+
+TURN: Final = """
+os.chdir(place)
+for number in range(20 * turn, 20 * turn + 20):
+    if number % 20 == (0, 0, 10)[turn % 3] and turn % 3:
+        os.symlink(("in", "out")[turn // 2 % 2], "next"); os.rename("next", "to")
+    print(number, os.path.realpath("to/one")); os.chown("to/one", number, -1)
+"""
+
+
+def test_no_wrong_file_is_claimed(place: Path) -> None:
+    """A link that is made anew before a round of calls, in it, or not at all; files on both sides that change all the time. Each call
+    has an owner of its own."""
+    truth: dict[int, str] = {}
+    with Shell() as shell, watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
+        for turn in range(15):
+            shell.do("sleep 0.15")  # a look holds for 0.1 s, a link must have stood for 0.02 s
+            lines = shell.do(python(f'place = "{place}"; turn = {turn}{TURN}'))
+            truth |= {int(number): name for number, name in map(str.split, lines)}
+            watch.session.pump()
+    told = {int(event.offset or 0): event.path.decode() for event in watch.events if event.op == "setattr"}
+    assert {number: truth[number] for number in told} == told
+    inside = {number for number, name in truth.items() if name == str(place / "in/one")}
+    steady = {number for number in inside if number // 20 % 3 == 0}
+    assert steady
+    assert steady <= told.keys()
+    counted = sum(int(note.split()[0]) for note in notes(watch.account) if GONE in note or "led elsewhere" in note)
+    assert len(inside) <= len(told) + counted
+
+
+def test_what_is_gone_is_counted(place: Path) -> None:
+    mine = "mkdir out/d; touch out/d/x; mv out/d/x out/d/y; rm -r out/d"
+    with Shell() as shell:
+        shell.do(f"cd {place}")
+        with watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
+            shell.do(f"{mine}; ln -s ../in/one out/l; chmod 600 out/l; rm out/l; touch out/z; chmod 600 out/z; rm out/z")
+    assert [event.op for event in watch.events] == ["symlink"]  # which says what is wanted
+    assert [note.split()[0] for note in notes(watch.account) if GONE in note] == ["1"]
+    assert [note.split()[0] for note in notes(watch.account) if REMOVED in note] == ["2"]
+
+
+def test_a_file_that_is_gone_is_told_by_its_directory(place: Path) -> None:
+    with watching(place, "in") as watch, Shell() as shell:
+        shell.do(f"chmod 600 {place}/to/one; rm {place}/to/one")
+    assert said(watch.events, place) == [("fchmodat", "in/one"), ("unlinkat", "in/one")]
+
+
+def test_names_in_a_chroot_through_a_link(place: Path) -> None:
+    """Links are followed as the caller follows them: "/" is its root."""
+    (place / "in/inner").mkdir()
+    (place / "in/inner/file").write_text("")
+    (place / "out/soft").symlink_to("/sub")
+    (place / "in/soft").symlink_to("/inner")
+    with watching(place, "in/inner") as watch, Shell() as shell:
+        code = f'os.chroot("{place}/in"); os.chdir("/"); os.chmod("/soft/file", 0o600); os.chmod("soft/../../soft/file", 0o600)'
+        shell.do(python(code))
+    assert said(watch.events, place) == [("chmod", "in/inner/file")] * 2
+
+
+def test_proc_self_is_the_callers(place: Path) -> None:
+    """Not ours: what our own descriptor of that number leads to is another file."""
+    fd = os.open(place / "in/one", os.O_RDONLY)
+    try:
+        os.dup2(fd, 200)
+        with watching(place, "in") as watch, Shell() as shell:
+            code = f'os.dup2(os.open("{place}/out/five", os.O_RDONLY), 200); os.chmod("/proc/self/fd/200", 0o600)'
+            shell.do(python(code))
+            os.chmod(place / "in/one", 0o640)  # by ourselves, which is not told
+    finally:
+        os.close(200)
+        os.close(fd)
+    assert watch.events == []
+
+
+def test_what_led_elsewhere_is_not_handed_over_again(place: Path) -> None:
+    """Until something is moved or mounted, or a symbolic link made: then the name may lead to a watched place."""
+    with Shell() as shell:
+        shell.do(f"cd {place}; touch out/1 out/2 out/3; rm to; ln -s out to")
+        with watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
+            shell.do("rm to/1; chmod 600 out/five")
+            for _ in range(100):  # until no other process moves anything meanwhile
+                watch.session.pump()
+                before, epoch = watch.produced(), watch.session.source._globals["epoch"][0]
+                shell.do("touch to/2; rm to/2; chmod 600 out/five")
+                if watch.session.source._globals["epoch"][0] == epoch:
+                    break
+            assert watch.produced() == before
+            shell.do("rm to; ln -s in to")
+            time.sleep(0.15)  # a look holds for 0.1 s
+            shell.do("rm to/one; chmod 600 to/two")
+    assert said(watch.events, place) == [("symlinkat", "in", "to"), ("unlinkat", "in/one"), ("fchmodat", "in/two")]
+
+
+@pytest.mark.skipif(no_ring_operation(IORING_OP_RENAMEAT) or no_request_in_completions(), reason="a rename through io_uring")
+def test_a_request_of_a_ring(program: Callable[[str], str], place: Path) -> None:
+    """Looked up when it has completed; one that fails is told as text has it."""
+    ring = f"{program('identity')} ring {place}"
+    with watching(place, "in") as watch, Shell() as shell:
+        shell.do(
+            f"{ring}/to/one {place}/to/uno; {ring}/in/none {place}/in/any; {ring}/to/none {place}/to/any; {ring}/out/one {place}/out/uno"
+        )
+    assert [event.result for event in watch.events] == [0, -errno.ENOENT]
+    assert said(watch.events, place) == [("io_uring:renameat", "in/one", "in/uno"), ("io_uring:renameat", "in/none", "in/any")]
+    assert watch.account.total.seen == watch.account.total.delivered == 2
+
+
+def test_an_excluded_place(place: Path) -> None:
+    with watching(place, "in", recursive=True, places=False, exclude=[str(place / "in/sub")]) as watch, Shell() as shell:
+        shell.do(f"cd {place}; chmod 600 to/sub/three to/two; rm to/sub/three")
+    assert said(watch.events, place) == [("fchmodat", "in/two")]
