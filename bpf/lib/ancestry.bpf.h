@@ -206,9 +206,9 @@ __noinline int define_ancestor(__u32 exe, __u32 root)
 	return 0;
 }
 
-/* All that the process of this task descends from, so that its parent has an id; with 'too' the process itself as well. A function of its own
- * for the stack's sake, at the depth of the chain of calls at which a task is defined: that is all there is. */
-SUBPROGRAM int define_ancestors(struct task_struct *task, bool too)
+/* define_ancestors() of the process at w->itself. Global, so that the verifier looks at it once, and at the depth of the chain of calls at
+ * which a task is defined: that is all there is. */
+__noinline int define_line(int too)
 {
 	struct ancestor_walk *w = ancestor_walk();
 	struct process_entry *entry;
@@ -217,9 +217,7 @@ SUBPROGRAM int define_ancestors(struct task_struct *task, bool too)
 
 	if (!w)
 		return 0;
-	w->itself = (__u64)of_task(task, group_leader);
 	w->forker_known = 0;
-	barrier();
 	leader = (struct task_struct *)w->itself;
 	entry = too || config.ancestry != ANCESTRY_FORKS ? NULL : find_process(w, leader);
 	if (entry && entry->forker) {
@@ -236,6 +234,17 @@ SUBPROGRAM int define_ancestors(struct task_struct *task, bool too)
 		define_ancestor(exe, root);
 	}
 	return 0;
+}
+
+/* All that the process of this task descends from, so that its parent has an id; with 'too' the process itself as well. */
+static __always_inline void define_ancestors(struct task_struct *task, bool too)
+{
+	struct ancestor_walk *w = ancestor_walk();
+
+	if (!w)
+		return;
+	w->itself = (__u64)of_task(task, group_leader);
+	define_line(too);
 }
 
 /* A child of the current process, whose parent is known from now on, whatever becomes of it. */

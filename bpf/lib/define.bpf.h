@@ -309,6 +309,27 @@ static __always_inline struct file_entry *known_file(const struct file_key *key,
 	return bpf_map_lookup_elem(&files, key);
 }
 
+/* The key of a file, in the scratch. Global, so that the verifier looks at it once and not wherever a file is met. */
+__noinline int fill_key(__u64 dentry_address, __u64 mnt, __u64 inode_address)
+{
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct inode *inode = (struct inode *)inode_address;
+	struct scratch *s = scratch();
+	struct file_key *key;
+
+	if (!s)
+		return 0;
+	key = &s->key;
+	key->inode = load(inode, i_ino);
+	key->dentry = dentry_address;
+	key->mount = mount_identity((struct vfsmount *)mnt);
+	key->name = name_identity(dentry);
+	key->origin = origin_of(dentry, inode);
+	key->generation = load(inode, i_generation);
+	key->sequence = load(dentry, d_seq.seqcount.sequence);
+	return 0;
+}
+
 /* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). A name that has no
  * file yet is defined each time: nothing tells it from another that was in the same memory. */
 __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
@@ -325,7 +346,7 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	new = &s->entry;
 	__builtin_memset(new, 0, sizeof(*new));
 	new->epoch = epoch_now(g);
-	fill_key(&s->key, dentry, (struct vfsmount *)mnt, inode);
+	fill_key(dentry_address, mnt, (__u64)inode);
 	old = inode ? known_file(&s->key, &stranger) : NULL;
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, owed);
@@ -363,15 +384,21 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed)
 {
 	struct globals *g = globals();
+	struct scratch *s = scratch();
 	__u64 found;
 
-	if (g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
-	    is_key_of(&c->key, dentry, mnt, inode))
+	if (!s)
 		return;
-	fill_key(&c->key, dentry, mnt, inode);
-	c->mount = (__u64)mnt;
+	s->dentry = (__u64)dentry;
+	s->mount = (__u64)mnt;
+	s->inode = (__u64)inode;
 	barrier(); /* read back from the map they are the plain numbers that a global function takes */
-	found = find_file(c->key.dentry, c->mount, owed);
+	fill_key(s->dentry, s->mount, s->inode);
+	if (g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
+	    is_same_key(&c->key, &s->key))
+		return;
+	c->key = s->key;
+	found = find_file(s->dentry, s->mount, owed);
 	c->id = found;
 	c->wanted = found >> 32;
 	c->epoch = g ? epoch_now(g) : 0;

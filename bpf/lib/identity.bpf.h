@@ -131,25 +131,10 @@ static __always_inline __u64 origin_of(struct dentry *dentry, struct inode *inod
 	return origin;
 }
 
-/* A function of its own, as the next, for the stack's sake. */
-SUBPROGRAM int fill_key(struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
+static __always_inline bool is_same_key(const struct file_key *a, const struct file_key *b)
 {
-	key->inode = load(inode, i_ino);
-	key->dentry = (__u64)dentry;
-	key->mount = mount_identity(mnt);
-	key->name = name_identity(dentry);
-	key->origin = origin_of(dentry, inode);
-	key->generation = load(inode, i_generation);
-	key->sequence = load(dentry, d_seq.seqcount.sequence);
-	return 0;
-}
-
-/* Is it the key of this file still? */
-SUBPROGRAM bool is_key_of(const struct file_key *key, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode)
-{
-	return key->dentry == (__u64)dentry && key->inode == load(inode, i_ino) && key->generation == load(inode, i_generation) &&
-	       key->sequence == load(dentry, d_seq.seqcount.sequence) && key->name == name_identity(dentry) &&
-	       key->mount == mount_identity(mnt) && key->origin == origin_of(dentry, inode);
+	return a->dentry == b->dentry && a->inode == b->inode && a->generation == b->generation && a->sequence == b->sequence &&
+	       a->name == b->name && a->mount == b->mount && a->origin == b->origin;
 }
 
 /* A file by its identity alone, whatever its name. On overlayfs it stays the same when the file is copied up. Inline for the walk up;

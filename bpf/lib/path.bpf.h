@@ -54,6 +54,7 @@ struct scratch {
 	} alias; /* the rest of an inode's list of dentries, and by which of them the file was found */
 	__u32 aliases; /* ALIAS_*, of the file that find_file() looks at */
 	__u32 reserved;
+	__u64 dentry, mount, inode; /* addresses: fill_key() for refresh() */
 	struct file_key key; /* find_file()'s and the next two, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
 	struct rule_key rule_key;

@@ -53,7 +53,6 @@ static __always_inline struct shape shape_of(__u64 number)
 
 struct file_cache {
 	struct file_key key;
-	__u64 mount; /* address */
 	__u32 id;
 	__u32 epoch;
 	__u32 wanted;
