@@ -207,6 +207,7 @@ static __always_inline void fill_request(struct workspace *w, struct task_state 
 	r->number = new_request();
 	r->slot = call_of(nr).kind == KIND_OPEN && sqe->splice_fd_in;
 	w->state.resolved = 0;
+	w->state.held = 0; /* it serves all tasks */
 }
 
 /* What a descriptor means now. */
