@@ -225,7 +225,7 @@ def test_full_disk(ft: Filetap, tree: Path) -> None:
     total = totals(json.loads((tree / "account.json").read_text()))
     assert 60_000 < (tree / "kept.json").stat().st_size <= 65536
     assert (tree / "kept.json").read_bytes().endswith(b"}\n")
-    assert len(kept) == total["delivered"] > 100
+    assert len(kept) == total["delivered"] > 60
     assert total["lost"] == total["seen"] - total["delivered"] - total["folded"] > 0
     assert total["seen"] > 1000
     assert done.out == b"1\n"

@@ -45,7 +45,7 @@ def test_child(births: Run, way: str) -> None:
     assert (touched.pid, touched.tid, touched.task.ppid) == (line["child"], line["child"], line["parent"])
     assert touched.task.comm == b"procs"
     (fork,) = [event for event in births.events if event.op == "fork" and event.result == line["child"]]
-    assert touched.task.parent == fork.task.id
+    assert touched.task.forker == fork.task.id
 
 
 def test_a_new_thread_is_no_fork(births: Run) -> None:
