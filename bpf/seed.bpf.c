@@ -265,7 +265,7 @@ int judge_files(struct bpf_iter__task_file *ctx)
 	struct scratch *s = scratch();
 	struct asked_file *asked;
 	struct inode *inode;
-	__u32 fd = ctx->fd;
+	__u32 fd = ctx->fd, length;
 	__u64 dentry;
 
 	if (!task || !file || !s || !is_self(task))
@@ -286,11 +286,16 @@ int judge_files(struct bpf_iter__task_file *ctx)
 	found.wanted = is_wanted(s->walk.verdict);
 	found.flags = s->walk.flags;
 	found.mode = BPF_CORE_READ(inode, i_mode);
-	found.length = s->walk.length;
-	if (found.length > PATH_SPACE)
-		found.length = PATH_SPACE;
+	length = s->walk.length;
+	if (length > PATH_SPACE)
+		length = PATH_SPACE;
+	found.length = length;
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
-	bpf_seq_write(ctx->meta->seq, s->bytes, found.length);
+	barrier();
+	length = s->walk.length; /* read anew: of what lies on the stack 6.1 forgets the bounds */
+	if (length > PATH_SPACE)
+		length = PATH_SPACE;
+	bpf_seq_write(ctx->meta->seq, s->bytes, length);
 	return 0;
 }
 
