@@ -397,13 +397,14 @@ static __always_inline struct ladder *ladder(void)
 /* Up to the first that is known to be as it was. */
 static long step_up(__u32 index, void *context)
 {
+	struct scratch *s = scratch();
 	struct ladder *l = ladder();
 	struct dentry *dentry;
 	struct linked *known;
 	struct stage *level;
 	__u64 up;
 
-	if (!l)
+	if (!l || !s)
 		return 1;
 	dentry = (struct dentry *)l->dentry;
 	if (dentry == load((struct mount *)l->mount, mnt.mnt_root)) {
@@ -416,7 +417,8 @@ static long step_up(__u32 index, void *context)
 	}
 	level = &l->levels[l->depth & (MAX_LEVELS - 1)];
 	level->dentry = l->dentry;
-	fill_key(&level->key, dentry, (struct vfsmount *)l->mount, load(dentry, d_inode));
+	fill_key(l->dentry, l->mount, (__u64)load(dentry, d_inode));
+	level->key = s->key;
 	known = bpf_map_lookup_elem(&linked, &level->key);
 	if (known && known->epoch == l->epoch) {
 		l->id = known->id;
