@@ -19,6 +19,7 @@ import pytest
 from filetap.targets import Targets
 from tests.conformance.cannot import no_request_in_completions, no_ring_operation
 from tests.kernel.lab import Event, Shell, Watch, notes, wanted
+from tests.patience import wait_for
 
 OPS: Final = ("setattr", "truncate", "setxattr", "removexattr", "link", "rename", "unlink", "rmdir", "mkdir", "mknod", "symlink")
 GONE: Final = "could not be looked up after their call"
@@ -123,7 +124,7 @@ def test_links_themselves(place: Path) -> None:
     (place / "in/away").symlink_to("../out/five")
     with watching(place, "in") as watch, Shell() as shell:
         shell.do(f"cd {place}; chown 0 out/link; chown 0 to/away")
-        watch.session.pump()
+        wait_for(lambda: (watch.session.pump(), watch.events)[1])  # looked at, before the links themselves are changed
         shell.do("chown -h 0 out/link; chown -h 0 to/away")
     told = [(event.path.decode().removeprefix(f"{place}/"), event.file.inode) for event in watch.events if event.file]
     assert told == [(name, os.lstat(place / name).st_ino) for name in ("in/one", "in/away")]
