@@ -17,13 +17,16 @@ static ino_t take(const char *name)
 
 int main(void)
 {
-	char name[32];
-	ino_t first = take("first");
+	enum { FILES = 100 };
+	ino_t earlier[FILES];
+	char name[16];
 
-	for (int i = 0; i < 100; i++) {
-		sprintf(name, "later-%d", i);
-		if (take(name) == first)
-			return 0;
+	for (int i = 0; i < FILES; i++) {
+		sprintf(name, "file-%d", i);
+		earlier[i] = take(name);
+		for (int j = 0; j < i; j++)
+			if (earlier[j] == earlier[i]) /* any of them: another program may have got the last one's number */
+				return 0;
 	}
 	cannot("a file system that uses inode numbers again");
 }
