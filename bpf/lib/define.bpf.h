@@ -330,9 +330,9 @@ __noinline int fill_key(__u64 dentry_address, __u64 mnt, __u64 inode_address)
 	return 0;
 }
 
-/* The id of the file at (dentry, mnt) and FOUND_*; defined if it was not and an id is owed. Global like walk_up(). A name that has no
- * file yet is defined each time: nothing tells it from another that was in the same memory. */
-__noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
+/* The id of the file at (dentry, mnt), whose key is in the scratch, and FOUND_*; defined if it was not and an id is owed. Global like
+ * walk_up(). A name that has no file yet is defined each time: nothing tells it from another that was in the same memory. */
+__noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int owed)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
 	struct inode *inode = load(dentry, d_inode);
@@ -346,7 +346,6 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	new = &s->entry;
 	__builtin_memset(new, 0, sizeof(*new));
 	new->epoch = epoch_now(g);
-	fill_key(dentry_address, mnt, (__u64)inode);
 	old = inode ? known_file(&s->key, &stranger) : NULL;
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, owed);
@@ -380,6 +379,12 @@ __noinline __u64 find_file(__u64 dentry_address, __u64 mnt, int owed)
 	return new->id | (__u64)new->wanted << 32;
 }
 
+static __always_inline __u64 find_file(__u64 dentry, __u64 mnt, int owed)
+{
+	fill_key(dentry, mnt, (__u64)load((struct dentry *)dentry, d_inode));
+	return find_by_key(dentry, mnt, owed);
+}
+
 /* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
 static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed)
 {
@@ -398,7 +403,7 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	    is_same_key(&c->key, &s->key))
 		return;
 	c->key = s->key;
-	found = find_file(s->dentry, s->mount, owed);
+	found = find_by_key(s->dentry, s->mount, owed);
 	c->id = found;
 	c->wanted = found >> 32;
 	c->epoch = g ? epoch_now(g) : 0;

@@ -16,7 +16,7 @@
 struct opening {
 	__u64 inode;
 	__u32 generation;
-	__u32 number;
+	__u32 number; /* 0: the opening that had one has ended */
 };
 
 /* By the address of the struct file. */
@@ -53,11 +53,17 @@ static __always_inline __u32 new_opening(void)
 	return c->next_open + bpf_get_smp_processor_id();
 }
 
-static __always_inline __u32 put_opening(__u64 address, const struct file_key *key)
+/* In place where the address was used before: deleting and inserting it again made a round of open, read and close 140 ns slower. The
+ * table does not give up meanwhile what has just been looked up. */
+static __always_inline __u32 put_opening(__u64 address, const struct file_key *key, struct opening *known)
 {
 	struct opening made = { .inode = key->inode, .generation = key->generation, .number = new_opening() };
 	struct counters *c = counters();
 
+	if (known) {
+		*known = made;
+		return made.number;
+	}
 	if (bpf_map_update_elem(&openings, &address, &made, BPF_ANY) && c)
 		c->opens_full++;
 	return made.number;
@@ -71,10 +77,10 @@ SUBPROGRAM __u32 find_opening(struct task_state *s, __u64 address)
 
 	s->opened = address;
 	s->reopened = count ? *count : 0;
-	if (known && known->inode == s->last.key.inode && known->generation == s->last.key.generation)
+	if (known && known->number && known->inode == s->last.key.inode && known->generation == s->last.key.generation)
 		s->opening = known->number;
 	else
-		s->opening = put_opening(address, &s->last.key);
+		s->opening = put_opening(address, &s->last.key, known);
 	s->opened_inode = s->last.key.inode;
 	return s->opening;
 }
@@ -94,8 +100,10 @@ static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
 static __always_inline void begin_opening(__u64 address)
 {
 	__u32 *count = reopened_at(address);
+	struct opening *known = bpf_map_lookup_elem(&openings, &address);
 
-	bpf_map_delete_elem(&openings, &address);
+	if (known)
+		known->number = 0;
 	if (count)
 		__sync_fetch_and_add(count, 1);
 }
