@@ -351,6 +351,19 @@ def test_marks_stand_before_the_path_where_no_name_can_fake_them() -> None:
     assert ends == ["(deleted) /etc/hostname", "/x (deleted)", "(cut, raced) /etc/hostname", "(inode 5)"]
 
 
+def test_a_name_that_leads_nowhere_known_is_shown_as_it_was_given() -> None:
+    """"(inode 0)" would be said of a file that there is not."""
+    files = [
+        File(1, b"", resolved=False, requested=b"none"),
+        File(2, b"/mnt", resolved=False),
+        File(3, b"", resolved=False),
+        File(4, b"", resolved=False, requested=b"\x1b(x"),
+    ]
+    rows = [{"call": CALL_NUMBER["mount"], "file": number, "target": 2} for number in (1, 3, 4)]
+    ends = [line.rpartition("- ")[2] for line in (text.replace("->", "to") for text in lines_of(batch_of(*rows, files=files)))]
+    assert ends == ["(as given) none to /mnt", "(no name) to /mnt", "(as given) \\x1b(x to /mnt"]
+
+
 # Colours and folded rows.
 
 

@@ -147,9 +147,16 @@ def call_strings(colour: bool) -> Strings:
 def described_file(file: File) -> str:
     """No path begins with a parenthesis, so no name can fake the marks."""
     marks = [mark for mark, holds in (("cut", file.truncated), ("deleted", file.deleted), ("raced", file.raced)) if holds]
-    marks += [f"inode {file.inode}"] if not file.path else []
+    marks += [_pathless(file)] if not file.path else []
     words = [f"({', '.join(marks)})"] if marks else []
-    return "".join(f" {word}" for word in [*words, printable(file.path)] if word)
+    return "".join(f" {word}" for word in [*words, printable(file.path or file.requested)] if word)
+
+
+def _pathless(file: File) -> str:
+    """A name that leads nowhere known stands as the caller gave it: the source of a mount, a name below what is no descriptor."""
+    if file.requested:
+        return "as given"
+    return f"inode {file.inode}" if file.inode else "no name"
 
 
 def file_texts(file: File | None) -> tuple[bytes]:
