@@ -68,6 +68,48 @@ def test_memory_is_bounded_by_what_it_really_takes(tmp_path: Path) -> None:
     assert set(flight.sink._files.items) == {1, *(number + 1 for number in range(2999 - len(flight.sink._held) + 1, 3000))}
 
 
+def test_listings_of_calls_under_way_take_of_the_same_memory(tmp_path: Path) -> None:
+    """Whoever asks often must not make it grow, nor push out all events with listings that are older."""
+    flight = Flight(tmp_path, memory=1 << 20)
+    for number in range(1, 1000):
+        flight.now += 0.01
+        flight.sink.pending(batch(number))
+        assert flight.sink.size <= 1 << 20
+        flight.now += 0.01
+        flight.sink.write(batch(number + 1000))
+        assert flight.sink.size <= 1 << 20
+    held, listed = len(flight.sink._held), len(flight.sink._pending)
+    assert held > 50 and abs(held - listed) <= 1
+    flight.end()
+    trace = Trace(tmp_path / "t.tap")
+    assert rows_in(trace) == [row for number in range(2000 - held, 2000) for row in rows_of(batch(number))]
+    assert trace.table("pending").num_rows == 20 * listed
+    assert trace.metadata.notes == [
+        f"flight recorder: {20 * (999 - held)} events before these were let go",
+        f"flight recorder: {20 * (999 - listed)} listed calls under way were let go",
+    ]
+
+
+def test_a_listing_larger_than_the_memory_is_let_go_too(tmp_path: Path) -> None:
+    flight = Flight(tmp_path, memory=64 << 10)
+    flight.sink.write(batch(1))
+    flight.sink.pending(batch(2, 5000))
+    assert flight.sink.size == 0
+
+
+def test_the_last_trace_counts_back_from_the_end_of_tracing(tmp_path: Path) -> None:
+    """However long the end of a run takes: what nobody had to wait for is not younger than what it has."""
+    flight = Flight(tmp_path, seconds=5)
+    for number in range(1, 11):
+        flight.now = number
+        flight.sink.write(batch(number))
+    flight.sink.stop()
+    flight.now += 60
+    flight.sink.write(batch(11))
+    flight.end()
+    assert rows_in(Trace(tmp_path / "t.tap")) == [row for number in range(5, 12) for row in rows_of(batch(number))]
+
+
 def test_what_nobody_names_any_more_is_forgotten(tmp_path: Path) -> None:
     flight, chance = Flight(tmp_path, seconds=5), random.Random(1)
     for number in range(1, 200):

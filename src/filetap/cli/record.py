@@ -176,6 +176,11 @@ class Recording:
             self._session.list_pending()
             self._flight.dump(self._settled(self._session.account_so_far()), say)
 
+    def stop(self) -> None:
+        """Tracing is over."""
+        if self._flight:
+            self._flight.stop()
+
     def end(self, account: Account) -> None:
         """Seal it, with the account in it. Raises FiletapError when not all of that could be done."""
         try:

@@ -324,6 +324,8 @@ class Run:
             self.on_attached()
             self._pump()
         finally:
+            if self._recording:
+                self._recording.stop()
             ready.stopping()
 
     def _finish(self) -> Account:

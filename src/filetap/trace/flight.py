@@ -103,6 +103,9 @@ class FlightSink:
         self._folds: tuple[Sequence[Fold], Batch] | None = None
         self._pending: deque[Held] = deque()
         """Calls under way whenever somebody asked."""
+        self._listings_dropped = 0
+        """So many of these calls are gone."""
+        self._stopped: float | None = None
         self._writing: list[threading.Thread] = []
 
     def _check(self) -> None:
@@ -132,6 +135,11 @@ class FlightSink:
 
     def pending(self, batch: Batch) -> None:
         self._pending.append(self._hold(batch))
+        self._forget()
+
+    def stop(self) -> None:
+        """Tracing is over: from here the last trace counts back, however long the rest takes."""
+        self._stopped = self._now()
 
     def _hold(self, batch: Batch) -> Held:
         events = tables.recorded(batch)
@@ -147,12 +155,18 @@ class FlightSink:
 
     def _forget(self) -> None:
         """The oldest, until what is held is young and small enough."""
-        while self._pending and self._now() - self._pending[0].taken > self._seconds:
-            self._release(self._pending.popleft())
-        while self._held and (self.size > self._memory or self._now() - self._held[0].taken > self._seconds):
-            oldest = self._held.popleft()
+        since = (self._now() if self._stopped is None else self._stopped) - self._seconds
+        while (kind := self._oldest()) and (kind[0].taken < since or self.size > self._memory):
+            oldest = kind.popleft()
             self._release(oldest)
-            self.dropped += oldest.events.num_rows
+            if kind is self._held:
+                self.dropped += oldest.events.num_rows
+            else:
+                self._listings_dropped += oldest.events.num_rows
+
+    def _oldest(self) -> deque[Held]:
+        """Events or calls under way, whichever begins earlier; empty: nothing is held."""
+        return min(filter(None, (self._held, self._pending)), key=lambda kind: kind[0].taken, default=self._held)
 
     def flush(self) -> None:
         """Nothing is held back."""
@@ -185,6 +199,8 @@ class FlightSink:
     def _snapshot(self, metadata: Metadata) -> Snapshot:
         self._forget()
         notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
+        if self._listings_dropped:
+            notes.append(f"flight recorder: {self._listings_dropped} listed calls under way were let go")
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
         return self.written, own, list(self._held), list(self._pending), dict(self._files.items), dict(self._tasks.items)
 
