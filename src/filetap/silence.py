@@ -60,7 +60,7 @@ def _of_targets(targets: Targets, facts: Facts) -> Iterator[str]:
 def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
     shapes = {word for number in filters.calls for word in CALLS[number].shape.split()}
     if facts.unmatched:
-        yield f"{facts.unmatched} calls by name were left out, for their names lead to no PATH as they stand"
+        yield _left_out(facts.unmatched)
     if (filters.paths or filters.exclude) and not facts.hooks and shapes.intersection(BY_NAME):
         yield "no hooks say what the names of calls lead to: symbolic links in them are followed for changes alone, after the call"
     if filters.types == {"file"} and shapes.intersection(ON_DESCRIPTORS):
@@ -71,3 +71,9 @@ def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
         yield "--min-latency: no call took so long"
     if filters.paths:
         yield f"nothing was done to {'this PATH' if len(filters.paths) == 1 else 'these PATHs'}"
+
+
+def _left_out(calls: int) -> str:
+    if calls == 1:
+        return "1 call by name was left out, for its name leads to no PATH as it stands"
+    return f"{calls} calls by name were left out, for their names lead to no PATH as they stand"

@@ -31,6 +31,7 @@ SAID: dict[str, tuple[Targets, dict[str, Any], dict[str, Any], list[str]]] = {
     "names": (EVERYBODY, {"calls": select_calls(["stat"]), "paths": ["/etc"]}, {"hooks": False}, ["no hooks", "to this PATH"]),
     "names with hooks": (EVERYBODY, {"calls": select_calls(["stat"]), "paths": ["/etc"]}, {}, ["to this PATH"]),
     "no names": (EVERYBODY, {"calls": select_calls(["read"]), "paths": ["/a", "/b"]}, {"hooks": False}, ["to these PATHs"]),
+    "a name that leads elsewhere": (EVERYBODY, {}, {"unmatched": 1}, ["1 call by name was left out, for its name leads"]),
     "names that lead elsewhere": (EVERYBODY, {}, {"unmatched": 3}, ["3 calls by name"]),
     "types": (EVERYBODY, {"calls": select_calls(["io"]), "types": frozenset({"file"})}, {}, ["--type"]),
     "types of names": (EVERYBODY, {"calls": select_calls(["mkdir"]), "types": frozenset({"file"})}, {}, []),

@@ -352,7 +352,7 @@ def test_marks_stand_before_the_path_where_no_name_can_fake_them() -> None:
 
 
 def test_a_name_that_leads_nowhere_known_is_shown_as_it_was_given() -> None:
-    """"(inode 0)" would be said of a file that there is not."""
+    """Not as (inode 0): there is no such file."""
     files = [
         File(1, b"", resolved=False, requested=b"none"),
         File(2, b"/mnt", resolved=False),
