@@ -1,5 +1,4 @@
 """``make bench``: everything of the issue's 'How good', measured on the machine it runs on, in one table.
 
-Apart from the tests, because a measurement does not fail: it says what it found. Next: __main__.py; README.md tells
-how to read the table.
+Apart from the tests, because a measurement does not fail: it says what it found.
 """

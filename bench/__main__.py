@@ -19,7 +19,7 @@ from typing import Final
 from bench import ask, endurance, kernel_side, operations, record, resolution, soak, user_side
 from bench.lab import BenchError, Lab, prepare
 from bench.table import Row, Table
-from filetap.errors import FiletapError
+from filetap.core.errors import FiletapError
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = (
     kernel_side.MEASURES

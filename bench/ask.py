@@ -1,7 +1,7 @@
 """Asking a trace of ten million events: the summary, and one file's events.
 
 Apart from what recording costs. A real workload is recorded once and laid end to end, each copy with tasks of its own and
-at a later time, so that names, operations and durations are those of real programs. Next: lab.py, what measures share.
+at a later time, so that names, operations and durations are those of real programs.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 
 from bench.lab import ROOT, SCRATCH, BenchError, Lab
 from bench.table import Row
-from filetap.batch import Batch, File, Fold, Task
-from filetap.filters import Filters, select_calls
-from filetap.launch import Command
-from filetap.session import Session
-from filetap.source import Options
-from filetap.targets import Targets
-from filetap.trace.format import METADATA, Metadata
-from filetap.trace.writer import TraceSink
+from filetap.capture.launch import Command
+from filetap.capture.session import Session
+from filetap.capture.source import Options
+from filetap.core.batch import Batch, File, Fold, Task
+from filetap.recording.format import METADATA, Metadata
+from filetap.recording.writer import TraceSink
+from filetap.selection.filters import Filters, select_calls
+from filetap.selection.targets import Targets
 
 EVENTS: Final = 10_000_000
 TRACE: Final = SCRATCH / "ten-million.tap"

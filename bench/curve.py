@@ -1,6 +1,6 @@
 """A curve as SVG: what a recorder's memory did over time.
 
-Apart, because it knows lines and numbers and nothing of recorders. Next: record.py draws with it.
+Apart, because it knows lines and numbers and nothing of recorders.
 """
 
 from __future__ import annotations

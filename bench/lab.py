@@ -1,6 +1,6 @@
 """What every measure shares: how often and how much, what must be built, and where it lies.
 
-Apart, so that --quick is decided in one place. Next: workloads.py runs what is built here.
+Apart, so that --quick is decided in one place.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What each kind of operation beside open, read and close costs the traced, and whether all of its events are accounted for.
 
-Apart, because each needs a workload and a choice of ``-e`` of its own; how it is measured is kernel_side.py's. Next:
-operations.c and uring.c, the workloads.
+Apart, because each needs a workload and a choice of ``-e`` of its own; how it is measured is kernel_side.py's.
 """
 
 from __future__ import annotations

@@ -16,12 +16,12 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap import model
-from filetap.definitions import components
+from filetap.capture.definitions import components
+from filetap.core import wire
+from filetap.core.wire import Records
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Object
 from filetap.kernel.ring import PAGE, Ring
-from filetap.model import Records
 
 RING: Final = 64 << 20
 TOLD: Final = np.dtype({"names": ["key", "file"], "formats": ["V16", "<u4"], "offsets": [32, 48], "itemsize": 72})
@@ -29,7 +29,7 @@ TOLD: Final = np.dtype({"names": ["key", "file"], "formats": ["V16", "<u4"], "of
 _FRAGMENT: Final = struct.Struct("<12xI16s16s")
 _WHOLE: Final = struct.Struct("<12xI")
 _HEAD: Final = struct.Struct("<HHII")
-_PARENT: Final = {model.DEFINE_FILE: (40, model.DEFINITION_FIXED)}
+_PARENT: Final = {wire.DEFINE_FILE: (40, wire.DEFINITION_FIXED)}
 """Where a definition says its parent, and its name; others say it behind the head."""
 _NOWHERE: Final = bytes(16)
 Key = TypeVar("Key", bytes, int)

@@ -21,8 +21,8 @@ from bench.kernel_side import NONE
 from bench.lab import ROOT, SCRATCH, Lab
 from bench.table import Row
 from bench.workloads import Outcome, Tracer, tracing
-from filetap.trace.limits import ROWS
-from filetap.trace.sealer import NAME
+from filetap.recording.limits import ROWS
+from filetap.recording.sealer import NAME
 
 TEN_MILLION: Final = SCRATCH / "ten-million.tap"
 ENDURED: Final = SCRATCH / "endured.tap"

@@ -1,7 +1,6 @@
 """Ways to tell an event's path: what each costs the kernel, the ring, user space and memory, and where it is wrong.
 
-Apart, because none but the first is filetap's; docs/adr/0012-ways-to-a-path.md decides by these figures. Next:
-resolution.bpf.c, a program for each way, and paths.py, what user space does with what they send.
+Apart, because none but the first is filetap's; docs/adr/0012-ways-to-a-path.md decides by these figures.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from bench.paths import RING, WAYS, Sent, Way, size_of
 from bench.programs import attached, counted, run_time
 from bench.table import Row
 from bench.workloads import Outcome, started
-from filetap import model
-from filetap.calls import MAX_NR
+from filetap.core import wire
+from filetap.core.calls import MAX_NR
 from filetap.kernel.loader import Object
 from filetap.kernel.types import KernelTypes
 
@@ -59,12 +58,12 @@ def way_attached(way: Way, files: int, target: int) -> Iterator[Sent]:
     """Its program with a table of its own that has room for ``files``; the others' have one entry."""
 
     def prepare(loaded: Object) -> None:
-        config = np.zeros(1, model.CONFIG)
+        config = np.zeros(1, wire.CONFIG)
         config["slots"], config["ncpu"] = 1, os.cpu_count()
         config["types"] = 0xFFFF
         with KernelTypes() as types:
             config["direct"] = types.has_kfunc("bpf_rdonly_cast")
-        loaded.configure(config, np.zeros(2 * (MAX_NR + model.MAX_OPCODES), np.uint64))
+        loaded.configure(config, np.zeros(2 * (MAX_NR + wire.MAX_OPCODES), np.uint64))
         loaded.resize({name: files if name == way.table else 1 for name in TABLES} | {"definitions": RING})
 
     with attached("resolution", [way.program], target, prepare) as loaded:

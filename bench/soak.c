@@ -3,7 +3,7 @@
  * Random creates, links, renames, removals and reads by several tasks in one tree: soak DIRECTORY LOG TASKS SECONDS SEED [RECLAIM].
  * For each read(2) a task writes a line to LOG.<pid>: what /proc/self/fd called the file right before and right after it, or "?"
  * where the two differ. RECLAIM is a file that frees unused dentries when "0" is written to it.
- * Apart from operations.c, because here the truth is in the names, not in counts. Next: soak.py compares.
+ * Apart from operations.c, because here the truth is in the names, not in counts.
  */
 #include <errno.h>
 #include <fcntl.h>

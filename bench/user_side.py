@@ -1,7 +1,7 @@
 """What filetap's own process costs: CPU per event, lines per second, start, idling, its help.
 
 Apart from kernel_side.py, which measures what others pay. CPU time is the process's own clock, read while a traced
-shell waits, so that the start is in none of these figures. Next: endurance.py, what changes over time.
+shell waits, so that the start is in none of these figures.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from bench.kernel_side import NONE, differing, unmoved
 from bench.lab import FILE, SCRATCH, Lab
 from bench.table import Row
 from bench.workloads import DRAINED, FILETAP, started, traced, tracing
-from filetap.batch import Batch
-from filetap.filters import Filters, select_calls
-from filetap.session import Session
+from filetap.capture.session import Session
+from filetap.capture.source import Options
+from filetap.core.batch import Batch
+from filetap.selection.filters import Filters, select_calls
+from filetap.selection.targets import Targets
 from filetap.sinks.count import CountSink
 from filetap.sinks.ndjson import NdjsonSink
-from filetap.source import Options
-from filetap.targets import Targets
 
 MILLION: Final = partial(Lab.preads, count=1_000_000)
 EVENTS: Final = SCRATCH / "events.json"

@@ -2,7 +2,7 @@
 /*
  * Linux AIO: requests as io_submit(2) takes them, told with their results once those stand in the ring of completions
  * that is mapped in the process, or once io_getevents(2) hands them out. Apart, because a request outlives the call that
- * brought it, and its table of calls is by command. Next: lib/subject.bpf.h; user space: probes/aio.py.
+ * brought it, and its table of calls is by command.
  */
 #include "lib/request.bpf.h"
 #include "lib/subject.bpf.h"

@@ -3,8 +3,7 @@
  * Cgroups that are targets: their ids change when they are removed and made again, their paths do not.
  * The kernel calls these programs before mkdir(2) returns, while nobody can see the new cgroup yet (cgroup_mkdir,
  * kernel/cgroup/cgroup.c): no task can be in it before its id is known here.
- * Apart, because nothing is attached unless a cgroup is a target. Next: lib/target.bpf.h, which asks whether a task is in one;
- * user space: cgroups.py.
+ * Apart, because nothing is attached unless a cgroup is a target.
  */
 #include "lib/state.bpf.h"
 

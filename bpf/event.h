@@ -2,7 +2,6 @@
 /*
  * The wire: what a probe hands to the reader, byte for byte.
  * Apart, because both halves obey it: model.py mirrors it, and the loader compares the two through the object's BTF.
- * Next: lib/emit.bpf.h writes events, lib/define.bpf.h writes definitions.
  */
 #ifndef FILETAP_EVENT_H
 #define FILETAP_EVENT_H

@@ -2,7 +2,6 @@
 /*
  * Processes: children join their parent's target at fork, commands are matched at exec, ends are noted; and each of
  * the three is an event where it was asked for. Apart, because following is needed whichever file hooks are chosen.
- * Next: seed.bpf.c, what is running already; user space: probes/process.py.
  */
 #include "lib/emit.bpf.h"
 #include "lib/target.bpf.h"

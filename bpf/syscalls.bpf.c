@@ -2,7 +2,7 @@
 /*
  * File operations seen at the system call boundary: arguments and result at sys_exit, and at sys_enter only what the
  * exit has lost (close's file, the start of the call, a descriptor that another thread may change meanwhile).
- * Apart, because it is the one hook set that every kernel has. Next: process.bpf.c; user space: probes/syscalls.py.
+ * Apart, because it is the one hook set that every kernel has.
  */
 #include "lib/draft.bpf.h"
 #include "lib/target.bpf.h"

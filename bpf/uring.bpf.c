@@ -2,7 +2,7 @@
 /*
  * File operations through io_uring: the submission is brought into the registers of the system call that it is like,
  * and drafted as that call when it completes. Apart, because a request outlives the call that brought it, and may
- * complete in another thread. Next: lib/draft.bpf.h; user space: probes/uring.py.
+ * complete in another thread.
  */
 #include "lib/draft.bpf.h"
 #include "lib/request.bpf.h"

@@ -3,7 +3,6 @@
  * File operations seen below the system calls, at the security hooks: what happened, to which inode, whatever the way in.
  * Each program serves as LSM hook, as fentry on the function that calls the hooks, or as kprobe there: user space sets
  * its type, and config.way says where its arguments are. Apart, because not every kernel lets it attach.
- * Next: lib/hook.bpf.h, what they note; user space: probes/vfs.py.
  */
 #include "lib/hook.bpf.h"
 

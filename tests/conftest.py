@@ -1,6 +1,6 @@
 """What all tests share: where the installed command and the workload are, refusals to look green, what only a VM can test.
 
-Apart, because pytest wants it so. Next: tests/unit needs neither root nor a kernel; tests/kernel and tests/e2e do.
+Apart, because pytest wants it so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.kernel import features
+from filetap.capture import features
 from filetap.kernel.types import KernelTypes
 
 ROOT: Final = Path(__file__).parent.parent

@@ -1,6 +1,6 @@
 """``python -m vm``: which kernels, which test files, one table.
 
-Apart, as the command line is. The exit status is 1 when a test failed, or a machine ran none. Next: machine.py.
+Apart, as the command line is. The exit status is 1 when a test failed, or a machine ran none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the machines are made of: Debian's cloud kernels, a root image that all of them share, and a QEMU that runs them.
 
 Apart, because it is fetched once and kept outside the repository. Everything comes from the mirror that this machine's
-own apt sources name, through folders of its own: the machine's apt is left alone. Next: machine.py boots it.
+own apt sources name, through folders of its own: the machine's apt is left alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs test files inside a machine, a few at once, and tells each outcome as a line on its second serial port.
 
 Apart, because it runs in the guest. Everything heavy is imported once and each file is a fork of that: Python starts 25
-times slower here than outside. Next: machine.py reads the lines.
+times slower here than outside.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCRATCH: Final = Path("/tmp/tests")
 """Each file's folders are below one of its own: pytest closes the one that they share by default to other users, again and
 again, and some tests open theirs."""
 ENDED: Final = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
-IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.session", "tests.kernel.lab", "filetap.kernel.features")
+IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.capture.session", "tests.kernel.lab", "filetap.capture.features")
 
 
 class Port:

@@ -1,7 +1,7 @@
 """One machine: its disks, its boot, and what came out of its serial ports.
 
 Apart from debian.py, which knows where kernels come from, and from guest.py, which runs inside. A machine has no network
-and writes to no image: the root is a snapshot, the other disks are gone with it. Next: table.py.
+and writes to no image: the root is a snapshot, the other disks are gone with it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What came of the machines as one table: for a terminal, and docs/kernels.md.
 
 Apart, as neither booting nor testing knows how it is shown. Nothing is left out of it: what failed, what a kernel has not,
-what is not run in machines, each is named with its reason. Next: __main__.py.
+what is not run in machines, each is named with its reason.
 """
 
 from __future__ import annotations

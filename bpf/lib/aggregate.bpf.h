@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Events as sums, for a run that has no stream: counted by task, file, op and how long they took.
- * Apart, because nothing of it is in the way of an event that is handed over. Next: lib/emit.bpf.h, which decides.
+ * Apart, because nothing of it is in the way of an event that is handed over.
  */
 #ifndef FILETAP_AGGREGATE_H
 #define FILETAP_AGGREGATE_H

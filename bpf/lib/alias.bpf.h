@@ -2,7 +2,7 @@
 /*
  * The other names of a file: where one of them stands at a wanted place, the file counts under all of them, and through descriptors
  * that were opened by a name it has lost.
- * Apart from the walk, which knows one name. Next: lib/define.bpf.h asks before it walks.
+ * Apart from the walk, which knows one name.
  */
 #ifndef FILETAP_ALIAS_H
 #define FILETAP_ALIAS_H

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Ancestors: the processes that a task descends from, up to the first one. Each is defined once, before whatever names it.
- * Apart, because they are no targets: what is kept of them is kept by process, not by task. Next: lib/task.bpf.h uses the
- * parent's id; process.bpf.c follows forks and ends.
+ * Apart, because they are no targets: what is kept of them is kept by process, not by task.
  */
 #ifndef FILETAP_ANCESTRY_H
 #define FILETAP_ANCESTRY_H

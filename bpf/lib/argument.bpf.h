@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * A call's arguments, by the number that its shape gives, and what they point to in the caller's memory.
- * Apart, because io_uring's requests are brought into the same registers. Next: lib/subject.bpf.h.
+ * Apart, because io_uring's requests are brought into the same registers.
  */
 #ifndef FILETAP_ARGUMENT_H
 #define FILETAP_ARGUMENT_H

@@ -2,7 +2,6 @@
 /*
  * How kernel memory is read, and everything that differs between kernels.
  * Apart, so that no probe tests for a kernel: each difference is found by BTF and named with its commit here.
- * Next: lib/state.bpf.h, the maps and the run's configuration.
  */
 #ifndef FILETAP_COMPAT_H
 #define FILETAP_COMPAT_H

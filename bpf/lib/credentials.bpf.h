@@ -2,7 +2,6 @@
 /*
  * Whose user a task is: all ids of its credentials, and whether they are still those of its last definition.
  * Apart, because they are compared at each event and must cost a few loads, and because some change without a trace.
- * Next: lib/task.bpf.h.
  */
 #ifndef FILETAP_CREDENTIALS_H
 #define FILETAP_CREDENTIALS_H

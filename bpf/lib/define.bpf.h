@@ -2,7 +2,7 @@
 /*
  * Ids: a file or a task is described once on the definitions ring and named by a number afterwards.
  * Apart, because the order matters: submit the definition, then publish its id; a definition that failed is not
- * published, and its event carries the identity itself. Next: lib/name.bpf.h, names that lead to no open file.
+ * published, and its event carries the identity itself.
  */
 #ifndef FILETAP_DEFINE_H
 #define FILETAP_DEFINE_H

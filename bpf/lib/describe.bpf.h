@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What a definition says of a task: who it is, in which cgroup and namespaces, as which user, with which arguments.
- * Apart, because targets and what they descend from are described alike. Next: lib/ancestry.bpf.h.
+ * Apart, because targets and what they descend from are described alike.
  */
 #ifndef FILETAP_DESCRIBE_H
 #define FILETAP_DESCRIBE_H

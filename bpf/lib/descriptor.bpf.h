@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * From a descriptor of the current task to the open file behind it.
- * Apart, because both the calls and exec start from descriptors. Next: lib/define.bpf.h resolve() names the file.
+ * Apart, because both the calls and exec start from descriptors.
  */
 #ifndef FILETAP_DESCRIPTOR_H
 #define FILETAP_DESCRIPTOR_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * From a call that has returned to its event: a draft by the call's kind, then the names it gave, then out with it.
- * Apart, because a request of io_uring is drafted as the system call that it is like. Next: syscalls.bpf.c, uring.bpf.c.
+ * Apart, because a request of io_uring is drafted as the system call that it is like.
  */
 #ifndef FILETAP_DRAFT_H
 #define FILETAP_DRAFT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The one way an event leaves a probe: counted as seen, then handed over, folded, or lost.
- * Apart, so that no probe can forget to count. Next: the probes, syscalls.bpf.c and process.bpf.c.
+ * Apart, so that no probe can forget to count.
  */
 #ifndef FILETAP_EMIT_H
 #define FILETAP_EMIT_H

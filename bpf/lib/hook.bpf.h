@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What a hook does with what it is given: an open file, a place, a name in a directory or two, each as a note.
- * Apart from the programs, which only know where their arguments are. Next: vfs.bpf.c.
+ * Apart from the programs, which only know where their arguments are.
  */
 #ifndef FILETAP_HOOK_H
 #define FILETAP_HOOK_H

@@ -3,7 +3,7 @@
  * What tells a file, a name or a mount from every other, earlier ones included: the kernel gives freed memory and freed numbers to
  * others, so an address or an inode number stands for something only together with what it was.
  * Apart, because the cache of files, the rules and what a task remembers must agree on it. docs/adr/0004 lists all tables that
- * depend on it. Next: lib/path.bpf.h.
+ * depend on it.
  */
 #ifndef FILETAP_IDENTITY_H
 #define FILETAP_IDENTITY_H

@@ -2,7 +2,6 @@
 /*
  * The few kernel types that the probes read, each with only the members they read; CO-RE finds the real offsets.
  * Apart, because a whole vmlinux.h is 3 MB of other people's lines and hides what we depend on.
- * Next: lib/compat.bpf.h reads them.
  */
 #ifndef FILETAP_KERNEL_H
 #define FILETAP_KERNEL_H

@@ -2,7 +2,6 @@
 /*
  * From an address of a task to the file mapped there, and the offset in it.
  * Apart, because it knows the maple tree: bpf_find_vma needs a lock that it may not get, and an interrupt to give it back.
- * Next: lib/draft.bpf.h (munmap, msync, ...) and faults.bpf.c.
  */
 #ifndef FILETAP_MAPPING_H
 #define FILETAP_MAPPING_H

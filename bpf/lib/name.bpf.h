@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Names as they were asked for, for operations that have no open file: the bytes, and the place they start from.
- * Apart, because they have no identity: their table is by their bytes. Next: lib/task.bpf.h.
+ * Apart, because they have no identity: their table is by their bytes.
  */
 #ifndef FILETAP_NAME_H
 #define FILETAP_NAME_H

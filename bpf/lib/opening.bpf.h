@@ -3,7 +3,7 @@
  * A number for each open file description: one opening, whatever descriptors lead to it. The kernel has none, and the memory of a
  * struct file goes to the next one that is opened; so a number belongs to an address only until an open returns with it, or until
  * another file is found there.
- * Apart, because events, requests and hooks must agree on it. Next: lib/subject.bpf.h.
+ * Apart, because events, requests and hooks must agree on it.
  */
 #ifndef FILETAP_OPENING_H
 #define FILETAP_OPENING_H

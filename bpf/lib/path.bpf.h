@@ -2,7 +2,7 @@
 /*
  * The walk from a file up to the root of its mount namespace: its name, whether a rule wants it, and a number that
  * changes when a directory on the way is moved.
- * Apart, because it is the one place that knows dentries and mounts. Next: lib/define.bpf.h gives what it found an id.
+ * Apart, because it is the one place that knows dentries and mounts.
  */
 #ifndef FILETAP_PATH_H
 #define FILETAP_PATH_H

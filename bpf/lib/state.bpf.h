@@ -2,7 +2,6 @@
 /*
  * The maps that all objects of one run share by name, the run's configuration, and what is kept for each task.
  * Apart, because the loader makes each map once and hands it to every object.
- * Next: lib/target.bpf.h decides whose events count.
  */
 #ifndef FILETAP_STATE_H
 #define FILETAP_STATE_H

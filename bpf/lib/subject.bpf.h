@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The file that a call is about, found from its descriptor: at the enter where the exit would be too late, else at the
- * exit. Apart, because every kind of call starts here. Next: lib/transfer.bpf.h and lib/mapping.bpf.h.
+ * exit. Apart, because every kind of call starts here.
  */
 #ifndef FILETAP_SUBJECT_H
 #define FILETAP_SUBJECT_H

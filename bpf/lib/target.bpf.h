@@ -2,7 +2,6 @@
 /*
  * Whose events count: the state of a task that is a target, or nothing.
  * Apart, because every probe asks it first and must agree with the others.
- * Next: lib/path.bpf.h, which files count and what they are called.
  */
 #ifndef FILETAP_TARGET_H
 #define FILETAP_TARGET_H

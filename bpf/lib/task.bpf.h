@@ -2,7 +2,6 @@
 /*
  * The task definition: who it is, sent before its first event and again when credentials, name or cgroup change.
  * Apart, because noticing a change must cost a few loads per event and describing it may cost a thousand.
- * Next: lib/emit.bpf.h.
  */
 #ifndef FILETAP_TASK_H
 #define FILETAP_TASK_H

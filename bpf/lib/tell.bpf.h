@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * From what a hook has noted to its events: when the call returns, with its result, or at once where none returns.
- * Apart from the hooks, which know nothing of results. Next: lib/hook.bpf.h, what is noted.
+ * Apart from the hooks, which know nothing of results.
  */
 #ifndef FILETAP_TELL_H
 #define FILETAP_TELL_H

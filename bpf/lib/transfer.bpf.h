@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Bytes that move: reads and writes, and copies from one descriptor to another; where in the file they began.
- * Apart, because the position is the one thing about them that is not simply an argument. Next: lib/draft.bpf.h.
+ * Apart, because the position is the one thing about them that is not simply an argument.
  */
 #ifndef FILETAP_TRANSFER_H
 #define FILETAP_TRANSFER_H

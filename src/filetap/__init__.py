@@ -7,14 +7,13 @@
         trace.summary(by="process", top=5)
 
 docs/asking.md has the tables and their columns. Nothing heavy is imported before a trace is opened.
-Next: analysis/recording.py, what ``open`` gives.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from filetap.errors import FiletapError
+from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
     from os import PathLike

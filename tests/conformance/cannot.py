@@ -1,7 +1,7 @@
 """The kernel facilities that a case may lack, and for each a probe that shares no code with the case.
 
 Apart, because "cannot" is a claim about the machine, and a case that gives up for another reason must not pass. A facility
-that is not here fails the run. Next: test_conformance.py asks for the proofs.
+that is not here fails the run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The score card: a row for each group, a column for each tracer; and with --cases a row for each case.
 
-Apart, because a verdict knows nothing of how it is shown. Next: coverage.py writes the same into docs/coverage.md.
+Apart, because a verdict knows nothing of how it is shown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a case says of what it does: one JSON line on standard output for each event that a tracer owes.
- * Apart, so that a case is a few lines and names no tracer. Next: any file in cases/; compare.py compares.
+ * Apart, so that a case is a few lines and names no tracer.
  *
  * A case runs in an empty directory of its own. Its first comment is its title. The operations it expects are exact:
  * a tracer that tells fewer or more events of these operations, below that directory or on these files, has failed.

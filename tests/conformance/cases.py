@@ -1,6 +1,6 @@
 """The cases as they lie in cases/: which there are, their titles, and the programs built from them.
 
-Apart, because to know a case needs no kernel and no tracer. Next: runner.py runs them.
+Apart, because to know a case needs no kernel and no tracer.
 """
 
 from __future__ import annotations

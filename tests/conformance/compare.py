@@ -1,7 +1,7 @@
 """What a case says it did against what a tracer tells of it, and the verdict.
 
 Apart, because it knows neither how cases are run nor what a tracer's output looks like: events are flat mappings with
-the names of docs/events.md. Next: runner.py makes them, card.py and coverage.py show the verdicts.
+the names of docs/events.md.
 """
 
 from __future__ import annotations

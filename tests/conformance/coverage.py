@@ -1,8 +1,7 @@
 """docs/coverage.md: what is seen by which hook, what was proven by which cases, what is not seen, and how others do.
 
 Apart, because a card is for those who run the suite and this is for those who do not. Everything comes from the results,
-from filetap's table of calls and from limits.toml, so that the same results give the same text. Next: test_conformance.py
-holds it to that.
+from filetap's table of calls and from limits.toml, so that the same results give the same text.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from filetap.calls import CALLS, FIRST_HOOK, OPS, Call
-from filetap.calls import GROUPS as GROUPS_OF_OPS
+from filetap.core.calls import CALLS, FIRST_HOOK, OPS, Call
+from filetap.core.calls import GROUPS as GROUPS_OF_OPS
 from tests.conformance.card import Verdicts, counted
 from tests.conformance.cases import GROUPS, HERE, Case
 from tests.conformance.compare import NOT_OF_AN_EVENT, VERDICTS, Event, Verdict

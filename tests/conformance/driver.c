@@ -3,7 +3,7 @@
  * Runs cases one after another, each in its directory: driver LOG LIST; LIST has a program and a directory on each line.
  * The one command that a tracer is given: it is attached once for all of them. Apart from runner.py, because between the
  * start of a case and its end nobody else may do anything. LOG gets a line for each: its index, its wait status, and
- * start and end on CLOCK_REALTIME and on CLOCK_BOOTTIME. Next: runner.py.
+ * start and end on CLOCK_REALTIME and on CLOCK_BOOTTIME.
  */
 #define _GNU_SOURCE
 #include <err.h>

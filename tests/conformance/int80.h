@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * 32-bit calls made by a 64-bit program, which take their numbers from another table.
- * Apart, because every case of cases/compat that makes one needs the same few lines. Next: case.h.
+ * Apart, because every case of cases/compat that makes one needs the same few lines.
  */
 #ifndef INT80_H
 #define INT80_H

@@ -1,7 +1,7 @@
 """Cases run under a tracer: one run of it for all of them, each case's events by the time in which it ran.
 
 Apart, because neither the cases nor the comparison know how a tracer is started. A tracer is attached once, to
-driver.c, which takes the cases one after another; so minutes of attaching become a second. Next: adapters/, the tracers.
+driver.c, which takes the cases one after another; so minutes of attaching become a second.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.calls import GROUPS as GROUPS_OF_OPS
+from filetap.core.calls import GROUPS as GROUPS_OF_OPS
 from tests.conformance import coverage
 from tests.conformance.adapters import TRACERS
 from tests.conformance.cannot import FACILITIES, LIMITS, unproven, unseen

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * io_uring by its system calls alone: set up, push a request, submit, take a completion. No liburing: a case says what the
- * kernel is told, not what a library makes of it. Apart from case.h, because few cases need it. Next: cases/uring/.
+ * kernel is told, not what a library makes of it. Apart from case.h, because few cases need it.
  *
  *	struct uring ring = uring_setup(0);
  *	uring_push(&ring, IORING_OP_READ, fd, buffer, 100, 4096);

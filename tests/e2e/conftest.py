@@ -1,6 +1,6 @@
 """The installed command as a subprocess, and what the tests of it share: runs, their results, small things to trace.
 
-Apart from the tests, because each of them is a few lines over these. Next: test_options.py.
+Apart from the tests, because each of them is a few lines over these.
 """
 
 from __future__ import annotations

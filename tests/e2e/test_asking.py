@@ -1,6 +1,6 @@
 """docs/asking.md and examples/: what they show is tried, and what they list is all there is.
 
-Apart from the tests of the commands themselves, for this one keeps words true. Next: docs/asking.md.
+Apart from the tests of the commands themselves, for this one keeps words true.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SUBCOMMANDS = ("", "trace", "top", "watch", "doctor")
 OTHERS = re.compile(rb"^note: \d+ changes (by name|were by names) .*\n", re.MULTILINE)
 """What other processes did meanwhile by names that could not be looked up."""
-HEAVY = {"numpy", "pyarrow", "filetap.session", "filetap.kernel.libbpf"}
+HEAVY = {"numpy", "pyarrow", "filetap.capture.session", "filetap.kernel.libbpf"}
 
 
 @cache

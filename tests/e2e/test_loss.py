@@ -1,7 +1,7 @@
 """Too fast, too many, interrupted: what is not told singly is told as a sum or counted, and nothing is told twice or wrong.
 
 Apart from test_end.py, because here the workload's own lines (tests/kernel/losses.c) are compared with all that the
-trace says. Next: tests/kernel/test_loss.py, where the tables of the kernel half are full.
+trace says.
 """
 
 from __future__ import annotations

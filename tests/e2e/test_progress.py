@@ -22,12 +22,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from filetap import model
-from filetap.batch import Batch
-from filetap.calls import CALL_NUMBER
-from filetap.trace.format import TABLES, Segment, read_metadata, segment, write_metadata
-from filetap.trace.limits import Limits
-from filetap.trace.writer import TraceSink
+from filetap.core import wire
+from filetap.core.batch import Batch
+from filetap.core.calls import CALL_NUMBER
+from filetap.recording.format import TABLES, Segment, read_metadata, segment, write_metadata
+from filetap.recording.limits import Limits
+from filetap.recording.writer import TraceSink
 from tests.e2e.conftest import Filetap, wait_until
 from tests.e2e.screen import Screen
 from tests.unit.test_ndjson import FILE, TASK
@@ -51,7 +51,7 @@ def write(folder: Path, events: int, close: bool = True, failed: bool = True) ->
     chance = np.random.default_rng(1)
     sink = TraceSink(folder, metadata(), Limits(rows=1 << 40))
     for begin in range(0, events, AT_ONCE):
-        rows = np.zeros(AT_ONCE, model.EVENT)
+        rows = np.zeros(AT_ONCE, wire.EVENT)
         rows["call"], rows["fd"], rows["task"], rows["file"], rows["tid"] = CALL_NUMBER["pread64"], 3, 1, 1, 77
         rows["time"] = np.arange(begin, begin + AT_ONCE)
         for name, bits in (("offset", 62), ("size", 62), ("result", 30)):

@@ -1,6 +1,6 @@
 """``filetap query``: the forms of an answer, what it may not do, and what is wrong with what it is given.
 
-Apart from tests/unit/test_sql.py, where SQL itself is tested. Next: test_programs.py, answers about real programs.
+Apart from tests/unit/test_sql.py, where SQL itself is tested.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from filetap.trace.reader import Trace
+from filetap.recording.reader import Trace
 from tests.e2e.conftest import ENVIRONMENT, PYTHON, WAIT, Filetap, Puppet, Result, wait_until
 
 ODD = os.fsdecode(b"na\xffme\n\x1b[31m")

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.trace.reader import Trace
+from filetap.recording.reader import Trace
 from tests.e2e.conftest import PYTHON, Filetap, Puppet, parse, path_of, wait_until, waiting
 
 Script = Callable[[str], tuple[str, ...]]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from filetap.batch import Batch
-from filetap.trace.format import read_metadata
-from filetap.trace.reader import Trace
-from filetap.trace.writer import TraceSink
+from filetap.core.batch import Batch
+from filetap.recording.format import read_metadata
+from filetap.recording.reader import Trace
+from filetap.recording.writer import TraceSink
 from tests.e2e.conftest import disk_of
 from tests.unit.test_trace_writer import batch, killed
 from tests.unit.traces import metadata, rows_in, rows_of
@@ -86,10 +86,10 @@ def test_what_may_not_be_read_is_one_line(tmp_path: Path) -> None:
     subprocess.run(["chmod", "-R", "a+rX", tmp_path], check=True)
     for path in tmp_path.parents[:3]:
         path.chmod(0o755)
-    code = f"from filetap.trace.reader import Trace; from pathlib import Path; Trace(Path('{tmp_path}/t.tap')).table('events')"
+    code = f"from filetap.recording.reader import Trace; from pathlib import Path; Trace(Path('{tmp_path}/t.tap')).table('events')"
     for forbidden in ("t.tap/events/000001.arrow", "t.tap/trace.json"):
         (tmp_path / forbidden).chmod(0o600)
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
-        assert done.stderr.splitlines()[-1] == f"filetap.trace.format.TraceError: {tmp_path / forbidden}: Permission denied"
+        assert done.stderr.splitlines()[-1] == f"filetap.recording.format.TraceError: {tmp_path / forbidden}: Permission denied"

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.trace.reader import Trace
+from filetap.recording.reader import Trace
 from tests.e2e.conftest import READY, Filetap, Puppet, Result, disk_of, wait_until
 
 Script = Callable[[str], tuple[str, ...]]

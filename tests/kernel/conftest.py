@@ -1,6 +1,6 @@
 """Helper programs in C, built once per run, and a clean cgroup: what several files of tests/kernel share.
 
-Apart from lab.py, because pytest wants fixtures here. Next: programs.py, lab.py.
+Apart from lab.py, because pytest wants fixtures here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from filetap.targets import cgroup_root
+from filetap.selection.targets import cgroup_root
 from tests.kernel import programs
 
 

@@ -1,7 +1,7 @@
 """File systems of a test's own: made, mounted, and gone at its end.
 
 Apart from conftest.py, because a file system that a kernel does not have is said so in one place, with what was missing. The
-images are sparse files behind loop devices. Next: test_reuse.py.
+images are sparse files behind loop devices.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How these tests trace: a sink that collects events as plain rows, a command held until it is traced, a shell to command.
 
 Apart from the tests, which say only what was done and what must have been seen. Oracles never come from here but from
-os.stat, /proc and the workloads themselves. Next: test_calls.py, the most of them.
+os.stat, /proc and the workloads themselves.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any, Final, Self
 
 import pytest
 
-from filetap import model
-from filetap.account import Account
-from filetap.batch import Batch, File, Fold, Sink, Task
-from filetap.calls import CALLS
-from filetap.filters import Filters, select_calls, select_types
-from filetap.session import Session
-from filetap.source import SMALLEST_LANE, Options
-from filetap.targets import Targets
+from filetap.capture.session import Session
+from filetap.capture.source import SMALLEST_LANE, Options
+from filetap.capture.statistics import Account
+from filetap.core import wire
+from filetap.core.batch import Batch, File, Fold, Sink, Task
+from filetap.core.calls import CALLS
+from filetap.selection.filters import Filters, select_calls, select_types
+from filetap.selection.targets import Targets
 from tests.conformance.cannot import no_request_in_completions
 from tests.patience import patience, wait_for
 
@@ -131,12 +131,12 @@ class Collector(Nowhere):
 
     def pending(self, batch: Batch) -> None:
         self.listings.append(list(self._events(batch)))
-        assert (batch.events["flags"] & model.PENDING != 0).all()
+        assert (batch.events["flags"] & wire.PENDING != 0).all()
 
     def _events(self, batch: Batch) -> Iterator[Event]:
         seconds = iter(rows(batch.more))
         for row in rows(batch.events):
-            more = next(seconds) if row["flags"] & model.HAS_MORE else None
+            more = next(seconds) if row["flags"] & wire.HAS_MORE else None
             yield self._event(row, more, batch)
         assert next(seconds, None) is None
 
@@ -149,24 +149,24 @@ class Collector(Nowhere):
             op=call.op,
             call=call.name,
             time=row["time"],
-            duration=row["duration"] * (1000 if flags & model.MICROSECONDS else 10**6 if flags & model.MILLISECONDS else 1),
-            at_least=bool(flags & model.AT_LEAST),
+            duration=row["duration"] * (1000 if flags & wire.MICROSECONDS else 10**6 if flags & wire.MILLISECONDS else 1),
+            at_least=bool(flags & wire.AT_LEAST),
             fd=row["fd"],
-            offset=None if flags & model.NO_OFFSET and not opens else row["offset"],
-            size=None if flags & model.NO_SIZE else row["size"],
+            offset=None if flags & wire.NO_OFFSET and not opens else row["offset"],
+            size=None if flags & wire.NO_SIZE else row["size"],
             result=row["result"],
             tid=row["tid"],
             open=row["open"],
-            uncertain=bool(flags & model.UNCERTAIN),
+            uncertain=bool(flags & wire.UNCERTAIN),
             file=batch.files.get(row["file"]) if row["file"] else None,
             task=batch.tasks[row["task"]],
             target=batch.files.get(more["target"]) if more and more["target"] else None,
-            known=not flags & model.NO_RESULT,
+            known=not flags & wire.NO_RESULT,
             **second,
         )
 
 
-def rows(records: model.Records) -> list[dict[str, Any]]:
+def rows(records: wire.Records) -> list[dict[str, Any]]:
     return [dict(zip(records.dtype.names or (), row, strict=True)) for row in records.tolist()]
 
 

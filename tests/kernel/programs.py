@@ -1,6 +1,6 @@
 """The C programs and BPF objects beside this file, built when they are older than their sources.
 
-Apart from conftest.py, because a machine of vm/ has no compiler: what it runs is built before. Next: lab.py.
+Apart from conftest.py, because a machine of vm/ has no compiler: what it runs is built before.
 """
 
 from __future__ import annotations

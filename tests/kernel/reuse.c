@@ -3,7 +3,7 @@
  * Makes kernel memory and inode numbers come again: reuse COUNT RECLAIM TEXT MODE..., in the directory that it works in. RECLAIM is a
  * file that frees unused dentries when TEXT is written to it. Each file is read once; a line on standard output has its inode, its
  * size, what /proc/self/fd calls it while it is open, and the mode.
- * Apart from files.c, because here the order of creating and removing is what matters. Next: test_reuse.py.
+ * Apart from files.c, because here the order of creating and removing is what matters.
  */
 #include <err.h>
 #include <errno.h>

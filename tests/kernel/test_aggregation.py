@@ -1,7 +1,7 @@
 """Events summed up in the kernel: exact in number, bytes and failures, whatever comes between; and never lost in silence.
 
 Apart from test_counts.py, because no single event is to be seen. The oracle is what the workloads say they did, and how long
-they were made to wait. Next: tests/e2e/test_summary_run.py, the command.
+they were made to wait.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from filetap import model
-from filetap.account import Account
-from filetap.aggregation import Accumulated, of_kernel
 from filetap.analysis import summary
-from filetap.batch import Batch
-from filetap.filters import Filters
+from filetap.analysis.aggregation import Accumulated, of_kernel
+from filetap.capture.session import Session
+from filetap.capture.source import SUMS, Options
+from filetap.capture.statistics import Account
+from filetap.capture.sums import Sums
+from filetap.core import wire
+from filetap.core.batch import Batch
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import alone_on_cpu
-from filetap.kernel.sums import Sums
-from filetap.session import Session
-from filetap.source import SUMS, Options
-from filetap.targets import Targets
+from filetap.selection.filters import Filters
+from filetap.selection.targets import Targets
 from tests.kernel.lab import READING, Nowhere, hold, names_requests, release, wanted
 from tests.patience import patience
 
@@ -47,7 +47,7 @@ class Totals(Nowhere):
         self.by = {by: Accumulated(by) for by in summary.KEYS}
         self.times = self.summed_up = 0
 
-    def summed(self, keys: model.Records, values: model.Records, batch: Batch) -> None:
+    def summed(self, keys: wire.Records, values: wire.Records, batch: Batch) -> None:
         self.times += 1
         self.summed_up += len(keys)
         self._check(keys["bucket"], values)
@@ -55,10 +55,10 @@ class Totals(Nowhere):
             total.add(of_kernel(keys, values, batch))
 
     @staticmethod
-    def _check(bucket: NDArray[np.uint16], values: model.Records) -> None:
+    def _check(bucket: NDArray[np.uint16], values: wire.Records) -> None:
         """The longest is of its own bucket, and the others, none of which is longer, make up the rest of the sum."""
         count, longest, total = (values[name].astype(np.int64) for name in ("count", "max", "total"))
-        timed = bucket != model.NO_BUCKET
+        timed = bucket != wire.NO_BUCKET
         assert (summary.bucket_of(longest[timed]) == bucket[timed]).all()
         assert (longest[timed] * count[timed] >= total[timed]).all()
         assert (longest <= total).all()
@@ -274,15 +274,15 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
     """The two maps in turn, without a program."""
     outer = Object("process")
     try:
-        outer.configure(np.zeros(1, model.CONFIG), np.zeros(model.MAX_OPCODES + 512, model.CALL_RECORD))
+        outer.configure(np.zeros(1, wire.CONFIG), np.zeros(wire.MAX_OPCODES + 512, wire.CALL_RECORD))
         outer.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
         outer.resize({"sums_one": 10_000, "sums_other": 10_000})
         outer.keep_tasks_in_table()
         outer.load(set())
         sums = Sums(outer.map_fd("aggregates"), outer.map_fd("sums_one"), outer.map_fd("sums_other"))
-        keys = np.zeros(9000, model.AGGREGATE_KEY)
+        keys = np.zeros(9000, wire.AGGREGATE_KEY)
         keys["task"] = np.arange(9000)
-        values = np.ones(9000, model.AGGREGATE)
+        values = np.ones(9000, wire.AGGREGATE)
         sums._used.put_all(keys, values)
         found = sums.take()
         assert sorted(found[0]["task"].tolist()) == list(range(9000))

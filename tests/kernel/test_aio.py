@@ -1,7 +1,7 @@
 """Requests of io_submit: told once each, with the result that their completion has, whoever fetches it.
 
 Apart from test_calls.py, because a request outlives its call. The oracles, all in aio.c: io_event.res and the program's
-own requests. Next: test_names.py.
+own requests.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import pytest
 
-from filetap import model
-from filetap.batch import Batch
+from filetap.core import wire
+from filetap.core.batch import Batch
 from tests.kernel.lab import Collector, Event, Run, trace, wanted
 
 Build = Callable[[str], str]
@@ -91,7 +91,7 @@ def test_requests(run: tuple[Run, Flags], case: str, folder: Path) -> None:
 def test_results_that_nobody_knows_are_not_told(run: tuple[Run, Flags]) -> None:
     """Two requests at one address, the second before the end of the first was seen; no other."""
     events, flags = run[0].events, run[1].flags
-    unknown = [e for e, f in zip(events, flags, strict=True) if f & model.NO_RESULT]
+    unknown = [e for e, f in zip(events, flags, strict=True) if f & wire.NO_RESULT]
     assert unknown == of_case(run[0], "unknown")
     assert len(unknown) == 2
 
@@ -102,7 +102,7 @@ def test_only_appends_are_uncertain(run: tuple[Run, Flags]) -> None:
 
 def test_durations(run: tuple[Run, Flags], request: pytest.FixtureRequest) -> None:
     timed = "[latency]" in request.node.name
-    known = [event for event, flags in zip(run[0].events, run[1].flags, strict=True) if not flags & model.NO_RESULT]
+    known = [event for event, flags in zip(run[0].events, run[1].flags, strict=True) if not flags & wire.NO_RESULT]
     assert {bool(event.duration) for event in known} == {timed}
 
 
@@ -147,4 +147,4 @@ def test_the_next_image_has_requests_of_its_own(program: Build, folder: Path) ->
     assert run.status == 0
     assert len(run.lines) == 9
     assert reaped == [expected(line) for line in run.lines]
-    assert not any(flags & model.NO_RESULT for event, flags in zip(run.events, sink.flags, strict=True) if event.offset == 4096)
+    assert not any(flags & wire.NO_RESULT for event, flags in zip(run.events, sink.flags, strict=True) if event.offset == 4096)

@@ -1,7 +1,7 @@
 """What a process descends from: its parent, that one's parent, and so on up to the first, whoever is traced.
 
 Apart from test_process.py, because these are no targets. The oracle is /proc, as the program itself walks it at that moment, and
-what the program knows of what it has forked. Next: tests/e2e/test_ancestors.py, the same in words.
+what the program knows of what it has forked.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.batch import Task
+from filetap.core.batch import Task
+from filetap.core.wire import ANCESTRY_NONE, MAX_ANCESTORS, PROCESS_ENTRY, PROCESS_KEY
 from filetap.kernel.maps import Map
 from filetap.kernel.types import KernelTypes
-from filetap.model import ANCESTRY_NONE, MAX_ANCESTORS, PROCESS_ENTRY, PROCESS_KEY
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.kernel.lab import Run, Shell, Watch, by_path, hold, release, trace, wanted
 from tests.patience import patience, wait_for
 

@@ -1,7 +1,7 @@
 """Each call of open, close, read, write and dup, made by number in C: the events are what the program says it did.
 
 Apart from the tests of processes and targets. The oracles, all in calls.c: the program's own arguments and results,
-lseek, fstat, /proc/self/fd and the clock around each call. Next: test_process.py.
+lseek, fstat, /proc/self/fd and the clock around each call.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.calls import CALLS, MAX_NR
+from filetap.core.calls import CALLS, MAX_NR
 from tests.kernel.lab import READING, Event, Run, trace, wanted
 
 NONE: Final = -1000

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from filetap.errors import UsageError
-from filetap.targets import Cgroup, Targets, cgroup_root, find_cgroup, find_comm
+from filetap.core.errors import UsageError
+from filetap.selection.targets import Cgroup, Targets, cgroup_root, find_cgroup, find_comm
 from tests.kernel.lab import Shell, Watch, wanted
 from tests.kernel.test_namespaces import Container, touched
 from tests.patience import wait_for

@@ -1,6 +1,6 @@
 """Nothing is lost in silence: exact at full speed, and where there is no room, seen = delivered + folded + lost.
 
-Apart, because the oracle is the workload's own count and the events are too many to keep. Next: test_ends.py.
+Apart, because the oracle is the workload's own count and the events are too many to keep.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from filetap.filters import Filters
-from filetap.targets import Targets
+from filetap.selection.filters import Filters
+from filetap.selection.targets import Targets
 from tests.kernel.lab import CPUS, SMALLEST_RING, Counter, Watch, hold, release, wanted
 from tests.patience import patience, wait_for
 

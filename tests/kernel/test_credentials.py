@@ -1,7 +1,6 @@
 """Whose user: every id of a task that is reported, and that each change of one is noticed before the next event.
 
 Apart from test_process.py, because the oracle is /proc/self/status, as the program itself reads it at that moment.
-Next: tests/e2e/test_users.py, the same in words.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.filters import Filters
+from filetap.selection.filters import Filters
 from tests.kernel.lab import Event, Run, by_path, trace, wanted
 
 WORKLOAD: Final = """

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from filetap.errors import FiletapError
-from filetap.session import Session
-from filetap.source import Options
-from filetap.targets import Targets
+from filetap.capture.session import Session
+from filetap.capture.source import Options
+from filetap.core.errors import FiletapError
+from filetap.selection.targets import Targets
 from tests.kernel.lab import Collector, Shell, Watch, wanted
 from tests.patience import patience, wait_for
 

@@ -22,10 +22,10 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.kernel import features, trials
-from filetap.kernel.features import Features
+from filetap.capture import features, trials
+from filetap.capture.features import Features
 from filetap.kernel.types import KernelTypes
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.kernel.lab import Shell, Watch, wanted
 from tests.kernel.test_ends import kept
 from tests.patience import wait_for
@@ -206,8 +206,8 @@ PROGRAM = """
 import json, os, sys
 from dataclasses import asdict
 import filetap.report.doctor
-from filetap.errors import FiletapError
-from filetap.kernel import features, trials
+from filetap.core.errors import FiletapError
+from filetap.capture import features, trials
 {change}
 try:
     features.require()

@@ -1,7 +1,7 @@
 """Which events count: paths, operations, types, failures, latency. What does not match never reaches the lanes.
 
 Apart from test_targets.py, which asks whose. Where nothing may match, the oracle is the kernel's own producer position:
-it has not moved. Next: test_paths.py.
+it has not moved.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.kernel.lab import READING, Run, Shell, Watch, trace, wanted
 
 IO = ("open", "read", "close")

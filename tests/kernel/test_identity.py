@@ -1,7 +1,7 @@
 """One file under many names, many names for no file: what is moved, what the host calls it, what lies beneath an overlay.
 
 Apart from test_paths.py, which asks for the one path of an open file. The oracles: os.stat, mountinfo, and directories
-that the tests have made themselves. Next: test_names.py.
+that the tests have made themselves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.conformance.cannot import modules_without_types, no_request_in_completions, no_ring_operation
 from tests.kernel.lab import SEARCH, Event, Run, Shell, Watch, hold, notes, release, trace, wanted
 from tests.kernel.test_paths import PRIVATE, make_root

@@ -1,7 +1,7 @@
 """Changes by names that lead to a watched place through symbolic links, bind mounts or other roots, where no hook says so.
 
 Apart from test_watch.py, where the kernel or text knows what a name means: here user space looks after the call. The oracle is what
-the workload did, with os.path.realpath and os.stat. Next: test_watch.py.
+the workload did, with os.path.realpath and os.stat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.conformance.cannot import no_request_in_completions, no_ring_operation
 from tests.kernel.lab import Event, Shell, Watch, notes, wanted
 from tests.patience import wait_for

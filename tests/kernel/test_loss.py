@@ -1,7 +1,7 @@
 """When the kernel half has no room: each table that fills is counted, and what is told then is less, never wrong.
 
 Apart from test_counts.py, because what is missing must be missing for one reason only. The oracle is what losses.c and
-files.c say they did. Next: tests/e2e/test_loss.py, the whole command with a reader that is stopped or killed.
+files.c say they did.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.kernel.lab import SMALLEST_RING, Collector, Watch, hold, names_requests, release, wanted
 from tests.patience import patience, wait_for
 

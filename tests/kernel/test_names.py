@@ -1,6 +1,6 @@
 """Names as bytes: what no terminal should see, what is no UTF-8, what is as long as may be, and what is in no directory.
 
-Apart from test_paths.py, where names change. The oracle is the name that the test itself made. Next: test_threads.py.
+Apart from test_paths.py, where names change. The oracle is the name that the test itself made.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """filetap inside a pid, time or cgroup namespace, as in a container that has not the host's: it sees what it would outside.
 
 Apart from test_targets.py, because here the command itself is run inside. The oracles: /proc of the host, which shows its own numbers
-of processes inside, and the clock of the test, which is in no time namespace. Next: test_cgroups.py.
+of processes inside, and the clock of the test, which is in no time namespace.
 """
 
 from __future__ import annotations
@@ -240,10 +240,10 @@ def test_times_in_a_recording_are_the_hosts(clocked: Callable[..., Any], tmp_pat
 
 REUSED = """
 import ctypes, os, signal, struct, subprocess, sys
-from filetap.errors import UsageError
-from filetap.session import Session
-from filetap.source import Options
-from filetap.targets import Targets
+from filetap.core.errors import UsageError
+from filetap.capture.session import Session
+from filetap.capture.source import Options
+from filetap.selection.targets import Targets
 from tests.kernel.lab import Nowhere
 
 victim = subprocess.Popen(["sleep", "100"])

@@ -1,7 +1,7 @@
 """What a file is called: symlinks, mounts, roots, renames, and names that come again.
 
 Apart from test_filters.py, which asks whether it counts. The oracles: os.stat, os.path.realpath, and sizes of reads and
-writes that say which file was truly open. Next: test_names.py.
+writes that say which file was truly open.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.kernel.lab import SEARCH, Event, Run, Shell, Watch, by_path, device, trace, wanted
 
 Build = Callable[[str], str]

@@ -25,9 +25,9 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.calls import CALLS
-from filetap.filters import Filters
-from filetap.targets import Targets, find_cgroup
+from filetap.core.calls import CALLS
+from filetap.selection.filters import Filters
+from filetap.selection.targets import Targets, find_cgroup
 from tests.kernel.lab import Event, Watch, at_level, hold, names_requests, release, wanted
 from tests.patience import patience, wait_for
 

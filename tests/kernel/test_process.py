@@ -1,6 +1,6 @@
 """How processes are born, execute and end: op, call, result, who is who, and what is executed.
 
-Apart from test_calls.py, because the oracle is another: what the parent and wait(2) know. Next: test_targets.py.
+Apart from test_calls.py, because the oracle is another: what the parent and wait(2) know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap import source
+from filetap.capture import source
 from filetap.kernel.types import KernelTypes
 from filetap.probes import Plan, kept_on_cpu
 from tests.kernel.lab import Event, Run, by_path, device, trace, wanted

@@ -1,7 +1,7 @@
 """Memory and numbers that come again: a dentry's, an inode's, a parent's, and each file still has its own name.
 
 Apart from test_identity.py, where names change on purpose: here the kernel gives what was freed to somebody else. The oracle is
-what /proc/self/fd says while the file is open. Next: test_names.py.
+what /proc/self/fd says while the file is open.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.conformance.cannot import modules_without_types
 from tests.kernel import filesystems
 from tests.kernel.lab import Event, Run, Shell, Watch, notes, trace, wanted

@@ -2,7 +2,7 @@
 on maps; what others' work costs is counted, and no end is waited for that was skipped.
 
 Apart, because it is about what the kernel half never sees. The oracles are the kernel's own word on who calls bpf(2), /proc, and
-what was told of births. Next: test_loss.py, what is seen and finds no room.
+what was told of births.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import pytest
 from filetap.kernel.libbpf import check, library
 from filetap.kernel.maps import ARRAY
 from filetap.kernel.types import KernelTypes
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.kernel.lab import Run, Watch, at_level, by_path, hold, names_requests, release, trace, wanted
 from tests.patience import patience, wait_for
 

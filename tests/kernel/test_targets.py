@@ -1,7 +1,7 @@
 """Whose events count: commands, running processes, names of commands, cgroups, everything, and their children.
 
 Apart from test_filters.py, which asks which of their events. The oracle is a shell that does one thing at a time: what it
-did inside the target must be seen, what it did outside must not. Next: test_filters.py.
+did inside the target must be seen, what it did outside must not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap.targets import Targets, cgroup_root, find_cgroup, find_comm
+from filetap.selection.targets import Targets, cgroup_root, find_cgroup, find_comm
 from tests.kernel.lab import Shell, Watch, trace, wanted
 from tests.patience import patience, wait_for
 

@@ -1,7 +1,7 @@
 """Threads that share descriptors and positions: what is said is true, or said to be uncertain.
 
 Apart from test_calls.py, where one thread has all to itself. The oracle is what was read: files of one letter say which
-file, a file of its own offsets says where. Next: test_counts.py.
+file, a file of its own offsets says where.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 from tests.kernel.lab import Shell, Watch, by_path, trace, wanted
 
 Build = Callable[[str], str]

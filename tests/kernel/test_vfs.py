@@ -1,7 +1,7 @@
 """Operations as the VFS level sees them, the same whichever way its hooks attached; and what they say of names at auto.
 
 Apart, because it needs hooks that not every machine allows. The oracle is vfs.c: it says of each call which paths it led
-to, which inodes lstat tells there, and the time around it. Next: test_vfs_paths.py.
+to, which inodes lstat tells there, and the time around it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from filetap.kernel import hooks
+from filetap.capture import hooks
 from filetap.kernel.types import KernelTypes
 from filetap.probes import uring
 from filetap.probes.vfs import WAYS

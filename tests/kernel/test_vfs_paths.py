@@ -1,7 +1,7 @@
 """What the VFS level names and whom it heeds: paths as bpf_d_path tells them, watched inodes, filters, execs, failures.
 
 Apart from test_vfs.py, which compares call by call. The oracle of paths is a BPF program of its own, d_path.bpf.c, which
-asks the kernel. Next: ../e2e/test_levels.py, where no hook attaches.
+asks the kernel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from filetap.kernel import hooks
+from filetap.capture import hooks
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.probes import vfs

@@ -1,7 +1,7 @@
 """Files that are watched: by whatever name they are reached, as they appear, are moved, are replaced and go.
 
 Apart from test_filters.py and test_identity.py, where a PATH is what it was when tracing began. All processes are
-targets, as in ``filetap watch``. The oracle is what the shell was told to do, and os.stat. Next: test_filters.py.
+targets, as in ``filetap watch``. The oracle is what the shell was told to do, and os.stat.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from filetap.errors import UsageError
-from filetap.source import KernelSource
-from filetap.targets import Targets
+from filetap.capture.source import KernelSource
+from filetap.core.errors import UsageError
+from filetap.selection.targets import Targets
 from tests.kernel.lab import Event, Shell, Watch, notes, wanted
 
 OPS = ("open", "rename", "link", "unlink", "exec", "stat", "mkdir", "rmdir")
@@ -193,7 +193,7 @@ def test_mount_point_is_watched_wherever_its_file_system_is_mounted(place: Path)
 import os
 os.chdir({str(place)!r})
 from tests.kernel.lab import Watch, wanted
-from filetap.targets import Targets
+from filetap.selection.targets import Targets
 with Watch(Targets(all=True), wanted("open", paths=["a"], places=True, recursive=False)) as watch:
     os.system(": <a/file; : <b/file; : <out/five")
 print(*sorted(os.path.relpath(e.path.decode()) for e in watch.events))
@@ -355,7 +355,7 @@ def test_what_arrived_is_known_before_its_first_use(place: Path, how: str, follo
 
 
 def test_what_is_too_much_for_one_look_is_noted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("filetap.rules.NAMES_IN_A_LOOK", 1)
+    monkeypatch.setattr("filetap.capture.rules.NAMES_IN_A_LOOK", 1)
     with watching(place, "in", ops=("open", "link")) as (shell, watch):
         shell.do("for n in 1 2 3 4 5; do ln out/five in/$n; done")
     (note,) = [note for note in notes(watch.account) if "could not be remembered by its identity" in note]
@@ -639,14 +639,14 @@ def test_a_hundred_thousand_files(tmp_path: Path, record_property: Callable[[str
 
 
 def test_more_files_than_there_is_room_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("filetap.rules.FOLLOWED", 3)
+    monkeypatch.setattr("filetap.capture.rules.FOLLOWED", 3)
     with pytest.raises(UsageError, match="more than 3 files below"), watching(place, "in", recursive=True):
         pass
 
 
 def test_strangers_do_not_fill_the_table(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More files of others than the tables of files hold: no note, and what is watched is told."""
-    monkeypatch.setattr("filetap.source.FILE_CACHE", 1024)
+    monkeypatch.setattr("filetap.capture.source.FILE_CACHE", 1024)
     (place / "many").mkdir()
     for number in range(5000):
         (place / "many" / str(number)).touch()

@@ -14,23 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap import model
-from filetap.account import Account, Delivery, OpAccount, Tally, balance, kernel_notes
-from filetap.batch import Fold
-from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER, OPS
-from filetap.model import Records
+from filetap.capture.statistics import Account, Delivery, OpAccount, Tally, balance, kernel_notes
+from filetap.core import wire
+from filetap.core.batch import Fold
+from filetap.core.calls import CALL_NUMBER, CALLS, OP_NUMBER, OPS
+from filetap.core.wire import Records
 from filetap.report import account as report
 
 CPUS = 3
 OP = OP_NUMBER
 BYTES = {"read", "write", "sendfile", "splice", "tee", "vmsplice", "copy_file_range"}
-NOTHING = np.zeros(model.MAX_OPS, np.int64)
+NOTHING = np.zeros(wire.MAX_OPS, np.int64)
 NUMBERS = range(1, len(CALLS))
 
 
 def counters(**counts: dict[str, list[int]]) -> Records:
     """One record per CPU; a field of ``seen``, ``folded`` and ``lost`` per op."""
-    made = np.zeros(CPUS, model.COUNTERS)
+    made = np.zeros(CPUS, wire.COUNTERS)
     for name, ops in counts.items():
         for op, values in ops.items():
             made[name][:, OP[op]] = values
@@ -39,7 +39,7 @@ def counters(**counts: dict[str, list[int]]) -> Records:
 
 def events(*rows: tuple[int, int]) -> Records:
     """Call and result of each."""
-    made = np.zeros(len(rows), model.EVENT)
+    made = np.zeros(len(rows), wire.EVENT)
     for event, (call, result) in zip(made, rows, strict=True):
         event["call"], event["result"] = call, result
     return made

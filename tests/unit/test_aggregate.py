@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from filetap.analysis import aggregate, summary
 from filetap.analysis.sql import Database, open_traces
-from filetap.batch import Batch, Credentials, File, Fold, Task
-from filetap.calls import CALLS, OP_NUMBER
-from filetap.model import NO_RESULT
-from filetap.trace.limits import Limits
-from filetap.trace.writer import TraceSink
+from filetap.core.batch import Batch, Credentials, File, Fold, Task
+from filetap.core.calls import CALLS, OP_NUMBER
+from filetap.core.wire import NO_RESULT
+from filetap.recording.limits import Limits
+from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import batch_of
 from tests.unit.test_summary import Event, check, directory, rows_of
 from tests.unit.traces import metadata

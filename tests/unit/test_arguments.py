@@ -20,13 +20,13 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from filetap import model
-from filetap.batch import Batch, File
-from filetap.calls import CALLS, OPS
-from filetap.enrich import arguments, names
+from filetap.core import constants, wire
+from filetap.core.batch import Batch, File
+from filetap.core.calls import CALLS, OPS
+from filetap.render import arguments
 from filetap.sinks.ndjson import NdjsonSink
 
-NEITHER: Final = model.NO_OFFSET | model.NO_SIZE
+NEITHER: Final = wire.NO_OFFSET | wire.NO_SIZE
 MINUS_ONE: Final = 2**64 - 1
 AT: Final = 0x7F0000001000
 ADDRESS: Final = {"address": "0x7f0000001000"}
@@ -39,13 +39,13 @@ def numbers_of(name: str, op: str | None) -> int:
 
 
 def batch_of(name: str, fields: dict[str, Any]) -> Batch:
-    events, more = np.zeros(1, model.EVENT), np.zeros(1, model.MORE)
+    events, more = np.zeros(1, wire.EVENT), np.zeros(1, wire.MORE)
     more["target_fd"] = -1
     values = {"call": numbers_of(name, fields.get("op")), "fd": -1} | fields
     for field, value in values.items():
         if field != "op":
             (more if field in ("target", "target_fd", "target_offset", "argument") else events)[field] = value
-    events["flags"] |= model.HAS_MORE
+    events["flags"] |= wire.HAS_MORE
     return Batch(events, {1: File(1, b"/a"), 2: File(2, b"/b", resolved=False)}, {}, 0, more)
 
 
@@ -63,8 +63,8 @@ def told(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return members
 
 
-NOTHING: Final = model.NO_OFFSET | model.NO_SIZE
-UNTOLD: Final = NOTHING | model.NO_RESULT
+NOTHING: Final = wire.NO_OFFSET | wire.NO_SIZE
+UNTOLD: Final = NOTHING | wire.NO_RESULT
 """Flags of hooks: nothing but the file is told, and of some not how it ended."""
 
 OPENS: Final[list[Row]] = [
@@ -93,11 +93,11 @@ NO_FOLLOW: Final = ["AT_SYMLINK_NOFOLLOW"]
 NAMED: Final[list[Row]] = [
     *((call, {"size": 9, "offset": 9}, {"result": 0}) for call in ("stat", "statx", "unlink", "rmdir", "link", "symlink", "chdir")),
     ("newfstatat", {"fd": 3}, {"fd": 3, "result": 0}),
-    ("access", {"size": os.R_OK | os.X_OK, "flags": model.NO_OFFSET}, {"flags": ["R_OK", "X_OK"], "result": 0}),
+    ("access", {"size": os.R_OK | os.X_OK, "flags": wire.NO_OFFSET}, {"flags": ["R_OK", "X_OK"], "result": 0}),
     ("faccessat2", {"size": os.F_OK}, {"flags": ["F_OK"], "result": 0}),
     ("access", {"size": 2**32 + os.W_OK | 8}, {"flags": ["W_OK", "0x8"], "result": 0}),
     ("readlink", {"size": 4096, "result": 9}, {"size": 4096, "result": 9}),
-    ("getdents64", {"fd": 3, "size": 32768, "flags": model.NO_OFFSET}, {"fd": 3, "size": 32768, "result": 0}),
+    ("getdents64", {"fd": 3, "size": 32768, "flags": wire.NO_OFFSET}, {"fd": 3, "size": 32768, "result": 0}),
     ("getxattr", {"size": 99, "offset": 99}, {"result": 0}),
     ("mkdir", {"size": 0o751}, {"mode": "0751", "result": 0}),
     ("io_uring:mkdirat", {"size": 0o700}, {"mode": "0700", "result": 0}),
@@ -116,7 +116,7 @@ NAMED: Final[list[Row]] = [
 
 ATTRIBUTES: Final[list[Row]] = [
     ("chmod", {"size": 0o4750}, {"mode": "04750", "result": 0}),
-    ("fchmod", {"fd": 3, "size": 0o600, "flags": model.NO_OFFSET}, {"fd": 3, "mode": "0600", "result": 0}),
+    ("fchmod", {"fd": 3, "size": 0o600, "flags": wire.NO_OFFSET}, {"fd": 3, "mode": "0600", "result": 0}),
     ("fchmodat2", {"size": 0}, {"mode": "0000", "result": 0}),
     ("security_path_chmod", {"size": 0o600}, {"mode": "0600", "result": 0}),
     ("security_path_chown", {"offset": 0xFFFFFFFF, "size": 34}, {"owner": {"gid": 34}, "result": 0}),
@@ -134,8 +134,8 @@ ATTRIBUTES: Final[list[Row]] = [
     ("fchownat", {"offset": 5, "size": 0xFFFFFFFF, "argument": 0x100}, {"flags": NO_FOLLOW, "owner": {"uid": 5}, "result": 0}),
     ("fchmodat2", {"size": 0o600, "argument": 0x100}, {"flags": NO_FOLLOW, "mode": "0600", "result": 0}),
     ("truncate", {"size": 4096}, {"size": 4096, "result": 0}),
-    ("ftruncate", {"fd": 3, "size": 2**63, "flags": model.NO_OFFSET}, {"fd": 3, "size": 2**63, "result": 0}),
-    ("io_uring:ftruncate", {"fd": 3, "size": 5, "flags": model.NO_OFFSET}, {"fd": 3, "size": 5, "result": 0}),
+    ("ftruncate", {"fd": 3, "size": 2**63, "flags": wire.NO_OFFSET}, {"fd": 3, "size": 2**63, "result": 0}),
+    ("io_uring:ftruncate", {"fd": 3, "size": 5, "flags": wire.NO_OFFSET}, {"fd": 3, "size": 5, "result": 0}),
     ("fallocate", {"fd": 3, "offset": 4096, "size": 8192}, {"fd": 3, "offset": 4096, "size": 8192, "result": 0}),
     (
         "io_uring:fallocate",
@@ -202,12 +202,12 @@ MEMORY: Final[list[Row]] = [
     ("page_fault_user", {"offset": 123, "size": AT}, {"offset": 123, "access": "read", "fault": "minor", "result": 0} | ADDRESS),
     (
         "page_fault_kernel",
-        {"offset": 123, "size": AT, "flags": model.FAULT_WRITE | model.FAULT_MAJOR},
+        {"offset": 123, "size": AT, "flags": wire.FAULT_WRITE | wire.FAULT_MAJOR},
         {"offset": 123, "access": "write", "fault": "major", "result": 0} | ADDRESS,
     ),
     (
         "page_fault_user",
-        {"offset": 9, "size": AT, "flags": model.FAULT_EXEC, "result": -errno.EFAULT},
+        {"offset": 9, "size": AT, "flags": wire.FAULT_EXEC, "result": -errno.EFAULT},
         {"offset": 9, "access": "exec", "fault": "minor", "result": -errno.EFAULT} | ADDRESS,
     ),
 ]
@@ -220,12 +220,12 @@ COPIES: Final[list[Row]] = [
     ),
     (
         "splice",
-        {"fd": 3, "size": 100, "target_fd": 4, "target_offset": MINUS_ONE, "argument": 5, "flags": model.NO_OFFSET},
+        {"fd": 3, "size": 100, "target_fd": 4, "target_offset": MINUS_ONE, "argument": 5, "flags": wire.NO_OFFSET},
         {"fd": 3, "size": 100, "target_fd": 4, "flags": ["SPLICE_F_MOVE", "SPLICE_F_MORE"], "result": 0},
     ),
     (
         "io_uring:splice",
-        {"offset": 0, "size": 1, "target_offset": 0, "flags": model.NO_RESULT},
+        {"offset": 0, "size": 1, "target_offset": 0, "flags": wire.NO_RESULT},
         {"offset": 0, "size": 1, "target_offset": 0},
     ),
     (
@@ -254,7 +254,7 @@ POSITIONS: Final[list[Row]] = [
     ("fadvise64", {"fd": 3, "argument": 3}, {"fd": 3, "offset": 0, "size": 0, "advice": "POSIX_FADV_WILLNEED", "result": 0}),
     ("io_uring:fadvise", {"fd": 3, "argument": 77}, {"fd": 3, "offset": 0, "size": 0, "advice": "77", "result": 0}),
     ("fsync", {"fd": 3, "flags": NEITHER}, {"fd": 3, "result": 0}),
-    ("sync", {"flags": model.NO_SIZE}, {"result": 0}),
+    ("sync", {"flags": wire.NO_SIZE}, {"result": 0}),
     (
         "io_uring:sync_file_range",
         {"fd": 3, "offset": 1, "size": 2, "argument": 6},
@@ -279,7 +279,7 @@ def test_alone_or_among_others_and_without_a_result(row: Row) -> None:
     """In one batch with an event that has nothing of it, and without a result: what mmap returns is its address."""
     name, fields, expected = row
     unknown = {"result", "address"} if name == "mmap" else {"result"}
-    one = batch_of(name, fields | {"flags": fields.get("flags", 0) | model.NO_RESULT})
+    one = batch_of(name, fields | {"flags": fields.get("flags", 0) | wire.NO_RESULT})
     plain = batch_of("close", {"fd": 3})
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
@@ -303,19 +303,24 @@ def test_two_files() -> None:
 
 def test_names_of_bits_are_the_c_librarys() -> None:
     for table, prefix, module in (
-        (names.PROTECTION, "PROT_", mmap),
-        (names.MAP, "MAP_", mmap),
-        (names.FLOCK, "LOCK_", fcntl),
-        (names.SPLICE, "SPLICE_", os),
-        (names.ACCESS, "", os),
+        (constants.PROTECTION, "PROT_", mmap),
+        (constants.MAP, "MAP_", mmap),
+        (constants.FLOCK, "LOCK_", fcntl),
+        (constants.SPLICE, "SPLICE_", os),
+        (constants.ACCESS, "", os),
     ):
         known = {name: getattr(module, name) for name in table if name.startswith(prefix) and hasattr(module, name)}
         assert known == {name: table[name] for name in known}
-        assert known or table is names.SPLICE
+        assert known or table is constants.SPLICE
 
 
 def test_names_of_numbers_are_the_c_librarys() -> None:
-    for table, module in ((names.WHENCE, os), (names.ADVICE, os), (names.MEMORY_ADVICE, mmap), (names.LOCK_COMMANDS, fcntl)):
+    for table, module in (
+        (constants.WHENCE, os),
+        (constants.ADVICE, os),
+        (constants.MEMORY_ADVICE, mmap),
+        (constants.LOCK_COMMANDS, fcntl),
+    ):
         known = {number: getattr(module, name) for number, name in table.items() if hasattr(module, name)}
         assert len(known) > 1
         assert all(number == value for number, value in known.items())

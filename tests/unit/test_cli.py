@@ -1,6 +1,6 @@
 """The command line without a kernel: mistakes are found before anything is forked, loaded or written.
 
-Apart from tests/e2e, where the installed command runs. Next: test_launch.py, the fork itself.
+Apart from tests/e2e, where the installed command runs.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final
 import click
 import pytest
 
-from filetap.calls import CALLS
 from filetap.cli import main as command_line
 from filetap.cli import trace as tracing
 from filetap.cli import watch as watching
-from filetap.errors import FiletapError, KernelError, UsageError
+from filetap.core.calls import CALLS
+from filetap.core.errors import FiletapError, KernelError, UsageError
 
 ROTATED: Final = {"rotate_size": "64M", "rotate_time": "1h", "keep": "7d"}
 FLIGHT: Final = {"flight_recorder": "60s", "flight_memory": "1G"}
@@ -297,7 +297,7 @@ class TestMain:
 def test_help_imports_nothing_heavy(subcommand: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['filetap', *{subcommand!r}, '--help']\n"
-        "heavy = {'numpy', 'pyarrow', 'ctypes.util', 'filetap.session', 'filetap.model'}\n"
+        "heavy = {'numpy', 'pyarrow', 'ctypes.util', 'filetap.capture.session', 'filetap.core.wire'}\n"
         "from filetap.cli.main import main\n"
         "try: main()\n"
         "finally: print(sorted(heavy & set(sys.modules)), file=sys.stderr)"

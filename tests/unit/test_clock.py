@@ -1,6 +1,6 @@
 """The clock with two clocks that the test sets, so that drift and slow samples are exact.
 
-Apart from test_reader.py, which only moves time on. Next: test_definitions.py.
+Apart from test_reader.py, which only moves time on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.clock import INTERVAL, Clock
+from filetap.core.clock import INTERVAL, Clock
 
 SECOND = 1_000_000_000
 

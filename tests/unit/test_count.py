@@ -11,9 +11,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filetap import model
-from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALLS, OPS
+from filetap.core import wire
+from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.calls import CALLS, OPS
 from filetap.sinks.count import CountSink
 
 ROWS = st.lists(st.tuples(st.integers(0, len(CALLS) - 1), st.integers(0, 3), st.integers(0, 3)), max_size=50)
@@ -21,7 +21,7 @@ ROWS = st.lists(st.tuples(st.integers(0, len(CALLS) - 1), st.integers(0, 3), st.
 
 def batch_of(rows: list[tuple[int, int, int]]) -> Batch:
     """Files and tasks 1 and 2 are known, 3 is not, 0 names none."""
-    events = np.zeros(len(rows), model.EVENT)
+    events = np.zeros(len(rows), wire.EVENT)
     for name, values in zip(("call", "file", "task"), zip(*rows, strict=True), strict=False):
         events[name] = values
     return Batch(events, {n: File(n, b"/") for n in (1, 2)}, {n: Task(n, n, n, b"", b"") for n in (1, 2)}, 0)

@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap import definitions, model
-from filetap.batch import GROUPS, USERS, Credentials, File, Task
-from filetap.definitions import Definitions, Files, decode_file
-from filetap.mounts import Mounts
-from filetap.users import Accounts
+from filetap.capture import definitions
+from filetap.capture.definitions import Definitions, Files, decode_file
+from filetap.capture.mounts import Mounts
+from filetap.capture.users import Accounts
+from filetap.core import wire
+from filetap.core.batch import GROUPS, USERS, Credentials, File, Task
 
 COMPONENT = st.binary(min_size=1, max_size=20).map(lambda name: name.replace(b"\0", b"x").replace(b"/", b"y"))
 PATH = st.lists(COMPONENT, max_size=8)
@@ -33,7 +34,7 @@ def record(dtype: np.dtype[Any], kind: int, number: int, tail: bytes, **fields: 
     for name, value in ({"kind": kind, "id": number, "length": len(tail)} | fields).items():
         fixed[name] = value
     # The ring hands out multiples of eight bytes, and what lies behind the length is not clean.
-    return fixed.tobytes().ljust(model.DEFINITION_FIXED, b"\xaa") + tail + b"\xbb" * (-len(tail) % 8)
+    return fixed.tobytes().ljust(wire.DEFINITION_FIXED, b"\xaa") + tail + b"\xbb" * (-len(tail) % 8)
 
 
 def upwards(names: list[bytes]) -> bytes:
@@ -42,15 +43,15 @@ def upwards(names: list[bytes]) -> bytes:
 
 
 def file_record(number: int, names: list[bytes], **fields: Any) -> bytes:
-    return record(model.FILE_DEFINITION, model.DEFINE_FILE, number, upwards(names), **({"mode": stat.S_IFREG | 0o644} | fields))
+    return record(wire.FILE_DEFINITION, wire.DEFINE_FILE, number, upwards(names), **({"mode": stat.S_IFREG | 0o644} | fields))
 
 
 def name_record(number: int, asked: bytes, directory: int, **fields: Any) -> bytes:
-    return record(model.NAME_DEFINITION, model.DEFINE_NAME, number, asked + b"\0", directory=directory, **fields)
+    return record(wire.NAME_DEFINITION, wire.DEFINE_NAME, number, asked + b"\0", directory=directory, **fields)
 
 
 def task_record(number: int, arguments: bytes = b"", **fields: Any) -> bytes:
-    return record(model.TASK_DEFINITION, model.DEFINE_TASK, number, arguments, **fields)
+    return record(wire.TASK_DEFINITION, wire.DEFINE_TASK, number, arguments, **fields)
 
 
 @given(PATH)
@@ -107,12 +108,12 @@ def test_the_host_path_is_asked_of_the_mounts(names: list[bytes], inside: list[b
     files = Files(10, OneMount())
     for number, device in ((1, 5), (2, 6)):
         fields = {"mode": stat.S_IFREG, "device": device, "inside": len(upwards(inside))}
-        files.define(number, record(model.FILE_DEFINITION, model.DEFINE_FILE, number, tail, **fields))
+        files.define(number, record(wire.FILE_DEFINITION, wire.DEFINE_FILE, number, tail, **fields))
     assert files[1].path == files[2].path == b"/" + b"/".join(names)
     assert (files[1].host_path, files[2].host_path) == (b"/host/" + b"/".join(inside), b"")
 
 
-FLAGS = {"truncated": model.TRUNCATED, "deleted": model.DELETED, "raced": model.RACED}
+FLAGS = {"truncated": wire.TRUNCATED, "deleted": wire.DELETED, "raced": wire.RACED}
 
 
 @given(st.sets(st.sampled_from(sorted(FLAGS))))
@@ -137,13 +138,13 @@ NO_TREE: Final = {
 def test_what_is_in_no_tree(kind: str) -> None:
     """As fs/d_path.c and the file systems write it; tests/kernel/test_names.py has the kernel's own word."""
     name, magic, path, deleted = NO_TREE[kind]
-    file = decode_file(file_record(1, [name], flags=model.NO_TREE | model.DETACHED, inode=7, magic=magic))
+    file = decode_file(file_record(1, [name], flags=wire.NO_TREE | wire.DETACHED, inode=7, magic=magic))
     assert (file.path, file.deleted, file.resolved) == (path, deleted, True)
 
 
 def test_a_file_in_no_directory_that_is_known() -> None:
     """Opened by its handle: its dentry is called "/", and that is the root's path."""
-    file = decode_file(file_record(1, [b"/"], flags=model.NO_PATH, inode=7))
+    file = decode_file(file_record(1, [b"/"], flags=wire.NO_PATH, inode=7))
     assert (file.path, file.inode, file.resolved) == (b"", 7, False)
 
 
@@ -175,7 +176,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("case", ASKED)
-@pytest.mark.parametrize("flags", [0, model.ONCE])
+@pytest.mark.parametrize("flags", [0, wire.ONCE])
 def test_a_name_that_was_asked_for(known: Definitions, case: str, flags: int) -> None:
     asked, directory, path = ASKED[case]
     known.apply(name_record(50, asked, directory, flags=flags, root=1))
@@ -198,12 +199,12 @@ SAID = {"beside": (b"a", b"/home/x/a"), "above": (b"../y", b"/home/y"), "absolut
 def test_what_a_symbolic_link_says_starts_where_the_link_lies(known: Definitions, case: str) -> None:
     said, path = SAID[case]
     known.apply(name_record(50, b"link", 2))
-    known.apply(name_record(51, said, 50, flags=model.ONCE | model.BESIDE))
+    known.apply(name_record(51, said, 50, flags=wire.ONCE | wire.BESIDE))
     assert known.files[51] == File(51, path, resolved=False, requested=said if b".." in said else b"")
 
 
 def test_a_name_that_was_cut(known: Definitions) -> None:
-    known.apply(name_record(50, b"a", 2, flags=model.TRUNCATED))
+    known.apply(name_record(50, b"a", 2, flags=wire.TRUNCATED))
     assert known.files[50].truncated
 
 
@@ -217,7 +218,7 @@ def test_any_name_round_trips(directory: list[bytes], asked: list[bytes]) -> Non
 
 def test_a_task(known: Definitions) -> None:
     known.apply(file_record(4, [b"usr", b"bin", b"cat"]))
-    known.apply(record(model.CGROUP_DEFINITION, model.DEFINE_CGROUP, 0, upwards([b"", b"system.slice", b"a"]), cgroup=66))
+    known.apply(record(wire.CGROUP_DEFINITION, wire.DEFINE_CGROUP, 0, upwards([b"", b"system.slice", b"a"]), cgroup=66))
     numbers = {
         "pid": 10, "tid": 11, "ppid": 12, "namespace_pid": 13, "parent": 14, "forker": 16, "execs": 15,
         "pid_namespace": 21, "mount_namespace": 22, "user_namespace": 23, "cgroup_namespace": 24, "start": 25, "cgroup": 66,
@@ -240,7 +241,7 @@ def test_whose_user_a_task_is() -> None:
 
 def test_more_groups_than_fit_and_a_login_that_never_was() -> None:
     made = Definitions(1, 1)
-    kept = tuple(range(model.MAX_GROUPS))
+    kept = tuple(range(wire.MAX_GROUPS))
     made.apply(task_record(5, struct.pack(f"<{len(kept)}I", *kept), groups=len(kept) + 1, loginuid=0xFFFFFFFF))
     assert made.tasks[5].credentials == Credentials(groups=kept, groups_truncated=True)
     assert made.tasks[5].args is None
@@ -280,7 +281,7 @@ def test_any_arguments_round_trip(words: list[bytes]) -> None:
 
 def test_cut_arguments() -> None:
     made = Definitions(1, 1)
-    made.apply(task_record(5, b"cat\0lon", flags=model.TRUNCATED))
+    made.apply(task_record(5, b"cat\0lon", flags=wire.TRUNCATED))
     assert (made.tasks[5].args, made.tasks[5].args_truncated) == ((b"cat", b"lon"), True)
 
 
@@ -307,7 +308,7 @@ def test_names_for_one_event_are_kept_for_folds_but_not_for_ever(known: Definiti
     """The last of them stay; the memory of the others is given back."""
     count = 2 * Definitions.PAST
     for number in range(50, 50 + count):
-        known.apply(name_record(number, b"a", 2, flags=model.ONCE))
+        known.apply(name_record(number, b"a", 2, flags=wire.ONCE))
     end_drains(known)
     assert 50 not in known.files
     assert 50 + count - 1 in known.files
@@ -329,7 +330,7 @@ def test_of_too_many_names_the_older_are_given_up() -> None:
 
 
 def retire(number: int) -> bytes:
-    return record(np.dtype(model.DEFINITION), model.DEFINE_RETIRE, number, b"")
+    return record(np.dtype(wire.DEFINITION), wire.DEFINE_RETIRE, number, b"")
 
 
 def test_ended_tasks_are_kept_for_folds_but_not_for_ever(known: Definitions) -> None:
@@ -371,7 +372,7 @@ def test_of_too_many_files_the_older_are_given_up() -> None:
         files.define(number, file_record(number, [b"f%d" % number], inode=number, **key))
     keys = files.give_up()
     assert [tuple(key) for key in keys.tolist()] == [(number, 2, 3, 4, 5, 6, 7) for number in range(35)]
-    assert (model.FILE_KEY.names or ()) == ("inode", "dentry", "mount", "name", "origin", "generation", "sequence")
+    assert (wire.FILE_KEY.names or ()) == ("inode", "dentry", "mount", "name", "origin", "generation", "sequence")
     assert len(files.give_up()) == 0
 
 

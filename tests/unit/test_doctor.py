@@ -1,6 +1,6 @@
 """filetap doctor without a kernel: capabilities, requirements, choice and rendering, from made-up findings.
 
-Apart, as it needs neither root nor BPF. Next: tests/kernel/test_features.py compares with the kernel that is there.
+Apart, as it needs neither root nor BPF.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from filetap.capture import features, trials
+from filetap.capture.features import Features, HookSet, Plan, Requirement, Way
 from filetap.cli.doctor import doctor
-from filetap.errors import KernelError
-from filetap.kernel import features, trials
-from filetap.kernel.features import Features, HookSet, Plan, Requirement, Way
+from filetap.core.errors import KernelError
 from filetap.kernel.types import KernelTypes
 from filetap.report.doctor import COLUMNS, as_json, as_text
 

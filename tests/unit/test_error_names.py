@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from filetap.analysis.columns import MACROS
-from filetap.enrich import names
+from filetap.core import constants
 
 HEADERS: Final = [Path("/usr/include/asm-generic") / name for name in ("errno-base.h", "errno.h")]
 """Of linux-libc-dev, which the BPF objects need too."""
@@ -34,12 +34,12 @@ def kernel_errors() -> dict[int, str]:
 
 def test_names_are_those_of_the_kernel() -> None:
     assert kernel_errors()[95] == "EOPNOTSUPP"
-    assert {number: names.error(-number) for number in kernel_errors()} == kernel_errors()
+    assert {number: constants.error(-number) for number in kernel_errors()} == kernel_errors()
 
 
 def test_numbers_that_the_kernel_does_not_name_stay_numbers() -> None:
     unnamed = set(range(1, 1024)) - set(kernel_errors())
-    assert {names.error(-number) for number in unnamed} == set(map(str, unnamed))
+    assert {constants.error(-number) for number in unnamed} == set(map(str, unnamed))
 
 
 @pytest.mark.parametrize("sign", [1, -1])

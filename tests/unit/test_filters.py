@@ -1,6 +1,6 @@
 """The words of the filters and what they mean, and the one filter in user space.
 
-Apart from tests/kernel, where the kernel applies them. FailedNames is compared with a filter over pathlib's parents.
+Apart from tests/kernel, where the kernel applies them. UnresolvedNameFilter is compared with a filter over pathlib's parents.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap import filters, model
-from filetap.batch import Batch, File
-from filetap.calls import CALL_NUMBER, CALLS, GROUPS, HOOKS, OPS
-from filetap.errors import UsageError
-from filetap.filters import FailedNames, Filters
-from filetap.session import NameFilter
+from filetap.capture.name_filter import UnresolvedNameFilter
+from filetap.capture.session import NameFilter
+from filetap.core import wire
+from filetap.core.batch import Batch, File
+from filetap.core.calls import CALL_NUMBER, CALLS, GROUPS, HOOKS, OPS
+from filetap.core.errors import UsageError
+from filetap.selection import filters
+from filetap.selection.filters import Filters
 
 PROCESS = {"fork", "thread", "exec", "exit"}
 METADATA = {"stat", "statfs", "access", "readlink", "getdents", "getxattr", "listxattr", "handle"}
@@ -90,7 +92,7 @@ def test_a_call_of_two_ops_means_both() -> None:
 
 def test_every_op_group_and_call_is_a_word() -> None:
     for word in (*OPS[1:], *GROUPS, *(call.name for call in CALLS[1:])):
-        assert any(seen(word, level) for level in model.LEVELS)
+        assert any(seen(word, level) for level in wire.LEVELS)
 
 
 def seen(word: str, level: str) -> frozenset[int]:
@@ -102,7 +104,7 @@ def seen(word: str, level: str) -> frozenset[int]:
 
 def test_what_each_level_sees() -> None:
     """System calls and hooks are never told beside one another; permission is no system call's."""
-    names = {level: {CALLS[number].name for number in seen("all", level)} for level in model.LEVELS}
+    names = {level: {CALLS[number].name for number in seen("all", level)} for level in wire.LEVELS}
     assert "openat" in names["syscall"]
     assert "openat" not in names["vfs"]
     assert names["auto"] == names["syscall"]
@@ -204,8 +206,8 @@ def test_no_sizes(text: str) -> None:
 
 def test_rules() -> None:
     both = Filters(paths=["a", "b"], exclude=["c"])
-    assert both.rules() == [("a", model.RULE_TREE), ("b", model.RULE_TREE), ("c", model.RULE_EXCLUDE)]
-    assert Filters(paths=["a"], recursive=False).rules() == [("a", model.RULE_CHILDREN)]
+    assert both.rules() == [("a", wire.RULE_TREE), ("b", wire.RULE_TREE), ("c", wire.RULE_EXCLUDE)]
+    assert Filters(paths=["a"], recursive=False).rules() == [("a", wire.RULE_CHILDREN)]
 
 
 def test_paths_are_opened_and_known_by_identity(tmp_path: Path) -> None:
@@ -214,8 +216,8 @@ def test_paths_are_opened_and_known_by_identity(tmp_path: Path) -> None:
     opened = filters.open_paths(Filters(paths=[str(tmp_path / "link")], exclude=[str(tmp_path)]).rules())
     try:
         assert {os.fstat(fd).st_ino: rule for fd, rule in opened.items()} == {
-            (tmp_path / "a").stat().st_ino: model.RULE_TREE,
-            tmp_path.stat().st_ino: model.RULE_EXCLUDE,
+            (tmp_path / "a").stat().st_ino: wire.RULE_TREE,
+            tmp_path.stat().st_ino: wire.RULE_EXCLUDE,
         }
         assert not any(os.get_inheritable(fd) for fd in opened)
     finally:
@@ -251,25 +253,25 @@ def named(path: bytes, **fields: Any) -> File:
 @pytest.mark.parametrize("case", NAMES)
 def test_failed_names(case: str) -> None:
     path, name, wanted = NAMES[case]
-    assert FailedNames(Filters(paths=[path])).wants(named(name)) is wanted
-    assert FailedNames(Filters(exclude=[path])).wants(named(name)) is not wanted
+    assert UnresolvedNameFilter(Filters(paths=[path])).wants(named(name)) is wanted
+    assert UnresolvedNameFilter(Filters(exclude=[path])).wants(named(name)) is not wanted
 
 
 def test_failed_names_without_paths() -> None:
-    assert not FailedNames(Filters()).needed
-    assert FailedNames(Filters()).wants(named(b"/anything"))
-    assert FailedNames(Filters(exclude=["/x"])).needed
+    assert not UnresolvedNameFilter(Filters()).needed
+    assert UnresolvedNameFilter(Filters()).wants(named(b"/anything"))
+    assert UnresolvedNameFilter(Filters(exclude=["/x"])).needed
 
 
 def test_exclusion_wins() -> None:
-    names = FailedNames(Filters(paths=["/data"], exclude=["/data/tmp"]))
+    names = UnresolvedNameFilter(Filters(paths=["/data"], exclude=["/data/tmp"]))
     assert [names.wants(named(name)) for name in (b"/data/a", b"/data/tmp", b"/data/tmp/a", b"/data/tmpx")] == [True, False, False, True]
 
 
 def test_direct_children_only() -> None:
-    names = FailedNames(Filters(paths=["/data"], recursive=False))
+    names = UnresolvedNameFilter(Filters(paths=["/data"], recursive=False))
     assert [names.wants(named(name)) for name in (b"/data", b"/data/a", b"/data/a/b", b"/datab")] == [True, True, False, False]
-    assert [FailedNames(Filters(paths=["/"], recursive=False)).wants(named(name)) for name in (b"/a", b"/a/b")] == [True, False]
+    assert [UnresolvedNameFilter(Filters(paths=["/"], recursive=False)).wants(named(name)) for name in (b"/a", b"/a/b")] == [True, False]
 
 
 @pytest.mark.parametrize("recursive", [True, False])
@@ -277,7 +279,7 @@ def test_many_places_cost_no_more_than_few(recursive: bool) -> None:
     """A shell's * gives tens of thousands: 2000 times as many, and ten times as long is far from that."""
     spent = []
     for count in (10, 20_000):
-        names = FailedNames(Filters(paths=[f"/data/{number}" for number in range(count)], recursive=recursive))
+        names = UnresolvedNameFilter(Filters(paths=[f"/data/{number}" for number in range(count)], recursive=recursive))
         began = time.process_time()
         assert [names.wants(named(b"/data/%d/x" % number)) for number in (0, count)] == [True, False]
         assert not any(names.wants(named(b"/other/%d" % number)) for number in range(10_000))
@@ -288,7 +290,7 @@ def test_many_places_cost_no_more_than_few(recursive: bool) -> None:
 def test_both_the_given_and_the_real_name_match(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    names = FailedNames(Filters(paths=[str(tmp_path / "link")]))
+    names = UnresolvedNameFilter(Filters(paths=[str(tmp_path / "link")]))
     assert names.wants(named(os.fsencode(tmp_path / "real" / "none")))
     assert names.wants(named(os.fsencode(tmp_path / "link" / "none")))
     assert not names.wants(named(os.fsencode(tmp_path / "other")))
@@ -296,7 +298,7 @@ def test_both_the_given_and_the_real_name_match(tmp_path: Path) -> None:
 
 def test_relative_paths_are_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert FailedNames(Filters(paths=["x"])).wants(named(os.fsencode(tmp_path / "x" / "y")))
+    assert UnresolvedNameFilter(Filters(paths=["x"])).wants(named(os.fsencode(tmp_path / "x" / "y")))
 
 
 PARTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
@@ -314,7 +316,7 @@ def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], a
         return PurePosixPath(directory) in (name, name.parent)
 
     expected = not any(map(below, exclude)) and (not paths or any(map(below if recursive else direct, paths)))
-    assert FailedNames(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(named(asked.encode())) is expected
+    assert UnresolvedNameFilter(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(named(asked.encode())) is expected
 
 
 class Resolved(dict[int, File]):
@@ -332,14 +334,14 @@ TWO_NAMES = {1: File(1, b"/in/a", resolved=False), 2: File(2, b"/out/b", resolve
 
 def kept(*rows: tuple[int, int | None]) -> list[int]:
     """Files of the events that stay, of which some have a target; with /in as the PATH."""
-    events, more = np.zeros(len(rows), model.EVENT), np.zeros(sum(target is not None for _, target in rows), model.MORE)
+    events, more = np.zeros(len(rows), wire.EVENT), np.zeros(sum(target is not None for _, target in rows), wire.MORE)
     events["file"], events["flags"] = [file for file, _ in rows], [target is not None for _, target in rows]
     more["target"] = [target for _, target in rows if target is not None]
     events["call"] = CALL_NUMBER["rename"]
     dropping = NameFilter(Filters(paths=["/in"]))
     batch = dropping.without_unwanted(Batch(events, Resolved(), {}, 0, more, TWO_NAMES))
     assert int(dropping.dropped.sum()) == len(rows) - len(batch.events)
-    assert len(batch.more) == int((batch.events["flags"] & model.HAS_MORE != 0).sum())
+    assert len(batch.more) == int((batch.events["flags"] & wire.HAS_MORE != 0).sum())
     return [int(number) for number in batch.events["file"]]
 
 

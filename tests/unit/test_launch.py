@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from filetap import launch
-from filetap.errors import UsageError
-from filetap.launch import Command, CommandError
+from filetap.capture import launch
+from filetap.capture.launch import Command, CommandError
+from filetap.core.errors import UsageError
 from tests.patience import wait_for
 
 Start = Callable[..., Command]
@@ -203,7 +203,7 @@ def test_the_command_dies_of_a_closed_pipe() -> None:
 PIPE = """
 import sys, time
 sys.path[:0] = %r
-from filetap.launch import Command
+from filetap.capture.launch import Command
 command = Command(["sh", "-c", "sleep 0.3; while :; do echo x; done"])
 command.release()
 sys.exit(command.wait())
@@ -245,7 +245,7 @@ def test_it_becomes_the_user_with_his_groups(tmp_path: Path) -> None:
 GROUPS = """
 import os, pwd, sys
 sys.path[:0] = %r
-from filetap.launch import Command
+from filetap.capture.launch import Command
 os.setgroups([4, 27])
 command = Command(["id", "-G"], pwd.getpwnam("nobody"))
 command.release()

@@ -1,6 +1,6 @@
 """Ancestors in user space: kept while they may be named, given to each task, and shown as one line of any width.
 
-Apart from test_definitions.py, for none of this needs the kernel's records. Next: tests/kernel/test_ancestry.py.
+Apart from test_definitions.py, for none of this needs the kernel's records.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap import command_line, model
-from filetap.ancestors import Ancestors
-from filetap.batch import Task
-from filetap.definitions import Definitions
-from filetap.enrich import lineage
-from filetap.enrich.terminal import columns_of
+from filetap.capture.ancestors import Ancestors
+from filetap.capture.definitions import Definitions
+from filetap.core import wire
+from filetap.core.batch import Task
+from filetap.render import command_line, lineage
+from filetap.render.terminal import columns_of
 from tests.unit.test_definitions import task_record
 
 NAMES = st.text(min_size=1, max_size=15).map(lambda name: os.fsencode(name.replace("\0", "").encode(errors="replace"))[:15] or b"x")
@@ -38,19 +38,19 @@ def below(*processes: Task, **more: Any) -> Task:
 def test_a_task_has_those_above_it() -> None:
     made = Definitions(9, 9)
     for number, parent in ((1, 0), (2, 1), (3, 2)):
-        made.apply(task_record(number, flags=model.ANCESTOR, pid=100 + number, parent=parent, comm=b"p%d" % number))
-    made.apply(task_record(4, pid=104, parent=3, forker=77, flags=model.ADOPTED))
+        made.apply(task_record(number, flags=wire.ANCESTOR, pid=100 + number, parent=parent, comm=b"p%d" % number))
+    made.apply(task_record(4, pid=104, parent=3, forker=77, flags=wire.ADOPTED))
     task = made.tasks[4]
     assert [(one.id, one.comm, one.ancestor) for one in task.ancestors] == [(3, b"p3", True), (2, b"p2", True), (1, b"p1", True)]
     assert (task.parent, task.forker, task.adopted, task.ancestor, task.is_cut) == (3, 77, True, False, False)
     assert (list(made.tasks), made.processes) == ([4], 1)
 
 
-@pytest.mark.parametrize(("parent", "cut"), [(0, False), (5, True), (model.UNKNOWN_PARENT, True)])
+@pytest.mark.parametrize(("parent", "cut"), [(0, False), (5, True), (wire.UNKNOWN_PARENT, True)])
 def test_what_is_not_known_above_is_cut(parent: int, cut: bool) -> None:
     """An id without a row: its definition found no room, or the walk was too long."""
     made = Definitions(9, 9)
-    made.apply(task_record(1, flags=model.ANCESTOR, parent=parent))
+    made.apply(task_record(1, flags=wire.ANCESTOR, parent=parent))
     made.apply(task_record(2, parent=1))
     made.apply(task_record(3, parent=parent))
     assert [len(made.tasks[number].ancestors) for number in (2, 3)] == [1, 0]
@@ -62,8 +62,8 @@ def test_a_line_is_as_long_as_it_may_be_and_no_ring() -> None:
     for number in range(1, 200):
         made.add(process(number, number - 1))
     made.add(process(300, 300))
-    assert [one.id for one in made.above(150)] == list(range(150, 150 - model.MAX_ANCESTORS, -1))
-    assert len(made.above(300)) == model.MAX_ANCESTORS
+    assert [one.id for one in made.above(150)] == list(range(150, 150 - wire.MAX_ANCESTORS, -1))
+    assert len(made.above(300)) == wire.MAX_ANCESTORS
 
 
 def test_those_that_nobody_names_any_more_are_let_go() -> None:
@@ -93,7 +93,7 @@ def test_memory_stays_bounded_over_a_long_line_of_processes() -> None:
         made.add(process(last, last - 1))
         made.tidy()
         assert len(made) <= Ancestors.FEW + 1
-    assert len(made.above(last)) == model.MAX_ANCESTORS
+    assert len(made.above(last)) == wire.MAX_ANCESTORS
 
 
 def test_arguments_that_the_kernel_could_not_read_are_asked_for() -> None:

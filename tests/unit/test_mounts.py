@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from filetap import mounts
-from filetap.mounts import Mount, Mounts, parse
+from filetap.capture import mounts
+from filetap.capture.mounts import Mounts
+from filetap.core import mountinfo
+from filetap.core.mountinfo import Mount, parse
 
 TABLE = b"""\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -43,8 +45,8 @@ class Still:
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mounts]:
     path = tmp_path / "mountinfo"
     path.write_bytes(TABLE)
-    monkeypatch.setattr(mounts, "MOUNTINFO", str(path))
-    monkeypatch.setattr("filetap.mounts.select.poll", Still)
+    monkeypatch.setattr(mountinfo, "MOUNTINFO", str(path))
+    monkeypatch.setattr("filetap.capture.mounts.select.poll", Still)
     made = Mounts()
     yield made
     made.close()
@@ -72,7 +74,7 @@ def test_of_this_machine() -> None:
     """The oracle is stat(2): the answer for / is a directory on the same device."""
     status = os.stat("/")
     device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
-    root = next(mount.root for mount in parse(Path(mounts.MOUNTINFO).read_bytes()) if mount.point == b"/")
+    root = next(mount.root for mount in parse(Path(mountinfo.MOUNTINFO).read_bytes()) if mount.point == b"/")
     ours = Mounts()
     path = ours.path(device, root)
     ours._file.close()

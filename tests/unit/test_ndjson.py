@@ -24,13 +24,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filetap import command_line, model
-from filetap.batch import GROUPS, USERS, Batch, Credentials, File, Fold, Task
-from filetap.calls import CALL_NUMBER, CALLS, OP_NUMBER
-from filetap.enrich import fragments
-from filetap.enrich.fragments import Fragments
-from filetap.enrich.strings import hexadecimal
-from filetap.model import Records
+from filetap.core import wire
+from filetap.core.batch import GROUPS, USERS, Batch, Credentials, File, Fold, Task
+from filetap.core.calls import CALL_NUMBER, CALLS, OP_NUMBER
+from filetap.core.wire import Records
+from filetap.render import command_line, fragments
+from filetap.render.fragments import Fragments
+from filetap.render.strings import hexadecimal
 from filetap.sinks.ndjson import LineSink, NdjsonSink
 from tests.unit.test_error_names import kernel_errors
 
@@ -42,7 +42,7 @@ TASK: Final = Task(1, 77, 77, b"cat", b"cat", b"/usr/bin/cat", ppid=70, cgroup=1
 
 
 def events_of(*rows: dict[str, int]) -> Records:
-    events = np.zeros(len(rows), model.EVENT)
+    events = np.zeros(len(rows), wire.EVENT)
     for event, row in zip(events, rows, strict=True):
         for name, value in ({"fd": -1, "tid": 77, "task": 1, "file": 1} | row).items():
             event[name] = value
@@ -56,7 +56,7 @@ def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequ
         {name: value for name, value in row.items() if name not in SECOND} | {"flags": row.get("flags", 0) & ~1 | bool(more)}
         for row, more in zip(rows, seconds, strict=True)
     ]
-    more = np.zeros(sum(map(bool, seconds)), model.MORE)
+    more = np.zeros(sum(map(bool, seconds)), wire.MORE)
     more["target_fd"] = -1
     for record, fields in zip(more, filter(None, seconds), strict=True):
         for name, value in fields.items():
@@ -188,14 +188,14 @@ def has_size(name: str, op: str) -> bool:
 def io_of(event: Any, more: Any) -> dict[str, Any]:
     name, op = CALLS[event["call"]].name, CALLS[event["call"]].op
     flags = int(event["flags"])
-    given: dict[str, Any] = {} if flags & model.NO_RESULT else {"result": int(event["result"])}
+    given: dict[str, Any] = {} if flags & wire.NO_RESULT else {"result": int(event["result"])}
     given |= {"fd": int(event["fd"])} if event["fd"] != -1 else {}
     given |= {"open_id": int(event["open"])} if event["open"] else {}
-    if has_offset(name, op) and not flags & model.NO_OFFSET:
+    if has_offset(name, op) and not flags & wire.NO_OFFSET:
         offset = int(event["offset"])
         given["offset"] = offset - 2**64 if op == "seek" and offset >= 2**63 else offset
-    given |= {"size": int(event["size"])} if has_size(name, op) and not flags & model.NO_SIZE else {}
-    given |= {"offset_uncertain": True} if op in MOVING and flags & model.UNCERTAIN else {}
+    given |= {"size": int(event["size"])} if has_size(name, op) and not flags & wire.NO_SIZE else {}
+    given |= {"offset_uncertain": True} if op in MOVING and flags & wire.UNCERTAIN else {}
     return given | address_of(event, more) | (copy_of(more) if op in COPIES and more is not None else {})
 
 
@@ -224,7 +224,7 @@ def expected(batch: Batch) -> list[dict[str, Any]]:
 
 def expected_line(event: Any, more: Any, batch: Batch) -> dict[str, Any]:
     op = CALLS[event["call"]].op
-    duration = int(event["duration"]) * (1000 if event["flags"] & model.MICROSECONDS else 1)
+    duration = int(event["duration"]) * (1000 if event["flags"] & wire.MICROSECONDS else 1)
     told = {"action": op, "call": CALLS[event["call"]].name, "duration": duration}
     line: dict[str, Any] = {"@timestamp": timestamp_of(int(event["time"]), batch.realtime)}
     line["event"] = {name: value for name, value in told.items() if value}
@@ -234,7 +234,7 @@ def expected_line(event: Any, more: Any, batch: Batch) -> dict[str, Any]:
         line["file"] = file_of(batch.files[int(event["file"])])
     if more is not None and int(more["target"]) in batch.files:
         line.setdefault("file", {})["target"] = file_of(batch.files[int(more["target"])])
-    if event["result"] < 0 and not event["flags"] & model.NO_RESULT:
+    if event["result"] < 0 and not event["flags"] & wire.NO_RESULT:
         line["error"] = error_of(int(event["result"]))
     return line | task_of(batch.tasks.get(int(event["task"])), line["thread"])
 
@@ -388,9 +388,9 @@ def test_the_documented_line_byte_for_byte() -> None:
     ("row", "told"),
     [
         ({"offset": 2**63, "size": 2**64 - 1}, {"offset": 2**63, "size": 2**64 - 1, "result": 0}),
-        ({"result": -(2**31), "flags": model.NO_OFFSET}, {"size": 0, "result": -(2**31)}),
-        ({"flags": model.NO_SIZE | model.UNCERTAIN}, {"offset_uncertain": True, "offset": 0, "result": 0}),
-        ({"flags": model.NO_SIZE | model.NO_OFFSET, "fd": 0}, {"fd": 0, "result": 0}),
+        ({"result": -(2**31), "flags": wire.NO_OFFSET}, {"size": 0, "result": -(2**31)}),
+        ({"flags": wire.NO_SIZE | wire.UNCERTAIN}, {"offset_uncertain": True, "offset": 0, "result": 0}),
+        ({"flags": wire.NO_SIZE | wire.NO_OFFSET, "fd": 0}, {"fd": 0, "result": 0}),
         ({"fd": 2**31 - 1, "open": 2**32 - 1, "flags": 24}, {"fd": 2**31 - 1, "open_id": 2**32 - 1, "result": 0}),
     ],
 )
@@ -399,7 +399,7 @@ def test_extremes(row: dict[str, int], told: dict[str, Any]) -> None:
 
 
 def test_durations_in_microseconds() -> None:
-    row = {"call": call("read"), "duration": 2**32 - 1, "flags": model.MICROSECONDS}
+    row = {"call": call("read"), "duration": 2**32 - 1, "flags": wire.MICROSECONDS}
     assert json.loads(lines_of(batch_of(row))[0])["event"]["duration"] == (2**32 - 1) * 1000
 
 

@@ -19,22 +19,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap import model, pending
-from filetap.account import Account
-from filetap.aggregation import Summing
-from filetap.batch import Batch, Fold
-from filetap.calls import CALL_NUMBER, OP_NUMBER
-from filetap.enrich.columns import durations
-from filetap.model import AT_LEAST, MICROSECONDS, NO_OFFSET, NO_RESULT, PENDING, Records
+from filetap.analysis.aggregation import Summing
+from filetap.capture import pending
+from filetap.capture.statistics import Account
+from filetap.core import wire
+from filetap.core.batch import Batch, Fold
+from filetap.core.calls import CALL_NUMBER, OP_NUMBER
+from filetap.core.wire import AT_LEAST, MICROSECONDS, NO_OFFSET, NO_RESULT, PENDING, Records
+from filetap.recording.flight import FlightSink
+from filetap.recording.reader import Trace
+from filetap.recording.replay import Replay, Wanted
+from filetap.recording.writer import TraceSink, unseen
+from filetap.render.columns import durations
 from filetap.report import account as report
 from filetap.sinks.count import CountSink
 from filetap.sinks.ndjson import NdjsonSink
 from filetap.sinks.table import TableSink, least
 from filetap.sinks.tee import Tee
-from filetap.trace.flight import FlightSink
-from filetap.trace.reader import Trace
-from filetap.trace.replay import Replay, Wanted
-from filetap.trace.writer import TraceSink, unseen
 from tests.unit.test_ndjson import FILE, TASK, batch_of, decoded, expected_line
 from tests.unit.traces import metadata
 
@@ -48,7 +49,7 @@ def calls() -> Batch:
 
 
 def record(**given: Any) -> Records:
-    made = np.zeros(1, model.PENDING_CALL)
+    made = np.zeros(1, wire.PENDING_CALL)
     for name, value in ({"tid": 7, "nr": 0, "instance": 3, "entered": 9} | given).items():
         made[name] = value
     return made
@@ -80,9 +81,9 @@ def test_what_two_looks_have_in_common(later: dict[str, Any], timed: bool, is_sa
 def test_however_long_it_waits(nanoseconds: int) -> None:
     """To the ns, above 4.29 s to the us, above 71 minutes to the ms: up to 49 days."""
     (made,) = record(entered=10**12, time=10**12 + nanoseconds)
-    flags, wire = pending.duration(made, 1)
-    events = np.zeros(1, model.EVENT)
-    events["flags"], events["duration"] = flags, wire
+    flags, value = pending.duration(made, 1)
+    events = np.zeros(1, wire.EVENT)
+    events["flags"], events["duration"] = flags, value
     unit = 1 if nanoseconds < 1 << 32 else 1000 if nanoseconds < 1000 << 32 else 10**6
     assert durations(events)[0] == min(nanoseconds // unit, 2**32 - 1) * unit
     assert not flags & AT_LEAST
@@ -139,12 +140,12 @@ def test_they_count_as_no_events() -> None:
 @pytest.mark.parametrize(
     ("name", "scope", "start", "root", "flags"),
     [
-        (b"a", 0, 5, 2, model.FROM_WANTED),
-        (b"/a", 0, 2, 2, model.START_WANTED),
-        (b"/a", pending.RESOLVE_IN_ROOT, 5, 5, model.FROM_WANTED),
-        (b"../a", pending.RESOLVE_BENEATH, 5, 5, model.FROM_WANTED | model.BENEATH),
-        (b"../a", 1, 5, 2, model.FROM_WANTED),
-        (None, 0, 5, 2, model.FROM_WANTED),
+        (b"a", 0, 5, 2, wire.FROM_WANTED),
+        (b"/a", 0, 2, 2, wire.START_WANTED),
+        (b"/a", pending.RESOLVE_IN_ROOT, 5, 5, wire.FROM_WANTED),
+        (b"../a", pending.RESOLVE_BENEATH, 5, 5, wire.FROM_WANTED | wire.BENEATH),
+        (b"../a", 1, 5, 2, wire.FROM_WANTED),
+        (None, 0, 5, 2, wire.FROM_WANTED),
     ],
 )
 def test_where_a_name_starts_and_what_it_does_not_leave(name: bytes | None, scope: int, start: int, root: int, flags: int) -> None:

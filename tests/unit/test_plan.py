@@ -1,13 +1,13 @@
 """What is attached for what is asked for, on kernels that lack something.
 
-Apart, as it needs no kernel: the plans are plain data. Next: tests/kernel attaches them.
+Apart, as it needs no kernel: the plans are plain data.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from filetap.calls import CALLS
+from filetap.core.calls import CALLS
 from filetap.probes import Plan, aio, kept_on_cpu, process, syscalls, vfs
 
 EVERYTHING = frozenset(range(1, len(CALLS)))

@@ -9,12 +9,12 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap import model
-from filetap.aggregation import NAMELESS, Accumulated, Summing, Sums, of_batch, of_folds, of_kernel
 from filetap.analysis import rates, summary
+from filetap.analysis.aggregation import NAMELESS, Accumulated, Summing, Sums, of_batch, of_folds, of_kernel
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
-from filetap.batch import Batch, Credentials, File, Fold, Task
-from filetap.calls import CALL_NUMBER, OP_NUMBER
+from filetap.core import wire
+from filetap.core.batch import Batch, Credentials, File, Fold, Task
+from filetap.core.calls import CALL_NUMBER, OP_NUMBER
 from filetap.sinks.count import CountSink
 
 NOBODY = TASKS.empty_table()
@@ -113,12 +113,12 @@ def task(number: int) -> Task:
 
 
 def empty(realtime: int = 0) -> Batch:
-    return Batch(np.zeros(0, model.EVENT), {7: File(7, b"/seven")}, {3: task(3)}, realtime)
+    return Batch(np.zeros(0, wire.EVENT), {7: File(7, b"/seven")}, {3: task(3)}, realtime)
 
 
 def test_from_the_kernel() -> None:
-    keys = np.array([(3, 7, 0, OP_NUMBER["read"], 12, 0), (0, 0, 55, OP_NUMBER["open"], model.NO_BUCKET, 1)], model.AGGREGATE_KEY)
-    values = np.array([(5, 1, 640, 999, 500, 10, 20), (1, 1, 0, 0, 0, 30, 30)], model.AGGREGATE)
+    keys = np.array([(3, 7, 0, OP_NUMBER["read"], 12, 0), (0, 0, 55, OP_NUMBER["open"], wire.NO_BUCKET, 1)], wire.AGGREGATE_KEY)
+    values = np.array([(5, 1, 640, 999, 500, 10, 20), (1, 1, 0, 0, 0, 30, 30)], wire.AGGREGATE)
     sums = of_kernel(keys, values, empty(realtime=1000))
     aggregates = sums.aggregates.set_column(9, "first", sums.aggregates["first"].cast(pa.int64())).drop_columns(["last"])
     assert [tuple(row.values()) for row in aggregates.to_pylist()] == [
@@ -133,10 +133,10 @@ def test_from_the_kernel() -> None:
 
 
 def test_a_stream_gives_the_same_as_the_kernel() -> None:
-    events = np.zeros(3, model.EVENT)
+    events = np.zeros(3, wire.EVENT)
     events["call"], events["file"], events["task"] = CALL_NUMBER["pread64"], 7, 3
     events["result"], events["duration"], events["time"] = [64, -5, 10], [100, 101, 9], [5, 6, 7]
-    events["flags"][2] = model.MICROSECONDS
+    events["flags"][2] = wire.MICROSECONDS
     sink = Summing(CountSink(), "file")
     sink.write(Batch(events, empty().files, empty().tasks, 0))
     sink.folded([Fold(3, 7, OP_NUMBER["read"], 10, 640, 1, 9)], empty())

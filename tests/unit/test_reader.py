@@ -18,17 +18,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filetap import model, reader
-from filetap.batch import UNKNOWN_USER, Batch
-from filetap.calls import CALL_NUMBER
-from filetap.clock import Clock
-from filetap.definitions import Definitions
-from filetap.errors import KernelError
+from filetap.capture import reader
+from filetap.capture.definitions import Definitions
+from filetap.capture.reader import Reader
+from filetap.core import wire
+from filetap.core.batch import UNKNOWN_USER, Batch
+from filetap.core.calls import CALL_NUMBER
+from filetap.core.clock import Clock
+from filetap.core.errors import KernelError
 from filetap.kernel.ring import BUSY, HEADER, PAGE, Lanes, Ring
-from filetap.reader import Reader
 
 READ = CALL_NUMBER["read"]
-STRIDE = model.EVENT.itemsize
+STRIDE = wire.EVENT.itemsize
 
 
 def place(dtype: np.dtype[Any], field: str) -> int:
@@ -37,7 +38,7 @@ def place(dtype: np.dtype[Any], field: str) -> int:
     return int(dtype.fields[field][1])
 
 
-CONSUMED = place(model.LANE, "consumed")
+CONSUMED = place(wire.LANE, "consumed")
 
 
 class Kernel:
@@ -46,7 +47,7 @@ class Kernel:
     def __init__(self, cpus: int = 2, slots: int = 8) -> None:
         self.cpus, self.slots, self.now, self.places = cpus, slots, 1_000, 0
         self.fds = [os.memfd_create(name) for name in ("events", "lanes", "ring")]
-        for fd, size in zip(self.fds, (cpus * slots * STRIDE, cpus * model.LANE.itemsize, 4 * PAGE), strict=True):
+        for fd, size in zip(self.fds, (cpus * slots * STRIDE, cpus * wire.LANE.itemsize, 4 * PAGE), strict=True):
             os.truncate(fd, -(-size // PAGE) * PAGE)
         self._events, self._lanes, self._ring = self.fds
         # Memory is not clean after the first round: what stands in a slot before it is written must not matter.
@@ -64,10 +65,10 @@ class Kernel:
         return self._position(cpu) - self._consumed(cpu) + 3 <= self.slots
 
     def _position(self, cpu: int) -> int:
-        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * model.LANE.itemsize))[0])
+        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * wire.LANE.itemsize))[0])
 
     def _consumed(self, cpu: int) -> int:
-        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * model.LANE.itemsize + CONSUMED))[0])
+        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * wire.LANE.itemsize + CONSUMED))[0])
 
     def _write(self, cpu: int, position: int, record: bytes) -> None:
         os.pwrite(self._events, record, (cpu * self.slots + position % self.slots) * STRIDE)
@@ -76,20 +77,20 @@ class Kernel:
         """One event now. With ``more`` two slots, never across the lane's end: an empty one fills it up."""
         self.now += 1
         at = self._position(cpu)
-        event = np.zeros(1, model.EVENT)
+        event = np.zeros(1, wire.EVENT)
         for name, value in ({"time": self.now, "call": READ, "task": 1, "file": 1, "fd": 3} | fields).items():
             event[name] = value
         if more is not None:
             if (at + 1) % self.slots == 0:
-                os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + place(model.EVENT, "call"))
+                os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + place(wire.EVENT, "call"))
                 at += 1
-            event["flags"] |= model.HAS_MORE
-            second = np.zeros(1, model.MORE)
+            event["flags"] |= wire.HAS_MORE
+            second = np.zeros(1, wire.MORE)
             for name, value in more.items():
                 second[name] = value
             self._write(cpu, at + 1, second.tobytes())
         self._write(cpu, at, event.tobytes())
-        os.pwrite(self._lanes, struct.pack("<Q", at + 1 + (more is not None)), cpu * model.LANE.itemsize)
+        os.pwrite(self._lanes, struct.pack("<Q", at + 1 + (more is not None)), cpu * wire.LANE.itemsize)
 
     def define(self, record: bytes, flag: int = 0) -> int:
         """Returns where its header is."""
@@ -120,9 +121,9 @@ def rows(batches: Iterator[Batch] | Sequence[Batch], name: str = "offset") -> li
 
 
 def file_record(number: int, name: bytes) -> bytes:
-    fixed = np.zeros(1, model.FILE_DEFINITION)
-    fixed["kind"], fixed["id"], fixed["length"] = model.DEFINE_FILE, number, len(name) + 1
-    return fixed.tobytes().ljust(model.DEFINITION_FIXED, b"\0") + name + b"\0"
+    fixed = np.zeros(1, wire.FILE_DEFINITION)
+    fixed["kind"], fixed["id"], fixed["length"] = wire.DEFINE_FILE, number, len(name) + 1
+    return fixed.tobytes().ljust(wire.DEFINITION_FIXED, b"\0") + name + b"\0"
 
 
 def test_nothing_gives_nothing(kernel: Kernel) -> None:
@@ -232,7 +233,7 @@ def test_second_slots_stand_beside_their_events(kernel: Kernel) -> None:
         kernel.event(i % 2, TARGETS | {"target": i} if i % 3 else None, offset=i, tid=77)
     (batch,) = reading.drain()
     assert batch.events["offset"].tolist() == [0, 1, 2, 3, 4, 5]
-    assert (batch.events["flags"] & model.HAS_MORE).tolist() == [0, 1, 1, 0, 1, 1]
+    assert (batch.events["flags"] & wire.HAS_MORE).tolist() == [0, 1, 1, 0, 1, 1]
     assert [row.tolist() for row in batch.more[["target", "target_fd", "target_offset", "argument"]]] == [
         (i, -1, 2**64 - 1, 2**32 - 1) for i in (1, 2, 4, 5)
     ]
@@ -248,7 +249,7 @@ def test_an_event_that_has_its_ids_keeps_them_beside_a_second_slot(kernel: Kerne
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), st.data())
 def test_parts_of_a_batch_take_their_second_slots_along(rows: list[tuple[bool, bool]], data: st.DataObject) -> None:
-    events, more = np.zeros(len(rows), model.EVENT), np.zeros(sum(has for has, _ in rows), model.MORE)
+    events, more = np.zeros(len(rows), wire.EVENT), np.zeros(sum(has for has, _ in rows), wire.MORE)
     events["offset"], events["flags"] = range(len(rows)), [has for has, _ in rows]
     more["target"] = [number for number, (has, _) in enumerate(rows) if has]
     start = data.draw(st.integers(0, len(rows)))
@@ -323,7 +324,7 @@ def test_a_busy_definition_is_waited_for(kernel: Kernel, monkeypatch: pytest.Mon
         return float(len(looks)) / 10
 
     reading = kernel.reader()
-    monkeypatch.setattr("filetap.reader.time.monotonic", passing)
+    monkeypatch.setattr("filetap.capture.reader.time.monotonic", passing)
     assert [batch.files[5].path for batch in reading.drain()] == [b"/name"]
     assert len(looks) >= 4
 
@@ -332,7 +333,7 @@ def test_a_definition_that_is_never_finished_is_an_error(kernel: Kernel, monkeyp
     kernel.define(file_record(5, b"name"), BUSY)
     reading = kernel.reader()
     seconds = iter(range(1000))
-    monkeypatch.setattr("filetap.reader.time.monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("filetap.capture.reader.time.monotonic", lambda: float(next(seconds)))
     with pytest.raises(KernelError, match="never finished"):
         list(reading.drain())
 
@@ -352,7 +353,7 @@ def test_many_definitions_may_take_long(kernel: Kernel, monkeypatch: pytest.Monk
         return now
 
     reading = kernel.reader()
-    monkeypatch.setattr("filetap.reader.time.monotonic", passing)
+    monkeypatch.setattr("filetap.capture.reader.time.monotonic", passing)
     assert [batch.files[5].path for batch in reading.drain()] == [b"/name"]
     assert not places
 
@@ -379,7 +380,7 @@ def test_every_event_once_and_in_its_threads_order(steps: list[Step], slots: int
                 for batch in reading.drain(final=number == len(steps)):
                     for tid, offset in zip(batch.events["tid"].tolist(), batch.events["offset"].tolist(), strict=True):
                         found[tid].append(offset)
-                    seconds = batch.events["offset"][batch.events["flags"] & model.HAS_MORE != 0]
+                    seconds = batch.events["offset"][batch.events["flags"] & wire.HAS_MORE != 0]
                     targets += zip(seconds.tolist(), batch.more["argument"].tolist(), strict=True)
             if what != "drain":
                 more = SECOND_SLOTS.get(what)

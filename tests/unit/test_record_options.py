@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from filetap.cli.record import Words, parse_age
-from filetap.errors import UsageError
-from filetap.trace.limits import Keep
+from filetap.core.errors import UsageError
+from filetap.recording.limits import Keep
 from tests.patience import patience
 
 INFINITE = float("inf")

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap import model, mounts
-from filetap.batch import File
-from filetap.requested import Home, Joined, Request, join, leaves
+from filetap.capture import mounts
+from filetap.capture.requested import Home, Joined, Request, join, leaves
+from filetap.core import wire
+from filetap.core.batch import File
 
 COMPONENTS = st.lists(st.sampled_from([b"a", b"b", b".", b"..", b""]), max_size=8)
 
@@ -79,14 +80,14 @@ def requested(name: bytes, start: File | None, root: File | None = ROOT, flags: 
 
 def test_a_directory_that_must_not_be_left() -> None:
     """The kernel refuses there, and goes no further."""
-    file = requested(b"a/../../b", JAIL, JAIL, model.BENEATH)
+    file = requested(b"a/../../b", JAIL, JAIL, wire.BENEATH)
     assert (file.path, file.requested, file.resolved) == (b"/jail", b"a/../../b", False)
-    assert requested(b"a/b", JAIL, JAIL, model.BENEATH).path == b"/jail/a/b"
+    assert requested(b"a/b", JAIL, JAIL, wire.BENEATH).path == b"/jail/a/b"
 
 
 def test_what_a_link_says_in_a_jail() -> None:
     link = place(b"/jail/in/link", resolved=False)
-    said = {name: requested(name, link, JAIL, model.BESIDE | model.ONCE) for name in (b"a", b"../../../a", b"/a")}
+    said = {name: requested(name, link, JAIL, wire.BESIDE | wire.ONCE) for name in (b"a", b"../../../a", b"/a")}
     assert {name: file.path for name, file in said.items()} == {b"a": b"/jail/in/a", b"../../../a": b"/jail/a", b"/a": b"/jail/a"}
     assert [file.requested for file in said.values()] == [b"", b"../../../a", b""]
 
@@ -94,7 +95,7 @@ def test_what_a_link_says_in_a_jail() -> None:
 @pytest.mark.parametrize("foreign", [False, True])
 def test_what_a_link_says_is_as_foreign_as_its_name(foreign: bool) -> None:
     link = File(1, b"/in/link", resolved=False, foreign=foreign)
-    assert [requested(name, link, ROOT, model.BESIDE).foreign for name in (b"../a", b"/in/a")] == [foreign, foreign]
+    assert [requested(name, link, ROOT, wire.BESIDE).foreign for name in (b"../a", b"/in/a")] == [foreign, foreign]
 
 
 @pytest.mark.parametrize("start", [None, File(1, b""), File(1, b"pipe:[5]")])
@@ -130,10 +131,10 @@ def test_which_paths_are_our_own(case: str) -> None:
 
 
 def test_steps_below_what_is_wanted() -> None:
-    wanted = model.FROM_WANTED | model.START_WANTED
+    wanted = wire.FROM_WANTED | wire.START_WANTED
     assert [requested(name, JAIL, ROOT, wanted).steps for name in (b".", b"a", b"a/b", b"..", b"../jail/a")] == [0, 1, 2, -1, -1]
-    assert [requested(name, JAIL, ROOT, model.START_WANTED).steps for name in (b".", b"a")] == [0, -1]
-    assert [requested(name, JAIL, ROOT, model.FROM_WANTED).steps for name in (b".", b"a")] == [-1, 1]
+    assert [requested(name, JAIL, ROOT, wire.START_WANTED).steps for name in (b".", b"a")] == [0, -1]
+    assert [requested(name, JAIL, ROOT, wire.FROM_WANTED).steps for name in (b".", b"a")] == [-1, 1]
 
 
 SOURCES: Final = {
@@ -148,7 +149,7 @@ SOURCES: Final = {
 @pytest.mark.parametrize("case", SOURCES)
 def test_the_source_of_a_mount(case: str) -> None:
     source, kind, path = SOURCES[case]
-    file = Request(source + b"\0" + kind + b"\0", model.SOURCE | model.ONCE, place(b"/dev"), ROOT).file(7, None)
+    file = Request(source + b"\0" + kind + b"\0", wire.SOURCE | wire.ONCE, place(b"/dev"), ROOT).file(7, None)
     if path and kind == b"ext4":
         assert (file.path, file.requested) == (path, b"")
     elif not path:

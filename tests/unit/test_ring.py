@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filetap import model
+from filetap.core import wire
 from filetap.kernel.ring import BUSY, DISCARD, HEADER, PAGE, Lanes, Ring, view_globals
 
 SIZE = PAGE
@@ -138,18 +138,18 @@ class LaneFiles:
 
     def __init__(self) -> None:
         self.events, self.lanes = os.memfd_create("events"), os.memfd_create("lanes")
-        os.truncate(self.events, pages(CPUS * SLOTS * model.EVENT.itemsize))
-        os.truncate(self.lanes, pages(CPUS * model.LANE.itemsize))
+        os.truncate(self.events, pages(CPUS * SLOTS * wire.EVENT.itemsize))
+        os.truncate(self.lanes, pages(CPUS * wire.LANE.itemsize))
 
     def produce(self, lane: int, position: int, *times: int) -> None:
         for i, time in enumerate(times):
-            event = np.zeros(1, model.EVENT)
+            event = np.zeros(1, wire.EVENT)
             event["time"] = time
-            os.pwrite(self.events, event.tobytes(), (lane * SLOTS + (position + i) % SLOTS) * model.EVENT.itemsize)
-        os.pwrite(self.lanes, struct.pack("<Q", position + len(times)), lane * model.LANE.itemsize)
+            os.pwrite(self.events, event.tobytes(), (lane * SLOTS + (position + i) % SLOTS) * wire.EVENT.itemsize)
+        os.pwrite(self.lanes, struct.pack("<Q", position + len(times)), lane * wire.LANE.itemsize)
 
     def consumed(self, lane: int) -> int:
-        at = lane * model.LANE.itemsize + place(model.LANE, "consumed")
+        at = lane * wire.LANE.itemsize + place(wire.LANE, "consumed")
         return int(struct.unpack("<Q", os.pread(self.lanes, 8, at))[0])
 
 
@@ -210,8 +210,8 @@ def test_the_events_cannot_be_written_through(lanes: Lanes) -> None:
 
 def test_globals_are_live() -> None:
     fd = os.memfd_create("globals")
-    os.truncate(fd, pages(model.GLOBALS.itemsize))
+    os.truncate(fd, pages(wire.GLOBALS.itemsize))
     view = view_globals(fd)
-    os.pwrite(fd, struct.pack("<q", -3), place(model.GLOBALS, "live"))
+    os.pwrite(fd, struct.pack("<q", -3), place(wire.GLOBALS, "live"))
     assert int(view["live"][0]) == -3
     os.close(fd)

@@ -1,7 +1,6 @@
 """PATHs as places, and names as hashes: what the kernel is told, without one.
 
 Apart from tests/kernel/test_watch.py, where it is obeyed. The published vectors of FNV-1a are the oracle of the hash.
-Next: test_filters.py.
 """
 
 from __future__ import annotations
@@ -14,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.batch import File
-from filetap.errors import UsageError
-from filetap.filters import FOLLOWED, FailedNames, Filters
-from filetap.rules import Names, find_place, lasting, name_hash, names_hash
+from filetap.capture.name_filter import UnresolvedNameFilter
+from filetap.capture.rules import Names, find_place, lasting, name_hash, names_hash
+from filetap.core.batch import File
+from filetap.core.errors import UsageError
+from filetap.selection.filters import FOLLOWED, Filters
 
 
 @pytest.mark.parametrize(
@@ -130,18 +130,18 @@ STEPS: Final = (-1, 0, 1, 2)
 @pytest.mark.parametrize(("recursive", "wanted"), [(False, [False, True, True, False]), (True, [False, True, True, True])])
 def test_a_name_from_a_wanted_place_needs_no_path(recursive: bool, wanted: list[bool]) -> None:
     """``steps``: how many names lie between the place and what is meant."""
-    names = FailedNames(Filters(paths=["/in"], recursive=recursive))
+    names = UnresolvedNameFilter(Filters(paths=["/in"], recursive=recursive))
     assert [names.wants(File(1, b"/mounted/a", resolved=False, steps=steps)) for steps in STEPS] == wanted
-    excluding = FailedNames(Filters(paths=["/in"], exclude=["/mounted"]))
+    excluding = UnresolvedNameFilter(Filters(paths=["/in"], exclude=["/mounted"]))
     assert not excluding.wants(File(1, b"/mounted/a", resolved=False, steps=1))
 
 
 def test_a_path_of_another_mount_namespace_is_compared_with_none() -> None:
-    names = FailedNames(Filters(paths=["/in"], exclude=["/in/not"]))
+    names = UnresolvedNameFilter(Filters(paths=["/in"], exclude=["/in/not"]))
     assert [names.wants(File(1, b"/in/a", resolved=False, steps=steps, foreign=True)) for steps in STEPS] == [False, True, True, True]
     assert names.wants(File(1, b"/in/not", resolved=False, steps=1, foreign=True))
 
 
 def test_a_name_that_leads_nowhere_known_is_not_wanted() -> None:
-    assert not FailedNames(Filters(paths=["/"])).wants(File(1, b"", resolved=False, requested=b"a"))
-    assert FailedNames(Filters(exclude=["/"])).wants(File(1, b"", resolved=False, requested=b"a"))
+    assert not UnresolvedNameFilter(Filters(paths=["/"])).wants(File(1, b"", resolved=False, requested=b"a"))
+    assert UnresolvedNameFilter(Filters(exclude=["/"])).wants(File(1, b"", resolved=False, requested=b"a"))

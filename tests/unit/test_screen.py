@@ -12,7 +12,7 @@ from filetap.analysis.summary import KEYS
 from filetap.cli.terminal import keys
 from filetap.cli.top import SORTS
 from filetap.cli.trace import BY
-from filetap.enrich.terminal import columns_of
+from filetap.render.terminal import columns_of
 from filetap.report.top import HEADS, VIEWS, Status, View, number, plain, screen, tail
 
 NAMES = [b"/a/b", b"/evil\x1b[2J\n\r\x9b", "/日本語/ファイル".encode(), b"/" + b"long/" * 100 + b"end", None]

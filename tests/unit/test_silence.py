@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from filetap.filters import Filters, select_calls
-from filetap.silence import Facts, reasons
-from filetap.targets import Cgroup, Targets
+from filetap.capture.silence import Facts, reasons
+from filetap.selection.filters import Filters, select_calls
+from filetap.selection.targets import Cgroup, Targets
 
 FACTS = Facts(executed=True, named=True, live=True, hooks=True, unmatched=0, cgroups=[])
 A_CGROUP = Cgroup(Path("/x"), 7)

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 import filetap
 from filetap.analysis.sql import Database, QueryError, open_traces
-from filetap.batch import Batch
-from filetap.enrich import names
-from filetap.errors import FiletapError
-from filetap.trace.limits import Limits
-from filetap.trace.reader import Trace
-from filetap.trace.sealer import remove
-from filetap.trace.writer import TraceSink
+from filetap.core import constants
+from filetap.core.batch import Batch
+from filetap.core.errors import FiletapError
+from filetap.recording.limits import Limits
+from filetap.recording.reader import Trace
+from filetap.recording.sealer import remove
+from filetap.recording.writer import TraceSink
 from tests.patience import wait_for
 from tests.unit.test_ndjson import BATCHES, batch_of
 from tests.unit.test_trace_writer import batch
@@ -63,7 +63,7 @@ def row_of(event: dict[str, Any], files: dict[int, Any], tasks: dict[int, Any]) 
         row[f"parent_{name}"] = parent.get(name)
     row["parent_pid"] = parent.get("pid", task.get("ppid"))
     row["args"] = None if task.get("args") is None else [readable(one) for one in task["args"]]
-    row["error"] = names.error(event["result"]) if (event["result"] or 0) < 0 else None
+    row["error"] = constants.error(event["result"]) if (event["result"] or 0) < 0 else None
     flags = msgspec.json.decode(event["arguments"] or "{}").get("flags")
     row["flags"] = "|".join(flags) or None if flags is not None else None
     moves = event["op"] in "read write sendfile splice tee vmsplice copy_file_range".split()

@@ -1,7 +1,7 @@
 """How much stack each program may need, from the compiled objects: kernels refuse more than 512 bytes over a chain of 8 calls.
 
 Apart, because only old kernels refuse what newer ones take, and they are tried last, in machines. The verifier counts each function
-by the lowest place that it touches, in steps of 32 (check_max_stack_depth, kernel/bpf/verifier.c). Next: tests/kernel/test_features.py.
+by the lowest place that it touches, in steps of 32 (check_max_stack_depth, kernel/bpf/verifier.c).
 """
 
 from __future__ import annotations

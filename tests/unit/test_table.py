@@ -18,11 +18,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filetap import model
-from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALL_NUMBER, CALLS, HOOKS, OP_NUMBER, Call
-from filetap.enrich import names
-from filetap.model import Records
+from filetap.core import constants, wire
+from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.calls import CALL_NUMBER, CALLS, HOOKS, OP_NUMBER, Call
+from filetap.core.wire import Records
 from filetap.sinks.ndjson import LineSink
 from filetap.sinks.table import TableSink
 
@@ -47,19 +46,19 @@ def zone() -> Iterator[None]:
 
 def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequence[Task] = (TASK,)) -> Batch:
     """An event has a second slot where a row says what is in it."""
-    events: Records = np.zeros(len(rows), model.EVENT)
+    events: Records = np.zeros(len(rows), wire.EVENT)
     seconds = []
     for event, row in zip(events, rows, strict=True):
         for name, value in ({"fd": -1, "task": 1, "file": 1} | row).items():
             if name not in SECOND:
                 event[name] = value
-        more = np.zeros(1, model.MORE)
+        more = np.zeros(1, wire.MORE)
         for name in SECOND & row.keys():
             more[name] = row[name]
         event["flags"] = event["flags"] & ~np.uint32(1) | np.uint32(bool(SECOND & row.keys()))
         seconds += [more] * bool(SECOND & row.keys())
     known = {file.id: file for file in files}, {task.id: task for task in tasks}
-    return Batch(events, *known, REALTIME, np.concatenate([np.zeros(0, model.MORE), *seconds]))
+    return Batch(events, *known, REALTIME, np.concatenate([np.zeros(0, wire.MORE), *seconds]))
 
 
 def deliver(sink: LineSink, batch: Batch) -> None:
@@ -82,7 +81,7 @@ def lines_of(batch: Batch) -> list[str]:
 
 
 def latency_of(event: Any) -> str:
-    duration = int(event["duration"]) * (1000 if event["flags"] & model.MICROSECONDS else 1)
+    duration = int(event["duration"]) * (1000 if event["flags"] & wire.MICROSECONDS else 1)
     for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
         if duration >= size:
             tenths = duration * 10 // size
@@ -130,7 +129,7 @@ BARE: Final = {"finit_module", "kexec_file_load", *(hook.name for hook in HOOKS)
 def place_of(event: Any, entry: Call) -> str:
     """Some calls of an op have no offset."""
     there = entry.op in AT and entry.name not in BARE
-    if not (there or entry.name in RANGES) or event["flags"] & model.NO_OFFSET:
+    if not (there or entry.name in RANGES) or event["flags"] & wire.NO_OFFSET:
         return "-"
     offset = int(event["offset"])
     return str(offset - 2**64) if entry.op == "seek" and offset > 2**63 else short(offset, 6)
@@ -141,25 +140,25 @@ RANGES: Final = {"sync_file_range", "io_uring:sync_file_range", "msync"}
 
 def size_of(event: Any, entry: Call) -> str:
     if entry.op == "fault":
-        return "exec" if event["flags"] & model.FAULT_EXEC else "write" if event["flags"] & model.FAULT_WRITE else "read"
+        return "exec" if event["flags"] & wire.FAULT_EXEC else "write" if event["flags"] & wire.FAULT_WRITE else "read"
     there = entry.op in LONG and entry.name not in BARE
-    return short(int(event["size"]), 5) if (there or entry.name in RANGES) and not event["flags"] & model.NO_SIZE else "-"
+    return short(int(event["size"]), 5) if (there or entry.name in RANGES) and not event["flags"] & wire.NO_SIZE else "-"
 
 
 def result_of(event: Any, entry: Call, argument: int) -> str:
     result, flags = int(event["result"]), int(event["flags"])
     if result < 0:
-        return names.error(result)
+        return constants.error(result)
     if entry.op == "fault":
-        return "major" if flags & model.FAULT_MAJOR else "minor"
+        return "major" if flags & wire.FAULT_MAJOR else "minor"
     if entry.op == "mmap":
         return "".join(letter if argument >> bit & 1 else "-" for bit, letter in enumerate("rwx")) + "ps"[argument >> 8 & 1]
-    return "-" if entry.op == "mremap" or flags & model.NO_RESULT else short(result, 7)
+    return "-" if entry.op == "mremap" or flags & wire.NO_RESULT else short(result, 7)
 
 
 def expected(batch: Batch) -> list[str]:
     seconds = iter(batch.more)
-    return [expected_line(event, next(seconds) if event["flags"] & 1 else np.zeros((), model.MORE), batch) for event in batch.events]
+    return [expected_line(event, next(seconds) if event["flags"] & 1 else np.zeros((), wire.MORE), batch) for event in batch.events]
 
 
 def expected_line(event: Any, more: Any, batch: Batch) -> str:
@@ -259,7 +258,7 @@ def test_two_files_and_what_no_result_says() -> None:
     rows: list[dict[str, int]] = [
         {"call": CALL_NUMBER["rename"], "target": 2},
         {"call": CALL_NUMBER["sendfile"], "target": 3, "file": 2, "result": 10**9, "size": 2**20 + 1, "offset": 123456},
-        {"call": CALL_NUMBER["page_fault_user"], "flags": model.FAULT_WRITE | model.FAULT_MAJOR, "size": 2**46},
+        {"call": CALL_NUMBER["page_fault_user"], "flags": wire.FAULT_WRITE | wire.FAULT_MAJOR, "size": 2**46},
         {"call": CALL_NUMBER["mmap"], "argument": 5 | 1 << 8, "size": 4096, "result": 2**46},
     ]
     ends = [line[43:] for line in lines_of(batch_of(*rows, files=files))]

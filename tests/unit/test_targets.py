@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from filetap import model, targets
-from filetap.errors import UsageError
-from filetap.targets import Cgroup, Sandbox, Targets
+from filetap.core import wire
+from filetap.core.errors import UsageError
+from filetap.selection import targets
+from filetap.selection.targets import Cgroup, Sandbox, Targets
 from tests.patience import wait_for
 
 
@@ -200,7 +201,7 @@ def test_a_target_is_required() -> None:
 
 
 def test_not_more_than_the_kernel_half_holds() -> None:
-    Targets(comms=[b"x"] * model.MAX_COMMS, cgroups=[A_CGROUP] * model.MAX_CGROUPS).check()
+    Targets(comms=[b"x"] * wire.MAX_COMMS, cgroups=[A_CGROUP] * wire.MAX_CGROUPS).check()
     with pytest.raises(UsageError, match="at most 8 times -c"):
         Targets(comms=[b"x"] * 9).check()
     with pytest.raises(UsageError, match="at most 8 times --cgroup"):
@@ -208,10 +209,10 @@ def test_not_more_than_the_kernel_half_holds() -> None:
 
 
 def test_seeds() -> None:
-    own = model.MEMBER_PID | model.MEMBER_LIVE
+    own = wire.MEMBER_PID | wire.MEMBER_LIVE
     assert Targets(pids=[5, 6, 5]).seeds() == {5: own, 6: own}
-    assert Targets(command=7, pids=[5]).seeds() == {5: own, 7: own | model.MEMBER_HELD}
-    assert Targets(command=7, pids=[7]).seeds() == {7: own | model.MEMBER_HELD}
+    assert Targets(command=7, pids=[5]).seeds() == {5: own, 7: own | wire.MEMBER_HELD}
+    assert Targets(command=7, pids=[7]).seeds() == {7: own | wire.MEMBER_HELD}
     assert Targets(all=True, comms=[b"x"]).seeds() == {}
 
 

@@ -21,15 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import filetap
-from filetap.batch import Batch, File
-from filetap.calls import CALL_NUMBER
-from filetap.trace import format as on_disk
-from filetap.trace import seal
-from filetap.trace.format import TABLES, TraceError
-from filetap.trace.limits import Limits
-from filetap.trace.reader import Trace
-from filetap.trace.schemas import SCHEMAS
-from filetap.trace.writer import TraceSink
+from filetap.core.batch import Batch, File
+from filetap.core.calls import CALL_NUMBER
+from filetap.recording import format as on_disk
+from filetap.recording import seal
+from filetap.recording.format import TABLES, TraceError
+from filetap.recording.limits import Limits
+from filetap.recording.reader import Trace
+from filetap.recording.schemas import SCHEMAS
+from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import Row, metadata, plain, record
 

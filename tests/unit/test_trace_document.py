@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filetap.batch import File
-from filetap.calls import CALL_NUMBER
-from filetap.trace.format import OF_EVENTS, TABLES
-from filetap.trace.limits import Limits
-from filetap.trace.writer import TraceSink
+from filetap.core.batch import File
+from filetap.core.calls import CALL_NUMBER
+from filetap.recording.format import OF_EVENTS, TABLES
+from filetap.recording.limits import Limits
+from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata
 

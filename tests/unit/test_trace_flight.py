@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from filetap.batch import Batch, File, Task
-from filetap.calls import CALL_NUMBER
-from filetap.errors import FiletapError, UsageError
-from filetap.trace import tables
-from filetap.trace.flight import FlightSink
-from filetap.trace.reader import Trace
-from filetap.trace.writer import TraceSink, unseen
+from filetap.core.batch import Batch, File, Task
+from filetap.core.calls import CALL_NUMBER
+from filetap.core.errors import FiletapError, UsageError
+from filetap.recording import tables
+from filetap.recording.flight import FlightSink
+from filetap.recording.reader import Trace
+from filetap.recording.writer import TraceSink, unseen
 from tests.unit.test_ndjson import batch_of
 from tests.unit.traces import metadata, rows_in, rows_of
 

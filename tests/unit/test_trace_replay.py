@@ -6,8 +6,8 @@ nothing about when that was.
 
 from __future__ import annotations
 
-from filetap.batch import Task
-from filetap.trace.replay import Chosen, Wanted
+from filetap.core.batch import Task
+from filetap.recording.replay import Chosen, Wanted
 
 
 def chosen(*tasks: Task, children: bool = True) -> set[int]:

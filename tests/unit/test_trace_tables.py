@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as replace_metadata
 
-from filetap.batch import Batch, Fold
-from filetap.calls import CALLS
-from filetap.trace import tables
-from filetap.trace.format import TraceError
-from filetap.trace.limits import Limits
-from filetap.trace.reader import Trace
-from filetap.trace.writer import TraceSink
+from filetap.core.batch import Batch, Fold
+from filetap.core.calls import CALLS
+from filetap.recording import tables
+from filetap.recording.format import TraceError
+from filetap.recording.limits import Limits
+from filetap.recording.reader import Trace
+from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import BATCHES, TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import filetap
+from filetap.recording.format import ADDED, columns_of
+from filetap.recording.reader import Trace
+from filetap.recording.replay import Replay, Wanted
 from filetap.sinks.ndjson import NdjsonSink
-from filetap.trace.format import ADDED, columns_of
-from filetap.trace.reader import Trace
-from filetap.trace.replay import Replay, Wanted
 from tests.unit.test_trace_writer import batch
 from tests.unit.traces import plain, record
 

@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 
-from filetap.batch import Batch, File
-from filetap.calls import CALL_NUMBER
-from filetap.errors import FiletapError, UsageError
-from filetap.trace import repair, seal, stream, writer
-from filetap.trace.journal import Damage, Entry, entries
-from filetap.trace.limits import Keep, Limits
-from filetap.trace.reader import Trace
-from filetap.trace.sealer import Sealer
-from filetap.trace.writer import TraceSink
+from filetap.core.batch import Batch, File
+from filetap.core.calls import CALL_NUMBER
+from filetap.core.errors import FiletapError, UsageError
+from filetap.recording import repair, seal, stream, writer
+from filetap.recording.journal import Damage, Entry, entries
+from filetap.recording.limits import Keep, Limits
+from filetap.recording.reader import Trace
+from filetap.recording.sealer import Sealer
+from filetap.recording.writer import TraceSink
 from tests.patience import wait_for
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of

@@ -1,7 +1,6 @@
 """What is said of events that a trace has not: by the account it was closed with.
 
 Apart from tests/e2e/test_loss.py, which loses events indeed, because this machine's kernel skips no programs.
-Next: cli/query.py.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap.account import Account, OpAccount
+from filetap.capture.statistics import Account, OpAccount
 from filetap.cli.query import unrecorded
 from tests.unit.traces import record
 

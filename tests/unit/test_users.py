@@ -11,8 +11,8 @@ import pwd
 import threading
 from collections import Counter
 
-from filetap.batch import Credentials, File
-from filetap.users import Names, accounts
+from filetap.capture.users import Names, accounts
+from filetap.core.batch import Credentials, File
 from tests.patience import wait_for
 
 ROOT = File(1, b"/")

@@ -1,6 +1,6 @@
 """Which hooks fit which kernel, and what is said of those that do not: by a kernel that is a table of functions.
 
-Apart from tests/kernel/test_vfs.py, which attaches them. Next: test_plan.py.
+Apart from tests/kernel/test_vfs.py, which attaches them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-from filetap.calls import CALLS, FIRST_HOOK, HOOKS
-from filetap.errors import KernelError
-from filetap.kernel import hooks, trials
+from filetap.capture import hooks, trials
+from filetap.core.calls import CALLS, FIRST_HOOK, HOOKS
+from filetap.core.errors import KernelError
 from filetap.probes import vfs
 from filetap.probes.vfs import NEWER, NO_LSM_HOOK, TABLE, WAYS, Hook
 

@@ -1,6 +1,6 @@
 """What is made of a machine that QEMU ended: nothing counts twice, and nothing that did not end counts as passed.
 
-Apart from the machines themselves, which `make vm` runs: no test can have QEMU do that. Next: vm/machine.py.
+Apart from the machines themselves, which `make vm` runs: no test can have QEMU do that.
 """
 
 from __future__ import annotations

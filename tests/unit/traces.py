@@ -1,7 +1,6 @@
 """Traces that tests write and read back: batches in, plain rows out.
 
 Apart from the tests, for several need it. The rows come from the batches themselves, not from columns of a trace.
-Next: test_trace_tables.py.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from filetap.batch import Batch
-from filetap.calls import CALLS
-from filetap.model import HAS_MORE, NO_RESULT
-from filetap.trace import tables
-from filetap.trace.format import Metadata
-from filetap.trace.limits import Limits
-from filetap.trace.reader import Trace
-from filetap.trace.writer import TraceSink
+from filetap.core.batch import Batch
+from filetap.core.calls import CALLS
+from filetap.core.wire import HAS_MORE, NO_RESULT
+from filetap.recording import tables
+from filetap.recording.format import Metadata
+from filetap.recording.limits import Limits
+from filetap.recording.reader import Trace
+from filetap.recording.writer import TraceSink
 
 Row = tuple[Any, ...]
 

@@ -1,7 +1,7 @@
 """A trace's events as the table AGGREGATES, by SQL: sums by file or task, op and bucket of duration; and over time.
 
 Apart from summary.py, which makes figures of sums, whatever made them. Two passes are quicker than one (docs/adr/0018): the
-first finds the groups with the most, the second takes durations apart for these alone. Next: summary.py.
+first finds the groups with the most, the second takes durations apart for these alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 from filetap.analysis import summary
 from filetap.analysis.columns import BYTES
 from filetap.analysis.sql import NUMBERS, Database
-from filetap.errors import UsageError
+from filetap.core.errors import UsageError
 
 WORDS: Final = (*summary.KEYS, "time")
 """What a recorded trace can be summed up by."""

@@ -1,15 +1,15 @@
 """The tables that SQL sees: each column's expression, type of meaning and words about it; and the macros.
 
-Plain data, apart from the connection: docs/asking.md shows it, a test compares. Next: sql.py makes views of it.
+Plain data, apart from the connection: docs/asking.md shows it, a test compares.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from filetap.calls import TRANSFERS
-from filetap.errnos import ERRORS
-from filetap.model import AT_LEAST
+from filetap.core.calls import BYTE_OPS
+from filetap.core.errnos import ERRORS
+from filetap.core.wire import AT_LEAST
 
 
 class Column(NamedTuple):
@@ -25,7 +25,7 @@ def _text(name: str, sql: str, meaning: str) -> list[Column]:
     return [Column(name, sql, meaning), Column(f"{name}_bytes", f"{sql}_bytes", f"exact bytes (BLOB), where `{name}` is not UTF-8")]
 
 
-MOVES: Final = f"e.op IN ({', '.join(map(repr, ('read', 'write', *TRANSFERS)))})"
+MOVES: Final = f"e.op IN ({', '.join(map(repr, BYTE_OPS))})"
 BYTES: Final = f"CASE WHEN {MOVES} AND e.result > 0 THEN e.result ELSE 0 END"
 """What reads, writes and copies returned."""
 

@@ -1,6 +1,6 @@
 """What happens now beside what happened so far: rates of one interval and totals, a row for each group.
 
-Apart from summary.py, which knows no intervals. Next: live.py, which has both tables; report/top.py shows the result.
+Apart from summary.py, which knows no intervals.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What ``filetap.open`` gives: the tables of one or several traces, SQL over them, their summary; all as Arrow.
 
-Apart from the command line, which uses the same parts. Next: sql.py and aggregate.py do the work.
+Apart from the command line, which uses the same parts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from filetap.analysis import aggregate
 from filetap.analysis.sql import Database, each_once, open_traces
-from filetap.errors import UsageError
-from filetap.trace.format import Metadata
-from filetap.trace.schemas import SCHEMAS
+from filetap.core.errors import UsageError
+from filetap.recording.format import Metadata
+from filetap.recording.schemas import SCHEMAS
 
 
 class Recording:

@@ -1,7 +1,7 @@
 """Traces as a database for SQL: views over what they have on disk, locked up before a question is heard.
 
 Apart from trace/, which knows files, and from printing. DuckDB reads sealed segments by itself, and only the columns that a
-question needs; what is still written is handed to it as Arrow. Next: columns.py, what the views have; aggregate.py.
+question needs; what is still written is handed to it as Arrow.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PARENT_COLUMNS, PENDING, TASK_COLUMNS, Column
-from filetap.errors import FiletapError, UsageError
-from filetap.trace.format import COLUMNS, KEY, TABLES, columns_of
-from filetap.trace.reader import Trace, compare
-from filetap.trace.steps import Begin, unseen
+from filetap.core.errors import FiletapError, UsageError
+from filetap.recording.format import COLUMNS, KEY, TABLES, columns_of
+from filetap.recording.reader import Trace, compare
+from filetap.recording.steps import Begin, unseen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -347,7 +347,7 @@ def rest_of(batches: Sequence[pa.RecordBatch], name: str) -> pa.Table:
     """What is not sealed, or not whole."""
     import pyarrow as pa  # it takes a while, and a trace that is sealed and whole has no rest
 
-    from filetap.trace.schemas import SCHEMAS
+    from filetap.recording.schemas import SCHEMAS
 
     schema = pa.schema([SCHEMAS[name].field(column) for column in asked_for(name)])
     table = pa.Table.from_batches([batch.select(schema.names) for batch in batches], schema).unify_dictionaries()

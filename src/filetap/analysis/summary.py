@@ -1,7 +1,7 @@
 """Summaries: who or what was touched how often, how much, how long; tables in, a table out, nothing printed.
 
 Apart, because the kernel's own sums, a stream under way and a recorded trace are summed up alike: each is brought into the
-table AGGREGATES first. Next: report/summary.py shows the result; aggregation.py and a trace's SQL make what comes in.
+table AGGREGATES first.
 """
 
 from __future__ import annotations

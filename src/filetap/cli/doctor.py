@@ -1,6 +1,6 @@
 """``filetap doctor``: what can be traced on this machine, and why not the rest.
 
-Apart, as each command has a file of its own. Next: kernel/features.py finds out, report/doctor.py says it.
+Apart, as each command has a file of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
       filetap doctor
       filetap doctor --json | python3 -m json.tool
     """
-    from filetap.kernel import features
+    from filetap.capture import features
     from filetap.report import doctor as report
 
     found = features.examine()

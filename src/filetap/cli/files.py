@@ -1,6 +1,6 @@
 """The FILE of an option: made or, with --force, overwritten. What it held stays until there is something in its place.
 
-Apart, because all commands that write do this alike. Next: run.py for what is traced, query.py for answers.
+Apart, because all commands that write do this alike.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from contextlib import suppress
 from io import FileIO
 from typing import Any
 
-from filetap import descriptors
-from filetap.errors import FiletapError, UsageError
+from filetap.core import descriptors
+from filetap.core.errors import FiletapError, UsageError
 
 
 class OutputFile(FileIO):

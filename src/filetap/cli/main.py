@@ -1,7 +1,6 @@
 """The ``filetap`` command: finds the subcommand and prints errors as one line.
 
 Apart, because start-up counts: a subcommand's module is imported when it is called, never for another one's help.
-Next: one file per subcommand, trace.py first.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import Final
 
 import click
 
-from filetap import descriptors
 from filetap.cli.say import say
-from filetap.descriptors import DescriptorLimitError
-from filetap.errors import FiletapError
+from filetap.core import descriptors
+from filetap.core.descriptors import DescriptorLimitError
+from filetap.core.errors import FiletapError
 
 COMMANDS: Final = {
     "trace": "Trace file accesses of a command, processes, cgroups or everything.",

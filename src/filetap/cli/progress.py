@@ -1,6 +1,6 @@
 """What goes on beside something long: a progress bar on standard error, and an ear for Ctrl-C.
 
-Apart, because whoever works knows nothing of it: it asks from beside. Next: query.py, summary.py, replay.py, record.py.
+Apart, because whoever works knows nothing of it: it asks from beside.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``filetap query``: SQL over traces, from the words of the command line to rows.
 
-Apart, as each command has a file of its own. Next: analysis/sql.py answers, report/query.py writes.
+Apart, as each command has a file of its own.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import click
 from filetap.cli.files import OutputFile
 from filetap.cli.progress import Progress, ended_by_signals, interruptible
 from filetap.cli.say import say
-from filetap.errors import FiletapError, UsageError
+from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
     from filetap.analysis.sql import Database
-    from filetap.trace.reader import Trace
+    from filetap.recording.reader import Trace
 
 
 class QueryCommand(click.Command):

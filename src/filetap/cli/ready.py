@@ -1,7 +1,6 @@
 """Says that tracing is on: a line on standard error, one on the descriptor of --ready-fd, READY=1 to the service manager.
 
 Apart from run.py, which knows when that is. sd_notify(3) is the protocol of the last; it also hears when tracing stops.
-Next: launch.py, which keeps all of this from the traced command.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from typing import Final
 
 import click
 
+from filetap.capture.launch import NOTIFY_SOCKET
 from filetap.cli.say import say
-from filetap.errors import UsageError
-from filetap.launch import NOTIFY_SOCKET
+from filetap.core.errors import UsageError
 
 LINE: Final = b"ready\n"
 

@@ -1,6 +1,6 @@
 """``-o NAME.tap``: the options of a recording, and what a run does with it from its beginning to its seal.
 
-Apart from run.py, which knows streams and the order of a run. Next: trace/writer.py and trace/flight.py write it.
+Apart from run.py, which knows streams and the order of a run.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ import os
 import re
 import signal
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from filetap import libraries
 from filetap.cli.progress import Progress
 from filetap.cli.say import say
-from filetap.errors import FiletapError, UsageError
-from filetap.trace.limits import Keep, Limits
+from filetap.core import libraries
+from filetap.core.clock import utc
+from filetap.core.errors import FiletapError, UsageError
+from filetap.recording.limits import Keep, Limits
 
 if TYPE_CHECKING:
-    from filetap.account import Account
-    from filetap.batch import Sink
-    from filetap.session import Session
-    from filetap.trace.flight import FlightSink
-    from filetap.trace.format import Metadata
-    from filetap.trace.writer import TraceSink
+    from filetap.capture.session import Session
+    from filetap.capture.statistics import Account
+    from filetap.core.batch import Sink
+    from filetap.recording.flight import FlightSink
+    from filetap.recording.format import Metadata
+    from filetap.recording.writer import TraceSink
 
 SUFFIX: Final = ".tap"
 FLIGHT_MEMORY: Final = "256M"
@@ -139,13 +140,13 @@ class Recording:
         self.sink: Sink = self._fly(words) if words.flight_recorder else self._record(words.limits())
 
     def _record(self, limits: Limits) -> TraceSink:
-        from filetap.trace.writer import TraceSink
+        from filetap.recording.writer import TraceSink
 
         self._trace = TraceSink(self.folder, self._metadata, limits, self._force)
         return self._trace
 
     def _fly(self, words: Words) -> FlightSink:
-        from filetap.trace.flight import FlightSink
+        from filetap.recording.flight import FlightSink
 
         self._flight = FlightSink(self.folder, *words.flight(), self._force)
         signal.signal(signal.SIGUSR1, self._asked)
@@ -206,8 +207,8 @@ class Recording:
 
 def metadata(options: dict[str, Any]) -> Metadata:
     """Of a recording that begins now."""
-    from filetap.calls import CALLS
-    from filetap.trace.format import Metadata
+    from filetap.core.calls import CALLS
+    from filetap.recording.format import Metadata
 
     system = os.uname()
     return Metadata(
@@ -217,7 +218,7 @@ def metadata(options: dict[str, Any]) -> Metadata:
         kernel=system.release,
         machine=system.machine,
         filetap=version("filetap"),
-        began=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        began=utc(time.time()),
         command=[word.encode(errors="surrogateescape").decode(errors="replace") for word in sys.argv],
         options=plain(options),
         calls=[(call.op, call.name) for call in CALLS],

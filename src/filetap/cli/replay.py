@@ -1,6 +1,6 @@
 """``filetap replay``: a recorded trace through the sinks of a live run, filtered, from the words of the command line.
 
-Apart, as each command has a file of its own. Next: trace/replay.py makes batches of the trace; run.py has the sinks.
+Apart, as each command has a file of its own.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from filetap.cli.progress import Progress, ended_by_signals
 from filetap.cli.query import destination, say_state
 from filetap.cli.run import event_option, make_sink
 from filetap.cli.say import say
-from filetap.errors import FiletapError, UsageError
+from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
-    from filetap.trace.replay import Wanted
+    from filetap.recording.replay import Wanted
 
 
 @click.command
@@ -82,9 +82,9 @@ class Words:
 
 def wanted_of(words: Words) -> Wanted:
     """What the words mean. Raises UsageError for names that mean nothing."""
-    from filetap.calls import CALLS
-    from filetap.filters import named_calls, parse_duration
-    from filetap.trace.replay import Wanted
+    from filetap.core.calls import CALLS
+    from filetap.recording.replay import Wanted
+    from filetap.selection.filters import named_calls, parse_duration
 
     calls = named_calls(words.events) if words.events else None
     return Wanted(
@@ -109,8 +109,8 @@ def recorded_names(paths: Sequence[str]) -> tuple[bytes, ...]:
 
 
 def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
-    from filetap.trace.reader import Trace
-    from filetap.trace.replay import Replay
+    from filetap.recording.reader import Trace
+    from filetap.recording.replay import Replay
 
     with Progress(stream) as progress:
         trace = Trace(Path(words.folder), progress.begin)

@@ -1,7 +1,6 @@
 """What every command that traces shares: where its events go, how it is stopped, the run from attaching to the account.
 
 Apart from trace.py and watch.py, which say what is traced. Nothing heavy is imported before it is needed.
-Next: session.py does the work, report/account.py prints the end.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from filetap.cli import ready, record
 from filetap.cli.files import OutputFile
 from filetap.cli.record import RECORD_OPTIONS, SUFFIX, Recording
 from filetap.cli.say import say, tell
-from filetap.errors import FiletapError, UsageError
+from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
-    from filetap.account import Account
-    from filetap.batch import Batch, Sink
-    from filetap.session import Session
-    from filetap.source import Options
+    from filetap.capture.session import Session
+    from filetap.capture.source import Options
+    from filetap.capture.statistics import Account
+    from filetap.core.batch import Batch, Sink
 
 OTHER_COLUMNS: Final = 76
 """Of the table, before the path."""
@@ -281,7 +280,7 @@ class Run:
         return Tee(self._recording.sink, streams)
 
     def make_session(self, options: Options, started: float) -> Session:
-        from filetap.session import Session
+        from filetap.capture.session import Session
 
         return Session(options, self._sink, started)
 
@@ -296,7 +295,7 @@ class Run:
 
     def to_the_end(self) -> int:
         """Trace, settle the account, and return the exit status."""
-        from filetap.session import OutputError
+        from filetap.capture.session import OutputError
 
         try:
             self._trace()

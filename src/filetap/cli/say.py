@@ -1,6 +1,6 @@
 """What filetap says of itself: one line on standard error, whatever stands in the names that it has in it.
 
-Apart, because every command says something. Next: main.py says errors, query.py what was repaired or left out.
+Apart, because every command says something.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from filetap.enrich.terminal import one_line
+from filetap.render.terminal import one_line
 
 
 def say(text: str) -> None:

@@ -1,14 +1,14 @@
 """The entry point of the ``filetap`` script: SIGINT ends the process while it imports, and SIGUSR2 waits until it is heard.
 
 Apart, because Python's own answer, an exception wherever it happens to be, is lost in a callback of the import system,
-and because nothing but this may come before it. Next: main.py.
+and because nothing but this may come before it.
 """
 
 from __future__ import annotations
 
 import signal
 
-from filetap import libraries
+from filetap.core import libraries
 
 IGNORED = frozenset(number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2) if signal.getsignal(number) == signal.SIG_IGN)
 """By whoever started us: a traced command's are so, too."""

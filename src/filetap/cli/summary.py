@@ -1,6 +1,6 @@
 """``filetap summary``: recorded traces summed up, from the words of the command line to a table.
 
-Apart, as each command has a file of its own. Next: analysis/aggregate.py sums up, report/summary.py shows.
+Apart, as each command has a file of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import click
 
 from filetap.cli.query import asked, destination
-from filetap.errors import UsageError
+from filetap.core.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +64,7 @@ def summary(
 def width_of(text: str) -> int:
     """In ns; from minutes on as --rotate-time has it."""
     from filetap.cli.record import parse_age
-    from filetap.filters import parse_duration
+    from filetap.selection.filters import parse_duration
 
     if not re.fullmatch(r"[0-9.]+(ns|us|µs|ms|s|min|h|d|w)?", text):
         raise UsageError(f"--width {text}: give a number with ns, us, ms, s, min, h, d or w, such as 10s")

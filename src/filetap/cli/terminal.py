@@ -1,6 +1,6 @@
 """The terminal of filetap top: lines onto it, keys from it, and all as before however it ends.
 
-Apart, because here is all that knows of escape sequences and termios. Next: top.py draws and asks for keys.
+Apart, because here is all that knows of escape sequences and termios.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """``filetap top``: who touches which files now, from sums that the kernel makes, as a screen or as plain text.
 
-Apart, as each command has a file of its own. Targets and filters are those of ``filetap trace``. Next: trace.py, whose run
-this is; terminal.py, where the screen is; report/top.py, what is on it.
+Apart, as each command has a file of its own. Targets and filters are those of ``filetap trace``.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from filetap.capture.launch import Command, find_user
 from filetap.cli import trace
 from filetap.cli.run import Stop, hook_options
 from filetap.cli.start import BLOCKED, IGNORED
 from filetap.cli.trace import BY, TraceCommand, Words, filter_options, target_options
-from filetap.errors import FiletapError, UsageError
-from filetap.launch import Command, find_user
+from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
-    from filetap.batch import Batch
+    from filetap.analysis.live import Live
+    from filetap.capture.session import Session
+    from filetap.capture.source import Options
     from filetap.cli.terminal import Terminal
-    from filetap.live import Live
+    from filetap.core.batch import Batch
     from filetap.report.top import Status, View
-    from filetap.session import Session
-    from filetap.source import Options
 
 SORTS: Final = ("rate", "bytes/s", "errors/s", "p50", "p99", "count", "errors", "bytes")
 """The words of analysis.rates.COLUMNS, which is not imported for the help."""
@@ -149,8 +148,8 @@ class Run(trace.Run):
         super().__init__(words, command, stop, started)
 
     def make_session(self, options: Options, started: float) -> Session:
-        from filetap.live import Live
-        from filetap.session import Session
+        from filetap.analysis.live import Live
+        from filetap.capture.session import Session
 
         self._live: Live = Live()
         self._sink = self._live

@@ -1,7 +1,6 @@
 """``filetap trace``: from the words of the command line to a run, and from its end to an exit status.
 
 Apart, as each command has a file of its own. The command to be traced is forked before anything heavy is imported.
-Next: run.py, what it shares with the other commands.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from filetap.capture.launch import Command, find_user
 from filetap.cli import run
 from filetap.cli.ready import count, scope
 from filetap.cli.run import Decorated, Output, Stop, event_option, hook_options, output_options, process_options, with_options
 from filetap.cli.say import say, tell
 from filetap.cli.start import BLOCKED, IGNORED
-from filetap.errors import UsageError
-from filetap.launch import Command, find_user
+from filetap.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from filetap.session import Session
-    from filetap.source import Options
-    from filetap.targets import Sandbox
+    from filetap.capture.session import Session
+    from filetap.capture.source import Options
+    from filetap.selection.targets import Sandbox
 
 
 BY: Final = ("file", "directory", "process", "op", "user", "cgroup")
@@ -209,7 +208,8 @@ class Words(Output):
 
 def options_of(words: Words, command: Command | None, sandbox: Sandbox | None) -> Options:
     """What the words mean. Raises UsageError for names that mean nothing."""
-    from filetap import filters, pending, source, targets
+    from filetap.capture import pending, source
+    from filetap.selection import filters, targets
 
     chosen = targets.Targets(
         command=command.pid if command else 0,
@@ -270,8 +270,8 @@ class Run(run.Run):
     def make_session(self, options: Options, started: float) -> Session:
         if not self.words.summary:
             return super().make_session(options, started)
-        from filetap.aggregation import Summing
-        from filetap.session import Session
+        from filetap.analysis.aggregation import Summing
+        from filetap.capture.session import Session
 
         self._summing = Summing(self._sink, self.words.by or "file")
         self._sink = self._summing
@@ -286,7 +286,7 @@ class Run(run.Run):
     def _make_sandbox(self) -> Sandbox | None:
         if not self.words.sandbox or not self.command:
             return None
-        from filetap.targets import Sandbox
+        from filetap.selection.targets import Sandbox
 
         sandbox = Sandbox()
         sandbox.adopt(self.command.pid)

@@ -1,7 +1,6 @@
 """``filetap watch``: whoever touches these files, from the words of the command line to a run.
 
 Apart, as each command has a file of its own. The targets are always all processes; what is chosen are the files.
-Next: run.py, what it shares with trace.py; rules.py, what a PATH means to the kernel.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from filetap.cli.ready import scope
 from filetap.cli.run import Output, Run, Stop, event_option, hook_options, output_options, process_options
 
 if TYPE_CHECKING:
-    from filetap.source import Options
+    from filetap.capture.source import Options
 
 TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 """Beside regular files, whatever else has a name in a directory and can be opened by it."""
@@ -78,7 +77,9 @@ class Words(Output):
 
 def options_of(words: Words) -> Options:
     """What the words mean. Raises UsageError for names that mean nothing."""
-    from filetap import calls, filters, pending, source, targets
+    from filetap.capture import pending, source
+    from filetap.core import calls
+    from filetap.selection import filters, targets
 
     wanted = filters.Filters(
         calls=filters.select_calls(words.events, words.level, calls.WATCH_OPS),

@@ -1,7 +1,6 @@
 """Structures of an object's own BTF: member to offset and size.
 
-Apart, because it reads a format (Documentation/bpf/btf.rst) and knows nothing of filetap. Next: kernel/loader.py
-compares the result with model.LAYOUTS.
+Apart, because it reads a format (Documentation/bpf/btf.rst) and knows nothing of filetap.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """libbpf.so.1 through ctypes: the two dozen functions filetap needs, with Python's errors.
 
-Apart, because it is the only code that declares foreign functions. Next: kernel/loader.py puts a run together.
+Apart, because it is the only code that declares foreign functions.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_uint6
 from functools import cache
 from typing import Any, Final
 
-from filetap import descriptors
-from filetap.errors import KernelError
+from filetap.core import descriptors
+from filetap.core.errors import KernelError
 
 INSTALL: Final = "install Debian's package libbpf1 (make install does)"
 _PRINT = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)

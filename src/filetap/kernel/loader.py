@@ -1,7 +1,7 @@
 """BPF objects: opened, told their configuration, given the same maps, loaded, attached; all gone when closed.
 
 Apart, because it is the one place that holds kernel resources: everything is a file descriptor of this process, so a
-kill -9 leaves nothing behind. Next: probes/ says which programs; session.py uses them.
+kill -9 leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from filetap import descriptors, model
-from filetap.errors import KernelError
+from filetap.core import descriptors, wire
+from filetap.core.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import check, library, log, pointer
 from filetap.kernel.maps import make_constant
@@ -61,11 +61,11 @@ class Object:
             item = following(self._handle, item)
 
     def compare_layouts(self) -> None:
-        """KernelError when a structure of bpf/event.h is not what model.py says."""
+        """KernelError when a structure of bpf/event.h is not what wire.py says."""
         size = ctypes.c_uint32()
         raw = library().btf__raw_data(library().bpf_object__btf(self._handle), ctypes.byref(size))
         structures = btf.structures(ctypes.string_at(raw, size.value))
-        for name, dtype in model.LAYOUTS.items():
+        for name, dtype in wire.LAYOUTS.items():
             if name in structures and structures[name] != layout(dtype):
                 raise KernelError(f"{self.name}.bpf.o does not fit this filetap (struct {name}): build it again with make install")
 

@@ -1,6 +1,6 @@
 """BPF maps as numpy records: get, put, delete, all of them.
 
-Apart, because bpf(2)'s map calls want buffers of exact sizes. Next: session.py fills and reads the run's maps.
+Apart, because bpf(2)'s map calls want buffers of exact sizes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ctypes import c_uint32
 
 import numpy as np
 
+from filetap.core.wire import Records
 from filetap.kernel.libbpf import check, library
-from filetap.model import Records
 
 ARRAY = 2
 """BPF_MAP_TYPE_ARRAY."""

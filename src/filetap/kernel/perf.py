@@ -1,7 +1,7 @@
 """Classic tracepoints through perf_event_open(2), without a tracefs mount that would stay behind.
 
 Apart, because libbpf wants tracefs mounted and we mount nothing: fsmount(2) gives a tracefs that only this process
-sees and that ends with its descriptor. Next: kernel/loader.py attaches programs to what is opened here.
+sees and that ends with its descriptor.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import struct
 from functools import cache
 from typing import Final
 
-from filetap import descriptors
-from filetap.errors import KernelError
+from filetap.core import descriptors
+from filetap.core.errors import KernelError
 
 _SYSCALL: Final = ctypes.CDLL(None, use_errno=True).syscall
 _PERF_EVENT_OPEN, _FSOPEN, _FSCONFIG, _FSMOUNT = 298, 430, 431, 432

@@ -1,7 +1,6 @@
 """What the kernel writes and we read in place: the lanes of events, and the definitions ring.
 
-Apart, because it is the one place where memory that another CPU writes is read. Next: reader.py drains the two in
-the right order.
+Apart, because it is the one place where memory that another CPU writes is read.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap import model
-from filetap.model import Records
+from filetap.core import wire
+from filetap.core.wire import Records
 
 PAGE: Final = mmap.PAGESIZE
 BUSY: Final = 1 << 31
@@ -44,8 +43,8 @@ class Lanes:
         """``events``, ``lanes``: the maps' descriptors; ``slots``: of each lane, a power of two."""
         self.slots = slots
         size = cpus * slots
-        self._events = np.frombuffer(_map(events, size * model.EVENT.itemsize, False), model.EVENT, size)
-        self._ends = np.frombuffer(_map(lanes, cpus * model.LANE.itemsize, True), model.LANE, cpus)
+        self._events = np.frombuffer(_map(events, size * wire.EVENT.itemsize, False), wire.EVENT, size)
+        self._ends = np.frombuffer(_map(lanes, cpus * wire.LANE.itemsize, True), wire.LANE, cpus)
 
     def produced(self) -> NDArray[np.uint64]:
         """Where the kernel will write next, one position per lane."""
@@ -73,7 +72,7 @@ class Lanes:
 
 def view_globals(fd: int) -> Records:
     """struct globals, one record, live."""
-    return np.frombuffer(_map(fd, model.GLOBALS.itemsize, True), model.GLOBALS, 1)
+    return np.frombuffer(_map(fd, wire.GLOBALS.itemsize, True), wire.GLOBALS, 1)
 
 
 class Ring:

@@ -1,7 +1,6 @@
 """The running kernel's own types: what exists, and how many parameters a tracepoint has.
 
-Apart from features.py, because every run asks a little and only the doctor asks all. Next: features.py; probes/ choose
-their programs by what is found here.
+Apart from features.py, because every run asks a little and only the doctor asks all.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from typing import Final, Self
 
-from filetap.errors import KernelError
+from filetap.core.errors import KernelError
 from filetap.kernel.btf import CONST, FUNC, STRUCT, TYPEDEF, UNION, VOLATILE
 from filetap.kernel.libbpf import library, pointer
 

@@ -1,6 +1,6 @@
 """Which kernel programs a run needs, per hook set: names and ways to attach, no kernel access.
 
-Apart from kernel/, which does what is decided here. One module per .bpf.c of the same stem. Next: session.py attaches.
+Apart from kernel/, which does what is decided here. One module per .bpf.c of the same stem.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from filetap import model
-from filetap.calls import CALLS, KIND_SUBMIT, MAX_NR, OP_NUMBER, VECTORED
-from filetap.model import Records
+from filetap.core import wire
+from filetap.core.calls import CALLS, KIND_SUBMIT, MAX_NR, OP_NUMBER, VECTORED
+from filetap.core.wire import Records
 from filetap.probes import Plan
 
 COMMANDS: Final = {0: ("read", 0), 1: ("write", 0), 2: ("sync", 0), 3: ("sync", 0), 7: ("read", VECTORED), 8: ("write", VECTORED)}
@@ -39,7 +39,7 @@ class Functions(Protocol):
 
 def call_table(chosen: frozenset[int]) -> Records:
     """The table that these programs are given: by command."""
-    table = np.zeros(MAX_NR + model.MAX_OPCODES, model.CALL_RECORD)
+    table = np.zeros(MAX_NR + wire.MAX_OPCODES, wire.CALL_RECORD)
     numbers = {CALLS[number].op: number for number in chosen if CALLS[number].name == "io_submit"}
     for command, (op, flags) in COMMANDS.items():
         row = table[command]

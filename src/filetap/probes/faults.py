@@ -6,7 +6,7 @@ bpf/faults.bpf.c is its kernel half.
 
 from __future__ import annotations
 
-from filetap.calls import CALLS
+from filetap.core.calls import CALLS
 from filetap.probes import Plan
 
 

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from filetap import model
-from filetap.calls import (
+from filetap.core import wire
+from filetap.core.calls import (
     CALLS,
     CHANGES,
     DROP,
@@ -27,7 +27,7 @@ from filetap.calls import (
     SETGROUPS,
     Call,
 )
-from filetap.model import Records
+from filetap.core.wire import Records
 from filetap.probes import Plan, aio
 
 FREQUENT_OPS: Final = frozenset({"read", "write", "close", "stat", "access", "seek"})
@@ -40,7 +40,7 @@ CLASSIC: Final = frozenset({"classic_enter", "classic_exit"})
 def call_table(chosen: frozenset[int], moving: Collection[str] = ()) -> Records:
     """The kernel's table by call number: how each is read, and which are not asked for. ``moving``: operations that change what names
     mean, or whether files are wanted, beside those that always do."""
-    table = np.zeros(MAX_NR + model.MAX_OPCODES, model.CALL_RECORD)
+    table = np.zeros(MAX_NR + wire.MAX_OPCODES, wire.CALL_RECORD)
     for number, call in enumerate(CALLS):
         if call.nr < 0:
             continue
@@ -59,10 +59,10 @@ def call_table(chosen: frozenset[int], moving: Collection[str] = ()) -> Records:
 
 
 def shape(call: Call) -> int:
-    """``struct shape``: for each word of model.SHAPE the number of the argument, three bits; then what the call changes."""
-    places = sum(at << 3 * model.SHAPE.index(word) for at, word in enumerate(call.shape.split(), 1) if word != "-")
+    """``struct shape``: for each word of wire.SHAPE the number of the argument, three bits; then what the call changes."""
+    places = sum(at << 3 * wire.SHAPE.index(word) for at, word in enumerate(call.shape.split(), 1) if word != "-")
     changes = ("", "file", "entry", "target").index(CHANGES.get(call.op, "")) if "name" in call.shape else 0
-    return places | changes << 3 * len(model.SHAPE)
+    return places | changes << 3 * len(wire.SHAPE)
 
 
 def recipe(letters: str) -> int:

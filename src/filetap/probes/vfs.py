@@ -1,7 +1,7 @@
 """The VFS hook set: security hooks and their like, each with the ways to attach its program, best first.
 
 Apart, because it lies below the system calls and not every kernel lets it attach: what fits is told by the kernel's own
-types. bpf/vfs.bpf.c is its kernel half. Next: kernel/hooks.py attaches.
+types. bpf/vfs.bpf.c is its kernel half.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
-from filetap import model
-from filetap.calls import CALLS, FIRST_HOOK, GROUPS, HOOKS, OP_NUMBER
-from filetap.model import Records
+from filetap.core import wire
+from filetap.core.calls import CALLS, FIRST_HOOK, GROUPS, HOOKS, OP_NUMBER
+from filetap.core.wire import Records
 from filetap.probes import Plan
 
 WAYS: Final = ("lsm", "fentry", "kprobe")
@@ -114,7 +114,7 @@ def returns(level: str) -> Plan:
 
 def choices(chosen: frozenset[int]) -> Records:
     """``config.hooks``: the op of each, and its index where it makes events itself."""
-    table = np.zeros(model.MAX_HOOKS, model.HOOK_CHOICE)
+    table = np.zeros(wire.MAX_HOOKS, wire.HOOK_CHOICE)
     for place, hook in enumerate(HOOKS):
         number = FIRST_HOOK + place
         table[place]["call"], table[place]["op"] = number if number in chosen else 0, OP_NUMBER[hook.op]

@@ -1,6 +1,6 @@
 """The account of a run as text for a person and as JSON for a program.
 
-Apart, because a report never computes: account.py did. Next: cli/trace.py prints it on standard error.
+Apart, because a report never computes: account.py did.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from filetap.account import Account
-from filetap.calls import OPS
+from filetap.capture.statistics import Account
+from filetap.core.calls import OPS
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _WIDTH = max(map(len, OPS)) + 1

@@ -1,6 +1,6 @@
 """What ``filetap doctor`` found, as text of at most 100 columns.
 
-Apart, because kernel/features.py finds and never prints, and this prints and never finds. Next: cli/doctor.py.
+Apart, because kernel/features.py finds and never prints, and this prints and never finds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Final
 
-from filetap.kernel.features import NOT_TRIED, Features, HookSet, Requirement, Way
+from filetap.capture.features import NOT_TRIED, Features, HookSet, Requirement, Way
 
 COLUMNS: Final = 100
 

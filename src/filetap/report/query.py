@@ -1,7 +1,7 @@
 """The answer to a query as a table for eyes, as JSON, CSV or Parquet.
 
 Apart, because a report never computes: analysis/sql.py did. Most of the text is made by the database, row after row, so that
-an answer may be larger than memory. Next: cli/query.py says where it goes.
+an answer may be larger than memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain
 from typing import IO, Final
 
 from filetap.analysis.sql import BATCH, Answer
-from filetap.enrich.terminal import columns_of, printable
+from filetap.render.terminal import columns_of, printable
 
 NESTED: Final = ("STRUCT", "MAP", "UNION", "LIST", "ARRAY")
 RIGHT: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT")

@@ -1,7 +1,6 @@
 """A summary as text: aligned columns, the name last and never cut.
 
-Apart, because a report never computes: analysis/summary.py did. Nothing in a name can move the cursor. Next: cli/trace.py
-prints it before the account; cli/top.py shows the same cells on a screen.
+Apart, because a report never computes: analysis/summary.py did. Nothing in a name can move the cursor.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from filetap.analysis.summary import USER
-from filetap.enrich.terminal import printable
+from filetap.render.terminal import printable
 from filetap.report.account import human
 
 HEADS: Final = {

@@ -1,7 +1,7 @@
 """The screen of filetap top: what is chosen to be seen, and its lines for a terminal of any size.
 
 Apart, because a report never computes, and so that screens are tested without a terminal. Nothing in a name can move the
-cursor. Next: cli/top.py asks for lines and says which key was pressed.
+cursor.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from filetap.analysis.rates import COLUMNS, chosen, whole
 from filetap.analysis.summary import KEYS
-from filetap.enrich.terminal import columns_of, printable
+from filetap.render.terminal import columns_of, printable
 from filetap.report.account import human
 from filetap.report.summary import UNKNOWN, duration, name_heads, user
 

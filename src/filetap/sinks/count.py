@@ -1,7 +1,7 @@
 """Counts events and writes nothing: what ``-f none`` runs, and what shows the pipeline's own cost.
 
 Apart, because a count that skipped the work before the sinks would prove nothing: it decodes the operations and looks
-up every file and task, as any other sink does. Next: ndjson.py.
+up every file and task, as any other sink does.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap.batch import Batch, Fold
-from filetap.calls import OPS
-from filetap.enrich.columns import encode, ops
+from filetap.core.batch import Batch, Fold
+from filetap.core.calls import OPS
+from filetap.render.columns import encode, ops
 
 
 class CountSink:

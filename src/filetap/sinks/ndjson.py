@@ -1,7 +1,6 @@
 """NDJSON: one line of JSON per event (docs/events.md), laid out by columns.
 
 Apart, because it is a format: enrich/ has the pieces, and only their order on the line is decided here.
-Next: enrich/jsontext.py, how a file and a task read; table.py, the same events for eyes.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap import model
-from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALLS, OPS, Call
-from filetap.enrich import arguments, jsontext, names
-from filetap.enrich.columns import clock, durations, encode, pack, second
-from filetap.enrich.fragments import Descriptions
-from filetap.enrich.strings import (
+from filetap.core import constants, wire
+from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.calls import BYTE_OPS, CALLS, OPS, Call
+from filetap.core.wire import Records
+from filetap.render import arguments, jsontext
+from filetap.render.columns import clock, durations, encode, pack, second
+from filetap.render.fragments import Descriptions
+from filetap.render.strings import (
     Strings,
     Text,
     choose,
@@ -43,7 +43,6 @@ from filetap.enrich.strings import (
     strings,
     timestamps,
 )
-from filetap.model import Records
 
 
 class RawFile(Protocol):
@@ -204,7 +203,7 @@ class NdjsonSink(LineSink):
         event = f'"action":"{OPS[fold.op]}","kind":"folded","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
         thread = process + b"%d}" % task.tid if task else b'},"process":{"pid":%d}' % fold.pid
-        moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in arguments.MOVING else b""
+        moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in BYTE_OPS else b""
         return b"".join((head, file, thread, moved, cgroup))
 
 
@@ -273,7 +272,7 @@ ACTIONS: Final = strings([action_text(call, times) for call in CALLS for times i
 
 def action_columns(events: Records) -> list[Text]:
     duration, flags = durations(events), events["flags"]
-    timed, pending, at_least = duration > 0, flags & model.PENDING != 0, flags & model.AT_LEAST != 0
+    timed, pending, at_least = duration > 0, flags & wire.PENDING != 0, flags & wire.AT_LEAST != 0
     place = len(TIMES) * events["call"].astype(np.int32) + timed + 2 * pending + (timed & at_least)
     return [lookup(ACTIONS, place), only(timed, repeated(duration))]
 
@@ -323,11 +322,11 @@ BEFORE_RESULT: Final = strings([before_result(layout) for layout in LAYOUTS])
 def layouts(keys: Records) -> NDArray[np.int32]:
     calls, flags = keys["call"], keys["flags"]
     parts = {
-        OFFSET: arguments.OFFSETS[calls] & (flags & model.NO_OFFSET == 0),
-        SIZE: arguments.SIZES[calls] & (flags & model.NO_SIZE == 0),
-        RESULT: flags & model.NO_RESULT == 0,
+        OFFSET: arguments.OFFSETS[calls] & (flags & wire.NO_OFFSET == 0),
+        SIZE: arguments.SIZES[calls] & (flags & wire.NO_SIZE == 0),
+        RESULT: flags & wire.NO_RESULT == 0,
         TOLD: (arguments.TELLS | arguments.COPIES | arguments.ADDRESSED)[calls],
-        UNCERTAIN: arguments.IN_BYTES[calls] & (flags & model.UNCERTAIN != 0),
+        UNCERTAIN: wire.CALL_RETURNS_BYTES[calls] & (flags & wire.UNCERTAIN != 0),
         DESCRIPTOR: (keys["fd"] != -1) | (keys["open"] != 0),
     }
     return np.asarray(sum(bit * there for bit, there in parts.items()), np.int32)
@@ -364,7 +363,7 @@ NO_POSITION: Final = 2**64 - 1
 
 def copy_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Text], NDArray[np.bool_]]:
     """Where a copy went, and in which rows something stands then."""
-    copies = arguments.COPIES[batch.events["call"]] & (batch.events["flags"] & model.HAS_MORE != 0)
+    copies = arguments.COPIES[batch.events["call"]] & (batch.events["flags"] & wire.HAS_MORE != 0)
     if not copies.any():
         return [], preceded
     fd, offset = second(batch, "target_fd"), second(batch, "target_offset")
@@ -437,4 +436,4 @@ def error_column(results: NDArray[Any]) -> Text:
 
 def error_text(result: int) -> bytes:
     """The end of ``io``, and what went wrong."""
-    return f'}},"error":{{"code":"{names.error(result)}"}}'.encode() if result else b"}"
+    return f'}},"error":{{"code":"{constants.error(result)}"}}'.encode() if result else b"}"

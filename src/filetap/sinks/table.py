@@ -1,7 +1,6 @@
 """A table for eyes: one aligned line per event, the path last and never cut.
 
 Apart, because it is a format; that nothing in a name can move the cursor is seen to in enrich/terminal.py.
-Next: ndjson.py, the same events for programs.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap import model
-from filetap.batch import Batch, File, Fold, Task
-from filetap.calls import CALLS, GROUPS, OP_NUMBER, OPS, Call
-from filetap.enrich import arguments, lineage, names
-from filetap.enrich.columns import clock, durations, encode, ops, second
-from filetap.enrich.fragments import Descriptions
-from filetap.enrich.strings import (
+from filetap.core import constants, wire
+from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.calls import BYTE_OPS, CALLS, GROUPS, OP_NUMBER, OPS, Call
+from filetap.core.wire import Records
+from filetap.render import arguments, lineage
+from filetap.render.columns import clock, durations, encode, ops, second
+from filetap.render.fragments import Descriptions
+from filetap.render.strings import (
     Strings,
     Text,
     choose,
@@ -35,8 +35,7 @@ from filetap.enrich.strings import (
     timestamps,
     whole,
 )
-from filetap.enrich.terminal import fitted, printable
-from filetap.model import Records
+from filetap.render.terminal import fitted, printable
 from filetap.sinks.ndjson import LineSink, RawFile
 
 COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 11, 4, 8, 7, 6, 6
@@ -120,7 +119,7 @@ class TableSink(LineSink):
     def _fold(self, fold: Fold, batch: Batch) -> bytes:
         first, last = (time_text(time + batch.realtime) for time in (fold.first, fold.last))
         file, task, above = self._descriptions.of(fold, batch)
-        moved = f", {fold.bytes} bytes" if OPS[fold.op] in arguments.MOVING else ""
+        moved = f", {fold.bytes} bytes" if OPS[fold.op] in BYTE_OPS else ""
         folded = f"{OPS[fold.op]:{CALL}} FOLDED: {fold.count} events{moved} since {first}"
         return b"".join((last.encode(), task, folded.encode(), above, file, b"\n"))
 
@@ -209,16 +208,16 @@ def offset_column(events: Records) -> Text:
     back = arguments.SIGNED[calls] & (offset > np.uint64(2**63))
     if back.any():
         text = choose(back, numbers(offset.view(np.int64)), text)
-    return or_dash(arguments.OFFSETS[calls] & (events["flags"] & model.NO_OFFSET == 0), text)
+    return or_dash(arguments.OFFSETS[calls] & (events["flags"] & wire.NO_OFFSET == 0), text)
 
 
 def size_column(events: Records) -> Text:
     """Of a fault, what it was for."""
     calls, flags = events["call"], events["flags"]
     distinct, rows = encode(events["size"] * arguments.SIZES[calls])
-    text = or_dash(arguments.SIZES[calls] & (flags & model.NO_SIZE == 0), Text(compact(distinct, SIZE - 1).strings, rows))
+    text = or_dash(arguments.SIZES[calls] & (flags & wire.NO_SIZE == 0), Text(compact(distinct, SIZE - 1).strings, rows))
     faults = ops(calls) == FAULT
-    return choose(faults, lookup(ACCESSES, flags // model.FAULT_WRITE & 3), text) if faults.any() else text
+    return choose(faults, lookup(ACCESSES, flags // wire.FAULT_WRITE & 3), text) if faults.any() else text
 
 
 def result_column(batch: Batch, colour: bool) -> Text:
@@ -231,14 +230,14 @@ def result_column(batch: Batch, colour: bool) -> Text:
 def word_places(batch: Batch) -> NDArray[np.int32]:
     """Where in WORDS; -1: the result is to be shown."""
     op, flags = ops(batch.events["call"]), batch.events["flags"]
-    words = np.where(flags & model.NO_RESULT, 0, -1)
+    words = np.where(flags & wire.NO_RESULT, 0, -1)
     words[op == MREMAP] = 0
     if (faults := op == FAULT).any():
-        words[faults] = 1 + (flags[faults] & model.FAULT_MAJOR != 0)
+        words[faults] = 1 + (flags[faults] & wire.FAULT_MAJOR != 0)
     if (mapped := op == MMAP).any():
         argument = second(batch, "argument")[mapped]
         words[mapped] = 3 + (argument & 7) + 8 * (argument >> 8 & 1)
-    words[flags & model.PENDING != 0] = len(WORDS) - 1
+    words[flags & wire.PENDING != 0] = len(WORDS) - 1
     return np.where(batch.events["result"] < 0, -1, words).astype(np.int32)
 
 
@@ -253,14 +252,14 @@ def returned_column(results: NDArray[Any], colour: bool) -> Text:
 
 
 def error_text(result: int, colour: bool) -> bytes:
-    name = names.error(result)
+    name = constants.error(result)
     padding = " " * max(1, RESULT - len(name))
     return (padding + painted(name, RED if colour else "", len(name))).encode()
 
 
 def took_column(events: Records) -> Text:
     """How long it took; of a call under way how long it has been so, or at least."""
-    took, at_least = durations(events), events["flags"] & model.AT_LEAST != 0
+    took, at_least = durations(events), events["flags"] & wire.AT_LEAST != 0
     text = latency_column(took)
     if not at_least.any():
         return text

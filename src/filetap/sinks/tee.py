@@ -1,13 +1,13 @@
 """A recording, and beside it the stream that somebody reads, if any.
 
-Apart, so that neither knows of the other. What counts as written is what is recorded. Next: trace/writer.py, table.py.
+Apart, so that neither knows of the other. What counts as written is what is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from filetap.batch import Batch, Fold, Sink
+from filetap.core.batch import Batch, Fold, Sink
 
 
 class Tee:

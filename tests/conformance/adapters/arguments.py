@@ -2,7 +2,6 @@
 
 Apart from filetap's own table, which is on trial here; made after the manual pages. Words are members of an event, but
 dir and name (a path and where it starts), vector (struct iovec), and a dash for what nobody compares; to_ is of the target.
-Next: strace.py and bpftrace.py read by it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """bpftrace as Debian has it: a script with the tracepoints of each call, sys_enter_X and sys_exit_X, that prints arguments.
 
 Apart, as each tracer is. It tells what such a script can: numbers and the strings that were passed, but no file behind a
-descriptor. tracefs is mounted for it in a mount namespace of its own. Next: __init__.py has all three.
+descriptor. tracefs is mounted for it in a mount namespace of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """filetap: NDJSON of every operation and every type of file, and an account in which nothing is lost or folded.
 
-Apart, as each tracer is. What is read here is documented in docs/events.md and nothing else. Next: strace.py.
+Apart, as each tracer is. What is read here is documented in docs/events.md and nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """strace as Debian has it: -f, every descriptor with its path (-y), nothing abbreviated (-v).
 
 Apart, as each tracer is. What it prints is taken at its word: a relative name without a descriptor's path beside it is no
-path, the position of a plain read is not there. Next: bpftrace.py.
+path, the position of a plain read is not there.
 """
 
 from __future__ import annotations

@@ -1,0 +1,87 @@
+"""The sums of a run under way: those of the last interval, and all so far, for whoever looks.
+
+Apart from the screen, which only asks. Memory is bounded by aggregation.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from filetap.analysis import summary
+from filetap.analysis.aggregation import Accumulated, Sums, condensed, of_batch, of_folds, of_kernel
+from filetap.analysis.rates import rates
+from filetap.analysis.summary import KEYS
+from filetap.core.batch import Batch, Fold
+from filetap.core.wire import Records
+
+
+@dataclass(slots=True)
+class Interval:
+    """What came in so many seconds, by kind of group; and the totals, once somebody wants them kept."""
+
+    seconds: float
+    by: dict[str, Accumulated]
+    totals: dict[str, pa.Table] = field(default_factory=dict)
+
+
+class Live:
+    """A sink for a session that aggregates."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.written = 0
+        self.hurry = False
+        self._now, self._began = now, now()
+        self._totals = {by: Accumulated(by, fine=False) for by in KEYS}
+        self._coming = {by: Accumulated(by) for by in KEYS}
+        self.shown = Interval(1.0, {by: Accumulated(by) for by in KEYS})
+
+    def write(self, batch: Batch) -> None:
+        if len(batch.events):
+            self._add(of_batch(batch))
+        self.written += len(batch.events)
+
+    def summed(self, keys: Records, values: Records, batch: Batch) -> None:
+        if len(keys):
+            self._add(of_kernel(keys, values, batch))
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        if folds:
+            self._add(of_folds(folds, batch))
+
+    def pending(self, batch: Batch) -> None:
+        """They are no events."""
+
+    def _add(self, sums: Sums) -> None:
+        for by in KEYS:
+            table = condensed(summary.keyed(*sums, by), KEYS[by])
+            self._totals[by].add_table(table)
+            self._coming[by].add_table(table)
+
+    def flush(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def begin(self) -> None:
+        """Counting begins now."""
+        self._began = self._now()
+
+    def turn(self) -> None:
+        """The interval has ended, and is shown; another begins."""
+        now = self._now()
+        self.shown = Interval(max(now - self._began, 1e-3), self._coming)
+        self._began, self._coming = now, {by: Accumulated(by) for by in KEYS}
+
+    def freeze(self) -> None:
+        """What is shown stays, totals included, whatever comes."""
+        self.shown.totals = {by: total.table() for by, total in self._totals.items()}
+
+    def table(self, by: str) -> pa.Table:
+        """As analysis.rates.rates gives it."""
+        totals = self.shown.totals.get(by) or self._totals[by].table()
+        return rates(self.shown.by[by].table(), totals, KEYS[by], self.shown.seconds)

@@ -1,0 +1,64 @@
+"""Processes that tasks descend from, up to the first one: rows that no event names, kept while the kernel may name them.
+
+Apart from definitions.py, because nothing tells when such a row is not needed any more: now and then the kernel's own table
+says which are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from filetap.core.batch import Task, lineage
+
+
+class _Row(NamedTuple):
+    arrived: float
+    task: Task
+
+
+class Ancestors:
+    """By id."""
+
+    FEW: Final = 8192
+    """So many rows are kept without asking the kernel."""
+    GRACE: Final = 2.0
+    """Seconds: what has just been defined may not be in the kernel's table yet."""
+
+    def __init__(self, in_use: Callable[[], set[int]], now: Callable[[], float] = time.monotonic) -> None:
+        """``in_use``: the ids that the kernel may yet name as somebody's parent."""
+        self._in_use, self._now = in_use, now
+        self._rows: dict[int, _Row] = {}
+        self._limit = self.FEW
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, task: Task) -> None:
+        self._rows[task.id] = _Row(self._now(), task)
+
+    def above(self, parent: int) -> tuple[Task, ...]:
+        """The row of this id and those above it."""
+        return lineage(parent, self.get)
+
+    def get(self, number: int) -> Task | None:
+        row = self._rows.get(number)
+        return row.task if row else None
+
+    def tidy(self) -> None:
+        """Once they are many: those that nothing descends from any more are let go."""
+        if len(self._rows) <= self._limit:
+            return
+        old = self._now() - self.GRACE
+        recent = {number for number, row in self._rows.items() if row.arrived > old}
+        kept = self._with_ancestors(recent | self._in_use())
+        self._rows = {number: row for number, row in self._rows.items() if number in kept}
+        self._limit = max(self.FEW, 2 * len(self._rows))
+
+    def _with_ancestors(self, numbers: Iterable[int]) -> set[int]:
+        kept: set[int] = set()
+        for number in numbers:
+            if number not in kept:
+                kept.update(task.id for task in self.above(number))
+        return kept

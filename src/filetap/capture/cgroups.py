@@ -1,0 +1,133 @@
+"""Cgroups as targets: their ids and levels for the kernel half, which follows those named by path, and what became of them.
+
+Apart from targets.py, which finds them by the words of the command line: here the kernel is asked, as what a mount or a cgroup
+namespace shows of the hierarchy need not begin at its root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from filetap.core import wire
+from filetap.core.clock import Clock, utc
+from filetap.core.errors import UsageError
+from filetap.core.wire import NO_CGROUP, Records
+from filetap.kernel.loader import Object
+from filetap.kernel.maps import Map
+from filetap.selection.targets import Cgroup, inode
+
+U32 = np.dtype("<u4")
+PATH = np.dtype(f"S{wire.CGROUP_PATH_SPACE}")
+
+
+class Identified(NamedTuple):
+    """What the kernel says of a cgroup's directory."""
+
+    id: int
+    level: int
+    path: bytes
+    """From the root of the hierarchy."""
+
+
+class Cgroups:
+    """Those that are targets. ``settle`` is called once what makes and removes cgroups is attached."""
+
+    def __init__(self, named: Sequence[Cgroup], seed: Object, shared: Records, clock: Clock) -> None:
+        """``shared``: struct globals."""
+        self._named, self._clock = named, clock
+        self._table = shared["cgroups"][0]
+        self._found = _identify(named, seed) if named else []
+        for row, found in zip(self._table, self._found, strict=False):
+            row["id"], row["level"] = found.id, found.level
+        self._known = [found.id for found in self._found]
+
+    def write_paths(self, fd: int) -> None:
+        """Of those that are followed. ``fd``: the map ``cgroup_paths``."""
+        paths = Map(fd, U32, PATH)
+        for number, (cgroup, found) in enumerate(zip(self._named, self._found, strict=True)):
+            if cgroup.by_path:
+                paths.put(number, found.path)
+
+    def settle(self) -> None:
+        """What came or went before it was seen: the kernel half has the last word, so look until both say the same."""
+        for cgroup, row in zip(self._named, self._table, strict=False):
+            while (now := self._now(cgroup)) != row["id"]:
+                row["gone"] = self._clock.boot() if now == NO_CGROUP else 0
+                row["id"] = now
+
+    @staticmethod
+    def _now(cgroup: Cgroup) -> int:
+        number = inode(cgroup.directory)
+        return number if number is not None and (cgroup.by_path or number == cgroup.id) else NO_CGROUP
+
+    def news(self) -> Iterator[str]:
+        """Of each that came or went since the last time."""
+        for number, (cgroup, found) in enumerate(zip(self._named, self._found, strict=True)):
+            now = int(self._table["id"][number])
+            if now == self._known[number]:
+                continue
+            self._known[number] = now
+            if now != NO_CGROUP:
+                yield f"cgroup {os.fsdecode(found.path)} has been made again"
+            elif cgroup.by_path:
+                yield f"cgroup {os.fsdecode(found.path)} has been removed: it is followed when it is made again"
+            else:
+                yield f"cgroup {cgroup.id} has been removed: nothing more of it will be seen"
+
+    def unused(self) -> Iterator[str]:
+        """Of those that no process is in now, or that are not there."""
+        for cgroup, found, row in zip(self._named, self._found, self._table, strict=False):
+            name = os.fsdecode(found.path)
+            if row["id"] == NO_CGROUP:
+                yield f"cgroup {name} is gone"
+            elif _is_empty(cgroup):
+                yield f"no process is in cgroup {name}"
+
+    def gone(self) -> Iterator[str]:
+        """Of each that is not there any more, since when."""
+        for cgroup, found, row in zip(self._named, self._found, self._table, strict=False):
+            since = int(row["gone"])
+            if not since:
+                continue
+            when = utc((since + self._clock.offset()) / 1e9)
+            if cgroup.by_path:
+                yield f"cgroup {os.fsdecode(found.path)} was removed at {when} and has not been made again"
+            else:
+                yield f"cgroup {cgroup.id} was removed at {when}; named by its path, it is followed when it is made again"
+
+
+def _is_empty(cgroup: Cgroup) -> bool:
+    """With all below it. The root has no such file, and always processes."""
+    try:
+        return "populated 0" in (cgroup.directory / "cgroup.events").read_text(encoding="ascii")
+    except OSError:
+        return False
+
+
+def _identify(named: Sequence[Cgroup], seed: Object) -> list[Identified]:
+    """What is behind the descriptors, which are closed then."""
+    found = dict(parse(seed.run_iterator("identify_cgroups")))
+    for cgroup in named:
+        os.close(cgroup.fd)
+        there = found[cgroup.fd]
+        if cgroup.by_path and (there.level >= wire.MAX_CGROUP_LEVELS or len(there.path) > wire.CGROUP_PATH_SPACE - 2):
+            raise UsageError(f"--cgroup {cgroup.directory}: its path is too long to be followed; give its id, {there.id}")
+    return [found[cgroup.fd] for cgroup in named]
+
+
+def parse(text: bytes) -> Iterator[tuple[int, Identified]]:
+    """By descriptor; ``text``: of struct identified_cgroup and the names behind each, from the lowest up."""
+    at = 0
+    while at < len(text):
+        (head,) = np.frombuffer(text, wire.IDENTIFIED_CGROUP, 1, at)
+        at += head.nbytes
+        names: list[bytes] = []
+        while name := text[at : text.index(b"\0", at)]:
+            names.insert(0, name)
+            at += len(name) + 1
+        at += 1
+        yield int(head["fd"]), Identified(int(head["id"]), len(names), b"/" + b"/".join(names))

@@ -1,0 +1,382 @@
+"""What this kernel can do, found by what exists and by trying, never by its version.
+
+Apart, because whatever differs between kernels is decided here and in bpf/lib/compat.bpf.h.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from filetap.capture import trials
+from filetap.capture.namespaces import is_initial
+from filetap.core import descriptors, wire
+from filetap.core.calls import MAX_NR
+from filetap.core.errors import KernelError
+from filetap.kernel.libbpf import library
+from filetap.kernel.loader import TASKS, Object
+from filetap.kernel.types import BTF, REGISTERS, KernelTypes
+from filetap.probes import aio, fitting, kept_on_cpu, seed, syscalls, uring, vfs
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something a trace needs, or (not ``needed``) is better with. ``detail``: what was found, or why not and what to do."""
+
+    name: str
+    met: bool
+    needed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to attach a hook set's programs; ``reason`` says why it does not work."""
+
+    name: str
+    works: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class HookSet:
+    """The programs that see one family of operations. ``chosen`` is None where none attaches."""
+
+    name: str
+    sees: str
+    ways: tuple[Way, ...]
+    chosen: str | None
+    missed: str
+    advice: str
+    needed: bool = True
+    """Nothing is traced without it."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """All that examine() found."""
+
+    kernel: str
+    architecture: str
+    libbpf: str | None
+    capabilities: dict[str, bool]
+    requirements: tuple[Requirement, ...]
+    hook_sets: tuple[HookSet, ...]
+
+    @property
+    def tracing(self) -> bool:
+        """Does ``filetap trace`` work here?"""
+        return all(r.met for r in self.requirements if r.needed) and all(h.chosen for h in self.hook_sets if h.needed)
+
+
+class Capability(NamedTuple):
+    bit: int
+    purpose: str
+
+
+CAPABILITIES: Final = {
+    "CAP_BPF": Capability(39, "load programs and create maps"),
+    "CAP_PERFMON": Capability(38, "let them read kernel memory"),
+    "CAP_SYS_ADMIN": Capability(21, "mount a private tracefs to find tracepoints in"),
+    "CAP_SYS_PTRACE": Capability(19, "look at other users' processes in /proc"),
+}
+"""Number (linux/capability.h) and use. CAP_BPF and CAP_PERFMON came with a17b53c4a4b5 and 980737282232 (v5.8)."""
+
+_INITIAL_USER_NAMESPACE: Final = 0xEFFFFFFD
+"""PROC_USER_INIT_INO of include/linux/proc_ns.h."""
+
+_STATUS: Final = "/proc/self/status"
+
+
+def capabilities(status: str) -> dict[str, bool]:
+    """Which of CAPABILITIES are effective, from the text of /proc/PID/status."""
+    effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
+    return {name: bool(int(effective, 16) >> capability.bit & 1) for name, capability in CAPABILITIES.items()}
+
+
+def missing(held: dict[str, bool]) -> list[str]:
+    """What is to be granted. CAP_SYS_ADMIN includes the two that were split from it (bpf_capable, perfmon_capable)."""
+    implied = {"CAP_BPF", "CAP_PERFMON"} if held["CAP_SYS_ADMIN"] else set()
+    return [name for name, there in held.items() if not there and name not in implied]
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    if machine != "x86_64" or sys.maxsize < 1 << 32:
+        bits = "" if sys.maxsize > 1 << 32 else ", 32-bit Python"
+        raise KernelError(f"this is {machine}{bits}, and this version knows only 64-bit x86-64: run it there")
+    return machine
+
+
+def _capabilities() -> str:
+    absent = missing(capabilities(Path(_STATUS).read_text()))
+    if absent:
+        purposes = ", ".join(f"{name} (to {CAPABILITIES[name].purpose})" for name in absent)
+        root = os.geteuid() == 0
+        remedy = "grant them to this container or service" if root else "run it as root, with sudo"
+        raise KernelError(f"{'' if root else 'not root, '}missing capabilities {purposes}: {remedy}")
+    return ", ".join(CAPABILITIES)
+
+
+def _user_namespace() -> str:
+    """The kernel asks for capabilities in the initial user namespace; those of a rootless container do not count."""
+    if os.stat("/proc/self/ns/user").st_ino != _INITIAL_USER_NAMESPACE:
+        raise KernelError("this is root of a user namespace only, such as a rootless container's: run it as root of the host")
+    return "the initial one"
+
+
+def _types() -> str:
+    if not os.access(BTF, os.R_OK):
+        raise KernelError(f"{BTF} is missing: run a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's are")
+    return BTF
+
+
+def _libbpf() -> str:
+    return str(library().libbpf_version_string().decode()).removeprefix("v")
+
+
+_CHECKS: Final[dict[str, Callable[[], str]]] = {
+    "architecture": _architecture,
+    "capabilities": _capabilities,
+    "user namespace": _user_namespace,
+    "BTF": _types,
+    "libbpf": _libbpf,
+}
+"""Each returns what it found, or raises KernelError. A millisecond for all of them."""
+
+
+def require() -> None:
+    """KernelError with what to do, when nothing can be traced here."""
+    for check in _CHECKS.values():
+        check()
+
+
+_HELPERS: Final = {
+    "bpf_probe_read_user": 112,
+    "bpf_probe_read_kernel": 113,  # not in lockdown's confidentiality mode
+    "bpf_ktime_get_boot_ns": 125,  # 71d19214776e (v5.8)
+    "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
+}
+"""What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
+_CAST: Final = "bpf_rdonly_cast"
+"""a35b9af4ec2c (v6.2)."""
+OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio", "cgroup")
+NOT_TRIED: Final = "not tried"
+_REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
+"""What to do about all that was tried in vain; the version is advice, no test."""
+
+
+def _object(name: str, types: KernelTypes) -> None:
+    """All programs of one of our objects. Each part may be allowed and the verifier still refuse the whole."""
+    config = np.zeros(1, wire.CONFIG)
+    config["direct"] = types.has_kfunc(_CAST)
+    loaded = Object(name)
+    if not types.has_task_storage():
+        loaded.keep_tasks_in_table()
+    try:
+        loaded.configure(config, np.zeros(MAX_NR + wire.MAX_OPCODES, wire.CALL_RECORD))
+        loaded.resize({"definitions": os.sysconf("SC_PAGE_SIZE")})
+        loaded.load(_fitting(loaded, types))
+    finally:
+        loaded.close()
+
+
+def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
+    """Those of its programs that are for this kernel."""
+    preempted = types.preempts_tracepoints()
+    if loaded.name == "uring":
+        plan = uring.plan(types)
+        return (kept_on_cpu(plan) if preempted else plan).programs
+    if loaded.name == "seed":
+        return seed.plan(types, everywhere=True, judge=True).programs
+    return fitting(loaded.programs, preempted) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
+
+
+class Plan(NamedTuple):
+    """A hook set before anything was tried. ``missed``: not seen though it attaches; ``without``: and not when it does not."""
+
+    name: str
+    sees: str
+    ways: dict[str, tuple[trials.Attempt, ...]]
+    missed: str
+    without: str
+    advice: str = "nothing"
+    remedy: str = _REMEDY
+    """What to do where no way works."""
+    needed: bool = True
+    preempted: Mapping[str, tuple[trials.Attempt, ...]] = MappingProxyType({})
+    """In place of ``ways`` where the kernel preempts programs of raw tracepoints (probes.kept_on_cpu)."""
+
+
+_BY_HOOK: Final[dict[str, tuple[trials.Attempt, ...]]] = {
+    way: (partial(trials.hook, way, "file_permission"),) for way in vfs.ways(preempted=False)
+}
+PLANS: Final = (
+    Plan(
+        "syscalls",
+        "all operations on files, by system call",
+        {
+            "tp_btf": (partial(trials.tp_btf, "sys_enter"), partial(trials.tp_btf, "sys_exit")),
+            "tracepoint": (trials.registers, *(partial(trials.tracepoint, "syscalls", f"sys_{edge}_openat") for edge in ("enter", "exit"))),
+        },
+        "32-bit programs' calls, which are only counted; what stat and others by name led to is told as it was asked for",
+        "every file access",
+        "nothing; for opens alone tracepoint is used where it attaches, as it slows untraced processes less",
+        preempted={
+            "tracepoint": (trials.registers, *(partial(trials.tracepoint, "raw_syscalls", f"sys_{edge}") for edge in ("enter", "exit")))
+        },
+    ),
+    Plan(
+        "process",
+        "fork, exec and exit, and through them the children of targets",
+        {"tp_btf": tuple(partial(trials.tp_btf, f"sched_process_{event}") for event in ("fork", "exec", "exit"))},
+        "",
+        "processes that begin or end while tracing",
+        preempted={
+            "tracepoint": (
+                partial(trials.tp_btf, "sched_process_exec"),
+                *(partial(trials.tracepoint, "sched", f"sched_process_{event}") for event in ("fork", "exit")),
+            )
+        },
+    ),
+    Plan(
+        "vfs",
+        "what happened below the system calls, and what the names of calls have led to",
+        _BY_HOOK,
+        "what the kernel does by itself without a path (nfsd, overlayfs in its layers)",
+        "--level vfs, permission, and what names of calls (rename, unlink, ...) have led to: they are told as they were asked for",
+        remedy="run a kernel with BPF trampolines (fentry, LSM with lsm=...,bpf) or kprobes that lets this process attach them",
+        needed=False,
+        preempted={way: _BY_HOOK[way] for way in vfs.ways(preempted=True)},
+    ),
+    Plan(
+        "faults",
+        "loads and stores in mapped files, by page fault",
+        {"tp_btf": (partial(trials.tp_btf, "page_fault_user"), partial(trials.tp_btf, "page_fault_kernel"))},
+        "accesses to pages that are mapped already, or were mapped around a fault nearby",
+        "what is read and written through mmap; that the file was mapped is seen",
+    ),
+    Plan(
+        "io_uring",
+        "requests through io_uring, from submission to completion",
+        {"tp_btf": (trials.io_uring,)},
+        "the result of requests that were told to post none on success",
+        "operations through io_uring; many programs can be told to make plain calls instead",
+        remedy="run Linux 6.0 or later",
+        needed=False,
+        preempted={"tracepoint": (trials.io_uring, partial(trials.tracepoint, "io_uring", "io_uring_complete"))},
+    ),
+)
+"""Ways stand in order of preference."""
+
+
+def hook_set(plan: Plan, types: KernelTypes | None, ready: bool) -> HookSet:
+    """Nothing is tried without ``types``, and nothing is chosen unless all requirements are met."""
+    reasons = {
+        name: next(filter(None, (trials.reason(attempt, types) for attempt in attempts)), "") if types else NOT_TRIED
+        for name, attempts in _ways(plan, types).items()
+    }
+    ways = tuple(Way(name, not reason, reason) for name, reason in reasons.items())
+    chosen = next((way.name for way in ways if way.works), None) if ready else None
+    return HookSet(plan.name, plan.sees, ways, chosen, plan.missed if chosen else plan.without, _advice(plan, ways, ready), plan.needed)
+
+
+def _ways(plan: Plan, types: KernelTypes | None) -> Mapping[str, tuple[trials.Attempt, ...]]:
+    return plan.preempted if types and plan.preempted and types.preempts_tracepoints() else plan.ways
+
+
+def _advice(plan: Plan, ways: tuple[Way, ...], ready: bool) -> str:
+    if not ready:
+        return "meet the requirements"
+    if not any(way.works for way in ways):
+        return plan.remedy
+    return plan.advice if {way.name for way in ways} == set(plan.ways) else "nothing"
+
+
+def _requirement(name: str, check: Callable[[], str]) -> Requirement:
+    try:
+        return Requirement(name, True, True, check())
+    except KernelError as error:
+        return Requirement(name, False, True, str(error))
+
+
+def _tried(types: KernelTypes) -> Iterator[Requirement]:
+    """Parts of the kernel that our programs are made of."""
+    absent = [name for name, number in _HELPERS.items() if trials.reason(partial(trials.helper, number), types)]
+    missed = f"missing {', '.join(absent)}: {_REMEDY}"
+    yield Requirement("helpers", not absent, True, missed if absent else "all that our programs call")
+    parts: dict[str, trials.Attempt] = {"ring buffer": trials.ring}
+    parts |= {f"iter/{over}": partial(trials.iterator, over) for over in ("task", "task_file")}
+    for name, attempt in parts.items():
+        reason = trials.reason(attempt, types)
+        yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
+    refusals = "; ".join(filter(None, (trials.reason(partial(_object, name), types) for name in OBJECTS)))
+    yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report this" if refusals else "all of ours load")
+    yield from _better_with(types)
+
+
+def _better_with(types: KernelTypes) -> Iterator[Requirement]:
+    """Parts that tracing works without, at a price."""
+    cast, storage, registers = types.has_kfunc(_CAST), types.has_task_storage(), types.has_kfunc(REGISTERS)
+    with_, without = "an event costs half of what it would without", "not in this kernel: an event costs twice as much"
+    yield Requirement(_CAST, cast, False, with_ if cast else without)
+    with_ = "a call of an untraced process costs one load"
+    without = f"not in this kernel: events cost more, and each call of an untraced process a look into a table, of {TASKS} tasks at most"
+    yield Requirement("task storage", storage, False, with_ if storage else without)
+    own, all_ = "rare calls are seen at their own tracepoints", "rare calls too are seen at a hook on all calls"
+    with_, without = f"this kernel preempts programs: {all_}" if types.preempts_tracepoints() else own, f"not in this kernel: {all_}"
+    yield Requirement(REGISTERS, registers, False, with_ if registers else without)
+
+
+def _namespaces(types: KernelTypes) -> Iterator[Requirement]:
+    """Those that tracing works in, and what is different there."""
+    initial = "the initial one"
+    there = {kind: is_initial(kind) for kind in ("pid", "time", "cgroup")}
+    inside = "one of its own: -p takes its numbers, events have the host's"
+    blind = f"{inside}; -c finds no command that runs outside already: share the host's (--pid=host)"
+    walks = types.has_kfunc(seed.WALK)
+    yield Requirement("pid namespace", there["pid"] or walks, False, initial if there["pid"] else inside if walks else blind)
+    if os.readlink("/proc/self") != str(os.getpid()):
+        yield Requirement("/proc", False, False, "that of another pid namespace: -p takes no thread ids; mount one of this (mount -t proc)")
+    yield Requirement("time namespace", True, False, initial if there["time"] else "one of its own: times are the host's all the same")
+    below = "one of its own: --cgroup PATH begins at its root, events have the path from the host's"
+    yield Requirement("cgroup namespace", True, False, initial if there["cgroup"] else below)
+
+
+def _descriptors() -> Requirement:
+    """The hard limit, which a run raises its soft limit to."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    enough = most >= descriptors.USED
+    too_few = f"at most {most}, and a run may need {descriptors.USED}: start it with a higher hard limit (ulimit -n)"
+    return Requirement("descriptors", enough, False, f"at most {most}" if enough else too_few)
+
+
+def examine() -> Features:
+    """Tries everything, for a fraction of a second. Never raises."""
+    rows = {name: _requirement(name, check) for name, check in _CHECKS.items()}
+    hook_sets = tuple(hook_set(plan, None, ready=False) for plan in PLANS)
+    if _met(rows):
+        try:
+            with KernelTypes() as types:
+                rows |= {row.name: row for row in (*_tried(types), *_namespaces(types))}
+                hook_sets = tuple(hook_set(plan, types, _met(rows)) for plan in PLANS)
+        except KernelError as error:
+            rows["BTF"] = Requirement("BTF", False, True, str(error))
+    rows["descriptors"] = _descriptors()
+    libbpf = rows["libbpf"].detail if rows["libbpf"].met else None
+    held = capabilities(Path(_STATUS).read_text())
+    return Features(platform.release(), platform.machine(), libbpf, held, tuple(rows.values()), hook_sets)
+
+
+def _met(rows: dict[str, Requirement]) -> bool:
+    return all(row.met for row in rows.values() if row.needed)

@@ -1,0 +1,121 @@
+"""Attaches the VFS hook set: each hook the best way that this kernel allows, and says which and why.
+
+Apart from loader.py, because a way is chosen by what exists and by trying, hook by hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from filetap.capture import trials
+from filetap.core.errors import KernelError
+from filetap.kernel.loader import Link, Object
+from filetap.kernel.types import KernelTypes
+from filetap.probes.vfs import NEWER, NO_LSM_HOOK, Hook, ways
+
+_SAMPLE: Final = "file_open"
+"""What a way is tried on: every kernel has it."""
+
+
+@dataclass(slots=True)
+class Attached:
+    """What came of it."""
+
+    links: list[Link] = field(default_factory=list)
+    ways: dict[str, str] = field(default_factory=dict)
+    """Function to way."""
+    reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Way to why not, to the functions that it was not possible for."""
+
+    def refuse(self, way: str, reason: str, hooks: Sequence[Hook]) -> None:
+        for hook in hooks:
+            self.reasons.setdefault(way, {}).setdefault(reason, []).append(hook.function)
+
+    def missed(self, wanted: Sequence[Hook]) -> list[Hook]:
+        """Those that attached in no way, though this kernel should have them."""
+        return [hook for hook in wanted if hook.function not in self.ways and hook.function not in NEWER]
+
+    def notes(self, wanted: Sequence[Hook]) -> list[str]:
+        """Which of the hooks attached another way than the best, and which not at all; each reason once."""
+        return [
+            f"hooks attach by {', '.join(sorted(taken))}, not by {way} ({reason}){_which(functions, wanted)}"
+            for way, reasons in self.reasons.items()
+            for reason, functions in reasons.items()
+            if reason != NO_LSM_HOOK and (taken := {self.ways[function] for function in functions if function in self.ways})
+        ] + [f"not seen: {hook.function} attaches in no way here" for hook in self.missed(wanted)]
+
+    def why(self) -> str:
+        """Why nothing attached."""
+        return "; ".join(f"{way}: {', '.join(reasons)}" for way, reasons in self.reasons.items())
+
+
+def _which(functions: Sequence[str], wanted: Sequence[Hook]) -> str:
+    return "" if len(functions) == len(wanted) else f": {', '.join(functions)}"
+
+
+Load = Callable[[str, Sequence[Hook]], Object]
+"""Opens and loads the object with these hooks' programs, aimed that way."""
+
+
+def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
+    done = Attached()
+    for way in ways(kernel.preempts_tracepoints()):
+        left = [hook for hook in wanted if hook.function not in done.ways]
+        if not left:
+            break
+        fit = _fitting(left, way, kernel, done)
+        if fit:
+            _attach(fit, way, load, kernel, done)
+    return done
+
+
+def refusals(kernel: KernelTypes) -> str:
+    """Why no hook at all attaches in any way; "": some way works."""
+    refused = {way: trials.reason(partial(trials.hook, way, _SAMPLE), kernel) for way in ways(kernel.preempts_tracepoints())}
+    return "; ".join(f"{way}: {reason}" for way, reason in refused.items()) if all(refused.values()) else ""
+
+
+def _fitting(hooks: Sequence[Hook], way: str, kernel: KernelTypes, done: Attached) -> list[Hook]:
+    refused = trials.reason(partial(trials.hook, way, _SAMPLE), kernel)
+    if refused:
+        done.refuse(way, refused, hooks)
+        return []
+    fit = []
+    for hook in hooks:
+        misfit = hook.misfit(way, kernel)
+        if misfit:
+            done.refuse(way, misfit, [hook])
+        else:
+            fit.append(hook)
+    return fit
+
+
+def _attach(hooks: Sequence[Hook], way: str, load: Load, kernel: KernelTypes, done: Attached) -> None:
+    """What the kernel refuses of several is found in parts: that of one hook is no reason to do without the others."""
+    try:
+        loaded = load(way, hooks)
+    except KernelError as error:
+        if len(hooks) == 1:
+            done.refuse(way, str(error), hooks)
+        for part in _parts(hooks, kernel):
+            _attach(part, way, load, kernel, done)
+        return
+    for hook in hooks:
+        try:
+            done.links.append(loaded.attach_hook(hook.program, way, hook.target(way)))
+            done.ways[hook.function] = way
+        except OSError as error:
+            done.refuse(way, trials.reason_of(error), [hook])
+
+
+def _parts(hooks: Sequence[Hook], kernel: KernelTypes) -> list[Sequence[Hook]]:
+    """Before 720e6a435194 (v6.1) a hook that is given a structure is refused: these apart from the others, and whatever else it is
+    by halves. None of a single one."""
+    given = [hook for hook in hooks if kernel.takes_structure(hook.function)]
+    if 0 < len(given) < len(hooks):
+        return [[hook for hook in hooks if hook not in given], given]
+    middle = len(hooks) // 2
+    return [hooks[:middle], hooks[middle:]] if middle else []

@@ -1,0 +1,483 @@
+"""Names of changes that text does not lead to a PATH: looked up right after the call, as the caller saw them, and judged by the
+kernel's own rules.
+
+Apart from filters.py, which compares text: a symbolic link, a bind mount or another mount namespace makes another name of a watched
+place, and where no hook says which file a call has changed, only a look tells.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from itertools import chain, count
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filetap.capture.definitions import Definitions, Given
+from filetap.capture.name_filter import UnresolvedNameFilter
+from filetap.capture.openat2 import RESOLVE_NO_SYMLINKS, open_in_root
+from filetap.capture.rules import HASH_CHAIN, HASH_PRIME, HASH_SEED, LONGEST, MASK, Names, name_hash
+from filetap.core import wire
+from filetap.core.batch import Batch, File, Task
+from filetap.core.calls import CALLS, CHANGES, NOFOLLOW
+from filetap.core.clock import Clock
+from filetap.core.wire import Records
+from filetap.kernel.loader import Object
+from filetap.kernel.maps import Map
+from filetap.render.columns import encode, pack, second
+
+LOOKS: Final = 4096
+"""Names that are looked at in one batch."""
+AT_ONCE: Final = 256
+"""Of these so many at a time: each is a descriptor for a moment."""
+BELIEVED: Final = 100_000_000
+"""ns for which a name that led elsewhere is not looked at again, whatever is moved meanwhile."""
+SLACK: Final = 20_000_000
+"""ns by which a file's time of change may lie before the end of the call: two ticks of the kernel's coarse clock."""
+SECOND: Final = 1_000_000_000
+FIRST_ID: Final = 7 << 29
+"""Ids of files from here on are made here; below are the reader's and those of calls under way."""
+ANY: Final = b"\0"
+"""A name that no rule has."""
+U32: Final = np.dtype("<u4")
+U64: Final = np.dtype("<u8")
+AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW = 0x100, 0x400
+
+
+class Question(NamedTuple):
+    """A name as its caller gave it, and from where."""
+
+    namespace: int
+    root: bytes
+    """The caller's root directory, which nothing leaves."""
+    start: bytes
+    """The directory that the name starts from, below it."""
+    inodes: tuple[int, int]
+    """Of that directory: which of both stat(2) shows, overlayfs decides."""
+    name: bytes
+    """Of an entry: of its directory."""
+    entry: bytes | None
+    """ANY, unless a rule has a name like it; None: the file is meant that the name leads to."""
+    follow: bool
+
+    def begun(self) -> bytes | None:
+        """The start, from the root; None: it lies outside, or is not known."""
+        top = self.root.rstrip(b"/") + b"/"
+        return (self.start[len(top) :] or b".") if (self.start + b"/").startswith(top) else None
+
+    def walked(self) -> bytes:
+        """The whole way from the root."""
+        return (self.begun() or b".") + b"/" + self.name
+
+
+class Answer(NamedTuple):
+    """Where it led."""
+
+    path: bytes
+    wanted: bool
+    inode: int = 0
+    device: int = 0
+    generation: int = 0
+    mode: int = 0
+    changed: int = 0
+    """When the file, or the directory of the name, was changed last: ns since 1970."""
+    link: bool = False
+    """A symbolic link at the end of the name has led there, or may have."""
+
+    linked: int = 0
+    """When the newest of the symbolic links that led there was made; 0: there were none."""
+
+    def stood(self, when: int) -> bool:
+        """Did the links lead there at that time already?"""
+        return self.linked == 0 or self.linked + SLACK <= when
+
+    def confirms(self, first: int, last: int) -> bool:
+        """May calls that ended between these times have changed this? A time in whole seconds may be two seconds old."""
+        return self.stood(first) and self.changed + (SLACK if self.changed % SECOND else 2 * SECOND) >= last
+
+
+class Opened(NamedTuple):
+    """What a name leads to, behind a descriptor of ours."""
+
+    fd: int
+    entry: bytes | None
+    """A name in that directory, which need not be there; None: the file itself."""
+    link: bool = False
+
+
+class Asked(NamedTuple):
+    """The events of a batch that are in doubt."""
+
+    rows: NDArray[np.int32]
+    """Of each event, the distinct (file, target, task, call, argument)."""
+    first: NDArray[np.int64]
+    """Of each distinct one, when the first of its calls ended; ns since 1970."""
+    last: NDArray[np.int64]
+    tasks: list[Task | None]
+    """Who made them."""
+    names: list[dict[int, Question]]
+    """And their names that can be looked at, by id."""
+    expected: list[int]
+    """And how many have to be."""
+
+
+class Roots:
+    """Root directories of callers as descriptors, for the time of one look: longer they would keep file systems from being unmounted."""
+
+    def __init__(self, own: int, tasks: Iterable[Task]) -> None:
+        """``own``: our own mount namespace. ``tasks``: through whom others are to be reached first."""
+        self._own, self._tasks = own, tasks
+        self._open: dict[tuple[int, bytes], int | None] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def of(self, namespace: int, root: bytes) -> int | None:
+        """A descriptor; None: nobody is there any more through whom it could be reached."""
+        key = namespace, root
+        if key not in self._open:
+            self._open[key] = fd = _open_root(root) if namespace == self._own else self._find(namespace, root)
+            if fd is not None:
+                self._stack.callback(os.close, fd)
+        return self._open[key]
+
+    def _find(self, namespace: int, root: bytes) -> int | None:
+        """The caller's, or that of anybody with the same root there."""
+        known = (task.pid for task in self._tasks if task.mount_namespace == namespace)
+        pids = dict.fromkeys(chain(known, (int(name) for name in os.listdir("/proc") if name.isdigit())))
+        return next((fd for pid in pids if (fd := _root_of(pid, namespace, root)) is not None), None)
+
+
+def _open_root(path: bytes) -> int | None:
+    try:
+        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _root_of(pid: int, namespace: int, root: bytes) -> int | None:
+    """Compared once it is open: by then the process may be another."""
+    place = b"/proc/%d" % pid
+    if not _is_at(place, namespace, root) or (fd := _open_root(place + b"/root")) is None:
+        return None
+    if _is_at(place, namespace, root):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _is_at(place: bytes, namespace: int, root: bytes) -> bool:
+    try:
+        return os.stat(place + b"/ns/mnt").st_ino == namespace and os.readlink(place + b"/root") == root
+    except OSError:
+        return False
+
+
+class Judge:
+    """The kernel's rules, asked about files behind descriptors of ours."""
+
+    def __init__(self, seed: Object, names: Names) -> None:
+        self._seed, self._lengths = seed, names.lengths
+        self._asked = Map(seed.map_fd("asked_files"), U32, wire.ASKED_FILE)
+
+    def __call__(self, opened: list[Opened]) -> dict[int, Answer]:
+        """By descriptor; not of those whose path the kernel could not tell as a whole."""
+        fds = np.array([one.fd for one in opened], U32)
+        asked = np.zeros(len(opened), wire.ASKED_FILE)
+        for row, one in zip(asked, opened, strict=True):
+            row["below"] = one.entry is not None
+            if one.entry and self._lengths >> min(len(one.entry), LONGEST) & 1:
+                row["hash"] = name_hash(one.entry)
+        self._asked.put_all(fds, asked)
+        try:
+            said = dict(_answers(self._seed.run_iterator_on_ourselves("judge_files")))
+        finally:
+            self._asked.delete(fds)
+        return {one.fd: self._complete(said[one.fd], one) for one in opened if one.fd in said}
+
+    @staticmethod
+    def _complete(answer: Answer, one: Opened) -> Answer:
+        changed = os.fstat(one.fd).st_ctime_ns
+        if one.entry is None:
+            return answer._replace(changed=changed, link=one.link)
+        return Answer(answer.path.rstrip(b"/") + b"/" + one.entry, answer.wanted, changed=changed, link=one.link)
+
+
+def _answers(said: bytes) -> Iterator[tuple[int, Answer]]:
+    at = 0
+    while at < len(said):
+        row = np.frombuffer(said, wire.JUDGED, 1, at)[0]
+        at += wire.JUDGED.itemsize
+        names = said[at : at + int(row["length"])].split(b"\0")[-2::-1]
+        at += int(row["length"])
+        path = b"/" + b"/".join(name for name in names if name != b"/")
+        inode, _, device, generation = row["key"].item()
+        if not row["flags"] & (wire.TRUNCATED | wire.DELETED | wire.RACED):
+            yield int(row["fd"]), Answer(path, bool(row["wanted"]), inode, device, generation, int(row["mode"]))
+
+
+def follows(call: int, argument: int) -> bool:
+    """Does a change by this call go on to what a symbolic link at the end of the name leads to?"""
+    name, op = CALLS[call].name, CALLS[call].op
+    if op == "link":
+        return bool(argument & AT_SYMLINK_FOLLOW)
+    return name not in NOFOLLOW and not ("argument" in CALLS[call].shape and argument & AT_SYMLINK_NOFOLLOW)
+
+
+def elsewhere_key(given: Given, entry: bytes | None) -> int | None:
+    """As leads_elsewhere() of bpf/lib/name.bpf.h; None: the kernel keeps no such name. ``entry``: as in Question."""
+    directory, root, name = given
+    if name.endswith(b"/") or len(name) >= 255:
+        return None
+    value = HASH_SEED
+    for byte in name.rpartition(b"/")[0] if entry == ANY else name:
+        value = (value ^ byte) * HASH_PRIME & MASK
+    value = (value ^ directory) * HASH_CHAIN & MASK
+    change = wire.CHANGE_FILE if entry is None else 0 if entry == ANY else wire.CHANGE_ENTRY
+    return ((value ^ root) * HASH_CHAIN + change) & MASK
+
+
+class Elsewhere:
+    """The kernel's table of names that led to nothing wanted."""
+
+    def __init__(self, table: int, epochs: Records, clock: Clock) -> None:
+        """``table``: the map's descriptor. ``epochs``: struct globals."""
+        self._table, self._epochs, self._clock = Map(table, U64, wire.ELSEWHERE), epochs, clock
+
+    def moment(self) -> Records:
+        """What is to be put there of a look that begins now."""
+        value = np.zeros(1, wire.ELSEWHERE)
+        value["until"] = self._clock.boot() + BELIEVED
+        value["epoch"] = self._epochs["epoch"][0] + self._epochs["symlinks"][0]
+        return value
+
+    def remember(self, keys: set[int], moment: Records) -> None:
+        if keys:
+            self._table.put_all(np.array(sorted(keys), U64), moment.repeat(len(keys)))
+
+
+class Later:
+    """Changes of one batch whose names are in doubt: those that led to something wanted, with the files in place of the names."""
+
+    def __init__(
+        self, judge: Judge, definitions: Definitions, elsewhere: Elsewhere, names: UnresolvedNameFilter, leaves: Collection[int]
+    ) -> None:
+        """``leaves``: hashes of the last names of PATHs."""
+        self._judge, self._definitions, self._elsewhere, self._wanted = judge, definitions, elsewhere, names
+        self._leaves = frozenset(leaves)
+        self._own = os.stat("/proc/self/ns/mnt").st_ino
+        self._ids = count(FIRST_ID)
+        self.missed = 0
+        """Events of which a name could not be looked at, or led to something that the call has not changed."""
+        self.removed = 0
+        """Events on names that were removed since, from where nothing is wanted: symbolic links may have led on."""
+
+    def look(self, batch: Batch, rows: NDArray[np.bool_]) -> tuple[Batch, NDArray[np.bool_]]:
+        """``rows``: events of wire.LATER. Returns the batch with what was found, and which of them are wanted."""
+        moment, asked = self._elsewhere.moment(), self._ask(batch, rows)
+        questions = list(dict.fromkeys(question for names in asked.names for question in names.values()))[:LOOKS]
+        with Roots(self._own, [task for task in asked.tasks if task]) as roots:
+            answers: dict[Question, Answer] = {}
+            for at in range(0, len(questions), AT_ONCE):
+                answers |= self._answer(questions[at : at + AT_ONCE], roots)
+        self._elsewhere.remember(self._leading_elsewhere(asked, answers), moment)
+        return self._found(batch, rows, asked, answers)
+
+    def _ask(self, batch: Batch, rows: NDArray[np.bool_]) -> Asked:
+        events = batch.events
+        columns = {name: events[name][rows] for name in ("file", "task", "call")}
+        columns |= {name: second(batch, name)[rows] for name in ("target", "argument")}
+        distinct, places = encode(pack(**columns))
+        times = events["time"][rows].astype(np.int64) + batch.realtime
+        first, last = np.full(len(distinct), np.iinfo(np.int64).max), np.zeros(len(distinct), np.int64)
+        np.minimum.at(first, places, times)
+        np.maximum.at(last, places, times)
+        changed = [self._changed(row) for row in distinct]
+        tasks = [batch.tasks.get(int(row["task"])) for row in distinct]
+        names = [self._questions(task, row, numbers) for task, row, numbers in zip(tasks, distinct, changed, strict=True)]
+        return Asked(places, first, last, tasks, names, [len(numbers) for numbers in changed])
+
+    @staticmethod
+    def _changed(row: np.void) -> dict[int, int]:
+        """What an event has changed: CHANGE_* by the ids of its names."""
+        first = {"file": wire.CHANGE_FILE, "entry": wire.CHANGE_ENTRY, "target": 0}[CHANGES[CALLS[int(row["call"])].op]]
+        found = {int(row["file"]): first, int(row["target"]): wire.CHANGE_ENTRY}
+        return {number: change for number, change in found.items() if number and change}
+
+    def _questions(self, task: Task | None, row: np.void, numbers: dict[int, int]) -> dict[int, Question]:
+        found: dict[int, Question] = {}
+        for number, change in numbers.items():
+            given = self._definitions.given.get(number)
+            start, root = (self._definitions.files.get(place) for place in (given.directory, given.root)) if given else (None, None)
+            if task and given and start and root and start.mount_namespace == task.mount_namespace == root.mount_namespace:
+                entry = None if change == wire.CHANGE_FILE else self._entry(given.name)
+                name = given.name if entry is None else given.name.rstrip(b"/").rpartition(b"/")[0]
+                follow = entry is None and follows(int(row["call"]), int(row["argument"]))
+                name = b"/" if not name and given.name.startswith(b"/") else name
+                place = task.mount_namespace, root.path, start.path, (start.inode, start.real_inode)
+                found[number] = Question(*place, name, entry, follow)
+        return found
+
+    def _entry(self, name: bytes) -> bytes:
+        last = _last(name)
+        return last if last in (b"", b".", b"..") or name_hash(last) in self._leaves else ANY
+
+    def _answer(self, questions: list[Question], roots: Roots) -> dict[Question, Answer]:
+        opened = {question: found for question in questions if (found := open_named(question, roots)) is not None}
+        try:
+            said = self._judge(list(opened.values())) if opened else {}
+        finally:
+            for one in opened.values():
+                os.close(one.fd)
+        judged = {question: self._judged(question, said[one.fd]) for question, one in opened.items() if one.fd in said}
+        dated = {question: (answer, newest_link(question, opened[question], roots)) for question, answer in judged.items()}
+        return {question: answer._replace(linked=linked) for question, (answer, linked) in dated.items() if linked is not None}
+
+    def _judged(self, question: Question, answer: Answer) -> Answer:
+        """Of what is not there any more the rules know no identity: its text tells."""
+        foreign = question.namespace != self._own
+        return answer._replace(wanted=answer.wanted or self._wanted.wants(File(0, answer.path, foreign=foreign)))
+
+    def _leading_elsewhere(self, asked: Asked, answers: dict[Question, Answer]) -> set[int]:
+        """Keys of what the kernel need not hand over again, as long as nothing changes that."""
+        names = {number: question for names in asked.names for number, question in names.items()}
+        unwanted = ((number, q) for number, q in names.items() if q in answers and not answers[q].wanted and not answers[q].link)
+        keys = (elsewhere_key(self._definitions.given[number], question.entry) for number, question in unwanted)
+        return {key for key in keys if key is not None}
+
+    def _found(
+        self, batch: Batch, rows: NDArray[np.bool_], asked: Asked, answers: dict[Question, Answer]
+    ) -> tuple[Batch, NDArray[np.bool_]]:
+        wanted = np.zeros(len(asked.names), bool)
+        missed, removed = np.zeros(len(asked.names), bool), np.zeros(len(asked.names), bool)
+        files: dict[int, int] = {}
+        for at, names in enumerate(asked.names):
+            known = {number: answers[question] for number, question in names.items() if question in answers}
+            sure = {number: answer for number, answer in known.items() if answer.confirms(int(asked.first[at]), int(asked.last[at]))}
+            wanted[at] = any(answer.wanted for answer in sure.values())
+            missed[at] = len(known) < asked.expected[at] or any(
+                answer.wanted or not answer.stood(int(asked.first[at])) for answer in known.values()
+            )
+            removed[at] = any(answer.link and not answer.inode for answer in known.values())
+            if wanted[at]:
+                files |= {number: self._file(number, answer) for number, answer in sure.items() if number not in files}
+        self.missed += int(np.count_nonzero((missed & ~wanted)[asked.rows]))
+        self.removed += int(np.count_nonzero((removed & ~missed & ~wanted)[asked.rows]))
+        kept = np.zeros(len(rows), bool)
+        kept[rows] = wanted[asked.rows]
+        return _replaced(batch, kept, files), kept
+
+    def _file(self, number: int, answer: Answer) -> int:
+        """The file in the place of a name; its id."""
+        found = {name: getattr(answer, name) for name in ("path", "inode", "device", "generation", "mode")}
+        given = self._definitions.given[number].name
+        if answer.path.endswith(ANY):
+            found["path"] = answer.path[: -len(ANY)] + _last(given)
+        made = replace(self._definitions.files[number], id=next(self._ids), later=True, requested=given, deleted=False, **found)
+        self._definitions.adopt(made)
+        return made.id
+
+
+def newest_link(question: Question, found: Opened, roots: Roots) -> int | None:
+    """When the newest of the symbolic links on the way was made, ns since 1970; 0: there are none; None: the way is gone."""
+    root, path = roots.of(question.namespace, question.root), question.walked()
+    if found.entry is not None and question.entry is None:
+        path = path.rstrip(b"/").rpartition(b"/")[0]
+    follow = question.follow or found.entry is not None
+    assert root is not None
+    try:
+        os.close(open_in_root(root, path, 0 if follow else os.O_NOFOLLOW, RESOLVE_NO_SYMLINKS))
+    except OSError:
+        with suppress(OSError):
+            return max(_links(root, path, follow), default=0)
+        return None
+    return 0
+
+
+def _links(root: int, path: bytes, follow: bool) -> Iterator[int]:
+    """The times of those that a walk meets, as the kernel walks."""
+    ahead = path.split(b"/")[::-1]
+    behind: list[bytes] = []
+    for _ in range(4096):
+        if not ahead:
+            return
+        name = ahead.pop()
+        if name == b"..":
+            del behind[-1:]
+        elif name not in (b"", b"."):
+            fd = open_in_root(root, b"/".join((*behind, name)), os.O_NOFOLLOW)
+            try:
+                status = os.fstat(fd)
+                if not stat.S_ISLNK(status.st_mode) or not (ahead or follow):
+                    behind.append(name)
+                    continue
+                target = os.readlink(b"", dir_fd=fd)
+            finally:
+                os.close(fd)
+            yield status.st_ctime_ns
+            behind = [] if target.startswith(b"/") else behind
+            ahead += target.split(b"/")[::-1]
+    raise OSError
+
+
+def open_named(question: Question, roots: Roots) -> Opened | None:
+    """What it leads to; of a file that is gone, its name in its directory. None: that is gone or not to be reached, or what the name starts
+    from is another directory by now."""
+    root = roots.of(question.namespace, question.root)
+    start = question.begun()
+    if root is None or start is None:
+        return None
+    try:
+        fd = open_in_root(root, start, os.O_DIRECTORY)
+        try:
+            same = os.fstat(fd).st_ino in question.inodes
+        finally:
+            os.close(fd)
+        return _open_below(root, question.walked(), question) if same else None
+    except OSError:
+        return None
+
+
+def _open_below(root: int, path: bytes, question: Question) -> Opened | None:
+    if question.entry is not None:
+        return None if question.entry in (b"", b".", b"..") else Opened(open_in_root(root, path, os.O_DIRECTORY), question.entry)
+    try:
+        return _open_file(root, path, question.follow)
+    except FileNotFoundError:
+        directory, _, name = path.rstrip(b"/").rpartition(b"/")
+        return Opened(open_in_root(root, directory, os.O_DIRECTORY), name, question.follow)
+
+
+def _open_file(root: int, path: bytes, follow: bool) -> Opened:
+    fd = open_in_root(root, path, os.O_NOFOLLOW)
+    if not follow or not stat.S_ISLNK(os.fstat(fd).st_mode):
+        return Opened(fd, None)
+    os.close(fd)
+    return Opened(open_in_root(root, path, 0), None, link=True)
+
+
+def _last(name: bytes) -> bytes:
+    return name.rstrip(b"/").rpartition(b"/")[2]
+
+
+def _replaced(batch: Batch, kept: NDArray[np.bool_], files: dict[int, int]) -> Batch:
+    """With files in the place of names."""
+    events, more = batch.events.copy(), batch.more.copy()
+    two = events["flags"] & wire.HAS_MORE != 0
+    for column, rows in ((events["file"], kept), (more["target"], kept[two])):
+        column[rows] = [files.get(number, number) for number in column[rows].tolist()]
+    return replace(batch, events=events, more=more)
+
+
+def changes_later(calls: Iterable[int]) -> bool:
+    """Is there any call among these that changes something by name?"""
+    return any(CALLS[call].op in CHANGES and "name" in CALLS[call].shape for call in calls)

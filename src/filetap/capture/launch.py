@@ -1,0 +1,159 @@
+"""A command held before its exec until the probes are attached.
+
+Apart, because the fork must come first: before numpy and its threads are imported.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import shutil
+import signal
+import struct
+from collections.abc import Collection, Iterable
+from typing import NoReturn
+
+from filetap.core import descriptors, libraries
+from filetap.core.errors import FiletapError, UsageError
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit statuses of a command that cannot be executed, as in sh(1)."""
+
+NOTIFY_SOCKET = b"NOTIFY_SOCKET"
+"""Where the service manager listens to filetap, not to its command: what that says would be taken for filetap's."""
+
+ABANDONED = 125
+"""Exit status of a child that was never let go."""
+
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ)
+"""What filetap handles itself, or Python ignores, and its command must not."""
+
+
+class CommandError(FiletapError):
+    """The command could not be executed."""
+
+    def __init__(self, command: str, code: int) -> None:
+        super().__init__(f"{command}: {os.strerror(code)}")
+        self.status = NOT_FOUND if code == errno.ENOENT else NOT_EXECUTABLE
+
+
+def find_user(name: str | None) -> pwd.struct_passwd | None:
+    """Whom the command runs as: ``name`` or number, else the user who called sudo, else None (ourselves)."""
+    wanted = name or os.environ.get("SUDO_UID")
+    if not wanted:
+        return None
+    try:
+        return pwd.getpwuid(int(wanted)) if wanted.isascii() and wanted.isdigit() else pwd.getpwnam(wanted)
+    except KeyError:
+        raise UsageError(f"no user {wanted}: --user takes a name or a number from /etc/passwd") from None
+
+
+class Command:
+    """The held child. ``pid`` is known at once; ``release`` lets it exec."""
+
+    def __init__(
+        self,
+        arguments: list[str],
+        user: pwd.struct_passwd | None = None,
+        ignored: Collection[int] = (),
+        blocked: Collection[int] | None = None,
+    ) -> None:
+        """``ignored``, ``blocked``: signals that were so when filetap began, as SIGINT behind a script's ``&``: they stay so."""
+        self.arguments = arguments
+        path = arguments[0] if "/" in arguments[0] else shutil.which(arguments[0])
+        if path is None:
+            raise CommandError(arguments[0], errno.ENOENT)
+        go, self._go = os.pipe()
+        self._error, error = os.pipe()
+        # Blocked over the fork: what reaches the child before its handlers are reset must not be lost in ours.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            os.close(self._error)
+            _forget_handlers(before if blocked is None else blocked, ignored)
+            _child(path, arguments, user, go, error)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(go)
+        os.close(error)
+        self.pidfd = os.pidfd_open(self.pid)
+        self._status: int | None = None
+
+    def release(self) -> None:
+        """Let it exec. Raises CommandError when it could not; then it has ended."""
+        try:
+            os.write(self._go, b"g")
+        except BrokenPipeError:
+            pass  # somebody killed it: its status will tell
+        os.close(self._go)
+        code = os.read(self._error, 4)
+        os.close(self._error)
+        if code:
+            self.wait()
+            raise CommandError(self.arguments[0], struct.unpack("<i", code)[0])
+
+    def abandon(self) -> None:
+        """End it before its exec, because tracing could not begin."""
+        if self._status is None:
+            os.close(self._go)
+            os.close(self._error)
+            self.wait()
+
+    def poll(self) -> bool:
+        """True when it has exited."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is not None
+
+    def wait(self) -> int:
+        """Its exit status as a shell tells it: 128 + n for signal n."""
+        if self._status is None:
+            self._status = os.waitpid(self.pid, 0)[1]
+        code = os.waitstatus_to_exitcode(self._status)
+        return 128 - code if code < 0 else code
+
+    def signal(self, number: int) -> None:
+        """Hand a signal on, if it still runs and has not got it as we did: the terminal sends an interrupt to both."""
+        if not self.poll() and not (number == signal.SIGINT and self._hears_terminal()):
+            os.kill(self.pid, number)
+
+    def _hears_terminal(self) -> bool:
+        """Is it in the foreground of our terminal, and we too? tcgetpgrp(3)"""
+        try:
+            terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:  # there is none
+            return False
+        try:
+            return os.tcgetpgrp(terminal) == os.getpgrp() == os.getpgid(self.pid)
+        except OSError:
+            return False
+        finally:
+            os.close(terminal)
+
+
+def _forget_handlers(mask: Iterable[int], ignored: Collection[int]) -> None:
+    """In the child: filetap's own handlers, and what it blocks, would keep it from being killed."""
+    for number in HANDLED:
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: int, error: int) -> NoReturn:
+    """The child's side: wait, become the user, exec. Never returns into the caller's code."""
+    try:
+        if not os.read(go, 1):
+            os._exit(ABANDONED)  # filetap has ended, or gave up
+        if user:
+            os.initgroups(user.pw_name, user.pw_gid)
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+        libraries.take_back()
+        descriptors.restore_limit()
+        os.environb.pop(NOTIFY_SOCKET, None)
+        os.execv(path, arguments)
+    except OSError as failure:
+        os.write(error, struct.pack("<i", failure.errno or errno.EINVAL))
+    finally:
+        os._exit(ABANDONED)

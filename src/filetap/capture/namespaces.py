@@ -1,0 +1,49 @@
+"""The namespaces of this process: whether they are the machine's own, and who we are to the kernel in spite of them.
+
+Apart, because most of filetap needs not know: the kernel half compares numbers of processes where it knows both, and the clock takes
+the offset.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from filetap.core import wire
+from filetap.kernel.loader import Object
+
+INITIAL: Final = {"time": 0xEFFFFFFA, "cgroup": 0xEFFFFFFB, "pid": 0xEFFFFFFC, "user": 0xEFFFFFFD}
+"""PROC_*_INIT_INO of include/linux/proc_ns.h."""
+
+
+def is_initial(kind: str) -> bool:
+    """Is this the machine's own namespace of that kind? A kernel without such namespaces has no other."""
+    try:
+        return os.stat(f"/proc/self/ns/{kind}").st_ino == INITIAL[kind]
+    except FileNotFoundError:
+        return True
+
+
+def numbers_in_proc(tgid: int) -> str:
+    """Whose numbers /proc has: "own", of our pid namespace, "kernel", of the initial one, or "", of one in between. ``tgid``: our number
+    there."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as lines:
+        (shown,) = (line.split()[1:] for line in lines if line.startswith("NSpid:"))
+    return "own" if len(shown) == 1 else "kernel" if int(shown[0]) == tgid else ""
+
+
+class Ourselves(NamedTuple):
+    """This process as the kernel knows it."""
+
+    tgid: int
+    """Its number in the initial pid namespace."""
+    boot_offset: int
+    """ns that its time namespace adds to CLOCK_BOOTTIME."""
+
+
+def find_ourselves(seed: Object) -> Ourselves:
+    """Ask the kernel, by an iterator of bpf/seed.bpf.c."""
+    (found,) = np.frombuffer(seed.run_iterator("find_ourselves"), wire.OURSELVES)
+    return Ourselves(int(found["tgid"]), int(found["boot_offset"]))

@@ -1,0 +1,153 @@
+"""Drains the lanes and the definitions ring into batches, in an order that holds.
+
+Apart from the session, so that decoding is tested without a kernel. The rule: read the lanes' positions, then all
+definitions, then the events up to those positions; so no event names what is not known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from filetap.capture.definitions import Definitions, text
+from filetap.core import wire
+from filetap.core.batch import UNKNOWN_USER, Batch, File, Task
+from filetap.core.clock import Clock
+from filetap.core.errors import KernelError
+from filetap.core.wire import Records
+from filetap.kernel.ring import Lanes, Ring
+
+MOST: Final = 16384
+"""Events of a lane per batch: what stays in the cache."""
+FEW: Final = 2048
+PID_LIMIT: Final = 1 << 22
+"""PID_MAX_LIMIT, include/linux/threads.h."""
+NO_MORE: Final = np.zeros(0, wire.MORE)
+MADE: Final = 1 << 31
+"""Ids from here on are made by the reader: the kernel's start at zero."""
+
+
+class Reader:
+    """Both rings and what they have said so far."""
+
+    def __init__(self, lanes: Lanes, ring: Ring, definitions: Definitions, clock: Clock) -> None:
+        self.lanes, self.ring, self.definitions, self.clock = lanes, ring, definitions, clock
+        self._met = np.zeros(PID_LIMIT, bool)
+        self._made = MADE
+
+    def drain(self, final: bool = False) -> Iterator[Batch]:
+        """What there is now. ``final``: the probes are detached and nothing more will come."""
+        horizon = (1 << 63) if final else self.clock.boot()
+        positions = self.lanes.produced()
+        self._read_definitions()
+        offset = self.clock.offset()
+        while (busy := np.nonzero(positions > self.lanes.consumed())[0]).size:
+            views = {int(lane): self._view(int(lane), int(positions[lane]), horizon) for lane in busy}
+            views = self._common_horizon(views, positions)
+            taken = {lane: len(view) for lane, view in views.items()}
+            if not sum(taken.values()):
+                break
+            for events in self._in_thread_order([view for view in views.values() if len(view)]):
+                whole, more = self._whole(events)
+                yield Batch(whole, self.definitions.files, self.definitions.tasks, offset, more, self.definitions.files.made)
+                self.definitions.take_back()
+            for lane, count in taken.items():
+                self.lanes.release(lane, count)
+        self.definitions.end_drain()
+
+    def _read_definitions(self) -> None:
+        """All definitions submitted so far; one that is being written is waited for, for ten seconds since the one before."""
+        until, reached = self.ring.produced(), -1
+        while self.ring.position < until:
+            if self.ring.position > reached:
+                reached, deadline = self.ring.position, time.monotonic() + 10
+            elif time.monotonic() > deadline:
+                raise KernelError("a definition is never finished: report this with the output of filetap doctor --json")
+            for record in self.ring.records(until):
+                if len(record) >= wire.DEFINITION_FIXED:
+                    self.definitions.apply(record)
+
+    def _view(self, lane: int, until: int, horizon: int) -> Records:
+        """A lane's next slots up to ``horizon``, both slots of an event or neither."""
+        view = self.lanes.slots_of(lane, until, MOST)
+        if len(view) and not view["call"][0]:  # the lane's last slot, left empty before an event of two
+            self.lanes.release(lane, 1)
+            view = self.lanes.slots_of(lane, until, MOST)
+        late = (view["time"] > horizon) & (view["call"] != 0)
+        if late.any():
+            view = view[: int(late.argmax())]
+        return view[:-1] if len(view) and view["call"][-1] and view["flags"][-1] & wire.HAS_MORE else view
+
+    def _common_horizon(self, views: dict[int, Records], positions: np.ndarray) -> dict[int, Records]:
+        """Cut all views where the first that goes on ends, so that no thread's events overtake each other."""
+        consumed = self.lanes.consumed()
+        ends = [
+            int(view["time"][view["call"] != 0].max())
+            for lane, view in views.items()
+            if len(view) and int(consumed[lane]) + len(view) < int(positions[lane])
+        ]
+        if not ends or len(views) == 1:
+            return views
+        end = min(ends)
+        return {lane: self._until(view, end) for lane, view in views.items()}
+
+    @staticmethod
+    def _until(view: Records, end: int) -> Records:
+        late = (view["time"] > end) & (view["call"] != 0)
+        return view[: int(late.argmax())] if late.any() else view
+
+    def _in_thread_order(self, views: list[Records]) -> Iterator[Records]:
+        """The views one by one; merged by time when a thread has moved from one CPU to another, and when they are few,
+        for then somebody reads along."""
+        shared = len(views) > 1 and sum(map(len, views)) <= FEW
+        for view in views:
+            shared = shared or bool(self._met[view["tid"] & (PID_LIMIT - 1)].any())
+            self._met[view["tid"] & (PID_LIMIT - 1)] = True
+        for view in views:
+            self._met[view["tid"] & (PID_LIMIT - 1)] = False
+        if not shared:
+            yield from views
+            return
+        merged = np.concatenate(views)
+        second = np.nonzero(merged["call"] == 0)[0]
+        times = merged["time"].copy()
+        times[second] = times[second - 1]  # the second slot of an event stays behind the first
+        yield merged[np.argsort(times, kind="stable")]
+
+    def _whole(self, events: Records) -> tuple[Records, Records]:
+        """Rows that are events, and the second slots of those that have one. An event without an id for its file or
+        task carries the identity there; it gets ids of ours."""
+        if events["call"].all():
+            return events, NO_MORE
+        first = np.nonzero(events["flags"] & wire.HAS_MORE * (events["call"] != 0))[0]
+        whole, more = events.copy(), events[first + 1].view(wire.MORE)
+        for i in np.nonzero((more["inode"] != 0) | (more["pid"] != 0))[0].tolist():
+            row = first[i]
+            whole["file"][row] = whole["file"][row] or self._make_file(more[i])
+            whole["task"][row] = whole["task"][row] or self._make_task(more[i], int(events["tid"][row]))
+        return whole[events["call"] != 0], more
+
+    def new_id(self) -> int:
+        """For a file or task that is no definition of the kernel's."""
+        self._made += 1
+        return self._made
+
+    def _make_file(self, identity: np.void) -> int:
+        file = File(self.new_id(), b"", resolved=False, inode=int(identity["inode"]), generation=int(identity["generation"]))
+        if not file.inode:
+            return 0
+        self.definitions.lend(file)
+        return file.id
+
+    def _make_task(self, identity: np.void, tid: int) -> int:
+        if not identity["pid"]:
+            return 0
+        comm = text(bytes(identity["comm"]))
+        user = replace(UNKNOWN_USER, euid=int(identity["euid"]))
+        task = Task(self.new_id(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), credentials=user)
+        self.definitions.lend(task)
+        return task.id

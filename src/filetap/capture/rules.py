@@ -1,0 +1,264 @@
+"""PATHs as the kernel's rules: by identity, which it reads itself behind descriptors of ours, and by name, as hashes.
+
+Apart from filters.py, which says what is wanted: here it is found on this machine. bpf/lib/named.bpf.h makes the same
+hashes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from filetap.capture.name_filter import UnresolvedNameFilter
+from filetap.core import mountinfo, wire
+from filetap.core.batch import Batch
+from filetap.core.calls import OP_NUMBER
+from filetap.core.descriptors import DescriptorLimitError
+from filetap.core.errors import UsageError
+from filetap.core.wire import Records
+from filetap.kernel.loader import Object
+from filetap.kernel.maps import Map
+from filetap.selection.filters import FOLLOWED, Filters, below, open_paths, portions
+
+HASH_SEED, HASH_PRIME, HASH_CHAIN = 0xCBF29CE484222325, 0x100000001B3, 0x9E3779B97F4A7C15
+MASK: Final = (1 << 64) - 1
+LONGEST: Final = 63
+ARRIVING: Final = (OP_NUMBER["rename"], OP_NUMBER["link"])
+BETWEEN_LOOKS: Final = 0.1
+NAMES_IN_A_LOOK: Final = 128
+"""Each is a descriptor for a moment, of a process that has its own already and must not run out of them."""
+U32: Final = np.dtype("<u4")
+U64: Final = np.dtype("<u8")
+
+
+def name_hash(name: bytes) -> int:
+    """FNV-1a."""
+    value = HASH_SEED
+    for byte in name:
+        value = (value ^ byte) * HASH_PRIME & MASK
+    return value
+
+
+def names_hash(names: Iterable[bytes]) -> int:
+    """Of names one below the other, from the uppermost."""
+    value = 0
+    for name in reversed(list(names)):
+        value = value * HASH_CHAIN & MASK ^ name_hash(name)
+    return value
+
+
+class Place(NamedTuple):
+    """Where a PATH is or will be."""
+
+    path: str
+    """Without symbolic links."""
+    directory: str
+    """The nearest above it that exists."""
+    names: tuple[bytes, ...]
+    """From there down to it; none: it is the root."""
+
+    @property
+    def exists(self) -> bool:
+        return os.path.lexists(self.path)
+
+
+def _why_not(path: str, real: str) -> int:
+    """The number of the error that the kernel has for a PATH; 0: it leads to a file that bears the name ``real``."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno or 0
+    return 0 if os.path.lexists(real) else errno.ENOENT
+
+
+def find_place(path: str, wait: bool) -> Place:
+    """``wait``: it need not exist. Raises UsageError with what to do."""
+    if not path:
+        raise UsageError("a PATH is empty: give the name of a file or directory")
+    real = os.path.realpath(path)
+    reason = _why_not(path, real)
+    if reason == errno.ENAMETOOLONG or (reason and not wait):
+        hint = "; --wait watches for what is not there yet" if reason == errno.ENOENT else ""
+        raise UsageError(f"{path}: {os.strerror(reason)}{hint}")
+    directory, name = os.path.split(real)
+    names = [name] if name else []
+    while not os.path.isdir(directory):
+        if os.path.lexists(directory):
+            raise UsageError(f"{path}: {directory} is not a directory, so nothing can appear below it")
+        directory, name = os.path.split(directory)
+        names.insert(0, name)
+    if len(names) > wire.MAX_NAMED:
+        raise UsageError(f"{path}: {len(names)} names of it are not there; at most {wire.MAX_NAMED} can be waited for")
+    return Place(real, directory, tuple(map(os.fsencode, names)))
+
+
+@dataclass(slots=True)
+class Names:
+    """What the kernel is told of names before it can be told of identities."""
+
+    places: list[Place] = field(default_factory=list)
+    """Of each PATH, where they are watched by name."""
+    leaves: list[int] = field(default_factory=list)
+    """Hashes of the last names of all PATHs: an asked name that has none of them cannot lead there."""
+
+    @classmethod
+    def of(cls, filters: Filters) -> Names:
+        """Raises UsageError for a PATH that cannot be watched."""
+        places = [find_place(path, filters.wait) for path in filters.paths] if filters.places else []
+        last = {os.path.basename(form(path)) for path in filters.paths for form in (os.path.abspath, os.path.realpath)}
+        return cls(places, [name_hash(os.fsencode(name)) for name in sorted(last | {".."})])
+
+    @property
+    def longest(self) -> int:
+        """The most names of a place."""
+        return max((len(place.names) for place in self.places), default=0)
+
+    @property
+    def lengths(self) -> int:
+        """Bit per length of a name."""
+        return _bits(min(len(name), LONGEST) for place in self.places for name in place.names)
+
+    @property
+    def leaf_bits(self) -> int:
+        return _bits(leaf & 63 for leaf in self.leaves)
+
+
+def _bits(numbers: Iterable[int]) -> int:
+    bits = 0
+    for number in numbers:
+        bits |= 1 << number
+    return bits
+
+
+class Rules:
+    """The maps of rules, filled from descriptors of ours: the kernel alone knows a file's identity."""
+
+    def __init__(self, seed: Object) -> None:
+        self._seed = seed
+        self._rules = Map(seed.map_fd("rules"), wire.RULE_KEY, U32)
+        self._named = Map(seed.map_fd("named"), wire.NAMED_KEY, U32)
+        self._leaves = Map(seed.map_fd("leaves"), U64, U32)
+        self._written: dict[bytes, int] = {}
+
+    def write(self, filters: Filters, names: Names) -> None:
+        """All that is known before anything is attached."""
+        self._leaves.put_all(np.array(names.leaves, U64), np.ones(len(names.leaves), U32))
+        if filters.places:
+            self._write_members(filters, names.places)
+            self._write_names(filters, names.places)
+            for some in portions(lasting(filters, names.places)):
+                self._put(open_paths(some, gone=True))
+            return
+        for some in portions(filters.rules()):
+            self._put(open_paths(some))
+        if filters.follow:
+            for paths in portions(below(filters)):
+                self._put(open_paths([(path, wire.RULE_TREE) for path in paths], gone=True))
+
+    def _write_members(self, filters: Filters, places: list[Place]) -> None:
+        """First, for whatever else is said of the same file is to stay."""
+        rule = filters.member
+        files = (place.path for place in places if not os.path.isdir(place.path))
+        many = 0
+        for paths in portions(chain(files, below(filters, directories=filters.follow))):
+            many += len(paths)
+            if many > FOLLOWED:
+                raise UsageError(f"there are more than {FOLLOWED} files below: watch fewer, or trace --all PATH without --follow")
+            keys = np.unique(self._identify(open_paths([(path, rule) for path in paths], gone=True))["key"])
+            self._rules.put_all(keys, np.full(len(keys), rule, U32))
+
+    def add_members(self, paths: list[str], rule: int) -> int:
+        """Files that have come since. What is said of them already stays. Returns for how many there was no room."""
+        identified = self._identify(open_paths([(path, rule) for path in paths], gone=True))
+        return sum(not self._rules.add(row["key"], rule) for row in identified)
+
+    def _write_names(self, filters: Filters, places: list[Place]) -> None:
+        """A PATH is what bears its name, whatever that is by then."""
+        named = [place for place in places if place.names]
+        for some in portions(named):
+            opened = open_paths([(place.directory, number) for number, place in enumerate(some)], gone=True)
+            keys = [(row["key"], names_hash(some[opened[int(row["fd"])]].names)) for row in self._identify(dict(opened))]
+            self._named.put_all(np.array(keys, wire.NAMED_KEY), np.full(len(keys), filters.include, U32))
+
+    def _put(self, opened: dict[int, int]) -> None:
+        """``opened``: descriptor to RULE_*. Of several rules for one file all are heeded."""
+        for row in self._identify(opened):
+            key = row["key"].tobytes()
+            self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
+            self._rules.put(row["key"], self._written[key])
+
+    def identity_of(self, path: str) -> Records:
+        """One of wire.RULE_KEY."""
+        return self._identify(open_paths([(path, 0)]))["key"][:1]
+
+    def _identify(self, opened: dict[int, int]) -> Records:
+        """What is behind descriptors, which are closed afterwards."""
+        try:
+            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", wire.IDENTIFIED)
+        finally:
+            for fd in opened:
+                os.close(fd)
+        return identified[np.isin(identified["fd"], list(opened))]
+
+
+class Arrivals:
+    """Files that rename(2) and link(2) bring to a watched name. Such a call tells names alone where no hook says which file it
+    is; so user space looks at them, and the file counts under its other names too before anybody uses it there. Whatever
+    is found at a watched name is meant, even where another call came between."""
+
+    def __init__(self, rules: Rules, filters: Filters, places: list[Place]) -> None:
+        self._rules, self._rule = rules, filters.member
+        self._watched = UnresolvedNameFilter(Filters(paths=[place.path for place in places], recursive=filters.recursive))
+        self._names: set[bytes] = set()
+        self._due = 0.0
+        self.missed = 0
+        """Names that were not looked at, and files for which there was no room."""
+
+    def note(self, batch: Batch) -> None:
+        """Both names of each, for two files may have been exchanged. What is too much for one look waits for its first use."""
+        two = batch.events[batch.events["flags"] & wire.HAS_MORE != 0]
+        done = np.isin(wire.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
+        for number in {*two["file"][done].tolist(), *batch.more["target"][done].tolist()} if done.any() else ():
+            name = batch.names.get(number)
+            if not name or not name.path or name.foreign:
+                continue
+            if len(self._names) < NAMES_IN_A_LOOK:
+                self._names.add(name.path)
+            else:
+                self.missed += name.path not in self._names and self._watched.leads_to(name.path)
+
+    def _add(self, files: list[str]) -> int:
+        """For how many there was no room."""
+        try:
+            return self._rules.add_members(files, self._rule)
+        except DescriptorLimitError:
+            return len(files)
+
+    def look(self) -> bool:
+        """Now and then, for the kernel goes through all descriptors there are to say what is behind ours. Returns whether files
+        may be wanted now that are known as strangers."""
+        if not self._names or time.monotonic() < self._due:
+            return False
+        found = {os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name)) for name in self._names}
+        self._names.clear()
+        files = [os.fsdecode(path) for path in found if self._watched.leads_to(path) and not os.path.isdir(path)]
+        if files:
+            self.missed += self._add(files)
+            self._due = time.monotonic() + BETWEEN_LOOKS
+        return bool(files)
+
+
+def lasting(filters: Filters, places: list[Place]) -> list[tuple[str, int]]:
+    """Path and RULE_* of what is meant by its identity alone: with --follow whatever is there, and always what a file system
+    shows at a mount point, for elsewhere that bears another name."""
+    points = {mount.point for mount in mountinfo.parse(Path(mountinfo.MOUNTINFO).read_bytes())}
+    here = [place.path for place in places if place.exists]
+    return [(path, filters.include) for path in here if filters.follow or os.fsencode(path) in points]

@@ -1,0 +1,365 @@
+"""A run: a source, a filter, a sink and the account, in the order in which an event meets them.
+
+Apart, because it is the one place that wires them; the command line, the node agent and the tests use it alike.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filetap.capture.later import Later
+from filetap.capture.name_filter import UnresolvedNameFilter
+from filetap.capture.peer import Wanted, completed, read
+from filetap.capture.pending import AIO, REQUESTS, Listing, Pending, same, wanted
+from filetap.capture.source import KernelSource, Options
+from filetap.capture.statistics import Account, Delivery, Summed, balance, kernel_notes
+from filetap.core import wire
+from filetap.core.batch import Batch, Fold, Sink
+from filetap.core.calls import CALLS, OP_NUMBER, OPS
+from filetap.core.clock import Clock, utc
+from filetap.core.errors import FiletapError
+from filetap.core.wire import Records
+from filetap.render.columns import durations
+from filetap.selection.filters import Filters
+
+SHORTEST_WAIT: Final = 0.02
+LONGEST_WAIT: Final = 0.1
+SUM_INTERVAL: Final = 1.0
+GAP: Final = 0.05
+"""Seconds between two looks at calls under way: what is listed has lasted so long at least."""
+
+
+class OutputError(FiletapError):
+    """The sink could not take more; what it took stays."""
+
+
+class SumSink(Protocol):
+    """Where the kernel's sums go, of a run that aggregates."""
+
+    def summed(self, keys: Records, values: Records, batch: Batch) -> None:
+        """Of wire.AGGREGATE_KEY and wire.AGGREGATE, row by row: what came to pass since the last time. ``batch`` has no
+        events, but the files, tasks and clock."""
+
+
+class Session:
+    """Attached from construction to ``finish``."""
+
+    def __init__(self, options: Options, sink: Sink, started: float | None = None, sums: SumSink | None = None) -> None:
+        """``started``: time.monotonic() of the start that ``Account.attached`` counts from. ``sums``: with
+        ``options.aggregate``, who takes them."""
+        self._started = time.monotonic() if started is None else started
+        self._sink = sink
+        self._clock = Clock()
+        self.source = KernelSource(options, self._clock)
+        self._attached, self._began = time.monotonic(), time.time()
+        self._since = self._clock.boot()
+        self.source.start()
+        self._delivery = Delivery()
+        self.failure: OutputError | None = None
+        """Why the sink got no more."""
+        self._names = NameFilter(options.filters, self.source.later)
+        self._lister = Lister(self.source, options.filters)
+        self.pending = self._nothing()
+        """Calls that were under way when they were last listed."""
+        self._sums = sums if options.aggregate else None
+        self._summed = Summed()
+        self.sum_interval, self._sums_due = SUM_INTERVAL, 0.0
+        self._wait = SHORTEST_WAIT
+        self._wakers: set[int] = set()
+        self._poll = select.poll()
+        self._poll.register(self.source.fd, select.POLLIN)
+
+    @property
+    def attached(self) -> float:
+        """Seconds from the start until everything was attached."""
+        return self._attached - self._started
+
+    def wake_by(self, fd: int) -> None:
+        """A descriptor that ends ``pump``'s sleep, once, when it becomes readable."""
+        self._poll.register(fd, select.POLLIN)
+        self._wakers.add(fd)
+
+    def pump(self, limit: float = LONGEST_WAIT) -> int:
+        """Sleep at most ``limit`` seconds, then hand over what there is. Returns the number of events."""
+        for fd, _ in self._poll.poll(max(0.0, min(self._wait, limit)) * 1000):
+            if fd in self._wakers:
+                self._poll.unregister(fd)
+                self._wakers.remove(fd)
+            else:
+                self.source.woken()
+                self._sums_due = 0.0
+        self.source.mind_threads()
+        if self._sums:
+            return self._sum_up(self._sums) if time.monotonic() >= self._sums_due else 0
+        count = self._deliver(final=False)
+        self._wait = SHORTEST_WAIT if count else min(self._wait * 2, LONGEST_WAIT)
+        return count
+
+    def sum_up(self) -> None:
+        """Hand over what the kernel has summed up until now."""
+        if self._sums:
+            self._sum_up(self._sums)
+
+    def _sum_up(self, sums: SumSink, final: bool = False) -> int:
+        """What the sums name is known once the definitions behind them are read."""
+        self._wait = LONGEST_WAIT
+        self._sums_due = time.monotonic() + self.sum_interval
+        taken = self.source.take_sums()
+        count = self._deliver(final)
+        keys, values = self._names.without_unwanted_sums(*taken, self._nothing())
+        self._summed.add(keys, values)
+        sums.summed(keys, values, self._nothing())
+        self.source.forget_files()
+        return count + len(keys)
+
+    def _deliver(self, final: bool) -> int:
+        count = 0
+        for drained in self.source.drain(final):
+            batch = self._names.without_unwanted(drained)
+            if len(batch.events):
+                self._delivery.hand_over(batch.events)
+                self._to_sink(partial(self._sink.write, batch))
+                count += len(batch.events)
+        if count:
+            self._to_sink(self._sink.flush)
+        return count
+
+    def _to_sink(self, act: Callable[[], None]) -> None:
+        """What the sink has written counts as delivered, whatever happens to the rest."""
+        try:
+            act()
+        except OSError as error:
+            where = error.filename or "the output"
+            text = f"{where} takes no more ({error.strerror}): what it took stays, the account tells the rest"
+            self.failure = OutputError(text)
+            raise self.failure from None
+        finally:
+            self._delivery.settle(self._sink.written)
+
+    def finish(self) -> Account:
+        """Detach, hand over the rest, settle the account, give everything back. The sink stays open."""
+        before = self._lister.look()
+        if len(before):
+            time.sleep(GAP)
+        self.source.stop()
+        ended = time.monotonic()
+        listing = self._lister.again(before)
+        self.source.detach()
+        try:
+            self._deliver_the_rest(listing)
+        finally:
+            account = self._account(self.source.folds(), ended)
+            self.source.close()
+        return account
+
+    def list_pending(self) -> Batch:
+        """Hand over the calls under way now."""
+        before = self._lister.look()
+        if len(before):
+            time.sleep(GAP)
+        listing = self._lister.again(before)
+        if self._sums:
+            self._sum_up(self._sums)
+        else:
+            self._deliver(final=False)
+        self.pending = self._lister.batch(listing, self._since, self._clock.offset())
+        self._hand_over_pending(self.pending)
+        return self.pending
+
+    def _hand_over_pending(self, batch: Batch) -> None:
+        if len(batch.events):
+            self._to_sink(partial(self._sink.pending, batch))
+        self.source.definitions.take_back()
+
+    def _deliver_the_rest(self, listing: Listing) -> None:
+        """After a failure of the output nothing more is written, and that is no second failure."""
+        with suppress(OutputError):
+            if not self.failure and self._sums:
+                self._sum_up(self._sums, final=True)
+            elif not self.failure:
+                self._deliver(final=True)
+            if not self.failure and (folds := self.source.folds()):
+                self._to_sink(partial(self._sink.folded, folds, self._nothing()))
+        self.pending = self._lister.batch(listing, self._since, self._clock.offset())
+        if not self.failure:
+            with suppress(OutputError):
+                self._hand_over_pending(self.pending)
+
+    def _nothing(self) -> Batch:
+        """No events, but what folds name."""
+        known = self.source.definitions
+        return Batch(np.zeros(0, wire.EVENT), known.files, known.tasks, self._clock.offset(), names=known.files.made)
+
+    def account_so_far(self) -> Account:
+        """Of the events that are through: those under way are not seen yet."""
+        account = self._account(self.source.folds(), time.monotonic())
+        lost = self.source.counters()["lost"].sum(axis=0)
+        for name, op in account.ops.items():
+            op.lost = int(lost[OP_NUMBER[name]])
+            op.seen = op.delivered + op.folded + op.lost
+        return account
+
+    def _account(self, folds: list[Fold], ended: float) -> Account:
+        counters = self.source.counters()
+        used = os.times()
+        ops = balance(counters, self._delivery.tally, folds, self._names.dropped, self._summed if self._sums else None)
+        return Account(
+            ops=ops,
+            aggregated=self._sums is not None,
+            files=int(counters["files"].sum()),
+            processes=self.source.definitions.processes,
+            began=utc(self._began),
+            ended=utc(self._began + ended - self._attached),
+            elapsed=ended - self._attached,
+            attached=self.attached,
+            cpu=used.user + used.system,
+            missed=self.source.missed(),
+            pending=by_op(self.pending.events),
+            reasons=[] if ops or len(self.pending.events) else self.source.silence(int(self._names.dropped.sum())),
+            notes=[*self.source.notes, *self.source.cgroup_notes(), *kernel_notes(counters), *self._notes()],
+        )
+
+    def _notes(self) -> Iterator[str]:
+        if self.source.forgotten:
+            yield f"{self.source.forgotten} files were forgotten to make room: one that was met again was described and counted again"
+        if self.source.later and self.source.later.removed:
+            yield (
+                f"{self.source.later.removed} changes were by names outside of every PATH, removed before they were looked up: "
+                "those that were symbolic links may have been on one"
+            )
+        if self.failure:
+            yield "the output took no more: events it did not take are lost"
+
+
+class Lister:
+    """Looks for calls under way, twice, and lets the filters that user space has choose among them."""
+
+    def __init__(self, source: KernelSource, filters: Filters) -> None:
+        self._source, self._filters = source, filters
+        self._names = NameFilter(filters)
+        self._timed = source.options.timed
+        named_only = UnresolvedNameFilter(filters).exclusive
+        self._pending = Pending(source.options.filters.calls, source.definitions, source.new_id, named_only)
+
+    def look(self) -> Records:
+        """All that is under way at this moment, short as it may be. A failure is noted: it is no reason to fail."""
+        if self._filters.failed or self._source.all_ended():
+            return np.zeros(0, wire.PENDING_CALL)  # nobody knows what will fail
+        try:
+            return self._pending.chosen(self._source.underway().calls())
+        except FiletapError as error:
+            self._source.notes.append(f"calls under way are not listed: {error}")
+            return np.zeros(0, wire.PENDING_CALL)
+
+    def again(self, before: Records) -> Listing:
+        """Of what was found ``before``, what is under way still, and what it was given."""
+        if not len(before):
+            return Listing(before, [])
+        found = same(before, self.look(), self._timed)
+        alive = self._alive(found)
+        found = found[~self._completed(found, alive)]
+        needed = [wanted(CALLS[number], record) for number, record in zip(self._pending.calls(found), found, strict=True)]
+        asked = read(found, needed)
+        if not any(needs != Wanted() for needs in needed):
+            return Listing(found, asked, alive)
+        still = {int(tid) for tid in same(found, self.look(), self._timed)["tid"]}
+        kept = [row for row, tid in enumerate(found["tid"].tolist()) if tid in still]
+        return Listing(found[kept], [asked[row] for row in kept], alive)
+
+    def _alive(self, found: Records) -> dict[tuple[int, int], int]:
+        """Processes, where requests were found: by pid and start their numbers in /proc."""
+        if not REQUESTS.intersection(found["call"].tolist()):
+            return {}
+        return {(pid, start): number for start, pid, number in self._source.underway().living().tolist()}
+
+    def _completed(self, found: Records, alive: dict[tuple[int, int], int]) -> Records:
+        """Which are requests of io_submit whose completions their processes have in memory, where no call has seen them yet."""
+        aio = np.isin(found["call"], AIO)
+        if not aio.any():
+            return aio
+        places, positions = self._source.underway().rings()
+        there = [owner in alive for owner in zip(places["tgid"].tolist(), places["start"].tolist(), strict=True)]
+        rings = places[there], positions[there]
+        numbers = {pid: number for (pid, _), number in alive.items() if number and pid in found["pid"][aio]}
+        done = {(pid, address) for pid, number in numbers.items() for address in completed(pid, number, *rings)}
+        return aio & [request in done for request in zip(found["pid"].tolist(), found["ip"].tolist(), strict=True)]
+
+    def batch(self, listing: Listing, began: int, realtime: int) -> Batch:
+        """``began``: of the trace, CLOCK_BOOTTIME."""
+        whole = self._pending.batch(listing, self._bound(began), realtime)
+        batch = self._names.without_unwanted(whole)
+        least = self._filters.min_latency
+        return batch.where(durations(batch.events) >= least) if least else batch
+
+    def _bound(self, began: int) -> int:
+        """Since when the beginning of every target's calls is seen; 0: a process may have come into a cgroup in the middle of one."""
+        return began if self._timed and not self._source.options.targets.cgroups else 0
+
+
+def by_op(events: Records) -> dict[str, int]:
+    """How many there are of each operation."""
+    counts = np.bincount(wire.OP_OF_CALL[events["call"]], minlength=wire.MAX_OPS)
+    return {OPS[op]: int(counts[op]) for op in np.nonzero(counts)[0].tolist()}
+
+
+class NameFilter:
+    """The one filter in user space: names that led to no file are matched as they were asked for."""
+
+    def __init__(self, filters: Filters, later: Later | None = None) -> None:
+        self._names, self._later = UnresolvedNameFilter(filters), later
+        self.dropped = np.zeros(wire.MAX_OPS, np.int64)
+        """Events let go, per op: the kernel has counted them as seen. Less those that it has not, and that are wanted."""
+
+    def without_unwanted(self, batch: Batch) -> Batch:
+        if not self._names.needed:
+            return batch
+        drop, later = self._unwanted(batch), batch.events["flags"] & wire.LATER != 0
+        if self._later and (doubtful := drop & later & (batch.events["result"] >= 0)).any():
+            batch, kept = self._later.look(batch, doubtful)
+            drop &= ~kept
+        self.dropped += _by_op(batch, drop & ~later) - _by_op(batch, later & ~drop)
+        return batch.where(~drop) if drop.any() else batch
+
+    def _unwanted(self, batch: Batch) -> NDArray[np.bool_]:
+        """Events of which no name is wanted as it was asked for."""
+        named = {n for n in np.unique(batch.events["file"]).tolist() if not self._wanted(batch, n)}
+        drop = np.isin(batch.events["file"], list(named)) if named else np.zeros(len(batch.events), bool)
+        if len(batch.more):
+            two = batch.events["flags"] & wire.HAS_MORE != 0
+            unsaid = (batch.events["file"][two] == 0) & (batch.more["target"] != 0) & self._names.exclusive
+            drop[two] = (drop[two] | unsaid) & ~self._wanted_targets(batch)
+        return drop
+
+    def without_unwanted_sums(self, keys: Records, values: Records, batch: Batch) -> tuple[Records, Records]:
+        """The same of the kernel's sums. An event with two names is not among them when the filter is needed."""
+        if not self._names.needed:
+            return keys, values
+        unwanted = [n for n in np.unique(keys["file"]).tolist() if not self._wanted(batch, n)]
+        drop = np.isin(keys["file"], unwanted)
+        np.add.at(self.dropped, keys["op"][drop], values["count"][drop].astype(np.int64))
+        return keys[~drop], values[~drop]
+
+    def _wanted(self, batch: Batch, number: int) -> bool:
+        """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""
+        name = batch.names.get(number)
+        return not name or bool(name.inode) or self._names.wants(name)
+
+    def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
+        """Of two names one is enough."""
+        targets = batch.more["target"]
+        wanted = [n for n in np.unique(targets).tolist() if n and self._wanted(batch, n)]
+        return np.isin(targets, wanted)
+
+
+def _by_op(batch: Batch, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many of these events there are of each operation."""
+    return np.bincount(wire.OP_OF_CALL[batch.events["call"][rows]], minlength=wire.MAX_OPS)

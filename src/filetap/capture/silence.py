@@ -1,0 +1,79 @@
+"""Why a run may have seen nothing: of all reasons those that can apply to it.
+
+Apart from account.py, which says that it is so: "nothing lost" would be true of it, and no help.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from filetap.core.calls import CALLS
+from filetap.selection.filters import Filters
+from filetap.selection.targets import Targets
+
+ON_DESCRIPTORS: Final = ("fd", "to_fd")
+BY_NAME: Final = ("name", "to_name")
+"""Words of a call's shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a run at its end."""
+
+    executed: bool
+    """The launched command reached its exec."""
+    named: bool
+    """A process had a name of -c."""
+    live: bool
+    """A process named by its pid runs still."""
+    hooks: bool
+    """What names lead to was said by hooks."""
+    unmatched: int
+    """Events that were left out because their names do not match."""
+    cgroups: Sequence[str]
+    """Of cgroups that are not there, or that nobody is in."""
+
+
+def reasons(targets: Targets, filters: Filters, facts: Facts) -> list[str]:
+    """In sentences without a full stop."""
+    return [*_of_targets(targets, facts), *_of_filters(filters, facts)] or ["the processes traced made no call that was asked for"]
+
+
+def _of_targets(targets: Targets, facts: Facts) -> Iterator[str]:
+    if targets.all:
+        return
+    if targets.command and not facts.executed:
+        yield "the command was not executed"
+    if targets.pids and not facts.live:
+        yield "the processes of -p have ended"
+    if targets.comms and not facts.named:
+        names = " or ".join(os.fsdecode(comm) for comm in targets.comms)
+        yield f"no process named {names} ran (a script has its interpreter's name where that is executed: python3 for python3 x.py)"
+    yield from facts.cgroups
+    if targets.comms and targets.cgroups:
+        yield "-c and --cgroup must both hold"
+
+
+def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
+    shapes = {word for number in filters.calls for word in CALLS[number].shape.split()}
+    if facts.unmatched:
+        yield _left_out(facts.unmatched)
+    if (filters.paths or filters.exclude) and not facts.hooks and shapes.intersection(BY_NAME):
+        yield "no hooks say what the names of calls lead to: symbolic links in them are followed for changes alone, after the call"
+    if filters.types == {"file"} and shapes.intersection(ON_DESCRIPTORS):
+        yield "of what is used by descriptor only regular files count: --type adds others"
+    if filters.failed:
+        yield "--failed: no call failed"
+    if filters.min_latency:
+        yield "--min-latency: no call took so long"
+    if filters.paths:
+        yield f"nothing was done to {'this PATH' if len(filters.paths) == 1 else 'these PATHs'}"
+
+
+def _left_out(calls: int) -> str:
+    if calls == 1:
+        return "1 call by name was left out, for its name leads to no PATH as it stands"
+    return f"{calls} calls by name were left out, for their names lead to no PATH as they stand"

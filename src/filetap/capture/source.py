@@ -1,0 +1,565 @@
+"""The kernel as a source of batches: objects loaded, maps filled, programs attached, and all of it undone.
+
+Apart from session.py, so that a fake source or a recorded trace can stand in its place. The order is that of
+``KernelSource.__init__``: load, write rules, attach, seed targets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from threading import Thread
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from filetap.capture import features, hooks, underway
+from filetap.capture.ancestors import Ancestors
+from filetap.capture.cgroups import Cgroups
+from filetap.capture.definitions import Arguments, Definitions, no_arguments
+from filetap.capture.later import Elsewhere, Judge, Later, changes_later
+from filetap.capture.liveness import Living
+from filetap.capture.mounts import Mounts
+from filetap.capture.name_filter import UnresolvedNameFilter
+from filetap.capture.namespaces import find_ourselves, is_initial
+from filetap.capture.reader import Reader
+from filetap.capture.requested import Home
+from filetap.capture.rules import Arrivals, Names, Rules
+from filetap.capture.silence import Facts, reasons
+from filetap.capture.sums import Sums
+from filetap.capture.underway import Underway
+from filetap.capture.users import accounts
+from filetap.core import descriptors, wire
+from filetap.core.batch import Batch, File, Fold
+from filetap.core.calls import CALL_NUMBER, FIRST_HOOK
+from filetap.core.clock import Clock
+from filetap.core.errors import KernelError, UsageError
+from filetap.core.wire import Records
+from filetap.kernel.libbpf import library
+from filetap.kernel.loader import Link, Object
+from filetap.kernel.maps import Map
+from filetap.kernel.perf import MissingTracepointError
+from filetap.kernel.ring import Lanes, Ring, view_globals
+from filetap.kernel.types import REGISTERS, KernelTypes
+from filetap.probes import Plan, aio, cgroup, faults, kept_on_cpu, process, seed, syscalls, uring, vfs
+from filetap.probes.vfs import Hook
+from filetap.render import command_line
+from filetap.selection.filters import Filters, by_system_call, told_by_hooks_alone
+from filetap.selection.targets import Targets
+
+RING_SIZE: Final = 128 << 20
+DEFINITIONS_SIZE: Final = 16 << 20
+WAKES_SIZE: Final = 4096
+FILE_CACHE: Final = 64 << 10
+NAME_CACHE: Final = 32 << 10
+FAULTS: Final = ("page_fault_user", "page_fault_kernel")
+PARENTS: Final = 16 << 10
+FOLLOWED: Final = 128 << 10
+"""Processes that the kernel half knows at a time: those with children that were defined, or all that were forked."""
+SMALLEST_LANE: Final = 64
+SUMS: Final = 64 << 10
+RING_BESIDE_SUMS: Final = 4 << 20
+U32: Final = np.dtype("<u4")
+
+
+@dataclass(slots=True)
+class Options:
+    """What one run is to do."""
+
+    targets: Targets
+    filters: Filters = field(default_factory=Filters)
+    latency: bool = True
+    arguments: bool = False
+    """Record commands' arguments."""
+    ancestors: bool = False
+    """Follow the forks of all processes, so that parents are known that have ended before their children are met."""
+    ring_size: int = RING_SIZE
+    """Bytes of events, over all CPUs."""
+    host_paths: bool = False
+    """Tell paths as filetap's own mount namespace has them too."""
+    level: str = "auto"
+    """Which hooks make events: one of wire.LEVELS."""
+    best_effort: bool = False
+    """Go on without hook sets that attach in no way."""
+    aggregate: bool = False
+    """Events are summed up in the kernel instead of handed over."""
+    sums: int = SUMS
+    """How many sums there is room for, until they are taken."""
+
+    @property
+    def moving(self) -> frozenset[str]:
+        """Operations that change what names mean, or whether files are wanted, beside those that always do."""
+        return frozenset(["link"] * self.filters.links + ["symlink"] * self.looks_later)
+
+    @property
+    def looks_later(self) -> bool:
+        """Changes by names that text does not lead to a PATH are looked up after their call."""
+        return bool(self.filters.paths) and not self.filters.failed and changes_later(self.filters.calls)
+
+    @property
+    def timed(self) -> bool:
+        """Calls are seen at their start too."""
+        return self.latency or bool(self.filters.min_latency)
+
+    @property
+    def ancestry(self) -> int:
+        """Which processes are described that are no targets. Sums show none."""
+        if self.aggregate:
+            return wire.ANCESTRY_NONE
+        if self.ancestors:
+            return wire.ANCESTRY_FORKS
+        return wire.ANCESTRY_AT_FORK if self.arguments else wire.ANCESTRY_PRESENT
+
+    @property
+    def room(self) -> int:
+        """Bytes for events under way. Beside sums there are few."""
+        return min(self.ring_size, RING_BESIDE_SUMS) if self.aggregate else self.ring_size
+
+
+class KernelSource:
+    """Attached from construction to ``detach``, counting from ``start`` to ``stop``. Raises FiletapError when it cannot
+    begin; then nothing is left."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        options.targets.check()
+        features.require()
+        descriptors.require()
+        self.notes: list[str] = []
+        """What is not seen although it was asked for."""
+        self.hooks: dict[str, str] = {}
+        """Of the VFS level: function to the way it attached."""
+        self._resources = ExitStack()
+        self._objects: list[Object] = []
+        self._links: list[Link] = []
+        self._replaced: list[Link] = []
+        self._detaching: Thread | None = None
+        self.forgotten = 0
+        """Files of which the definition was given up to make room."""
+        self._underway: Underway | None = None
+        self._paths, self._clock = Names.of(options.filters), clock
+        self.later: Later | None = None
+        """Where there are PATHs: who looks up names that text does not lead there."""
+        try:
+            with KernelTypes() as kernel:
+                self._options = self._settle(options, kernel)
+                self._load(clock, kernel)
+                self._write_rules()
+                self.stop()
+                self._attach()
+                self._attach_hooks(kernel)
+            self._write_targets()
+        except BaseException:
+            self.close()
+            raise
+
+    def _settle(self, options: Options, kernel: KernelTypes) -> Options:
+        """Where no hook of the VFS level attaches in any way: the same by system call, unless hooks were asked for."""
+        refused = hooks.refusals(kernel) if vfs.hooks(options.filters.calls, options.level) else ""
+        if not refused:
+            return options
+        if any(number >= FIRST_HOOK for number in options.filters.calls):
+            self._miss(f"no hook of the VFS level attaches here ({refused})", options)
+        return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
+
+    def _miss(self, what: str, options: Options) -> None:
+        """Go on without the hooks, or say what to do instead. Where system calls tell nothing of what is wanted, there is
+        nothing to go on with."""
+        chosen = options.filters.calls
+        alone = ", ".join(sorted(told_by_hooks_alone(chosen)))
+        if not by_system_call(chosen):
+            raise KernelError(f"{what}, and no system call tells of {alone}; filetap doctor says more")
+        if not options.best_effort:
+            instead = f"leave -e {alone} out" if options.level == "auto" and alone else "give --level syscall"
+            raise KernelError(f"{what}: {instead}, or give --best-effort to go on without; filetap doctor says more")
+        self.notes.append(what)
+
+    def _load(self, clock: Clock, kernel: KernelTypes) -> None:
+        self._cpus = int(library().libbpf_num_possible_cpus())
+        self._slots = lane_slots(self._options.room, self._cpus)
+        chosen = self._options.filters.calls
+        self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
+        preempted = kernel.preempts_tracepoints()
+        steady = kept_on_cpu if preempted else (lambda plan: plan)
+        single = kernel.has_kfunc(REGISTERS) and not preempted
+        self._plan = steady(syscalls.plan(chosen, self._options.timed, single, self._options.moving))
+        config["every_call"] = "classic_exit" not in self._plan.attached
+        self._task_storage = kernel.has_task_storage()
+        self._sees_requests = bool(uring.programs(kernel))
+        if not self._sees_requests:
+            self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
+        self._following = steady(process.plan())
+        others = [
+            faults.plan(chosen),
+            steady(uring.plan(kernel)),
+            aio.plan(chosen, kernel, self._plan.attached),
+            steady(vfs.returns(self._options.level)),
+            cgroup.plan(len(self._options.targets.cgroups)),
+        ]
+        others = [plan for plan in others if plan.programs]
+        self._process = self._object(self._following, config)
+        plans = [self._plan, seed.plan(kernel, self._everywhere, self._options.looks_later), *others]
+        with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
+            loaded = list(pool.map(lambda plan: self._object(plan, config), plans))
+        self._syscalls, self._seed = loaded[:2]
+        self._others = list(zip(loaded[2:], others, strict=True))
+        fd = self._process.map_fd
+        self._globals = view_globals(fd("shared"))
+        ourselves = find_ourselves(self._seed)
+        self._globals["self"][0], clock.boot_offset = ourselves.tgid, ourselves.boot_offset
+        self._living = Living(self._globals, self._process, self._seed)
+        self._cgroups = Cgroups(self._options.targets.cgroups, self._seed, self._globals, clock)
+        self._files = Map(fd("files"), wire.FILE_KEY, wire.FILE_ENTRY)
+        self._names = Map(fd("names"), wire.NAME_KEY, U32)
+        self._is_own_root = own_root(Rules(self._seed))
+        self.definitions = Definitions(
+            FILE_CACHE * 3 // 4,
+            NAME_CACHE * 3 // 4,
+            mounts=self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None,
+            folded=FoldKeys(fd("folds"), fd("counts"), self._cpus),
+            accounts=accounts(self._is_own_root),
+            ancestors=Ancestors(ProcessIds(fd("processes"))),
+            arguments=self._arguments(clock),
+        )
+        self._wakes = Ring(fd("wakes"), WAKES_SIZE)
+        lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
+        self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
+        if self._options.aggregate:
+            self._sums = Sums(fd("aggregates"), fd("sums_one"), fd("sums_other"))
+
+    def _arguments(self, clock: Clock) -> Arguments:
+        """From /proc, whose numbers are the kernel's in the initial pid namespace alone, and whose times are ours."""
+        if not self._options.arguments or not is_initial("pid"):
+            return no_arguments
+        return lambda pid, start: command_line.read(pid, start + clock.boot_offset)
+
+    def _object(self, plan: Plan, config: Records, also: Mapping[str, Object] = MappingProxyType({})) -> Object:
+        """One object, told its configuration, with the maps of the first. ``also``: objects whose maps it has, too."""
+        loaded = Object(plan.object)
+        self._resources.callback(loaded.close)
+        self._objects.append(loaded)
+        loaded.compare_layouts()
+        chosen, moving = self._options.filters.calls, self._options.moving
+        loaded.configure(config, aio.call_table(chosen) if plan.object == "aio" else syscalls.call_table(chosen, moving))
+        loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
+        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
+        loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
+        loaded.resize({"strangers": FILE_CACHE, "processes": FOLLOWED if self._options.ancestors else PARENTS})
+        if self._options.aggregate:
+            loaded.resize({"sums_one": self._options.sums, "sums_other": self._options.sums})
+        if not self._task_storage:
+            loaded.keep_tasks_in_table()
+        if plan.object != "process":
+            loaded.share(self._process, {"pending": underway.OWN, "seed": seed.OWN}.get(plan.object, ()))
+        for name, other in also.items():
+            loaded.share(other, loaded.maps.keys() - underway.TABLES[name])
+        for program, (way, function) in plan.aimed.items():
+            loaded.aim(program, way, function)
+        loaded.load(plan.programs)
+        return loaded
+
+    def _write_rules(self) -> None:
+        """Paths become identities and names."""
+        rules, filters = Rules(self._seed), self._options.filters
+        rules.write(filters, self._paths)
+        if filters.paths or filters.exclude:
+            self.definitions.home = Home(os.stat("/proc/self/ns/mnt").st_ino, self._is_own_root)
+        if self._options.looks_later:
+            elsewhere = Elsewhere(self._process.map_fd("elsewhere"), self._globals, self._clock)
+            self.later = Later(
+                Judge(self._seed, self._paths), self.definitions, elsewhere, UnresolvedNameFilter(filters), self._paths.leaves
+            )
+        self._arrivals = Arrivals(rules, filters, self._paths.places) if filters.places else None
+
+    def _attach(self) -> None:
+        for program in self._plan.raw:
+            self._links.append(self._syscalls.attach(program))
+        for loaded, plan in self._others:
+            if plan.object == "cgroup":
+                self._cgroups.write_paths(loaded.map_fd("cgroup_paths"))
+            for (name, place), program in plan.handlers.items():
+                Map(self._syscalls.map_fd(name), U32, U32).put(place, loaded.program_fd(program))
+            self._links += [loaded.attach(program) for program in plan.raw]
+            self._attach_if_allowed(loaded, plan)
+        for tracepoint in self._plan.tracepoints:
+            try:
+                link = self._syscalls.attach_tracepoint(*tracepoint)
+            except MissingTracepointError:
+                continue  # nobody can make a call that this kernel does not have
+            self._links.append(link)
+            if tracepoint in self._plan.replaced:
+                self._replaced.append(link)
+        # behind all others of a thread's end, for it forgets the thread; of its own the classic ones first (BESIDE)
+        self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
+        self._links += [self._process.attach(program) for program in self._following.raw]
+        self._cgroups.settle()
+
+    def _attach_hooks(self, kernel: KernelTypes) -> None:
+        """Below the system calls, each the best way."""
+        wanted = vfs.hooks(self._options.filters.calls, self._options.level)
+        if not wanted:
+            return
+        done = hooks.attach(wanted, self._load_hooks, kernel)
+        self._links += done.links
+        self.hooks = done.ways
+        if done.ways:
+            self.notes += done.notes(wanted)
+        else:
+            self._miss(f"no hook of the VFS level attaches here ({done.why()})", self._options)
+
+    def _load_hooks(self, way: str, wanted: Sequence[Hook]) -> Object:
+        """The object anew for each way, for it is told where its arguments are."""
+        config = self._config.copy()
+        config["way"] = wire.WAYS.index(way)
+        return self._object(Plan("vfs", aimed={hook.program: (way, hook.target(way)) for hook in wanted}), config)
+
+    def _attach_if_allowed(self, loaded: Object, plan: Plan) -> None:
+        """Classic tracepoints are found in tracefs, which is root's: without them a hook set of a few calls is missed."""
+        try:
+            self._links += [loaded.attach_tracepoint(*tracepoint) for tracepoint in plan.tracepoints]
+        except (OSError, KernelError) as error:
+            self.notes.append(f"not seen: {plan.sees} ({error})")
+
+    def _write_targets(self) -> None:
+        """Twice, for a child of a process not yet seen may be born behind the iterator's back."""
+        pids = Map(self._seed.map_fd("pids"), U32, U32)
+        for pid, member in self._options.targets.seeds().items():
+            pids.put(pid, member)
+        program = self._seed_program()
+        for _ in range(2):
+            self._seed.run_iterator(program)
+        self._options.targets.check_processes()
+        if self._options.targets.pids and self.live <= 0:
+            raise UsageError(f"process {self._options.targets.pids[0]} has ended: nothing to trace")
+        self._options.targets.close()
+        self.mind_threads()
+
+    @property
+    def _everywhere(self) -> bool:
+        """May targets run where our pid namespace does not show them?"""
+        return bool(self._options.targets.comms) and not is_initial("pid")
+
+    def _seed_program(self) -> str:
+        """What is named by its number is in our pid namespace, and so are its descendants."""
+        if not self._everywhere:
+            return "seed_tasks"
+        if seed.EVERYWHERE in self._seed.loaded:
+            return seed.EVERYWHERE
+        self.notes.append("not seen: commands named by -c that ran already outside this pid namespace (this kernel cannot find them)")
+        return "seed_tasks"
+
+    def mind_threads(self) -> None:
+        """Once a target has threads, what their descriptors mean is to be seen at the enter."""
+        if self._plan.later and self._globals["threads"][0]:
+            self._links += [self._syscalls.attach(program) for program in self._plan.later]
+            self._detaching = close_all(self._replaced)
+            self._plan.later = []
+
+    @property
+    def fd(self) -> int:
+        """Becomes readable when a lane is a quarter full, until ``woken``."""
+        return self._wakes.fd
+
+    def woken(self) -> None:
+        """The wake-up has been heard."""
+        self._wakes.release(self._wakes.produced())
+
+    @property
+    def live(self) -> int:
+        """Processes named as targets, and their descendants, that still run."""
+        return self._living.count()
+
+    def drain(self, final: bool = False) -> Iterator[Batch]:
+        """What there is now, as Reader.drain."""
+        for batch in self._reader.drain(final):
+            if self._arrivals:
+                self._arrivals.note(batch)
+            yield batch
+        if self._arrivals and not final and self._arrivals.look():
+            self._globals["arrived"][0] += 1
+        if not self._options.aggregate:
+            self.forget_files()
+
+    def take_sums(self) -> tuple[Records, Records]:
+        """Keys and values of what was summed up since the last time. What they name is known after a drain, and until
+        ``forget_files``."""
+        return self._sums.take()
+
+    def forget_files(self) -> None:
+        """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
+        files, names = self.definitions.give_up()
+        self.forgotten += len(files)
+        if len(names):
+            self._names.delete(names)
+        if len(files):
+            self._files.delete(files)
+            self._globals["generation"][0] += 1
+
+    def start(self) -> None:
+        """From this moment on all events count: none before, while some programs were attached and others were not."""
+        self._globals["stopped"][0] = 0
+
+    def stop(self) -> None:
+        """No more events, from this moment on; what was made stays readable."""
+        self._globals["stopped"][0] = 1
+
+    def detach(self) -> None:
+        if self._links:
+            self.stop()
+            close_all(self._links).join()
+            self._links = []
+        if self._detaching:
+            self._detaching.join()
+
+    def all_ended(self) -> bool:
+        """No target is left that could be in a call."""
+        return self._options.targets.ends_by_itself and self.live <= 0
+
+    def underway(self) -> Underway:
+        """Calls and requests under way. Loaded when it is first asked for: most runs end when their targets have ended."""
+        if not self._underway:
+            objects = {plan.object: loaded for loaded, plan in self._others if plan.object in underway.TABLES}
+            if not self._sees_requests:
+                objects.pop("uring", None)
+            config = self._config.copy()
+            config["first_id"], config["args"] = underway.IDS, False  # arguments are read from the current task's memory
+            self._underway = Underway(self._object(underway.PLAN, config, objects), objects, int(self._globals["self"][0]))
+        return self._underway
+
+    def new_id(self) -> int:
+        """For a file or task that user space makes."""
+        return self._reader.new_id()
+
+    @property
+    def options(self) -> Options:
+        """As they were settled: without the hooks that do not attach here."""
+        return self._options
+
+    def counters(self) -> Records:
+        """struct counters, one record per CPU; what user space could not make a rule of counts with the first."""
+        counters = Map(self._process.map_fd("counts"), U32, wire.COUNTERS).per_cpu(self._cpus)
+        counters["rules_full"][0] += self._arrivals.missed if self._arrivals else 0
+        counters["unresolved"][0] += self.later.missed if self.later else 0
+        return counters
+
+    def missed(self) -> int:
+        """Times that the kernel skipped a program of ours, so that nothing of what it is about was seen."""
+        return sum(loaded.missed() for loaded in self._objects)
+
+    def silence(self, unmatched: int) -> list[str]:
+        """What may be why nothing was seen. ``unmatched``: calls that were left out for their names."""
+        executed, named, live = (bool(self._globals[name][0] > 0) for name in ("executed", "named", "live"))
+        facts = Facts(executed, named, live, bool(self.hooks), unmatched, list(self._cgroups.unused()))
+        return reasons(self._options.targets, self._options.filters, facts)
+
+    def cgroup_news(self) -> list[str]:
+        """Which of the targets came or went since the last time."""
+        return list(self._cgroups.news())
+
+    def cgroup_notes(self) -> list[str]:
+        """Which of the targets are not there any more."""
+        return list(self._cgroups.gone())
+
+    def folds(self) -> list[Fold]:
+        """What the lanes could not take."""
+        keys, values = Map(self._process.map_fd("folds"), wire.FOLD_KEY, wire.FOLD).items()
+        return [
+            Fold(**{n: int(k[n]) for n in ("task", "file", "op", "pid")}, **{n: int(v[n]) for n in ("count", "bytes", "first", "last")})
+            for k, v in zip(keys, values, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Give everything back to the kernel."""
+        self.detach()
+        self._resources.close()
+
+
+class ProcessIds:
+    """The ids that the kernel half may yet name as somebody's parent."""
+
+    def __init__(self, processes: int) -> None:
+        """``processes``: the map's descriptor."""
+        self._processes = Map(processes, wire.PROCESS_KEY, wire.PROCESS_ENTRY)
+
+    def __call__(self) -> set[int]:
+        entries = self._processes.items()[1]
+        return {*entries["id"].tolist(), *entries["forker"].tolist()}
+
+
+def own_root(rules: Rules) -> Callable[[File], bool]:
+    """Is a file the root directory of this process? By its identity: each mount namespace calls its root /."""
+    own = rules.identity_of("/")[0]
+
+    def is_own(file: File) -> bool:
+        same = own["inode"] == file.inode and own["device"] == file.device
+        return bool(same and (file.real_inode or (own["generation"] == file.generation and own["layer"] == file.subvolume)))
+
+    return is_own
+
+
+class FoldKeys:
+    """The ids that folds name, of "file" or "task"; looked through only when something was folded."""
+
+    def __init__(self, folds: int, counts: int, cpus: int) -> None:
+        """``folds``, ``counts``: the maps' descriptors."""
+        self._folds, self._counts, self._cpus = Map(folds, wire.FOLD_KEY, wire.FOLD), Map(counts, U32, wire.COUNTERS), cpus
+
+    def __call__(self, kind: str) -> set[int]:
+        if not self._counts.per_cpu(self._cpus)["folded"].any():
+            return set()
+        return set(self._folds.items()[0][kind].tolist())
+
+
+def close_all(links: Sequence[Link]) -> Thread:
+    """Detach side by side, and apart from the reader: the kernel makes each tracepoint wait 0.1 s for its readers."""
+    threads = [Thread(target=link.close, name="detach") for link in links]
+
+    def run() -> None:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    whole = Thread(target=run, name="detach")
+    whole.start()
+    return whole
+
+
+def lane_slots(ring_size: int, cpus: int) -> int:
+    """Slots of each CPU's lane: the largest power of two that fits ``ring_size`` bytes over all CPUs."""
+    slots = ring_size // wire.EVENT.itemsize // cpus
+    if slots < SMALLEST_LANE:
+        least = SMALLEST_LANE * cpus * wire.EVENT.itemsize
+        raise UsageError(f"--ring-size {ring_size}: at least {least} bytes with {cpus} CPUs")
+    if ring_size > 1 << 32:
+        raise UsageError(f"--ring-size {ring_size}: at most 4G")
+    return 1 << slots.bit_length() - 1
+
+
+def configuration(options: Options, names: Names, cpus: int, slots: int, direct: bool) -> Records:
+    """struct config of bpf/event.h, one record. ``direct``: the kernel has bpf_rdonly_cast."""
+    targets, filters = options.targets, options.filters
+    config = np.zeros(1, wire.CONFIG)
+    row = config[0]
+    row["slots"], row["ncpu"] = slots, cpus
+    row["direct"] = direct
+    row["all"], row["follow"] = targets.all, targets.follow
+    row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)
+    row["command_in_cgroup"] = bool(targets.cgroups and targets.comms)
+    for i, comm in enumerate(targets.comms):
+        row["comm"][i] = comm
+    row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
+    row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
+    row["named"], row["members"] = names.longest, filters.places and not filters.follow
+    row["lengths"], row["leaves"] = names.lengths, names.leaf_bits
+    row["aggregate"] = max(1, options.sums // 4 // cpus) if options.aggregate else 0
+    row["latency"], row["args"], row["ancestry"] = options.timed, options.arguments, options.ancestry
+    row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
+    row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
+    row["moved"], row["inside"] = filters.follow, options.host_paths
+    row["later"] = options.looks_later
+    row["level"], row["hooks"] = wire.LEVELS.index(options.level), vfs.choices(filters.calls)
+    return config

@@ -1,0 +1,171 @@
+"""The account of a run: what was seen, and what became of it.
+
+Apart, because it must hold whatever happened: seen = delivered + folded + lost, per op.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filetap.core import wire
+from filetap.core.batch import Fold
+from filetap.core.calls import OPS
+from filetap.core.wire import Records
+
+
+@dataclass(slots=True)
+class OpAccount:
+    """One op's events; ``bytes`` are those that reads, writes and copies returned, folded ones included."""
+
+    seen: int = 0
+    delivered: int = 0
+    folded: int = 0
+    lost: int = 0
+    bytes: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class Account:
+    """A run as a whole. Times in seconds."""
+
+    ops: dict[str, OpAccount] = field(default_factory=dict)
+    files: int = 0
+    """Files, each under each of its paths, that events named; one that was forgotten meanwhile counts again, one that
+    could not be described does not."""
+    processes: int = 0
+    began: str = ""
+    """When all was attached, and when it ended: ISO 8601, UTC. Before and after it nothing was seen."""
+    ended: str = ""
+    elapsed: float = 0.0
+    cpu: float = 0.0
+    """filetap's own CPU time, user and system, from start to account."""
+    attached: float = 0.0
+    """From start to attached."""
+    aggregated: bool = False
+    """Events were not to be delivered: what is folded was summed up, as intended."""
+    missed: int = 0
+    """Times that the kernel skipped a program, for it was at work on that CPU already: events that nobody counted, perhaps."""
+    reasons: list[str] = field(default_factory=list)
+    """What may be why nothing was seen; none when something was."""
+    pending: dict[str, int] = field(default_factory=dict)
+    """Calls that were under way at the end, by op: they have made no event."""
+    notes: list[str] = field(default_factory=list)
+    """What the figures do not say: calls not decoded, caches that were full, how the run ended."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def total(self) -> OpAccount:
+        names = ("seen", "delivered", "folded", "lost", "bytes", "errors")
+        return OpAccount(**{name: sum(getattr(op, name) for op in self.ops.values()) for name in names})
+
+
+class Summed:
+    """What the kernel has summed up and handed over, by op."""
+
+    def __init__(self) -> None:
+        self.count, self.errors, self.bytes = (np.zeros(wire.MAX_OPS, np.int64) for _ in range(3))
+
+    def add(self, keys: Records, values: Records) -> None:
+        for name in ("count", "errors", "bytes"):
+            np.add.at(getattr(self, name), keys["op"], values[name].astype(np.int64))
+
+
+class Tally:
+    """Events delivered so far, by op, counted by columns."""
+
+    def __init__(self) -> None:
+        self.delivered = np.zeros(wire.MAX_OPS, np.int64)
+        self.errors = np.zeros(wire.MAX_OPS, np.int64)
+        self.bytes = np.zeros(wire.MAX_OPS, np.int64)
+
+    def add(self, calls: NDArray[Any], result: NDArray[Any]) -> None:
+        """Count events that were handed over: their ``call`` and ``result``."""
+        ops = wire.OP_OF_CALL[calls]
+        counts = np.bincount(ops, minlength=wire.MAX_OPS)
+        self.delivered += counts
+        if (failed := result < 0).any():
+            self.errors += np.bincount(ops[failed], minlength=wire.MAX_OPS)
+        for op in np.nonzero(counts * wire.OP_RETURNS_BYTES)[0].tolist():
+            self.bytes[op] += int(result[(ops == op) & (result > 0)].sum())
+
+
+class Delivery:
+    """Events on their way through the sink: they count once the sink has written them."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self._waiting: deque[tuple[NDArray[Any], NDArray[Any]]] = deque()
+        self._settled = 0
+
+    def hand_over(self, events: Records) -> None:
+        """Note what the sink is given; ``events`` itself is void afterwards."""
+        self._waiting.append((events["call"].copy(), events["result"].copy()))
+
+    def settle(self, written: int) -> None:
+        """The sink has written so many events in all, in order."""
+        while self._waiting and self._settled < written:
+            calls, results = self._waiting.popleft()
+            out = min(written - self._settled, len(calls))
+            self.tally.add(calls[:out], results[:out])
+            self._settled += out
+            if out < len(calls):
+                self._waiting.appendleft((calls[out:], results[out:]))
+
+
+def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: Summed | None = None) -> dict[str, OpAccount]:
+    """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
+    filter in user space let go, which were never meant to be seen. ``summed``: of a run that aggregates, what has come."""
+    folded_bytes, fold_counts = np.zeros((2, wire.MAX_OPS), np.int64)
+    for fold in folds:
+        folded_bytes[fold.op] += fold.bytes
+        fold_counts[fold.op] += fold.count
+    seen = counters["seen"].sum(axis=0).astype(np.int64) - dropped
+    folded = fold_counts + summed.count if summed else counters["folded"].sum(axis=0).astype(np.int64)
+    summed = summed or Summed()
+    return {
+        OPS[op]: OpAccount(
+            seen=int(seen[op]),
+            delivered=int(tally.delivered[op]),
+            folded=int(folded[op]),
+            lost=int(seen[op] - tally.delivered[op] - folded[op]),
+            bytes=int(tally.bytes[op] + folded_bytes[op] + summed.bytes[op]),
+            errors=int(tally.errors[op] + summed.errors[op]),
+        )
+        for op in np.nonzero(seen)[0]
+    }
+
+
+def kernel_notes(counters: Records) -> list[str]:
+    """What the kernel half counted that a reader of the figures should know."""
+    texts = {
+        "lost": "events are lost: there was no room in the ring, nor for their sum by task, file and op",
+        "compat": "32-bit calls were not decoded",
+        "files_full": "times the table of known files was full: those files were described again at each use",
+        "undefined": "descriptions found no room in their ring: those events carry an inode number and no path",
+        "names_full": "times the table of known names was full: those names were described again at each use",
+        "unresolved": "changes by name could not be looked up after their call (their directory or process was gone, or there were too "
+        "many at once): some may have been on a PATH",
+        "believed": "changes by name were not looked up, for the same name had led elsewhere in the last 0.1 s, before another rename or "
+        "mount: some may have been on a PATH",
+        "rules_full": "times a watched file could not be remembered by its identity: other names of it may have been missed",
+        "requests_full": "requests of io_uring or io_submit were told when submitted, without a result: too many were under way",
+        "completions_full": "io_uring requests may not have been told: the program's own queue of completions was full",
+        "opens_full": "times an open file could not be remembered: its open_id changes from event to event",
+        "ids_again": "times the numbers of files and tasks began again: events may name one that had the number before",
+        "interrupted": "events were not told: they came while another was being described on the same CPU",
+        "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
+        "processes_full": "processes were not followed, for too many run: the parents of what they forked may be those that adopted it",
+        "late_modules": "files are of overlayfs or btrfs, whose structures were not known when this run began (a module loaded since, "
+        "or a kernel that does not describe modules): their real inode or subvolume is not told",
+    }
+    counts = {name: int(counters[name].sum()) for name in texts}
+    return [f"{count} {texts[name]}" for name, count in counts.items() if count]

@@ -1,0 +1,84 @@
+"""The iterators of calls under way, and the tables of requests that they are asked about.
+
+Apart from source.py, because most runs never load them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from filetap.capture.namespaces import numbers_in_proc
+from filetap.core import wire
+from filetap.core.wire import Records
+from filetap.kernel.loader import Object
+from filetap.kernel.maps import Map
+from filetap.probes import Plan
+
+PLAN: Final = Plan("pending", raw=["pending_calls", "pending_requests", "living_processes"])
+TABLES: Final = {"uring": ("slots", "requests"), "aio": ("under_way",)}
+"""By object: its maps of requests."""
+OWN: Final = ("scratches", "texts", "counts", "ancestor_walks")
+"""Maps that it does not share with the others: an iterator may be preempted by any of their programs."""
+IDS: Final = 3 << 30
+"""Ids from here on are of definitions that the iterators have made; the reader's begin at 2 << 30."""
+AT_ONCE: Final = 4096
+"""MAX_ASKED of bpf/pending.bpf.c."""
+U32, U64 = np.dtype("<u4"), np.dtype("<u8")
+
+
+class Underway:
+    """What is under way at this moment, whenever it is asked."""
+
+    def __init__(self, loaded: Object, objects: Mapping[str, Object], tgid: int) -> None:
+        """``loaded``: of ``PLAN``; ``objects``: those of TABLES whose requests are seen to complete; ``tgid``: filetap's."""
+        self._numbers = numbers_in_proc(tgid)
+        self._loaded, self._objects = loaded, objects
+        self._asked = Map(loaded.map_fd("asked_requests"), U32, wire.ASKED)
+
+    def calls(self) -> Records:
+        """Of wire.PENDING_CALL: calls of threads, then requests."""
+        of_threads = self._numbered(self._loaded.run_iterator("pending_calls"), wire.PENDING_CALL, "tid")
+        return np.concatenate([of_threads, *self._answers(np.concatenate(list(self._requests())))])
+
+    def _requests(self) -> Iterator[Records]:
+        """Where they are: those of io_uring by address alone."""
+        yield np.zeros(0, wire.AIO_PLACE)
+        if ring := self._objects.get("uring"):
+            slots = Map(ring.map_fd("slots"), U32, wire.RING_SLOT).items()[1]["key"]
+            others = Map(ring.map_fd("requests"), U64, wire.RING_SLOT["request"]).items()[0]
+            keys = np.concatenate([slots[slots != 0], others])
+            places = np.zeros(len(keys), wire.AIO_PLACE)
+            places["address"] = keys
+            yield places
+        if aio := self._objects.get("aio"):
+            yield Map(aio.map_fd("under_way"), wire.AIO_PLACE, aio.value_type("under_way")).items()[0]
+
+    def _answers(self, places: Records) -> Iterator[Records]:
+        for start in range(0, len(places), AT_ONCE):
+            asked = np.zeros(min(AT_ONCE, len(places) - start + 1), wire.ASKED)
+            part = places[start : start + AT_ONCE]
+            asked["place"][: len(part)] = part
+            self._asked.put_all(np.arange(len(asked), dtype=U32), asked)
+            self._loaded.run_iterator("pending_requests")
+            answers = self._asked.items()[1]["answer"][: len(part)]
+            yield answers[answers["call"] != 0]
+
+    def living(self) -> Records:
+        """Of wire.LIVING: all processes that have not ended."""
+        return self._numbered(self._loaded.run_iterator("living_processes"), wire.LIVING, "pid")
+
+    def _numbered(self, found: bytes, form: np.dtype[Any], kernel: str) -> Records:
+        """With the numbers that /proc has in ``number``; 0: none. ``kernel``: the column of the kernel's own."""
+        records = np.frombuffer(found, form).copy()
+        if self._numbers != "own":
+            records["number"] = records[kernel] if self._numbers == "kernel" else 0
+        return records
+
+    def rings(self) -> tuple[Records, Records]:
+        """Of io_submit: the contexts, as wire.AIO_PLACE, and how far the ring of each has been read."""
+        if "aio" not in self._objects:
+            return np.zeros(0, wire.AIO_PLACE), np.zeros(0, U32)
+        return Map(self._objects["aio"].map_fd("rings"), wire.AIO_PLACE, U32).items()

@@ -1,0 +1,80 @@
+"""Names of users and groups, from the host's user database: each number is looked up once a minute, never per event.
+
+Apart from definitions.py, because the database may be a directory service far away: who asks must not wait for it.
+"""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from filetap.core.batch import GROUPS, USERS, Credentials, File
+
+
+class Names:
+    """Number to name; "" where there is none, or none has come in time."""
+
+    PATIENCE: Final = 0.5
+    """Seconds that a lookup is waited for. While one is late no other is: their names come with later definitions."""
+    AGE: Final = 60.0
+    """Seconds until a name is looked up again."""
+
+    def __init__(self, look_up: Callable[[int], str], now: Callable[[], float] = time.monotonic, patience: float = PATIENCE) -> None:
+        """``look_up``: raises KeyError for a number without a name."""
+        self._look_up, self._now, self._patience = look_up, now, patience
+        self._known: dict[int, tuple[float, str]] = {}
+        self._late: set[threading.Thread] = set()
+
+    def __call__(self, number: int) -> str:
+        asked, name = self._known.get(number, (None, ""))
+        if asked is None or self._now() - asked > self.AGE:
+            self._known[number] = (self._now(), name)
+            self._ask(number)
+        return self._known[number][1]
+
+    def _ask(self, number: int) -> None:
+        self._late = {thread for thread in self._late if thread.is_alive()}
+        thread = threading.Thread(target=self._answer, args=(number,), name="names", daemon=True)
+        thread.start()
+        thread.join(0 if self._late else self._patience)
+        if thread.is_alive():
+            self._late.add(thread)
+
+    def _answer(self, number: int) -> None:
+        try:
+            name = self._look_up(number)
+        except (KeyError, OSError):
+            name = ""
+        self._known[number] = (self._now(), name.encode(errors="surrogateescape").decode(errors="replace"))
+
+
+class Accounts:
+    """Names for the ids of tasks whose user database is this process's own: those that have the same root directory. In a
+    container with a root of its own a number may be another user, whose name is not here."""
+
+    def __init__(self, is_own_root: Callable[[File], bool], users: Callable[[int], str], groups: Callable[[int], str]) -> None:
+        self._is_own_root, self._users, self._groups = is_own_root, users, groups
+
+    def named(self, credentials: Credentials, root: File | None) -> Credentials:
+        """The same with names. ``root``: the task's root directory; None: not known."""
+        if root is None or not self._is_own_root(root):
+            return credentials
+        names = _names(credentials, USERS, self._users) | _names(credentials, GROUPS, self._groups)
+        listed = tuple(map(self._groups, credentials.groups or ()))
+        return replace(credentials, **names, group_names=listed if any(listed) else ())
+
+
+def _names(credentials: Credentials, ids: Mapping[str, str], names: Callable[[int], str]) -> dict[str, Any]:
+    numbers = {word: getattr(credentials, name) for word, name in ids.items()}
+    return {f"{word}_name": names(number) for word, number in numbers.items() if number is not None}
+
+
+def accounts(is_own_root: Callable[[File], bool]) -> Accounts:
+    """By getpwuid(3) and getgrgid(3), which ask whatever nsswitch.conf(5) says."""
+    users, groups = Names(lambda number: pwd.getpwuid(number).pw_name), Names(lambda number: grp.getgrgid(number).gr_name)
+    return Accounts(is_own_root, users, groups)

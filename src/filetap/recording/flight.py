@@ -1,0 +1,244 @@
+"""The flight recorder: the last minute in memory alone, a trace on disk when it is asked for.
+
+Apart from writer.py, which it writes with. What it holds are batches as they are recorded, and the files and tasks they
+name; the oldest go first.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from msgspec.structs import replace
+
+from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.errors import FiletapError, UsageError
+from filetap.recording import tables
+from filetap.recording.format import Metadata
+from filetap.recording.writer import Shown, TraceSink, check_replaceable, unseen
+
+OVERHEAD: Final = 4096
+"""Bytes of a batch beside its columns."""
+DESCRIBED: Final = 1024
+"""Bytes of a file or task beside its names."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A batch."""
+
+    taken: float
+    realtime: tuple[int, int]
+    """CLOCK_BOOTTIME, and what makes it CLOCK_REALTIME."""
+    events: pa.RecordBatch
+    files: tuple[int, ...]
+    tasks: tuple[int, ...]
+
+
+Snapshot = tuple[int, Metadata, list[Held], list[Held], dict[int, File], dict[int, Task]]
+"""Events taken by then, and what a trace of it needs: what is held, and calls under way."""
+
+
+class Definitions:
+    """What held batches name, as long as one of them does."""
+
+    def __init__(self) -> None:
+        self.items: dict[int, Any] = {}
+        self._uses: Counter[int] = Counter()
+        self.size = 0
+
+    def use(self, ids: Sequence[int], known: Any) -> tuple[int, ...]:
+        named = tuple(number for number in ids if number in self.items or number in known)
+        for number in named:
+            if number not in self.items:
+                self.items[number] = known[number]
+                self.size += size(self.items[number])
+        self._uses.update(named)
+        return named
+
+    def release(self, ids: Sequence[int]) -> None:
+        self._uses.subtract(ids)
+        for number in ids:
+            if not self._uses[number]:
+                del self._uses[number]
+                self.size -= size(self.items.pop(number))
+
+
+def size(item: File | Task) -> int:
+    """About so many bytes."""
+    names = (item.path, item.host_path) if isinstance(item, File) else (item.exe, item.cgroup_path, *(item.args or ()))
+    return DESCRIBED + sum(map(len, names))
+
+
+class FlightSink:
+    """A sink that forgets."""
+
+    hurry = False
+
+    def __init__(self, folder: Path, seconds: float, memory: int, force: bool, now: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._seconds, self._memory, self._force, self._now = folder, seconds, memory, force, now
+        self._check()
+        self.written = 0
+        """Events taken; so many of them are gone: ``dropped``."""
+        self.dropped = 0
+        self.asked = False
+        """Set by a signal: a trace is wanted."""
+        self._failed = False
+        self._since = 0
+        """Events taken by the moment of which the last trace was made."""
+        self._held: deque[Held] = deque()
+        self._files, self._tasks = Definitions(), Definitions()
+        self._bytes = 0
+        self._folds: tuple[Sequence[Fold], Batch] | None = None
+        self._pending: deque[Held] = deque()
+        """Calls under way whenever somebody asked."""
+        self._listings_dropped = 0
+        """So many of these calls are gone."""
+        self._stopped: float | None = None
+        self._writing: list[threading.Thread] = []
+
+    def _check(self) -> None:
+        """That there will be room for a trace of that name, as far as can be told now."""
+        if self._folder.exists() and not self._force:
+            raise UsageError(f"{self._folder} exists: give --force to replace it, if it is a trace")
+        if self._force and self._folder.exists():
+            check_replaceable(self._folder)
+        if not self._folder.parent.is_dir():
+            raise FiletapError(f"{self._folder.parent}: no such directory")
+
+    def begin(self) -> None:
+        """All is attached: what the traces replace is not wanted any more."""
+        if self._force and self._folder.exists():
+            check_replaceable(self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def size(self) -> int:
+        """About the bytes of memory that are held."""
+        return self._bytes + self._files.size + self._tasks.size
+
+    def write(self, batch: Batch) -> None:
+        self._held.append(self._hold(batch))
+        self.written += len(batch.events)
+        self._forget()
+
+    def pending(self, batch: Batch) -> None:
+        self._pending.append(self._hold(batch))
+        self._forget()
+
+    def stop(self) -> None:
+        """Tracing is over: from here the last trace counts back, however long the rest takes."""
+        self._stopped = self._now()
+
+    def _hold(self, batch: Batch) -> Held:
+        events = tables.recorded(batch)
+        files = self._files.use(_ids(batch.events["file"], batch.more["target"]), batch.files)
+        tasks = self._tasks.use(_ids(batch.events["task"]), batch.tasks)
+        self._bytes += events.nbytes + OVERHEAD
+        return Held(self._now(), (int(batch.events["time"][0]), batch.realtime), events, files, tasks)
+
+    def _release(self, held: Held) -> None:
+        self._files.release(held.files)
+        self._tasks.release(held.tasks)
+        self._bytes -= held.events.nbytes + OVERHEAD
+
+    def _forget(self) -> None:
+        """The oldest, until what is held is young and small enough."""
+        since = (self._now() if self._stopped is None else self._stopped) - self._seconds
+        while (kind := self._oldest()) and (kind[0].taken < since or self.size > self._memory):
+            oldest = kind.popleft()
+            self._release(oldest)
+            if kind is self._held:
+                self.dropped += oldest.events.num_rows
+            else:
+                self._listings_dropped += oldest.events.num_rows
+
+    def _oldest(self) -> deque[Held]:
+        """Events or calls under way, whichever begins earlier; empty: nothing is held."""
+        return min(filter(None, (self._held, self._pending)), key=lambda kind: kind[0].taken, default=self._held)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+        self._folds = folds, batch
+
+    def close(self) -> None:
+        """What is to be written is written by ``end``."""
+
+    def is_due(self, failed: bool) -> bool:
+        """Has somebody asked, or has the command just failed?"""
+        due = self.asked or (failed and not self._failed)
+        self.asked, self._failed = False, failed
+        return due
+
+    def dump(self, metadata: Metadata, tell: Tell) -> None:
+        """A trace of what is held now, written beside the recording."""
+        thread = threading.Thread(target=self._write_beside, args=(self._snapshot(metadata), tell), name="flight")
+        thread.start()
+        self._writing = [*(one for one in self._writing if one.is_alive()), thread]
+
+    def end(self, metadata: Metadata, tell: Tell, shown: Shown) -> None:
+        """The last trace, unless nothing has come since one was made."""
+        for thread in self._writing:
+            thread.join()
+        if self.written > self._since or not self._since:
+            self._write(self._snapshot(metadata), tell, shown)
+
+    def _snapshot(self, metadata: Metadata) -> Snapshot:
+        self._forget()
+        notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
+        if self._listings_dropped:
+            notes.append(f"flight recorder: {self._listings_dropped} listed calls under way were let go")
+        own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
+        return self.written, own, list(self._held), list(self._pending), dict(self._files.items), dict(self._tasks.items)
+
+    def _write_beside(self, snapshot: Snapshot, tell: Tell) -> None:
+        try:
+            self._write(snapshot, tell, unseen)
+        except OSError as error:
+            tell(f"flight recorder: {self._folder} could not be finished ({error.strerror}): what is written can be read")
+        except FiletapError as error:
+            tell(f"flight recorder: {error}")
+
+    def _write(self, snapshot: Snapshot, tell: Tell, shown: Shown) -> None:
+        taken, metadata, held, pending, files, tasks = snapshot
+        sink = TraceSink(self._free_name(), metadata)
+        try:
+            for batch in held:
+                sink.note_clock(*batch.realtime)
+                sink.take(batch.events, files, tasks)
+            if self._folds:
+                sink.folded(*self._folds)
+            for calls in pending:
+                sink.take_pending(calls.events, files, tasks)
+        finally:
+            if missing := sum(batch.events.num_rows for batch in held) - sink.written:
+                metadata.dropped += missing
+                metadata.notes.append(f"flight recorder: {missing} events found no room")
+            sink.close(shown)
+        self._since = max(self._since, taken)
+        tell(f"flight recorder: {sink.written} events are in {sink.folder}")
+
+    def _free_name(self) -> Path:
+        """NAME.tap, NAME-2.tap, NAME-3.tap, ..., the first that there is not."""
+        number, name = 1, self._folder
+        while name.exists():
+            number += 1
+            name = self._folder.with_stem(f"{self._folder.stem}-{number}")
+        return name
+
+
+def _ids(*columns: Any) -> list[int]:
+    return [number for number in np.unique(np.concatenate(columns)).tolist() if number]

@@ -1,0 +1,235 @@
+"""What a trace is on disk: the names in its folder, the columns of its tables, its metadata (docs/trace-format.md).
+
+Apart, because it is a promise to readers that are not ours: a change here is a new VERSION.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+
+from filetap.core.errors import FiletapError
+
+VERSION: Final = 2
+READABLE: Final = (1, 2)
+METADATA: Final = "trace.json"
+LOCK: Final = "lock"
+"""Locked (flock) by whoever records, for as long as it lives. Its bytes keep room for the metadata of the end."""
+UNCHECKED: Final = "0" * 8
+TABLES: Final = ("events", "files", "tasks", "folded", "pending")
+"""A folder each, with a file per segment: 000001.arrow while it is written, 000001.parquet once it is sealed."""
+ADDED_TABLES: Final = ("pending",)
+"""Those that version 1 does not have."""
+OF_EVENTS: Final = ("events", "pending")
+"""Those with the columns of events."""
+
+KEY: Final = ("trace", "node", "boot")
+"""Ids mean something within one trace; these columns of names tell traces apart that lie in one table."""
+
+
+def _columns(words: str) -> dict[str, str]:
+    """Name to type, of ``type: name name ...``. An exact text has beside it the bytes where they are not UTF-8."""
+    found = dict.fromkeys(KEY, "name")
+    for line in words.strip().splitlines():
+        kind, _, names = line.strip().partition(": ")
+        for name in names.split():
+            found |= {name: "string", f"{name}_bytes": "binary"} if kind == "exact" else {name: kind}
+    return found
+
+
+EVENTS: Final = _columns("""
+    time: ts
+    int64: realtime
+    name: op call
+    uint32: task file target tid
+    int32: fd
+    uint32: open
+    int64: offset
+    uint64: size
+    int64: result duration
+    int32: target_fd
+    int64: target_offset
+    uint64: address
+    name: arguments
+    uint16: rule
+    uint32: bits
+    uint64: word0 word1 word2 word3
+""")
+"""One row for each event. Null: there is none, or it is not known."""
+
+FILES: Final = _columns("""
+    uint32: id
+    exact: path
+    bool: resolved
+    uint64: inode
+    string: device
+    uint64: subvolume
+    uint32: generation
+    name: type
+    uint32: mode
+    uint64: size
+    string: filesystem
+    uint32: mount mount_namespace
+    exact: host_path
+    uint64: real_inode
+    string: real_device
+    bool: truncated deleted raced
+    exact: requested
+    bool: later
+""")
+"""What events name as ``file`` and ``target``: one file under one path."""
+
+TASKS: Final = _columns("""
+    uint32: id pid tid namespace_pid ppid parent forker
+    bool: adopted ancestor
+    exact: command thread exe root
+    int64: start
+    uint32: execs uid euid suid fsuid gid egid sgid fsgid loginuid
+    numbers: groups
+    bool: groups_truncated
+    string: user_name real_user_name saved_user_name fs_user_name audit_user_name
+    string: group_name real_group_name saved_group_name fs_group_name
+    texts: group_names
+    uint64: cgroup
+    exact: cgroup_path
+    uint32: pid_namespace mount_namespace user_namespace cgroup_namespace
+    list: args
+    exact: command_line
+    bool: args_truncated args_late
+""")
+"""What events name as ``task``: one thread as it was from one moment to the next. And the processes that these descend from."""
+
+FOLDED: Final = _columns("""
+    uint32: task file
+    name: op
+    uint32: pid
+    uint64: count bytes
+    time: first last
+""")
+"""Events that found no room in the ring, summed by task, file and op."""
+
+COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FOLDED, "pending": EVENTS}
+"""Of each table, by name: the type, in the words of schemas.py."""
+
+ADDED: Final = {
+    "files": frozenset(("requested", "requested_bytes", "later")),
+    "tasks": frozenset(
+        "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
+        "group_name real_group_name saved_group_name fs_group_name group_names "
+        "forker adopted ancestor command_line command_line_bytes args_late".split()
+    ),
+}
+"""By table: the columns that version 1 does not have. In a trace of that version they are null."""
+
+
+def columns_of(table: str, version: int) -> dict[str, str]:
+    """Those of COLUMNS that a trace of a version has."""
+    new = ADDED.get(table, frozenset()) if version < VERSION else frozenset()
+    return {name: kind for name, kind in COLUMNS[table].items() if name not in new}
+
+
+class Segment(msgspec.Struct, kw_only=True):
+    """One that is sealed."""
+
+    number: int
+    events: int
+    began: int | None
+    """Of its first event by the clock, ns since 1970; so is ``ended``, of the last one. None: it has no events."""
+    ended: int | None
+    bytes: int
+    """On disk, all tables."""
+
+
+class Metadata(msgspec.Struct, kw_only=True):
+    """``trace.json``."""
+
+    version: int = VERSION
+    uuid: str
+    node: str
+    boot: str
+    """/proc/sys/kernel/random/boot_id."""
+    kernel: str
+    machine: str
+    filetap: str
+    """Version."""
+    libraries: dict[str, str] = {}
+    """Name to version."""
+    began: str
+    """ISO 8601, UTC; so is ``ended``."""
+    ended: str | None = None
+    """None: it is being written, or was not closed."""
+    command: list[str] = []
+    """As filetap was called."""
+    options: dict[str, Any] = {}
+    """Targets and filters."""
+    hooks: dict[str, str] = {}
+    """Of the VFS level: function to the way it attached."""
+    calls: list[tuple[str, str]] = []
+    """Op and name by number: what ``call`` of the recorded form means."""
+    clocks: list[tuple[int, int]] = []
+    """CLOCK_BOOTTIME and what made it CLOCK_REALTIME then, ns: each time that this had changed by a millisecond."""
+    notes: list[str] = []
+    account: dict[str, Any] | None = None
+    """Seen = delivered + folded + lost, as ``--account`` writes it. None: it was not closed."""
+    segments: list[Segment] = []
+    """Those that are sealed."""
+    first: int = 1
+    """The segments before it are gone, or about to go."""
+    dropped: int = 0
+    """Events that were delivered and let go again (``--keep``, ``--flight-recorder``): the tables have the others."""
+    checksum: str = UNCHECKED
+    """CRC-32 of this file, as eight hexadecimal digits, with UNCHECKED in their place."""
+
+
+class TraceError(FiletapError):
+    """This is no trace that can be read, and why."""
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """Raises TraceError when this is not a trace, or one of a version that is not known."""
+    try:
+        text = (folder / METADATA).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise TraceError(f"{folder} is not a trace: it is no folder with a {METADATA} in it") from None
+    except OSError as error:
+        raise TraceError(f"{folder / METADATA}: {error.strerror}") from None
+    try:
+        version = msgspec.json.decode(text)["version"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise TraceError(f"{folder / METADATA} is damaged: it is not what filetap writes") from None
+    if version not in READABLE:
+        readable = " and ".join(map(str, READABLE))
+        raise TraceError(f"{folder} has version {version} of the format, this filetap reads {readable}: use the one that wrote it")
+    try:
+        metadata = msgspec.json.decode(text, type=Metadata)
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise TraceError(f"{folder / METADATA} is damaged: {error}") from None
+    if f"{crc32(_with(text, metadata.checksum, UNCHECKED)):08x}" != metadata.checksum:
+        raise TraceError(f"{folder / METADATA} is damaged: it has another checksum than what it says")
+    return metadata
+
+
+def _with(text: bytes, old: str, new: str) -> bytes:
+    """The last member, ``checksum``, with another value."""
+    before, found, after = text.rpartition(f'"checksum": "{old}"'.encode())
+    return before + (f'"checksum": "{new}"'.encode() if found else b"") + after
+
+
+def write_metadata(folder: Path, metadata: Metadata) -> None:
+    """All of it or nothing, whatever happens meanwhile."""
+    text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(metadata, checksum=UNCHECKED)), indent=1) + b"\n"
+    new = folder / f"{METADATA}.new"
+    with open(new, "wb") as stream:
+        stream.write(_with(text, UNCHECKED, f"{crc32(text):08x}"))
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(new, folder / METADATA)
+
+
+def segment(folder: Path, table: str, number: int, suffix: str) -> Path:
+    """``suffix``: arrow and crc while it is written, parquet and parquet.crc once it is sealed."""
+    return folder / table / f"{number:06}.{suffix}"

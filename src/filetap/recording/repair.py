@@ -1,0 +1,135 @@
+"""A trace whose recorder was killed: what it left is sealed, and the metadata say so.
+
+Apart from reading, which changes nothing: whoever opens a trace asks here first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from filetap.core.clock import utc
+from filetap.recording import journal
+from filetap.recording.format import LOCK, TABLES, Metadata, read_metadata, segment, write_metadata
+from filetap.recording.journal import Damage
+from filetap.recording.steps import Begin, Count, unseen
+
+KILLED: Final = "it was not closed: its recorder ended at once, and what it had not written by then is lost"
+
+
+class Repair:
+    """What was found at the opening of a trace."""
+
+    def __init__(self, folder: Path, begin: Begin = unseen) -> None:
+        self._begin = begin
+        self.metadata = read_metadata(folder)
+        self.live = False
+        """Somebody records it, or repairs it."""
+        self.said = ""
+        """What was done, or why it could not be."""
+        self.damages: list[Damage] = []
+        """What was not whole, and is in the metadata's notes from now on."""
+        if self.metadata.ended is None or unsealed(folder):
+            self._try(folder)
+
+    def _try(self, folder: Path) -> None:
+        import pyarrow as pa  # a trace that was closed is opened without these, and sooner
+
+        from filetap.recording import seal
+
+        try:
+            lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            lock = -1
+        except OSError as error:
+            self.said = f"{self._left(folder)} and cannot be repaired ({error.strerror}): it is read as it is"
+            return
+        try:
+            if lock >= 0:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.said = self._repair(folder)
+        except BlockingIOError:
+            self.live = True
+        except (OSError, pa.ArrowException) as error:
+            self.said = f"{self._left(folder)} and cannot be repaired ({seal.reason(error)}): it is read as it is"
+        finally:
+            if lock >= 0:
+                os.close(lock)
+
+    def _left(self, folder: Path) -> str:
+        """A full disk leaves what is closed and not sealed."""
+        return f"{folder} was not {'closed' if self.metadata.ended is None else 'sealed'}"
+
+    def _repair(self, folder: Path) -> str:
+        """Once the lock is held; somebody else may have done it meanwhile."""
+        from filetap.recording import seal, sealer
+
+        metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
+        before = metadata.ended, len(metadata.segments)
+        for number in gone(folder, metadata) | unbegun(folder, metadata.version):
+            sealer.remove(folder, number)
+        known = {entry.number for entry in metadata.segments}
+        left = sorted(unsealed(folder) | numbers(folder) - known)
+        count = Count(sum(journal.counted(segment(folder, "events", number, "crc")) for number in left))
+        self._begin("repairing", count.share)
+        for number in left:
+            entry = seal.seal(folder, number, metadata, self.damages, progress=count.add)
+            metadata.segments = sorted([*(old for old in metadata.segments if old.number != number), entry], key=lambda old: old.number)
+        if metadata.ended is None:
+            metadata.ended = utc(last)
+            metadata.notes.append(KILLED)
+        metadata.notes += [str(damage) for damage in self.damages]
+        self.metadata = metadata
+        if before == (metadata.ended, len(metadata.segments)):
+            return ""
+        write_metadata(folder, metadata)
+        return f"{said}: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
+
+
+def unsealed(folder: Path) -> set[int]:
+    """Segments with a stream."""
+    return listed(folder, ".arrow")
+
+
+def numbers(folder: Path) -> set[int]:
+    """All segments that are there."""
+    return listed(folder, ".parquet") | unsealed(folder)
+
+
+def listed(folder: Path, suffix: str) -> set[int]:
+    """Segments with such a file. OSError: a folder that may not be read is none without files."""
+    found: set[int] = set()
+    for name in TABLES:
+        with suppress(FileNotFoundError):
+            stems = [file.removesuffix(suffix) for file in os.listdir(folder / name) if file.endswith(suffix)]
+            found |= {int(stem) for stem in stems if stem.isdecimal()}
+    return found
+
+
+def gone(folder: Path, metadata: Metadata) -> set[int]:
+    """Segments that were being dropped."""
+    return {number for number in numbers(folder) if number < metadata.first}
+
+
+def unbegun(folder: Path, version: int) -> set[int]:
+    """The last segment, if the kill came while it was made: it has no row, and not all of its files."""
+    from filetap.recording import stream, tables
+
+    number = max(numbers(folder), default=0)
+    sealed = any(segment(folder, name, number, "parquet").exists() for name in TABLES)
+    rows = any(journal.counted(segment(folder, name, number, "crc")) for name in TABLES)
+    bare = all(stream.is_bare(segment(folder, name, number, "arrow"), tables.recorded_schema(name, version)) for name in TABLES)
+    return {number} if number and bare and not (sealed or rows) else set()
+
+
+def newest(folder: Path) -> float:
+    """When something was last written, seconds since 1970."""
+    times = [folder.stat().st_mtime]
+    for name in TABLES:
+        for path in (folder / name).glob("*.crc"):
+            with suppress(FileNotFoundError):
+                times.append(path.stat().st_mtime)
+    return max(times[1:] or times)

@@ -1,0 +1,174 @@
+"""Sealing: a segment's streams become Parquet, with meaning in every column.
+
+Apart from recording, because it costs more and has time. The Parquet file appears under its name when it is whole, its
+journal beside it; only then does the stream go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from filetap.core.batch import Batch
+from filetap.recording import journal, sealed, stream, tables
+from filetap.recording.format import OF_EVENTS, Metadata, Segment, segment
+from filetap.recording.journal import Damage, Entry
+from filetap.recording.schemas import EVENTS, SCHEMAS
+
+ROW_GROUP: Final = 1 << 17
+CHUNK: Final = 1 << 15
+"""Rows whose meaning is told at once: few batches are so long, and a hundred short ones would cost a hundred times more."""
+
+DELTAS: Final = ("ts", "file", "id")
+"""Columns whose values follow each other closely."""
+PATHS: Final = ("path", "host_path", "requested")
+"""Text of which each row has its own."""
+
+
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """What was measured to be smallest of what every reader of Parquet knows (docs/adr/0017-trace-on-disk.md)."""
+    told = [field.name for field in schema if tables.value_type(field.type) == pa.string() and field.name not in PATHS]
+    deltas = {name: "DELTA_BINARY_PACKED" for name in DELTAS if name in schema.names}
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": told,
+        "column_encoding": deltas,
+        "write_page_checksum": True,
+        "write_statistics": True,
+    }
+
+
+Progress = Callable[[int], None]
+"""Called again and again, with events that are done."""
+
+
+Aside = Callable[[], AbstractContextManager[object]]
+"""Entered around what is long and needs no interpreter."""
+
+
+def seal(
+    folder: Path,
+    number: int,
+    metadata: Metadata,
+    damages: list[Damage],
+    *,
+    progress: Progress = lambda rows: None,
+    aside: Aside = nullcontext,
+) -> Segment:
+    """Whatever is not sealed yet of a segment. OSError: what is not sealed stays as it was."""
+    for name in ("files", "tasks", "folded", "pending", "events"):
+        source, made = (segment(folder, name, number, suffix) for suffix in ("arrow", "parquet"))
+        if source.exists() and not made.exists():
+            batches = rows(source, name, metadata, damages)
+            _parquet(made, name, _told(batches, progress) if name == "events" else batches, aside)
+        for old in (source, source.with_suffix(".crc")):
+            old.unlink(missing_ok=True)
+    return _entry(folder, number, metadata.uuid)
+
+
+def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        progress(batch.num_rows)
+
+
+def _entry(folder: Path, number: int, uuid: str) -> Segment:
+    """What the metadata says of a sealed segment."""
+    events = segment(folder, "events", number, "parquet")
+    times = list(_times(events)) if sealed.is_whole(events, uuid) else []
+    began, ended = (min(low for low, _ in times), max(high for _, high in times)) if times else (None, None)
+    size = sum(path.stat().st_size for name in SCHEMAS for path in (folder / name).glob(f"{number:06}.parquet*"))
+    return Segment(number=number, events=journal.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)
+
+
+def _times(events: Path) -> Iterator[tuple[int, int]]:
+    """First and last of each row group."""
+    at = EVENTS.names.index("ts")
+    with pa.OSFile(os.fsencode(events), "rb") as data, pq.ParquetFile(data) as file:
+        for group in range(file.num_row_groups):
+            bounds = file.metadata.row_group(group).column(at).statistics
+            yield bounds.min_raw, bounds.max_raw
+
+
+def reason(error: Exception) -> str:
+    """Arrow tells more than one line has room for."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).partition("\n")[0]
+
+
+def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
+    """A stream's batches in the columns of the sealed table."""
+    schema = SCHEMAS[name]
+    for batch in _gathered(stream.read(source, tables.recorded_schema(name, metadata.version), damages, live)):
+        if name in OF_EVENTS:
+            events, more, realtime = tables.records_of(batch)
+            yield tables.event_table(Batch(tables.own_calls(events, metadata.calls), {}, {}, 0, more), metadata, realtime)
+        else:
+            keys = tables.key_columns(metadata, batch.num_rows)
+            known = dict(zip(batch.schema.names, batch.columns, strict=True)) | keys
+            yield sealed.in_columns(known, schema, batch.num_rows)
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= CHUNK:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
+    """The file with its journal, or, after an error, neither."""
+    new, beside = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
+    try:
+        _write(new, SCHEMAS[name], batches, aside)
+        beside.write_bytes(b"".join(map(journal.sealed, pieces(new))))
+        os.replace(new, path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
+    held: list[pa.RecordBatch] = []
+    with pa.OSFile(os.fsencode(path), "wb") as data, pq.ParquetWriter(data, schema, **options(schema)) as writer:
+        for batch in batches:
+            held.append(batch)
+            if sum(map(len, held)) >= ROW_GROUP:
+                _write_group(writer, held, schema, aside)
+                held = []
+        if held:
+            _write_group(writer, held, schema, aside)
+
+
+def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch], schema: pa.Schema, aside: Aside) -> None:
+    table = pa.Table.from_batches(batches, schema).unify_dictionaries()
+    with aside():
+        writer.write_table(table, row_group_size=len(table))
+
+
+def pieces(path: Path) -> Iterator[Entry]:
+    """A Parquet file's row groups, one behind the other from its first byte, and its end: each with its CRC."""
+    with pa.OSFile(os.fsencode(path), "rb") as source, pq.ParquetFile(source) as file, open(path, "rb", buffering=0) as data:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        size, counts = os.fstat(data.fileno()).st_size, [group.num_rows for group in groups]
+        ends = [max(map(_end, (group.column(at) for at in range(group.num_columns)))) for group in groups]
+        for begin, end, count in zip([0, *ends], [*ends, size], [*counts, 0], strict=True):
+            yield Entry(begin, end - begin, journal.crc(data.fileno(), begin, end - begin), count)
+
+
+def _end(column: Any) -> int:
+    begin = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)))
+    return int(begin + column.total_compressed_size)

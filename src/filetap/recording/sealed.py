@@ -1,0 +1,96 @@
+"""A sealed file: its row groups, each compared with its CRC before anything of it is decoded.
+
+Apart from streams, which have no end that must be whole. Parquet has CRCs of pages, but none of what describes them, and a
+decoder does not survive everything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filetap.recording.format import READABLE, columns_of
+from filetap.recording.journal import Damage, Entry, crc, entries
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read(path: Path, uuid: str, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
+    """The row groups that are whole, of the trace ``uuid``. FileNotFoundError: there is no such file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq  # a trace that is whole is asked without it, and sooner
+
+    with open(path, "rb", buffering=0) as data:
+        journal = _journal(path, damages)
+        if not journal or not _has_end(data.fileno(), path, uuid, journal, damages):
+            return
+        name = os.fsencode(path)  # as text, Arrow takes UTF-8 alone
+        with pa.OSFile(name, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+            for number, entry in enumerate(journal[:-1]):
+                if entry and _is_whole(data.fileno(), entry):
+                    for batch in file.iter_batches(row_groups=[number]):
+                        yield in_columns(dict(zip(batch.schema.names, batch.columns, strict=True)), schema, batch.num_rows)
+                elif entry:
+                    damages.append(Damage(path, entry.offset, entry.rows, "damaged"))
+
+
+def is_whole(path: Path, uuid: str, progress: Callable[[int], None] = lambda size: None) -> bool:
+    """Is every byte of the file as the trace ``uuid`` has written it? ``progress``: is told of bytes that were compared."""
+    damages: list[Damage] = []
+    try:
+        with open(path, "rb", buffering=0) as data:
+            journal = _journal(path, damages)
+            return (
+                bool(journal)
+                and _has_end(data.fileno(), path, uuid, journal, damages)
+                and all(entry and _is_whole(data.fileno(), entry, progress) for entry in journal[:-1])
+            )
+    except FileNotFoundError:
+        return False
+
+
+def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
+    try:
+        journal = list(entries(path.with_suffix(".parquet.crc"), damages))
+    except FileNotFoundError:
+        if not path.exists():
+            raise  # the whole segment was dropped
+        journal = []
+    if not journal:
+        damages.append(Damage(path, 0, None, "its journal is missing"))
+    return journal
+
+
+def _has_end(fd: int, path: Path, uuid: str, journal: list[Entry | None], damages: list[Damage]) -> bool:
+    """Behind the row groups, where they are described: without it nothing of the file can be read."""
+    end, why = journal[-1], "its end is damaged"
+    if end and not end.rows and os.fstat(fd).st_size == end.offset + end.size and _is_whole(fd, end):
+        if _is_ours(os.pread(fd, end.size, end.offset), path.parent.name, uuid if any(entry and entry.rows for entry in journal) else ""):
+            return True
+        why = "it is of another trace or table"
+    known = [entry.rows for entry in journal if entry]
+    rows = sum(known) if len(known) == len(journal) and end and not end.rows else None
+    damages.append(Damage(path, end.offset if end else 0, rows, why))
+    return False
+
+
+def _is_ours(end: bytes, table: str, uuid: str) -> bool:
+    """Columns stand there, and of each the least and the greatest value: where there are rows, the trace's own name."""
+    return all(name.encode() in end for name in (*columns_of(table, READABLE[0]), uuid))
+
+
+def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda size: None) -> bool:
+    found = crc(fd, entry.offset, entry.size)
+    progress(entry.size)
+    return found == entry.checksum
+
+
+def in_columns(columns: Mapping[str, pa.Array], schema: pa.Schema, count: int) -> pa.RecordBatch:
+    """In the columns of today, of ``count`` rows: those that an older version does not have are null."""
+    import pyarrow as pa
+
+    made = [columns[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type) for field in schema]
+    return pa.record_batch(made, schema=schema)

@@ -1,0 +1,163 @@
+"""The worker that seals what is closed and drops what is old, behind the recording.
+
+A thread and no process, which --all would see at work. What it cannot seal stays readable as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from filetap.recording import seal
+from filetap.recording.format import TABLES, Metadata, segment, write_metadata
+from filetap.recording.journal import Damage
+from filetap.recording.limits import Keep
+
+LOWEST: Final = 19
+NAME: Final = "filetap-seal"
+"""Of the thread."""
+TICK: Final = 1.0
+"""Seconds between two looks for what has become too old."""
+
+
+@dataclass(slots=True)
+class Closed:
+    """A segment that is written."""
+
+    number: int
+    events: int
+    closed: float
+    """time.monotonic(), so that a wall clock that is set drops nothing."""
+
+
+class Sealer:
+    """``metadata.segments`` and ``metadata.dropped`` are its own as long as it works."""
+
+    def __init__(self, folder: Path, metadata: Metadata, keep: Keep, now: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._metadata, self._keep, self._now = folder, metadata, keep, now
+        self.failure: OSError | None = None
+        """Why the rest is not sealed."""
+        self.damages: list[Damage] = []
+        self._segments: list[Closed] = []
+        self._waiting: queue.SimpleQueue[Closed | None] = queue.SimpleQueue()
+        self._total = self._taken = self._done = 0
+        """Events of closed segments; of those that wait no more; and that are sealed."""
+        self._waited_for = False
+        self._thread = threading.Thread(target=self._work, name="sealer", daemon=True)
+        self._thread.start()
+
+    def add(self, number: int, events: int) -> None:
+        """A segment is closed."""
+        self._total += events
+        self._waiting.put(Closed(number, events, self._now()))
+
+    def finish(self) -> Iterator[tuple[int, int]]:
+        """Until all is sealed; again and again the events done, and all there are."""
+        self._waiting.put(None)
+        self._waited_for = True
+        while self._thread.is_alive():
+            self._thread.join(0.05)
+            yield self._done, self._total
+
+    def _work(self) -> None:
+        with suppress(OSError):
+            Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(NAME, encoding="ascii")
+        while True:
+            try:
+                closed = self._waiting.get(timeout=None if self._keep.everything else TICK)
+            except queue.Empty:
+                self._drop_old()
+                continue
+            if closed is None:
+                return
+            self._segments.append(closed)
+            self._taken += closed.events
+            self._drop_old()
+            if closed in self._segments:
+                self._seal(closed)
+                self._drop_old()
+
+    def _seal(self, closed: Closed) -> None:
+        if not self.failure:
+            self.failure = self._try(closed)
+            give_back()
+
+    def _try(self, closed: Closed) -> OSError | None:
+        """Why it could not be done: an error of its own, for the first one holds files open."""
+        try:
+            entry = seal.seal(self._folder, closed.number, self._metadata, self.damages, progress=self._count, aside=self._aside)
+            self._metadata.segments.append(entry)
+            write_metadata(self._folder, self._metadata)
+        except (OSError, pa.ArrowException) as error:
+            code, text = getattr(error, "errno", None) or 0, seal.reason(error)
+        else:
+            return None
+        return OSError(code, text)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """At the lowest priority, unless somebody waits. Only without the interpreter: whoever holds that and is not run because
+        others come first keeps the reader waiting."""
+        thread = threading.get_native_id()
+        before = os.getpriority(os.PRIO_PROCESS, thread)
+        try:
+            if not self._waited_for:
+                os.setpriority(os.PRIO_PROCESS, thread, LOWEST)
+            yield
+        finally:
+            with suppress(PermissionError):
+                os.setpriority(os.PRIO_PROCESS, thread, before)
+
+    def _count(self, rows: int) -> None:
+        self._done += rows
+
+    def _drop_old(self) -> None:
+        """The oldest whole segments, until what is left is young and small enough."""
+        while self._segments and self._is_too_much(self._segments[0]):
+            oldest = self._segments.pop(0)
+            self._metadata.segments = [entry for entry in self._metadata.segments if entry.number != oldest.number]
+            self._metadata.dropped += oldest.events
+            self._metadata.first = oldest.number + 1
+            with suppress(OSError):
+                write_metadata(self._folder, self._metadata)
+                remove(self._folder, oldest.number)
+
+    def _is_too_much(self, oldest: Closed) -> bool:
+        if self._now() - oldest.closed > self._keep.seconds:
+            return True
+        last = self._taken == self._total and not any(later.events for later in self._segments[1:])  # a part is not nothing
+        return not last and self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
+
+
+def give_back() -> None:
+    """What the C library keeps of memory that was freed (malloc_trim(3)), where it is one that can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
+def size(folder: Path) -> int:
+    """Bytes of a trace on disk."""
+    total = 0
+    for name in TABLES:
+        for path in (folder / name).glob("*"):
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+    return total
+
+
+def remove(folder: Path, number: int) -> None:
+    """A segment: its events first, so that none is left without its file."""
+    for name in ("events", "folded", "pending", "files", "tasks"):
+        for suffix in ("arrow", "crc", "parquet", "parquet.crc"):
+            segment(folder, name, number, suffix).unlink(missing_ok=True)

@@ -1,0 +1,139 @@
+"""A table while it is written: an Arrow IPC stream, and beside it a journal with the CRC of each message.
+
+Apart, because it alone knows what a kill leaves behind: what the journal names is whole or damaged, what it does not name
+was under way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import pyarrow as pa
+
+from filetap.recording.journal import Damage, Entry, entries, sealed, whole
+
+END: Final = b"\xff\xff\xff\xff\0\0\0\0"
+"""End of an Arrow IPC stream."""
+
+OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+"""Compressing costs less than writing ten times as much into the page cache (docs/adr/0017)."""
+
+
+class StreamWriter:
+    """Writes ``path`` and its journal. OSError when there is no room; then what was written before stays readable."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._message = Message()
+        self._ipc = pa.ipc.new_stream(self._message, schema, options=OPTIONS)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o644)
+        self._journal = os.open(path.with_suffix(".crc"), flags, 0o644)
+        self.size = 0
+        """Bytes; so many rows: ``rows``."""
+        self.rows = 0
+        self._entries = 0
+        self._ipc.write_batch(pa.RecordBatch.from_pylist([], schema))
+        self._message.take()  # Arrow puts the schema in front of the first batch
+        self._put(schema.serialize().to_pybytes(), 0)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._ipc.write_batch(batch)
+        self._put(self._message.take(), batch.num_rows)
+        self.rows += batch.num_rows
+
+    def _put(self, message: bytes, rows: int) -> None:
+        view = memoryview(message)
+        entry = memoryview(sealed(Entry(self.size, len(view), crc32(view), rows)))
+        _write(self._fd, view, self.size)
+        _write(self._journal, entry, self._entries)
+        if not os.fstat(self._fd).st_nlink:
+            raise OSError(errno.ENOENT, "it was deleted")
+        self.size += len(view)
+        self._entries += len(entry)
+
+    def close(self) -> None:
+        """The stream's end, where there is room for it, and nothing of what found none."""
+        with suppress(OSError):
+            for fd, size in ((self._fd, self.size), (self._journal, self._entries)):
+                os.ftruncate(fd, size)
+            _write(self._fd, memoryview(END), self.size)
+        for fd in (self._fd, self._journal):
+            os.close(fd)
+
+
+class Message:
+    """What Arrow writes of one batch, in one piece: a file as far as Arrow asks for one."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, part: bytes) -> int:
+        self._parts.append(bytes(part))
+        return len(part)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._parts)
+        self._parts.clear()
+        return taken
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def tell(self) -> int:
+        return 0
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _write(fd: int, data: memoryview, at: int) -> None:
+    while data:
+        count = os.pwrite(fd, data, at)
+        data, at = data[count:], at + count
+
+
+def is_bare(path: Path, schema: pa.Schema) -> bool:
+    """Is nothing in it, or behind its schema?"""
+    return not path.exists() or path.stat().st_size <= schema.serialize().size
+
+
+def read(path: Path, schema: pa.Schema, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
+    """The batches that are whole. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
+    with open(path, "rb", buffering=0) as stream:
+        try:
+            journal = list(entries(path.with_suffix(".crc"), damages))
+        except FileNotFoundError:
+            if live and not path.exists():
+                raise  # it was sealed in between
+            if os.fstat(stream.fileno()).st_size:
+                damages.append(Damage(path, 0, None, "its journal is missing"))
+            return
+        for entry in filter(None, journal):
+            if (message := whole(stream.fileno(), path, entry, damages)) is not None and entry.rows:
+                yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+        if not live:
+            _look_behind(stream.fileno(), path, journal, damages)
+
+
+def _look_behind(fd: int, path: Path, journal: Sequence[Entry | None], damages: list[Damage]) -> None:
+    """Behind the last piece nothing stands but the stream's end, or a piece that was under way when the recorder was killed."""
+    if journal and not journal[-1]:
+        return
+    end = journal[-1].offset + journal[-1].size if journal and journal[-1] else 0
+    rest = os.fstat(fd).st_size - end
+    if rest > 0 and os.pread(fd, len(END) + 1, end) != END:
+        damages.append(Damage(path, end, None, "a batch that was never completed"))

@@ -1,0 +1,369 @@
+"""Batches as the columns of a trace, and back: what a number of the wire means is decided here, once for all readers.
+
+Apart from the files they lie in. Everything by columns; a loop runs over files and tasks alone, which are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from filetap.core import constants, wire
+from filetap.core.batch import Batch, Credentials, File, Fold, Task, lineage
+from filetap.core.calls import CALLS, OPS
+from filetap.core.constants import NEVER_SET
+from filetap.core.wire import Records
+from filetap.recording.format import KEY, OF_EVENTS, Metadata, TraceError, columns_of
+from filetap.recording.schemas import EVENTS, FILES, FOLDED, RECORDED, TASKS
+from filetap.render import arguments, command_line, jsontext
+from filetap.render.columns import clock, durations, encode, pack, second
+
+SECOND: Final = ("target_offset", "target", "target_fd", "argument")
+"""Columns of the second slot that a trace keeps; files and tasks without an id have got one by now."""
+FIRST: Final = tuple(name for name in RECORDED.names if name not in (*SECOND, "realtime"))
+NO_POSITION: Final = 2**64 - 1
+OP_NAMES: Final = pa.array([call.op for call in CALLS])
+CALL_NAMES: Final = pa.array([call.name for call in CALLS])
+_OURS: Final = {(call.op, call.name): at for at, call in enumerate(CALLS)}
+UNKNOWN: Final = 2**16 - 1
+
+Columns = dict[str, Any]
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind
+
+
+def plain(schema: pa.Schema) -> pa.Schema:
+    """A table's columns while it is written: text is plain, and what is the same in all rows is left to sealing."""
+    return pa.schema([(field.name, value_type(field.type)) for field in schema if field.name not in KEY])
+
+
+RECORDED_SCHEMAS: Final = {"events": RECORDED, "files": plain(FILES), "tasks": plain(TASKS), "folded": plain(FOLDED), "pending": RECORDED}
+
+
+def recorded_schema(name: str, version: int) -> pa.Schema:
+    """Of a table while a trace of that version is written."""
+    schema = RECORDED_SCHEMAS[name]
+    return schema if name in OF_EVENTS else pa.schema([field for field in schema if field.name in columns_of(name, version)])
+
+
+def recorded(batch: Batch) -> pa.RecordBatch:
+    """A batch's events as RECORDED; copied, for the batch may be a view of the ring."""
+    events = batch.events
+    columns = {name: np.ascontiguousarray(events[name]) for name in FIRST}
+    columns["realtime"] = np.full(len(events), batch.realtime)
+    columns |= {name: second(batch, name) for name in SECOND}
+    return pa.record_batch([pa.array(columns[name]) for name in RECORDED.names], schema=RECORDED)
+
+
+def records_of(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]:
+    """The events and second slots that ``recorded`` was made from, and each event's realtime."""
+    columns = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in rows.schema.names}
+    return _records(columns)
+
+
+def _records(columns: Mapping[str, NDArray[Any]]) -> tuple[Records, Records, NDArray[np.int64]]:
+    events = np.zeros(len(columns["time"]), wire.EVENT)
+    for name in FIRST:
+        events[name] = columns[name]
+    two = events["flags"] & wire.HAS_MORE != 0
+    more = np.zeros(int(two.sum()), wire.MORE)
+    for name in SECOND:
+        more[name] = columns[name][two]
+    return events, more, columns["realtime"]
+
+
+def key_columns(metadata: Metadata, count: int) -> Columns:
+    values = {"trace": metadata.uuid, "node": metadata.node, "boot": metadata.boot}
+    return {name: pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([values[name]])) for name in KEY}
+
+
+def event_table(batch: Batch, metadata: Metadata, realtime: NDArray[np.int64] | None = None) -> pa.RecordBatch:
+    """A batch's events as EVENTS. ``realtime``: of each event, where it is not the batch's."""
+    events, calls = batch.events, batch.events["call"]
+    real = np.full(len(events), batch.realtime) if realtime is None else realtime
+    columns = key_columns(metadata, len(events)) | _numbers(batch) | _words(batch)
+    columns |= {
+        "ts": pa.array(clock(events, 0) + real).cast(EVENTS.field("ts").type),
+        "realtime": real,
+        "op": _named(OP_NAMES, calls),
+        "call": _named(CALL_NAMES, calls),
+        "arguments": _arguments(batch),
+        "rule": events["rule"],
+        "bits": events["flags"],
+    }
+    return _batch(columns, EVENTS)
+
+
+def _batch(columns: Columns, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [column if isinstance(column, pa.Array) else pa.array(np.ascontiguousarray(column)) for column in _in_order(columns, schema)]
+    return pa.record_batch([array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema)
+
+
+def _in_order(columns: Columns, schema: pa.Schema) -> Iterable[Any]:
+    return (columns[name] for name in schema.names)
+
+
+def _where(values: NDArray[Any], there: NDArray[np.bool_]) -> pa.Array:
+    return pa.array(np.ascontiguousarray(values), mask=None if there.all() else ~there)
+
+
+def _named(texts: pa.Array, numbers: NDArray[Any]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(numbers.astype(np.int32), texts)
+
+
+def _numbers(batch: Batch) -> Columns:
+    """What is told as a number; where it is none, it is told in ``arguments``."""
+    events, calls, flags = batch.events, batch.events["call"], batch.events["flags"]
+    target, target_fd, target_offset = (second(batch, name) for name in ("target", "target_fd", "target_offset"))
+    copies = arguments.COPIES[calls] & (flags & wire.HAS_MORE != 0)
+    address, addressed = arguments.addresses(events, target_offset)
+    duration = durations(events).astype(np.int64)
+    return {
+        "task": _where(events["task"], events["task"] != 0),
+        "file": _where(events["file"], events["file"] != 0),
+        "target": _where(target, target != 0),
+        "tid": events["tid"],
+        "fd": _where(events["fd"], events["fd"] != -1),
+        "open": _where(events["open"], events["open"] != 0),
+        "offset": _where(events["offset"].astype(np.int64), offset_told(events)),
+        "size": _where(events["size"], size_told(events)),
+        "result": _where(events["result"], flags & wire.NO_RESULT == 0),
+        "duration": _where(duration, duration != 0),
+        "target_fd": _where(target_fd, copies & (target_fd != -1)),
+        "target_offset": _where(target_offset.astype(np.int64), copies & (target_offset != NO_POSITION)),
+        "address": _where(address, addressed),
+    }
+
+
+def offset_told(events: Records) -> NDArray[np.bool_]:
+    """Is the wire's offset one?"""
+    return np.asarray(arguments.OFFSETS[events["call"]] & (events["flags"] & wire.NO_OFFSET == 0))
+
+
+def size_told(events: Records) -> NDArray[np.bool_]:
+    """Is the wire's size one?"""
+    return np.asarray(arguments.SIZES[events["call"]] & (events["flags"] & wire.NO_SIZE == 0))
+
+
+def _words(batch: Batch) -> Columns:
+    """The wire's words that no column above tells as they are, so that a replay has them."""
+    events = batch.events
+    argument, position = second(batch, "argument").astype(np.uint64), second(batch, "target_offset")
+    copies = arguments.COPIES[events["call"]]
+    return {
+        "word0": _where(events["offset"], ~offset_told(events) & (events["offset"] != 0)),
+        "word1": _where(events["size"], ~size_told(events) & (events["size"] != 0)),
+        "word2": _where(argument, argument != 0),
+        "word3": _where(position, ~copies & (position != 0)),
+    }
+
+
+def _arguments(batch: Batch) -> pa.Array:
+    """What calls tell beside numbers, as JSON: each combination is written once."""
+    tells = arguments.TELLS[batch.events["call"]]
+    if not tells.any():
+        return pa.DictionaryArray.from_arrays(pa.nulls(len(tells), pa.int32()), pa.array([], pa.string()))
+    used = arguments.used(batch, tells)
+    distinct, rows = encode(pack(call=batch.events["call"][tells], **used))
+    texts = [_told(row[0], dict(zip(used, row[1:], strict=True))) for row in distinct.tolist()]
+    places = np.zeros(len(tells), np.int32)
+    places[tells] = rows
+    said = np.array([text != "{}" for text in texts])
+    return pa.DictionaryArray.from_arrays(_where(places, tells & said[places]), pa.array(texts, pa.string()))
+
+
+def _told(call: int, values: Mapping[str, int]) -> str:
+    return jsontext.ENCODER.encode(arguments.told(call, values)).decode()
+
+
+def replayed(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]:
+    """EVENTS as the wire had them: events, second slots, each event's realtime."""
+    get = {name: rows.column(name) for name in rows.schema.names}
+    numbers = {name: _filled(get[name], none) for name, none in _NONE.items()}
+    copies = arguments.COPIES[(calls := _call_numbers(get["op"], get["call"]))]
+    columns = numbers | {
+        "time": get["ts"].cast(pa.int64()).to_numpy() - numbers["realtime"],
+        "call": calls,
+        "flags": numbers["bits"],
+        "offset": _either(get["offset"], get["word0"]),
+        "size": _either(get["size"], get["word1"]),
+        "argument": numbers["word2"],
+        "target_offset": np.where(copies, numbers["target_offset"].astype(np.uint64), numbers["word3"]),
+    }
+    duration = numbers["duration"]
+    for flag, unit in ((wire.MICROSECONDS, 1000), (wire.MILLISECONDS, 1_000_000)):
+        duration = np.where(numbers["bits"] & flag != 0, duration // unit, duration)
+    columns["duration"] = duration
+    return _records(columns)
+
+
+_NONE: Final = {
+    **dict.fromkeys(("task", "file", "target", "tid", "open", "result", "duration", "rule", "bits", "realtime", "word2", "word3"), 0),
+    **dict.fromkeys(("fd", "target_fd", "target_offset"), -1),
+}
+"""How the wire says that there is none."""
+
+
+def _filled(column: pa.Array, none: int) -> NDArray[Any]:
+    return np.asarray(column.fill_null(none).to_numpy(zero_copy_only=False))
+
+
+def _either(number: pa.Array, word: pa.Array) -> NDArray[np.uint64]:
+    return np.where(number.is_valid().to_numpy(zero_copy_only=False), _filled(number, 0).astype(np.uint64), _filled(word, 0))
+
+
+def own_calls(events: Records, calls: Sequence[tuple[str, str]]) -> Records:
+    """Events of one whose calls, by op and name, had these numbers: with ours, for numbers change from version to version."""
+    ours = np.array([_OURS.get(call, UNKNOWN) for call in calls], "<u2")
+    if not calls or np.array_equal(ours, np.arange(len(CALLS))):
+        return events
+    events["call"] = _known(ours[events["call"]], lambda row: calls[events["call"][row]])
+    return events
+
+
+def _known(numbers: NDArray[np.uint16], call: Callable[[int], tuple[str, str]]) -> NDArray[np.uint16]:
+    """The same, if all are. ``call``: of a row, for a message."""
+    if (unknown := numbers == UNKNOWN).any():
+        op, name = call(int(unknown.argmax()))
+        raise TraceError(f"it has calls of {name} ({op}), which this filetap does not know: use the one that recorded it, or a newer one")
+    return numbers
+
+
+def _call_numbers(ops: pa.Array, calls: pa.Array) -> NDArray[np.uint16]:
+    """By op and name, as ``own_calls``."""
+    ops, calls = (column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode() for column in (ops, calls))
+    if not len(ops):
+        return np.zeros(0, "<u2")
+    names, kinds = calls.dictionary.to_pylist(), ops.dictionary.to_pylist()
+    table = np.array([[_OURS.get((op, name), UNKNOWN) for name in names] for op in kinds], "<u2")
+    numbers = table[ops.indices.to_numpy(), calls.indices.to_numpy()]
+    return _known(numbers, lambda row: (ops[row].as_py(), calls[row].as_py()))
+
+
+def _texts(name: str, values: Sequence[bytes | None]) -> Columns:
+    """Text with replacement characters, and the bytes where these had to be put."""
+    texts = [value.decode(errors="replace") if value else None for value in values]
+    plain = all(value.isascii() for value in values if value)
+    exact = [
+        value if value and text and text.encode() != value else None for text, value in zip(texts, () if plain else values, strict=False)
+    ]
+    return {
+        name: pa.array(texts, pa.string()),
+        f"{name}_bytes": pa.nulls(len(texts), pa.binary()) if plain else pa.array(exact, pa.binary()),
+    }
+
+
+def _plain(items: Sequence[object], schema: pa.Schema, columns: Columns) -> Columns:
+    """The attributes that are called as their columns are."""
+    rest = [field for field in schema if field.name not in columns]
+    values = zip(*map(attrgetter(*(field.name for field in rest)), items), strict=True) if items else ((),) * len(rest)
+    return columns | {field.name: pa.array(column, field.type) for field, column in zip(rest, values, strict=True)}
+
+
+def file_table(files: Sequence[File], metadata: Metadata) -> pa.RecordBatch:
+    known = [file.mode if file.resolved or file.mode else None for file in files]
+    columns = key_columns(metadata, len(files)) | _texts("path", [file.path for file in files])
+    columns |= _texts("host_path", [file.host_path for file in files]) | _texts("requested", [file.requested for file in files])
+    columns |= {
+        "device": pa.array([constants.device(file.device) if file.device else None for file in files], pa.string()),
+        "real_device": pa.array([constants.device(file.real_device) if file.real_device else None for file in files], pa.string()),
+        "type": pa.array([constants.file_type(mode) if mode is not None else None for mode in known], pa.string()),
+        "mode": pa.array(known, pa.uint32()),
+        "filesystem": pa.array([file.filesystem.decode(errors="replace") or None for file in files], pa.string()),
+    }
+    return _batch(_plain(files, FILES, columns), FILES)
+
+
+def task_table(tasks: Sequence[Task], metadata: Metadata) -> pa.RecordBatch:
+    columns = key_columns(metadata, len(tasks)) | _texts("command", [task.comm for task in tasks])
+    for name in ("thread", "exe", "root", "cgroup_path"):
+        columns |= _texts(name, [getattr(task, name) for task in tasks])
+    columns |= _credentials([task.credentials for task in tasks])
+    columns |= {name: pa.array([getattr(task, name) or None for task in tasks], pa.uint32()) for name in ("parent", "forker")}
+    columns |= _texts("command_line", [command_line.join(task.args) if task.args is not None else None for task in tasks])
+    return _batch(_plain(tasks, TASKS, columns), TASKS)
+
+
+def _credentials(credentials: Sequence[Credentials]) -> Columns:
+    """Names that are not known are null."""
+    return {
+        field.name: pa.array([getattr(one, field.name) if getattr(one, field.name) != "" else None for one in credentials], field.type)
+        for field in TASKS
+        if field.name in Credentials.__dataclass_fields__
+    }
+
+
+def fold_table(folds: Sequence[Fold], realtime: int, metadata: Metadata) -> pa.RecordBatch:
+    times = {name: pa.array([getattr(fold, name) + realtime for fold in folds], pa.int64()) for name in ("first", "last")}
+    columns = key_columns(metadata, len(folds)) | {"op": pa.array([OPS[fold.op] for fold in folds], pa.string())}
+    columns |= {name: times[name].cast(FOLDED.field(name).type) for name in times}
+    return _batch(_plain(folds, FOLDED, columns), FOLDED)
+
+
+def _exact(row: Mapping[str, Any], name: str) -> bytes:
+    exact: bytes | None = row[f"{name}_bytes"]
+    return exact if exact is not None else (row[name] or "").encode()
+
+
+def _number(device: str | None) -> int:
+    """As the kernel has it."""
+    if not device:
+        return 0
+    major, minor = device.split(":")
+    return int(major) << 20 | int(minor)
+
+
+def files_of(table: pa.Table) -> dict[int, File]:
+    """FILES by id."""
+    return {row["id"]: _file(row) for batch in table.to_batches() for row in batch.to_pylist()}
+
+
+def _file(row: Mapping[str, Any]) -> File:
+    same = "id resolved inode subvolume generation size mount mount_namespace real_inode truncated deleted raced".split()
+    return File(
+        path=_exact(row, "path"),
+        host_path=_exact(row, "host_path"),
+        requested=_exact(row, "requested"),
+        device=_number(row["device"]),
+        real_device=_number(row["real_device"]),
+        mode=row["mode"] or 0,
+        filesystem=(row["filesystem"] or "").encode(),
+        later=bool(row["later"]),
+        **{name: row[name] for name in same},
+    )
+
+
+def tasks_of(table: pa.Table) -> dict[int, Task]:
+    """TASKS by id, each with its ancestors."""
+    tasks = {row["id"]: _task(row) for batch in table.to_batches() for row in batch.to_pylist()}
+    below = {number: task for number, task in tasks.items() if task.parent and not task.ancestor}
+    return tasks | {number: replace(task, ancestors=lineage(task.parent, tasks.get)) for number, task in below.items()}
+
+
+def _task(row: Mapping[str, Any]) -> Task:
+    same: Columns = {name: row[name] for name in row if name in Task.__dataclass_fields__}
+    same["credentials"] = _credentials_of(row)
+    same |= {name: _exact(row, name) for name in ("thread", "exe", "root", "cgroup_path")}
+    same["args"] = None if row["args"] is None else tuple(row["args"])
+    same |= {name: bool(row[name]) for name in ("adopted", "ancestor", "args_late")}
+    same |= {name: row[name] or 0 for name in ("parent", "forker")}
+    if row["ancestor"] is None:  # version 1: "parent" is what forked it, and the row of its parent there is none
+        same |= {"parent": 0, "forker": row["parent"] or 0}
+    return Task(comm=_exact(row, "command"), **same)
+
+
+def _credentials_of(row: Mapping[str, Any]) -> Credentials:
+    """An older version says 4294967295 of a loginuid that was never set, and nothing of some others."""
+    same = {name: row[name] for name in Credentials.__dataclass_fields__}
+    same |= {name: same[name] or "" for name in same if name.endswith("_name")}
+    same["loginuid"] = None if same["loginuid"] == NEVER_SET else same["loginuid"]
+    same["groups"] = None if same["groups"] is None else tuple(same["groups"])
+    return Credentials(**same | {"group_names": tuple(same["group_names"] or ()), "groups_truncated": bool(same["groups_truncated"])})

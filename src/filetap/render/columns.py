@@ -1,0 +1,65 @@
+"""What the wire's columns mean: distinct values and where they stand, operations, durations, clock times.
+
+Apart, because every sink and later the analyses want the same columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from filetap.core import wire
+from filetap.core.batch import Batch
+from filetap.core.wire import Records
+
+
+def encode(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """The distinct values in order of appearance, and which of them each row has. Records are compared as bytes."""
+    values = np.ascontiguousarray(values)
+    array = pa.array(values) if values.dtype.names is None else _opaque(values)
+    encoded = array.dictionary_encode()
+    distinct = np.frombuffer(encoded.dictionary.buffers()[1], values.dtype, len(encoded.dictionary))
+    return distinct, encoded.indices.to_numpy()
+
+
+def _opaque(records: Records) -> Any:
+    return pa.Array.from_buffers(pa.binary(records.dtype.itemsize), len(records), [None, pa.py_buffer(records)])
+
+
+def pack(**columns: NDArray[Any]) -> Records:
+    """The columns side by side as records, to be encoded together."""
+    count = len(next(iter(columns.values())))
+    records = np.empty(count, [(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        records[name] = column
+    return records
+
+
+def ops(calls: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Numbers of OPS. The wire has no bit for it, so a new thread counts as its call's ``fork``."""
+    return np.asarray(wire.OP_OF_CALL[calls], np.uint8)
+
+
+def second(batch: Batch, name: str) -> NDArray[Any]:
+    """A column of the second slots, at the rows of their events; 0 at the others."""
+    column = np.zeros(len(batch.events), wire.MORE[name])
+    if len(batch.more):
+        column[batch.events["flags"] & wire.HAS_MORE != 0] = batch.more[name]
+    return column
+
+
+def durations(events: Records) -> NDArray[np.uint64]:
+    """Nanoseconds; 0: not known."""
+    values = events["duration"].astype(np.uint64)
+    for flag, unit in ((wire.MICROSECONDS, 1000), (wire.MILLISECONDS, 1_000_000)):
+        coarse = events["flags"] & flag != 0
+        values = np.where(coarse, values * np.uint64(unit), values) if coarse.any() else values
+    return values
+
+
+def clock(events: Records, realtime: int) -> NDArray[np.int64]:
+    """CLOCK_REALTIME of each event, nanoseconds."""
+    return np.asarray(events["time"].astype(np.int64) + realtime)

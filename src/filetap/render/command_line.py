@@ -1,0 +1,49 @@
+"""Arguments of processes: as the kernel lays them out, as /proc has them, and as one line.
+
+Apart from definitions.py, because /proc is another source than the kernel half, and later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+MOST_BYTES: Final = 4096
+"""As in bpf/lib/describe.bpf.h."""
+TICK: Final = 10_000_000
+"""ns of one unit of /proc/PID/stat: USER_HZ is 100."""
+_UNSAFE: Final = re.compile(rb"[^\w@%+=:,./-]")
+
+
+def split(text: bytes) -> tuple[bytes, ...]:
+    """Each is ended by NUL."""
+    return tuple(text.removesuffix(b"\0").split(b"\0"))
+
+
+def join(arguments: Sequence[bytes]) -> bytes:
+    """As a shell would have to be given them, whatever their bytes (shlex.join, but of bytes)."""
+    return b" ".join(map(_quoted, arguments))
+
+
+def _quoted(argument: bytes) -> bytes:
+    if argument and not _UNSAFE.search(argument):
+        return argument
+    return b"'" + argument.replace(b"'", b"'\"'\"'") + b"'"
+
+
+def read(pid: int, start: int) -> tuple[tuple[bytes, ...], bool] | None:
+    """The arguments that a process has by now, and whether they are cut; None: it has none, or has ended. ``start``: on
+    our CLOCK_BOOTTIME, by which another process with this number is told apart."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        with open(folder / "cmdline", "rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        stat = (folder / "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    began = int(stat.rpartition(b")")[2].split()[19])
+    if not text or began != start // TICK:
+        return None
+    return split(text[:MOST_BYTES]), len(text) > MOST_BYTES

@@ -1,0 +1,209 @@
+"""Which events of the targets count: operations, files, results, latency.
+
+Apart from targets.py, which says whose. The kernel decides all of it, but for the names of calls that failed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, TypeVar
+
+from filetap.core import descriptors, wire
+from filetap.core.calls import ALIASES, CALL_NUMBER, CALLS, DEFAULT_OPS, FIRST_HOOK, GROUPS, OP_NUMBER, OPS
+from filetap.core.constants import TYPES
+from filetap.core.errors import UsageError
+
+Item = TypeVar("Item")
+RULES: Final = 4096
+FOLLOWED: Final = 256 << 10
+"""Where each file below a PATH becomes a rule of its own."""
+_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(slots=True)
+class Filters:
+    """All must hold."""
+
+    calls: frozenset[int] = field(default_factory=lambda: select_calls(()))
+    """Indices into CALLS."""
+    paths: list[str] = field(default_factory=list)
+    """The file itself, or everything below the directory."""
+    exclude: list[str] = field(default_factory=list)
+    recursive: bool = True
+    """False: of a directory its direct children only."""
+    types: frozenset[str] = frozenset({"file"})
+    follow: bool = False
+    """A file that was below a PATH stays in the trace wherever it is moved."""
+    places: bool = False
+    """A PATH is a place, whatever bears its name; and what is there counts under its other names too."""
+    wait: bool = False
+    """With ``places``: it may appear later."""
+    failed: bool = False
+    min_latency: int = 0
+    """ns."""
+
+    @property
+    def ops(self) -> frozenset[str]:
+        return frozenset(CALLS[call].op for call in self.calls)
+
+    @property
+    def include(self) -> int:
+        """RULE_* of a PATH."""
+        return wire.RULE_TREE if self.recursive else wire.RULE_CHILDREN
+
+    @property
+    def member(self) -> int:
+        """RULE_* of a file below a PATH."""
+        return wire.RULE_TREE if self.follow else wire.RULE_MEMBER
+
+    @property
+    def links(self) -> bool:
+        """A file counts under each of its names: a new one may make it wanted."""
+        return bool(self.paths) and (self.places or self.follow)
+
+    @property
+    def rule_space(self) -> int:
+        """Entries of the map of rules."""
+        return FOLLOWED if self.follow or self.places else max(RULES, 2 * len(self.paths))
+
+    def rules(self) -> list[tuple[str, int]]:
+        """Path and RULE_*."""
+        return [(path, self.include) for path in self.paths] + [(path, wire.RULE_EXCLUDE) for path in self.exclude]
+
+    def type_mask(self) -> int:
+        return sum(1 << TYPES[name] for name in self.types)
+
+
+def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[str] = DEFAULT_OPS) -> frozenset[int]:
+    """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the ops of ``default``."""
+    wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level, by_name=name not in GROUPS)} for name in names}
+    for name, calls in wanted.items():
+        if not calls:
+            raise UsageError(f"-e {name}: not seen at --level {level}; {_other_level(name)}")
+    unsaid = {call for op in default for call in _calls_of_op(op) if _is_seen(call, level)}
+    return frozenset().union(*wanted.values()) or frozenset(unsaid)
+
+
+def named_calls(names: Iterable[str]) -> frozenset[int]:
+    """``-e``'s words as indices into CALLS, at whichever level they are seen: of a recording, which has one already."""
+    return frozenset().union(*map(_calls_of, names))
+
+
+def _is_seen(call: int, level: str, by_name: bool = False) -> bool:
+    """System calls are not told twice: of the VFS level, only what no call says is seen beside them, and only ``by_name``."""
+    hook, op = call >= FIRST_HOOK, CALLS[call].op
+    if level == "vfs":
+        return hook or op == "fault" or op in GROUPS["process"]
+    return not hook or (level == "auto" and by_name and op == "permission")
+
+
+def by_system_call(calls: frozenset[int]) -> frozenset[int]:
+    """These, but for each hook the system calls that make the same operation."""
+    ops = {CALLS[call].op for call in calls if call >= FIRST_HOOK}
+    return frozenset(call for call in calls.union(*map(_calls_of_op, ops)) if call < FIRST_HOOK)
+
+
+def told_by_hooks_alone(calls: frozenset[int]) -> set[str]:
+    """Operations among these that no system call makes."""
+    return {CALLS[call].op for call in calls} - {CALLS[call].op for call in by_system_call(calls)}
+
+
+def _other_level(name: str) -> str:
+    """What to do where it is seen at another level: at the one that nobody has to give, or at the hooks'."""
+    unsaid = any(_is_seen(call, "auto", by_name=True) for call in _calls_of(name))
+    return "leave --level out" if unsaid else "give --level vfs"
+
+
+def _calls_of_op(op: str) -> set[int]:
+    return {number for number, call in enumerate(CALLS) if call.op == op}
+
+
+def _calls_of(name: str) -> set[int]:
+    if name in GROUPS:
+        return {call for op in GROUPS[name] for call in _calls_of_op(op)}
+    if name in OP_NUMBER and name != "none":
+        return _calls_of_op(name)
+    exact = ALIASES.get(name, name)
+    if exact and exact in CALL_NUMBER:
+        return {number for number, call in enumerate(CALLS) if call.name == exact}
+    groups, ops = ", ".join(GROUPS), ", ".join(OPS[1:])
+    raise UsageError(f"-e {name}: no such operation; groups: {groups}; operations: {ops}; or a call such as pread64")
+
+
+def select_types(names: Iterable[str]) -> frozenset[str]:
+    """``--type``'s words added to regular files; ``all`` means each."""
+    wanted = {"file"}
+    for name in names:
+        if name != "all" and name not in TYPES:
+            raise UsageError(f"--type {name}: no such type; types: {', '.join(TYPES)}, all")
+        wanted |= set(TYPES) if name == "all" else {name}
+    return frozenset(wanted)
+
+
+def parse_duration(text: str, option: str) -> int:
+    """``1.5ms``, ``200us``, ``2s`` or plain nanoseconds, in ns."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|)", text)
+    if not match:
+        raise UsageError(f"{option} {text}: give a number with ns, us, ms or s, such as 1.5ms")
+    nanoseconds = int(float(match[1]) * _UNITS[match[2]])
+    if nanoseconds >= 1 << 63:
+        raise UsageError(f"{option} {text}: at most 292 years")
+    return nanoseconds
+
+
+def parse_size(text: str, option: str) -> int:
+    """``64K``, ``16M`` or plain bytes."""
+    match = re.fullmatch(r"([0-9]+)([kmg]?)(i?b)?", text.lower())
+    if not match:
+        raise UsageError(f"{option} {text}: give a size such as 64K or 16M")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int, int]:
+    """Each path opened with O_PATH, as descriptor to RULE_*; the caller closes them. ``gone``: it may be, meanwhile."""
+    opened: dict[int, int] = {}
+    for path, rule in rules:
+        try:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if gone else 0))
+        except OSError as error:
+            if gone and error.errno not in descriptors.EXHAUSTED:
+                continue
+            for other in opened:
+                os.close(other)
+            descriptors.check(error.errno or 0)
+            raise UsageError(f"{path}: {error.strerror}; a path to trace must exist when tracing begins") from None
+        opened[fd] = rule
+    return opened
+
+
+def portions(many: Iterable[Item]) -> Iterator[list[Item]]:
+    """A few hundred at a time: what a process may have open beside."""
+    iterator, size = iter(many), descriptors.portion()
+    while portion := list(islice(iterator, size)):
+        yield portion
+
+
+def below(filters: Filters, directories: bool = True) -> Iterator[str]:
+    """All that is wanted below the paths now."""
+    for path in filters.paths:
+        yield from _tree(path, filters, directories) if filters.recursive else _children(path)
+
+
+def _tree(path: str, filters: Filters, directories: bool) -> Iterator[str]:
+    excluded = {os.path.realpath(name) for name in filters.exclude}
+    for folder, names, files in os.walk(path):
+        names[:] = [name for name in names if os.path.realpath(os.path.join(folder, name)) not in excluded]
+        yield from (os.path.join(folder, name) for name in ((*names, *files) if directories else files))
+
+
+def _children(path: str) -> Iterator[str]:
+    """Files alone: what is below a directory was not asked for."""
+    if not os.path.isdir(path):
+        return
+    with os.scandir(path) as entries:
+        yield from (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))

@@ -1,0 +1,221 @@
+"""Whose events count: what the command line names, made into what the kernel's maps and constants hold.
+
+Apart from filters.py, which says which of their events.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from filetap.core import descriptors, mountinfo, wire
+from filetap.core.errors import UsageError
+
+COMM_LENGTH = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """A cgroup2 directory that is there when it is named."""
+
+    directory: Path
+    id: int
+    """Its inode number: of this one, never of one that is made in its place."""
+    by_path: bool = True
+    """Whatever bears its path is meant."""
+    fd: int = field(default=-1, compare=False)
+    """A descriptor of the directory: what has been removed meanwhile can be described still."""
+
+
+@dataclass(slots=True)
+class Targets:
+    """A union, but for ``comms`` with ``cgroups``: both must hold then."""
+
+    command: int = 0
+    """pid of a command held before its exec; 0: none."""
+    pids: list[int] = field(default_factory=list)
+    """By their numbers in our own pid namespace."""
+    pidfds: dict[int, int] = field(default_factory=dict)
+    """Of some of them, a descriptor that tells whether the number is still theirs."""
+    comms: list[bytes] = field(default_factory=list)
+    cgroups: list[Cgroup] = field(default_factory=list)
+    all: bool = False
+    follow: bool = True
+
+    def name_process(self, pid: int) -> None:
+        """Add one that runs now, by its number or that of one of its threads."""
+        found, pidfd = open_process(pid)
+        self.pids.append(found)
+        if found in self.pidfds:
+            os.close(self.pidfds[found])
+        self.pidfds[found] = pidfd
+
+    def check_processes(self) -> None:
+        """UsageError if one has ended since it was named: another may have its number by now."""
+        for pid, pidfd in self.pidfds.items():
+            if has_ended(pidfd):
+                raise UsageError(f"process {pid} has ended: nothing to trace")
+
+    def close(self) -> None:
+        """Let go of the processes."""
+        while self.pidfds:
+            os.close(self.pidfds.popitem()[1])
+
+    def check(self) -> None:
+        if not (self.command or self.pids or self.comms or self.cgroups or self.all):
+            raise UsageError("nothing to trace: give -- COMMAND, -p PID, -c NAME, --cgroup ID|PATH or --all")
+        for name, values, most in (("-c", self.comms, wire.MAX_COMMS), ("--cgroup", self.cgroups, wire.MAX_CGROUPS)):
+            if len(values) > most:
+                raise UsageError(f"at most {most} times {name}")
+
+    def seeds(self) -> dict[int, int]:
+        """Process to MEMBER_*: the targets that are running already."""
+        own = wire.MEMBER_PID | wire.MEMBER_LIVE
+        seeds = dict.fromkeys(self.pids, own)
+        if self.command:
+            seeds[self.command] = own | wire.MEMBER_HELD
+        return seeds
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """True when tracing is over once the processes named have ended."""
+        return not (self.comms or self.cgroups or self.all)
+
+
+def open_process(pid: int) -> tuple[int, int]:
+    """The process of a pid or thread id that runs now: its number, and a descriptor of it (pidfd_open(2))."""
+    try:
+        return pid, os.pidfd_open(pid)
+    except (OSError, OverflowError) as error:
+        descriptors.check(getattr(error, "errno", 0))
+    process = _process_of_thread(pid)
+    if not process:
+        raise UsageError(f"no process {pid}: -p takes the pid of one that runs now")
+    pidfd = os.pidfd_open(process)
+    if _process_of_thread(pid) == process:
+        return process, pidfd
+    os.close(pidfd)
+    raise UsageError(f"thread {pid} has ended: nothing to trace")
+
+
+def _process_of_thread(tid: int) -> int:
+    """0: there is none. /proc may be that of another pid namespace, where this number is another's."""
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return 0
+        status = Path(f"/proc/{tid}/status").read_text()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Tgid:"))
+
+
+def has_ended(pidfd: int) -> bool:
+    """It is readable once the process has, with all its threads."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def find_comm(name: str) -> bytes:
+    """The first 15 bytes, which is all that the kernel keeps (TASK_COMM_LEN, include/linux/sched.h)."""
+    comm = os.fsencode(name)[:COMM_LENGTH]
+    if not comm:
+        raise UsageError("-c takes the name of a command, not an empty one")
+    return comm
+
+
+def cgroup_root() -> Path:
+    """Where the cgroup2 hierarchy is mounted."""
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        fields, _, rest = line.partition(b" - ")
+        if rest.split()[0] == b"cgroup2":
+            return Path(os.fsdecode(mountinfo.parse(fields)[0].point))
+    raise UsageError("no cgroup2 hierarchy is mounted here, so --cgroup and --sandbox cannot work")
+
+
+def find_cgroup(name: str) -> Cgroup:
+    """A cgroup by id, by its directory, or by its path below the hierarchy's root."""
+    root = cgroup_root()
+    if not name:
+        raise UsageError("--cgroup takes an id or a directory, not an empty name: --all traces everything")
+    number = int(name) if name.isascii() and name.isdigit() else None
+    directory = _by_path(root, name) if number is None else _by_id(root, number)
+    found = _open_cgroup(directory, number is None) if directory else None
+    if found is None or number not in (None, found.id):
+        raise UsageError(f"no cgroup {name}: --cgroup takes an id or a directory below {root}")
+    return found
+
+
+def _open_cgroup(directory: Path, by_path: bool) -> Cgroup | None:
+    try:
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        descriptors.check(error.errno or 0)
+        return None
+    return Cgroup(directory, os.fstat(fd).st_ino, by_path, fd)
+
+
+def _by_id(root: Path, number: int) -> Path | None:
+    return next((Path(path) for path, _, _ in os.walk(root) if inode(path) == number), None)
+
+
+def inode(path: str | Path) -> int | None:
+    """None: there is no such cgroup, or there is none any more."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _by_path(root: Path, name: str) -> Path | None:
+    for candidate in (Path(name), root / name.lstrip("/")):
+        directory = candidate.resolve()
+        if directory.is_dir() and directory.is_relative_to(root):
+            return directory
+    return None
+
+
+class Sandbox:
+    """A cgroup of a command's own, so that daemons it leaves behind still count; removed at the end."""
+
+    def __init__(self) -> None:
+        root = cgroup_root()
+        try:
+            self.path = _make_new(root / f"filetap-{os.getpid()}")
+        except OSError as error:
+            raise UsageError(f"--sandbox: no cgroup can be made in {root}: {error.strerror}") from None
+
+    def cgroup(self) -> Cgroup:
+        return find_cgroup(str(self.path))
+
+    def adopt(self, pid: int) -> None:
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def populated(self) -> bool:
+        """One that somebody has removed is not."""
+        try:
+            return "populated 1" in (self.path / "cgroup.events").read_text()
+        except FileNotFoundError:
+            return False
+
+    def remove(self) -> str:
+        """Empty, or a line for the user when processes are still in it."""
+        try:
+            self.path.rmdir()
+        except OSError as error:
+            return f"the sandbox {self.path} is not removed ({error.strerror}): rmdir it when its processes have ended"
+        return ""
+
+
+def _make_new(path: Path) -> Path:
+    """A directory of this name, or of one like it: in another pid namespace another filetap has the same number."""
+    for number in count(2):
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            path = path.with_name(f"{path.name.partition('.')[0]}.{number}")
+    raise AssertionError
