@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What filetap's ``--account`` says."""
+    """What filetap's ``--stats`` says."""
 
     figures: dict[str, Any]
 
@@ -107,7 +107,7 @@ def traced(options: Sequence[str], words: Sequence[str]) -> tuple[Outcome, Accou
 
 def _trace(options: Sequence[str], words: Sequence[str]) -> list[str]:
     ACCOUNT.unlink(missing_ok=True)
-    return [*FILETAP, "trace", *options, "--account", str(ACCOUNT), "--", *words]
+    return [*FILETAP, "trace", *options, "--stats", str(ACCOUNT), "--", *words]
 
 
 def _account(status: int) -> Account:

@@ -194,7 +194,7 @@ def test_a_replay_chooses_by_those_above(ft: Filetap, jobs: Jobs, tmp_path: Path
     for words, commands in (
         (("-c", "cleanup job.sh"), ["rm"]),
         (("-p", script), ["rm"]),
-        (("-p", script, "--no-follow"), []),
+        (("-p", script, "--no-children"), []),
         (("-p", janitor), [Path(PYTHON).name[:15]]),
         (("-p", os.getpid()), ["rm", Path(PYTHON).name[:15]]),
     ):

@@ -86,7 +86,7 @@ def still_there(programs: set[int], maps: set[int]) -> set[int]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet, number: int) -> None:
     account = tmp_path / "account.json"
-    with ft.started("trace", "-f", "json", "-p", puppet.pid, "--account", account, tree) as run:
+    with ft.started("trace", "-f", "json", "-p", puppet.pid, "--stats", account, tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
         done = run.end(number)
@@ -99,7 +99,7 @@ def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppe
 def test_an_account_of_before_is_not_left_for_that_of_a_run_that_was_killed(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
     account = tmp_path / "account.json"
     account.write_text("of before")
-    with ft.started("trace", "-f", "none", "-p", puppet.pid, "--account", account) as run:
+    with ft.started("trace", "-f", "none", "-p", puppet.pid, "--stats", account) as run:
         run.wait_ready()
         run.end(signal.SIGKILL)
     assert account.read_text() == ""

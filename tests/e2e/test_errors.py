@@ -77,10 +77,10 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "unknown-option": (["trace", "--bogus"], ["--bogus"]),
     "unknown-command": (["bogus"], ["bogus"]),
     "watch-nothing": (["watch"], ["PATH"]),
-    "watch-missing": (["watch", "/none/at/all"], ["/none/at/all", "--wait"]),
+    "watch-missing": (["watch", "/none/at/all"], ["/none/at/all", "--missing-ok"]),
     "watch-empty": (["watch", ""], ["a PATH is empty"]),
-    "watch-below-a-file": (["watch", "--wait", "/etc/passwd/x"], ["/etc/passwd", "not a directory"]),
-    "watch-too-deep": (["watch", "--wait", "/1/2/3/4/5/6/7/8/9"], ["9 names", "8"]),
+    "watch-below-a-file": (["watch", "--missing-ok", "/etc/passwd/x"], ["/etc/passwd", "not a directory"]),
+    "watch-too-deep": (["watch", "--missing-ok", "/1/2/3/4/5/6/7/8/9"], ["9 names", "8"]),
     "watch-keep": (["watch", "--keep", "7d", "/etc"], ["--keep is for a recording: give -o NAME.tap"]),
     "watch-event": (["watch", "-e", "bogus", "/etc"], ["bogus"]),
     "watch-ring": (["watch", "--ring-size", "1", "/etc"], ["--ring-size", "at least"]),
@@ -115,7 +115,7 @@ def test_a_mistake_leaves_no_output_in_the_way(ft: Filetap, tmp_path: Path, comm
     account.write_text("earlier")
     if before is not None:
         output.write_text(before)
-    words: list[str | Path] = ["-f", "json", "--account", account, "-o", output, *["--force"] * (before is not None)]
+    words: list[str | Path] = ["-f", "json", "--stats", account, "-o", output, *["--force"] * (before is not None)]
     assert one_line(ft(command, *words, tmp_path / "none", *["--all"] * (command == "trace")), "none")
     assert (output.read_text() if output.exists() else None) == before
     assert account.read_text() == "earlier"

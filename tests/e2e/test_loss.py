@@ -203,7 +203,7 @@ def trace(ft: Filetap, tmp_path: Path) -> Iterator[Trace]:
 
     @contextmanager
     def start(words: Sequence[object], command: Sequence[object]) -> Iterator[Traced]:
-        given = ["trace", *words, "-f", "json", "-o", tmp_path / "events.json", "--account", tmp_path / "account.json", "--", *command]
+        given = ["trace", *words, "-f", "json", "-o", tmp_path / "events.json", "--stats", tmp_path / "account.json", "--", *command]
         with (tmp_path / "truth").open("wb") as truth, (tmp_path / "errors").open("wb") as errors:
             streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": truth, "stderr": errors}
             process = subprocess.Popen([*ft.command, *map(str, given)], **streams, start_new_session=True)
@@ -316,7 +316,7 @@ def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> N
                 killed = time.time()
             time.sleep(0.2)
             began = time.time()
-            with ft.started(*words, "-o", outputs[1], "--account", account) as second:
+            with ft.started(*words, "-o", outputs[1], "--stats", account) as second:
                 wait_until(lambda: outputs[1].exists() and outputs[1].stat().st_size > 1 << 20)
                 assert second.end(signal.SIGINT).status == 0
                 ended = time.time()

@@ -262,7 +262,7 @@ FORK = "pid = os.fork() or (os.close(os.open({path!r}, os.O_RDONLY)), os._exit(0
 
 @pytest.mark.parametrize("follow", [True, False], ids=["follow", "no-follow"])
 def test_children_of_pid(ft: Filetap, tree: Path, puppet: Puppet, follow: bool) -> None:
-    with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, *([] if follow else ["--no-follow"]), tree) as run:
+    with ft.started("trace", *JSON, "-e", "open", "-p", puppet.pid, *([] if follow else ["--no-children"]), tree) as run:
         run.wait_ready()
         puppet.do(FORK.format(path=str(tree / "a")))
         puppet.touch(tree / "sub" / "b")
@@ -390,7 +390,7 @@ def test_two_pids(ft: Filetap, tree: Path, puppet: Puppet) -> None:
 
 def test_duration_ends_the_tracing_of_a_process(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
     account = tmp_path / "account.json"
-    done = ft.trace("-f", "none", "-p", puppet.pid, "--duration", "0.5", "--account", account)
+    done = ft.trace("-f", "none", "-p", puppet.pid, "--duration", "0.5", "--stats", account)
     assert json.loads(account.read_text())["elapsed"] >= 0.5
     assert done.status == 0
     assert puppet.process.poll() is None
@@ -399,7 +399,7 @@ def test_duration_ends_the_tracing_of_a_process(ft: Filetap, tmp_path: Path, pup
 def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path) -> None:
     count = 200_000
     account, output = tmp_path / "account.json", tmp_path / "events.json"
-    words = ("--ring-size", f"{smallest_ring(16)}K", "--account", account, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
+    words = ("--ring-size", f"{smallest_ring(16)}K", "--stats", account, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
     ft.trace(*words, "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=7", f"count={count}")
     read = json.loads(account.read_text())["ops"]["read"]
     assert read["seen"] == count == read["delivered"] + read["folded"] + read["lost"]
@@ -419,7 +419,7 @@ def test_ring_size_forms(ft: Filetap, tree: Path, form: str) -> None:
 
 def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     account, started = tmp_path / "account.json", datetime.now(UTC)
-    done = ft.trace("-f", "none", "--account", account, tree, *cat(tree / "a", tree / "none"))
+    done = ft.trace("-f", "none", "--stats", account, tree, *cat(tree / "a", tree / "none"))
     told = json.loads(account.read_text())
     names = ("seen", "delivered", "folded", "lost", "bytes")
     assert {op: [row[name] for name in names] for op, row in told["ops"].items()} == {

@@ -212,7 +212,7 @@ def test_nobody_hears_what_filetap_says(ft: Filetap, tmp_path: Path, where: str)
 FILL = """
 mkdir "$T/full"; mount -t tmpfs -o size=80k none "$T/full"
 many='kill -STOP $PPID; for i in {1..500}; do : <"$T/a"; done; kill -CONT $PPID; sleep 1; echo done >"$T/done"; exit 3'
-filetap trace -f json -o "$T/full/events.json" --account "$T/account.json" -- bash -c "$many"
+filetap trace -f json -o "$T/full/events.json" --stats "$T/account.json" -- bash -c "$many"
 echo $?
 cp "$T/full/events.json" "$T/kept.json"
 """
@@ -238,7 +238,7 @@ def totals(account: dict[str, Any]) -> dict[str, int]:
 
 
 def test_an_account_that_cannot_be_written(ft: Filetap, tmp_path: Path) -> None:
-    done = ft.trace("-f", "none", "--account", tmp_path / "none" / "x", "--", "true")
+    done = ft.trace("-f", "none", "--stats", tmp_path / "none" / "x", "--", "true")
     assert done.status in (1, 2)
     assert len(done.errors) == 1
     assert str(tmp_path / "none" / "x") in done.errors[0]

@@ -69,7 +69,7 @@ def by_pid(hung: Hung) -> tuple[str | int, ...]:
 
 def test_a_process_that_hangs_already(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
     account = tmp_path / "account"
-    done = ft.trace(*by_pid(hung), "-f", "json", "--pending", "--duration", "1", "--account", account)
+    done = ft.trace(*by_pid(hung), "-f", "json", "--pending", "--duration", "1", "--stats", account)
     lines = pending(parse(done.out))
     assert set(lines) == {hung.cat.pid, hung.flock.pid}
     for process, action, call, file in ((hung.cat, "open", "openat", hung.fifo), (hung.flock, "lock", "flock", hung.lock)):
@@ -132,7 +132,7 @@ def test_what_a_command_waits_for_that_began_it(ft: Filetap, hung: Hung, tmp_pat
 
 def test_a_command_that_has_ended_leaves_none(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     account = tmp_path / "account"
-    done = ft.trace("--type", "all", "--pending", "--account", account, "-o", tmp_path / "events", "--", "cat", tree / "a")
+    done = ft.trace("--type", "all", "--pending", "--stats", account, "-o", tmp_path / "events", "--", "cat", tree / "a")
     assert json.loads(account.read_text())["pending"] == {}
     assert "filetap: no call is under way" in done.err.decode().splitlines()
     assert b"pending" not in (tmp_path / "events").read_bytes()

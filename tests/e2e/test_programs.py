@@ -130,10 +130,10 @@ def test_tar(ft: Filetap, tmp_path: Path) -> None:
     sizes = {str(path): path.stat().st_size for path in tree.rglob("f*")}
     read = asked(ft, trace, f"SELECT path, sum(bytes) AS n FROM events WHERE op IN ('open', 'read') AND path LIKE '{tree}/%/f%' GROUP BY 1")
     assert {row["path"]: row["n"] for row in read} == sizes
-    files = {row["path"]: row["bytes"] for row in summed(ft, trace, "--top", "1000") if not row["others"]}
+    files = {row["path"]: row["bytes"] for row in summed(ft, trace, "--limit", "1000") if not row["others"]}
     assert files[str(archive)] == archive.stat().st_size
     assert {path: files[path] for path in sizes} == sizes
-    folders = {row["directory"]: row["bytes"] for row in summed(ft, trace, "--by", "directory", "--top", "1000") if not row["others"]}
+    folders = {row["directory"]: row["bytes"] for row in summed(ft, trace, "--by", "directory", "--limit", "1000") if not row["others"]}
     expected = {str(tree / str(n)): sum(size for path, size in sizes.items() if Path(path).parent.name == str(n)) for n in range(4)}
     assert {path: folders[path] for path in expected} == expected
 
@@ -260,7 +260,7 @@ def test_pgbench(ft: Filetap, server: Server, tmp_path: Path) -> None:
     assert [row["writes"], row["syncs"]] == [now - then for now, then in zip(after, before, strict=True)]
     assert "transactions actually processed: 200/200" in output
     assert 0 < row["syncs"] <= 200 + 10, "a sync for each commit, or for several"
-    backends = [row for row in summed(ft, trace, "--by", "process", "--top", "100000") if not row["others"]]
+    backends = [row for row in summed(ft, trace, "--by", "process", "--limit", "100000") if not row["others"]]
     assert sum(row["count"] for row in backends) == asked(ft, trace, "SELECT count(*) AS n FROM events")[0]["n"]
 
 

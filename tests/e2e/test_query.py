@@ -116,7 +116,12 @@ def test_a_plan_in_every_form(ft: Filetap, trace: Path, form: str) -> None:
     assert b"plan" in result.out or "╭".encode() in result.out
 
 
-NO_ANSWER = [("query", "SELEC"), ("query", "SELECT error(path) FROM files"), ("summary", "--by=time", "--width=0s"), ("replay", "-enobody")]
+NO_ANSWER = [
+    ("query", "SELEC"),
+    ("query", "SELECT error(path) FROM files"),
+    ("summary", "--by=time", "--interval=0s"),
+    ("replay", "-enobody"),
+]
 
 
 @pytest.mark.parametrize("words", NO_ANSWER)

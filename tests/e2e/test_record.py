@@ -59,7 +59,7 @@ def test_without_f_there_is_no_stream(ft: Filetap, tree: Path, tmp_path: Path) -
 
 def test_the_metadata_say_what_was_done_and_how_it_ended(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     account = tmp_path / "account.json"
-    ft.trace("-e", "open", "--account", account, "-o", tmp_path / "t.tap", "--", "cat", tree / "a")
+    ft.trace("-e", "open", "--stats", account, "-o", tmp_path / "t.tap", "--", "cat", tree / "a")
     found = Trace(tmp_path / "t.tap").metadata
     assert found.account == json.loads(account.read_text())
     assert found.account
@@ -160,7 +160,7 @@ def test_mistakes_are_one_line(ft: Filetap, tmp_path: Path, words: list[str], sa
 
 def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
     account = tmp_path / "account.json"
-    with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--account", account, tree) as run:
+    with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--stats", account, tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
         wait_until(lambda: {op for op, _ in told(Trace(tmp_path / "t.tap"))} == {"open", "close"})
@@ -178,7 +178,7 @@ def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Pa
 def test_segments_turn_and_the_oldest_go(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     loop = f"import os\nfor i in range(60000): os.stat({str(tree / 'a')!r})"
     account = tmp_path / "account.json"
-    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "64K", "--keep", "128K", "--account", account)
+    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "64K", "--keep", "128K", "--stats", account)
     done = ft.trace(*words, tree, "--", PYTHON, "-S", "-c", loop)
     trace = Trace(tmp_path / "t.tap")
     delivered = json.loads(account.read_text())["ops"]["stat"]["delivered"]

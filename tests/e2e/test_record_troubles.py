@@ -80,7 +80,7 @@ def deleted_by_its_command(ft: Filetap, program: tuple[str, ...], folder: Path, 
 def filled_by_another(ft: Filetap, program: tuple[str, ...], folder: Path, file: Path, account: Path) -> Result:
     """A run whose disk is filled up by another once there is much in it: more than what is kept for the end has room to seal."""
     nothing = file.parent / "nothing"
-    words: Words = ("-e", "write", "--account", account, "-o", folder, file)
+    words: Words = ("-e", "write", "--stats", account, "-o", folder, file)
     with ft.started("trace", *words, "--", *program, file, WRITES, nothing) as run:
         run.wait_ready()
         wait_until(lambda: Trace(folder).table("events").num_rows > HELD)
@@ -131,7 +131,7 @@ def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: 
 
 def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, tmp_path: Path) -> None:
     account, folder = tmp_path / "account.json", tmp_path / "t.tap"
-    done = deleted_by_its_command(ft, script(WORK), folder, "--account", account)
+    done = deleted_by_its_command(ft, script(WORK), folder, "--stats", account)
     assert done.status == 1
     one_line(done, str(folder), "it was deleted")
     counts = balance(account)
@@ -142,7 +142,7 @@ def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, t
 
 def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Script, tmp_path: Path) -> None:
     account, folder = tmp_path / "account.json", tmp_path / "t.tap"
-    done = deleted_by_its_command(ft, script(WORK), folder, "--account", account, "--rotate-size", "64K")
+    done = deleted_by_its_command(ft, script(WORK), folder, "--stats", account, "--rotate-size", "64K")
     assert done.status == 1
     one_line(done, str(folder))
     balance(account)
@@ -152,7 +152,7 @@ def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Scri
 def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
     file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
     file.touch()
-    words: Words = ("--flight-recorder", "60s", "-e", "write", "--account", account, "-o", folder, file)
+    words: Words = ("--flight-recorder", "60s", "-e", "write", "--stats", account, "-o", folder, file)
     done = ft.trace(*words, "--", *script(WORK), file, WRITES)
     assert done.status == 1
     one_line(done, str(folder), "No space left on device")
@@ -256,7 +256,7 @@ def boot() -> int:
 def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
     account, folder = tmp_path / "account.json", tmp_path / "t.tap"
     moments = []
-    with jumping.started("trace", "-e", "write", "-p", puppet.pid, "--account", account, "-o", folder, tree) as run:
+    with jumping.started("trace", "-e", "write", "-p", puppet.pid, "--stats", account, "-o", folder, tree) as run:
         run.wait_ready()
         for number, jump in enumerate(JUMPS):
             (tmp_path / "jump").write_text(str(jump))

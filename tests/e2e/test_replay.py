@@ -128,7 +128,7 @@ def test_children(ft: Filetap, recorded: Recorded) -> None:
         event["process"]["pid"] for event in recorded.events if event["event"]["action"] == "exec" and event["process"]["name"] == "cp"
     }
     with_children = [json.loads(line)["process"]["pid"] for line in replayed(ft, recorded, "-p", first)]
-    alone = [json.loads(line)["process"]["pid"] for line in replayed(ft, recorded, "-p", first, "--no-follow")]
+    alone = [json.loads(line)["process"]["pid"] for line in replayed(ft, recorded, "-p", first, "--no-children")]
     assert set(alone) == {first}
     assert set(with_children) == {event["process"]["pid"] for event in recorded.events}
 

@@ -49,7 +49,7 @@ def test_an_empty_cgroup_and_one_that_goes(ft: Filetap, cgroup: Path, tmp_path: 
     (cgroup / "a").mkdir()
     (cgroup / "b").mkdir()
     account = tmp_path / "account"
-    with ft.started("trace", "--cgroup", cgroup / "a", "--cgroup", cgroup / "b", "-f", "none", "--account", account) as run:
+    with ft.started("trace", "--cgroup", cgroup / "a", "--cgroup", cgroup / "b", "-f", "none", "--stats", account) as run:
         run.until_said(b"attached in")
         (cgroup / "b").rmdir()
         assert silent(run.end(signal.SIGTERM), f"no process is in cgroup /{cgroup.name}/a", f"cgroup /{cgroup.name}/b is gone")
@@ -82,6 +82,6 @@ def test_a_recording_says_it_to_whoever_asks(ft: Filetap, tree: Path, tmp_path: 
 
 
 def test_something_was_seen(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    done = ft.trace("-f", "none", "--account", tmp_path / "account", tree, "--", "cat", tree / "a")
+    done = ft.trace("-f", "none", "--stats", tmp_path / "account", tree, "--", "cat", tree / "a")
     assert b"perhaps" not in done.err
     assert json.loads((tmp_path / "account").read_text())["reasons"] == []

@@ -37,7 +37,7 @@ def reads(tree: Path, times: int) -> tuple[str, ...]:
 @pytest.mark.parametrize("stream", [(), ("-f", "none"), ("-f", "json")], ids=["kernel", "none", "json"])
 def test_counts_are_the_workloads(ft: Filetap, tree: Path, tmp_path: Path, stream: tuple[str, ...]) -> None:
     account = tmp_path / "account"
-    result = ft.trace("--summary", *stream, "--account", account, tree, "--", *reads(tree, 300))
+    result = ft.trace("--summary", *stream, "--stats", account, tree, "--", *reads(tree, 300))
     head, rows = table(result)
     assert head.endswith(" PATH")
     assert list(rows) == [str(tree / "a")]
@@ -63,7 +63,7 @@ def test_by(ft: Filetap, tree: Path, by: str, name: str | None) -> None:
 def test_kernel_and_stream_agree_on_a_whole_program(ft: Filetap, tmp_path: Path) -> None:
     """Import of a module: files and counts, but for what differs from run to run."""
     command = (PYTHON, "-B", "-c", "import json, email.message")
-    _, summed = table(ft.trace("--summary", "--top", 10_000, "--", *command))
+    _, summed = table(ft.trace("--summary", "--limit", 10_000, "--", *command))
     events = ft.trace("-f", "json", "--", *command).events
     told = Counter(event.get("file", {}).get("path", "(no file)") for event in events)
     assert {name: int(cells[0]) for name, cells in summed.items()} == dict(told)
@@ -72,7 +72,7 @@ def test_kernel_and_stream_agree_on_a_whole_program(ft: Filetap, tmp_path: Path)
 @pytest.mark.parametrize("stream", [(), ("-f", "none")], ids=["kernel", "stream"])
 def test_the_longest_of_one_call_is_its_time(ft: Filetap, tmp_path: Path, stream: tuple[str, ...]) -> None:
     code = f"import os\nfor n in range(200): os.access('{tmp_path}/none%d' % n, 0)"
-    _, found = table(ft.trace("--summary", *stream, "--top", 1000, "-e", "access", "--", PYTHON, "-S", "-E", "-c", code))
+    _, found = table(ft.trace("--summary", *stream, "--limit", 1000, "-e", "access", "--", PYTHON, "-S", "-E", "-c", code))
     once = [cells for name, cells in found.items() if name.startswith(f"{tmp_path}/none")]
     assert len(once) == 200
     assert {cells[0] for cells in once} == {"1"}
@@ -81,7 +81,7 @@ def test_the_longest_of_one_call_is_its_time(ft: Filetap, tmp_path: Path, stream
 
 def test_top_sums_up_the_rest(ft: Filetap, tree: Path) -> None:
     code = f"import os\nfor n in range(10):\n  for _ in range(n + 1): os.access('{tree}/none%d' % n, 0)"
-    _, rows = table(ft.trace("--summary", "--top", 3, "-e", "access", tree, "--", PYTHON, "-S", "-E", "-c", code))
+    _, rows = table(ft.trace("--summary", "--limit", 3, "-e", "access", tree, "--", PYTHON, "-S", "-E", "-c", code))
     assert [(name.rpartition("/")[2], cells[:2]) for name, cells in rows.items()] == [
         ("none9", ["10", "10"]),
         ("none8", ["9", "9"]),
@@ -101,8 +101,8 @@ def test_hostile_names(ft: Filetap, tree: Path) -> None:
     ("words", "line"),
     [
         (("--by", "file"), "--by is for --summary"),
-        (("--top", "3"), "--top is for --summary"),
-        (("--summary", "--top", "0"), "--top 0: give a number"),
+        (("--limit", "3"), "--limit is for --summary"),
+        (("--summary", "--limit", "0"), "--limit 0: give a number"),
     ],
 )
 def test_mistakes(ft: Filetap, words: tuple[str, ...], line: str) -> None:

@@ -54,7 +54,7 @@ def moment(text: str) -> datetime:
 
 
 def test_what_the_program_did(ft: Filetap, trace: Path) -> None:
-    files = {row["path"]: row for row in rows(ft, trace, "--top", "1000") if not row["others"]}
+    files = {row["path"]: row for row in rows(ft, trace, "--limit", "1000") if not row["others"]}
     many, odd, none = (files[f"{trace.parent}/{name}"] for name in ("many", "odd \ufffd\x1b", "none"))
     assert (many["count"], many["bytes"], many["errors"], none["count"], none["errors"]) == (32, 300, 0, 5, 5)
     assert (odd["count"], odd["bytes"]) == (9, 70)
@@ -66,7 +66,7 @@ def test_what_the_program_did(ft: Filetap, trace: Path) -> None:
 def test_each_key_has_all_events(ft: Filetap, trace: Path) -> None:
     count = json.loads(ft("query", trace, "SELECT count(*) AS n FROM events", "-f", "json").out)[0]["n"]
     for by in ("file", "directory", "process", "op", "user", "cgroup", "time"):
-        assert sum(row["count"] for row in rows(ft, trace, "--by", by, "--top", "2")) == count
+        assert sum(row["count"] for row in rows(ft, trace, "--by", by, "--limit", "2")) == count
     assert [row["uid"] for row in rows(ft, trace, "--by", "user")] == [os.getuid()]
 
 
@@ -78,39 +78,39 @@ def test_the_longest_is_exact(ft: Filetap, trace: Path, by: str) -> None:
     """What SQL finds among the single events, group by group."""
     sql = f"SELECT max(duration) AS longest, coalesce(sum(duration), 0) AS total FROM events GROUP BY {KEYS[by]}"
     events = json.loads(ft("query", trace, sql, "-f", "json").out)
-    found = rows(ft, trace, "--by", by, "--top", "10000", "--sort", "max")
+    found = rows(ft, trace, "--by", by, "--limit", "10000", "--sort", "max")
     longest = [row["max"] for row in found]
     assert Counter((row["max"], row["total"]) for row in found) == Counter((row["longest"], row["total"]) for row in events)
     assert longest == sorted(filter(None, longest), reverse=True) + [None] * longest.count(None)
     assert all(row["p50"] <= row["p90"] <= row["p99"] <= row["max"] <= row["total"] for row in found if row["max"])
-    (others,) = (row for row in rows(ft, trace, "--by", "file", "--top", "1") if row["others"])
+    (others,) = (row for row in rows(ft, trace, "--by", "file", "--limit", "1") if row["others"])
     assert others["max"] <= others["total"]
 
 
 def test_the_longest_of_an_interval_is_exact(ft: Filetap, trace: Path) -> None:
     sql = "SELECT max(duration) AS longest FROM events GROUP BY every('500 ms', ts) ORDER BY every('500 ms', ts)"
     events = json.loads(ft("query", trace, sql, "-f", "json").out)
-    assert [row["max"] for row in rows(ft, trace, "--by", "time", "--width", "500ms")] == [row["longest"] for row in events]
+    assert [row["max"] for row in rows(ft, trace, "--by", "time", "--interval", "500ms")] == [row["longest"] for row in events]
 
 
 def test_over_time(ft: Filetap, trace: Path) -> None:
-    found = rows(ft, trace, "--by", "time", "--width", "500ms")
+    found = rows(ft, trace, "--by", "time", "--interval", "500ms")
     starts = [row["time"] for row in found]
     assert starts == sorted(set(starts))
     assert {start[19:] for start in starts} <= {".000000000Z", ".500000000Z"}
     assert all(row["time"] <= row["first"] <= row["last"] for row in found)
     assert all(moment(row["last"]) - moment(row["time"]) < timedelta(seconds=0.5) for row in found)
-    (none,) = (row for row in rows(ft, trace, "--top", "1000") if row["path"] == f"{trace.parent}/none")
+    (none,) = (row for row in rows(ft, trace, "--limit", "1000") if row["path"] == f"{trace.parent}/none")
     assert sum(row["count"] for row in found if row["last"] >= none["first"]) >= 5, "an interval may end between them"
     assert len(rows(ft, trace, "--by", "time")) <= 41
-    assert {row["time"][14:] for row in rows(ft, trace, "--by", "time", "--width", "1h")} == {"00:00.000000000Z"}
-    line = ft("summary", trace, "--by", "time", "--width", "12345ns").out.decode().splitlines()[1]
+    assert {row["time"][14:] for row in rows(ft, trace, "--by", "time", "--interval", "1h")} == {"00:00.000000000Z"}
+    line = ft("summary", trace, "--by", "time", "--interval", "12345ns").out.decode().splitlines()[1]
     first, _, _, begins = line.split()[-4:]
     assert begins[:12] <= first, "one clock for all columns"
 
 
 def test_table_and_csv(ft: Filetap, trace: Path) -> None:
-    text = ft("summary", trace, "--top", "1000").out.decode()
+    text = ft("summary", trace, "--limit", "1000").out.decode()
     assert text.splitlines()[0].split()[0] == "COUNT"
     assert "odd \\xff\\x1b" in text
     assert "\x1b" not in text
@@ -122,7 +122,7 @@ def test_columns_stand_under_their_heads(ft: Filetap, trace: Path) -> None:
     head, *lines = ft("summary", trace, "--by", "process").out.decode().splitlines()
     assert {line.rindex(f" {line.split()[-2]} ") + len(line.split()[-2]) + 1 for line in lines} == {head.index("PID") + 3}
     assert {line.rindex(" ") for line in lines} == {head.rindex(" ")}
-    head, *lines = ft("summary", trace, "--by", "time", "--width", "1us").out.decode().splitlines()
+    head, *lines = ft("summary", trace, "--by", "time", "--interval", "1us").out.decode().splitlines()
     assert len(lines) > 10  # so many that one of them has all six decimals, which all get then
     assert {len(line) for line in lines} == {head.index("TIME", 50) + len("2026-01-01 00:00:00.000000")}
 
@@ -134,8 +134,12 @@ def test_two_traces(ft: Filetap, trace: Path, tmp_path: Path) -> None:
     assert counts[0] + counts[1] == counts[2]
 
 
-WRONG = (("--width", "1s"), ("--by", "time", "--width", "0s"), ("--by", "time", "--width", "x"), ("--by", "time", "--width", "1m"),
-         ("--by", "time", "--width", "0h"), ("--by", "time", "--width", f"{'9' * 400}w"), ("--by", "nobody"), ("--top", "0"))  # fmt: skip
+WRONG = (
+    ("--interval", "1s"),
+    *(("--by", "time", "--interval", text) for text in ("0s", "x", "1m", "0h", f"{'9' * 400}w")),
+    ("--by", "nobody"),
+    ("--limit", "0"),
+)
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)
@@ -146,5 +150,5 @@ def test_mistakes(ft: Filetap, trace: Path, words: tuple[str, ...]) -> None:
 
 
 def test_an_interval_with_a_wrong_unit_is_told_all_units(ft: Filetap, trace: Path) -> None:
-    units = "filetap: --width 1m: give a number with ns, us, ms, s, min, h, d or w, such as 10s"
-    assert ft("summary", trace, "--by", "time", "--width", "1m").errors == [units]
+    units = "filetap: --interval 1m: give a time such as 10s, 1.5ms or 5min (units: ns, us, ms, s, min, h, d, w; none: seconds)"
+    assert ft("summary", trace, "--by", "time", "--interval", "1m").errors == [units]

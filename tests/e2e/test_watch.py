@@ -50,7 +50,7 @@ def test_who_touches_a_file(ft: Filetap, tree: Path) -> None:
 def test_event_choice_and_output_file(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     output = tmp_path / "events.json"
     output.write_text("old")
-    words = ("-f", "json", "-e", "open", "-e", "namespace", "-o", output, "--account", tmp_path / "account")
+    words = ("-f", "json", "-e", "open", "-e", "namespace", "-o", output, "--stats", tmp_path / "account")
     assert "--force" in ft("watch", *words, "--duration", "1", tree).errors[0]
     done = watched(ft, f"cat {tree}/a; mv {tree}/a {tree}/b; rm {tree}/b", *words, "--force", tree)
     assert (done.status, done.out) == (0, b"")
@@ -82,7 +82,9 @@ def test_follow(ft: Filetap, tree: Path, tmp_path: Path, follow: bool) -> None:
 
 def test_wait(ft: Filetap, tree: Path) -> None:
     soon = tree / "not" / "yet" / "there"
-    done = watched(ft, f"mkdir -p {soon.parent}; echo x >{soon}; cat {soon}", "-f", "json", "-e", "write", "-e", "open", "--wait", soon)
+    done = watched(
+        ft, f"mkdir -p {soon.parent}; echo x >{soon}; cat {soon}", "-f", "json", "-e", "write", "-e", "open", "--missing-ok", soon
+    )
     assert told(done.out) == [("open", str(soon)), ("write", str(soon)), ("open", str(soon))]
 
 

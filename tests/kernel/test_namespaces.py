@@ -55,7 +55,7 @@ class Container(Shell):
 
     @property
     def _out(self) -> str:
-        return f"-f json -o {self._folder}/out --force --account {self._folder}/account"
+        return f"-f json -o {self._folder}/out --force --stats {self._folder}/account"
 
     def _events(self) -> list[dict[str, Any]]:
         assert (self._folder / "status").read_text() == "0\n", self.said
@@ -208,7 +208,7 @@ def clocked(file: Path, filetap: Command, tmp_path: Path) -> Callable[..., tuple
 
     def run(offset: int, *words: str) -> tuple[list[dict[str, Any]], dict[str, Any], float, float]:
         command = ["unshare", "--time", "--boottime", str(offset), "--monotonic", str(offset), *filetap, "trace", "-e", "open"]
-        command += ["--account", str(tmp_path / "account"), *words, str(file), "--", "/bin/sh", "-c", f": <{file}"]
+        command += ["--stats", str(tmp_path / "account"), *words, str(file), "--", "/bin/sh", "-c", f": <{file}"]
         began = time.time()
         done = subprocess.run(command, capture_output=True, check=True, timeout=patience(60))
         ended = time.time()

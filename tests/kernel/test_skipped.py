@@ -243,7 +243,7 @@ def nothing_is_skipped() -> bool:
 @pytest.mark.skipif(nothing_is_skipped(), reason="births and ends that may be skipped")
 def test_an_end_that_was_skipped_is_not_waited_for(filetap: tuple[str, ...], tmp_path: Path) -> None:
     events, account = tmp_path / "events", tmp_path / "account"
-    outputs = ("-f", "json", "-o", str(events), "--account", str(account))
+    outputs = ("-f", "json", "-o", str(events), "--stats", str(account))
     with worker_on_maps():
         command = [*filetap, "trace", "-e", "process", *outputs, "--", sys.executable, "-c", SLEEPERS]
         done = subprocess.run(command, capture_output=True, timeout=patience(60), check=False)

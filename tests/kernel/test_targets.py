@@ -81,7 +81,7 @@ def test_running_children_are_left_out_without_follow(files: dict[str, Path]) ->
 
 @pytest.mark.parametrize("follow", [True, False])
 def test_pid_means_all_its_threads(program: Build, files: dict[str, Path], follow: bool) -> None:
-    """Those that run already and those to come, --no-follow or not."""
+    """Those that run already and those to come, --no-children or not."""
     shell = Shell(program("threads"), "agent")
     with shell:
         shell.do("start")

@@ -510,7 +510,7 @@ def test_what_takes_an_inode_number_again_is_another(place: Path) -> None:
     assert told(watch, place) == [f"in/new{number}" for number in range(50)]
 
 
-# --wait
+# --missing-ok
 
 
 def test_wait_for_a_file(place: Path) -> None:
@@ -549,7 +549,7 @@ def test_one_too_many_to_wait_for(place: Path) -> None:
 
 
 def test_without_wait_a_path_must_be_there(place: Path) -> None:
-    with pytest.raises(UsageError, match=r"in/none: No such file or directory; --wait"), watching(place, "in/none"):
+    with pytest.raises(UsageError, match=r"in/none: No such file or directory; --missing-ok"), watching(place, "in/none"):
         pass
 
 

@@ -6,6 +6,7 @@ Apart from tests/e2e, where the installed command runs.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,30 +17,22 @@ import click
 import pytest
 
 from filetap.cli import main as command_line
-from filetap.cli import trace as tracing
-from filetap.cli import watch as watching
+from filetap.cli import run as running
+from filetap.cli.arguments import Arguments, options_of
+from filetap.cli.options import OLD_NAMES
+from filetap.cli.trace import trace
+from filetap.cli.watch import watch
 from filetap.core.calls import CALLS
 from filetap.core.errors import FiletapError, KernelError, UsageError
 
 ROTATED: Final = {"rotate_size": "64M", "rotate_time": "1h", "keep": "7d"}
 FLIGHT: Final = {"flight_recorder": "60s", "flight_memory": "1G"}
-UNSAID: dict[str, Any] = {"min_latency": None, "output": None, "account": None, "duration": None, "user": None}
-UNSAID |= dict.fromkeys(("paths", "pids", "comms", "cgroups", "events", "exclude", "types"), ())
-UNSAID |= dict.fromkeys(("no_follow", "sandbox", "no_wait", "no_recursive", "follow", "failed", "force", "arguments", "host_paths"), False)
-UNSAID |= dict.fromkeys(("best_effort", "summary", "pending", "ancestors"), False) | dict.fromkeys(("by", "top"))
-UNSAID |= {
-    "form": None,
-    "latency": True,
-    "level": "auto",
-    "ring_size": next(option.default for option in tracing.trace.params if option.name == "ring_size"),
-    "ready_fd": None,
-}
-PLAIN: dict[str, Any] = UNSAID | {"command": [], "everything": True}
+PLAIN: dict[str, Any] = {"command": [], "everything": True}
 """``filetap trace --all``."""
 
 
-def words(**given: Any) -> tracing.Words:
-    return tracing.Words(**(PLAIN | given))
+def arguments(**given: Any) -> Arguments:
+    return Arguments(**(PLAIN | given))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -52,12 +45,12 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.fixture
-def captured(monkeypatch: pytest.MonkeyPatch) -> list[tracing.Words]:
-    """What the words of a command line became; nothing is forked or run."""
-    seen: list[tracing.Words] = []
+def captured(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
+    """What a command line became; nothing is forked or run."""
+    seen: list[Arguments] = []
 
     class NoRun:
-        def __init__(self, given: tracing.Words, *_: object) -> None:
+        def __init__(self, given: Arguments, *_: object) -> None:
             seen.append(given)
 
         def to_the_end(self) -> int:
@@ -70,9 +63,9 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[tracing.Words]:
 
         def abandon(self) -> None: ...
 
-    monkeypatch.setattr(tracing, "Run", NoRun)
-    monkeypatch.setattr(tracing, "Command", NoCommand)
-    monkeypatch.setattr(tracing, "find_user", lambda name: name)
+    monkeypatch.setattr(running, "Run", NoRun)
+    monkeypatch.setattr(running, "Command", NoCommand)
+    monkeypatch.setattr(running, "find_user", lambda name: name)
     return seen
 
 
@@ -96,24 +89,24 @@ SPLITS: dict[str, tuple[list[str], list[str], list[str]]] = {
 
 @pytest.mark.parametrize("case", SPLITS)
 def test_paths_stand_before_the_dashes_and_the_command_behind(
-    monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words], case: str
+    monkeypatch: pytest.MonkeyPatch, captured: list[Arguments], case: str
 ) -> None:
-    arguments, paths, command = SPLITS[case]
-    assert run(monkeypatch, "trace", *arguments) == 42
+    given, paths, command = SPLITS[case]
+    assert run(monkeypatch, "trace", *given) == 42
     assert (list(captured[0].paths), captured[0].command) == (paths, command)
 
 
 SAID: dict[str, dict[str, Any]] = {
-    "-p 1 --pid 2": {"pids": (1, 2)},
+    "-p 1,3 --pid 2": {"pids": (1, 3, 2)},
     "-c a --command b": {"comms": ("a", "b")},
     "--cgroup x --cgroup y": {"cgroups": ("x", "y")},
-    "--no-follow": {"no_follow": True},
-    "-e read --event io": {"events": ("read", "io")},
+    "--no-children": {"no_children": True},
+    "-e read,write --event io": {"events": ("read", "write", "io")},
     "--exclude q --exclude r": {"exclude": ("q", "r")},
-    "--no-recursive": {"no_recursive": True},
+    "--no-recursive": {"recursive": False},
     "--follow path": {"follow": True, "paths": ("path",)},
     "--host-paths": {"host_paths": True},
-    "--type pipe --type all": {"types": ("pipe", "all")},
+    "--type pipe,socket --type all": {"types": ("pipe", "socket", "all")},
     "--failed": {"failed": True},
     "--min-latency 1ms": {"min_latency": "1ms"},
     "-f json": {"form": "json"},
@@ -122,14 +115,14 @@ SAID: dict[str, dict[str, Any]] = {
     "--format none": {"form": "none"},
     "-o out --force": {"output": "out", "force": True},
     "--output out": {"output": "out"},
-    "--account acc": {"account": "acc"},
+    "--stats acc": {"stats": "acc"},
     "--pending": {"pending": True},
-    "--duration 2.5": {"duration": 2.5},
+    "--duration 2.5": {"duration": "2.5"},
     "--no-latency": {"latency": False},
     "--latency": {},
     "--args": {"arguments": True},
     "--ancestors": {"ancestors": True},
-    "--summary --by op --top 3": {"summary": True, "by": "op", "top": 3},
+    "--summary --by op --limit 3": {"summary": True, "by": "op", "limit": 3},
     "--level vfs": {"level": "vfs"},
     "--best-effort": {"best_effort": True},
     "--ring-size 1M": {"ring_size": "1M"},
@@ -141,19 +134,35 @@ SAID: dict[str, dict[str, Any]] = {
 
 @pytest.mark.usefixtures("descriptor_99")
 @pytest.mark.parametrize("text", SAID)
-def test_every_option_has_its_word(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words], text: str) -> None:
+def test_every_option_has_its_word(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments], text: str) -> None:
     run(monkeypatch, "trace", "--all", *text.split())
-    assert captured == [words(**SAID[text])]
+    assert captured == [arguments(**SAID[text])]
 
 
 def test_no_option_is_forgotten() -> None:
-    said = {name for given in SAID.values() for name in given} | {"everything"}
-    assert said == {option.name for option in tracing.trace.params} | {"command"}
+    said = {"no_recursive" if name == "recursive" else name for given in SAID.values() for name in given} | {"everything"}
+    assert said == {option.name for option in trace.params} | {"command"}
 
 
-def test_what_is_not_said_has_its_default(monkeypatch: pytest.MonkeyPatch, captured: list[tracing.Words]) -> None:
+@pytest.mark.parametrize(("old", "new"), [("--account x", "--stats x"), ("--account=x", "--stats=x"), ("--no-follow", "--no-children")])
+def test_scripts_with_old_names_work(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments], old: str, new: str) -> None:
+    run(monkeypatch, "trace", "--all", *old.split())
+    run(monkeypatch, "trace", "--all", *new.split())
+    assert captured[0] == captured[1]
+
+
+def test_no_help_has_an_old_name() -> None:
+    context = click.Context(command_line.cli)
+    for name in command_line.COMMANDS:
+        command = command_line.cli.get_command(context, name)
+        assert command
+        text = command.get_help(click.Context(command, info_name=name))
+        assert [old for old in OLD_NAMES if re.search(rf"{old}\b(?!-)", text)] == []
+
+
+def test_what_is_not_said_has_its_default(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments]) -> None:
     run(monkeypatch, "trace", "--all")
-    assert captured == [words()]
+    assert captured == [arguments()]
 
 
 CHECKS: dict[str, tuple[dict[str, Any], str]] = {
@@ -163,10 +172,15 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "keep": ({"keep": "7d"}, "--keep is for a recording: give -o NAME.tap"),
     "keep-file": ({"keep": "7d", "output": "x.json"}, "--keep is for a recording"),
     "flight-memory": ({"flight_memory": "1G", "output": "x.tap"}, "--flight-memory is for --flight-recorder"),
-    "zero": ({"duration": 0.0}, "--duration 0: "),
-    "negative": ({"duration": -1.5}, "--duration -1.5: "),
-    "nan": ({"duration": float("nan")}, "--duration nan: "),
+    "zero": ({"duration": "0"}, "--duration 0: give a time above 0"),
+    "negative": ({"duration": "-1.5"}, "--duration -1.5: give a time such as"),
+    "nan": ({"duration": "nan"}, "--duration nan: "),
     "latency": ({"min_latency": "1ms", "latency": False}, "--no-latency"),
+    "minutes": ({"duration": "5m"}, "--duration 5m: give a time such as 10s, 1.5ms or 5min"),
+    "ring": ({"ring_size": "1X"}, "--ring-size 1X: give a size"),
+    "nothing": ({"everything": False}, "nothing to trace: give -- COMMAND"),
+    "command": ({"everything": False, "paths": ("true", "x")}, "To run a command: filetap trace -- true x"),
+    "directory": ({"everything": False, "paths": ("/etc",)}, "filetap trace --all /etc or filetap watch /etc"),
     "follow": ({"follow": True}, "--follow is for the files below a PATH"),
 }
 
@@ -175,23 +189,23 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
 def test_mistakes_that_need_no_kernel(case: str) -> None:
     given, text = CHECKS[case]
     with pytest.raises(UsageError) as error:
-        words(**given).check()
+        arguments(**given).check()
     assert text in str(error.value)
 
 
 def test_no_mistakes() -> None:
-    words().check()
-    words(follow=True, paths=["/etc"]).check()
-    words(command=["x"], user="root", sandbox=True, no_wait=True, duration=0.1, min_latency="1ms", output="x.json").check()
+    arguments().check()
+    arguments(follow=True, paths=["/etc"]).check()
+    arguments(command=["x"], user="root", sandbox=True, no_wait=True, duration="100ms", min_latency="1ms", output="x.json").check()
 
 
-def test_options_of_words(tmp_path: Path) -> None:
-    whose: dict[str, Any] = {"pids": [1], "comms": ["x" * 20], "everything": False, "no_follow": True}
-    which: dict[str, Any] = {"events": ["pread64"], "paths": [str(tmp_path)], "exclude": ["/x"], "no_recursive": True, "types": ["pipe"]}
+def test_options_of_arguments(tmp_path: Path) -> None:
+    whose: dict[str, Any] = {"pids": [1], "comms": ["x" * 20], "everything": False, "no_children": True}
+    which: dict[str, Any] = {"events": ["pread64"], "paths": [str(tmp_path)], "exclude": ["/x"], "recursive": False, "types": ["pipe"]}
     which |= {"follow": True}
     how: dict[str, Any] = {"failed": True, "min_latency": "2ms", "latency": False, "arguments": True, "ring_size": "1M", "host_paths": True}
     how["ancestors"] = True
-    made = tracing.options_of(words(**whose, **which, **how), None, None)
+    made = options_of(arguments(**whose, **which, **how), None, None)
     assert (made.targets.pids, made.targets.comms, made.targets.all, made.targets.follow) == ([1], [b"x" * 15], False, False)
     assert [CALLS[number].name for number in made.filters.calls] == ["pread64"]
     assert (made.filters.paths, made.filters.exclude, made.filters.recursive) == ([str(tmp_path)], ["/x"], False)
@@ -200,48 +214,32 @@ def test_options_of_words(tmp_path: Path) -> None:
     assert (made.latency, made.timed, made.arguments, made.ancestors, made.ring_size) == (False, True, True, True, 1 << 20)
 
 
-WATCH: dict[str, Any] = {name: UNSAID[name] for name in ("output", "account", "duration", "events", "force", "form")}
-WATCH |= {name: UNSAID[name] for name in ("level", "best_effort", "ring_size", "ready_fd", "pending", "arguments", "ancestors")}
-WATCH |= {"paths": ("a",), "recursive": False, "follow": False, "wait": False, "latency": False}
+WATCH: dict[str, Any] = {"command": [], "watch": True, "everything": True, "recursive": False, "latency": False, "paths": ("a",)}
 WATCHED: dict[str, dict[str, Any]] = {
-    "a --level vfs --best-effort": {"level": "vfs", "best_effort": True},
     "a": {},
     "-r a b": {"recursive": True, "paths": ("a", "b")},
-    "--recursive --follow --wait a": {"recursive": True, "follow": True, "wait": True},
-    "-e read --event io a": {"events": ("read", "io")},
-    "-f json -o out --force a": {"form": "json", "output": "out", "force": True},
-    "-o x.tap --rotate-size 64M --rotate-time 1h --keep 7d a": {"output": "x.tap", **ROTATED},
-    "-o x.tap --flight-recorder 60s --flight-memory 1G a": {"output": "x.tap", **FLIGHT},
-    "--account acc --duration 2 --latency --ring-size 1M a": {"account": "acc", "duration": 2.0, "latency": True, "ring_size": "1M"},
-    "--args --ancestors a": {"arguments": True, "ancestors": True},
-    "--ready-fd 99 a": {"ready_fd": 99},
-    "--pending a": {"pending": True},
+    "--recursive --follow --missing-ok a": {"recursive": True, "follow": True, "missing_ok": True},
+    "-p 1 a": {"pids": (1,), "everything": False},
+    "-c x --all a": {"comms": ("x",)},
+    "--min-latency 1ms a": {"min_latency": "1ms", "latency": True},
+    "--user u a -- cmd": {"user": "u", "command": ["cmd"], "everything": False},
 }
 
 
-@pytest.mark.usefixtures("descriptor_99")
 @pytest.mark.parametrize("text", WATCHED)
-def test_every_option_of_watch_has_its_word(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    seen: list[watching.Words] = []
-
-    class NoRun:
-        def __init__(self, given: watching.Words, *_: object) -> None:
-            seen.append(given)
-
-        def to_the_end(self) -> int:
-            return 42
-
-    monkeypatch.setattr(watching, "Run", NoRun)
+def test_watch_has_the_arguments_of_trace(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments], text: str) -> None:
     assert run(monkeypatch, "watch", *text.split()) == 42
-    assert seen == [watching.Words(**(WATCH | WATCHED[text]))]
+    assert captured == [Arguments(**(WATCH | WATCHED[text]))]
 
 
-def test_no_option_of_watch_is_forgotten() -> None:
-    assert {name for given in WATCHED.values() for name in given} == {option.name for option in watching.watch.params}
+def test_watch_has_every_option_of_trace() -> None:
+    of_trace, of_watch = ({option.name for option in command.params} for command in (trace, watch))
+    assert of_watch - of_trace == {"recursive", "missing_ok"}
+    assert of_trace - of_watch == {"no_recursive"}
 
 
 def test_options_of_a_watch() -> None:
-    made = watching.options_of(watching.Words(**(WATCH | {"recursive": True, "wait": True})))
+    made = options_of(Arguments(**(WATCH | {"recursive": True, "missing_ok": True})), None, None)
     assert (made.targets.all, made.latency, made.ring_size) == (True, False, 128 << 20)
     assert (made.filters.places, made.filters.recursive, made.filters.wait, made.filters.follow) == (True, True, True, False)
     assert {"open", "write", "unlink", "rename", "setattr", "exec"} <= made.filters.ops

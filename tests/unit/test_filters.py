@@ -171,39 +171,6 @@ def test_type_mask_is_of_stat_formats() -> None:
     assert Filters(types=frozenset(formats)).type_mask() == sum(1 << (value >> 12) for value in formats.values())
 
 
-DURATIONS = {"0": 0, "5": 5, "5ns": 5, "3us": 3_000, "3µs": 3_000, "1ms": 10**6, "1.5ms": 1_500_000, "0.25s": 250_000_000, "2s": 2 * 10**9}
-
-
-@pytest.mark.parametrize("text", DURATIONS)
-def test_durations(text: str) -> None:
-    assert filters.parse_duration(text, "--min-latency") == DURATIONS[text]
-
-
-@pytest.mark.parametrize("text", ["", "ms", "-1ms", "1 ms", "1m", "1h", "1.ms", ".5s", "1e3", "nan", "inf", "1ms\n", "9" * 30 + "s"])
-def test_no_durations(text: str) -> None:
-    with pytest.raises(UsageError, match="--min-latency"):
-        filters.parse_duration(text, "--min-latency")
-
-
-@given(st.integers(0, 2**53 // 10**6), st.sampled_from(["ns", "us", "ms", ""]))
-def test_whole_durations_are_exact(number: int, unit: str) -> None:
-    assert filters.parse_duration(f"{number}{unit}", "x") == number * {"ns": 1, "us": 10**3, "ms": 10**6, "": 1}[unit]
-
-
-SIZES = {"0": 0, "4096": 4096, "64K": 65536, "64k": 65536, "64KiB": 65536, "64kb": 65536, "16M": 16 << 20, "2G": 2 << 30, "2GiB": 2 << 30}
-
-
-@pytest.mark.parametrize("text", SIZES)
-def test_sizes(text: str) -> None:
-    assert filters.parse_size(text, "--ring-size") == SIZES[text]
-
-
-@pytest.mark.parametrize("text", ["", "K", "-1", "1.5M", "1T", "1 M", "0x10", "64Ki", "1M\n"])
-def test_no_sizes(text: str) -> None:
-    with pytest.raises(UsageError, match="--ring-size"):
-        filters.parse_size(text, "--ring-size")
-
-
 def test_rules() -> None:
     both = Filters(paths=["a", "b"], exclude=["c"])
     assert both.rules() == [("a", wire.RULE_TREE), ("b", wire.RULE_TREE), ("c", wire.RULE_EXCLUDE)]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from filetap.cli.record import Words, parse_age
+from filetap.cli.recorder import RecordingArguments
 from filetap.core.errors import UsageError
 from filetap.recording.limits import Keep
 from tests.patience import patience
@@ -22,53 +22,52 @@ from tests.patience import patience
 INFINITE = float("inf")
 
 
-def words(**given: str) -> Words:
-    none: dict[str, Any] = dict.fromkeys(("rotate_size", "rotate_time", "keep", "flight_recorder", "flight_memory"))
-    return Words(**(none | given))
+def arguments(**given: Any) -> RecordingArguments:
+    return RecordingArguments(**given)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("1.5min", 90), ("6h", 21600), ("7d", 604800), ("2w", 1209600)])
 def test_ages(text: str, seconds: float) -> None:
-    assert parse_age(text, "--keep") == seconds
-    assert words(keep=text).limits().keep == Keep(seconds=seconds)
+    assert arguments(keep=text).limits().keep == Keep(seconds=seconds)
+    assert arguments(keep="99w", rotate_time=text).limits().seconds == seconds
 
 
-@pytest.mark.parametrize("text", ["", "7", "0s", "1m", "-1s", "1 s", "nan s", "1y"])
-def test_what_is_no_age(text: str) -> None:
-    with pytest.raises(UsageError, match="give a time"):
-        parse_age(text, "--rotate-time")
+@pytest.mark.parametrize("text", ["", "x", "7y", "1 s", "-1s"])
+def test_what_is_neither_age_nor_size(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--keep \S+.*: give an age or a size"):
+        arguments(keep=text or "x").limits()
 
 
 def test_a_size_is_no_age() -> None:
-    assert words(keep="20G").limits().keep == Keep(bytes=20 << 30)
+    assert arguments(keep="20G").limits().keep == Keep(bytes=20 << 30)
 
 
 def test_without_options_nothing_is_dropped() -> None:
-    limits = words().limits()
+    limits = arguments().limits()
     assert (limits.bytes, limits.seconds, limits.keep.everything) == (INFINITE, INFINITE, True)
 
 
 def test_what_is_kept_in_part_is_written_in_ten_parts_unless_said_otherwise() -> None:
-    assert words(keep="10d").limits().seconds == 86400
-    assert words(keep="10G").limits().bytes == 1 << 30
-    assert words(keep="10G", rotate_size="2M").limits().bytes == 2 << 20
+    assert arguments(keep="10d").limits().seconds == 86400
+    assert arguments(keep="10G").limits().bytes == 1 << 30
+    assert arguments(keep="10G", rotate_size="2M").limits().bytes == 2 << 20
 
 
 def test_a_segment_is_no_larger_than_what_is_kept() -> None:
-    assert words(keep="1G", rotate_size="1G").limits().bytes == 1 << 30
+    assert arguments(keep="1G", rotate_size="1G").limits().bytes == 1 << 30
     with pytest.raises(UsageError, match="--rotate-size 2G is more than --keep 1G"):
-        words(keep="1G", rotate_size="2G").limits()
+        arguments(keep="1G", rotate_size="2G").limits()
 
 
 def test_a_flight_recorder_has_256_megabytes() -> None:
-    assert words(flight_recorder="60s").flight() == (60, 256 << 20)
-    assert words(flight_recorder="2min", flight_memory="1G").flight() == (120, 1 << 30)
+    assert arguments(flight_recorder="60s").flight() == (60, 256 << 20)
+    assert arguments(flight_recorder="2min", flight_memory="1G").flight() == (120, 1 << 30)
 
 
 SHOWN = """
 import itertools, select, time
 from filetap.cli import progress as bars
-from filetap.cli import record
+from filetap.cli import recorder
 bars.PATIENCE = bars.STEP = 0.02
 def progress():
     for done in itertools.count():
@@ -76,7 +75,7 @@ def progress():
         yield min(done, 10), 10
         if done >= 10 and select.select([0], [], [], 0)[0]:
             return
-record.shown(progress())
+recorder.shown(progress())
 """
 
 

@@ -80,7 +80,7 @@ def test_a_trace_has_leaves_and_no_places(tmp_path: Path) -> None:
 def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name, wait, line in (
-        ("none", False, "--wait watches for"),
+        ("none", False, "--missing-ok watches for"),
         ("file/none", True, "file is not a directory"),
         ("/".join("abcdefghi"), True, "9 names of it are not there; at most 8"),
     ):

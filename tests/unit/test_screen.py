@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from filetap.analysis.rates import COLUMNS
 from filetap.analysis.summary import KEYS
+from filetap.cli.options import RUN_BY
 from filetap.cli.terminal import keys
 from filetap.cli.top import SORTS
-from filetap.cli.trace import BY
 from filetap.render.terminal import columns_of
 from filetap.report.top import HEADS, VIEWS, Status, View, number, plain, screen, tail
 
@@ -177,7 +177,7 @@ def test_any_bytes_are_keys(sent: bytes) -> None:
 
 
 def test_words_of_the_command_line() -> None:
-    assert tuple(KEYS) == BY
+    assert tuple(KEYS) == RUN_BY
     assert SORTS == COLUMNS
     assert set(HEADS) == set(COLUMNS)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filetap.capture.statistics import Account, OpAccount
-from filetap.cli.query import unrecorded
+from filetap.cli.recordings import unrecorded
 from tests.unit.traces import record
 
 OPS = {"read": OpAccount(seen=9, delivered=4, folded=3, lost=2), "open": OpAccount(seen=5, delivered=4, folded=1)}

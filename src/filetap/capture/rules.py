@@ -86,7 +86,7 @@ def find_place(path: str, wait: bool) -> Place:
     real = os.path.realpath(path)
     reason = _why_not(path, real)
     if reason == errno.ENAMETOOLONG or (reason and not wait):
-        hint = "; --wait watches for what is not there yet" if reason == errno.ENOENT else ""
+        hint = "; --missing-ok watches for what is not there yet" if reason == errno.ENOENT else ""
         raise UsageError(f"{path}: {os.strerror(reason)}{hint}")
     directory, name = os.path.split(real)
     names = [name] if name else []

@@ -18,6 +18,7 @@ from filetap.core.errors import FiletapError
 
 COMMANDS: Final = {
     "trace": "Trace file accesses of a command, processes, cgroups or everything.",
+    "record": "Record file accesses in a folder, for summary, query and replay.",
     "top": "Show live who touches which files: rates, bytes, latencies, errors.",
     "watch": "Log whoever touches these files or directories, under any name.",
     "query": "Ask recorded traces in SQL.",

@@ -1,244 +1,86 @@
-"""``-o NAME.tap``: the options of a recording, and what a run does with it from its beginning to its seal.
-
-Apart from run.py, which knows streams and the order of a run.
-"""
+"""``filetap record``."""
 
 from __future__ import annotations
 
 import os
 import re
-import signal
-import sys
 import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
-from filetap.cli.progress import Progress
-from filetap.cli.say import say
-from filetap.core import libraries
-from filetap.core.clock import utc
-from filetap.core.errors import FiletapError, UsageError
-from filetap.recording.limits import Keep, Limits
+from filetap.cli import options
+from filetap.cli.arguments import Arguments
+from filetap.cli.options import TraceCommand
+from filetap.cli.recorder import SUFFIX
+from filetap.cli.run import Stop, View, trace_with
+from filetap.cli.say import tell
+from filetap.core.errors import UsageError
 
-if TYPE_CHECKING:
-    from filetap.capture.session import Session
-    from filetap.capture.statistics import Account
-    from filetap.core.batch import Sink
-    from filetap.recording.flight import FlightSink
-    from filetap.recording.format import Metadata
-    from filetap.recording.writer import TraceSink
-
-SUFFIX: Final = ".tap"
-FLIGHT_MEMORY: Final = "256M"
-PARTS: Final = 10
-"""A recording that is kept in part is written in so many segments, or more: what is dropped is a whole one."""
-_AGES: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-
-RECORD_OPTIONS: Final = (
-    click.option("--rotate-size", metavar="SIZE", help="Of -o NAME.tap: begin another segment after so many bytes."),
-    click.option("--rotate-time", metavar="TIME", help="Of -o NAME.tap: begin another segment after so long, such as 10min, 1h."),
-    click.option("--keep", metavar="AGE|SIZE", help="Of -o NAME.tap: drop the oldest segments, so that so much is left: 7d, 20G."),
-    click.option(
-        "--flight-recorder",
-        metavar="TIME",
-        help="Keep the last TIME (60s) in memory alone; write NAME.tap on SIGUSR1, when the traced command fails, or at the end.",
-    ),
-    click.option("--flight-memory", metavar="SIZE", help=f"At most so much memory for that.  [default: {FLIGHT_MEMORY}]"),
-)
+LONGEST_NAME: Final = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """The command line as it was given."""
+@click.command(cls=TraceCommand)
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@options.target_options
+@options.filter_options
+@options.no_recursive_option
+@click.option("-o", "--output", metavar="NAME.tap", help="The folder to create.  [default: filetap-DATE-TIME-TARGET.tap]")
+@options.output_options
+@options.record_options
+@options.latency_option(True)
+@options.process_options
+@options.hook_options
+@click.pass_context
+def record(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
+    """Record file accesses in a folder, for summary, query and replay.
 
-    rotate_size: str | None = None
-    rotate_time: str | None = None
-    keep: str | None = None
-    flight_recorder: str | None = None
-    flight_memory: str | None = None
+    TARGET, FILTERS and PATH... are those of filetap trace. Events are written as they come: what was recorded before a
+    crash can be read. Contents of files are never recorded.
 
-    def check_recording(self, records: bool) -> None:
-        """Mistakes that need no kernel to be seen."""
-        given = [name for name in Words.__dataclass_fields__ if getattr(self, name) is not None]
-        if given and not records:
-            raise UsageError(f"{option(given[0])} is for a recording: give -o NAME{SUFFIX}")
-        if self.flight_memory and not self.flight_recorder:
-            raise UsageError("--flight-memory is for --flight-recorder: give that too")
-        for name in ("rotate_size", "rotate_time", "keep"):
-            if self.flight_recorder and name in given:
-                raise UsageError(f"{option(name)} is for a recording on disk: --flight-recorder writes what it holds and no more")
-        self.limits()
-        if self.flight_recorder:
-            self.flight()
-
-    def limits(self) -> Limits:
-        """Where segments end. What is kept in part has at least PARTS of them."""
-        keep = parse_keep(self.keep) if self.keep else Keep()
-        size = parse_bytes(self.rotate_size, "--rotate-size") if self.rotate_size else keep.bytes / PARTS
-        if size > keep.bytes:
-            raise UsageError(f"--rotate-size {self.rotate_size} is more than --keep {self.keep}: what is dropped is a whole segment")
-        seconds = parse_age(self.rotate_time, "--rotate-time") if self.rotate_time else keep.seconds / PARTS
-        return Limits(bytes=size, seconds=seconds, keep=keep)
-
-    def flight(self) -> tuple[float, int]:
-        """Seconds and bytes."""
-        memory = parse_bytes(self.flight_memory or FLIGHT_MEMORY, "--flight-memory")
-        return parse_age(self.flight_recorder or "", "--flight-recorder"), memory
+    \b
+    Examples:
+      filetap record -- ls -l /etc
+      filetap record -o /tmp/build.tap --force -- git --version
+      filetap record -o /tmp/all.tap --force --all --duration 1 --keep 1G
+    """
+    started, stop = time.monotonic(), Stop()
+    if given["output"] is not None and not given["output"].rstrip("/").endswith(SUFFIX):
+        raise UsageError(f"-o {given['output']}: a recording is a folder called NAME{SUFFIX}")
+    arguments = Arguments(command=context.obj, recursive=not no_recursive, **given)
+    if not arguments.output:
+        arguments = Arguments(command=context.obj, recursive=not no_recursive, **given | {"output": free_name(arguments)})
+    arguments.check()
+    context.exit(trace_with(arguments, stop, started, RecordView(str(arguments.output))))
 
 
-def option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def free_name(given: Arguments) -> str:
+    """Return the name of a folder that does not exist yet, of the local time and the target."""
+    name = f"filetap-{time.strftime('%Y%m%d-%H%M%S')}-{target_name(given)}"
+    return next(path for path in _candidates(name) if not os.path.lexists(path))
 
 
-def parse_age(text: str, name: str) -> float:
-    """``60s``, ``10min``, ``6h``, ``7d``, ``2w``, in seconds."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w)", text)
-    if not match or not float(match[1]):
-        raise UsageError(f"{name} {text}: give a time with s, min, h, d or w, such as 60s")
-    return float(match[1]) * _AGES[match[2]]
+def _candidates(name: str) -> Iterator[str]:
+    yield f"{name}{SUFFIX}"
+    yield from (f"{name}-{number}{SUFFIX}" for number in count(2))
 
 
-def parse_bytes(text: str, name: str) -> int:
-    """As filters.parse_size, which is not imported before the command is forked."""
-    match = re.fullmatch(r"([0-9]+)([KMGTkmgt]?)(i?[Bb])?", text)
-    if not match:
-        raise UsageError(f"{name} {text}: give a size such as 64M or 20G")
-    size = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
-    if size < 64 << 10:
-        raise UsageError(f"{name} {text}: at least 64K")
-    return size
+def target_name(given: Arguments) -> str:
+    """Return the first target as part of a file name: the command, ``pid7``, a process or cgroup name, or ``all``."""
+    names = [*given.command[:1], *(f"pid{pid}" for pid in given.pids), *given.comms, *given.cgroups]
+    word = Path(names[0]).name if names else "all"
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", word).strip("._")[:LONGEST_NAME] or "target"
 
 
-def parse_keep(text: str) -> Keep:
-    """An age by its unit, or else a size."""
-    if re.fullmatch(r"[0-9.]+(s|min|h|d|w)", text):
-        return Keep(seconds=parse_age(text, "--keep"))
-    try:
-        return Keep(bytes=parse_bytes(text, "--keep"))
-    except UsageError as error:
-        if "at least" in str(error):
-            raise
-        raise UsageError(f"--keep {text}: give an age (s, min, h, d, w) or a size, such as 7d or 20G") from None
+class RecordView(View):
+    """Says at the end how to look at the recording."""
 
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
 
-class Recording:
-    """One trace, or what a flight recorder makes; ``sink`` takes the batches."""
-
-    def __init__(self, output: str, force: bool, words: Words, options: dict[str, Any]) -> None:
-        libraries.tell("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps 60 MB more after sealing (measured)
-        self.folder, self._force = Path(output), force
-        self._metadata = metadata(options)
-        self._session: Session | None = None
-        self._trace: TraceSink | None = None
-        self._flight: FlightSink | None = None
-        self.sink: Sink = self._fly(words) if words.flight_recorder else self._record(words.limits())
-
-    def _record(self, limits: Limits) -> TraceSink:
-        from filetap.recording.writer import TraceSink
-
-        self._trace = TraceSink(self.folder, self._metadata, limits, self._force)
-        return self._trace
-
-    def _fly(self, words: Words) -> FlightSink:
-        from filetap.recording.flight import FlightSink
-
-        self._flight = FlightSink(self.folder, *words.flight(), self._force)
-        signal.signal(signal.SIGUSR1, self._asked)
-        return self._flight
-
-    def _asked(self, _number: int, _frame: object) -> None:
-        if self._flight:
-            self._flight.asked = True
-
-    def begin(self, session: Session) -> None:
-        """All is attached."""
-        self._session = session
-        self._metadata.hooks = dict(session.source.hooks)
-        self._metadata.notes = list(session.source.notes)
-        if self._trace:
-            self._trace.begin()
-        if self._flight:
-            self._flight.begin()
-
-    def discard(self) -> None:
-        """It did not begin."""
-        if self._trace:
-            self._trace.discard()
-
-    def mind(self, failed: bool) -> None:
-        """Again and again. ``failed``: the traced command has."""
-        if self._flight and self._session and self._flight.is_due(failed):
-            self._session.list_pending()
-            self._flight.dump(self._settled(self._session.account_so_far()), say)
-
-    def stop(self) -> None:
-        """Tracing is over."""
-        if self._flight:
-            self._flight.stop()
-
-    def end(self, account: Account) -> None:
-        """Seal it, with the account in it. Raises FiletapError when not all of that could be done."""
-        try:
-            if self._flight:
-                self._flight.end(self._settled(account), say, shown)
-            elif self._trace:
-                self._settled(account)
-                self._trace.close(shown)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise FiletapError(f"{self.folder} could not be finished ({why}): what is written can be read") from None
-
-    def _settled(self, account: Account) -> Metadata:
-        """With an account."""
-        import msgspec
-
-        told = [*account.notes, *(note for note in self._metadata.notes if note not in account.notes)]
-        if self._trace:
-            self._metadata.account, self._metadata.notes = account.as_json(), told
-            return self._metadata
-        return msgspec.structs.replace(self._metadata, account=account.as_json(), notes=told)
-
-
-def metadata(options: dict[str, Any]) -> Metadata:
-    """Of a recording that begins now."""
-    from filetap.core.calls import CALLS
-    from filetap.recording.format import Metadata
-
-    system = os.uname()
-    return Metadata(
-        uuid=str(uuid.uuid4()),
-        node=system.nodename,
-        boot=Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
-        kernel=system.release,
-        machine=system.machine,
-        filetap=version("filetap"),
-        began=utc(time.time()),
-        command=[word.encode(errors="surrogateescape").decode(errors="replace") for word in sys.argv],
-        options=plain(options),
-        calls=[(call.op, call.name) for call in CALLS],
-        libraries={name: version(name) for name in ("pyarrow", "numpy")},
-    )
-
-
-def plain(value: Any) -> Any:
-    """What JSON can hold; words that are no text with replacement characters."""
-    if isinstance(value, str):
-        return value.encode(errors="surrogateescape").decode(errors="replace")
-    if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items() if one not in (None, False, (), [], "")}
-    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
-
-
-def shown(progress: Iterator[tuple[int, int]]) -> None:
-    """A bar on a terminal, if it lasts."""
-    share = -1.0
-    with Progress() as drawn:
-        drawn.begin("sealing", lambda: share)
-        for done, total in progress:
-            share = done / total if total else -1.0
+    def end(self) -> None:
+        if os.path.isdir(self._folder):
+            tell(f"look at it with:\n  filetap summary {self._folder}\n  filetap replay {self._folder}")

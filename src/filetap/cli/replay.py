@@ -1,7 +1,4 @@
-"""``filetap replay``: a recorded trace through the sinks of a live run, filtered, from the words of the command line.
-
-Apart, as each command has a file of its own.
-"""
+"""``filetap replay``."""
 
 from __future__ import annotations
 
@@ -13,31 +10,33 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from filetap.cli import options
+from filetap.cli.output import destination, make_sink
 from filetap.cli.progress import Progress, ended_by_signals
-from filetap.cli.query import destination, say_state
-from filetap.cli.run import event_option, make_sink
+from filetap.cli.recordings import say_state
 from filetap.cli.say import say
+from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
     from filetap.recording.replay import Wanted
 
 
-@click.command
+@click.command(cls=options.Command)
 @click.argument("folder", metavar="NAME.tap")
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@click.option("-p", "--pid", "pids", type=int, multiple=True, metavar="PID", help="This process and its children. Repeatable.")
-@click.option("-c", "--command", "comms", multiple=True, metavar="NAME", help="Processes of this name and their children.")
-@click.option("--no-follow", is_flag=True, help="Without children.")
-@event_option
-@click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, or nothing below this directory. Repeatable.")
-@click.option("--no-recursive", is_flag=True, help="Of a directory PATH only its direct children.")
-@click.option("--failed", is_flag=True, help="Failures only.")
-@click.option("--min-latency", metavar="TIME", help="Calls that took at least this long, such as 1ms.")
+@options.pid_option
+@options.command_option
+@options.children_option
+@options.event_option
+@options.exclude_option
+@options.no_recursive_option
+@options.failed_option
+@options.latency_limit_option
 @click.option("--ancestors", is_flag=True, help="Show the processes that each one descends from.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "none"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the events to FILE.")
-@click.option("--force", is_flag=True, help="Overwrite the FILE of -o.")
+@options.force_option
 def replay(**given: Any) -> None:
     """Print a recorded trace as trace -f table or -f json would have.
 
@@ -54,21 +53,21 @@ def replay(**given: Any) -> None:
       filetap replay NAME.tap -f json -e open --failed
       filetap replay NAME.tap -c python3 /usr/lib
     """
-    words = Words(**given)
-    wanted = wanted_of(words)
-    with destination(words.form, words.output, words.force) as stream, ended_by_signals():
-        _replay(words, wanted, stream)
+    arguments = Arguments(**given)
+    wanted = wanted_of(arguments)
+    with destination(arguments.form, arguments.output, arguments.force) as stream, ended_by_signals():
+        _replay(arguments, wanted, stream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Arguments:
     """The command line as it was given."""
 
     folder: str
     paths: Sequence[str]
     pids: Sequence[int]
     comms: Sequence[str]
-    no_follow: bool
+    no_children: bool
     events: Sequence[str]
     exclude: Sequence[str]
     no_recursive: bool
@@ -80,24 +79,24 @@ class Words:
     force: bool
 
 
-def wanted_of(words: Words) -> Wanted:
-    """What the words mean. Raises UsageError for names that mean nothing."""
+def wanted_of(given: Arguments) -> Wanted:
+    """What the given mean. Raises UsageError for names that mean nothing."""
     from filetap.core.calls import CALLS
     from filetap.recording.replay import Wanted
-    from filetap.selection.filters import named_calls, parse_duration
+    from filetap.selection.filters import named_calls
 
-    calls = named_calls(words.events) if words.events else None
+    calls = named_calls(given.events) if given.events else None
     return Wanted(
         calls=calls,
         ops=frozenset(CALLS[call].op for call in calls) if calls is not None else None,
-        paths=recorded_names(words.paths),
-        exclude=recorded_names(words.exclude),
-        recursive=not words.no_recursive,
-        pids=frozenset(words.pids),
-        comms=frozenset(os.fsencode(name)[:15] for name in words.comms),
-        children=not words.no_follow,
-        failed=words.failed,
-        min_latency=parse_duration(words.min_latency, "--min-latency") if words.min_latency else 0,
+        paths=recorded_names(given.paths),
+        exclude=recorded_names(given.exclude),
+        recursive=not given.no_recursive,
+        pids=frozenset(given.pids),
+        comms=frozenset(os.fsencode(name)[:15] for name in given.comms),
+        children=not given.no_children,
+        failed=given.failed,
+        min_latency=units.parse_time(given.min_latency, "--min-latency") if given.min_latency else 0,
     )
 
 
@@ -108,22 +107,22 @@ def recorded_names(paths: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(os.fsencode(os.path.abspath(path)) for path in paths)
 
 
-def _replay(words: Words, wanted: Wanted, stream: IO[bytes]) -> None:
+def _replay(given: Arguments, wanted: Wanted, stream: IO[bytes]) -> None:
     from filetap.recording.reader import Trace
     from filetap.recording.replay import Replay
 
     with Progress(stream) as progress:
-        trace = Trace(Path(words.folder), progress.begin)
+        trace = Trace(Path(given.folder), progress.begin)
         played = Replay(trace, wanted)
         progress.begin("replaying", lambda: played.done)
-        sink = make_sink(words.form, progress.raw, words.ancestors)
+        sink = make_sink(given.form, progress.raw, given.ancestors)
         try:
             played.into(sink)
             sink.close()
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise FiletapError(f"{words.output or 'standard output'}: {error.strerror}") from None
+            raise FiletapError(f"{given.output or 'standard output'}: {error.strerror}") from None
     say_state([trace])
-    if words.form == "none":
+    if given.form == "none":
         say(f"{sink.written} events")

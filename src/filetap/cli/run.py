@@ -1,209 +1,39 @@
-"""What every command that traces shares: where its events go, how it is stopped, the run from attaching to the account.
+"""One run of a command that traces: from attaching, through its loop, to the statistics and the exit status.
 
-Apart from trace.py and watch.py, which say what is traced. Nothing heavy is imported before it is needed.
+What a command shows apart from its events is a View's; targets and filters are those of arguments.py.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from typing import IO, TYPE_CHECKING, Final, TypeVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING
 
-import click
-
-from filetap.cli import ready, record
-from filetap.cli.files import OutputFile
-from filetap.cli.record import RECORD_OPTIONS, SUFFIX, Recording
+from filetap.capture.launch import Command, find_user
+from filetap.cli import ready
+from filetap.cli.arguments import Arguments, options_of
+from filetap.cli.output import make_sink, standard_stream
+from filetap.cli.outputs import Outputs
 from filetap.cli.say import say, tell
-from filetap.core.errors import FiletapError, UsageError
+from filetap.cli.start import BLOCKED, IGNORED
+from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
-    from filetap.capture.session import Session
+    from filetap.capture.session import Session, SumSink
     from filetap.capture.source import Options
     from filetap.capture.statistics import Account
     from filetap.core.batch import Batch, Sink
-
-OTHER_COLUMNS: Final = 76
-"""Of the table, before the path."""
-LEAST_ANCESTORS: Final = 28
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
-
-event_option = click.option(
-    "-e",
-    "--event",
-    "events",
-    multiple=True,
-    metavar="OP",
-    help="An operation (read), a group (io, metadata, memory, namespace, ..., all) or a call (pread64). Repeatable.",
-)
-
-OUTPUT_OPTIONS = (
-    click.option(
-        "-f",
-        "--format",
-        "form",
-        type=click.Choice(["table", "json", "none"]),
-        help="The form of the events.  [default: table; with -o NAME.tap: none]",
-    ),
-    click.option("-o", "--output", metavar="FILE|NAME.tap", help="Write the events to FILE, or record a trace: the folder NAME.tap."),
-    click.option("--force", is_flag=True, help="Overwrite the FILE of -o, or replace the trace."),
-    *RECORD_OPTIONS,
-    click.option(
-        "--pending", is_flag=True, help="List calls that have not returned, at the end and on SIGUSR2, where no events are printed too."
-    ),
-    click.option("--account", metavar="FILE", help="Write the account of the run to FILE as JSON."),
-    click.option("--duration", type=float, metavar="SECONDS", help="End the tracing, never a command, after so long."),
-)
-
-
-HOOK_OPTIONS = (
-    click.option(
-        "--level",
-        type=click.Choice(["syscall", "vfs", "auto"]),
-        default="auto",
-        show_default=True,
-        help="Events of system calls, or of the kernel's hooks below them (vfs). auto: of calls, and hooks say what names led to.",
-    ),
-    click.option("--best-effort", is_flag=True, help="Go on without the hooks that do not attach here."),
-    click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events under way, over all CPUs."),
-)
-
-
-PROCESS_OPTIONS = (
-    click.option("--args", "arguments", is_flag=True, help="Record the arguments of processes, and of those that started them."),
-    click.option(
-        "--ancestors",
-        is_flag=True,
-        help="Show the processes that each one descends from. All forks of the machine are followed, for parents that have ended.",
-    ),
-)
-
-
-def process_options(command: Decorated) -> Decorated:
-    """What is known of processes, in this order."""
-    return with_options(PROCESS_OPTIONS, command)
-
-
-def output_options(command: Decorated) -> Decorated:
-    """What becomes of the events, in this order."""
-    return with_options(OUTPUT_OPTIONS, command)
-
-
-def hook_options(command: Decorated) -> Decorated:
-    """How the kernel is asked, in this order, and who hears when it has been."""
-    return with_options((*HOOK_OPTIONS, ready.ready_option), command)
-
-
-def with_options(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output(record.Words):
-    """Words of the command line that are the same for all: what becomes of the events, and how the kernel is asked."""
-
-    form: str | None
-    output: str | None
-    force: bool
-    pending: bool
-    account: str | None
-    duration: float | None
-    level: str
-    best_effort: bool
-    ring_size: str
-    arguments: bool
-    ancestors: bool
-    ready_fd: int | None
-
-    @property
-    def records(self) -> bool:
-        """Is a trace to be written?"""
-        return bool(self.output) and str(self.output).rstrip("/").endswith(SUFFIX)
-
-    @property
-    def streams(self) -> bool:
-        """Are events to be written as they come?"""
-        return not self.records or self.form in ("table", "json")
-
-    @property
-    def prints(self) -> bool:
-        """Are events printed, as lines?"""
-        return self.streams and self.shown != "none"
-
-    def check(self) -> None:
-        """Mistakes that need no kernel to be seen."""
-        if self.ready_fd is not None:
-            ready.check_ready_fd(self.ready_fd)
-        self.check_recording(self.records)
-        if self.duration is not None and not 0 < self.duration < float("inf"):
-            raise UsageError(f"--duration {self.duration:g}: give a number of seconds above 0")
-
-    @property
-    def shown(self) -> str:
-        """The form of the events, given or not."""
-        return self.form or "table"
-
-    def scope(self) -> str:
-        """What is traced, in a few words."""
-        raise NotImplementedError
-
-    def open_file(self) -> OutputFile | None:
-        """The FILE of -o."""
-        return OutputFile(self.output, self.force) if self.output and not self.records else None
-
-    def open_account(self) -> OutputFile | None:
-        """The file for ``--account``, opened before anything is traced."""
-        return OutputFile(self.account, force=True) if self.account else None
-
-    def recording(self) -> Recording | None:
-        """Begun: the folder is there."""
-        if not self.records:
-            return None
-        words = {name: value for name, value in asdict(self).items() if name not in ("output", "force", "account", "ready_fd")}
-        return Recording(str(self.output).rstrip("/"), self.force, self, words)
-
-
-def standard_stream(name: str) -> IO[bytes]:
-    """Unbuffered. ``name``: "output" or "error"."""
-    stream = sys.stderr if name == "error" else sys.stdout
-    if stream is None:
-        raise FiletapError(f"standard {name} is closed: give -o FILE")
-    return open(stream.fileno(), "wb", buffering=0, closefd=False)
-
-
-def make_sink(form: str, stream: IO[bytes], ancestors: bool = False) -> Sink:
-    """The sink for ``-f``. ``ancestors``: they are to be shown."""
-    if form == "none":
-        from filetap.sinks.count import CountSink
-
-        return CountSink()
-    if form == "json":
-        from filetap.sinks.ndjson import NdjsonSink
-
-        return NdjsonSink(stream, ancestors)
-    from filetap.sinks.table import TableSink
-
-    colour = stream.isatty() and "NO_COLOR" not in os.environ
-    return TableSink(stream, colour, width_of_ancestors(stream) if ancestors else None)
-
-
-def width_of_ancestors(stream: IO[bytes]) -> int:
-    """On a terminal half of what other columns leave, for the path should find room too; elsewhere nothing is cut (0)."""
-    if not stream.isatty():
-        return 0
-    return max(LEAST_ANCESTORS, (os.get_terminal_size(stream.fileno()).columns - OTHER_COLUMNS) // 2)
+    from filetap.selection.targets import Sandbox
 
 
 class Stop:
-    """SIGINT and SIGTERM, and SIGUSR2, which asks for the calls under way: heard from before a command is forked. Python's own way, an
-    exception, is lost in a callback."""
+    """SIGINT and SIGTERM, and SIGUSR2, which asks for the calls under way. Made before a command is forked.
+
+    Python's own way, an exception, is lost in a callback.
+    """
 
     def __init__(self) -> None:
         self.number = 0
@@ -215,7 +45,7 @@ class Stop:
         signal.signal(signal.SIGUSR2, self._ask)
 
     def asked(self) -> bool:
-        """Has somebody asked for the calls under way since the last time?"""
+        """Return whether SIGUSR2 came since the last time."""
         asked, self._asked = self._asked, False
         return asked
 
@@ -229,7 +59,7 @@ class Stop:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """SIGUSR2 waits: a program is not loaded for a thread with signals to take (kernel/bpf/verifier.c)."""
+    """Block SIGUSR2: no program is loaded for a thread with pending signals (kernel/bpf/verifier.c)."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR2,))
     try:
         yield
@@ -237,64 +67,89 @@ def undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))
 
 
+class View:
+    """What a run shows apart from its events, and how it waits. This one shows nothing more."""
+
+    on_terminal = False
+    """Does it draw on the terminal? Then lines on standard error would spoil it."""
+
+    def wrap(self, sink: Sink) -> tuple[Sink, SumSink | None]:
+        """Return the sink for the session, and the one for what the kernel has summed up."""
+        return sink, None
+
+    def adjust(self, session: Session) -> None:
+        """Change how the session works, before anything is read."""
+
+    def loop(self, run: Run) -> None:
+        """Trace until the run is over."""
+        run.pump_until_over()
+
+    def report(self) -> None:
+        """Print what comes before the statistics."""
+
+    def end(self) -> None:
+        """Print what comes after everything else."""
+
+
+def trace_with(given: Arguments, stop: Stop, started: float, view: View, launching: AbstractContextManager[None] | None = None) -> int:
+    """Run what the arguments say and return the exit status. ``launching``: surrounds the fork of COMMAND."""
+    command = None
+    if given.command:
+        with launching or nullcontext():
+            command = Command(given.command, find_user(given.user), IGNORED, BLOCKED)
+    try:
+        run = Run(given, command, stop, started, view)
+    except BaseException:
+        if command:
+            command.abandon()
+        raise
+    return run.to_the_end()
+
+
 class Run:
-    """One run of a command: attached when made. A command that has more to mind overrides the methods that say so."""
+    """Attached when made; ``to_the_end`` traces and returns the exit status."""
 
-    def __init__(self, given: Output, options: Options, stop: Stop, started: float, standard: str = "output") -> None:
-        self._given, self._stop = given, stop
+    def __init__(self, given: Arguments, command: Command | None, stop: Stop, started: float, view: View) -> None:
+        self.given, self.command, self.stop, self._view = given, command, stop, view
         self._failure: FiletapError | None = None
-        self._account: OutputFile | None = None
-        self._recording: Recording | None = None
-        self._file: OutputFile | None = None
+        self._abandoned = self._outlived = False
+        self._sandbox = _sandbox_of(given, command)
         try:
-            self._account = given.open_account()
-            self._recording = given.recording()
-            self._file = given.open_file()
-            self._sink = self._make_sink(standard)
-            self.session = self._begin(options, started)
+            self._attach(started)
         except BaseException:
-            self._discard()
+            if self._sandbox and command:
+                command.abandon()
+                self._sandbox.remove()
             raise
-        for file in self._files():
-            file.empty()
-        if self._recording:
-            self._recording.begin(self.session)
 
-    def _discard(self) -> None:
-        """Nothing was traced: what was made for it would be in the way of the next try."""
-        if self._recording:
-            self._recording.discard()
-        for file in self._files():
-            file.discard()
+    def _attach(self, started: float) -> None:
+        options = options_of(self.given, self.command, self._sandbox)
+        self._by_itself = options.targets.ends_by_itself
+        self._outputs = Outputs(self.given, "error" if self.command else "output")
+        try:
+            self.session = self._make_session(options, started)
+        except BaseException:
+            self._outputs.discard()
+            raise
+        self._outputs.begin(self.session)
+        if self.command:
+            self.session.wake_by(self.command.pidfd)
 
-    def _files(self) -> list[OutputFile]:
-        return [file for file in (self._file, self._account) if file]
-
-    def _make_sink(self, standard: str) -> Sink:
-        stream = (self._file or standard_stream(standard)) if self._given.streams else None
-        streams = [make_sink(self._given.shown, stream, self._given.ancestors)] if stream else []
-        if not self._recording:
-            return streams[0]
-        from filetap.sinks.tee import Tee
-
-        return Tee(self._recording.sink, streams)
-
-    def make_session(self, options: Options, started: float) -> Session:
+    def _make_session(self, options: Options, started: float) -> Session:
         from filetap.capture.session import Session
 
-        return Session(options, self._sink, started)
-
-    def _begin(self, options: Options, started: float) -> Session:
-        session = self.make_session(options, started)
+        self._outputs.sink, sums = self._view.wrap(self._outputs.sink)
+        session = Session(options, self._outputs.sink, started, sums)
+        self._view.adjust(session)
         wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
         session.wake_by(wakeup)
-        self._stop.also = self.on_signal
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))  # in this thread alone
+        self.stop.also = self._on_signal
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))  # in this thread only
         return session
 
     def to_the_end(self) -> int:
-        """Trace, settle the account, and return the exit status."""
+        """Trace, print the statistics, and return the exit status."""
         from filetap.capture.session import OutputError
 
         try:
@@ -302,66 +157,69 @@ class Run:
         except OutputError:
             pass  # session.failure keeps it
         except FiletapError:
-            self._seal(self._finish())
-            self.on_detached()
+            self._outputs.finish(self._finish())
+            self._on_detached()
             raise
-        self.on_end()
+        self._outlived = bool(self.command and not self.command.poll() and not self.stop.number)
         account = self._finish()
         self._failure = self.session.failure
-        self._seal(account)
-        self._say(account)
-        self.on_detached()
-        status = self.status()
+        self._failure = self._outputs.finish(account) or self._failure
+        self._print_statistics(account)
+        self._on_detached()
+        status = self._status()
         if self._failure:
             raise self._failure
+        self._view.end()
         return status
 
     def _trace(self) -> None:
         try:
-            if not self._stop.number:
-                ready.announce(self.ready_line(), self._given.ready_fd)
-            self.on_attached()
-            self._pump()
+            if not self.stop.number:
+                line = "" if self._view.on_terminal else f"tracing {self.given.scope()}; attached in {self.session.attached:.1f} s"
+                ready.announce(line, self.given.ready_fd)
+            self._release_command()
+            self._view.loop(self)
         finally:
-            if self._recording:
-                self._recording.stop()
+            if self._outputs.recording:
+                self._outputs.recording.stop()
             ready.stopping()
+
+    def _release_command(self) -> None:
+        """Let the command exec, now that everything is attached."""
+        if self.command and self.stop.number:
+            self._abandoned = True
+            self.command.abandon()
+        elif self.command:
+            self.command.release()
 
     def _finish(self) -> Account:
         with undisturbed():
             return self.session.finish()
 
-    def _seal(self, account: Account) -> None:
-        """Nothing is held back any more; a recording is whole."""
-        with suppress(OSError):
-            self._sink.close()
-        if self._recording:
-            try:
-                self._recording.end(account)
-            except FiletapError as error:
-                self._failure = self._failure or error
-
-    def _pump(self) -> None:
-        end = time.monotonic() + self._given.duration if self._given.duration else float("inf")
-        while not self._stop.number and (left := end - time.monotonic()) > 0 and not self.over():
+    def pump_until_over(self) -> None:
+        """Read events until a signal, the end of --duration, or the end of all targets."""
+        end = time.monotonic() + self.given.seconds
+        while not self.stop.number and (left := end - time.monotonic()) > 0 and not self.over():
             self.session.pump(min(left, 1.0))
             for line in self.session.source.cgroup_news():
                 say(line)
             self.list_if_asked()
-            if self._recording:
+            if self._outputs.recording:
                 with undisturbed():
-                    self._recording.mind(self.has_failed())
+                    self._outputs.recording.mind(self._has_failed())
 
     def list_if_asked(self) -> None:
-        """The calls under way: with the events, and where none are printed on standard error."""
-        if self._stop.asked():
+        """List the calls under way after a SIGUSR2: among the events, or on standard error where none are printed."""
+        if self.stop.asked():
             with undisturbed():
                 found = self.session.list_pending()
-            if not self._given.prints:
-                self.show_pending(found)
+            if not self.given.prints:
+                self._show_pending(found)
 
-    def show_pending(self, found: Batch) -> None:
-        """As a table, on standard error."""
+    def _show_pending(self, found: Batch) -> None:
+        """Print a table to standard error."""
+        if self._view.on_terminal:
+            return
         if not len(found.events):
             say("no call is under way")
             return
@@ -370,48 +228,53 @@ class Run:
             sink.pending(found)
             sink.close()
 
-    def _say(self, account: Account) -> None:
+    def _print_statistics(self, account: Account) -> None:
         from filetap.report import account as report
 
-        self.before_account()
-        if self._given.pending and (not self._given.prints or not account.pending):
-            self.show_pending(self.session.pending)
+        self._view.report()
+        if self.given.pending and (not self.given.prints or not account.pending):
+            self._show_pending(self.session.pending)
         tell(report.as_text(account))
-        if self._account:
-            try:
-                with self._account as stream:
-                    stream.write(report.as_json(account).encode())
-            except OSError as error:
-                self._failure = self._failure or FiletapError(f"{self._given.account}: {error.strerror}")
+        failure = self._outputs.write_statistics(report.as_json(account))
+        self._failure = self._failure or failure
 
-    def on_signal(self, _number: int) -> None:
+    def _on_signal(self, number: int) -> None:
         """Comes at any moment."""
-        self._sink.hurry = True
-
-    def ready_line(self) -> str:
-        """Said once everything is attached; "": nothing is."""
-        return f"tracing {self._given.scope()}; attached in {self.session.attached:.1f} s"
-
-    def on_attached(self) -> None:
-        """Everything counts from now on."""
+        self._outputs.sink.hurry = True
+        if self.command:
+            self.command.signal(number)
 
     def over(self) -> bool:
-        """Have the processes ended that this run is about?"""
-        return False
+        """Return whether the processes have ended that this run is about."""
+        given = self.given
+        if self.command and not self.command.poll():
+            return False
+        if self.command and given.no_wait and not given.pids:
+            return True
+        if self._sandbox and not given.cgroups and not given.comms and not given.everything:
+            return not self._sandbox.populated() and self.session.source.live <= 0
+        return self._by_itself and self.session.source.live <= 0
 
-    def has_failed(self) -> bool:
-        """Has the command that is traced ended with a failure?"""
-        return False
+    def _has_failed(self) -> bool:
+        return bool(self.command and self.command.poll() and self.command.wait())
 
-    def on_end(self) -> None:
-        """Nothing will count any more."""
+    def _on_detached(self) -> None:
+        line = self._sandbox.remove() if self._sandbox else ""
+        if line:
+            say(line)
+        if self._outlived:
+            say("tracing has ended; waiting for the command")
 
-    def before_account(self) -> None:
-        """Everything has been handed over; what is to be said of it beside the account."""
+    def _status(self) -> int:
+        status = self.command.wait() if self.command else 0
+        return 128 + self.stop.number if self._abandoned else status
 
-    def on_detached(self) -> None:
-        """The account is settled."""
 
-    def status(self) -> int:
-        """The exit status of a run without failures."""
-        return 0
+def _sandbox_of(given: Arguments, command: Command | None) -> Sandbox | None:
+    if not given.sandbox or not command:
+        return None
+    from filetap.selection.targets import Sandbox
+
+    sandbox = Sandbox()
+    sandbox.adopt(command.pid)
+    return sandbox

@@ -1,7 +1,4 @@
-"""``filetap top``: who touches which files now, from sums that the kernel makes, as a screen or as plain text.
-
-Apart, as each command has a file of its own. Targets and filters are those of ``filetap trace``.
-"""
+"""``filetap top``."""
 
 from __future__ import annotations
 
@@ -9,95 +6,96 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from filetap.capture.launch import Command, find_user
-from filetap.cli import trace
-from filetap.cli.run import Stop, hook_options
-from filetap.cli.start import BLOCKED, IGNORED
-from filetap.cli.trace import BY, TraceCommand, Words, filter_options, target_options
+from filetap.cli import options
+from filetap.cli.arguments import Arguments
+from filetap.cli.options import RUN_BY, TraceCommand
+from filetap.cli.run import Run, Stop, View, trace_with
+from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
-    from filetap.analysis.live import Live
-    from filetap.capture.session import Session
-    from filetap.capture.source import Options
+    from filetap.capture.session import Session, SumSink
     from filetap.cli.terminal import Terminal
-    from filetap.core.batch import Batch
-    from filetap.report.top import Status, View
+    from filetap.core.batch import Sink
+    from filetap.report.top import Status
 
 SORTS: Final = ("rate", "bytes/s", "errors/s", "p50", "p99", "count", "errors", "bytes")
 """The words of analysis.rates.COLUMNS, which is not imported for the help."""
 ROWS: Final = 20
-TOP_ONLY: Final = ("interval", "iterations", "batch", "by", "sort", "rows")
+LEAST_INTERVAL: Final = 0.1
+FIRST: Final = 0.5
+"""Seconds to the first picture, at most."""
+TOP_ONLY: Final = ("interval", "iterations", "batch", "by", "sort", "limit")
 
 
 @click.command(cls=TraceCommand)
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@target_options
-@filter_options
-@click.option("--by", type=click.Choice(BY), default="file", show_default=True, help="What has a line.")
+@options.target_options
+@options.filter_options
+@options.no_recursive_option
+@click.option("--by", type=click.Choice(RUN_BY), default="file", show_default=True, help="What a line is about.")
 @click.option("--sort", type=click.Choice(SORTS), default="rate", show_default=True, help="The column that decides the order.")
-@click.option("--interval", type=float, default=2.0, show_default=True, metavar="SECONDS", help="Between two pictures.")
-@click.option("-n", "--iterations", type=int, metavar="N", help="End after N pictures.")
-@click.option("--duration", type=float, metavar="SECONDS", help="End after so long.")
+@click.option("--interval", default="2s", show_default=True, metavar="TIME", help="Between two pictures.")
+@click.option("-n", "--iterations", type=int, metavar="N", help="Stop after N pictures.")
+@click.option("--duration", metavar="TIME", help="Stop after this long, such as 10s.")
 @click.option("-b", "--batch", is_flag=True, help="Plain text to standard output, one picture after another.")
-@click.option("--rows", type=int, default=ROWS, show_default=True, metavar="N", help="Lines of each picture of --batch.")
-@click.option("--latency/--no-latency", default=True, show_default=True, help="Measure how long each call took.")
-@hook_options
+@click.option("--limit", type=int, default=ROWS, show_default=True, metavar="N", help="Lines of each picture of --batch.")
+@options.latency_option(True)
+@options.hook_options
 @click.pass_context
-def top(context: click.Context, /, **given: Any) -> None:
+def top(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
     """Show live who touches which files, how often, how much, how fast.
 
     Files, directories, processes, operations, users or cgroups by rate, bytes, errors or latency. Events are summed up in
-    the kernel and never handed over singly, so it can stay on all day. Without a TARGET: every process. On a terminal it is a
+    the kernel and never read singly, so it can stay on all day. Without a TARGET: every process. On a terminal it is a
     screen with keys, and h shows them; what a COMMAND prints there is not shown.
 
     \b
     Examples:
       filetap top --batch -n 1                    everything on this machine, one picture, as text
-      filetap top -b -n 1 --interval 1 --by process /etc
-      filetap top -b -n 2 --interval 0.5 --sort bytes/s -- ls -R /etc
+      filetap top -b -n 1 --interval 1s --by process /etc
+      filetap top -b -n 2 --interval 500ms --sort bytes/s -- ls -R /etc
     """
     started, stop = time.monotonic(), Stop()
     choice = Choice(**{name: given.pop(name) for name in TOP_ONLY})
-    words = words_of(context.obj, given)
+    targeted = context.obj or any(given[name] for name in ("pids", "comms", "cgroups"))
+    given["everything"] = given["everything"] or not targeted
+    arguments = Arguments(command=context.obj, recursive=not no_recursive, summary=True, **given)
     choice.check()
-    words.check()
+    arguments.check()
     if not choice.batch:
         require_terminal()
-    context.exit(run(words, choice, stop, started))
+    context.exit(trace_with(arguments, stop, started, TopView(choice), None if choice.batch else away_from_terminal()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What is to be seen, in the words of the command line."""
+    """The arguments that are about pictures."""
 
-    interval: float
+    interval: str
     iterations: int | None
     batch: bool
     by: str
     sort: str
-    rows: int
+    limit: int
+
+    @property
+    def seconds(self) -> float:
+        """Between two pictures."""
+        return units.parse_seconds(self.interval, "--interval")
 
     def check(self) -> None:
-        if not 0.1 <= self.interval < float("inf"):
-            raise UsageError(f"--interval {self.interval:g}: give at least 0.1 seconds")
-        for option, value in (("--iterations", self.iterations), ("--rows", self.rows)):
+        if self.seconds < LEAST_INTERVAL:
+            raise UsageError(f"--interval {self.interval}: give at least 100ms")
+        for option, value in (("--iterations", self.iterations), ("--limit", self.limit)):
             if value is not None and value < 1:
                 raise UsageError(f"{option} {value}: give a number above 0")
-
-
-def words_of(command: list[str], given: dict[str, Any]) -> Words:
-    """As of ``filetap trace --summary``."""
-    words = trace.trace.make_context("trace", []).params | given | {"command": command, "summary": True}
-    if not (command or words["pids"] or words["comms"] or words["cgroups"]):
-        words["everything"] = True
-    return Words(**words)
 
 
 def require_terminal() -> None:
@@ -108,7 +106,7 @@ def require_terminal() -> None:
 
 @contextmanager
 def away_from_terminal() -> Iterator[None]:
-    """What is forked in the block has /dev/null wherever we have a terminal, which is ours alone."""
+    """Replace the terminal, which is ours, with /dev/null for what is forked in the block."""
     kept = {fd: os.dup(fd) for fd in (0, 1, 2) if os.isatty(fd)}
     null = os.open(os.devnull, os.O_RDWR)
     try:
@@ -122,56 +120,30 @@ def away_from_terminal() -> Iterator[None]:
         os.close(null)
 
 
-def run(words: Words, choice: Choice, stop: Stop, started: float) -> int:
-    command = None
-    if words.command:
-        with nullcontext() if choice.batch else away_from_terminal():
-            command = Command(words.command, find_user(words.user), IGNORED, BLOCKED)
-    try:
-        begun = Run(words, choice, command, stop, started)
-    except BaseException:
-        if command:
-            command.abandon()
-        raise
-    return begun.to_the_end()
+class TopView(View):
+    """Pictures of the rates, on a terminal or as text."""
 
-
-class Run(trace.Run):
-    """One run of ``filetap top``."""
-
-    def __init__(self, words: Words, choice: Choice, command: Command | None, stop: Stop, started: float) -> None:
-        from filetap.report.top import View
-
-        self._choice = choice
-        self._view: View = View(by=choice.by, sort=choice.sort)
-        self._pictures, self._size = 0, (0, 0)
-        super().__init__(words, command, stop, started)
-
-    def make_session(self, options: Options, started: float) -> Session:
+    def __init__(self, choice: Choice) -> None:
         from filetap.analysis.live import Live
-        from filetap.capture.session import Session
+        from filetap.report.top import View as Shown
 
-        self._live: Live = Live()
-        self._sink = self._live
-        session = Session(options, self._sink, started, self._live)
-        session.sum_interval = min(1.0, self._choice.interval)
-        return session
+        self._choice, self._interval = choice, choice.seconds
+        self.on_terminal = not choice.batch
+        self._view = Shown(by=choice.by, sort=choice.sort)
+        self._live = Live()
+        self._pictures, self._size = 0, (0, 0)
 
-    def ready_line(self) -> str:
-        return super().ready_line() if self._choice.batch else ""
+    def wrap(self, sink: Sink) -> tuple[Sink, SumSink | None]:
+        return self._live, self._live
 
-    def before_account(self) -> None:
-        """The picture has said it."""
+    def adjust(self, session: Session) -> None:
+        session.sum_interval = min(1.0, self._interval)
 
-    def show_pending(self, found: Batch) -> None:
-        """Not over a screen."""
-        if self._choice.batch:
-            super().show_pending(found)
-
-    def _pump(self) -> None:
+    def loop(self, run: Run) -> None:
+        self._run, self._session = run, run.session
         self._began = time.monotonic()
         self._live.begin()
-        self._end = self._began + (self._given.duration or float("inf"))
+        self._end = self._began + run.given.seconds
         if self._choice.batch:
             self._print_until_the_end()
             return
@@ -184,20 +156,20 @@ class Run(trace.Run):
         """Sum up for a moment. Is it to go on?"""
         left = min(until, self._end) - time.monotonic()
         if left > 0:
-            self.session.pump(left)
-            self.list_if_asked()
-        return not self._stop.number and time.monotonic() < self._end and not self.over() and not self._view.over
+            self._session.pump(left)
+            self._run.list_if_asked()
+        return not self._run.stop.number and time.monotonic() < self._end and not self._run.over() and not self._view.over
 
     def _print_until_the_end(self) -> None:
         from filetap.report.top import plain
 
         goes_on = True
         while goes_on and self._pictures != self._choice.iterations:
-            due = time.monotonic() + self._choice.interval
+            due = time.monotonic() + self._interval
             while goes_on and time.monotonic() < due:
                 goes_on = self._wait(due)
             self._turn()
-            text = plain(self._view, self._live.table(self._view.by), self._status(), self._choice.rows)
+            text = plain(self._view, self._live.table(self._view.by), self._status(), self._choice.limit)
             self._print(("\n" if self._pictures > 1 else "") + text)
 
     def _print(self, text: str) -> None:
@@ -209,24 +181,24 @@ class Run(trace.Run):
             raise FiletapError(f"the output takes no more ({error.strerror})") from None
 
     def _turn(self) -> None:
-        self.session.sum_up()
+        self._session.sum_up()
         self._live.turn()
         self._pictures += 1
 
     def _show_until_the_end(self, terminal: Terminal) -> None:
-        due = time.monotonic() + min(0.5, self._choice.interval)  # the first picture is not waited for
-        self.session.wake_by(terminal.fd)
+        due = time.monotonic() + min(FIRST, self._interval)  # the first picture is not waited for
+        self._session.wake_by(terminal.fd)
         self._draw(terminal)
         while self._wait(due):
             pressed = list(terminal.pressed())
             for key in pressed:
                 self._press(key)
-            self.session.wake_by(terminal.fd)
+            self._session.wake_by(terminal.fd)
             late = time.monotonic() >= due
             if late and not self._view.paused:
                 self._turn()
             if late:
-                due = time.monotonic() + self._choice.interval
+                due = time.monotonic() + self._interval
             if late or pressed or terminal.size != self._size:
                 self._draw(terminal)
             if self._pictures == self._choice.iterations:
@@ -247,5 +219,5 @@ class Run(trace.Run):
     def _status(self) -> Status:
         from filetap.report.top import Status
 
-        counters = self.session.source.counters()
+        counters = self._session.source.counters()
         return Status(time.monotonic() - self._began, int(counters["seen"].sum()), int(counters["lost"].sum()))

@@ -1,48 +1,44 @@
-"""``filetap watch``: whoever touches these files, from the words of the command line to a run.
-
-Apart, as each command has a file of its own. The targets are always all processes; what is chosen are the files.
-"""
+"""``filetap watch``."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import click
 
-from filetap.cli.ready import scope
-from filetap.cli.run import Output, Run, Stop, event_option, hook_options, output_options, process_options
-
-if TYPE_CHECKING:
-    from filetap.capture.source import Options
-
-TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
-"""Beside regular files, whatever else has a name in a directory and can be opened by it."""
+from filetap.cli import options
+from filetap.cli.arguments import Arguments
+from filetap.cli.options import TraceCommand
+from filetap.cli.run import Stop, View, trace_with
+from filetap.cli.summary_view import SummaryView
 
 
-@click.command
+@click.command(cls=TraceCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("-r", "--recursive", is_flag=True, help="Everything below a directory, not its direct children alone.")
-@click.option("--follow", is_flag=True, help="What is moved away stays watched.")
-@click.option("--wait", is_flag=True, help="A PATH need not exist yet: it is watched once it does.")
-@event_option
-@output_options
-@process_options
-@click.option("--latency/--no-latency", default=False, show_default=True, help="Measure how long each call took.")
-@hook_options
+@options.recursive_option
+@click.option("--missing-ok", is_flag=True, help="A PATH need not exist yet: it is watched once it does.")
+@options.target_options
+@options.filter_options
+@options.output_option("Write the events to FILE, or record them in the folder NAME.tap.")
+@options.output_options
+@options.record_options
+@options.summary_options
+@options.latency_option(False)
+@options.process_options
+@options.hook_options
 @click.pass_context
 def watch(context: click.Context, /, **given: Any) -> None:
-    """Log whoever touches these files or directories, under any name.
+    """Report who touches these files or directories, under any name.
 
-    A PATH means what bears that name, and that file under each of its names: hard links, symbolic links, bind mounts and
+    A PATH means what has that name, and that file under each of its names: hard links, symbolic links, bind mounts and
     other mount namespaces. A directory means itself and its direct children, with -r everything below; symbolic links
-    are not followed down. New files count as they appear. Every process counts but filetap itself; what is not watched
-    is dropped in the kernel. At the end, on standard error: what was seen, and whether anything was lost.
+    are not followed down. New files count as they appear. Without a TARGET all processes are traced but filetap itself.
+    Events of other files are dropped in the kernel. At the end, standard error gets the statistics: what was seen, and
+    whether anything was lost.
 
-    "Under any name" holds for every operation where hooks attach in the kernel (filetap doctor says so). Elsewhere it holds for
-    what is done to an open file. Changes by a name (unlink, rename, chmod, ...) that leads here through a symbolic link or
+    "Under any name" holds for every operation where hooks attach in the kernel (see filetap doctor). Elsewhere it holds for
+    operations on open files. Changes by a name (unlink, rename, chmod, ...) that leads here through a symbolic link or
     a bind mount are then looked up right after the call, and marked as resolved later; notes count those that could not
     be looked up. stat, access and the like by such a name are not seen.
 
@@ -50,57 +46,15 @@ def watch(context: click.Context, /, **given: Any) -> None:
     Examples:
       filetap watch --duration 1 /etc/passwd /etc/shadow    who reads or changes them
       filetap watch -r --duration 1 /etc                    everything below
-      filetap watch -e namespace -e write --duration 1 /etc
-      filetap watch --wait --duration 1 /run/service.pid  a file that will be
+      filetap watch -e namespace,write --duration 1 /etc
+      filetap watch --missing-ok --duration 1 /run/service.pid  a file that does not exist yet
       filetap watch --follow -f json --duration 1 /var/log
     """
     started, stop = time.monotonic(), Stop()
-    words = Words(**given)
-    words.check()
-    context.exit(Run(words, options_of(words), stop, started).to_the_end())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words(Output):
-    """The command line as it was given."""
-
-    paths: Sequence[str]
-    recursive: bool
-    follow: bool
-    wait: bool
-    events: Sequence[str]
-    latency: bool
-
-    def scope(self) -> str:
-        return scope(self.paths, "all processes")
-
-
-def options_of(words: Words) -> Options:
-    """What the words mean. Raises UsageError for names that mean nothing."""
-    from filetap.capture import pending, source
-    from filetap.core import calls
-    from filetap.selection import filters, targets
-
-    wanted = filters.Filters(
-        calls=filters.select_calls(words.events, words.level, calls.WATCH_OPS),
-        paths=list(words.paths),
-        recursive=words.recursive,
-        types=filters.select_types(TYPES),
-        follow=words.follow,
-        places=True,
-        wait=words.wait,
-    )
-    if words.pending:
-        pending.check(wanted.calls)
-    size = filters.parse_size(words.ring_size, "--ring-size")
-    whose = targets.Targets(all=True)
-    return source.Options(
-        whose,
-        wanted,
-        latency=words.latency,
-        arguments=words.arguments,
-        ancestors=words.ancestors,
-        ring_size=size,
-        level=words.level,
-        best_effort=words.best_effort,
-    )
+    targeted = context.obj or any(given[name] for name in ("pids", "comms", "cgroups"))
+    given["everything"] = given["everything"] or not targeted
+    given["latency"] = given["latency"] or bool(given["min_latency"])
+    arguments = Arguments(command=context.obj, watch=True, **given)
+    arguments.check()
+    view = SummaryView(arguments.by, arguments.limit) if arguments.summary else View()
+    context.exit(trace_with(arguments, stop, started, view))

@@ -174,7 +174,7 @@ class Metadata(msgspec.Struct, kw_only=True):
     """CLOCK_BOOTTIME and what made it CLOCK_REALTIME then, ns: each time that this had changed by a millisecond."""
     notes: list[str] = []
     account: dict[str, Any] | None = None
-    """Seen = delivered + folded + lost, as ``--account`` writes it. None: it was not closed."""
+    """Seen = delivered + folded + lost, as ``--stats`` writes it. None: it was not closed."""
     segments: list[Segment] = []
     """Those that are sealed."""
     first: int = 1

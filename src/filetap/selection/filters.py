@@ -6,9 +6,9 @@ Apart from targets.py, which says whose. The kernel decides all of it, but for t
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -21,8 +21,6 @@ Item = TypeVar("Item")
 RULES: Final = 4096
 FOLLOWED: Final = 256 << 10
 """Where each file below a PATH becomes a rule of its own."""
-_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "": 1}
-_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 @dataclass(slots=True)
@@ -131,8 +129,15 @@ def _calls_of(name: str) -> set[int]:
     exact = ALIASES.get(name, name)
     if exact and exact in CALL_NUMBER:
         return {number for number, call in enumerate(CALLS) if call.name == exact}
-    groups, ops = ", ".join(GROUPS), ", ".join(OPS[1:])
-    raise UsageError(f"-e {name}: no such operation; groups: {groups}; operations: {ops}; or a call such as pread64")
+    close = get_close_matches(name, [*GROUPS, *OPS[1:], *CALL_NUMBER], 1)
+    raise UsageError(f"-e {name}: no such operation{f'; did you mean {close[0]}?' if close else ''} (-e list prints all)")
+
+
+def operations_text() -> str:
+    """Return the groups with their operations, and the operations with their calls, as lines."""
+    calls = {op: sorted({call.name for call in CALLS if call.op == op and call.name}) for op in OPS[1:]}
+    lines = ["Groups:", *(f"  {name}: {' '.join(sorted(ops))}" for name, ops in GROUPS.items())]
+    return "\n".join([*lines, "Operations and their calls:", *(f"  {op}: {' '.join(names)}" for op, names in calls.items())])
 
 
 def select_types(names: Iterable[str]) -> frozenset[str]:
@@ -143,25 +148,6 @@ def select_types(names: Iterable[str]) -> frozenset[str]:
             raise UsageError(f"--type {name}: no such type; types: {', '.join(TYPES)}, all")
         wanted |= set(TYPES) if name == "all" else {name}
     return frozenset(wanted)
-
-
-def parse_duration(text: str, option: str) -> int:
-    """``1.5ms``, ``200us``, ``2s`` or plain nanoseconds, in ns."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|)", text)
-    if not match:
-        raise UsageError(f"{option} {text}: give a number with ns, us, ms or s, such as 1.5ms")
-    nanoseconds = int(float(match[1]) * _UNITS[match[2]])
-    if nanoseconds >= 1 << 63:
-        raise UsageError(f"{option} {text}: at most 292 years")
-    return nanoseconds
-
-
-def parse_size(text: str, option: str) -> int:
-    """``64K``, ``16M`` or plain bytes."""
-    match = re.fullmatch(r"([0-9]+)([kmg]?)(i?b)?", text.lower())
-    if not match:
-        raise UsageError(f"{option} {text}: give a size such as 64K or 16M")
-    return int(match[1]) * _SIZES[match[2]]
 
 
 def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int, int]:

@@ -24,7 +24,7 @@ def installed() -> list[str]:
 
 def _command(folder: Path, driver: list[str], ops: set[str]) -> list[str]:
     wanted = ["--level", "syscall", "-e", "all", "--type", "all"]
-    wanted += ["-f", "json", "-o", str(folder / "events"), "--account", str(folder / "account")]
+    wanted += ["-f", "json", "-o", str(folder / "events"), "--stats", str(folder / "account")]
     return [*installed(), "trace", *wanted, "--", *driver]
 
 

@@ -1,0 +1,219 @@
+"""The command line of a run as it was given: what is wrong with it, and what it means."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from filetap.cli import ready
+from filetap.cli.recorder import SUFFIX, RecordingArguments
+from filetap.core import units
+from filetap.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from filetap.capture.launch import Command
+    from filetap.capture.source import Options
+    from filetap.selection.filters import Filters
+    from filetap.selection.targets import Sandbox, Targets
+
+WATCHED_TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
+"""What ``watch`` reports apart from regular files: whatever has a name in a directory and can be opened by it."""
+NOT_RECORDED: Final = ("output", "force", "stats", "ready_fd")
+"""Options that say nothing about what a recording holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments(RecordingArguments):
+    """The arguments of ``filetap trace``, ``watch``, ``record`` and ``top``, as text where they have units."""
+
+    command: list[str]
+    paths: Sequence[str] = ()
+    pids: Sequence[int] = ()
+    comms: Sequence[str] = ()
+    cgroups: Sequence[str] = ()
+    everything: bool = False
+    no_children: bool = False
+    user: str | None = None
+    sandbox: bool = False
+    no_wait: bool = False
+    events: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    recursive: bool = True
+    follow: bool = False
+    types: Sequence[str] = ()
+    failed: bool = False
+    min_latency: str | None = None
+    latency: bool = True
+    host_paths: bool = False
+    watch: bool = False
+    """PATHs mean the names themselves, and each file under all of its names."""
+    missing_ok: bool = False
+    summary: bool = False
+    by: str | None = None
+    limit: int | None = None
+    form: str | None = None
+    output: str | None = None
+    force: bool = False
+    pending: bool = False
+    stats: str | None = None
+    duration: str | None = None
+    level: str = "auto"
+    best_effort: bool = False
+    ring_size: str = "128M"
+    arguments: bool = False
+    ancestors: bool = False
+    ready_fd: int | None = None
+
+    @property
+    def records(self) -> bool:
+        """Is a recording to be written?"""
+        return bool(self.output) and str(self.output).rstrip("/").endswith(SUFFIX)
+
+    @property
+    def aggregate(self) -> bool:
+        """Are events only summed up, in the kernel?"""
+        return self.summary and not self.form and not self.output
+
+    @property
+    def shown(self) -> str:
+        """The form of the events."""
+        return "none" if self.aggregate else self.form or "table"
+
+    @property
+    def streams(self) -> bool:
+        """Are events written as they come?"""
+        return not self.records or self.form in ("table", "json")
+
+    @property
+    def prints(self) -> bool:
+        """Are events printed, as lines?"""
+        return self.streams and self.shown != "none"
+
+    @property
+    def seconds(self) -> float:
+        """Of ``--duration``."""
+        return units.parse_seconds(self.duration, "--duration") if self.duration is not None else float("inf")
+
+    def options(self) -> dict[str, Any]:
+        """What a recording keeps of the command line."""
+        return {name: value for name, value in asdict(self).items() if name not in NOT_RECORDED}
+
+    def scope(self) -> str:
+        """What is traced, in a few words."""
+        command = f"command {self.command[0]}" if self.command else ""
+        pids = ready.count(len(self.pids), "process", "processes") if self.pids else ""
+        named = f"processes named {' or '.join(self.comms)}" if self.comms else ""
+        cgroups = ready.count(len(self.cgroups), "cgroup", "cgroups") if self.cgroups else ""
+        both = [f"{named} in {cgroups}"] if named and cgroups else [named, cgroups]
+        return ready.scope(self.paths, *(["all processes"] if self.everything else [command, pids, *both]))
+
+    def check(self) -> None:
+        """Raise UsageError for mistakes that can be seen without the kernel."""
+        if self.ready_fd is not None:
+            ready.check_ready_fd(self.ready_fd)
+        self.check_recording(self.records)
+        self._check_units()
+        self._check_targets()
+        self._check_filters()
+        self._check_summary()
+
+    def _check_units(self) -> None:
+        for option, text in (("--duration", self.duration), ("--min-latency", self.min_latency)):
+            if text is not None:
+                units.parse_time(text, option)
+        units.parse_size(self.ring_size, "--ring-size")
+
+    def _check_targets(self) -> None:
+        if not (self.command or self.pids or self.comms or self.cgroups or self.everything):
+            raise UsageError(f"nothing to trace: give -- COMMAND, -p PID, -c NAME, --cgroup ID|PATH or --all{_suggestion(self.paths)}")
+        for option, given in (("--user", self.user), ("--sandbox", self.sandbox), ("--no-wait", self.no_wait)):
+            if given and not self.command:
+                raise UsageError(f"{option} is for a launched command: give -- COMMAND")
+
+    def _check_filters(self) -> None:
+        if self.follow and not self.paths:
+            raise UsageError("--follow is for the files below a PATH: give one")
+        if "permission" in self.events and not self.paths:
+            raise UsageError("-e permission requires at least one PATH")
+        if self.min_latency and not self.latency:
+            raise UsageError("--min-latency measures latency: leave --no-latency out")
+        if self.pending and self.failed:
+            raise UsageError("--pending lists calls that have not returned, --failed those that have: leave one of them out")
+
+    def _check_summary(self) -> None:
+        for option, value in (("--by", self.by), ("--limit", self.limit)):
+            if value is not None and not self.summary:
+                raise UsageError(f"{option} is for --summary: give that too")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit {self.limit}: give a number of lines above 0")
+
+
+def _suggestion(paths: Sequence[str]) -> str:
+    """Return what was probably meant by words that are no target."""
+    if not paths:
+        return ""
+    words = shlex.join(paths)
+    if os.path.lexists(paths[0]):
+        return f". For all processes: filetap trace --all {words} or filetap watch {words}"
+    return f". To run a command: filetap trace -- {words}" if shutil.which(paths[0]) else ""
+
+
+def options_of(given: Arguments, command: Command | None, sandbox: Sandbox | None) -> Options:
+    """Return what the arguments mean. Raise UsageError for names that mean nothing."""
+    from filetap.capture import pending, source
+
+    wanted = filters_of(given)
+    if given.pending:
+        pending.check(wanted.calls)
+    return source.Options(
+        targets_of(given, command, sandbox),
+        wanted,
+        latency=given.latency,
+        arguments=given.arguments,
+        ancestors=given.ancestors,
+        ring_size=units.parse_size(given.ring_size, "--ring-size"),
+        host_paths=given.host_paths,
+        level=given.level,
+        best_effort=given.best_effort,
+        aggregate=given.aggregate,
+    )
+
+
+def targets_of(given: Arguments, command: Command | None, sandbox: Sandbox | None) -> Targets:
+    """Return whose events are wanted. Raise UsageError for processes and cgroups that do not exist."""
+    from filetap.selection import targets
+
+    chosen = targets.Targets(
+        command=command.pid if command else 0,
+        comms=[targets.find_comm(name) for name in given.comms],
+        cgroups=[targets.find_cgroup(name) for name in given.cgroups] + ([sandbox.cgroup()] if sandbox else []),
+        all=given.everything,
+        follow=not given.no_children,
+    )
+    for pid in given.pids:
+        chosen.name_process(pid)
+    return chosen
+
+
+def filters_of(given: Arguments) -> Filters:
+    """Return which of their events are wanted. Raise UsageError for operations and types that do not exist."""
+    from filetap.core import calls
+    from filetap.selection import filters
+
+    types = (*WATCHED_TYPES, *given.types) if given.watch else given.types
+    return filters.Filters(
+        calls=filters.select_calls(given.events, given.level, calls.WATCH_OPS if given.watch else calls.DEFAULT_OPS),
+        paths=list(given.paths),
+        exclude=list(given.exclude),
+        recursive=given.recursive,
+        follow=given.follow,
+        types=filters.select_types(types),
+        failed=given.failed,
+        min_latency=units.parse_time(given.min_latency, "--min-latency") if given.min_latency else 0,
+        places=given.watch,
+        wait=given.missing_ok,
+    )

@@ -1,0 +1,251 @@
+"""The options that commands share, in groups. Nothing heavy is imported: --help has to be quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import click
+
+from filetap.cli.ready import ready_option
+from filetap.core.errors import UsageError
+
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
+FLIGHT_MEMORY: Final = "256M"
+RUN_BY: Final = ("file", "directory", "process", "op", "user", "cgroup")
+"""The keys of analysis.summary.KEYS, which is not imported for the help."""
+
+
+OLD_NAMES: Final = {
+    "--account": "--stats",
+    "--no-follow": "--no-children",
+    "--rows": "--limit",
+    "--top": "--limit",
+    "--wait": "--missing-ok",
+    "--width": "--interval",
+}
+"""Options as scripts from before version 0.1 have them."""
+
+
+class Command(click.Command):
+    """A command that understands the old names of its options, too."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        known = {name for option in self.params for name in option.opts}
+        return super().parse_args(context, [self._renamed(word, known) for word in args])
+
+    def _renamed(self, word: str, known: set[str]) -> str:
+        name, equals, value = word.partition("=")
+        new = OLD_NAMES.get(name, name)
+        return f"{new}{equals}{value}" if new in known else word
+
+
+class TraceCommand(Command):
+    """A command with PATH... before ``--`` and COMMAND ARG... after it, which ``context.obj`` gets."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        context.obj = args[at + 1 :]
+        if at < len(args) and not context.obj:
+            raise click.UsageError("-- is followed by the command to trace", context)
+        return super().parse_args(context, args[:at])
+
+    def format_usage(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        paths = "PATH..." if self.name == "watch" else "[PATH...]"
+        formatter.write_usage(context.command_path, f"[TARGET] [FILTERS] [OUTPUT] {paths} [-- COMMAND ARG...]")
+
+
+def split(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """``-e read,write`` is ``-e read -e write``."""
+    return tuple(part for value in values for part in (value.split(",") if value else [""]))
+
+
+def split_events(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """The same; ``-e list`` prints what there is."""
+    names = split(context, parameter, values)
+    if "list" in names:
+        from filetap.selection.filters import operations_text
+
+        click.echo(operations_text())
+        context.exit()
+    return names
+
+
+def split_pids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:
+    pids = split(context, parameter, values)
+    for pid in pids:
+        if not (pid.isascii() and pid.isdigit() and int(pid)):
+            raise UsageError(f"-p {pid}: give the number of a process")
+    return tuple(map(int, pids))
+
+
+def with_options(options: tuple[Callable[[Decorated], Decorated], ...], command: Decorated) -> Decorated:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+event_option = click.option(
+    "-e",
+    "--event",
+    "events",
+    multiple=True,
+    callback=split_events,
+    metavar="OP",
+    help="An operation (read), a group (io, metadata, ..., all) or a call (pread64). Repeatable; or OP,OP. -e list prints them.",
+)
+pid_option = click.option(
+    "-p",
+    "--pid",
+    "pids",
+    multiple=True,
+    callback=split_pids,
+    metavar="PID",
+    help="A running process, its threads and children. Repeatable; or PID,PID.",
+)
+command_option = click.option(
+    "-c",
+    "--command",
+    "comms",
+    multiple=True,
+    metavar="NAME",
+    help="Processes of this name: running ones, those that exec later, and their children.",
+)
+children_option = click.option("--no-children", is_flag=True, help="Do not trace child processes.")
+exclude_option = click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, nothing below this directory. Repeatable.")
+no_recursive_option = click.option("--no-recursive", is_flag=True, help="Only the direct children of a directory PATH.")
+recursive_option = click.option("-r", "--recursive", is_flag=True, help="Everything below a directory, not only its direct children.")
+failed_option = click.option("--failed", is_flag=True, help="Only calls that failed.")
+latency_limit_option = click.option("--min-latency", metavar="TIME", help="Only calls that took at least this long, such as 1ms.")
+force_option = click.option("--force", is_flag=True, help="Overwrite the FILE of -o, or replace the recording.")
+
+TARGET_OPTIONS: Final = (
+    pid_option,
+    command_option,
+    click.option(
+        "--cgroup",
+        "cgroups",
+        multiple=True,
+        metavar="ID|PATH",
+        help="A cgroup2 directory and all below it; a PATH is followed when it is made again. With -c: both must hold.",
+    ),
+    click.option("--all", "everything", is_flag=True, help="Every process but filetap itself."),
+    children_option,
+    click.option("--user", metavar="NAME", help="Run COMMAND as this user. Under sudo the default is the user who called it."),
+    click.option("--sandbox", is_flag=True, help="Give COMMAND a cgroup of its own, so that daemons it leaves behind are traced too."),
+    click.option("--no-wait", is_flag=True, help="End with COMMAND; do not wait for processes it has left behind."),
+)
+
+FILTER_OPTIONS: Final = (
+    event_option,
+    exclude_option,
+    click.option("--follow", is_flag=True, help="Keep tracing a file below a PATH after it is moved elsewhere."),
+    click.option(
+        "--type",
+        "types",
+        multiple=True,
+        callback=split,
+        metavar="TYPE",
+        help="More than regular files: directory, pipe, socket, char, block, symlink, anon, all. Repeatable; or TYPE,TYPE.",
+    ),
+    failed_option,
+    latency_limit_option,
+)
+
+OUTPUT_OPTIONS: Final = (
+    click.option(
+        "-f",
+        "--format",
+        "form",
+        type=click.Choice(["table", "json", "none"]),
+        help="The form of the events.  [default: table; with a recording: none]",
+    ),
+    force_option,
+    click.option("--pending", is_flag=True, help="List calls that have not returned at the end, even where no events are printed."),
+    click.option("--stats", metavar="FILE", help="Write the statistics of the run to FILE as JSON."),
+    click.option("--duration", metavar="TIME", help="Stop tracing, but never a COMMAND, after this long, such as 10s."),
+)
+
+RECORD_OPTIONS: Final = (
+    click.option("--rotate-size", metavar="SIZE", help="Begin another segment of the recording after so many bytes, such as 64M."),
+    click.option("--rotate-time", metavar="TIME", help="Begin another segment of the recording after so long, such as 10min or 1h."),
+    click.option("--keep", metavar="AGE|SIZE", help="Delete the oldest segments to keep at most this age or size, such as 7d or 20G."),
+    click.option(
+        "--flight-recorder",
+        metavar="TIME",
+        help="Keep only the last TIME (60s) in memory; write NAME.tap on SIGUSR1, when COMMAND fails, or at the end.",
+    ),
+    click.option("--flight-memory", metavar="SIZE", help=f"Use at most this much memory for that.  [default: {FLIGHT_MEMORY}]"),
+)
+
+SUMMARY_OPTIONS: Final = (
+    click.option("--summary", is_flag=True, help="Print counts, bytes and latencies at the end, and no events unless -f or -o is given."),
+    click.option("--by", type=click.Choice(RUN_BY), help="What a line of --summary is about.  [default: file]"),
+    click.option("--limit", type=int, metavar="N", help="Lines of --summary; the last line sums up all others.  [default: 20]"),
+)
+
+PROCESS_OPTIONS: Final = (
+    click.option("--args", "arguments", is_flag=True, help="Record the arguments of processes, and of those that started them."),
+    click.option(
+        "--ancestors",
+        is_flag=True,
+        help="Show the ancestors of each process. Follows all forks of the machine, for parents that have ended.",
+    ),
+    click.option("--host-paths", is_flag=True, help="Report paths as this mount namespace has them, too (file.host_path)."),
+)
+
+HOOK_OPTIONS: Final = (
+    click.option(
+        "--level",
+        type=click.Choice(["syscall", "vfs", "auto"]),
+        default="auto",
+        show_default=True,
+        help="Events of system calls, or of the kernel's hooks below them (vfs). auto: of calls, with the files that hooks saw.",
+    ),
+    click.option("--best-effort", is_flag=True, help="Continue without the hooks that do not attach on this kernel."),
+    click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events not yet read, over all CPUs."),
+    ready_option,
+)
+
+
+def latency_option(default: bool) -> Callable[[Decorated], Decorated]:
+    return click.option("--latency/--no-latency", default=default, show_default=True, help="Measure how long each call took.")
+
+
+def output_option(text: str) -> Callable[[Decorated], Decorated]:
+    return click.option("-o", "--output", metavar="FILE|NAME.tap", help=text)
+
+
+def target_options(command: Decorated) -> Decorated:
+    """Add the options that choose processes."""
+    return with_options(TARGET_OPTIONS, command)
+
+
+def filter_options(command: Decorated) -> Decorated:
+    """Add the options that choose events."""
+    return with_options(FILTER_OPTIONS, command)
+
+
+def output_options(command: Decorated) -> Decorated:
+    """Add the options for what is written where."""
+    return with_options(OUTPUT_OPTIONS, command)
+
+
+def record_options(command: Decorated) -> Decorated:
+    """Add the options of a recording."""
+    return with_options(RECORD_OPTIONS, command)
+
+
+def summary_options(command: Decorated) -> Decorated:
+    """Add the options of the sums at the end of a run."""
+    return with_options(SUMMARY_OPTIONS, command)
+
+
+def process_options(command: Decorated) -> Decorated:
+    """Add the options for what is reported of processes and paths."""
+    return with_options(PROCESS_OPTIONS, command)
+
+
+def hook_options(command: Decorated) -> Decorated:
+    """Add the options for how the kernel is instrumented."""
+    return with_options(HOOK_OPTIONS, command)

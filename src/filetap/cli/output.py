@@ -1,0 +1,112 @@
+"""Where output goes: files that are created or, with --force, overwritten, and the sinks that write events."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedWriter, FileIO
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from filetap.core import descriptors
+from filetap.core.errors import FiletapError, UsageError
+
+if TYPE_CHECKING:
+    from filetap.core.batch import Sink
+
+OTHER_COLUMNS: Final = 76
+"""Characters of the table before the path."""
+LEAST_ANCESTORS: Final = 28
+
+
+class OutputFile(FileIO):
+    """The FILE of an option, unbuffered. An older file is truncated at the first write. Raises UsageError, FiletapError."""
+
+    def __init__(self, path: str, force: bool) -> None:
+        mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if force else os.O_EXCL)
+        made = not os.path.lexists(path)
+        try:
+            fd = os.open(path, mode, 0o644)
+        except FileExistsError:
+            raise UsageError(f"{path} exists: give --force to overwrite it") from None
+        except OSError as error:
+            descriptors.check(error.errno or 0)
+            raise FiletapError(f"{path}: {error.strerror}") from None
+        super().__init__(fd, "wb")
+        self._path, self._made, self._old = path, made, not made
+
+    def write(self, data: Any, /) -> int:
+        self.empty()
+        return super().write(data)
+
+    def empty(self) -> None:
+        """Truncate an older file, once: something new is there, even if it is empty."""
+        if self._old:
+            self._old = False
+            with suppress(OSError):  # a pipe or a device
+                os.ftruncate(self.fileno(), 0)
+
+    def discard(self) -> None:
+        """Remove a new file that nothing was written to: it would be in the way of the next try."""
+        if self._made:
+            with suppress(OSError):
+                os.unlink(self._path)
+
+
+@contextmanager
+def destination(form: str, output: str | None, force: bool) -> Iterator[IO[bytes]]:
+    """Yield the stream for an answer: a new file, or standard output. Half an answer is removed."""
+    if output is None:
+        yield _standard_output(form)
+        return
+    file = OutputFile(output, force)
+    try:
+        with BufferedWriter(file) as stream:
+            yield stream
+            file.empty()
+    except OSError as error:
+        file.discard()
+        raise FiletapError(f"{output}: {error.strerror}") from None
+    except BaseException:
+        file.discard()
+        raise
+
+
+def _standard_output(form: str) -> IO[bytes]:
+    if sys.stdout is None:
+        raise FiletapError("standard output is closed: give -o FILE")
+    if form == "parquet" and sys.stdout.isatty():
+        raise UsageError("parquet is not for a terminal: give -o FILE")
+    return sys.stdout.buffer
+
+
+def standard_stream(name: str) -> IO[bytes]:
+    """Return standard "output" or "error", unbuffered."""
+    stream = sys.stderr if name == "error" else sys.stdout
+    if stream is None:
+        raise FiletapError(f"standard {name} is closed: give -o FILE")
+    return open(stream.fileno(), "wb", buffering=0, closefd=False)
+
+
+def make_sink(form: str, stream: IO[bytes], ancestors: bool = False) -> Sink:
+    """Return the sink for ``-f``; ``ancestors``: with the ancestors of processes."""
+    if form == "none":
+        from filetap.sinks.count import CountSink
+
+        return CountSink()
+    if form == "json":
+        from filetap.sinks.ndjson import NdjsonSink
+
+        return NdjsonSink(stream, ancestors)
+    from filetap.sinks.table import TableSink
+
+    colour = stream.isatty() and "NO_COLOR" not in os.environ
+    return TableSink(stream, colour, width_of_ancestors(stream) if ancestors else None)
+
+
+def width_of_ancestors(stream: IO[bytes]) -> int:
+    """Return half of what other columns leave of a terminal, so that the path has room; 0 elsewhere: nothing is cut."""
+    if not stream.isatty():
+        return 0
+    return max(LEAST_ANCESTORS, (os.get_terminal_size(stream.fileno()).columns - OTHER_COLUMNS) // 2)

@@ -1,0 +1,217 @@
+"""A recording (NAME.tap): its arguments, and what a run does with it from its beginning to its seal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from filetap.cli.options import FLIGHT_MEMORY
+from filetap.cli.progress import Progress
+from filetap.cli.say import say
+from filetap.core import libraries
+from filetap.core.clock import utc
+from filetap.core.errors import FiletapError, UsageError
+from filetap.core.units import is_time, parse_seconds, parse_size
+from filetap.recording.limits import Keep, Limits
+
+if TYPE_CHECKING:
+    from filetap.capture.session import Session
+    from filetap.capture.statistics import Account
+    from filetap.core.batch import Sink
+    from filetap.recording.flight import FlightSink
+    from filetap.recording.format import Metadata
+    from filetap.recording.writer import TraceSink
+
+SUFFIX: Final = ".tap"
+PARTS: Final = 10
+"""A recording that is kept in part is written in so many segments, or more: what is dropped is a whole one."""
+LEAST_SIZE: Final = 64 << 10
+"""Bytes of a segment, at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingArguments:
+    """The command line as it was given."""
+
+    rotate_size: str | None = None
+    rotate_time: str | None = None
+    keep: str | None = None
+    flight_recorder: str | None = None
+    flight_memory: str | None = None
+
+    def check_recording(self, records: bool) -> None:
+        """Mistakes that need no kernel to be seen."""
+        given = [name for name in RecordingArguments.__dataclass_fields__ if getattr(self, name) is not None]
+        if given and not records:
+            raise UsageError(f"{option(given[0])} is for a recording: give -o NAME{SUFFIX}")
+        if self.flight_memory and not self.flight_recorder:
+            raise UsageError("--flight-memory is for --flight-recorder: give that too")
+        for name in ("rotate_size", "rotate_time", "keep"):
+            if self.flight_recorder and name in given:
+                raise UsageError(f"{option(name)} is for a recording on disk: --flight-recorder writes what it holds and no more")
+        self.limits()
+        if self.flight_recorder:
+            self.flight()
+
+    def limits(self) -> Limits:
+        """Where segments end. What is kept in part has at least PARTS of them."""
+        keep = parse_keep(self.keep) if self.keep else Keep()
+        size = parse_bytes(self.rotate_size, "--rotate-size") if self.rotate_size else keep.bytes / PARTS
+        if size > keep.bytes:
+            raise UsageError(f"--rotate-size {self.rotate_size} is more than --keep {self.keep}: what is dropped is a whole segment")
+        seconds = parse_seconds(self.rotate_time, "--rotate-time") if self.rotate_time else keep.seconds / PARTS
+        return Limits(bytes=size, seconds=seconds, keep=keep)
+
+    def flight(self) -> tuple[float, int]:
+        """Seconds and bytes."""
+        memory = parse_bytes(self.flight_memory or FLIGHT_MEMORY, "--flight-memory")
+        return parse_seconds(self.flight_recorder or "", "--flight-recorder"), memory
+
+
+def option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def parse_bytes(text: str, name: str) -> int:
+    """Return the bytes of a segment. Raise UsageError where it is no size, or too small."""
+    size = parse_size(text, name)
+    if size < LEAST_SIZE:
+        raise UsageError(f"{name} {text}: at least 64K")
+    return size
+
+
+def parse_keep(text: str) -> Keep:
+    """Return an age, where the text has a unit of time, or else a size."""
+    if is_time(text):
+        return Keep(seconds=parse_seconds(text, "--keep"))
+    try:
+        return Keep(bytes=parse_bytes(text, "--keep"))
+    except UsageError as error:
+        if "at least" in str(error):
+            raise
+        raise UsageError(f"--keep {text}: give an age or a size, such as 7d or 20G") from None
+
+
+class Recording:
+    """One trace, or what a flight recorder makes; ``sink`` takes the batches."""
+
+    def __init__(self, output: str, force: bool, given: RecordingArguments, options: dict[str, Any]) -> None:
+        libraries.tell("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps 60 MB more after sealing (measured)
+        self.folder, self._force = Path(output), force
+        self._metadata = metadata(options)
+        self._session: Session | None = None
+        self._trace: TraceSink | None = None
+        self._flight: FlightSink | None = None
+        self.sink: Sink = self._fly(given) if given.flight_recorder else self._record(given.limits())
+
+    def _record(self, limits: Limits) -> TraceSink:
+        from filetap.recording.writer import TraceSink
+
+        self._trace = TraceSink(self.folder, self._metadata, limits, self._force)
+        return self._trace
+
+    def _fly(self, given: RecordingArguments) -> FlightSink:
+        from filetap.recording.flight import FlightSink
+
+        self._flight = FlightSink(self.folder, *given.flight(), self._force)
+        signal.signal(signal.SIGUSR1, self._asked)
+        return self._flight
+
+    def _asked(self, _number: int, _frame: object) -> None:
+        if self._flight:
+            self._flight.asked = True
+
+    def begin(self, session: Session) -> None:
+        """All is attached."""
+        self._session = session
+        self._metadata.hooks = dict(session.source.hooks)
+        self._metadata.notes = list(session.source.notes)
+        if self._trace:
+            self._trace.begin()
+        if self._flight:
+            self._flight.begin()
+
+    def discard(self) -> None:
+        """It did not begin."""
+        if self._trace:
+            self._trace.discard()
+
+    def mind(self, failed: bool) -> None:
+        """Again and again. ``failed``: the traced command has."""
+        if self._flight and self._session and self._flight.is_due(failed):
+            self._session.list_pending()
+            self._flight.dump(self._settled(self._session.account_so_far()), say)
+
+    def stop(self) -> None:
+        """Tracing is over."""
+        if self._flight:
+            self._flight.stop()
+
+    def end(self, account: Account) -> None:
+        """Seal it, with the account in it. Raises FiletapError when not all of that could be done."""
+        try:
+            if self._flight:
+                self._flight.end(self._settled(account), say, shown)
+            elif self._trace:
+                self._settled(account)
+                self._trace.close(shown)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise FiletapError(f"{self.folder} could not be finished ({why}): what is written can be read") from None
+
+    def _settled(self, account: Account) -> Metadata:
+        """With an account."""
+        import msgspec
+
+        told = [*account.notes, *(note for note in self._metadata.notes if note not in account.notes)]
+        if self._trace:
+            self._metadata.account, self._metadata.notes = account.as_json(), told
+            return self._metadata
+        return msgspec.structs.replace(self._metadata, account=account.as_json(), notes=told)
+
+
+def metadata(options: dict[str, Any]) -> Metadata:
+    """Of a recording that begins now."""
+    from filetap.core.calls import CALLS
+    from filetap.recording.format import Metadata
+
+    system = os.uname()
+    return Metadata(
+        uuid=str(uuid.uuid4()),
+        node=system.nodename,
+        boot=Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
+        kernel=system.release,
+        machine=system.machine,
+        filetap=version("filetap"),
+        began=utc(time.time()),
+        command=[word.encode(errors="surrogateescape").decode(errors="replace") for word in sys.argv],
+        options=plain(options),
+        calls=[(call.op, call.name) for call in CALLS],
+        libraries={name: version(name) for name in ("pyarrow", "numpy")},
+    )
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold; words that are no text with replacement characters."""
+    if isinstance(value, str):
+        return value.encode(errors="surrogateescape").decode(errors="replace")
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items() if one not in (None, False, (), [], "")}
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def shown(progress: Iterator[tuple[int, int]]) -> None:
+    """A bar on a terminal, if it lasts."""
+    share = -1.0
+    with Progress() as drawn:
+        drawn.begin("sealing", lambda: share)
+        for done, total in progress:
+            share = done / total if total else -1.0

@@ -1,0 +1,51 @@
+"""Recordings opened for a question, and what has to be said of them: for query, summary and replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from filetap.cli.progress import Progress, ended_by_signals, interruptible
+from filetap.cli.say import say
+
+if TYPE_CHECKING:
+    from filetap.analysis.sql import Database
+    from filetap.recording.reader import Trace
+
+
+@contextmanager
+def asked(folders: Sequence[str], stream: IO[bytes]) -> Iterator[tuple[Database, Progress]]:
+    """Traces as a database, for one answer to ``stream``; behind it, what is to be said of them. Ctrl-C ends all of it."""
+    from filetap.analysis.sql import Database, open_traces
+
+    with ended_by_signals(), Progress(stream) as progress:
+        traces = open_traces(folders, progress.begin)
+        database = Database(traces, progress.begin)
+        try:
+            with interruptible(database.interrupt):
+                yield database, progress
+        finally:
+            database.close()
+    say_state(traces)
+
+
+def say_state(traces: list[Trace]) -> None:
+    """What was repaired, and what could not be read or was never recorded: the answer is without it."""
+    for trace in traces:
+        for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages)), *unrecorded(trace)]:
+            say(line)
+
+
+def unrecorded(trace: Trace) -> Iterator[str]:
+    """What its account says of events that are not among the trace's, if it was closed."""
+    account = trace.metadata.account or {"ops": {}, "missed": 0}
+    folded, lost = (sum(op[name] for op in account["ops"].values()) for name in ("folded", "lost"))
+    if folded:
+        yield f"{trace.folder}: {folded} events found no room while it was recorded: only their sums are there (folded)"
+    if lost:
+        yield f"{trace.folder}: {lost} events were lost while it was recorded"
+    if account.get("reasons"):
+        yield f"{trace.folder}: nothing was seen while it was recorded; perhaps: {'; '.join(account['reasons'])}"
+    if account["missed"]:
+        yield f"{trace.folder}: not all was seen: {account['missed']} times the kernel skipped a program"

@@ -1,0 +1,32 @@
+"""The sums that ``--summary`` prints at the end of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from filetap.cli.run import View
+from filetap.cli.say import tell
+
+if TYPE_CHECKING:
+    from filetap.capture.session import SumSink
+    from filetap.core.batch import Sink
+
+LINES: Final = 20
+
+
+class SummaryView(View):
+    """``by``: what a line is about. ``limit``: lines at most."""
+
+    def __init__(self, by: str | None, limit: int | None) -> None:
+        self._by, self._limit = by or "file", limit or LINES
+
+    def wrap(self, sink: Sink) -> tuple[Sink, SumSink | None]:
+        from filetap.analysis.aggregation import Summing
+
+        self._summing = Summing(sink, self._by)
+        return self._summing, self._summing
+
+    def report(self) -> None:
+        from filetap.report import summary
+
+        tell(summary.as_text(self._summing.total.summary(self._limit), self._summing.total.cut))
