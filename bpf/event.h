@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The wire: what a probe hands to the reader, byte for byte.
- * Apart, because both halves obey it: model.py mirrors it, and the loader compares the two through the object's BTF.
+ * Apart, because both halves obey it: core/wire.py mirrors it, and the loader compares the two through the object's BTF.
  */
 #ifndef FILETAP_EVENT_H
 #define FILETAP_EVENT_H
@@ -9,8 +9,8 @@
 /* One slot of a lane: 64 bytes, a cache line. */
 struct event {
 	__u64 time; /* CLOCK_BOOTTIME at the return, ns */
-	__u64 offset; /* bytes, or what calls.py says of the call */
-	__u64 size; /* bytes asked for, or what calls.py says of the call */
+	__u64 offset; /* bytes, or what core/calls.py says of the call */
+	__u64 size; /* bytes asked for, or what core/calls.py says of the call */
 	__s64 result; /* what the call returned; negative errno when it failed */
 	__u32 duration; /* ns, or us with EVENT_MICROSECONDS, or ms with EVENT_MILLISECONDS; 0: not known */
 	__u32 task; /* id of a task definition; 0: see struct identity */
@@ -51,7 +51,7 @@ struct more {
 	char comm[16];
 	__u16 call; /* always 0 */
 	__u16 reserved;
-	__u32 argument; /* what calls.py says of the call */
+	__u32 argument; /* what core/calls.py says of the call */
 };
 
 /* A lane's two ends, in slots since the start; each in a cache line of its own, for each is written by one side. */
@@ -167,7 +167,7 @@ struct cgroup_definition {
 	__u64 cgroup;
 };
 
-/* The ops that a probe names itself; the others come with their calls from calls.py. */
+/* The ops that a probe names itself; the others come with their calls from core/calls.py. */
 enum op { OP_NONE, OP_OPEN, OP_CLOSE, OP_READ, OP_WRITE, OP_DUP, OP_FORK, OP_THREAD, OP_EXEC, OP_EXIT, OP_FAULT };
 
 /* How a call is read. */

@@ -4,7 +4,7 @@
  * identity the kernel gives to the files behind our own descriptors (that is how a path on the command line becomes a rule).
  * The current task is filetap in all of them. An iterator over tasks walks those of the pid namespace of whoever makes it, in
  * all kernels (init_seq_pidns in kernel/bpf/task_iter.c).
- * Apart, because no event makes them run. User space: targets.py, kernel/living.py, kernel/namespaces.py and filters.py.
+ * Apart, because no event makes them run. User space: selection/ and capture/.
  */
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"

@@ -2,7 +2,7 @@
 /*
  * Names by their hashes: rules that stand at a name below a directory, whatever file bears it, and whether an asked name
  * may lead to such a place at all.
- * Apart, because user space makes the same hashes (filters.py).
+ * Apart, because user space makes the same hashes (selection/filters.py).
  */
 #ifndef FILETAP_NAMED_H
 #define FILETAP_NAMED_H
