@@ -140,7 +140,21 @@ static __always_inline bool in_call(const struct pt_regs *regs)
 /* An argument by its number; 0: none. */
 static __always_inline __u64 numbered(const __u64 arguments[6], __u32 number)
 {
-	return number ? arguments[number - 1 < 6 ? number - 1 : 5] : 0;
+	switch (number) { /* no index: the verifier of 5.10 loses the bounds of a computed one */
+	case 1:
+		return arguments[0];
+	case 2:
+		return arguments[1];
+	case 3:
+		return arguments[2];
+	case 4:
+		return arguments[3];
+	case 5:
+		return arguments[4];
+	case 6:
+		return arguments[5];
+	}
+	return 0;
 }
 
 static __always_inline __u64 argument_of(const struct pending_call *p, __u32 number)

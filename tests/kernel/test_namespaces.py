@@ -207,7 +207,7 @@ def clocked(file: Path, filetap: Command, tmp_path: Path) -> Callable[..., tuple
     """A run in a time namespace: its events, its account, and when it began and ended by the test's own clock."""
 
     def run(offset: int, *words: str) -> tuple[list[dict[str, Any]], dict[str, Any], float, float]:
-        command = ["unshare", "--time", "--boottime", str(offset), "--monotonic", str(offset), *filetap, "trace", "-e", "open"]
+        command = ["unshare", "--time", "--fork", "--boottime", str(offset), "--monotonic", str(offset), *filetap, "trace", "-e", "open"]
         command += ["--stats", str(tmp_path / "account"), *words, str(file), "--", "/bin/sh", "-c", f": <{file}"]
         began = time.time()
         done = subprocess.run(command, capture_output=True, check=True, timeout=patience(60))

@@ -251,6 +251,9 @@ def test_watch_needs_a_path(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert "PATH" in capsys.readouterr().err
 
 
+NO_THREADS: Final = "cannot start a thread: too many processes (ulimit -u, pids.max), or a time namespace entered without unshare --fork"
+
+
 class TestMain:
     """How main() ends for each kind of end."""
 
@@ -277,6 +280,7 @@ class TestMain:
         (click.Abort(), 130, ""),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),
         (OSError(28, "No space left on device"), 1, "filetap: standard output: No space left on device\n"),
+        (RuntimeError("can't start new thread"), 1, f"filetap: {NO_THREADS}\n"),
         (PermissionError(13, "Permission denied", "/there"), 1, "filetap: /there: Permission denied\n"),
     )
 

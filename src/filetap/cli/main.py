@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "replay": "Print a recorded trace as if it happened now.",
     "doctor": "Say what this kernel can do, and what to do about the rest.",
 }
+NO_THREAD: Final = "can't start new thread"
+"""CPython's text. On 5.10 exec does not switch to a time namespace, fork does, and until then no thread can start."""
 
 
 class Group(click.Group):
@@ -79,6 +81,11 @@ def main() -> None:
         status = 1
     except OSError as error:
         say(_reason(error))
+        status = 1
+    except RuntimeError as error:
+        if str(error) != NO_THREAD:
+            raise
+        say("cannot start a thread: too many processes (ulimit -u, pids.max), or a time namespace entered without unshare --fork")
         status = 1
     _leave(status)
 
