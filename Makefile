@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(PATH):/usr/sbin:/sbin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test check vm vm-all demo bench conformance coverage format lock clean packages test-packages vm-packages
+.PHONY: help install test check vm vm-all demo bench conformance coverage reference format lock clean packages test-packages vm-packages
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1@\2/' | column -t -s @
@@ -60,6 +60,9 @@ conformance: $(OBJECTS) $(BIN)/filetap .venv/tested ## the score card of all cas
 
 coverage: $(OBJECTS) $(BIN)/filetap .venv/tested ## docs/coverage.md anew, from all cases and all three tracers
 	@$(BIN)/python -m tests.conformance --tracer filetap strace bpftrace --coverage docs/coverage.md
+
+reference: $(OBJECTS) $(BIN)/filetap ## docs/reference, docs/man and docs/completions anew, from the commands and columns
+	@$(BIN)/python docs/generate.py
 
 format: .venv/tested ## format Python and C
 	$(BIN)/ruff format

@@ -16,16 +16,22 @@ from filetap.core import descriptors
 from filetap.core.descriptors import DescriptorLimitError
 from filetap.core.errors import FiletapError
 
+GROUPS: Final = {
+    "Look now": ("trace", "watch", "top"),
+    "Record and ask": ("record", "summary", "query", "replay"),
+    "This machine": ("doctor",),
+}
 COMMANDS: Final = {
     "trace": "Trace file accesses of a command, processes, cgroups or everything.",
-    "record": "Record file accesses in a folder, for summary, query and replay.",
+    "watch": "Report who touches these files or directories, under any name.",
     "top": "Show live who touches which files: rates, bytes, latencies, errors.",
-    "watch": "Log whoever touches these files or directories, under any name.",
-    "query": "Ask recorded traces in SQL.",
-    "summary": "Sum up recorded traces by file, process, operation, ...",
-    "replay": "Print a recorded trace as if it happened now.",
-    "doctor": "Say what this kernel can do, and what to do about the rest.",
+    "record": "Record file accesses in a folder, for summary, query and replay.",
+    "summary": "Sum up recordings by file, process, operation, ...",
+    "query": "Query recordings in SQL.",
+    "replay": "Print a recording as filetap trace would have.",
+    "doctor": "Report what this kernel can do, and what to do about the rest.",
 }
+WIDTH: Final = max(map(len, COMMANDS))
 NO_THREAD: Final = "can't start new thread"
 """CPython's text. On 5.10 exec does not switch to a time namespace, fork does, and until then no thread can start."""
 
@@ -34,7 +40,7 @@ class Group(click.Group):
     """Subcommands by name, imported on use."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [name for names in GROUPS.values() for name in names]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
@@ -44,12 +50,22 @@ class Group(click.Group):
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{WIDTH}}", COMMANDS[name]) for name in names])
+
+
+def print_version(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if not given:
+        return
+    from filetap.core import version
+
+    click.echo(version.text())
+    context.exit()
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="filetap", prog_name="filetap")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=print_version, help="Show version and commit.")
 def cli() -> None:
     """Who touched which file, how, and what does a program's I/O really look like?
 
