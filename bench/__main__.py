@@ -7,7 +7,6 @@ missed: the table's last lines tell that.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import ask, endurance, kernel_side, operations, record, resolution, soak, user_side
+from bench import ask, endurance, kernel_side, operations, record, resolution, results, soak, user_side
 from bench.lab import BenchError, Lab, prepare
 from bench.table import Row, Table
 from filetap.core.errors import FiletapError
@@ -89,8 +88,7 @@ def main() -> int:
     except KeyboardInterrupt:
         table.break_off("interrupted", "the rest was not measured")
     table.end()
-    if given.json:
-        given.json.write_text(json.dumps(table.as_json(), indent=2) + "\n", encoding="utf-8")
+    results.keep(table.as_json(), given.json)
     return 1 if table.broken else 0
 
 
