@@ -22,7 +22,7 @@ from tests.e2e.conftest import READY
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
 
-SUBCOMMANDS = ("", "trace", "top", "watch", "doctor")
+SUBCOMMANDS = ("", "trace", "watch", "top", "record", "doctor")
 OTHERS = re.compile(rb"^note: \d+ changes (by name|were by names) .*\n", re.MULTILINE)
 """What other processes did meanwhile by names that could not be looked up."""
 HEAVY = {"numpy", "pyarrow", "filetap.capture.session", "filetap.kernel.libbpf"}
@@ -88,6 +88,21 @@ def test_example_works_as_pasted(on_path: str, tmp_path: Path, example: str) -> 
         assert verdict
         assert verdict[2] == verdict[3]
         assert verdict[2] or " -- " not in example
+
+
+@pytest.fixture(scope="module")
+def recorded(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the recording NAME.tap in it."""
+    folder = tmp_path_factory.mktemp("recorded")
+    assert ft("record", "-o", folder / "NAME.tap", "--", "cat", "/etc/hostname").status == 0
+    return folder
+
+
+@pytest.mark.parametrize("example", [example for name in ("summary", "query", "replay") for example in examples_in(help_of(name))])
+def test_example_for_recordings_works_as_pasted(on_path: str, recorded: Path, example: str) -> None:
+    environment = os.environ | {"PATH": on_path}
+    done = subprocess.run(["bash", "-c", example], capture_output=True, timeout=30, check=False, env=environment, cwd=recorded)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])

@@ -233,9 +233,10 @@ def test_batch_into_a_pipe_that_closes(ft: Filetap, puppet: Puppet) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--interval", "0"), "--interval 0: give at least 0.1 seconds"),
+        (("--interval", "0"), "--interval 0: give a time above 0"),
         (("-n", "0"), "--iterations 0: give a number above 0"),
-        (("--rows", "-1"), "--rows -1: give a number above 0"),
+        (("--interval", "99ms"), "--interval 99ms: give at least 100ms"),
+        (("--limit", "-1"), "--limit -1: give a number above 0"),
     ],
 )
 def test_mistakes(ft: Filetap, words: tuple[str, ...], line: str) -> None:

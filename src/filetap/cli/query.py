@@ -41,7 +41,7 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
       filetap query NAME.tap "SELECT * FROM events WHERE path = '/etc/hostname'" --format json
       filetap query NAME.tap "SELECT ts, command, path, error FROM events WHERE error = 'ENOENT'"
       filetap query NAME.tap "SELECT every('1 second', ts), sum(bytes) FROM events GROUP BY 1 ORDER BY 1"
-      filetap query NAME.tap "FROM events" -f parquet -o /tmp/events.parquet
+      filetap query NAME.tap "FROM events" -f parquet -o /tmp/events.parquet --force
     """
     *folders, question = words
     question = question.removeprefix(" ") if question.startswith(" --") else question
