@@ -25,6 +25,10 @@ def test_nothing_else_is_there() -> None:
     assert found == generate.files().keys()
 
 
+def test_the_readme_is_short() -> None:
+    assert len((generate.DOCS.parent / "README.md").read_text(encoding="utf-8").split()) <= 700
+
+
 def test_every_command_is_in_one_group() -> None:
     assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
 
