@@ -141,7 +141,7 @@ def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None
     [
         (["--keep", "7d"], "--keep is for a recording: give -o NAME.tap"),
         (["--flight-memory", "1G", "-o", "x.tap"], "--flight-memory is for --flight-recorder"),
-        (["--flight-recorder", "60", "-o", "x.tap"], "--flight-recorder 60: give a time"),
+        (["--flight-recorder", "60x", "-o", "x.tap"], "--flight-recorder 60x: give a time"),
         (["--flight-recorder", "60s", "--keep", "1d", "-o", "x.tap"], "--keep is for a recording on disk"),
         (["--keep", "7 apples", "-o", "x.tap"], "--keep 7 apples: give an age"),
         (["--keep", "10K", "-o", "x.tap"], "--keep 10K: at least 64K"),

@@ -162,8 +162,8 @@ class Run:
             raise
         self._outlived = bool(self.command and not self.command.poll() and not self.stop.number)
         account = self._finish()
-        self._failure = self.session.failure
-        self._failure = self._outputs.finish(account) or self._failure
+        unfinished = self._outputs.finish(account)
+        self._failure = self.session.failure or unfinished
         self._print_statistics(account)
         self._on_detached()
         status = self._status()
