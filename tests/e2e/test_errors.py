@@ -202,4 +202,5 @@ def test_help_has_a_short_form(ft: Filetap) -> None:
 def test_version(ft: Filetap) -> None:
     done = ft("--version")
     assert (done.status, done.err) == (0, b"")
-    assert re.fullmatch(rb"filetap, version \d+\.\d+\.\d+\n", done.out)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, check=False, cwd=Path(__file__).parent).stdout[:12]
+    assert re.fullmatch(rb"filetap \d+\.\d+\.\d+( \(" + head + rb"(-dirty)?\))?\n", done.out)
