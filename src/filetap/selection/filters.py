@@ -129,7 +129,7 @@ def _calls_of(name: str) -> set[int]:
     exact = ALIASES.get(name, name)
     if exact and exact in CALL_NUMBER:
         return {number for number, call in enumerate(CALLS) if call.name == exact}
-    close = get_close_matches(name, [*GROUPS, *OPS[1:], *CALL_NUMBER], 1)
+    close = get_close_matches(name.strip().lower(), [*GROUPS, *OPS[1:], *CALL_NUMBER], 1)
     raise UsageError(f"-e {name}: no such operation{f'; did you mean {close[0]}?' if close else ''} (-e list prints all)")
 
 
