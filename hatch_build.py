@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ class BuildHook(BuildHookInterface[Any]):
             target = ROOT / "src" / "filetap" / "bpf" / f"{source.stem}.o"
             if not target.exists() or target.stat().st_mtime < newest:
                 compile_object(source.relative_to(ROOT), target)
-        if (ROOT / ".git").exists():
+        if (ROOT / ".git").exists() and shutil.which("git"):
             describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
             done = subprocess.run(describe, check=False, capture_output=True)  # a tree of another user's has no commit to tell
             (ROOT / "src" / "filetap" / "commit.txt").write_bytes(done.stdout)

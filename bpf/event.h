@@ -10,7 +10,7 @@
 struct event {
 	__u64 time; /* CLOCK_BOOTTIME at the return, ns */
 	__u64 offset; /* bytes, or what core/calls.py says of the call */
-	__u64 size; /* bytes asked for, or what core/calls.py says of the call */
+	__u64 size; /* requested bytes, or what core/calls.py says of the call */
 	__s64 result; /* what the call returned; negative errno when it failed */
 	__u32 duration; /* ns, or us with EVENT_MICROSECONDS, or ms with EVENT_MILLISECONDS; 0: not known */
 	__u32 task; /* id of a task definition; 0: see struct identity */

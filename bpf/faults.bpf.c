@@ -2,7 +2,7 @@
 /*
  * Accesses through mapped memory, seen as the page faults they make: file, offset, for reading or writing, and whether
  * the page had to be read from the device. Apart, because its hook is on every fault of every process, and so is
- * attached only when asked for.
+ * attached only for -e fault.
  */
 #include "lib/mapping.bpf.h"
 #include "lib/target.bpf.h"
