@@ -117,16 +117,21 @@ class Nowhere:
 
 
 class Collector(Nowhere):
-    """A sink that keeps everything."""
+    """A sink that keeps everything; with ``alone`` what that process and its descendants did, and of others the number."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone: int | None = None) -> None:
         super().__init__()
+        self.alone = alone
         self.events: list[Event] = []
+        self.strangers = 0
         self.listings: list[list[Event]] = []
         """Calls under way, each time that they were listed."""
 
     def write(self, batch: Batch) -> None:
-        self.events += self._events(batch)
+        events = list(self._events(batch))
+        ours = [event for event in events if self.alone is None or self.alone in {task.pid for task in (event.task, *event.task.ancestors)}]
+        self.events += ours
+        self.strangers += len(events) - len(ours)
         super().write(batch)
 
     def pending(self, batch: Batch) -> None:
@@ -188,11 +193,12 @@ class Counter(Nowhere):
 
 class Watch:
     """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards. What a kernel's hooks add
-    to system calls is left out unless it is the matter, so that the same is told everywhere."""
+    to system calls is left out unless it is the matter, so that the same is told everywhere. Where all processes are targets,
+    ``events`` are those of this one's descendants: filetap itself, in a test beside, looks up names in what is watched here."""
 
     def __init__(self, targets: Targets, filters: Filters | None = None, *, sink: Sink | None = None, **options: Any) -> None:
         self.options = Options(targets, filters or Filters(), **({"level": "syscall"} | options))
-        self.sink: Sink = sink or Collector()
+        self.sink: Sink = sink or Collector(os.getpid() if targets.all else None)
         self.account = Account()
 
     def __enter__(self) -> Self:
@@ -206,6 +212,12 @@ class Watch:
     def events(self) -> list[Event]:
         assert isinstance(self.sink, Collector)
         return self.sink.events
+
+    @property
+    def strangers(self) -> int:
+        """Events that others' were, where all processes are targets."""
+        assert isinstance(self.sink, Collector)
+        return self.sink.strangers
 
     @property
     def listings(self) -> list[list[Event]]:

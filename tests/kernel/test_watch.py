@@ -52,7 +52,7 @@ def watching(
 
 def told(watch: Watch, place: Path) -> list[str]:
     """Paths of the events, below the place."""
-    assert watch.account.total.seen == watch.account.total.delivered == len(watch.events)
+    assert watch.account.total.seen == watch.account.total.delivered == len(watch.events) + watch.strangers
     return [event.path.decode().removeprefix(f"{place}/") for event in watch.events]
 
 
