@@ -3,7 +3,7 @@
 PYTHON ?= python3
 JOBS ?= $(shell nproc)
 BIN := .venv/bin
-OBJECTS := $(patsubst bpf/%.c,src/filetap/bpf/%.o,$(wildcard bpf/*.bpf.c))
+OBJECTS := $(foreach kind,.bpf.o .cast.bpf.o,$(patsubst bpf/%.bpf.c,src/filetap/bpf/%$(kind),$(wildcard bpf/*.bpf.c)))
 WORKLOADS := $(patsubst bench/%.c,build/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
 YARDSTICKS := $(patsubst bench/%.c,build/%.o,$(wildcard bench/*.bpf.c))
 C_SOURCES := 'bpf/*.[ch]' 'bench/*.[ch]' 'tests/conformance/*.[ch]'
@@ -16,6 +16,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(PATH):/usr/sbin:/sbin
+# Tests start filetap some thousand times: its byte code is kept.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install test check vm vm-all demo bench conformance coverage reference format lock clean packages test-packages vm-packages
@@ -139,7 +141,11 @@ $(BIN)/filetap: pyproject.toml hatch_build.py .venv/locked | $(OBJECTS)
 	@touch $@
 
 src/filetap/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
-	@echo "compiling $<"
+	@echo "compiling $@"
+	@$(BIN)/python hatch_build.py $< $@
+
+src/filetap/bpf/%.cast.bpf.o: bpf/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked
+	@echo "compiling $@"
 	@$(BIN)/python hatch_build.py $< $@
 
 build/%.bpf.o: bench/%.bpf.c $(HEADERS) hatch_build.py | .venv/locked

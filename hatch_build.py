@@ -1,7 +1,7 @@
-"""Compiles the kernel half, bpf/*.bpf.c, to src/filetap/bpf/*.bpf.o with PyPI's ziglang: no system compiler is needed.
+"""Compiles the kernel half, bpf/*.bpf.c, to src/filetap/bpf/*.bpf.o, each for older and for newer kernels.
 
-Apart, because a build must work before filetap is importable: as hatchling's build hook for wheels, and as a command
-for the Makefile (python hatch_build.py SOURCE OBJECT). Next: kernel/loader.py opens the objects.
+By PyPI's ziglang: no system compiler is needed. Apart, because a build must work before filetap is importable: as hatchling's
+build hook for wheels, and as a command for the Makefile (python hatch_build.py SOURCE OBJECT).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ FLAGS = (
     "-Wall -Wextra -Wno-unused-parameter -Werror"
 ).split()
 """-mcpu=v2 is the newest instruction set that Linux 5.10 accepts in full."""
+KINDS = (".bpf.o", ".cast.bpf.o")
+"""Of the objects of one source: the second needs bpf_rdonly_cast (bpf/lib/compat.bpf.h, HAS_CAST)."""
 HEADERS = ("/usr/include", f"/usr/include/{platform.machine()}-linux-gnu")
 """Of libbpf-dev and linux-libc-dev; the second folder is Debian's."""
 
@@ -31,9 +33,10 @@ def compile_object(source: Path, target: Path) -> None:
     caches = {name: str(ROOT / "build" / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     unfinished = target.with_suffix(".part")
     target.parent.mkdir(parents=True, exist_ok=True)
+    cast = f"-DHAS_CAST={int(target.name.endswith(KINDS[1]))}"
     includes = [part for folder in HEADERS for part in ("-idirafter", folder)]
     subprocess.run(
-        [sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-ffile-prefix-map={ROOT}=.", *includes, "-c", source, "-o", unfinished],
+        [sys.executable, "-m", "ziglang", "cc", *FLAGS, cast, f"-ffile-prefix-map={ROOT}=.", *includes, "-c", source, "-o", unfinished],
         check=True,
         cwd=ROOT,
         env=os.environ | caches,
@@ -47,9 +50,10 @@ class BuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         newest = max(file.stat().st_mtime for file in (ROOT / "bpf").rglob("*.[ch]"))
         for source in sorted((ROOT / "bpf").glob("*.bpf.c")):
-            target = ROOT / "src" / "filetap" / "bpf" / f"{source.stem}.o"
-            if not target.exists() or target.stat().st_mtime < newest:
-                compile_object(source.relative_to(ROOT), target)
+            for kind in KINDS:
+                target = ROOT / "src" / "filetap" / "bpf" / f"{source.name.removesuffix('.bpf.c')}{kind}"
+                if not target.exists() or target.stat().st_mtime < newest:
+                    compile_object(source.relative_to(ROOT), target)
         if (ROOT / ".git").exists() and shutil.which("git"):
             describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
             done = subprocess.run(describe, check=False, capture_output=True)  # a tree of another user's has no commit to tell

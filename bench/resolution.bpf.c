@@ -245,7 +245,6 @@ static long step_kept(__u32 index, void *context)
 /* The open file of the target's pread64 that returns. */
 static __always_inline bool find_path(__u64 *ctx, struct path *path)
 {
-	const bool direct = config.direct;
 	const struct pt_regs *regs = (const struct pt_regs *)ctx[0];
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 file;
@@ -254,7 +253,7 @@ static __always_inline bool find_path(__u64 *ctx, struct path *path)
 		note_move(ctx[1]);
 	if (regs->orig_ax != __NR_pread64 || bpf_get_current_pid_tgid() >> 32 != target)
 		return false;
-	file = fd_address(task, regs->di, direct);
+	file = fd_address(task, regs->di);
 	if (!file)
 		return false;
 	path->dentry = load((struct file *)file, f_path.dentry);

@@ -70,6 +70,7 @@ static __noinline bool draft_request(struct task_state *state)
 	struct file *file;
 	struct draft *d;
 	struct call call;
+	__u64 address;
 	bool wanted;
 
 	if (!w)
@@ -84,16 +85,17 @@ static __noinline bool draft_request(struct task_state *state)
 	d->size = call.flags & CALL_VECTORED ? iovec_sum(w->iocb.aio_buf, w->iocb.aio_nbytes, &d->flags) : w->iocb.aio_nbytes;
 	w->request.changes = changes_of(task, d->fd);
 	w->request.appends = 0;
-	file = file_at(fd_address(task, d->fd, false), false);
+	address = fd_address(task, d->fd);
+	file = file_at(address);
 	if (!file || !moves_bytes(d) || !seekable(BPF_CORE_READ(file, f_inode, i_mode)))
 		d->flags |= EVENT_NO_OFFSET;
 	else if (d->op == OP_WRITE)
 		w->request.appends = request_appends(file, &w->iocb);
-	if (!file || !type_passes(file, OWED_TYPE, false))
+	if (!file || !type_passes(file, OWED_TYPE))
 		return false;
-	resolve(state, file, OWED_TYPE, false);
+	resolve(state, file, OWED_TYPE);
 	d->file = state->last.id;
-	d->open = opening_of(state, (__u64)file);
+	d->open = opening_of(state, address);
 	wanted = is_owed(state->last.wanted, OWED_TYPE);
 	d->undefined = wanted && !d->file;
 	return wanted;
@@ -102,10 +104,11 @@ static __noinline bool draft_request(struct task_state *state)
 /* Where an append began is known by its end alone (pwrite(2), BUGS). */
 static __always_inline void place_append(struct task_struct *task, struct draft *d)
 {
-	struct file *file = file_at(fd_address(task, d->fd, false), false);
+	__u64 address = fd_address(task, d->fd);
+	struct file *file = file_at(address);
 
 	d->flags |= EVENT_UNCERTAIN;
-	if (file && d->open == known_opening((__u64)file))
+	if (file && d->open == known_opening(address))
 		d->offset = BPF_CORE_READ(file, f_inode, i_size) - d->bytes;
 }
 

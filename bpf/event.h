@@ -295,7 +295,6 @@ struct config {
 	__u16 rule;
 	__u16 exit_call; /* index into calls.CALLS, for a process may end without a call; 0: not asked for */
 	__u16 fault_calls[2]; /* page_fault_user, page_fault_kernel */
-	__u8 direct; /* bpf_rdonly_cast is there */
 	__u8 all;
 	__u8 follow;
 	__u8 failed;

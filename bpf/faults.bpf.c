@@ -21,34 +21,34 @@ static __always_inline bool is_node(__u64 entry)
 	return (entry & 3) == 2 && entry > 4096;
 }
 
-static __always_inline __u64 slot_at(__u64 node, __u32 at, const bool direct)
+static __always_inline __u64 slot_at(__u64 node, __u32 at)
 {
 	void *slots = (void *)node + bpf_core_field_offset(struct xa_node, slots);
-	__u64 entry = word_at(slots + 8 * (at & XA_CHUNK_MASK), direct);
+	__u64 entry = word_at(slots + 8 * (at & XA_CHUNK_MASK));
 
 	if ((entry & 3) == 2 && entry <= 4096)
-		entry = word_at(slots + 8 * ((entry >> 2) & XA_CHUNK_MASK), direct);
+		entry = word_at(slots + 8 * ((entry >> 2) & XA_CHUNK_MASK));
 	return entry;
 }
 
-static __always_inline struct xa_node *node_at(__u64 entry, const bool direct)
+static __always_inline struct xa_node *node_at(__u64 entry)
 {
-	return direct ? as(struct xa_node, entry - 2) : (struct xa_node *)(entry - 2);
+	return HAS_CAST ? as(struct xa_node, entry - 2) : (struct xa_node *)(entry - 2);
 }
 
 /* What the page cache holds at a page: a folio, a value that stands for one that is gone, or 0 (xas_load, lib/xarray.c). */
-static __always_inline __u64 cached_page(struct file *file, __u64 index, const bool direct)
+static __always_inline __u64 cached_page(struct file *file, __u64 index)
 {
 	__u64 entry = (__u64)get(file, f_mapping, i_pages.xa_head);
 
 	if (!is_node(entry))
 		return index ? 0 : entry;
 	for (int i = 0; i < XA_LEVELS; i++) {
-		__u8 shift = get(node_at(entry, direct), shift);
+		__u8 shift = get(node_at(entry), shift);
 
 		if (!i && index >> shift > XA_CHUNK_MASK)
 			return 0;
-		entry = slot_at(entry - 2, index >> shift, direct);
+		entry = slot_at(entry - 2, index >> shift);
 		if (!is_node(entry))
 			break;
 	}
@@ -56,16 +56,16 @@ static __always_inline __u64 cached_page(struct file *file, __u64 index, const b
 }
 
 /* As the kernel counts it: filemap_fault() found no folio, or shmem's is in swap. */
-static __always_inline bool is_major(struct file *file, __u64 offset, const bool direct)
+static __always_inline bool is_major(struct file *file, __u64 offset)
 {
-	__u64 entry = cached_page(file, offset >> PAGE_SHIFT, direct);
+	__u64 entry = cached_page(file, offset >> PAGE_SHIFT);
 
 	if (get(file, f_inode, i_sb, s_magic) == TMPFS_MAGIC)
 		return entry & 1;
 	return !entry || entry & 1;
 }
 
-static __always_inline bool beyond_end(struct file *file, __u64 offset, const bool direct)
+static __always_inline bool beyond_end(struct file *file, __u64 offset)
 {
 	__u64 size = get(file, f_inode, i_size);
 
@@ -73,16 +73,16 @@ static __always_inline bool beyond_end(struct file *file, __u64 offset, const bo
 }
 
 /* The draft's file, offset and kind; false: not of a file that is wanted. */
-static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u64 error, __u16 call, const bool direct)
+static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u64 error, __u16 call)
 {
 	__u64 offset = 0, mapped = mapped_file(current_task(), address, &offset);
-	struct file *file = file_at(mapped, direct);
+	struct file *file = file_at(mapped);
 	struct draft *d;
 
-	if (!mapped || !resolve_mapped(s, file, direct))
+	if (!mapped || !resolve_mapped(s, file))
 		return false;
 	d = new_draft(s, OP_FAULT, call, 0);
-	if (S_ISREG(get(file, f_inode, i_mode)) && beyond_end(file, offset, direct))
+	if (S_ISREG(get(file, f_inode, i_mode)) && beyond_end(file, offset))
 		d->result = -EFAULT;
 	d->entered = 0;
 	d->offset = offset;
@@ -91,7 +91,7 @@ static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u
 	d->undefined = !d->file;
 	d->open = opening_of(s, mapped);
 	d->flags = (error & PF_WRITE ? EVENT_WRITE : 0) | (error & PF_INSTR ? EVENT_EXEC : 0);
-	if (is_major(file, offset, direct))
+	if (is_major(file, offset))
 		d->flags |= EVENT_MAJOR;
 	return !(config.failed && d->result >= 0) && !config.min_latency;
 }
@@ -99,7 +99,7 @@ static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u
 /* A function of its own, for the stack's sake. */
 static __noinline bool draft_faulted(struct task_state *s, __u64 address, __u64 error, __u16 call)
 {
-	return config.direct ? draft_fault(s, address, error, call, true) : draft_fault(s, address, error, call, false);
+	return draft_fault(s, address, error, call);
 }
 
 /* A fault in the middle of a system call must leave what its enter has noted. */

@@ -166,10 +166,10 @@ static __always_inline __u64 argument_of(const struct pending_call *p, __u32 num
  * event. */
 static __always_inline __u64 wanted_file(__u64 address, int owed)
 {
-	struct file *file = (struct file *)address;
+	struct file *file = file_at(address);
 	__u64 dentry = (__u64)load(file, f_path.dentry), mnt = (__u64)load(file, f_path.mnt), found;
 
-	if (!type_passes(file, owed, false))
+	if (!type_passes(file, owed))
 		return 0;
 	found = find_file(dentry, mnt, OWED_NOTHING);
 	return is_owed(found >> 32, owed) ? find_file(dentry, mnt, OWED_ALWAYS) : 0;
@@ -233,7 +233,7 @@ static __noinline bool find_descriptor(struct task_struct *task, struct task_sta
 		return false;
 	if (known_since_enter(s, p))
 		return recall_pending(s, p, owed_by(&call));
-	address = fd_address(task, fd, false);
+	address = fd_address(task, fd);
 	if (!address)
 		return wanted_without_file();
 	found = wanted_file(address, owed_by(&call));
@@ -249,7 +249,7 @@ static __noinline bool find_descriptor(struct task_struct *task, struct task_sta
 /* Either of two files is enough. */
 static __noinline bool find_two(struct task_struct *task, __u32 from, __u32 to)
 {
-	__u64 addresses[] = { fd_address(task, from, false), fd_address(task, to, false) };
+	__u64 addresses[] = { fd_address(task, from), fd_address(task, to) };
 	struct pending_call *p = pending_call();
 	bool wanted = false;
 
@@ -289,7 +289,7 @@ static __always_inline __u64 start_at(struct task_struct *task, int directory)
 
 	if (directory == AT_FDCWD)
 		return fs ? find_place(&fs->pwd, OWED_ALWAYS) : 0;
-	address = fd_address(task, directory, false);
+	address = fd_address(task, directory);
 	return address ? any_file(address) : 0;
 }
 

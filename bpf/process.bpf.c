@@ -102,7 +102,7 @@ static __always_inline __u64 script_named(struct task_state *s, const char *name
 /* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
 static __always_inline __u64 script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
-	struct file *file = file_at(fd_address(task, s->exec_fd, false), false);
+	struct file *file = file_at(fd_address(task, s->exec_fd));
 	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
 	char first = 0;
 

@@ -26,17 +26,19 @@ __noinline int close_one(__u64 last, __u32 fd)
 	struct fdtable *fdt = of_task(task, files, fdt);
 	struct file *file;
 	struct draft *d;
+	__u64 address;
 
 	if (!s || fd > last || fd >= of_task(fdt, max_fds))
 		return 1;
-	file = file_at(fd_address(task, fd, false), false);
-	if (!file || !resolve_mapped(s, file, false))
+	address = fd_address(task, fd);
+	file = file_at(address);
+	if (!file || !resolve_mapped(s, file))
 		return 0;
 	d = new_draft(s, call.op, call.call, 0);
 	d->fd = fd;
 	d->file = s->last.id;
 	d->undefined = !d->file;
-	d->open = opening_of(s, (__u64)file);
+	d->open = opening_of(s, address);
 	hand_over(d, of_task(task, pid), s);
 	return 0;
 }
@@ -139,7 +141,7 @@ static __always_inline void report_exit(const struct pt_regs *regs, struct task_
 static __always_inline void note_opening(struct task_struct *task, long fd)
 {
 	if (find_member(task))
-		begin_opening(fd_address(task, fd, false));
+		begin_opening(fd_address(task, fd));
 }
 
 /* Returns the handler that the call is for; 0: none. So does on_enter(). */
@@ -186,10 +188,8 @@ static __always_inline void look_ahead(struct task_struct *task, struct task_sta
 		remember_mapping(s, regs->di, nr);
 	else if (shape.name && call->flags & CALL_MOVES)
 		keep_places(s);
-	else if (shape.fd && config.direct)
-		resolve_enter(task, s, argument(regs, shape.fd), nr, true);
 	else if (shape.fd)
-		resolve_enter(task, s, argument(regs, shape.fd), nr, false);
+		resolve_enter(task, s, argument(regs, shape.fd), nr);
 }
 
 static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)

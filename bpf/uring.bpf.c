@@ -141,7 +141,7 @@ static __always_inline __u64 taken_sqe(struct io_kiocb *req)
 
 	/* Its numbers are of four bytes; behind the last of them there may be no more memory. */
 	if (array && !(flags & IORING_SETUP_NO_SQARRAY))
-		head = word_at((void *)(array + head / 2 * 8), config.direct) >> head % 2 * 32;
+		head = word_at((void *)(array + head / 2 * 8)) >> head % 2 * 32;
 	if (flags & IORING_SETUP_SQE128)
 		head <<= 1;
 	return (__u64)load(ring, sq_sqes) + (__u64)head * SQE_SIZE;
@@ -151,10 +151,10 @@ static __always_inline bool copy_sqe(struct io_uring_sqe *sqe, __u64 address)
 {
 	__u64 *words = (__u64 *)sqe;
 
-	if (!config.direct)
+	if (!HAS_CAST)
 		return !bpf_probe_read_kernel(sqe, sizeof(*sqe), (void *)address);
 	for (int i = 0; i < SQE_SIZE / 8; i++)
-		words[i] = word_at((void *)(address + 8 * i), true);
+		words[i] = word_at((void *)(address + 8 * i));
 	return true;
 }
 
@@ -222,10 +222,7 @@ static __noinline int note_descriptor(void)
 		return 0;
 	s = &w->state;
 	r = &w->request;
-	if (config.direct)
-		resolve_enter(task, s, r->arguments[0], r->nr, true);
-	else
-		resolve_enter(task, s, r->arguments[0], r->nr, false);
+	resolve_enter(task, s, r->arguments[0], r->nr);
 	r->resolved = 1;
 	r->file = s->file;
 	r->open = s->open;
@@ -247,13 +244,13 @@ static __always_inline void note_names(struct workspace *w, const struct shape *
 	r->flags |= w->state.draft.flags & EVENT_LATER;
 }
 
-static __always_inline void recall_file(struct task_state *s, __u64 address, int owed, long result, const bool direct)
+static __always_inline void recall_file(struct task_state *s, __u64 address, int owed, long result)
 {
-	struct file *file = file_at(address, direct);
+	struct file *file = file_at(address);
 
-	if (!type_passes(file, owed, direct))
+	if (!type_passes(file, owed))
 		return;
-	resolve(s, file, owed, direct);
+	resolve(s, file, owed);
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;
@@ -288,10 +285,7 @@ static __noinline int recall_subject(__u64 file, long result)
 	}
 	call = call_of(r->nr);
 	owed = owed_by(&call);
-	if (config.direct)
-		recall_file(s, file, owed, result, true);
-	else
-		recall_file(s, file, owed, result, false);
+	recall_file(s, file, owed, result);
 	return 0;
 }
 
@@ -329,7 +323,7 @@ static __noinline int report_request(__u64 file, long result)
 		set_register(w, di, -1);
 	elsewhere = opened_elsewhere(r, call.kind, result);
 	if (call.op == OP_OPEN && result >= 0 && !elsewhere)
-		begin_opening(fd_address(current_task(), result, false));
+		begin_opening(fd_address(current_task(), result));
 	outcome = begin_draft(regs, s, elsewhere ? -1 : result);
 	if (outcome == DRAFT_RARE)
 		outcome = draft_rare(regs, s, result, call.kind);
@@ -439,7 +433,7 @@ static __always_inline bool changes_paths(__u8 opcode)
 	return opcode == RING_RENAMEAT || opcode == RING_UNLINKAT;
 }
 
-static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file, long result, __u32 flags, const bool direct)
+static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file, long result, __u32 flags)
 {
 	struct workspace *w = workspace();
 	struct globals *g = globals();
@@ -462,9 +456,7 @@ static __always_inline int completed(__u64 key, long result, __u32 flags)
 	struct io_kiocb *req = (struct io_kiocb *)key;
 	__u64 file = (__u64)load(req, file);
 
-	if (config.direct)
-		return complete(as(struct io_kiocb, key), key, file, result, flags, true);
-	return complete(req, key, file, result, flags, false);
+	return complete(HAS_CAST ? as(struct io_kiocb, key) : req, key, file, result, flags);
 }
 
 SEC("tp_btf/io_uring_submit_req")

@@ -68,8 +68,8 @@ static __always_inline struct task_struct *parent_process(struct task_struct *le
 /* Does its definition say what it is now? An exec or another name makes it another row. */
 static __always_inline bool is_defined(const struct process_entry *entry, struct task_struct *leader)
 {
-	return entry && entry->id && entry->execs == (__u32)load(leader, self_exec_id) &&
-	       entry->comm[0] == word_at(leader->comm, config.direct) && entry->comm[1] == word_at(leader->comm + 8, config.direct);
+	return entry && entry->id && entry->execs == (__u32)load(leader, self_exec_id) && entry->comm[0] == word_at(leader->comm) &&
+	       entry->comm[1] == word_at(leader->comm + 8);
 }
 
 /* One process further up. Returns 1 where the walk ends. Global, so that the verifier looks at it once. */
@@ -161,8 +161,8 @@ static __always_inline void publish_process(struct ancestor_walk *w, struct task
 	struct process_entry *old = find_process(w, leader);
 	struct counters *c = counters();
 
-	w->entry.comm[0] = word_at(leader->comm, config.direct);
-	w->entry.comm[1] = word_at(leader->comm + 8, config.direct);
+	w->entry.comm[0] = word_at(leader->comm);
+	w->entry.comm[1] = word_at(leader->comm + 8);
 	w->entry.id = id;
 	w->entry.execs = load(leader, self_exec_id);
 	w->entry.forker = old ? old->forker : 0;
@@ -205,6 +205,21 @@ __noinline int define_ancestor(__u32 exe, __u32 root)
 	return 0;
 }
 
+/* The lowest of them that has no definition yet gets one. Returns 0 when there is none. A function of its own, for the verifier
+ * goes through the loop that calls it turn by turn. */
+__noinline int define_next(void)
+{
+	struct ancestor_walk *w = ancestor_walk();
+	__u32 exe, root;
+
+	if (!w || !next_undefined())
+		return 0;
+	exe = w->exe_dentry && w->exe_mnt ? find_file(w->exe_dentry, w->exe_mnt, OWED_ALWAYS) : 0;
+	root = w->root_dentry && w->root_mnt ? find_file(w->root_dentry, w->root_mnt, OWED_ALWAYS) : 0;
+	define_ancestor(exe, root);
+	return 1;
+}
+
 /* define_ancestors() of the process at w->itself. Global, so that the verifier looks at it once, and at the depth of the chain of calls at
  * which a task is defined: that is all there is. */
 __noinline int define_line(int too)
@@ -212,7 +227,6 @@ __noinline int define_line(int too)
 	struct ancestor_walk *w = ancestor_walk();
 	struct process_entry *entry;
 	struct task_struct *leader;
-	__u32 exe, root;
 
 	if (!w)
 		return 0;
@@ -225,13 +239,9 @@ __noinline int define_line(int too)
 		return 0;
 	}
 	climb_from(w, too ? leader : parent_process(leader));
-	for (int i = 0; i < MAX_ANCESTORS; i++) {
-		if (!next_undefined())
+	for (int i = 0; i < MAX_ANCESTORS; i++)
+		if (!define_next())
 			break;
-		exe = w->exe_dentry && w->exe_mnt ? find_file(w->exe_dentry, w->exe_mnt, OWED_ALWAYS) : 0;
-		root = w->root_dentry && w->root_mnt ? find_file(w->root_dentry, w->root_mnt, OWED_ALWAYS) : 0;
-		define_ancestor(exe, root);
-	}
 	return 0;
 }
 

@@ -44,13 +44,14 @@
 	}
 
 /* bpf_rdonly_cast came with a35b9af4ec2c (v6.2): plain loads instead of a helper call for each member, half the cost
- * of an event. Older kernels take the other branch; the verifier drops the one that config.direct rules out. */
+ * of an event. Each object is compiled twice, HAS_CAST being 1 in the one for kernels that have it: two ways side by side
+ * would double the code, and the kernel's time to load it. */
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 
 #define as(type, pointer) ((type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(type)))
 
-/* A member through a pointer of as(type), when the constant 'direct' is in scope and true; by helper otherwise. */
-#define get(pointer, first, ...) (direct ? get_plain(pointer, first, ##__VA_ARGS__) : BPF_CORE_READ(pointer, first, ##__VA_ARGS__))
+/* A member through a pointer of as(type); by helper where there is no cast. */
+#define get(pointer, first, ...) (HAS_CAST ? get_plain(pointer, first, ##__VA_ARGS__) : BPF_CORE_READ(pointer, first, ##__VA_ARGS__))
 #define get_plain(pointer, ...) ___arrow(pointer, ##__VA_ARGS__)
 #undef ___arrow1
 #undef ___arrow2
@@ -62,7 +63,7 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 /* Task storage came to tracing programs in a10787e6d58c (v5.13), pointers to tasks that are loaded from plainly in
  * 3ca1032ab7ab (v5.11). What differs is decided by a constant that CO-RE writes into the code: the verifier drops the branch
  * that is not taken, with the helper calls that the kernel does not know, and nothing is loaded to decide. */
-#define HAS_TASK_STORAGE bpf_core_field_exists(((struct task_struct *)0)->bpf_storage)
+#define HAS_TASK_STORAGE (HAS_CAST || bpf_core_field_exists(((struct task_struct *)0)->bpf_storage))
 
 static __always_inline struct task_struct *current_task(void)
 {
@@ -70,9 +71,7 @@ static __always_inline struct task_struct *current_task(void)
 }
 
 /* A member through a task, from current_task() or a tracepoint. Of each pointer that is read through one which the verifier
- * trusts, newer kernels look up four names among all of their types (57539b1c0ac2, v6.3): a fifth of a start.
- * config.direct says the same, but would be loaded each time. */
-#define HAS_CAST bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast)
+ * trusts, newer kernels look up four names among all of their types (57539b1c0ac2, v6.3): a fifth of a start. */
 #define of_task(task, first, ...)                                                                                                          \
 	(HAS_CAST           ? get_plain(as(__typeof__(*(task)), task), first, ##__VA_ARGS__)                                               \
 	 : HAS_TASK_STORAGE ? get_plain(task, first, ##__VA_ARGS__)                                                                        \
@@ -85,7 +84,7 @@ static __always_inline struct task_struct *leader_of(struct task_struct *task)
 }
 
 /* The registers of a task in a system call. bpf_task_pt_regs came with dd6e10fbd9fb (v5.15). */
-#define HAS_TASK_REGISTERS bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)
+#define HAS_TASK_REGISTERS (HAS_CAST || bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
 #define THREAD_SIZE (4 << PAGE_SHIFT) /* without KASAN, arch/x86/include/asm/page_64_types.h */
 
 /* Those of a task in a call. Where no helper leads to them, they are at the top of its stack, whose size is the one thing that
@@ -112,11 +111,11 @@ static __always_inline bool is_compat(struct task_struct *task)
 }
 
 /* Any word of the kernel's memory, as a number: thread_info begins with a long. */
-static __always_inline __u64 word_at(const void *address, const bool direct)
+static __always_inline __u64 word_at(const void *address)
 {
 	__u64 word = 0;
 
-	if (direct)
+	if (HAS_CAST)
 		return as(struct thread_info, address)->flags;
 	bpf_probe_read_kernel(&word, sizeof(word), address);
 	return word;
@@ -125,7 +124,7 @@ static __always_inline __u64 word_at(const void *address, const bool direct)
 /* Its name, as two words to be compared. */
 static __always_inline __u64 comm_word(struct task_struct *task, int at)
 {
-	return HAS_TASK_STORAGE ? ((const __u64 *)task->comm)[at] : word_at(task->comm + 8 * at, false);
+	return HAS_TASK_STORAGE ? ((const __u64 *)task->comm)[at] : word_at(task->comm + 8 * at);
 }
 
 /* A string of user space with its NUL: its length with the NUL, or an error. Of an empty string strncpy_from_user_nofault
@@ -139,8 +138,7 @@ static __always_inline long read_user_string(char *to, __u32 space, const char *
 
 /* A member of at most eight bytes, through any pointer. What comes of it is a number to the verifier, which would not let
  * us make one of a pointer. */
-#define load(pointer, member)                                                                                                              \
-	((__typeof__((pointer)->member))word_at((void *)(pointer) + load_offset(__typeof__(pointer), member), config.direct))
+#define load(pointer, member) ((__typeof__((pointer)->member))word_at((void *)(pointer) + load_offset(__typeof__(pointer), member)))
 #define load_offset(type, member) bpf_core_field_offset(((type)0)->member)
 
 /* The id of the current task's cgroup at a level of the tree; 0: it lies higher. The helper came to tracing programs in
@@ -151,7 +149,7 @@ static __always_inline __u64 ancestor_cgroup(__u32 level)
 	struct cgroup *cgroup;
 	__u64 id = 0;
 
-	if (!bpf_core_field_exists(old->ancestor_ids))
+	if (HAS_CAST || !bpf_core_field_exists(old->ancestor_ids))
 		return bpf_get_current_ancestor_cgroup_id(level);
 	cgroup = BPF_CORE_READ(current_task(), cgroups, dfl_cgrp);
 	old = (void *)cgroup + level * sizeof(id);
@@ -172,7 +170,7 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 
 /* Does more than one descriptor lead to this open file? file.f_count became f_ref, which counts from zero, in
  * 90ee6ed776c0 (v6.13). */
-static __always_inline bool file_shared(struct file *file, const bool direct)
+static __always_inline bool file_shared(struct file *file)
 {
 	struct file___before_6_13 *old = (void *)file;
 
@@ -188,7 +186,7 @@ static __always_inline struct inode *overlay_lower(struct ovl_inode *oi)
 	struct ovl_inode___before_6_5 *old = (void *)oi;
 	struct ovl_entry *entry;
 
-	if (bpf_core_field_exists(oldest->lower))
+	if (!HAS_CAST && bpf_core_field_exists(oldest->lower))
 		return BPF_CORE_READ(oldest, lower);
 	if (bpf_core_field_exists(old->lowerpath))
 		return BPF_CORE_READ(old, lowerpath.dentry, d_inode);

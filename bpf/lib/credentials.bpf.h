@@ -16,11 +16,11 @@
 
 static __always_inline __u64 id_pair(__u64 cred, __u64 user, __u64 group)
 {
-	__u64 both = word_at((void *)(cred + user), HAS_CAST);
+	__u64 both = word_at((void *)(cred + user));
 
 	if (group == user + sizeof(__u32))
 		return both;
-	return (__u32)both | word_at((void *)(cred + group), HAS_CAST) << 32;
+	return (__u32)both | word_at((void *)(cred + group)) << 32;
 }
 
 /* Which members are to be compared: real, effective, saved and of the file system. */
@@ -45,7 +45,7 @@ static __always_inline __u32 login_of(struct task_struct *task)
 
 static __always_inline __u64 groups_of(struct cred *cred)
 {
-	return word_at((void *)cred + CRED_OFFSET(group_info), HAS_CAST);
+	return word_at((void *)cred + CRED_OFFSET(group_info));
 }
 
 /* By value, for freed memory is used again. Groups are many: the address of their list stands for them, and setgroups(2), the one way

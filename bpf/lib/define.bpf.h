@@ -421,7 +421,7 @@ static __always_inline bool is_still_so(const struct file_cache *c, int owed)
 }
 
 /* s->last becomes the open file's. */
-static __always_inline void resolve(struct task_state *s, struct file *file, int owed, const bool direct)
+static __always_inline void resolve(struct task_state *s, struct file *file, int owed)
 {
 	s->held = 0;
 	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);

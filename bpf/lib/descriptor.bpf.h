@@ -9,18 +9,18 @@
 #include "state.bpf.h"
 
 /* Address of the open file behind a descriptor of the current task; 0: none. */
-static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd, const bool direct)
+static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd)
 {
 	struct fdtable *fdt = of_task(task, files, fdt);
 
 	if (fd >= of_task(fdt, max_fds))
 		return 0;
-	return word_at((void *)((__u64)of_task(fdt, fd) + fd * sizeof(__u64)), direct);
+	return word_at((void *)((__u64)of_task(fdt, fd) + fd * sizeof(__u64)));
 }
 
-static __always_inline struct file *file_at(__u64 address, const bool direct)
+static __always_inline struct file *file_at(__u64 address)
 {
-	return direct ? as(struct file, address) : (struct file *)address;
+	return HAS_CAST ? as(struct file, address) : (struct file *)address;
 }
 
 /* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */

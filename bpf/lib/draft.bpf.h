@@ -27,23 +27,23 @@ static __always_inline void open_arguments(const struct pt_regs *regs, const str
 	d->size = (__u32)argument(regs, shape.size);
 }
 
-static __always_inline enum outcome opened(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+static __always_inline enum outcome opened(const struct exit_context *x, const struct call *call, struct draft *d)
 {
 	open_arguments(x->regs, call, d);
 	if (x->result >= 0) {
 		d->fd = x->result;
 		x->state->resolved = 0;
-		return find_subject(x, call, d, direct);
+		return find_subject(x, call, d);
 	}
 	if (shape_of(x->regs->orig_ax).name)
 		return EMIT_NAME;
 	return config.paths & 1 ? EMIT_NOT : EMIT;
 }
 
-static __always_inline bool closed(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+static __always_inline bool closed(const struct exit_context *x, const struct call *call, struct draft *d)
 {
 	d->fd = x->regs->di;
-	return x->state->resolved && find_subject(x, call, d, direct);
+	return x->state->resolved && find_subject(x, call, d);
 }
 
 /* A call whose arguments are what its shape says. */
@@ -71,7 +71,7 @@ SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *sta
 	if (!shape.fd)
 		return config.paths & 1 ? EMIT_NOT : EMIT;
 	d->fd = argument(regs, shape.fd);
-	if (!find_subject(&x, &call, d, false))
+	if (!find_subject(&x, &call, d))
 		return EMIT_NOT;
 	if (call.kind == KIND_FCNTL && d->op != OP_DUP) {
 		add_more(d);
@@ -98,7 +98,7 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 	d->size = regs->si;
 	add_more(d);
 	d->argument = (regs->dx & 0xff) | (__u32)regs->r10 << 8;
-	wanted = find_subject(&x, &call, d, false);
+	wanted = find_subject(&x, &call, d);
 	d->flags &= ~EVENT_NO_OFFSET; /* it is an argument, whatever the descriptor is */
 	return wanted;
 }
@@ -120,19 +120,19 @@ SUBPROGRAM enum outcome entered_directory(const struct pt_regs *regs, struct tas
 	return found & FOUND_PATH ? EMIT : EMIT_NOT;
 }
 
-static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d)
 {
 	switch (call->kind) {
 	case KIND_READ:
 	case KIND_WRITE:
-		return transfer(x, call, d, direct);
+		return transfer(x, call, d);
 	case KIND_OPEN:
-		return opened(x, call, d, direct);
+		return opened(x, call, d);
 	case KIND_CLOSE:
-		return closed(x, call, d, direct);
+		return closed(x, call, d);
 	case KIND_DUP:
 		d->fd = x->regs->di;
-		return find_subject(x, call, d, direct);
+		return find_subject(x, call, d);
 	}
 	return EMIT_NOT;
 }
@@ -143,7 +143,7 @@ static __always_inline bool told_by_hook(void)
 	return config.level == LEVEL_VFS && config.hooks[HOOK_EXEC].call;
 }
 
-/* Kinds that are rarer, and need no copy of their code for direct loads. */
+/* Kinds that are rarer. */
 static __always_inline enum outcome draft_rare(const struct pt_regs *regs, struct task_state *state, long result, __u8 kind)
 {
 	switch (kind) {
@@ -210,7 +210,7 @@ SUBPROGRAM enum outcome begin_draft(const struct pt_regs *regs, struct task_stat
 		return EMIT_NOT;
 	if (unlikely(call.kind > KIND_DUP))
 		return DRAFT_RARE;
-	return config.direct ? draft(&x, &call, d, true) : draft(&x, &call, d, false);
+	return draft(&x, &call, d);
 }
 
 /* An empty name means the descriptor, or the directory that the call starts from (AT_EMPTY_PATH). */
@@ -228,10 +228,10 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 		return found & FOUND_PATH;
 	}
 	d->fd = fd;
-	file = file_at(fd_address(task, fd, false), false);
+	file = file_at(fd_address(task, fd));
 	if (!file)
 		return wanted_without_file();
-	if (!resolve_mapped(state, file, false))
+	if (!resolve_mapped(state, file))
 		return false;
 	d->file = state->last.id;
 	d->undefined = !d->file;

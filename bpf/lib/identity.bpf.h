@@ -44,7 +44,7 @@ SUBPROGRAM __u64 hash_bytes(__u64 address, __u32 length)
 	for (__u32 i = 0; i < NAME_WORDS; i++) {
 		if (8 * i >= length)
 			break;
-		word = word_at((void *)(address + 8 * i), config.direct);
+		word = word_at((void *)(address + 8 * i));
 		if (length - 8 * i < 8)
 			word &= (1ull << 8 * (length - 8 * i)) - 1;
 		hash = (hash ^ word) * MIX;

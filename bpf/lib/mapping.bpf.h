@@ -37,7 +37,7 @@ static __always_inline bool is_address(__u64 entry)
 
 static __always_inline __u64 word_of(const struct node *n, __u64 node, __u32 at)
 {
-	return config.direct ? word_at((void *)(node + 8 * at), true) : n->words[at & 31];
+	return HAS_CAST ? word_at((void *)(node + 8 * at)) : n->words[at & 31];
 }
 
 /* One level down the maple tree. Returns 1 at a leaf, whose entry is the mapping. */
@@ -52,7 +52,7 @@ __noinline int descend(void)
 	entry = n->entry;
 	node = entry & ~255ull;
 	n->entry = 0;
-	if (!is_address(entry) || (!config.direct && bpf_probe_read_kernel(n->words, sizeof(n->words), (void *)node)))
+	if (!is_address(entry) || (!HAS_CAST && bpf_probe_read_kernel(n->words, sizeof(n->words), (void *)node)))
 		return 1;
 	type = (entry >> 3) & 15;
 	slots = type == MAPLE_ARANGE ? ARANGE_SLOTS : RANGE_SLOTS;
@@ -128,11 +128,11 @@ static __always_inline __u64 mapped_file(struct task_struct *task, __u64 address
 }
 
 /* state->last becomes that of an open file, unless its type is not wanted. */
-static __always_inline bool resolve_mapped(struct task_state *s, struct file *file, const bool direct)
+static __always_inline bool resolve_mapped(struct task_state *s, struct file *file)
 {
-	if (!type_passes(file, OWED_TYPE, direct))
+	if (!type_passes(file, OWED_TYPE))
 		return false;
-	resolve(s, file, OWED_TYPE, direct);
+	resolve(s, file, OWED_TYPE);
 	return is_owed(s->last.wanted, OWED_TYPE);
 }
 
@@ -143,7 +143,7 @@ SUBPROGRAM int remember_mapping(struct task_state *s, __u64 address, __u64 nr)
 
 	remember(s, nr);
 	file = mapped_file(current_task(), address, &offset);
-	if (!file || !resolve_mapped(s, file_at(file, false), false))
+	if (!file || !resolve_mapped(s, file_at(file)))
 		return 0;
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;

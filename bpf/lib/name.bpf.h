@@ -89,7 +89,7 @@ SUBPROGRAM __u64 start_of(struct task_state *state, bool absolute, int directory
 	if (!fs)
 		return 0;
 	if (!absolute && directory != AT_FDCWD) {
-		file = file_at(fd_address(task, directory, false), false);
+		file = file_at(fd_address(task, directory));
 		return file ? find_place(&file->f_path, owed) : 0;
 	}
 	cache = own_place(state, fs, absolute, owed);
@@ -156,7 +156,7 @@ static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_str
 		return found_at(&fs->root);
 	if (directory == AT_FDCWD)
 		return found_at(&fs->pwd);
-	file = file_at(fd_address(current_task(), directory, false), false);
+	file = file_at(fd_address(current_task(), directory));
 	return file ? found_at(&file->f_path) : 0;
 }
 

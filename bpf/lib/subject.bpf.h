@@ -40,7 +40,7 @@ static __always_inline int owed_by(const struct call *call)
 	return call->flags & CALL_ANY ? OWED_ANY : OWED_TYPE;
 }
 
-static __always_inline bool type_passes(struct file *file, int owed, const bool direct)
+static __always_inline bool type_passes(struct file *file, int owed)
 {
 	return owed != OWED_TYPE || config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12);
 }
@@ -66,15 +66,15 @@ static __always_inline bool recall(const struct exit_context *x, struct draft *d
 
 /* s->last becomes that of the open file at 'address', which a descriptor leads to; false: its type is not wanted. Where nobody shares the
  * descriptors and each call is seen, a file that this task has not closed is the one that it was. */
-static __always_inline bool resolve_descriptor(struct task_state *s, __u64 address, int owed, bool shared, const bool direct)
+static __always_inline bool resolve_descriptor(struct task_state *s, __u64 address, int owed, bool shared)
 {
-	struct file *file = file_at(address, direct);
+	struct file *file = file_at(address);
 
 	if (likely(s->held == address && !shared && is_still_so(&s->last, owed)))
 		return true;
-	if (!type_passes(file, owed, direct))
+	if (!type_passes(file, owed))
 		return false;
-	resolve(s, file, owed, direct);
+	resolve(s, file, owed);
 	opening_of(s, address); /* before it is held: memory that was used again has another number */
 	s->held = config.every_call && !shared ? address : 0;
 	return true;
@@ -82,12 +82,11 @@ static __always_inline bool resolve_descriptor(struct task_state *s, __u64 addre
 
 /* d->file, d->open: the descriptor's file, from the enter where that was owed, else from now. Returns the file as it is
  * now, or NULL. */
-static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, int owed, bool *wanted,
-						 const bool direct)
+static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, int owed, bool *wanted)
 {
 	struct task_state *s = x->state;
-	__u64 address = fd_address(x->task, fd, direct);
-	struct file *file = address ? file_at(address, direct) : NULL;
+	__u64 address = fd_address(x->task, fd);
+	struct file *file = address ? file_at(address) : NULL;
 	bool shared;
 
 	/* Whatever came of it: another argument may have been refused before, and a splice of nothing succeeds. */
@@ -105,7 +104,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 		return file;
 	}
 	shared = descriptors_shared(x->task);
-	if (!file || !resolve_descriptor(s, address, owed, shared, direct))
+	if (!file || !resolve_descriptor(s, address, owed, shared))
 		return NULL;
 	*wanted = is_owed(s->last.wanted, owed);
 	d->file = s->last.id;
@@ -117,11 +116,11 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 }
 
 /* The same without the caller's interest in the file. */
-static __always_inline bool find_subject(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+static __always_inline bool find_subject(const struct exit_context *x, const struct call *call, struct draft *d)
 {
 	bool wanted = false;
 
-	resolve_exit(x, d->fd, d, owed_by(call), &wanted, direct);
+	resolve_exit(x, d->fd, d, owed_by(call), &wanted);
 	return wanted;
 }
 
@@ -137,16 +136,16 @@ static __always_inline void remember(struct task_state *s, __u64 nr)
 }
 
 /* What the exit will not find any more. */
-static __always_inline void resolve_enter(struct task_struct *task, struct task_state *s, __u32 fd, __u64 nr, const bool direct)
+static __always_inline void resolve_enter(struct task_struct *task, struct task_state *s, __u32 fd, __u64 nr)
 {
-	__u64 before = changes_of(task, fd), address = fd_address(task, fd, direct);
-	struct file *file = address ? file_at(address, direct) : NULL;
+	__u64 before = changes_of(task, fd), address = fd_address(task, fd);
+	struct file *file = address ? file_at(address) : NULL;
 	const struct call call = call_of(nr);
 	int owed = owed_by(&call);
 
 	s->changes = before;
 	remember(s, nr);
-	if (!file || !resolve_descriptor(s, address, owed, descriptors_shared(task), direct))
+	if (!file || !resolve_descriptor(s, address, owed, descriptors_shared(task)))
 		return;
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;

@@ -83,7 +83,7 @@ static __always_inline void fill_draft(struct draft *d, struct task_state *s, co
 		s->last.key.generation = n->generation;
 		s->last.id = 0;
 	}
-	if (hook == HOOK_OPEN && result >= 0 && known_opening(fd_address(current_task(), result, false)) == n->open)
+	if (hook == HOOK_OPEN && result >= 0 && known_opening(fd_address(current_task(), result)) == n->open)
 		d->fd = result;
 	if (has_second_slot(hook)) {
 		add_more(d);

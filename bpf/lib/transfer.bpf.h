@@ -8,7 +8,7 @@
 
 #include "subject.bpf.h"
 
-static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs, const bool direct)
+static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs)
 {
 	if (call->flags & CALL_RWF && regs->r9 & (RWF_APPEND | RWF_NOAPPEND))
 		return regs->r9 & RWF_APPEND;
@@ -21,7 +21,7 @@ static __always_inline bool positional(const struct call *call, const struct pt_
 	return call->flags & CALL_POSITIONAL && !(call->flags & CALL_RWF && regs->r10 == (__u64)-1);
 }
 
-static __always_inline bool transfer(const struct exit_context *x, const struct call *call, struct draft *d, const bool direct)
+static __always_inline bool transfer(const struct exit_context *x, const struct call *call, struct draft *d)
 {
 	struct task_state *s = x->state;
 	bool wanted = false, at_enter;
@@ -29,7 +29,7 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 
 	d->fd = x->regs->di;
 	at_enter = resolved_at_enter(x);
-	file = resolve_exit(x, d->fd, d, OWED_TYPE, &wanted, direct);
+	file = resolve_exit(x, d->fd, d, OWED_TYPE, &wanted);
 	if (!wanted)
 		return false;
 	d->bytes = x->result > 0 ? x->result : 0;
@@ -40,7 +40,7 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 	}
 	if (positional(call, x->regs)) {
 		d->offset = x->regs->r10;
-		if (file && call->kind == KIND_WRITE && appends(file, call, x->regs, direct)) {
+		if (file && call->kind == KIND_WRITE && appends(file, call, x->regs)) {
 			/* pwrite(2), BUGS: O_APPEND wins over the offset. Others may have grown the file since. */
 			d->offset = get(file, f_inode, i_size) - d->bytes;
 			d->flags |= EVENT_UNCERTAIN;
@@ -52,7 +52,7 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 	else
 		d->offset = s->position;
 	/* Where the two disagree, the one at the exit is right more often: threads queue for the position in between. */
-	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file, direct))
+	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file))
 		d->flags |= EVENT_UNCERTAIN;
 	return true;
 }
@@ -60,7 +60,7 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 /* The second file of a call, whatever its type: its id, and whether the filters let it pass. */
 static __always_inline __u32 second_file(struct task_struct *task, __u32 fd, bool forced, bool *wanted)
 {
-	__u64 address = fd_address(task, fd, false), found;
+	__u64 address = fd_address(task, fd), found;
 	struct file *file = (struct file *)address;
 
 	if (!address)
@@ -74,7 +74,7 @@ static __always_inline __u32 second_file(struct task_struct *task, __u32 fd, boo
 /* Where a copy began: the offset that was given, which the call has moved on, or the file's position, which it has moved. */
 static __always_inline __u64 place_of(const struct exit_context *x, __u32 fd, __u64 given, bool by_value, __u64 bytes, bool *known)
 {
-	struct file *file = (struct file *)fd_address(x->task, fd, false);
+	struct file *file = (struct file *)fd_address(x->task, fd);
 	__u64 offset = 0;
 
 	*known = file && seekable(BPF_CORE_READ(file, f_inode, i_mode));
@@ -104,7 +104,7 @@ SUBPROGRAM bool copied(const struct pt_regs *regs, struct task_state *state, lon
 	d->size = argument(regs, shape.size);
 	d->argument = argument(regs, shape.argument);
 	d->bytes = result > 0 ? result : 0;
-	resolve_exit(&x, d->fd, d, OWED_TYPE, &wanted, false);
+	resolve_exit(&x, d->fd, d, OWED_TYPE, &wanted);
 	d->target = second_file(task, d->target_fd, wanted, &wanted);
 	if (!wanted)
 		return false;
@@ -152,7 +152,7 @@ static __always_inline bool find_both(struct task_struct *task, struct draft *d)
 	d->file = second_file(task, d->fd, wanted, &wanted);
 	if (wanted && !d->target)
 		d->target = second_file(task, d->target_fd, true, &wanted);
-	if (!fd_address(task, d->fd, false) && !fd_address(task, d->target_fd, false))
+	if (!fd_address(task, d->fd) && !fd_address(task, d->target_fd))
 		return wanted_without_file();
 	return wanted;
 }

@@ -168,8 +168,6 @@ _HELPERS: Final = {
     "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
 }
 """What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
-_CAST: Final = "bpf_rdonly_cast"
-"""a35b9af4ec2c (v6.2)."""
 OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio", "cgroup")
 NOT_TRIED: Final = "not tried"
 _REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
@@ -179,8 +177,7 @@ _REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown
 def _object(name: str, types: KernelTypes) -> None:
     """All programs of one of our objects. Each part may be allowed and the verifier still refuse the whole."""
     config = np.zeros(1, wire.CONFIG)
-    config["direct"] = types.has_kfunc(_CAST)
-    loaded = Object(name)
+    loaded = Object(name, cast=types.has_cast())
     if not types.has_task_storage():
         loaded.keep_tasks_in_table()
     try:
@@ -327,9 +324,9 @@ def _tried(types: KernelTypes) -> Iterator[Requirement]:
 
 def _better_with(types: KernelTypes) -> Iterator[Requirement]:
     """Parts that tracing works without, at a price."""
-    cast, storage, registers = types.has_kfunc(_CAST), types.has_task_storage(), types.has_kfunc(REGISTERS)
+    cast, storage, registers = types.has_cast(), types.has_task_storage(), types.has_kfunc(REGISTERS)
     with_, without = "an event costs half of what it would without", "not in this kernel: an event costs twice as much"
-    yield Requirement(_CAST, cast, False, with_ if cast else without)
+    yield Requirement("bpf_rdonly_cast", cast, False, with_ if cast else without)
     with_ = "a call of an untraced process costs one load"
     without = f"not in this kernel: events cost more, and each call of an untraced process a look into a table, of {TASKS} tasks at most"
     yield Requirement("task storage", storage, False, with_ if storage else without)

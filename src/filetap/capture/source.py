@@ -181,13 +181,13 @@ class KernelSource:
         self._cpus = int(library().libbpf_num_possible_cpus())
         self._slots = lane_slots(self._options.room, self._cpus)
         chosen = self._options.filters.calls
-        self._config = config = configuration(self._options, self._paths, self._cpus, self._slots, kernel.has_kfunc("bpf_rdonly_cast"))
+        self._config = config = configuration(self._options, self._paths, self._cpus, self._slots)
         preempted = kernel.preempts_tracepoints()
         steady = kept_on_cpu if preempted else (lambda plan: plan)
         single = kernel.has_kfunc(REGISTERS) and not preempted
         self._plan = steady(syscalls.plan(chosen, self._options.timed, single, self._options.moving))
         config["every_call"] = "classic_exit" not in self._plan.attached
-        self._task_storage = kernel.has_task_storage()
+        self._cast, self._task_storage = kernel.has_cast(), kernel.has_task_storage()
         self._sees_requests = bool(uring.programs(kernel))
         if not self._sees_requests:
             self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
@@ -238,7 +238,7 @@ class KernelSource:
 
     def _object(self, plan: Plan, config: Records, also: Mapping[str, Object] = MappingProxyType({})) -> Object:
         """One object, told its configuration, with the maps of the first. ``also``: objects whose maps it has, too."""
-        loaded = Object(plan.object)
+        loaded = Object(plan.object, cast=self._cast)
         self._resources.callback(loaded.close)
         self._objects.append(loaded)
         loaded.compare_layouts()
@@ -539,13 +539,12 @@ def lane_slots(ring_size: int, cpus: int) -> int:
     return 1 << slots.bit_length() - 1
 
 
-def configuration(options: Options, names: Names, cpus: int, slots: int, direct: bool) -> Records:
-    """struct config of bpf/event.h, one record. ``direct``: the kernel has bpf_rdonly_cast."""
+def configuration(options: Options, names: Names, cpus: int, slots: int) -> Records:
+    """struct config of bpf/event.h, one record."""
     targets, filters = options.targets, options.filters
     config = np.zeros(1, wire.CONFIG)
     row = config[0]
     row["slots"], row["ncpu"] = slots, cpus
-    row["direct"] = direct
     row["all"], row["follow"] = targets.all, targets.follow
     row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)
     row["command_in_cgroup"] = bool(targets.cgroups and targets.comms)

@@ -151,7 +151,7 @@ CONFIG: Final = np.dtype(
         ("rule", "<u2"),
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
-        *((name, "u1") for name in "direct all follow failed latency enter paths moved inside".split()),
+        *((name, "u1") for name in "all follow failed latency enter paths moved inside".split()),
         *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members every_call ancestry later".split()),
         ("first_id", "<u4"),
         ("lengths", "<u8"),

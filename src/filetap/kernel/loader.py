@@ -41,10 +41,10 @@ _OUT_OF_DESCRIPTORS: Final = re.compile(rf"\(-?{errno.EMFILE}\)")
 
 
 class Object:
-    """One .bpf.o: a hook set's programs and the maps they use."""
+    """One .bpf.o: a hook set's programs and the maps they use. ``cast``: the one for kernels with KernelTypes.has_cast."""
 
-    def __init__(self, name: str) -> None:
-        path = OBJECTS / f"{name}.bpf.o"
+    def __init__(self, name: str, *, cast: bool = False) -> None:
+        path = OBJECTS / f"{name}{'.cast' if cast else ''}.bpf.o"
         if not path.exists():
             raise KernelError(f"{path} is missing: build it with make install")
         self.name = name

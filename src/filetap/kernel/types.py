@@ -44,6 +44,10 @@ class KernelTypes:
         number = self._target(self.find(function, FUNC))
         return any(self._is_structure(parameter) for _, parameter in self._rows(number, 2))
 
+    def has_cast(self) -> bool:
+        """May programs load plainly through a number they take for a pointer? a35b9af4ec2c (v6.2)."""
+        return self.has_kfunc("bpf_rdonly_cast")
+
     def has_task_storage(self) -> bool:
         """May tracing programs keep a value with each task? What they ask by CO-RE (HAS_TASK_STORAGE): the member came with it."""
         return self._has_member("task_struct", "bpf_storage")
