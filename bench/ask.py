@@ -60,7 +60,7 @@ class Kept:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         """Not in this workload."""
 
     def pending(self, batch: Batch) -> None:

@@ -48,7 +48,7 @@ def _per_event(options: Sequence[str], column: str, words: Sequence[str]) -> flo
 def run_time_of_sums(lab: Lab) -> Iterator[Row]:
     """Nanoseconds per event that is summed up in the kernel, by one that is handed over."""
     words = lab.preads()
-    stream, sums = partial(_per_event, UNTIMED, "delivered", words), partial(_per_event, ("--summary", "--no-latency"), "folded", words)
+    stream, sums = partial(_per_event, UNTIMED, "delivered", words), partial(_per_event, ("--summary", "--no-latency"), "aggregated", words)
     with counted():
         pairs = list(lab.alternate(stream, sums))
     streamed, summed = zip(*pairs, strict=True)
@@ -131,7 +131,7 @@ def unmoved(moved: int, outcome: Outcome) -> int:
 
 
 def _rate(outcome: Outcome, account: Account, extra: Account) -> str:
-    total = {name: account.total(name) for name in ("seen", "delivered", "folded", "lost")}
+    total = {name: account.total(name) for name in ("seen", "delivered", "aggregated", "lost")}
     counts = ", ".join(f"{count:,} {name}" for name, count in total.items())
     wrong = "".join(f"; {op} {count:+,}" for op, count in _differences(account, outcome, extra).items() if count)
     return f"{counts}; {outcome.events / outcome.ns * 1e3:.2f} M/s{wrong}"

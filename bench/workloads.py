@@ -60,7 +60,7 @@ class Account:
 
     def op(self, name: str) -> dict[str, int]:
         """One op's counts; zeroes for an op that did not occur."""
-        found: dict[str, int] = self.figures["ops"].get(name, dict.fromkeys(("seen", "delivered", "folded", "lost", "bytes"), 0))
+        found: dict[str, int] = self.figures["ops"].get(name, dict.fromkeys(("seen", "delivered", "aggregated", "lost", "bytes"), 0))
         return found
 
     def total(self, count: str) -> int:

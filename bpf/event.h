@@ -324,7 +324,7 @@ struct config {
 /* One per CPU. */
 struct counters {
 	__u64 seen[MAX_OPS];
-	__u64 folded[MAX_OPS];
+	__u64 aggregated[MAX_OPS];
 	__u64 lost[MAX_OPS];
 	__u64 compat; /* 32-bit calls, not decoded */
 	__u64 files_full; /* the cache of file ids had no room */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The one way an event leaves a probe: counted as seen, then handed over, folded, or lost.
+ * The one way an event leaves a probe: counted as seen, then handed over, aggregated, or lost.
  * Apart, so that no probe can forget to count.
  */
 #ifndef FILETAP_EMIT_H
@@ -61,7 +61,7 @@ SUBPROGRAM int fold(struct draft *d, __u32 task)
 	}
 	f = bpf_map_lookup_elem(&folds, &key);
 	if (!f && !bpf_map_update_elem(&folds, &key, &first, BPF_NOEXIST)) {
-		c->folded[op]++;
+		c->aggregated[op]++;
 		return 0;
 	}
 	if (!f)
@@ -73,7 +73,7 @@ SUBPROGRAM int fold(struct draft *d, __u32 task)
 	__sync_fetch_and_add(&f->count, 1);
 	__sync_fetch_and_add(&f->bytes, d->bytes);
 	f->last = d->time;
-	c->folded[op]++;
+	c->aggregated[op]++;
 	return 0;
 }
 

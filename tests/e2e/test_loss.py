@@ -72,13 +72,13 @@ class Line(msgspec.Struct):
     io: Io = msgspec.field(default_factory=Io)
 
     @property
-    def folded(self) -> bool:
-        return self.event.kind == "folded"
+    def aggregated(self) -> bool:
+        return self.event.kind == "aggregated"
 
     @property
     def bytes(self) -> int:
         moved = self.event.action in ("read", "write")
-        return self.io.bytes if self.folded else max(self.io.result, 0) * moved
+        return self.io.bytes if self.aggregated else max(self.io.result, 0) * moved
 
 
 def moment(text: str) -> float:
@@ -225,11 +225,11 @@ def ring(kib: int) -> str:
 
 
 def balanced(account: dict[str, Any]) -> bool:
-    return all(op["seen"] == op["delivered"] + op["folded"] + op["lost"] for op in account["ops"].values())
+    return all(op["seen"] == op["delivered"] + op["aggregated"] + op["lost"] for op in account["ops"].values())
 
 
 def sums(lines: Iterator[Line], key: Callable[[Line], object]) -> dict[object, tuple[int, int]]:
-    """Events and bytes by key, single and folded."""
+    """Events and bytes by key, single and aggregated."""
     counts: Counter[object] = Counter()
     moved: Counter[object] = Counter()
     for line in lines:
@@ -240,7 +240,7 @@ def sums(lines: Iterator[Line], key: Callable[[Line], object]) -> dict[object, t
 
 @pytest.mark.parametrize("latency", ["--latency", "--no-latency"])
 def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: Path, latency: str) -> None:
-    """Eight threads at full speed: by task, file and operation the single and the folded ones are what was done."""
+    """Eight threads at full speed: by task, file and operation the single and the aggregated ones are what was done."""
     folder = tmp_path / "files"
     folder.mkdir()
     for file in range(5):
@@ -257,24 +257,24 @@ def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: 
         rows = [values for (_, _, what), values in truth.items() if what == name]
         told = Counter(dict.fromkeys((True, False), 0))
         for line in run.lines():
-            told[line.folded] += line.event.count * (line.event.action == name)
+            told[line.aggregated] += line.event.count * (line.event.action == name)
         assert (op["seen"], op["bytes"]) == tuple(map(sum, zip(*rows, strict=True)))
-        assert (op["delivered"], op["folded"], op["lost"]) == (told[False], told[True], 0)
+        assert (op["delivered"], op["aggregated"], op["lost"]) == (told[False], told[True], 0)
         assert min(told.values()) > 0
     assert balanced(run.account)
 
 
-def test_folded_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> None:
+def test_aggregated_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "0").write_bytes(b"x" * 50)
     with trace(["--ring-size", ring(64), "-e", "read", folder], [losses, "storm", folder, 8, 1, 40000]) as run:
         run.finish()
     account = run.account
-    folded = [line for line in run.lines() if line.folded]
-    assert folded
-    assert all(run.began < moment(line.event.start) <= moment(line.event.end) < run.ended for line in folded)
-    assert all(line.at == line.event.end for line in folded)
+    aggregated = [line for line in run.lines() if line.aggregated]
+    assert aggregated
+    assert all(run.began < moment(line.event.start) <= moment(line.event.end) < run.ended for line in aggregated)
+    assert all(line.at == line.event.end for line in aggregated)
     assert run.began < moment(account["began"]) < moment(account["ended"]) < run.ended
     assert all(moment(account["began"]) <= moment(line.event.start or line.at) for line in run.lines())
     assert all(moment(line.at) <= moment(account["ended"]) for line in run.lines())
@@ -288,7 +288,9 @@ def test_who_asks_a_trace_is_told_what_is_not_in_it(ft: Filetap, losses: str, tm
     done = sum(row["count"] for row in map(msgspec.json.decode, run.out.splitlines()) if row["op"] == "read")
     asked = ft("query", recorded, "SELECT count(*) FROM events", "-f", "csv")
     sums = done - int(asked.out.split()[1])
-    assert asked.errors == [f"filetap: {recorded}: {sums} events found no room while it was recorded: only their sums are there (folded)"]
+    assert asked.errors == [
+        f"filetap: {recorded}: {sums} events found no room while it was recorded: only their sums are there (aggregated)"
+    ]
     assert sums > 0
 
 
@@ -298,7 +300,7 @@ def numbers(text: bytes) -> dict[int, list[int]]:
     for line in text.rpartition(b"\n")[0].splitlines():
         event = msgspec.json.decode(line, type=Line)
         assert event.event.action == "read"
-        assert not event.folded
+        assert not event.aggregated
         found.setdefault(event.thread.id, []).append(event.io.offset)
     return found
 
@@ -392,8 +394,8 @@ def test_a_flood_of_files(trace: Trace, losses: str, memory: Path) -> None:
     are_told_once(run, memory, count, {row["file"]: row["inode"] for row in run.said()})
 
 
-def test_a_file_that_was_folded_keeps_its_name(trace: Trace, losses: str, memory: Path) -> None:
-    """It is folded while nobody reads, and told at the end, when a hundred thousand others have been met since. Those come
+def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, memory: Path) -> None:
+    """It is aggregated while nobody reads, and told at the end, when a hundred thousand others have been met since. Those come
     no faster than they are told: there is room for 4096 in a lane."""
     count, step = 180_000, 2000
     words = ["-e", "write", "--ring-size", f"{256 * possible_cpus()}K", memory]
@@ -411,7 +413,7 @@ def test_a_file_that_was_folded_keeps_its_name(trace: Trace, losses: str, memory
     for line in run.lines():
         told[int(line.file.path.rpartition("/file")[2])] += line.event.count
     assert set(told.values()) == {1}
-    assert run.account["ops"]["write"]["folded"] > 10_000
+    assert run.account["ops"]["write"]["aggregated"] > 10_000
 
 
 def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path) -> None:
@@ -445,14 +447,14 @@ def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path)
         "exec": execs + 1,
     }
     assert balanced(account)
-    assert sum(op["lost"] + op["folded"] for op in account["ops"].values()) == 0
+    assert sum(op["lost"] + op["aggregated"] for op in account["ops"].values()) == 0
     assert account["processes"] == forks + execs + 1
     assert run.peak < MEMORY
     assert all(objects)
     assert still_there(*objects) == set()
 
 
-def test_processes_that_were_folded_keep_their_pid(trace: Trace, losses: str, tmp_path: Path) -> None:
+def test_processes_that_were_aggregated_keep_their_pid(trace: Trace, losses: str, tmp_path: Path) -> None:
     """More of them than are remembered, while nobody reads."""
     forks = 45_000
     (tmp_path / "file").write_bytes(b"x" * 64)
@@ -468,5 +470,5 @@ def test_processes_that_were_folded_keep_their_pid(trace: Trace, losses: str, tm
     for child in run.said():
         truth[child["child"]] += child["size"]
     assert {pid: moved for pid, (_, moved) in told.items()} == truth
-    assert run.account["ops"]["read"]["folded"] > 20_000
+    assert run.account["ops"]["read"]["aggregated"] > 20_000
     assert run.account["ops"]["read"]["lost"] == 0

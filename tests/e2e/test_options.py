@@ -402,12 +402,12 @@ def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path
     words = ("--ring-size", f"{smallest_ring(16)}K", "--stats", account, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
     ft.trace(*words, "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=7", f"count={count}")
     read = json.loads(account.read_text())["ops"]["read"]
-    assert read["seen"] == count == read["delivered"] + read["folded"] + read["lost"]
+    assert read["seen"] == count == read["delivered"] + read["aggregated"] + read["lost"]
     assert (read["lost"], read["bytes"]) == (0, 7 * count)
     events = lines(output.read_bytes())
-    folded = [e for e in events if e["event"].get("kind") == "folded"]
-    assert sum(e["event"]["count"] for e in folded) == read["folded"] > 0
-    assert len(events) - len(folded) == read["delivered"]
+    aggregated = [e for e in events if e["event"].get("kind") == "aggregated"]
+    assert sum(e["event"]["count"] for e in aggregated) == read["aggregated"] > 0
+    assert len(events) - len(aggregated) == read["delivered"]
 
 
 @pytest.mark.parametrize("form", ["1M", "{bytes}", "{kib}k", "{kib}KiB"])
@@ -421,7 +421,7 @@ def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     account, started = tmp_path / "account.json", datetime.now(UTC)
     done = ft.trace("-f", "none", "--stats", account, tree, *cat(tree / "a", tree / "none"))
     told = json.loads(account.read_text())
-    names = ("seen", "delivered", "folded", "lost", "bytes")
+    names = ("seen", "delivered", "aggregated", "lost", "bytes")
     assert {op: [row[name] for name in names] for op, row in told["ops"].items()} == {
         "open": [2, 2, 0, 0, 0],
         "read": [2, 2, 0, 0, 12],

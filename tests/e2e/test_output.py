@@ -226,7 +226,7 @@ def test_full_disk(ft: Filetap, tree: Path) -> None:
     assert 76_000 < (tree / "kept.json").stat().st_size <= 81920
     assert (tree / "kept.json").read_bytes().endswith(b"}\n")
     assert len(kept) == total["delivered"] > 100
-    assert total["lost"] == total["seen"] - total["delivered"] - total["folded"] > 0
+    assert total["lost"] == total["seen"] - total["delivered"] - total["aggregated"] > 0
     assert total["seen"] > 1000
     assert done.out == b"1\n"
     assert len([line for line in done.errors if "No space left on device" in line]) == 1
@@ -234,7 +234,7 @@ def test_full_disk(ft: Filetap, tree: Path) -> None:
 
 
 def totals(account: dict[str, Any]) -> dict[str, int]:
-    return {name: sum(op[name] for op in account["ops"].values()) for name in ("seen", "delivered", "folded", "lost")}
+    return {name: sum(op[name] for op in account["ops"].values()) for name in ("seen", "delivered", "aggregated", "lost")}
 
 
 def test_an_account_that_cannot_be_written(ft: Filetap, tmp_path: Path) -> None:

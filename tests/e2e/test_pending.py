@@ -187,7 +187,7 @@ def test_a_recording_has_them_in_a_table_of_their_own(ft: Filetap, hung: Hung, t
     with filetap.open(trace) as recording:
         assert recording.pending.num_rows == 2
         assert recording.pending.schema == recording.events.schema
-        assert (recording.metadata[0].account or {})["pending"] == {"open": 1, "lock": 1}
+        assert (recording.metadata[0].statistics or {})["pending"] == {"open": 1, "lock": 1}
 
 
 def asked(ft: Filetap, trace: Path, sql: str) -> list[dict[str, Any]]:

@@ -197,7 +197,7 @@ def bad(trace: Path, tmp_path: Path, how: str) -> Path:
         shutil.copytree(trace, folder)
     if how == "newer":
         text = (folder / "trace.json").read_text()
-        (folder / "trace.json").write_text(text.replace('"version": 2', '"version": 99', 1))
+        (folder / "trace.json").write_text(text.replace('"version": "2.0"', '"version": "99.0"', 1))
     elif how == "none":
         (folder / "trace.json").unlink()
     elif how == "garbage":
@@ -205,7 +205,7 @@ def bad(trace: Path, tmp_path: Path, how: str) -> Path:
     return folder
 
 
-WRONG = {"nothing": "is not a trace", "none": "is not a trace", "newer": "has version 99", "garbage": "is damaged"}
+WRONG = {"nothing": "is not a trace", "none": "is not a trace", "newer": "has version 99.0", "garbage": "is damaged"}
 
 
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)

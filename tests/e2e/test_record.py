@@ -61,9 +61,9 @@ def test_the_metadata_say_what_was_done_and_how_it_ended(ft: Filetap, tree: Path
     account = tmp_path / "account.json"
     ft.trace("-e", "open", "--stats", account, "-o", tmp_path / "t.tap", "--", "cat", tree / "a")
     found = Trace(tmp_path / "t.tap").metadata
-    assert found.account == json.loads(account.read_text())
-    assert found.account
-    assert found.account["ops"]["open"]["delivered"] == sum(entry.events for entry in found.segments)
+    assert found.statistics == json.loads(account.read_text())
+    assert found.statistics
+    assert found.statistics["ops"]["open"]["delivered"] == sum(entry.events for entry in found.segments)
     assert (found.node, found.kernel) == (os.uname().nodename, os.uname().release)
     assert found.boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert (found.options["events"], found.options["level"]) == (["open"], "auto")
@@ -171,7 +171,7 @@ def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Pa
     assert len(done.errors) == 1
     assert "it was deleted" in done.errors[0]
     assert json.loads(account.read_text())["ops"]["open"] | {"bytes": 0, "errors": 0} == {
-        "seen": 2, "delivered": 1, "folded": 0, "lost": 1, "bytes": 0, "errors": 0,
+        "seen": 2, "delivered": 1, "aggregated": 0, "lost": 1, "bytes": 0, "errors": 0,
     }  # fmt: skip
 
 
@@ -282,9 +282,9 @@ def test_a_flight_recorder_writes_at_the_end_and_when_asked(ft: Filetap, tree: P
     assert opened == [0, 0, 1]
     assert all(told(Trace(path))["open", str(tree / "a")] == 1 for path in traces(tmp_path))
     assert len({Trace(path).metadata.uuid for path in traces(tmp_path)}) == 3
-    account = Trace(tmp_path / "t.tap").metadata.account
+    account = Trace(tmp_path / "t.tap").metadata.statistics
     assert account
-    assert account["ops"]["open"] | {"bytes": 0} == {"seen": 1, "delivered": 1, "folded": 0, "lost": 0, "bytes": 0, "errors": 0}
+    assert account["ops"]["open"] | {"bytes": 0} == {"seen": 1, "delivered": 1, "aggregated": 0, "lost": 0, "bytes": 0, "errors": 0}
     assert done.status == 0
 
 
@@ -299,8 +299,8 @@ def test_what_a_flight_recorder_lets_go_is_counted(ft: Filetap, tree: Path, tmp_
         puppet.do(f"[os.stat({str(tree / 'a')!r}) for _ in range(7)]")
         assert run.end(signal.SIGINT).status == 0
     trace = Trace(tmp_path / "t.tap")
-    assert trace.metadata.account
-    assert trace.metadata.account["ops"]["stat"]["delivered"] == 27
+    assert trace.metadata.statistics
+    assert trace.metadata.statistics["ops"]["stat"]["delivered"] == 27
     assert (trace.metadata.dropped, trace.table("events").num_rows) == (20, 7)
 
 

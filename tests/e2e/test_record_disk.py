@@ -40,13 +40,13 @@ def test_a_full_disk(small: Path) -> None:
     written: list[Batch] = []
     with pytest.raises(OSError, match="No space left"):
         fill(sink, written)
-    sink.metadata.account = {"said": True}
+    sink.metadata.statistics = {"said": True}
     with pytest.raises(OSError, match="No space left"):
         sink.close()
     assert sink.written == sum(len(one.events) for one in written)
     left = read_metadata(small / "t.tap")
     assert left.ended
-    assert left.account == {"said": True}
+    assert left.statistics == {"said": True}
     trace = Trace(small / "t.tap")
     assert "cannot be repaired (No space left on device): it is read as it is" in trace.notes[0]
     assert rows_in(trace) == [row for one in written for row in rows_of(one)]

@@ -55,7 +55,7 @@ def balance(account: Path) -> dict[str, int]:
     """Of writes, once it is sure that all ops are balanced."""
     told = json.loads(account.read_text())["ops"]
     for op, counts in told.items():
-        assert counts["seen"] == counts["delivered"] + counts["folded"] + counts["lost"], op
+        assert counts["seen"] == counts["delivered"] + counts["aggregated"] + counts["lost"], op
     return dict(told["write"])
 
 

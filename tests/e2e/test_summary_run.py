@@ -46,7 +46,7 @@ def test_counts_are_the_workloads(ft: Filetap, tree: Path, tmp_path: Path, strea
     whole = json.loads(account.read_text())
     assert whole["aggregated"] == (not stream)
     assert {op: row["seen"] for op, row in whole["ops"].items()} == {"open": 300, "read": 300, "close": 300}
-    assert sum(row["folded"] if not stream else row["delivered"] for row in whole["ops"].values()) == 900
+    assert sum(row["aggregated"] if not stream else row["delivered"] for row in whole["ops"].values()) == 900
     assert whole["ops"]["read"]["bytes"] == 1500
     last = result.err.decode().splitlines()[-1]
     assert last == f"nothing lost: 900 seen = 900 {'delivered' if stream else 'summed up in the kernel'}"

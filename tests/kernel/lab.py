@@ -103,7 +103,7 @@ class Nowhere:
     def write(self, batch: Batch) -> None:
         self.written += len(batch.events)
 
-    def folded(self, folds: Sequence[Fold], _batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], _batch: Batch) -> None:
         self.folds += folds
 
     def pending(self, _batch: Batch) -> None:

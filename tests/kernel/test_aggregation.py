@@ -135,7 +135,7 @@ def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_pa
     command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls, calls // 5))]
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), every=0.0, in_step=True)
     account = run.account.ops["read"]
-    assert (account.seen, account.folded, account.lost, account.delivered) == (threads * files * calls,) * 2 + (0, 0)
+    assert (account.seen, account.aggregated, account.lost, account.delivered) == (threads * files * calls,) * 2 + (0, 0)
     assert run.totals.times >= 2 + 4, "none was taken meanwhile"  # before, at the end, and for each time that it waited
     assert run.slots == 0
     paths = {row["path"]: row for row in run.totals.rows("file")}
@@ -179,10 +179,10 @@ def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path,
     command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls, 1))]
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), sums=sums, in_step=True)
     account = run.account.ops["read"]
-    assert account.seen == account.folded + account.lost == threads * files * calls
+    assert account.seen == account.aggregated + account.lost == threads * files * calls
     assert account.delivered == 0
-    assert sum(row["count"] for row in run.totals.rows("file")) == account.folded
-    assert account.folded > sums
+    assert sum(row["count"] for row in run.totals.rows("file")) == account.aggregated
+    assert account.aggregated > sums
     notes = [int(note.split()[0]) for note in run.account.notes if "lost" in note]
     assert notes == [account.lost] * bool(account.lost)
 
@@ -193,7 +193,7 @@ def test_new_files_wake_the_reader(program: Callable[[str], str], tmp_path: Path
     run = Aggregated([program("losses"), "vain", str(tmp_path), str(count), str(count)], wanted("openat"), every=600.0, in_step=True)
     named = {row["path"]: row for row in run.totals.rows("file") if (row["path"] or b"").startswith(os.fsencode(tmp_path))}
     account = run.account.ops["open"]
-    assert account.seen == account.folded + account.lost
+    assert account.seen == account.aggregated + account.lost
     assert run.totals.times > 2  # before and at the end they are taken in any case
     assert account.lost == 0
     assert {row["errors"] for row in named.values()} <= {0, 1}
@@ -256,7 +256,7 @@ def test_names_that_no_path_wants_are_let_go(tmp_path: Path) -> None:
     assert rows[os.fsencode(tmp_path / "in/none")]["errors"] == 3
     assert os.fsencode(tmp_path / "out/none") not in rows
     opened, renamed = run.account.ops["open"], run.account.ops["rename"]
-    assert (opened.seen, opened.folded, opened.errors) == (4, 4, 3)
+    assert (opened.seen, opened.aggregated, opened.errors) == (4, 4, 3)
     assert (renamed.seen, renamed.delivered) == (2, 2)
 
 

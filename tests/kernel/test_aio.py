@@ -108,7 +108,7 @@ def test_durations(run: tuple[Run, Flags], request: pytest.FixtureRequest) -> No
 
 def test_account(run: tuple[Run, Flags]) -> None:
     for name, op in run[0].account.ops.items():
-        assert (op.seen, op.folded, op.lost) == (op.delivered, 0, 0), name
+        assert (op.seen, op.aggregated, op.lost) == (op.delivered, 0, 0), name
     assert set(run[0].account.ops) == {"read", "write", "sync"}
 
 

@@ -169,7 +169,7 @@ def test_who(run: Run) -> None:
 def test_account(run: Run) -> None:
     """Seen is delivered, and what was delivered is what the program did (markers and its start besides)."""
     for name, op in run.account.ops.items():
-        assert (op.seen, op.folded, op.lost) == (op.delivered, 0, 0), name
+        assert (op.seen, op.aggregated, op.lost) == (op.delivered, 0, 0), name
     moved = {"read": 0, "write": 0}
     for line in run.lines:
         family = "read" if "read" in line["call"] else "write" if "write" in line["call"] else ""

@@ -1,4 +1,4 @@
-"""Nothing is lost in silence: exact at full speed, and where there is no room, seen = delivered + folded + lost.
+"""Nothing is lost in silence: exact at full speed, and where there is no room, seen = delivered + aggregated + lost.
 
 Apart, because the oracle is the workload's own count and the events are too many to keep.
 """
@@ -71,7 +71,7 @@ def test_pread_at_full_speed(program: Callable[[str], str], tmp_path: Path, call
     account = watch.account.ops["read"]
     assert mine() == sum(line["count"] for line in truth) == calls * threads
     others = sum(n for (call, path), n in counter.counts.items() if call == "pread64" and path != os.fsencode(file))
-    assert (account.seen, account.delivered, account.folded, account.lost) == (mine() + others, mine() + others, 0, 0)
+    assert (account.seen, account.delivered, account.aggregated, account.lost) == (mine() + others, mine() + others, 0, 0)
     # The loader preads a few headers before main: those are the others.
     assert 0 <= account.bytes - sum(line["bytes"] for line in truth) <= others * 4096
     assert {line["bytes"] // line["count"] for line in truth} == set(range(1, threads + 1))
@@ -88,13 +88,13 @@ def test_open_read_close_over_many_files(workload: str, tmp_path: Path) -> None:
         mine = {path: n for (name, path), n in counter.counts.items() if name == call and path in names}
         assert mine == dict.fromkeys(names, 80)
     total = watch.account.total
-    assert (total.folded, total.lost) == (0, 0)
+    assert (total.aggregated, total.lost) == (0, 0)
     assert total.seen == total.delivered
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_forced_loss(workload: str, file: Path, threads: int) -> None:
-    """A small ring and nobody who reads: what did not fit is folded, exact in number and bytes."""
+    """A small ring and nobody who reads: what did not fit is aggregated, exact in number and bytes."""
     calls = 50_000
     held = hold([workload, "pread", str(file), str(calls), str(threads)])
     sink = Counter()
@@ -107,12 +107,12 @@ def test_forced_loss(workload: str, file: Path, threads: int) -> None:
     account = watch.account.ops["read"]
     assert account.seen == truth["calls"] == calls * threads
     assert account.delivered == sum(n for (call, _), n in sink.counts.items() if call == "pread64")
-    assert account.seen == account.delivered + account.folded + account.lost
+    assert account.seen == account.delivered + account.aggregated + account.lost
     assert account.lost == 0
-    assert account.folded > 0
+    assert account.aggregated > 0
     assert account.bytes == truth["bytes"] == 50 * account.seen
-    assert sum(fold.count for fold in sink.folds if fold.op == 3) == account.folded
-    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * account.folded
+    assert sum(fold.count for fold in sink.folds if fold.op == 3) == account.aggregated
+    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * account.aggregated
     assert all(0 < fold.first <= fold.last for fold in sink.folds)
 
 
@@ -128,11 +128,11 @@ def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path)
         wait_for(lambda: watch.session.source.live <= 0)
     ops = watch.account.ops
     for name, op in ops.items():
-        assert op.seen == op.delivered + op.folded + op.lost, name
+        assert op.seen == op.delivered + op.aggregated + op.lost, name
         assert op.lost == 0, name
     assert (ops["fork"].seen, ops["exit"].seen) == (300, 301)
     assert ops["read"].bytes >= 300 * 5
-    assert watch.account.total.folded > 500
+    assert watch.account.total.aggregated > 500
 
 
 def test_definitions_without_room(tmp_path: Path, program: Callable[[str], str]) -> None:

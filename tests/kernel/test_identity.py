@@ -412,7 +412,7 @@ def ask(program: Build, tree: Path, count: int, distinct: int, *, along: bool) -
     assert [event.path for event in watch.events] == [os.fsencode(tree / f"name{i % distinct}") for i in range(count)]
     assert {event.result for event in watch.events} == {-errno.ENOENT}
     account = watch.account.ops["access"]
-    assert (account.seen, account.delivered, account.folded, account.lost) == (count, count, 0, 0)
+    assert (account.seen, account.delivered, account.aggregated, account.lost) == (count, count, 0, 0)
     return watch
 
 

@@ -95,7 +95,7 @@ def test_each_change_is_told(place: Path, private: Shell, way: str, absolute: bo
     shown = {"X": "in" if way == "to" else way, "O": "mounted" if way == "mounted" else "out"}
     assert said(watch.events, place) == [tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in TOLD]
     assert watch.account.total.seen == watch.account.total.delivered == len(TOLD)
-    assert watch.account.total.lost == watch.account.total.folded == 0
+    assert watch.account.total.lost == watch.account.total.aggregated == 0
     files = [file for event in watch.events for file in (event.file, event.target) if file and file.path.startswith(os.fsencode(place))]
     assert {file.later for file in files if b"/out/" not in file.path} == {way != "in"}
     assert all(os.path.basename(file.requested) == os.path.basename(file.path) for file in files if file.later)

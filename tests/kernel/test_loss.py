@@ -57,10 +57,10 @@ def test_more_folds_than_the_table_holds(program: Callable[[str], str], tmp_path
     truth = {(row["thread"], row["path"]): row["bytes"] // row["count"] for row in run.lines}
     account = run.account.ops["read"]
     assert len(truth) == threads * files
-    assert account.seen == account.delivered + account.folded + account.lost == threads * files * calls
+    assert account.seen == account.delivered + account.aggregated + account.lost == threads * files * calls
     assert account.delivered == len(run.events)
     assert len(run.folds) == 65536
-    assert account.folded == sum(fold.count for fold in run.folds)
+    assert account.aggregated == sum(fold.count for fold in run.folds)
     assert account.lost >= (threads * files - len(run.folds)) * calls - len(run.events) > 0
     assert run.note("lost") == account.lost
     assert account.bytes == sum(fold.bytes for fold in run.folds) + sum(event.result for event in run.events)
@@ -106,7 +106,7 @@ def test_names_asked_for_in_vain_without_room(program: Callable[[str], str], tmp
     assert run.account.ops["open"].seen == len(run.events)
 
 
-def test_names_that_were_folded(program: Callable[[str], str], tmp_path: Path) -> None:
+def test_names_that_were_aggregated(program: Callable[[str], str], tmp_path: Path) -> None:
     """Each name has a row of its own; the table of names is full by then, which is counted and costs no name."""
     count = 50_000
     run = Unread([program("losses"), "vain", str(tmp_path), str(count)], "openat", options={"ring_size": SMALLEST_RING})
@@ -117,7 +117,7 @@ def test_names_that_were_folded(program: Callable[[str], str], tmp_path: Path) -
         os.fsencode(tmp_path / f"none{i}"): 1 for i in range(count)
     }
     assert run.note("table of known names was full") > 0
-    assert run.account.ops["open"].folded > count / 2
+    assert run.account.ops["open"].aggregated > count / 2
 
 
 @pytest.fixture
@@ -150,8 +150,8 @@ def test_what_can_neither_be_described_nor_told_singly(family: list[str], tmp_pa
     for fold in run.folds:
         told[fold.pid] += fold.bytes
     assert told == Counter({line["child"]: line["size"] for line in run.lines})
-    assert account.seen == account.delivered + account.folded == len(run.lines)
-    assert account.folded > 1000
+    assert account.seen == account.delivered + account.aggregated == len(run.lines)
+    assert account.aggregated > 1000
     assert len([fold for fold in run.folds if fold.task not in run.known.tasks]) > 1000
 
 

@@ -289,4 +289,4 @@ def test_fork_storm(program: Build, tmp_path: Path) -> None:
         assert {e.pid for e in mine} == children
     assert {e.pid for e in run.events if e.op == "exit"} == children | {run.pid}
     assert run.account.processes == 301
-    assert run.account.total.lost == run.account.total.folded == 0
+    assert run.account.total.lost == run.account.total.aggregated == 0

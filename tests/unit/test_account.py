@@ -1,4 +1,4 @@
-"""seen = delivered + folded + lost, whatever the counters say; and what a person and a program are told of it.
+"""seen = delivered + aggregated + lost, whatever the counters say; and what a person and a program are told of it.
 
 Apart from tests/kernel and e2e, where a kernel counts. The oracle is a loop over single events.
 """
@@ -29,7 +29,7 @@ NUMBERS = range(1, len(CALLS))
 
 
 def counters(**counts: dict[str, list[int]]) -> Records:
-    """One record per CPU; a field of ``seen``, ``folded`` and ``lost`` per op."""
+    """One record per CPU; a field of ``seen``, ``aggregated`` and ``lost`` per op."""
     made = np.zeros(CPUS, wire.COUNTERS)
     for name, ops in counts.items():
         for op, values in ops.items():
@@ -63,9 +63,9 @@ def test_cpus_are_summed_and_ops_are_apart() -> None:
     assert ops == {"read": OpAccount(3, 3, 0, 0, 12, 1), "open": OpAccount(1, 1, 0, 0, 0, 0)}
 
 
-def test_folded_and_lost() -> None:
+def test_aggregated_and_lost() -> None:
     folds = [Fold(1, 1, OP["read"], 3, 30, 0, 9), Fold(1, 2, OP["read"], 1, 4, 0, 9)]
-    seen = counters(seen={"read": [10, 0, 0]}, folded={"read": [3, 1, 0]}, lost={"read": [0, 0, 4]})
+    seen = counters(seen={"read": [10, 0, 0]}, aggregated={"read": [3, 1, 0]}, lost={"read": [0, 0, 4]})
     assert balance(seen, tallied((READ, 1), (READ, 1)), folds, NOTHING) == {"read": OpAccount(10, 2, 4, 4, 36, 0)}
 
 
@@ -82,23 +82,23 @@ def test_what_was_meant_for_nobody_was_not_seen() -> None:
     st.lists(st.integers(0, 5), max_size=8),
     st.integers(0, 20),
 )
-def test_it_balances(rows: list[tuple[int, int]], folded: list[int], lost: int) -> None:
-    """Whatever was delivered, folded and lost: the sums agree with a loop over single events."""
-    extra = counters(folded={"write": [sum(folded), 0, 0]})
+def test_it_balances(rows: list[tuple[int, int]], aggregated: list[int], lost: int) -> None:
+    """Whatever was delivered, aggregated and lost: the sums agree with a loop over single events."""
+    extra = counters(aggregated={"write": [sum(aggregated), 0, 0]})
     seen = Counter(CALLS[call].op for call, _ in rows)
-    seen["write"] += sum(folded) + lost
+    seen["write"] += sum(aggregated) + lost
     for op, count in seen.items():
         extra["seen"][:, OP[op]] = [count - count // 2, count // 2, 0]
-    folds = [Fold(1, 1, OP["write"], count, 10 * count, 0, 1) for count in folded]
+    folds = [Fold(1, 1, OP["write"], count, 10 * count, 0, 1) for count in aggregated]
     ops = balance(extra, tallied(*rows), folds, NOTHING)
     for op, row in ops.items():
         results = [result for call, result in rows if CALLS[call].op == op]
-        assert row.seen == row.delivered + row.folded + row.lost == seen[op]
+        assert row.seen == row.delivered + row.aggregated + row.lost == seen[op]
         assert row.delivered == len(results)
         assert row.errors == sum(result < 0 for result in results)
         assert row.lost == (lost if op == "write" else 0)
         moved = sum(result for result in results if result > 0) if op in BYTES else 0
-        assert row.bytes == moved + (10 * sum(folded) if op == "write" else 0)
+        assert row.bytes == moved + (10 * sum(aggregated) if op == "write" else 0)
     assert set(ops) == {op for op, count in seen.items() if count}
 
 
@@ -152,7 +152,7 @@ def account(**ops: OpAccount) -> Account:
 
 def test_json_has_the_promised_form() -> None:
     told = json.loads(report.as_json(account(read=OpAccount(10, 4, 5, 1, 77, 2))))
-    assert told["ops"] == {"read": {"seen": 10, "delivered": 4, "folded": 5, "lost": 1, "bytes": 77, "errors": 2}}
+    assert told["ops"] == {"read": {"seen": 10, "delivered": 4, "aggregated": 5, "lost": 1, "bytes": 77, "errors": 2}}
     assert (told["began"], told["ended"]) == ("2026-11-20T23:00:00.000001Z", "2026-11-20T23:00:01.500001Z")
     assert {name: told[name] for name in ("files", "processes", "elapsed", "cpu", "attached", "notes")} == {
         "files": 3,
@@ -166,7 +166,7 @@ def test_json_has_the_promised_form() -> None:
 
 def test_text_has_a_line_per_op_the_most_frequent_first() -> None:
     lines = report.as_text(account(open=OpAccount(seen=2, delivered=2), read=OpAccount(9, 9, 0, 0, 2048, 0))).splitlines()
-    assert lines[0].split() == ["op", "seen", "delivered", "folded", "lost", "errors", "bytes"]
+    assert lines[0].split() == ["op", "seen", "delivered", "aggregated", "lost", "errors", "bytes"]
     assert lines[1].split() == ["read", "9", "9", "0", "0", "0", "2.0", "KiB"]
     assert lines[2].split() == ["open", "2", "2", "0", "0", "0"]
     assert lines[3].startswith("11 events, 3 files, 2 processes in 1.50 s")
@@ -190,12 +190,12 @@ def test_what_the_kernel_skipped_comes_first() -> None:
 
 
 def test_the_verdict_does_not_gloss_over() -> None:
-    folded = report.verdict(account(read=OpAccount(seen=5, delivered=3, folded=2)))
+    aggregated = report.verdict(account(read=OpAccount(seen=5, delivered=3, aggregated=2)))
     lost = report.verdict(account(read=OpAccount(seen=5, delivered=3, lost=2)))
-    assert "nothing lost" not in folded + lost
-    assert "5 seen = 3 delivered + 2 folded + 0 lost" in folded
-    assert "--ring-size" in folded
-    assert "5 seen = 3 delivered + 0 folded + 2 lost" in lost
+    assert "nothing lost" not in aggregated + lost
+    assert "5 seen = 3 delivered + 2 aggregated + 0 lost" in aggregated
+    assert "--ring-size" in aggregated
+    assert "5 seen = 3 delivered + 0 aggregated + 2 lost" in lost
 
 
 def test_nothing_seen_is_not_nothing_lost() -> None:

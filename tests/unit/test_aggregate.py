@@ -101,7 +101,7 @@ def write(folder: Path, batch: Batch, folds: list[Fold], uuid: str = "u") -> Pat
     sink = TraceSink(folder, metadata(uuid=uuid), Limits(rows=15))
     for start in range(0, len(batch.events), 7):
         sink.write(batch.portion(start, start + 7))
-    sink.folded(folds, batch)
+    sink.aggregated(folds, batch)
     sink.close()
     return folder
 
@@ -166,7 +166,7 @@ def test_two_traces_are_one(first: list[dict[str, int]], second: list[dict[str, 
 
 @SETTINGS
 @given(ROWS, FOLDS, st.sampled_from(sorted(summary.KEYS)))
-def test_folded_events_count(rows: list[dict[str, int]], folds: list[Fold], by: str) -> None:
+def test_aggregated_events_count(rows: list[dict[str, int]], folds: list[Fold], by: str) -> None:
     batch = batch_of(*rows, files=FILES, tasks=TASKS)
     with tempfile.TemporaryDirectory() as folder:
         found = rows_of(summed(write(Path(folder, "t.tap"), batch, folds), by=by, top=3))

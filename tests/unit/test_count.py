@@ -40,7 +40,7 @@ def test_counts(batches: list[list[tuple[int, int, int]]]) -> None:
     assert sink.unknown == sum(3 in (file, task) for _, file, task in rows)
 
 
-def test_counts_folded_events_apart() -> None:
+def test_counts_aggregated_events_apart() -> None:
     sink = CountSink()
-    sink.folded([Fold(1, 1, 3, count=17, bytes=5, first=0, last=1), Fold(2, 1, 3, count=3, bytes=5, first=0, last=1)], batch_of([]))
+    sink.aggregated([Fold(1, 1, 3, count=17, bytes=5, first=0, last=1), Fold(2, 1, 3, count=3, bytes=5, first=0, last=1)], batch_of([]))
     assert (sink.written, sink.folds) == (0, 20)

@@ -450,17 +450,17 @@ def test_kept_texts_are_bounded() -> None:
         assert len(kept) * 256 <= 110_000
 
 
-# Folded rows.
+# Aggregated rows.
 
 
-def test_a_folded_row() -> None:
+def test_a_aggregated_row() -> None:
     fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9, pid=42)
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
-    sink.folded([fold, replace(fold, task=0, file=9)], batch_of())
+    sink.aggregated([fold, replace(fold, task=0, file=9)], batch_of())
     known, unknown = map(decoded, raw.getvalue().splitlines())
     first, last = timestamp_of(1, REALTIME), timestamp_of(10**9, REALTIME)
-    told = {"action": "read", "kind": "folded", "count": 17, "start": first, "end": last}
+    told = {"action": "read", "kind": "aggregated", "count": 17, "start": first, "end": last}
     assert unknown == {"@timestamp": last, "event": told, "process": {"pid": 42}, "io": {"bytes": 2**40}}
     assert known == unknown | {"file": file_of(FILE), "thread": {"id": 77}} | task_of(TASK, {})
     assert sink.written == 0
@@ -470,7 +470,7 @@ def test_folds_of_what_moves_no_bytes_have_no_sum() -> None:
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     ops = ("write", "copy_file_range", "reflink", "fault", "stat")
-    sink.folded([Fold(task=1, file=1, op=OP_NUMBER[op], count=17, bytes=5, first=1, last=9) for op in ops], batch_of())
+    sink.aggregated([Fold(task=1, file=1, op=OP_NUMBER[op], count=17, bytes=5, first=1, last=9) for op in ops], batch_of())
     told = {line["event"]["action"]: line.get("io") for line in map(json.loads, raw.getvalue().splitlines())}
     assert told == {"write": {"bytes": 5}, "copy_file_range": {"bytes": 5}, "reflink": None, "fault": None, "stat": None}
 

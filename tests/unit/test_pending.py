@@ -184,7 +184,7 @@ def test_a_trace_keeps_them_apart(tmp_path: Path) -> None:
     sink.pending(calls())
     sink.write(batch_of({"call": READ, "result": 4, "fd": 3}))
     sink.pending(calls())
-    sink.folded([Fold(1, 1, OP_NUMBER["read"], 3, 30, 0, 9)], calls())
+    sink.aggregated([Fold(1, 1, OP_NUMBER["read"], 3, 30, 0, 9)], calls())
     sink.close()
     assert sink.written == 1
     again = replayed(tmp_path / "t.tap", Wanted())

@@ -139,7 +139,7 @@ def test_a_stream_gives_the_same_as_the_kernel() -> None:
     events["flags"][2] = wire.MICROSECONDS
     sink = Summing(CountSink(), "file")
     sink.write(Batch(events, empty().files, empty().tasks, 0))
-    sink.folded([Fold(3, 7, OP_NUMBER["read"], 10, 640, 1, 9)], empty())
+    sink.aggregated([Fold(3, 7, OP_NUMBER["read"], 10, 640, 1, 9)], empty())
     assert sink.written == 3
     (row,) = sink.total.summary(5).drop_columns(["first", "last"]).to_pylist()
     assert (row["count"], row["errors"], row["bytes"], row["total"]) == (13, 1, 64 + 10 + 640, 100 + 101 + 9000)

@@ -301,7 +301,12 @@ def test_damage_is_left_out_and_said(tmp_path: Path) -> None:
 
 def test_tables_of_a_recording(small: Path) -> None:
     with filetap.open(small) as recording:
-        assert [recording.events.num_rows, recording.files.num_rows, recording.tasks.num_rows, recording.folded.num_rows] == [10, 1, 1, 0]
+        assert [recording.events.num_rows, recording.files.num_rows, recording.tasks.num_rows, recording.aggregated.num_rows] == [
+            10,
+            1,
+            1,
+            0,
+        ]
         assert recording.metadata[0].uuid == "u"
         assert recording.summary("op").num_rows == 1
 

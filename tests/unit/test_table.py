@@ -363,7 +363,7 @@ def test_a_name_that_leads_nowhere_known_is_shown_as_it_was_given() -> None:
     assert ends == ["(as given) none to /mnt", "(no name) to /mnt", "(as given) \\x1b(x to /mnt"]
 
 
-# Colours and folded rows.
+# Colours and aggregated rows.
 
 
 @settings(max_examples=50, deadline=None)
@@ -380,12 +380,12 @@ def test_errors_are_red_and_no_colour_runs_on() -> None:
     assert [SGR.findall(line)[-1] for line in (good, bad)] == [b"\x1b[0m"] * 2
 
 
-def test_a_folded_row_is_marked() -> None:
+def test_a_aggregated_row_is_marked() -> None:
     fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
     raw = io.BytesIO()
     sink = TableSink(raw)
-    sink.folded([fold, replace(fold, task=0, file=0, op=OP_NUMBER["stat"])], batch_of())
+    sink.aggregated([fold, replace(fold, task=0, file=0, op=OP_NUMBER["stat"])], batch_of())
     _, known, unknown = raw.getvalue().decode().splitlines()
-    assert known == "04:46:01.000      77 cat        read        FOLDED: 17 events, 4096 bytes since 04:45:00.000 /etc/hostname"
-    assert unknown == "04:46:01.000       - -          stat        FOLDED: 17 events since 04:45:00.000"
+    assert known == "04:46:01.000      77 cat        read        AGGREGATED: 17 events, 4096 bytes since 04:45:00.000 /etc/hostname"
+    assert unknown == "04:46:01.000       - -          stat        AGGREGATED: 17 events since 04:45:00.000"
     assert sink.written == 0

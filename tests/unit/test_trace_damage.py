@@ -154,7 +154,7 @@ def test_a_file_of_another_trace_or_table(tmp_path: Path, source: str, into: str
         record(tmp_path / name, [next(batches())], uuid=str(uuid.uuid4()))
     for suffix in ("parquet", "parquet.crc"):
         shutil.copy(tmp_path / source / f"000001.{suffix}", tmp_path / into)
-    rows = {"events": 25, "files": 1, "tasks": 1, "folded": 0, "pending": 0} | {Path(into).name: 0}
+    rows = {"events": 25, "files": 1, "tasks": 1, "aggregated": 0, "pending": 0} | {Path(into).name: 0}
     trace = Trace(tmp_path / "t.tap")
     assert {name: trace.table(name).num_rows for name in TABLES} == rows
     assert "of another trace or table" in str(trace.damages)
@@ -189,7 +189,7 @@ def test_a_damage_names_the_file_the_place_and_the_rows(tmp_path: Path, monkeypa
         (b"", "damaged"),
         (b"[]", "damaged"),
         (b"{}", "damaged"),
-        (b'{"version": 3, "new": 1}', "has version 3 of the format, this filetap reads 1 and 2: use the one"),
+        (b'{"version": "3.1", "new": 1}', "has version 3.1 of the format, this filetap reads 1 to 2: use the one"),
         (b'{"version": 0}', "has version 0"),
         (b'{"version": 1}', "damaged"),
         (b"\xff\xfe", "damaged"),

@@ -86,13 +86,13 @@ def test_every_call_has_its_op_and_name(tmp_path: Path) -> None:
     assert [(row["op"], row["call"]) for row in plain(trace.table("events"))] == [(call.op, call.name) for call in CALLS]
 
 
-def test_folded_events_are_a_table(tmp_path: Path) -> None:
+def test_aggregated_events_are_a_table(tmp_path: Path) -> None:
     sink = TraceSink(tmp_path / "t.tap", metadata())
     empty = batch_of()
-    sink.folded([Fold(1, 1, 2, 5, 50, 10, 20, pid=7)], empty)
+    sink.aggregated([Fold(1, 1, 2, 5, 50, 10, 20, pid=7)], empty)
     sink.close()
     trace = Trace(tmp_path / "t.tap")
-    (row,) = plain(trace.table("folded"))
+    (row,) = plain(trace.table("aggregated"))
     assert (row["count"], row["bytes"], row["pid"], row["file"]) == (5, 50, 7, 1)
     assert (row["first"], row["last"]) == (empty.realtime + 10, empty.realtime + 20)
     assert trace.table("files").num_rows == trace.table("tasks").num_rows == 1

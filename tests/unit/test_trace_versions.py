@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import filetap
-from filetap.recording.format import ADDED, columns_of
+from filetap.recording import seal, stream
+from filetap.recording.format import ADDED, read_metadata, stored, write_metadata
 from filetap.recording.reader import Trace
 from filetap.recording.replay import Replay, Wanted
+from filetap.recording.tables import RECORDED_SCHEMAS
 from filetap.sinks.ndjson import NdjsonSink
-from tests.unit.test_trace_writer import batch
+from tests.unit.test_trace_writer import batch, killed
 from tests.unit.traces import plain, record
 
 OLD = Path(__file__).parent / "version1"
@@ -59,7 +65,7 @@ def test_it_is_asked_as_any_other(old: Path) -> None:
     with filetap.open(old) as trace:
         assert trace.tasks.num_rows == 2
         assert (trace.pending.num_rows, trace.query("SELECT * FROM pending").num_rows) == (0, 0)
-        for name in ADDED["tasks"]:
+        for name in ADDED[1, 1]["tasks"]:
             assert trace.tasks[name].null_count == 2
         rows = trace.query("SELECT euid, uid, egid, user_name, groups, command FROM events WHERE op = 'open' ORDER BY euid").to_pylist()
         none = {"egid": None, "user_name": None, "groups": None}
@@ -79,5 +85,51 @@ def test_both_versions_are_asked_as_one(old: Path, tmp_path: Path) -> None:
 
 
 def test_the_columns_that_are_new_are_columns() -> None:
-    for table, names in ADDED.items():
-        assert names == columns_of(table, 2).keys() - columns_of(table, 1).keys()
+    for version, tables in ADDED.items():
+        before = (version[0], version[1] - 1)
+        for table, names in tables.items():
+            assert names == stored(table, version).keys() - stored(table, before).keys()
+
+
+@pytest.mark.parametrize("state", ["sealed", "killed"])
+def test_a_newer_minor_version_is_read(tmp_path: Path, state: str) -> None:
+    """Each table has a column that is not ours. One that was not closed is left to the filetap that knows what to seal."""
+    folder = tmp_path / "t.tap"
+    killed(folder, 3) if state == "killed" else record(folder, [batch(number) for number in (1, 2, 3)])
+    newer(folder)
+    before = sorted(folder.rglob("*.arrow"))
+    with filetap.open(folder) as trace:
+        (row,) = trace.query("SELECT count(*)::BIGINT AS n, count(pid)::BIGINT AS named, count(open_id) AS opened FROM events").to_pylist()
+        assert row == {"n": 150, "named": 150, "opened": 0}
+        assert (trace.files.num_rows, trace.tasks.num_rows, trace.events.num_rows) == (3, 1, 150)
+    assert sorted(folder.rglob("*.arrow")) == before
+    assert bool(before) == (state == "killed")
+    assert [note.partition(": ")[2] for note in Trace(folder).notes] == ["it is read as it is"] * (state == "killed")
+
+
+def newer(folder: Path) -> None:
+    """As a later filetap might have written it."""
+    for path in folder.rglob("*.parquet"):
+        table = pq.read_table(path)
+        path.unlink()
+        table = table.append_column("newer", pa.array([7] * len(table), pa.int64()))
+        seal._parquet(path, iter(table.to_batches()), table.schema, nullcontext)
+    for path in folder.rglob("*.arrow"):
+        rows = list(stream.read(path, None, []))
+        path.unlink()
+        path.with_suffix(".crc").unlink()
+        writer = stream.StreamWriter(path, RECORDED_SCHEMAS[path.parent.name].append(pa.field("newer", pa.int64())))
+        for one in rows:
+            writer.write(pa.record_batch([*one.columns, pa.array([7] * len(one), pa.int64())], [*one.schema.names, "newer"]))
+        writer.close()
+    write_metadata(folder, msgspec.structs.replace(read_metadata(folder), version="2.7"))
+
+
+def test_what_was_renamed_is_found(old: Path) -> None:
+    """Under its new name, though the files have the old one; so it stays when a killed one is repaired."""
+    with filetap.open(old) as trace:
+        assert trace.events["open_id"].null_count < trace.events.num_rows
+        assert trace.query("SELECT DISTINCT open_id FROM events WHERE op = 'open'").num_rows > 1
+    for path in (old / "events").glob("*.parquet"):
+        assert {"open", "bits", "word0"} <= set(pq.read_schema(path).names)
+    assert not (old / "aggregated").exists()

@@ -191,7 +191,7 @@ def test_a_segment_that_was_being_begun_is_no_damage(tmp_path: Path, steps: int)
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
     for time_ in ("first", "second"):
         trace = Trace(folder)
-        assert [trace.table(name).num_rows for name in ("events", "files", "tasks", "folded")] == [50, 1, 1, 0], time_
+        assert [trace.table(name).num_rows for name in ("events", "files", "tasks", "aggregated")] == [50, 1, 1, 0], time_
         assert trace.damages == []
         assert trace.metadata.notes == [repair.KILLED]
 

@@ -13,7 +13,7 @@ from filetap.capture.statistics import Account, OpAccount
 from filetap.cli.recordings import unrecorded
 from tests.unit.traces import record
 
-OPS = {"read": OpAccount(seen=9, delivered=4, folded=3, lost=2), "open": OpAccount(seen=5, delivered=4, folded=1)}
+OPS = {"read": OpAccount(seen=9, delivered=4, aggregated=3, lost=2), "open": OpAccount(seen=5, delivered=4, aggregated=1)}
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ SUMS: Final = {
     "first": "min(epoch_ns(e.ts))",
     "last": "max(epoch_ns(e.ts))",
 }
-FOLDED: Final = {"count": "e.count::BIGINT", "errors": "0", "bytes": "e.bytes::BIGINT", "total": "0", "max": "0"}
-FOLDED_TIMES: Final = {"first": "epoch_ns(e.first)", "last": "epoch_ns(e.last)"}
-"""Of a row of ``folded``: its events have no durations of their own, and nobody knows which failed."""
+AGGREGATED: Final = {"count": "e.count::BIGINT", "errors": "0", "bytes": "e.bytes::BIGINT", "total": "0", "max": "0"}
+AGGREGATED_TIMES: Final = {"first": "epoch_ns(e.first)", "last": "epoch_ns(e.last)"}
+"""Of a row of ``aggregated``: its events have no durations of their own, and nobody knows which failed."""
 DIMENSIONS: Final = {
     "file": {"path": "coalesce(path_bytes, encode(path))"},
     "task": {
@@ -112,9 +112,10 @@ def heads(database: Database, by: str, top: int, sort: str) -> str:
     kind, how = ID[by], RANKS.get(sort, "sum")
     figure = sort if sort in RANKS else "count"
     single = f"SELECT number, {SUMS[figure]} AS value, {SUMS['first']} AS first FROM {numbered(database, 'events', kind)} e GROUP BY number"
-    folded = f"SELECT number, {(FOLDED | FOLDED_TIMES)[figure]}, {FOLDED_TIMES['first']} FROM {numbered(database, 'folded', kind)} e"
+    sums = AGGREGATED | AGGREGATED_TIMES
+    aggregated = f"SELECT number, {sums[figure]}, {sums['first']} FROM {numbered(database, 'aggregated', kind)} e"
     return f"""
-        WITH sums AS (SELECT number, {how}(value) AS value, min(first) AS first FROM ({single} UNION ALL {folded}) GROUP BY number),
+        WITH sums AS (SELECT number, {how}(value) AS value, min(first) AS first FROM ({single} UNION ALL {aggregated}) GROUP BY number),
         keyed AS (SELECT s.*, {GROUP[by]} AS key FROM sums s LEFT JOIN {numbered(database, f"{kind}_names", "id")} d USING (number)),
         ranked AS (SELECT key, min(number) AS head, {how}(value) AS value, min(first) AS first FROM keyed GROUP BY key
                    ORDER BY value DESC, first, head {f"LIMIT {top}" if sort in RANKS else ""})
@@ -124,8 +125,10 @@ def heads(database: Database, by: str, top: int, sort: str) -> str:
 def aggregates(database: Database, key: str, join: str = "", group: str = "op") -> pa.Table:
     """AGGREGATES by one of its keys."""
     kind = group if group in DIMENSIONS else "file"
-    events, folded = (f"{numbered(database, source, kind)} e {join}" for source in ("events", "folded"))
-    found = database.table(f"SELECT {key}, {buckets()} FROM {events} GROUP BY ALL UNION ALL BY NAME SELECT {key}, {folds()} FROM {folded}")
+    events, aggregated = (f"{numbered(database, source, kind)} e {join}" for source in ("events", "aggregated"))
+    found = database.table(
+        f"SELECT {key}, {buckets()} FROM {events} GROUP BY ALL UNION ALL BY NAME SELECT {key}, {folds()} FROM {aggregated}"
+    )
     return in_form(found)
 
 
@@ -136,7 +139,7 @@ def buckets() -> str:
 
 
 def folds() -> str:
-    return "NULL::SMALLINT AS bucket, " + ", ".join(f"{sql} AS {name}" for name, sql in (FOLDED | FOLDED_TIMES).items())
+    return "NULL::SMALLINT AS bucket, " + ", ".join(f"{sql} AS {name}" for name, sql in (AGGREGATED | AGGREGATED_TIMES).items())
 
 
 def in_form(found: pa.Table) -> pa.Table:
@@ -153,12 +156,14 @@ def in_form(found: pa.Table) -> pa.Table:
 
 
 def over_time(database: Database, width: int | None = None) -> pa.Table:
-    """All intervals in which there was something, in order. Folded rows count where they ended."""
+    """All intervals in which there was something, in order. Aggregated rows count where they ended."""
     step = width or sensible(*span(database))
     key = "{time} // {step} * {step} AS time"
-    events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
+    events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT {key.format(time='epoch_ns(e.ts)', step=step)}, {buckets()} FROM {events} e GROUP BY ALL"
-    found = database.table(f"{single} UNION ALL BY NAME SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {folded} e")
+    found = database.table(
+        f"{single} UNION ALL BY NAME SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {aggregated} e"
+    )
     table = in_form(found).append_column("time", found["time"]).append_column("others", pa.array(np.zeros(len(found), bool)))
     result = summary.summarise(table, ["time"], len(table)).sort_by("time")
     return result.set_column(0, "time", result["time"].cast(summary.TIME))
@@ -169,7 +174,7 @@ def span(database: Database) -> tuple[int, int]:
     times = database.table(
         "SELECT coalesce(min(first), 0) AS first, coalesce(max(last), 0) AS last FROM ("
         "SELECT min(epoch_ns(ts)) AS first, max(epoch_ns(ts)) AS last FROM recorded.events "
-        "UNION ALL SELECT min(epoch_ns(first)), max(epoch_ns(last)) FROM recorded.folded)"
+        "UNION ALL SELECT min(epoch_ns(first)), max(epoch_ns(last)) FROM recorded.aggregated)"
     )
     return int(times["first"][0].as_py()), int(times["last"][0].as_py())
 

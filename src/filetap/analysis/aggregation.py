@@ -216,10 +216,10 @@ class Summing:
         if len(keys):
             self.total.add(of_kernel(keys, values, batch))
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         if folds:
             self.total.add(of_folds(folds, batch))
-        self._pass(partial(self.sink.folded, folds, batch))
+        self._pass(partial(self.sink.aggregated, folds, batch))
 
     def pending(self, batch: Batch) -> None:
         self._pass(partial(self.sink.pending, batch))

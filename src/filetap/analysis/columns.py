@@ -63,7 +63,7 @@ EVENTS: Final = (
     Column("flags", "nullif(array_to_string(json_extract_string(e.arguments, '$.flags[*]'), '|'), '')", "as O_RDONLY\\|O_CLOEXEC"),
     Column("bytes", BYTES, "what a read, write or copy moved, else 0"),
     Column("fd", "e.fd", "descriptor"),
-    Column("open", 'e."open"', "number of the open that made the descriptor"),
+    Column("open_id", "e.open_id", "number of the open that made the descriptor"),
     Column("target_fd", "e.target_fd", "second descriptor of a copy"),
     Column("target_offset", "e.target_offset", "where in the second file"),
     Column("target_device", "t.device", "the second file's"),
@@ -92,7 +92,7 @@ EVENTS: Final = (
     Column("boot", "e.boot", "its boot id"),
 )
 
-BEFORE: Final = f"e.bits & {AT_LEAST} != 0"
+BEFORE: Final = f"e.event_flags & {AT_LEAST} != 0"
 SO_FAR: Final = Column("duration", f"CASE WHEN NOT ({BEFORE}) THEN e.duration END", "ns it has been under way; null where it is not known")
 AT_LEAST_SO: Final = Column(
     "duration_min", f"CASE WHEN {BEFORE} THEN e.duration END", "ns it has been so at least; it began before the trace"

@@ -48,7 +48,7 @@ class Live:
         if len(keys):
             self._add(of_kernel(keys, values, batch))
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         if folds:
             self._add(of_folds(folds, batch))
 

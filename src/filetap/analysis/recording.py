@@ -53,9 +53,9 @@ class Recording:
         return self._table("tasks")
 
     @cached_property
-    def folded(self) -> pa.Table:
+    def aggregated(self) -> pa.Table:
         """Events that found no room when they were recorded: sums by task, file and op."""
-        return self._table("folded")
+        return self._table("aggregated")
 
     @cached_property
     def pending(self) -> pa.Table:

@@ -20,7 +20,7 @@ import duckdb
 
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PARENT_COLUMNS, PENDING, TASK_COLUMNS, Column
 from filetap.core.errors import FiletapError, UsageError
-from filetap.recording.format import COLUMNS, KEY, TABLES, columns_of
+from filetap.recording.format import COLUMNS, KEY, TABLES, Version, stored
 from filetap.recording.reader import Trace, compare
 from filetap.recording.steps import Begin, unseen
 
@@ -41,8 +41,8 @@ SETTINGS: Final = (
     "errors_as_json = true",
     "parquet_metadata_cache = true",
 )
-_WORDS: Final = "word0 word1 word2 word3 realtime rule".split()
-UNSEEN: Final = {"events": [*_WORDS, "bits"], "pending": _WORDS}
+_WORDS: Final = "raw_arg0 raw_arg1 raw_arg2 raw_arg3 realtime".split()
+UNSEEN: Final = {"events": [*_WORDS, "event_flags"], "pending": _WORDS}
 """Columns of a trace's tables that are for replay."""
 SQL_TYPES: Final = {
     "name": "VARCHAR",
@@ -156,7 +156,7 @@ class Database:
             run(f"CREATE TABLE trace{number}.task_names AS {task_names(number)}")
         made = [f"VIEW recorded.{name} AS {self._union(name)}" for name in TABLES]
         made += [f"MACRO {call} AS {sql}" for call, (sql, _) in MACROS.items()]
-        made += [f"VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}" for name in ("files", "tasks", "folded")]
+        made += [f"VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}" for name in ("files", "tasks", "aggregated")]
         for name, columns in (("events", EVENTS), ("pending", PENDING)):
             parts = [joined(number, name, columns) for number in range(len(self.traces))]
             made += [f"VIEW {name} AS {' UNION ALL '.join(parts)}"]
@@ -193,7 +193,7 @@ class Database:
         paths = [path for path in paths if not lets_go(trace) or self._is_held(path)]
         sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
-        given = given_by(name, trace.metadata.version)
+        given = given_by(name, trace.metadata.form)
         sources = [(f"read_parquet([{', '.join(map(quoted, sealed))}])", given, "file_index")] if sealed else []
         rest = list(batches)
         if rest or not sealed:
@@ -328,12 +328,11 @@ def asked_for(name: str) -> list[str]:
     return [column for column in COLUMNS[name] if column not in KEY and column not in UNSEEN.get(name, ())]
 
 
-def given_by(name: str, version: int) -> str:
+def given_by(name: str, version: Version) -> str:
     """These columns from a table of a trace of a version: what it does not have is null."""
-    there = columns_of(name, version)
-    return ", ".join(
-        f'"{column}"' if column in there else f'NULL::{SQL_TYPES[COLUMNS[name][column]]} AS "{column}"' for column in asked_for(name)
-    )
+    there, columns = stored(name, version), asked_for(name)
+    found = [f'"{there[one]}"' if one in there else f"NULL::{SQL_TYPES[COLUMNS[name][one]]}" for one in columns]
+    return ", ".join(f'{value} AS "{column}"' for value, column in zip(found, columns, strict=True))
 
 
 def once(name: str, every: str) -> str:

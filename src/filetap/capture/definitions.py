@@ -125,11 +125,11 @@ def no_arguments(_pid: int, _start: int) -> None:
     return
 
 
-Folded = Callable[[str], set[int]]
+Aggregated = Callable[[str], set[int]]
 """The ids that folds name, of "file" or "task": they are told at the end, so what they name must be known until then."""
 
 
-def none_folded(_kind: str) -> set[int]:
+def none_aggregated(_kind: str) -> set[int]:
     return set()
 
 
@@ -147,10 +147,10 @@ class Files(Mapping[int, File]):
         limit: int,
         mounts: Mounts | None = None,
         now: Callable[[], float] = time.monotonic,
-        folded: Folded = none_folded,
+        aggregated: Aggregated = none_aggregated,
     ) -> None:
         """``mounts``: where to find the host's paths of files, when they are wanted."""
-        self.limit, self._mounts, self._now, self._folded = limit, mounts, now, folded
+        self.limit, self._mounts, self._now, self._aggregated = limit, mounts, now, aggregated
         self._records: dict[int, bytes] = {}
         self._kept: dict[int, bytes] = {}
         self._given_up: deque[tuple[float, dict[int, bytes]]] = deque()
@@ -223,8 +223,8 @@ class Files(Mapping[int, File]):
         return np.array([self._key(record) for record in half.values()], wire.FILE_KEY)
 
     def _let_go(self, records: dict[int, bytes]) -> None:
-        folded = self._folded("file")
-        self._kept |= {number: record for number, record in records.items() if number in folded}
+        aggregated = self._aggregated("file")
+        self._kept |= {number: record for number, record in records.items() if number in aggregated}
         for number in records:
             self._decoded.pop(number, None)
 
@@ -258,14 +258,14 @@ class Definitions:
         name_limit: int,
         *,
         mounts: Mounts | None = None,
-        folded: Folded = none_folded,
+        aggregated: Aggregated = none_aggregated,
         accounts: Accounts | None = None,
         ancestors: Ancestors | None = None,
         arguments: Arguments = no_arguments,
     ) -> None:
         """``accounts``: who names users and groups. ``arguments``: of a process of which the kernel could not read them."""
-        self.files = Files(file_limit, mounts, folded=folded)
-        self._folded, self._accounts, self._arguments = folded, accounts, arguments
+        self.files = Files(file_limit, mounts, aggregated=aggregated)
+        self._aggregated, self._accounts, self._arguments = aggregated, accounts, arguments
         self.ancestors = ancestors or Ancestors(set)
         self._names: dict[int, tuple[int, int, bytes]] = {}
         self.given: dict[int, Given] = {}
@@ -397,7 +397,7 @@ class Definitions:
             self._forget()
 
     def _forget(self) -> None:
-        files, tasks = self._folded("file"), self._folded("task")
+        files, tasks = self._aggregated("file"), self._aggregated("task")
         while len(self._past) > self.PAST:
             number = self._past.popleft()
             if number < 0 and -number not in files:

@@ -188,7 +188,7 @@ class Session:
             elif not self.failure:
                 self._deliver(final=True)
             if not self.failure and (folds := self.source.folds()):
-                self._to_sink(partial(self._sink.folded, folds, self._nothing()))
+                self._to_sink(partial(self._sink.aggregated, folds, self._nothing()))
         self.pending = self._lister.batch(listing, self._since, self._clock.offset())
         if not self.failure:
             with suppress(OutputError):
@@ -205,7 +205,7 @@ class Session:
         lost = self.source.counters()["lost"].sum(axis=0)
         for name, op in account.ops.items():
             op.lost = int(lost[OP_NUMBER[name]])
-            op.seen = op.delivered + op.folded + op.lost
+            op.seen = op.delivered + op.aggregated + op.lost
         return account
 
     def _account(self, folds: list[Fold], ended: float) -> Account:

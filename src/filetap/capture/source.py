@@ -219,7 +219,7 @@ class KernelSource:
             FILE_CACHE * 3 // 4,
             NAME_CACHE * 3 // 4,
             mounts=self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None,
-            folded=FoldKeys(fd("folds"), fd("counts"), self._cpus),
+            aggregated=FoldKeys(fd("folds"), fd("counts"), self._cpus),
             accounts=accounts(self._is_own_root),
             ancestors=Ancestors(ProcessIds(fd("processes"))),
             arguments=self._arguments(clock),
@@ -501,14 +501,14 @@ def own_root(rules: Rules) -> Callable[[File], bool]:
 
 
 class FoldKeys:
-    """The ids that folds name, of "file" or "task"; looked through only when something was folded."""
+    """The ids that folds name, of "file" or "task"; looked through only when something was aggregated."""
 
     def __init__(self, folds: int, counts: int, cpus: int) -> None:
         """``folds``, ``counts``: the maps' descriptors."""
         self._folds, self._counts, self._cpus = Map(folds, wire.FOLD_KEY, wire.FOLD), Map(counts, U32, wire.COUNTERS), cpus
 
     def __call__(self, kind: str) -> set[int]:
-        if not self._counts.per_cpu(self._cpus)["folded"].any():
+        if not self._counts.per_cpu(self._cpus)["aggregated"].any():
             return set()
         return set(self._folds.items()[0][kind].tolist())
 

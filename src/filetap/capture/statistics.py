@@ -1,6 +1,6 @@
 """The account of a run: what was seen, and what became of it.
 
-Apart, because it must hold whatever happened: seen = delivered + folded + lost, per op.
+Apart, because it must hold whatever happened: seen = delivered + aggregated + lost, per op.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from filetap.core.wire import Records
 
 @dataclass(slots=True)
 class OpAccount:
-    """One op's events; ``bytes`` are those that reads, writes and copies returned, folded ones included."""
+    """One op's events; ``bytes`` are those that reads, writes and copies returned, aggregated ones included."""
 
     seen: int = 0
     delivered: int = 0
-    folded: int = 0
+    aggregated: int = 0
     lost: int = 0
     bytes: int = 0
     errors: int = 0
@@ -49,7 +49,7 @@ class Account:
     attached: float = 0.0
     """From start to attached."""
     aggregated: bool = False
-    """Events were not to be delivered: what is folded was summed up, as intended."""
+    """Events were not to be delivered: what is aggregated was summed up, as intended."""
     missed: int = 0
     """Times that the kernel skipped a program, for it was at work on that CPU already: events that nobody counted, perhaps."""
     reasons: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Account:
 
     @property
     def total(self) -> OpAccount:
-        names = ("seen", "delivered", "folded", "lost", "bytes", "errors")
+        names = ("seen", "delivered", "aggregated", "lost", "bytes", "errors")
         return OpAccount(**{name: sum(getattr(op, name) for op in self.ops.values()) for name in names})
 
 
@@ -124,20 +124,20 @@ class Delivery:
 def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: Summed | None = None) -> dict[str, OpAccount]:
     """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
     filter in user space let go, which were never meant to be seen. ``summed``: of a run that aggregates, what has come."""
-    folded_bytes, fold_counts = np.zeros((2, wire.MAX_OPS), np.int64)
+    aggregated_bytes, fold_counts = np.zeros((2, wire.MAX_OPS), np.int64)
     for fold in folds:
-        folded_bytes[fold.op] += fold.bytes
+        aggregated_bytes[fold.op] += fold.bytes
         fold_counts[fold.op] += fold.count
     seen = counters["seen"].sum(axis=0).astype(np.int64) - dropped
-    folded = fold_counts + summed.count if summed else counters["folded"].sum(axis=0).astype(np.int64)
+    aggregated = fold_counts + summed.count if summed else counters["aggregated"].sum(axis=0).astype(np.int64)
     summed = summed or Summed()
     return {
         OPS[op]: OpAccount(
             seen=int(seen[op]),
             delivered=int(tally.delivered[op]),
-            folded=int(folded[op]),
-            lost=int(seen[op] - tally.delivered[op] - folded[op]),
-            bytes=int(tally.bytes[op] + folded_bytes[op] + summed.bytes[op]),
+            aggregated=int(aggregated[op]),
+            lost=int(seen[op] - tally.delivered[op] - aggregated[op]),
+            bytes=int(tally.bytes[op] + aggregated_bytes[op] + summed.bytes[op]),
             errors=int(tally.errors[op] + summed.errors[op]),
         )
         for op in np.nonzero(seen)[0]

@@ -31,7 +31,7 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
 
     The view events has a row for each event, joined with its file and task: ts, op, call, path, target_path, pid, tid,
     command, exe, uid, cgroup, device, inode, "offset", size, result, error, duration, flags, bytes and more. Beside it
-    are files, tasks and folded. docs/asking.md has all columns and the macros, such as seconds(duration) and
+    are files, tasks and aggregated. docs/asking.md has all columns and the macros, such as seconds(duration) and
     since('5 minutes'). Several traces are one. Nothing is written, and nothing read but the traces; one that is being
     written is read as it is now. Times are UTC.
 

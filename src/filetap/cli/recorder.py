@@ -173,9 +173,9 @@ class Recording:
 
         told = [*account.notes, *(note for note in self._metadata.notes if note not in account.notes)]
         if self._trace:
-            self._metadata.account, self._metadata.notes = account.as_json(), told
+            self._metadata.statistics, self._metadata.notes = account.as_json(), told
             return self._metadata
-        return msgspec.structs.replace(self._metadata, account=account.as_json(), notes=told)
+        return msgspec.structs.replace(self._metadata, statistics=account.as_json(), notes=told)
 
 
 def metadata(options: dict[str, Any]) -> Metadata:

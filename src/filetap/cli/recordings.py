@@ -39,10 +39,10 @@ def say_state(traces: list[Trace]) -> None:
 
 def unrecorded(trace: Trace) -> Iterator[str]:
     """What its account says of events that are not among the trace's, if it was closed."""
-    account = trace.metadata.account or {"ops": {}, "missed": 0}
-    folded, lost = (sum(op[name] for op in account["ops"].values()) for name in ("folded", "lost"))
-    if folded:
-        yield f"{trace.folder}: {folded} events found no room while it was recorded: only their sums are there (folded)"
+    account = trace.metadata.statistics or {"ops": {}, "missed": 0}
+    aggregated, lost = (sum(op[name] for op in account["ops"].values()) for name in ("aggregated", "lost"))
+    if aggregated:
+        yield f"{trace.folder}: {aggregated} events found no room while it was recorded: only their sums are there (aggregated)"
     if lost:
         yield f"{trace.folder}: {lost} events were lost while it was recorded"
     if account.get("reasons"):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def replay(**given: Any) -> None:
     """Print a recorded trace as trace -f table or -f json would have.
 
-    The same lines, thread by thread in order, and at the end what was folded. Filters choose among what was recorded. A
+    The same lines, thread by thread in order, and at the end what was aggregated. Filters choose among what was recorded. A
     PATH means the path that an event was recorded with, or a directory above it: not, as while tracing, the file itself
     under each of its names. Without -e everything that was recorded counts.
 

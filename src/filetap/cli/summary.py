@@ -38,7 +38,7 @@ def summary(
     """Sum up traces: who or what was touched how often, how much, how long.
 
     For each file, directory, process, ...: events, how many failed, bytes that reads, writes and copies moved, the time
-    spent, percentiles of the durations (to a sixteenth) and the longest (exact), first and last touch. Folded events
+    spent, percentiles of the durations (to a sixteenth) and the longest (exact), first and last touch. Aggregated events
     count in counts, bytes and touches. --by time has a row for each interval in which there was something, in
     order, and ignores --limit and --sort.
 

@@ -209,7 +209,7 @@ class Sink(Protocol):
     def flush(self) -> None:
         """Nothing is held back any more."""
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         """At the end: what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""
 
     def pending(self, batch: Batch) -> None:

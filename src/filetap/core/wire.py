@@ -165,7 +165,7 @@ CONFIG: Final = np.dtype(
 COUNTERS: Final = np.dtype(
     [
         ("seen", "<u8", MAX_OPS),
-        ("folded", "<u8", MAX_OPS),
+        ("aggregated", "<u8", MAX_OPS),
         ("lost", "<u8", MAX_OPS),
         *((name, "<u8") for name in ("compat", "files_full", "undefined", "files", "uncounted_tasks")),
         *((name, "<u8") for name in ("names_full", "requests_full", "completions_full", "rules_full", "sums", "interrupted")),

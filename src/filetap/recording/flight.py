@@ -171,7 +171,7 @@ class FlightSink:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         self._folds = folds, batch
 
     def close(self) -> None:
@@ -220,7 +220,7 @@ class FlightSink:
                 sink.note_clock(*batch.realtime)
                 sink.take(batch.events, files, tasks)
             if self._folds:
-                sink.folded(*self._folds)
+                sink.aggregated(*self._folds)
             for calls in pending:
                 sink.take_pending(calls.events, files, tasks)
         finally:

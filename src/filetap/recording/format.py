@@ -1,6 +1,7 @@
 """What a trace is on disk: the names in its folder, the columns of its tables, its metadata (docs/trace-format.md).
 
-Apart, because it is a promise to readers that are not ours: a change here is a new VERSION.
+Apart, because it is a promise to readers that are not ours: a new column is a new minor version, which older readers accept; any
+other change is a new major one, which they refuse.
 """
 
 from __future__ import annotations
@@ -14,16 +15,30 @@ import msgspec
 
 from filetap.core.errors import FiletapError
 
-VERSION: Final = 2
-READABLE: Final = (1, 2)
+VERSION: Final = "2.0"
+"""Major and minor."""
+Version = tuple[int, int]
+OLDEST: Final = (1, 0)
+NUMBERED: Final[dict[int, Version]] = {1: (1, 0), 2: (1, 1)}
+"""Versions before 2.0 were written as plain numbers."""
 METADATA: Final = "trace.json"
 LOCK: Final = "lock"
 """Locked (flock) by whoever records, for as long as it lives. Its bytes keep room for the metadata of the end."""
 UNCHECKED: Final = "0" * 8
-TABLES: Final = ("events", "files", "tasks", "folded", "pending")
+TABLES: Final = ("events", "files", "tasks", "aggregated", "pending")
 """A folder each, with a file per segment: 000001.arrow while it is written, 000001.parquet once it is sealed."""
 ADDED_TABLES: Final = ("pending",)
-"""Those that version 1 does not have."""
+"""Those that version 1.0 does not have."""
+OLD_TABLES: Final = {"aggregated": "folded"}
+OLD_COLUMNS: Final = {
+    "open_id": "open",
+    "event_flags": "bits",
+    "raw_arg0": "word0",
+    "raw_arg1": "word1",
+    "raw_arg2": "word2",
+    "raw_arg3": "word3",
+}
+"""Names that both had before 2.0. No table has a column of an old name that means something else."""
 OF_EVENTS: Final = ("events", "pending")
 """Those with the columns of events."""
 
@@ -47,7 +62,7 @@ EVENTS: Final = _columns("""
     name: op call
     uint32: task file target tid
     int32: fd
-    uint32: open
+    uint32: open_id
     int64: offset
     uint64: size
     int64: result duration
@@ -55,9 +70,8 @@ EVENTS: Final = _columns("""
     int64: target_offset
     uint64: address
     name: arguments
-    uint16: rule
-    uint32: bits
-    uint64: word0 word1 word2 word3
+    uint32: event_flags
+    uint64: raw_arg0 raw_arg1 raw_arg2 raw_arg3
 """)
 """One row for each event. Null: there is none, or it is not known."""
 
@@ -103,7 +117,7 @@ TASKS: Final = _columns("""
 """)
 """What events name as ``task``: one thread as it was from one moment to the next. And the processes that these descend from."""
 
-FOLDED: Final = _columns("""
+AGGREGATED: Final = _columns("""
     uint32: task file
     name: op
     uint32: pid
@@ -112,24 +126,47 @@ FOLDED: Final = _columns("""
 """)
 """Events that found no room in the ring, summed by task, file and op."""
 
-COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "folded": FOLDED, "pending": EVENTS}
+COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "aggregated": AGGREGATED, "pending": EVENTS}
 """Of each table, by name: the type, in the words of schemas.py."""
 
-ADDED: Final = {
-    "files": frozenset(("requested", "requested_bytes", "later")),
-    "tasks": frozenset(
-        "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
-        "group_name real_group_name saved_group_name fs_group_name group_names "
-        "forker adopted ancestor command_line command_line_bytes args_late".split()
-    ),
+ADDED: Final[dict[Version, dict[str, frozenset[str]]]] = {
+    (1, 1): {
+        "files": frozenset(("requested", "requested_bytes", "later")),
+        "tasks": frozenset(
+            "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
+            "group_name real_group_name saved_group_name fs_group_name group_names "
+            "forker adopted ancestor command_line command_line_bytes args_late".split()
+        ),
+    },
 }
-"""By table: the columns that version 1 does not have. In a trace of that version they are null."""
+"""By version and table: the columns that came with it. In older traces they are null."""
 
 
-def columns_of(table: str, version: int) -> dict[str, str]:
-    """Those of COLUMNS that a trace of a version has."""
-    new = ADDED.get(table, frozenset()) if version < VERSION else frozenset()
-    return {name: kind for name, kind in COLUMNS[table].items() if name not in new}
+def parsed(version: int | str) -> Version:
+    """Raises ValueError where it is none."""
+    if isinstance(version, int):
+        return NUMBERED.get(version, (version, 0))
+    major, minor = version.split(".")
+    return int(major), int(minor)
+
+
+def stored(table: str, version: Version) -> dict[str, str]:
+    """Those of COLUMNS that a trace of a version has, and their names there. Newer ones than ours have all."""
+    new = {name for since, tables in ADDED.items() if version < since for name in tables.get(table, ())}
+    old = OLD_COLUMNS if version < (2, 0) else {}
+    return {name: old.get(name, name) for name in COLUMNS[table] if name not in new}
+
+
+def directory(folder: Path, table: str) -> Path:
+    """Where a trace has the segments of a table."""
+    old = folder / OLD_TABLES.get(table, table)
+    return old if old.is_dir() else folder / table
+
+
+def table_of(path: Path) -> str:
+    """The table that a segment's file belongs to."""
+    name = path.parent.name
+    return next((table for table, old in OLD_TABLES.items() if old == name), name)
 
 
 class Segment(msgspec.Struct, kw_only=True):
@@ -147,7 +184,7 @@ class Segment(msgspec.Struct, kw_only=True):
 class Metadata(msgspec.Struct, kw_only=True):
     """``trace.json``."""
 
-    version: int = VERSION
+    version: int | str = VERSION
     uuid: str
     node: str
     boot: str
@@ -173,8 +210,8 @@ class Metadata(msgspec.Struct, kw_only=True):
     clocks: list[tuple[int, int]] = []
     """CLOCK_BOOTTIME and what made it CLOCK_REALTIME then, ns: each time that this had changed by a millisecond."""
     notes: list[str] = []
-    account: dict[str, Any] | None = None
-    """Seen = delivered + folded + lost, as ``--stats`` writes it. None: it was not closed."""
+    statistics: dict[str, Any] | None = None
+    """Seen = delivered + aggregated + lost, as ``--stats`` writes it. None: it was not closed."""
     segments: list[Segment] = []
     """Those that are sealed."""
     first: int = 1
@@ -183,6 +220,11 @@ class Metadata(msgspec.Struct, kw_only=True):
     """Events that were delivered and let go again (``--keep``, ``--flight-recorder``): the tables have the others."""
     checksum: str = UNCHECKED
     """CRC-32 of this file, as eight hexadecimal digits, with UNCHECKED in their place."""
+
+    @property
+    def form(self) -> Version:
+        """The version, to be compared."""
+        return parsed(self.version)
 
 
 class TraceError(FiletapError):
@@ -198,19 +240,30 @@ def read_metadata(folder: Path) -> Metadata:
     except OSError as error:
         raise TraceError(f"{folder / METADATA}: {error.strerror}") from None
     try:
-        version = msgspec.json.decode(text)["version"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        found = msgspec.json.decode(text)
+        version = parsed(found["version"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
         raise TraceError(f"{folder / METADATA} is damaged: it is not what filetap writes") from None
-    if version not in READABLE:
-        readable = " and ".join(map(str, READABLE))
-        raise TraceError(f"{folder} has version {version} of the format, this filetap reads {readable}: use the one that wrote it")
+    newest = parsed(VERSION)
+    if not OLDEST <= version < (newest[0] + 1, 0):
+        raise TraceError(
+            f"{folder} has version {found['version']} of the format, this filetap reads 1 to {newest[0]}: use the one that wrote it"
+        )
     try:
-        metadata = msgspec.json.decode(text, type=Metadata)
+        metadata = msgspec.convert(_renamed(found) if version < (2, 0) else found, Metadata)
     except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise TraceError(f"{folder / METADATA} is damaged: {error}") from None
     if f"{crc32(_with(text, metadata.checksum, UNCHECKED)):08x}" != metadata.checksum:
         raise TraceError(f"{folder / METADATA} is damaged: it has another checksum than what it says")
     return metadata
+
+
+def _renamed(found: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of before 2.0 in the words of today."""
+    statistics = found.pop("account", None)
+    for op in (statistics or {}).get("ops", {}).values():
+        op["aggregated"] = op.pop("folded")
+    return found | {"statistics": statistics}
 
 
 def _with(text: bytes, old: str, new: str) -> bytes:
@@ -232,4 +285,4 @@ def write_metadata(folder: Path, metadata: Metadata) -> None:
 
 def segment(folder: Path, table: str, number: int, suffix: str) -> Path:
     """``suffix``: arrow and crc while it is written, parquet and parquet.crc once it is sealed."""
-    return folder / table / f"{number:06}.{suffix}"
+    return directory(folder, table) / f"{number:06}.{suffix}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filetap.recording import sealed
-from filetap.recording.format import ADDED_TABLES, TABLES, Metadata, TraceError, segment
+from filetap.recording.format import ADDED_TABLES, TABLES, Metadata, TraceError, segment, table_of
 from filetap.recording.journal import Damage
 from filetap.recording.repair import Repair, numbers
 from filetap.recording.steps import Begin, Count, unseen
@@ -71,13 +71,11 @@ class Trace:
     def compare(self, paths: list[Path], progress: Callable[[int], None] = lambda size: None) -> None:
         """Sealed files with their checksums."""
         with reading(self.folder), ThreadPoolExecutor(READERS) as readers:
-            self._whole |= dict(
-                zip(paths, readers.map(lambda path: sealed.is_whole(path, self.metadata.uuid, progress), paths), strict=True)
-            )
+            self._whole |= dict(zip(paths, readers.map(lambda path: sealed.is_whole(path, self.metadata, progress), paths), strict=True))
 
     def whole(self, name: str) -> list[Path]:
         """The sealed files of a table that were whole when they were compared, the oldest first."""
-        return sorted(path for path, whole in self._whole.items() if whole and path.parent.name == name)
+        return sorted(path for path, whole in self._whole.items() if whole and table_of(path) == name)
 
     def made(self) -> list[Path]:
         """The sealed files of all tables."""
@@ -117,7 +115,7 @@ class Trace:
                 path = path.with_suffix(".parquet")
         from filetap.recording.schemas import SCHEMAS
 
-        yield from sealed.read(path, self.metadata.uuid, SCHEMAS[name], self.damages)
+        yield from sealed.read(path, self.metadata, SCHEMAS[name], self.damages)
 
     def _count(self, path: Path, name: str) -> int | None:
         """Rows that a missing file had."""
@@ -125,7 +123,7 @@ class Trace:
         return counts.get(int(path.stem)) if name == "events" else None
 
     def table(self, name: str) -> pa.Table:
-        """One of events, files, tasks, folded, as a whole."""
+        """One of events, files, tasks, aggregated, as a whole."""
         import pyarrow as pa
 
         from filetap.recording.schemas import SCHEMAS

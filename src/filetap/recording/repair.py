@@ -13,7 +13,7 @@ from typing import Final
 
 from filetap.core.clock import utc
 from filetap.recording import journal
-from filetap.recording.format import LOCK, TABLES, Metadata, read_metadata, segment, write_metadata
+from filetap.recording.format import LOCK, TABLES, VERSION, Metadata, directory, parsed, read_metadata, segment, write_metadata
 from filetap.recording.journal import Damage
 from filetap.recording.steps import Begin, Count, unseen
 
@@ -68,8 +68,10 @@ class Repair:
         from filetap.recording import seal, sealer
 
         metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
+        if metadata.form > parsed(VERSION):
+            return f"{said}, and a newer filetap recorded it: it is read as it is"
         before = metadata.ended, len(metadata.segments)
-        for number in gone(folder, metadata) | unbegun(folder, metadata.version):
+        for number in gone(folder, metadata) | unbegun(folder):
             sealer.remove(folder, number)
         known = {entry.number for entry in metadata.segments}
         left = sorted(unsealed(folder) | numbers(folder) - known)
@@ -104,7 +106,7 @@ def listed(folder: Path, suffix: str) -> set[int]:
     found: set[int] = set()
     for name in TABLES:
         with suppress(FileNotFoundError):
-            stems = [file.removesuffix(suffix) for file in os.listdir(folder / name) if file.endswith(suffix)]
+            stems = [file.removesuffix(suffix) for file in os.listdir(directory(folder, name)) if file.endswith(suffix)]
             found |= {int(stem) for stem in stems if stem.isdecimal()}
     return found
 
@@ -114,14 +116,14 @@ def gone(folder: Path, metadata: Metadata) -> set[int]:
     return {number for number in numbers(folder) if number < metadata.first}
 
 
-def unbegun(folder: Path, version: int) -> set[int]:
+def unbegun(folder: Path) -> set[int]:
     """The last segment, if the kill came while it was made: it has no row, and not all of its files."""
-    from filetap.recording import stream, tables
+    from filetap.recording import stream
 
     number = max(numbers(folder), default=0)
     sealed = any(segment(folder, name, number, "parquet").exists() for name in TABLES)
     rows = any(journal.counted(segment(folder, name, number, "crc")) for name in TABLES)
-    bare = all(stream.is_bare(segment(folder, name, number, "arrow"), tables.recorded_schema(name, version)) for name in TABLES)
+    bare = all(stream.is_bare(segment(folder, name, number, "arrow")) for name in TABLES)
     return {number} if number and bare and not (sealed or rows) else set()
 
 
@@ -129,7 +131,7 @@ def newest(folder: Path) -> float:
     """When something was last written, seconds since 1970."""
     times = [folder.stat().st_mtime]
     for name in TABLES:
-        for path in (folder / name).glob("*.crc"):
+        for path in directory(folder, name).glob("*.crc"):
             with suppress(FileNotFoundError):
                 times.append(path.stat().st_mtime)
     return max(times[1:] or times)

@@ -36,7 +36,7 @@ class Wanted:
     calls: frozenset[int] | None = None
     """Indices into CALLS."""
     ops: frozenset[str] | None = None
-    """Of folded rows, which have no call."""
+    """Of aggregated rows, which have no call."""
     paths: tuple[bytes, ...] = ()
     exclude: tuple[bytes, ...] = ()
     recursive: bool = True
@@ -59,7 +59,7 @@ class Wanted:
 
     @property
     def single(self) -> bool:
-        """Something is asked that nobody knows of folded events."""
+        """Something is asked that nobody knows of aggregated events."""
         return self.failed or bool(self.min_latency)
 
     def file(self, file: File) -> bool:
@@ -90,7 +90,7 @@ class Replay:
         return self._rows / self._total if self._total else -1.0
 
     def into(self, sink: Sink) -> None:
-        """Everything that is wanted, in the order of each thread; then what was folded. The sink stays open."""
+        """Everything that is wanted, in the order of each thread; then what was aggregated. The sink stays open."""
         unsealed = self._trace.streams("events")
         self._total = 0 if unsealed else sum(entry.events for entry in self._trace.metadata.segments)
         for rows in self._trace.batches("events"):
@@ -99,10 +99,10 @@ class Replay:
                     sink.write(kept)
             self._rows += rows.num_rows
         sink.flush()
-        folded, pending = self._trace.table("folded"), self._trace.table("pending")
+        aggregated, pending = self._trace.table("aggregated"), self._trace.table("pending")
         self._describe()
-        folds = [fold for fold in folds_of(folded) if self._chosen.fold(fold)]
-        sink.folded(folds, Batch(np.zeros(0, wire.EVENT), self._files, self._tasks, 0))
+        folds = [fold for fold in folds_of(aggregated) if self._chosen.fold(fold)]
+        sink.aggregated(folds, Batch(np.zeros(0, wire.EVENT), self._files, self._tasks, 0))
         for rows in pending.to_batches():
             for batch in self._batches(rows):
                 if len((kept := batch.where(self._chosen.of(batch))).events):
@@ -201,7 +201,7 @@ def ids(items: Mapping[int, Item], wanted: Callable[[Item], bool]) -> NDArray[np
 
 
 def folds_of(table: pa.Table) -> list[Fold]:
-    """FOLDED; times are of CLOCK_REALTIME."""
+    """AGGREGATED; times are of CLOCK_REALTIME."""
     table = table.set_column(table.schema.get_field_index("first"), "first", table["first"].cast(pa.int64()))
     table = table.set_column(table.schema.get_field_index("last"), "last", table["last"].cast(pa.int64()))
     names = ("task", "file", "count", "bytes", "first", "last", "pid")

@@ -24,7 +24,7 @@ SCHEMAS: Final = {
     table: pa.schema([(name, TYPES.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
     for table, columns in COLUMNS.items()
 }
-EVENTS, FILES, TASKS, FOLDED = (SCHEMAS[name] for name in ("events", "files", "tasks", "folded"))
+EVENTS, FILES, TASKS, AGGREGATED = (SCHEMAS[name] for name in ("events", "files", "tasks", "aggregated"))
 
 RECORDED: Final = pa.schema(
     [
@@ -35,7 +35,7 @@ RECORDED: Final = pa.schema(
         *((name, pa.uint32()) for name in ("duration", "task", "file", "tid")),
         ("fd", pa.int32()),
         ("open", pa.uint32()),
-        *((name, pa.uint16()) for name in ("call", "rule")),
+        ("call", pa.uint16()),
         ("flags", pa.uint32()),
         ("target_offset", pa.uint64()),
         ("target", pa.uint32()),

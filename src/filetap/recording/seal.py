@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from filetap.core.batch import Batch
 from filetap.recording import journal, sealed, stream, tables
-from filetap.recording.format import OF_EVENTS, Metadata, Segment, segment
+from filetap.recording.format import OF_EVENTS, VERSION, Metadata, Segment, directory, segment, stored
 from filetap.recording.journal import Damage, Entry
 from filetap.recording.schemas import EVENTS, SCHEMAS
 
@@ -63,14 +63,15 @@ def seal(
     aside: Aside = nullcontext,
 ) -> Segment:
     """Whatever is not sealed yet of a segment. OSError: what is not sealed stays as it was."""
-    for name in ("files", "tasks", "folded", "pending", "events"):
+    for name in ("files", "tasks", "aggregated", "pending", "events"):
         source, made = (segment(folder, name, number, suffix) for suffix in ("arrow", "parquet"))
         if source.exists() and not made.exists():
             batches = rows(source, name, metadata, damages)
-            _parquet(made, name, _told(batches, progress) if name == "events" else batches, aside)
+            batches = _as_stored(_told(batches, progress) if name == "events" else batches, stored(name, metadata.form))
+            _parquet(made, batches, _stored_schema(name, metadata), aside)
         for old in (source, source.with_suffix(".crc")):
             old.unlink(missing_ok=True)
-    return _entry(folder, number, metadata.uuid)
+    return _entry(folder, number, metadata)
 
 
 def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
@@ -79,12 +80,22 @@ def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.
         progress(batch.num_rows)
 
 
-def _entry(folder: Path, number: int, uuid: str) -> Segment:
+def _stored_schema(name: str, metadata: Metadata) -> pa.Schema:
+    """A trace of an older version keeps to it: what is sealed when it is repaired lies beside what was sealed before."""
+    return pa.schema([SCHEMAS[name].field(column).with_name(old) for column, old in stored(name, metadata.form).items()])
+
+
+def _as_stored(batches: Iterable[pa.RecordBatch], names: dict[str, str]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch.select(list(names)).rename_columns(list(names.values()))
+
+
+def _entry(folder: Path, number: int, metadata: Metadata) -> Segment:
     """What the metadata says of a sealed segment."""
     events = segment(folder, "events", number, "parquet")
-    times = list(_times(events)) if sealed.is_whole(events, uuid) else []
+    times = list(_times(events)) if sealed.is_whole(events, metadata) else []
     began, ended = (min(low for low, _ in times), max(high for _, high in times)) if times else (None, None)
-    size = sum(path.stat().st_size for name in SCHEMAS for path in (folder / name).glob(f"{number:06}.parquet*"))
+    size = sum(path.stat().st_size for name in SCHEMAS for path in directory(folder, name).glob(f"{number:06}.parquet*"))
     return Segment(number=number, events=journal.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)
 
 
@@ -105,8 +116,8 @@ def reason(error: Exception) -> str:
 
 def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
     """A stream's batches in the columns of the sealed table."""
-    schema = SCHEMAS[name]
-    for batch in _gathered(stream.read(source, tables.recorded_schema(name, metadata.version), damages, live)):
+    schema, known = SCHEMAS[name], tables.RECORDED_SCHEMAS[name] if metadata.version == VERSION else None
+    for batch in _gathered(stream.read(source, known, damages, live)):
         if name in OF_EVENTS:
             events, more, realtime = tables.records_of(batch)
             yield tables.event_table(Batch(tables.own_calls(events, metadata.calls), {}, {}, 0, more), metadata, realtime)
@@ -127,11 +138,11 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(held)
 
 
-def _parquet(path: Path, name: str, batches: Iterator[pa.RecordBatch], aside: Aside) -> None:
+def _parquet(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema, aside: Aside) -> None:
     """The file with its journal, or, after an error, neither."""
     new, beside = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
     try:
-        _write(new, SCHEMAS[name], batches, aside)
+        _write(new, schema, batches, aside)
         beside.write_bytes(b"".join(map(journal.sealed, pieces(new))))
         os.replace(new, path)
     except BaseException:

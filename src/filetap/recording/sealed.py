@@ -7,25 +7,25 @@ decoder does not survive everything.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filetap.recording.format import READABLE, columns_of
+from filetap.recording.format import OLD_COLUMNS, Metadata, stored, table_of
 from filetap.recording.journal import Damage, Entry, crc, entries
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read(path: Path, uuid: str, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
-    """The row groups that are whole, of the trace ``uuid``. FileNotFoundError: there is no such file."""
+def read(path: Path, trace: Metadata, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
+    """The row groups that are whole, of this trace. FileNotFoundError: there is no such file."""
     import pyarrow as pa
     import pyarrow.parquet as pq  # a trace that is whole is asked without it, and sooner
 
     with open(path, "rb", buffering=0) as data:
         journal = _journal(path, damages)
-        if not journal or not _has_end(data.fileno(), path, uuid, journal, damages):
+        if not journal or not _has_end(data.fileno(), path, trace, journal, damages):
             return
         name = os.fsencode(path)  # as text, Arrow takes UTF-8 alone
         with pa.OSFile(name, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
@@ -37,15 +37,15 @@ def read(path: Path, uuid: str, schema: pa.Schema, damages: list[Damage]) -> Ite
                     damages.append(Damage(path, entry.offset, entry.rows, "damaged"))
 
 
-def is_whole(path: Path, uuid: str, progress: Callable[[int], None] = lambda size: None) -> bool:
-    """Is every byte of the file as the trace ``uuid`` has written it? ``progress``: is told of bytes that were compared."""
+def is_whole(path: Path, trace: Metadata, progress: Callable[[int], None] = lambda size: None) -> bool:
+    """Is every byte of the file as this trace has written it? ``progress``: is told of bytes that were compared."""
     damages: list[Damage] = []
     try:
         with open(path, "rb", buffering=0) as data:
             journal = _journal(path, damages)
             return (
                 bool(journal)
-                and _has_end(data.fileno(), path, uuid, journal, damages)
+                and _has_end(data.fileno(), path, trace, journal, damages)
                 and all(entry and _is_whole(data.fileno(), entry, progress) for entry in journal[:-1])
             )
     except FileNotFoundError:
@@ -64,11 +64,12 @@ def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
     return journal
 
 
-def _has_end(fd: int, path: Path, uuid: str, journal: list[Entry | None], damages: list[Damage]) -> bool:
+def _has_end(fd: int, path: Path, trace: Metadata, journal: list[Entry | None], damages: list[Damage]) -> bool:
     """Behind the row groups, where they are described: without it nothing of the file can be read."""
     end, why = journal[-1], "its end is damaged"
     if end and not end.rows and os.fstat(fd).st_size == end.offset + end.size and _is_whole(fd, end):
-        if _is_ours(os.pread(fd, end.size, end.offset), path.parent.name, uuid if any(entry and entry.rows for entry in journal) else ""):
+        words = [*stored(table_of(path), trace.form).values(), trace.uuid if any(entry and entry.rows for entry in journal) else ""]
+        if _has_words(os.pread(fd, end.size, end.offset), words):
             return True
         why = "it is of another trace or table"
     known = [entry.rows for entry in journal if entry]
@@ -77,9 +78,9 @@ def _has_end(fd: int, path: Path, uuid: str, journal: list[Entry | None], damage
     return False
 
 
-def _is_ours(end: bytes, table: str, uuid: str) -> bool:
+def _has_words(end: bytes, words: Sequence[str]) -> bool:
     """Columns stand there, and of each the least and the greatest value: where there are rows, the trace's own name."""
-    return all(name.encode() in end for name in (*columns_of(table, READABLE[0]), uuid))
+    return all(word.encode() in end for word in words)
 
 
 def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda size: None) -> bool:
@@ -89,8 +90,10 @@ def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda si
 
 
 def in_columns(columns: Mapping[str, pa.Array], schema: pa.Schema, count: int) -> pa.RecordBatch:
-    """In the columns of today, of ``count`` rows: those that an older version does not have are null."""
+    """In the columns of today, of ``count`` rows: those that an older version does not have are null, and one that it calls by an
+    old name is found by that."""
     import pyarrow as pa
 
-    made = [columns[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type) for field in schema]
+    names = {field.name: field.name if field.name in columns else OLD_COLUMNS.get(field.name, "") for field in schema}
+    made = [columns[name].cast(field.type) if (name := names[field.name]) in columns else pa.nulls(count, field.type) for field in schema]
     return pa.record_batch(made, schema=schema)

@@ -19,7 +19,7 @@ from typing import Final
 import pyarrow as pa
 
 from filetap.recording import seal
-from filetap.recording.format import TABLES, Metadata, segment, write_metadata
+from filetap.recording.format import TABLES, Metadata, directory, segment, write_metadata
 from filetap.recording.journal import Damage
 from filetap.recording.limits import Keep
 
@@ -150,7 +150,7 @@ def size(folder: Path) -> int:
     """Bytes of a trace on disk."""
     total = 0
     for name in TABLES:
-        for path in (folder / name).glob("*"):
+        for path in directory(folder, name).glob("*"):
             with suppress(FileNotFoundError):
                 total += path.stat().st_size
     return total
@@ -158,6 +158,6 @@ def size(folder: Path) -> int:
 
 def remove(folder: Path, number: int) -> None:
     """A segment: its events first, so that none is left without its file."""
-    for name in ("events", "folded", "pending", "files", "tasks"):
+    for name in ("events", "aggregated", "pending", "files", "tasks"):
         for suffix in ("arrow", "crc", "parquet", "parquet.crc"):
             segment(folder, name, number, suffix).unlink(missing_ok=True)

@@ -106,13 +106,21 @@ def _write(fd: int, data: memoryview, at: int) -> None:
         data, at = data[count:], at + count
 
 
-def is_bare(path: Path, schema: pa.Schema) -> bool:
+def is_bare(path: Path) -> bool:
     """Is nothing in it, or behind its schema?"""
-    return not path.exists() or path.stat().st_size <= schema.serialize().size
+    if not path.exists():
+        return True
+    with pa.OSFile(os.fsencode(path), "rb") as source:
+        try:
+            pa.ipc.read_message(source)
+        except (pa.ArrowInvalid, EOFError):
+            return True
+        return bool(source.tell() >= source.size())
 
 
-def read(path: Path, schema: pa.Schema, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
-    """The batches that are whole. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
+def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
+    """The batches that are whole, in the columns that the stream's first message says. ``known``: the same, where a stream of its
+    version has these columns and no others. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
     with open(path, "rb", buffering=0) as stream:
         try:
             journal = list(entries(path.with_suffix(".crc"), damages))
@@ -122,9 +130,16 @@ def read(path: Path, schema: pa.Schema, damages: list[Damage], live: bool = Fals
             if os.fstat(stream.fileno()).st_size:
                 damages.append(Damage(path, 0, None, "its journal is missing"))
             return
+        schema = known
         for entry in filter(None, journal):
-            if (message := whole(stream.fileno(), path, entry, damages)) is not None and entry.rows:
+            if (message := whole(stream.fileno(), path, entry, damages)) is None:
+                continue
+            if not entry.rows:
+                schema = pa.ipc.read_schema(pa.py_buffer(message))
+            elif schema:
                 yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+            else:
+                damages.append(Damage(path, entry.offset, entry.rows, "the message that names its columns is damaged"))
         if not live:
             _look_behind(stream.fileno(), path, journal, damages)
 

@@ -19,8 +19,8 @@ from filetap.core.batch import Batch, Credentials, File, Fold, Task, lineage
 from filetap.core.calls import CALLS, OPS
 from filetap.core.constants import NEVER_SET
 from filetap.core.wire import Records
-from filetap.recording.format import KEY, OF_EVENTS, Metadata, TraceError, columns_of
-from filetap.recording.schemas import EVENTS, FILES, FOLDED, RECORDED, TASKS
+from filetap.recording.format import KEY, OF_EVENTS, Metadata, TraceError
+from filetap.recording.schemas import AGGREGATED, EVENTS, FILES, RECORDED, SCHEMAS, TASKS
 from filetap.render import arguments, command_line, jsontext
 from filetap.render.columns import clock, durations, encode, pack, second
 
@@ -45,13 +45,7 @@ def plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([(field.name, value_type(field.type)) for field in schema if field.name not in KEY])
 
 
-RECORDED_SCHEMAS: Final = {"events": RECORDED, "files": plain(FILES), "tasks": plain(TASKS), "folded": plain(FOLDED), "pending": RECORDED}
-
-
-def recorded_schema(name: str, version: int) -> pa.Schema:
-    """Of a table while a trace of that version is written."""
-    schema = RECORDED_SCHEMAS[name]
-    return schema if name in OF_EVENTS else pa.schema([field for field in schema if field.name in columns_of(name, version)])
+RECORDED_SCHEMAS: Final = {name: RECORDED if name in OF_EVENTS else plain(schema) for name, schema in SCHEMAS.items()}
 
 
 def recorded(batch: Batch) -> pa.RecordBatch:
@@ -96,8 +90,7 @@ def event_table(batch: Batch, metadata: Metadata, realtime: NDArray[np.int64] | 
         "op": _named(OP_NAMES, calls),
         "call": _named(CALL_NAMES, calls),
         "arguments": _arguments(batch),
-        "rule": events["rule"],
-        "bits": events["flags"],
+        "event_flags": events["flags"],
     }
     return _batch(columns, EVENTS)
 
@@ -132,7 +125,7 @@ def _numbers(batch: Batch) -> Columns:
         "target": _where(target, target != 0),
         "tid": events["tid"],
         "fd": _where(events["fd"], events["fd"] != -1),
-        "open": _where(events["open"], events["open"] != 0),
+        "open_id": _where(events["open"], events["open"] != 0),
         "offset": _where(events["offset"].astype(np.int64), offset_told(events)),
         "size": _where(events["size"], size_told(events)),
         "result": _where(events["result"], flags & wire.NO_RESULT == 0),
@@ -159,10 +152,10 @@ def _words(batch: Batch) -> Columns:
     argument, position = second(batch, "argument").astype(np.uint64), second(batch, "target_offset")
     copies = arguments.COPIES[events["call"]]
     return {
-        "word0": _where(events["offset"], ~offset_told(events) & (events["offset"] != 0)),
-        "word1": _where(events["size"], ~size_told(events) & (events["size"] != 0)),
-        "word2": _where(argument, argument != 0),
-        "word3": _where(position, ~copies & (position != 0)),
+        "raw_arg0": _where(events["offset"], ~offset_told(events) & (events["offset"] != 0)),
+        "raw_arg1": _where(events["size"], ~size_told(events) & (events["size"] != 0)),
+        "raw_arg2": _where(argument, argument != 0),
+        "raw_arg3": _where(position, ~copies & (position != 0)),
     }
 
 
@@ -192,21 +185,22 @@ def replayed(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]
     columns = numbers | {
         "time": get["ts"].cast(pa.int64()).to_numpy() - numbers["realtime"],
         "call": calls,
-        "flags": numbers["bits"],
-        "offset": _either(get["offset"], get["word0"]),
-        "size": _either(get["size"], get["word1"]),
-        "argument": numbers["word2"],
-        "target_offset": np.where(copies, numbers["target_offset"].astype(np.uint64), numbers["word3"]),
+        "open": numbers["open_id"],
+        "flags": numbers["event_flags"],
+        "offset": _either(get["offset"], get["raw_arg0"]),
+        "size": _either(get["size"], get["raw_arg1"]),
+        "argument": numbers["raw_arg2"],
+        "target_offset": np.where(copies, numbers["target_offset"].astype(np.uint64), numbers["raw_arg3"]),
     }
     duration = numbers["duration"]
     for flag, unit in ((wire.MICROSECONDS, 1000), (wire.MILLISECONDS, 1_000_000)):
-        duration = np.where(numbers["bits"] & flag != 0, duration // unit, duration)
+        duration = np.where(numbers["event_flags"] & flag != 0, duration // unit, duration)
     columns["duration"] = duration
     return _records(columns)
 
 
 _NONE: Final = {
-    **dict.fromkeys(("task", "file", "target", "tid", "open", "result", "duration", "rule", "bits", "realtime", "word2", "word3"), 0),
+    **dict.fromkeys("task file target tid open_id result duration event_flags realtime raw_arg2 raw_arg3".split(), 0),
     **dict.fromkeys(("fd", "target_fd", "target_offset"), -1),
 }
 """How the wire says that there is none."""
@@ -304,8 +298,8 @@ def _credentials(credentials: Sequence[Credentials]) -> Columns:
 def fold_table(folds: Sequence[Fold], realtime: int, metadata: Metadata) -> pa.RecordBatch:
     times = {name: pa.array([getattr(fold, name) + realtime for fold in folds], pa.int64()) for name in ("first", "last")}
     columns = key_columns(metadata, len(folds)) | {"op": pa.array([OPS[fold.op] for fold in folds], pa.string())}
-    columns |= {name: times[name].cast(FOLDED.field(name).type) for name in times}
-    return _batch(_plain(folds, FOLDED, columns), FOLDED)
+    columns |= {name: times[name].cast(AGGREGATED.field(name).type) for name in times}
+    return _batch(_plain(folds, AGGREGATED, columns), AGGREGATED)
 
 
 def _exact(row: Mapping[str, Any], name: str) -> bytes:
@@ -355,7 +349,7 @@ def _task(row: Mapping[str, Any]) -> Task:
     same["args"] = None if row["args"] is None else tuple(row["args"])
     same |= {name: bool(row[name]) for name in ("adopted", "ancestor", "args_late")}
     same |= {name: row[name] or 0 for name in ("parent", "forker")}
-    if row["ancestor"] is None:  # version 1: "parent" is what forked it, and the row of its parent there is none
+    if row["ancestor"] is None:  # version 1.0: "parent" is what forked it, and the row of its parent there is none
         same |= {"parent": 0, "forker": row["parent"] or 0}
     return Task(comm=_exact(row, "command"), **same)
 

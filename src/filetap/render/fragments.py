@@ -88,7 +88,7 @@ class Descriptions:
         self._files, self._tasks, self._targets = Fragments(file), Fragments(task), Fragments(target)
 
     def of(self, fold: Fold, batch: Batch) -> tuple[bytes, ...]:
-        """The texts of a folded row: of its file, then of its task."""
+        """The texts of an aggregated row: of its file, then of its task."""
         return self._files.of(fold.file, batch.files) + self._tasks.of(fold.task, batch.tasks)
 
     def parts(self, batch: Batch) -> Iterator[tuple[Batch, list[Text]]]:

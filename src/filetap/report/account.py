@@ -22,7 +22,7 @@ def as_json(account: Account) -> str:
 
 def as_text(account: Account) -> str:
     """A line per op, then the whole and what it means."""
-    columns = ("seen", "delivered", "folded", "lost")
+    columns = ("seen", "delivered", "aggregated", "lost")
     lines = [f"{'op':<{_WIDTH}}" + "".join(f"{name:>12}" for name in columns) + f"{'errors':>10}{'bytes':>12}"]
     rows = sorted(account.ops.items(), key=lambda item: -item[1].seen)
     for name, op in rows:
@@ -59,14 +59,14 @@ def balanced(account: Account) -> str:
     if not total.seen:
         return "nothing was seen"
     if account.aggregated:
-        delivered = f"{total.delivered} delivered + " if total.delivered else ""
-        lost = f"{total.lost} lost, for there was no room for their sum" if total.lost else "nothing lost"
-        return f"{lost}: {total.seen} seen = {delivered}{total.folded} summed up in the kernel" + f" + {total.lost} lost" * bool(total.lost)
-    if not total.folded and not total.lost:
+        parts = {"delivered": total.delivered, "aggregated in the kernel": total.aggregated, "lost": total.lost}
+        lost = f"{total.lost} lost, because the table of sums was full" if total.lost else "nothing lost"
+        return f"{lost}: {total.seen} seen = " + " + ".join(f"{number} {name}" for name, number in parts.items() if number)
+    if not total.aggregated and not total.lost:
         return f"nothing lost: {total.seen} seen = {total.delivered} delivered"
-    text = f"{total.seen} seen = {total.delivered} delivered + {total.folded} folded + {total.lost} lost"
-    if total.folded:
-        text += "; folded events are counted per task, file and op, not single: a larger --ring-size takes more"
+    text = f"{total.seen} seen = {total.delivered} delivered + {total.aggregated} aggregated + {total.lost} lost"
+    if total.aggregated:
+        text += "; aggregated events are counted per task, file and op, not single: a larger --ring-size takes more"
     return text
 
 

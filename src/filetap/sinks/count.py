@@ -22,7 +22,7 @@ class CountSink:
         self.ops: NDArray[np.int64] = np.zeros(len(OPS), np.int64)
         """Events by number of OPS."""
         self.folds = 0
-        """Events that came folded."""
+        """Events that came aggregated."""
         self.unknown = 0
         """Events that name a file or a task which the batch does not have. None, unless the reader or a probe has a bug."""
         self.written = 0
@@ -38,7 +38,7 @@ class CountSink:
         self.unknown += int(strangers.sum())
         self.written += len(events)
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.folds += sum(fold.count for fold in folds)
 
     def pending(self, batch: Batch) -> None:

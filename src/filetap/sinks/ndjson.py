@@ -191,7 +191,7 @@ class NdjsonSink(LineSink):
         for part, texts in self._descriptions.parts(batch):
             yield from join_in_parts(columns(part, *texts))
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.flush()
         if folds:
             self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
@@ -200,7 +200,7 @@ class NdjsonSink(LineSink):
         first, last = (np.datetime64(time + batch.realtime, "ns") for time in (fold.first, fold.last))
         task = batch.tasks.get(fold.task)
         file, process, cgroup = self._descriptions.of(fold, batch)
-        event = f'"action":"{OPS[fold.op]}","kind":"folded","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
+        event = f'"action":"{OPS[fold.op]}","kind":"aggregated","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
         thread = process + b"%d}" % task.tid if task else b'},"process":{"pid":%d}' % fold.pid
         moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in BYTE_OPS else b""

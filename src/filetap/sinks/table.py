@@ -89,7 +89,7 @@ class TableSink(LineSink):
         self._begin()
         super().flush()
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
         self.flush()
         if folds:
             self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
@@ -120,8 +120,8 @@ class TableSink(LineSink):
         first, last = (time_text(time + batch.realtime) for time in (fold.first, fold.last))
         file, task, above = self._descriptions.of(fold, batch)
         moved = f", {fold.bytes} bytes" if OPS[fold.op] in BYTE_OPS else ""
-        folded = f"{OPS[fold.op]:{CALL}} FOLDED: {fold.count} events{moved} since {first}"
-        return b"".join((last.encode(), task, folded.encode(), above, file, b"\n"))
+        aggregated = f"{OPS[fold.op]:{CALL}} AGGREGATED: {fold.count} events{moved} since {first}"
+        return b"".join((last.encode(), task, aggregated.encode(), above, file, b"\n"))
 
 
 def painted(text: str, code: str, width: int) -> str:

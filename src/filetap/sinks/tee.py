@@ -39,10 +39,10 @@ class Tee:
         for sink in self._streams:
             sink.flush()
 
-    def folded(self, folds: Sequence[Fold], batch: Batch) -> None:
-        self._recording.folded(folds, batch)
+    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
+        self._recording.aggregated(folds, batch)
         for sink in self._streams:
-            sink.folded(folds, batch)
+            sink.aggregated(folds, batch)
 
     def pending(self, batch: Batch) -> None:
         self._recording.pending(batch)

@@ -1,4 +1,4 @@
-"""filetap: NDJSON of every operation and every type of file, and an account in which nothing is lost or folded.
+"""filetap: NDJSON of every operation and every type of file, and an account in which nothing is lost or aggregated.
 
 Apart, as each tracer is. What is read here is documented in docs/events.md and nothing else.
 """
