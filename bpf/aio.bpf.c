@@ -18,7 +18,7 @@ struct {
 	__uint(max_entries, MAX_RINGS);
 	__type(key, struct aio_place);
 	__type(value, __u32);
-} rings SEC(".maps");
+} ft_rings SEC(".maps");
 
 /* What is being read or written: too large for the stack. */
 struct workspace {
@@ -34,13 +34,13 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct workspace);
-} workspaces SEC(".maps");
+} ft_workspaces SEC(".maps");
 
 static __always_inline struct workspace *workspace(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&workspaces, &zero);
+	return bpf_map_lookup_elem(&ft_workspaces, &zero);
 }
 
 static __always_inline struct aio_place place_at(__u64 address)
@@ -159,12 +159,12 @@ static __noinline int tell(struct task_state *s, long result, bool known)
 /* The request at a place in the process comes into the workspace, and into nobody else's. */
 static __always_inline bool take(struct workspace *w, const struct aio_place *place)
 {
-	struct aio_request *r = bpf_map_lookup_elem(&under_way, place);
+	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, place);
 
 	if (!r)
 		return false;
 	w->request = *r;
-	return !bpf_map_delete_elem(&under_way, place);
+	return !bpf_map_delete_elem(&ft_under_way, place);
 }
 
 /* state->draft as the request in the workspace. */
@@ -195,7 +195,7 @@ static __always_inline __u64 read_request(struct workspace *w, __u64 list, __u64
 /* Is the request at a place another one of this very call? */
 static __always_inline bool is_twice(const struct aio_place *place, const struct task_state *s, __u32 tid)
 {
-	struct aio_request *r = bpf_map_lookup_elem(&under_way, place);
+	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, place);
 
 	return r && r->tid == tid && s->submitted && r->draft.time >= s->submitted;
 }
@@ -223,7 +223,7 @@ static __always_inline int note(__u64 list, __u32 index, bool taken)
 	if (!draft_request(s))
 		return 0;
 	fill_request(&w->request, task, s, again);
-	if (bpf_map_update_elem(&under_way, &place, &w->request, BPF_ANY)) {
+	if (bpf_map_update_elem(&ft_under_way, &place, &w->request, BPF_ANY)) {
 		if (c)
 			c->requests_full++;
 		tell(s, 0, false);
@@ -259,7 +259,7 @@ __noinline int complete_one(__u64 events, __u32 index)
 	if (bpf_probe_read_user(&w->event, sizeof(w->event), (void *)address))
 		return 0;
 	place = place_at(w->event.obj);
-	r = bpf_map_lookup_elem(&under_way, &place);
+	r = bpf_map_lookup_elem(&ft_under_way, &place);
 	if (r && r->draft.time <= w->began && take(w, &place))
 		tell(s, w->event.res, true);
 	return 0;
@@ -279,14 +279,14 @@ static __noinline int read_ring(__u64 context)
 		return 0;
 	w->began = bpf_ktime_get_boot_ns();
 	if (bpf_probe_read_user(&ring, sizeof(ring), (void *)context)) {
-		bpf_map_update_elem(&rings, &place, &from, BPF_ANY);
+		bpf_map_update_elem(&ft_rings, &place, &from, BPF_ANY);
 		return 0;
 	}
 	if (ring.magic != AIO_RING_MAGIC || ring.incompat_features || ring.tail >= ring.nr)
 		return 0;
-	known = bpf_map_lookup_elem(&rings, &place);
+	known = bpf_map_lookup_elem(&ft_rings, &place);
 	from = known ? *known : ring.head;
-	bpf_map_update_elem(&rings, &place, &ring.tail, BPF_ANY);
+	bpf_map_update_elem(&ft_rings, &place, &ring.tail, BPF_ANY);
 	w->nr = ring.nr;
 	complete_one_each(context + ring.header_length, from, ring.tail >= from ? ring.tail - from : ring.tail + ring.nr - from);
 	return 0;
@@ -304,9 +304,9 @@ __noinline int forget_one(__u64 list, __u32 index)
 	if (!s || !w || index >= s->noted)
 		return 1;
 	place = place_at(read_request(w, list, s->noted - 1 - index));
-	r = bpf_map_lookup_elem(&under_way, &place);
+	r = bpf_map_lookup_elem(&ft_under_way, &place);
 	if (r && r->tid == (__u32)of_task(task, pid))
-		bpf_map_delete_elem(&under_way, &place);
+		bpf_map_delete_elem(&ft_under_way, &place);
 	return 0;
 }
 
@@ -418,49 +418,49 @@ static __always_inline int on_destroy_enter(const struct pt_regs *regs)
 
 /* Once by their own tracepoints, and once handed on by those of all calls where these are attached anyway. */
 SEC("tracepoint")
-int submit_enter(void *ctx)
+int ft_aio_submit(void *ctx)
 {
 	return on_submit_enter(registers());
 }
 
 SEC("tracepoint")
-int submit_exit(void *ctx)
+int ft_aio_taken(void *ctx)
 {
 	return on_submit_exit(registers());
 }
 
 SEC("tracepoint")
-int getevents_exit(void *ctx)
+int ft_aio_reap(void *ctx)
 {
 	return on_getevents_exit(registers());
 }
 
 SEC("tracepoint")
-int destroy_enter(void *ctx)
+int ft_aio_destroy(void *ctx)
 {
 	return on_destroy_enter(registers());
 }
 
 SEC("tp_btf/sys_enter")
-int raw_submit_enter(__u64 *ctx)
+int ft_raw_submit(__u64 *ctx)
 {
 	return on_submit_enter((const struct pt_regs *)ctx[0]);
 }
 
 SEC("tp_btf/sys_exit")
-int raw_submit_exit(__u64 *ctx)
+int ft_raw_taken(__u64 *ctx)
 {
 	return on_submit_exit((const struct pt_regs *)ctx[0]);
 }
 
 SEC("tp_btf/sys_exit")
-int raw_getevents_exit(__u64 *ctx)
+int ft_raw_reap(__u64 *ctx)
 {
 	return on_getevents_exit((const struct pt_regs *)ctx[0]);
 }
 
 SEC("tp_btf/sys_enter")
-int raw_destroy_enter(__u64 *ctx)
+int ft_raw_destroy(__u64 *ctx)
 {
 	return on_destroy_enter((const struct pt_regs *)ctx[0]);
 }

@@ -20,7 +20,7 @@ struct {
 	__uint(max_entries, MAX_CGROUPS);
 	__type(key, __u32);
 	__type(value, struct cgroup_path);
-} cgroup_paths SEC(".maps");
+} ft_cgroup_paths SEC(".maps");
 
 /* Of the cgroup that comes or goes. The tracepoint holds a lock over its program, so there is one at a time. */
 struct {
@@ -28,14 +28,14 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct cgroup_path);
-} cgroup_changed SEC(".maps");
+} ft_cgroup_event SEC(".maps");
 
 /* Is it the path of this target? A global function: the verifier looks at it once. */
 __noinline int has_path(__u32 target)
 {
 	__u32 zero = 0;
-	struct cgroup_path *changed = bpf_map_lookup_elem(&cgroup_changed, &zero);
-	struct cgroup_path *wanted = bpf_map_lookup_elem(&cgroup_paths, &target);
+	struct cgroup_path *changed = bpf_map_lookup_elem(&ft_cgroup_event, &zero);
+	struct cgroup_path *wanted = bpf_map_lookup_elem(&ft_cgroup_paths, &target);
 
 	if (!changed || !wanted || !wanted->bytes[0])
 		return 0;
@@ -52,7 +52,7 @@ __noinline int has_path(__u32 target)
 static __always_inline bool note_path(struct cgroup *cgroup, const char *path)
 {
 	__u32 zero = 0;
-	struct cgroup_path *changed = bpf_map_lookup_elem(&cgroup_changed, &zero);
+	struct cgroup_path *changed = bpf_map_lookup_elem(&ft_cgroup_event, &zero);
 
 	if (!changed || BPF_CORE_READ(cgroup, root, hierarchy_id))
 		return false;
@@ -60,7 +60,7 @@ static __always_inline bool note_path(struct cgroup *cgroup, const char *path)
 }
 
 SEC("tp_btf/cgroup_mkdir")
-int cgroup_made(__u64 *ctx)
+int ft_cgroup_made(__u64 *ctx)
 {
 	struct cgroup *cgroup = (struct cgroup *)ctx[0];
 	struct globals *g = globals();
@@ -77,7 +77,7 @@ int cgroup_made(__u64 *ctx)
 }
 
 SEC("tp_btf/cgroup_rmdir")
-int cgroup_removed(__u64 *ctx)
+int ft_cgroup_gone(__u64 *ctx)
 {
 	struct cgroup *cgroup = (struct cgroup *)ctx[0];
 	struct globals *g = globals();

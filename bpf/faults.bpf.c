@@ -119,7 +119,7 @@ static __always_inline int report_fault(__u64 address, __u64 error, __u16 call)
 }
 
 SEC("tp_btf/page_fault_user")
-int page_fault_user(__u64 *ctx)
+int ft_fault_user(__u64 *ctx)
 {
 	return report_fault(ctx[0], ctx[2], config.fault_calls[0]);
 }
@@ -133,7 +133,7 @@ static __always_inline bool may_not_fault(struct task_struct *task)
 /* The kernel's own accesses to a task's memory, as read(2) into a mapping makes. Those that may not fault, a probe's
  * own reads among them, bring no page in. */
 SEC("tp_btf/page_fault_kernel")
-int page_fault_kernel(__u64 *ctx)
+int ft_fault_kernel(__u64 *ctx)
 {
 	if (may_not_fault(current_task()))
 		return 0;

@@ -25,7 +25,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct listed);
-} pending SEC(".maps");
+} ft_pending SEC(".maps");
 
 /* Requests, and what is to be said of each: with a 'call' if it is listed. */
 struct asked {
@@ -38,7 +38,7 @@ struct {
 	__uint(max_entries, MAX_ASKED);
 	__type(key, __u32);
 	__type(value, struct asked);
-} asked_requests SEC(".maps");
+} ft_asked_reqs SEC(".maps");
 
 RING_TABLES;
 AIO_TABLE;
@@ -47,7 +47,7 @@ static __always_inline struct listed *listed(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&pending, &zero);
+	return bpf_map_lookup_elem(&ft_pending, &zero);
 }
 
 static __always_inline struct pending_call *pending_call(void)
@@ -185,7 +185,7 @@ static __always_inline __u64 any_file(__u64 address)
 /* The number that events have given to its opening; 0: none has, and a listing makes none. */
 static __always_inline __u32 opening_at(__u64 address)
 {
-	struct opening *known = bpf_map_lookup_elem(&openings, &address);
+	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
 	struct inode *inode = load((struct file *)address, f_inode);
 
 	if (!known || known->inode != load(inode, i_ino) || known->generation != load(inode, i_generation))
@@ -406,7 +406,7 @@ static __always_inline void list_notes(struct bpf_iter__task *ctx, struct task_s
 }
 
 SEC("iter/task")
-int pending_calls(struct bpf_iter__task *ctx)
+int ft_list_calls(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct pending_call *p = pending_call();
@@ -511,8 +511,8 @@ static __noinline bool find_request(void)
 static __always_inline bool take_request(struct listed *l)
 {
 	__u32 number = slot_number(l->key);
-	struct ring_slot *slot = bpf_map_lookup_elem(&slots, &number);
-	struct ring_request *r = slot && slot->key == l->key ? &slot->request : bpf_map_lookup_elem(&requests, &l->key);
+	struct ring_slot *slot = bpf_map_lookup_elem(&ft_slots, &number);
+	struct ring_request *r = slot && slot->key == l->key ? &slot->request : bpf_map_lookup_elem(&ft_requests, &l->key);
 
 	if (r)
 		l->request = *r;
@@ -523,7 +523,7 @@ static __always_inline bool take_request(struct listed *l)
  * user space sees. */
 static __always_inline void answer_aio(struct asked *asked)
 {
-	const struct aio_request *r = bpf_map_lookup_elem(&under_way, &asked->place);
+	const struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, &asked->place);
 	struct pending_call *p = &asked->answer;
 
 	if (!r)
@@ -547,7 +547,7 @@ static __always_inline void answer_aio(struct asked *asked)
 /* Returns 1 behind the last. */
 __noinline int answer_one(__u64 most, __u32 index)
 {
-	struct asked *asked = bpf_map_lookup_elem(&asked_requests, &index);
+	struct asked *asked = bpf_map_lookup_elem(&ft_asked_reqs, &index);
 	struct listed *l = listed();
 
 	if (index >= most || !asked || !asked->place.address || !l)
@@ -566,7 +566,7 @@ REPEATED(answer_one)
 /* User space has read from the tables which requests there are. An iterator over the tables would do without, but not every machine
  * allows one. */
 SEC("iter/task")
-int pending_requests(struct bpf_iter__task *ctx)
+int ft_list_reqs(struct bpf_iter__task *ctx)
 {
 	if (ctx->task && !ctx->meta->seq_num)
 		answer_one_each(MAX_ASKED, 0, MAX_ASKED);
@@ -574,7 +574,7 @@ int pending_requests(struct bpf_iter__task *ctx)
 }
 
 SEC("iter/task")
-int living_processes(struct bpf_iter__task *ctx)
+int ft_list_living(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct living found = {};

@@ -53,27 +53,27 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 
 /* A task that comes to another cgroup. */
 SEC("tp_btf/cgroup_attach_task")
-int cgroup_attached(__u64 *ctx)
+int ft_task_moved(__u64 *ctx)
 {
 	note_move(0);
 	return 0;
 }
 
 SEC("tracepoint")
-int classic_attached(void *ctx)
+int ft_classic_move(void *ctx)
 {
 	note_move(0);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_fork")
-int process_fork(__u64 *ctx)
+int ft_process_fork(__u64 *ctx)
 {
 	return on_fork(current_task(), (struct task_struct *)ctx[1]);
 }
 
 SEC("tracepoint")
-int classic_fork(struct trace_event_raw_sched_process_fork *ctx)
+int ft_classic_fork(struct trace_event_raw_sched_process_fork *ctx)
 {
 	struct task_struct *child = bpf_task_from_pid(ctx->child_pid);
 
@@ -186,7 +186,7 @@ static __always_inline int on_exec(struct linux_binprm *bprm)
 /* The record of the classic tracepoint has no file. So where this program is preempted it keeps its CPU: whoever came to it meanwhile
  * would find what each CPU has once in use. */
 SEC("tp_btf/sched_process_exec")
-int process_exec(__u64 *ctx)
+int ft_process_exec(__u64 *ctx)
 {
 	int result;
 
@@ -200,7 +200,7 @@ int process_exec(__u64 *ctx)
 
 /* Before it there, for it may be skipped: the exec is not told then, but all that the new image does. */
 SEC("tracepoint")
-int classic_exec(void *ctx)
+int ft_classic_exec(void *ctx)
 {
 	begin_image(current_task());
 	return 0;
@@ -225,7 +225,7 @@ struct {
 	__uint(max_entries, 1024);
 	__type(key, struct end_key);
 	__type(value, __u32);
-} ends SEC(".maps");
+} ft_ends SEC(".maps");
 
 /* Is this the end of the process? Each thread counts itself out before any of them comes here, so that two may see zero
  * (do_exit, kernel/exit.c). */
@@ -236,7 +236,7 @@ static __always_inline bool ends_process(struct task_struct *task)
 
 	if (of_task(task, signal, live.counter))
 		return false;
-	return of_task(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ends, &key, &one, BPF_NOEXIST);
+	return of_task(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ft_ends, &key, &one, BPF_NOEXIST);
 }
 
 /* The leader's state goes with the last of its threads: until then io_uring's own may adopt its membership. */
@@ -287,13 +287,13 @@ static __always_inline int on_exit(void)
 }
 
 SEC("tp_btf/sched_process_exit")
-int process_exit(__u64 *ctx)
+int ft_process_exit(__u64 *ctx)
 {
 	return on_exit();
 }
 
 SEC("tracepoint")
-int classic_end(void *ctx)
+int ft_classic_end(void *ctx)
 {
 	return on_exit();
 }

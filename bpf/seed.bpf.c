@@ -19,7 +19,7 @@ struct {
 	__uint(max_entries, 4096);
 	__type(key, __u32);
 	__type(value, __u32);
-} pids SEC(".maps");
+} ft_pids SEC(".maps");
 
 static __always_inline bool is_self(struct task_struct *task)
 {
@@ -34,7 +34,7 @@ struct ourselves {
 };
 
 SEC("iter/task")
-int find_ourselves(struct bpf_iter__task *ctx)
+int ft_find_self(struct bpf_iter__task *ctx)
 {
 	struct ourselves found = { .tgid = bpf_get_current_pid_tgid() >> 32 };
 	struct time_namespace *ns = NULL;
@@ -55,7 +55,7 @@ __noinline __u32 own_member(__u64 address)
 {
 	struct task_struct *leader = (struct task_struct *)address;
 	__u32 number = number_here(BPF_CORE_READ(leader, signal, pids[PIDTYPE_TGID])), member = 0;
-	__u32 *seed = number ? bpf_map_lookup_elem(&pids, &number) : NULL;
+	__u32 *seed = number ? bpf_map_lookup_elem(&ft_pids, &number) : NULL;
 	__u64 comm[2] = {};
 
 	if (seed)
@@ -108,7 +108,7 @@ static __always_inline void seed(struct task_struct *task)
 }
 
 SEC("iter/task")
-int seed_tasks(struct bpf_iter__task *ctx)
+int ft_seed_tasks(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
@@ -125,7 +125,7 @@ extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym __weak;
 
 /* The same of tasks that filetap's pid namespace does not show: they can be targets by their names. */
 SEC("iter/task")
-int seed_everywhere(struct bpf_iter__task *ctx)
+int ft_seed_all(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task;
 	struct bpf_iter_task it;
@@ -142,7 +142,7 @@ int seed_everywhere(struct bpf_iter__task *ctx)
 /* The process of each task that has not ended yet, if globals.live counts it. exit_state is set behind the tracepoint of the end, so
  * whoever is not found has made its last event. The leader's state stays for as long as the process. */
 SEC("iter/task")
-int find_living(struct bpf_iter__task *ctx)
+int ft_find_living(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct task_state *s;
@@ -166,7 +166,7 @@ struct identified {
 };
 
 SEC("iter/task_file")
-int identify_files(struct bpf_iter__task_file *ctx)
+int ft_file_ids(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
@@ -197,10 +197,10 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, char[COMPONENT_SPACE]);
-} cgroup_name SEC(".maps");
+} ft_cgroup_name SEC(".maps");
 
 SEC("iter/task_file")
-int identify_cgroups(struct bpf_iter__task_file *ctx)
+int ft_cgroup_ids(struct bpf_iter__task_file *ctx)
 {
 	struct identified_cgroup found = {};
 	struct task_struct *task = ctx->task;
@@ -208,7 +208,7 @@ int identify_cgroups(struct bpf_iter__task_file *ctx)
 	struct kernfs_node *node, *parent;
 	struct inode *inode;
 	__u32 zero = 0;
-	char *name = bpf_map_lookup_elem(&cgroup_name, &zero);
+	char *name = bpf_map_lookup_elem(&ft_cgroup_name, &zero);
 
 	if (!task || !file || !name || !is_self(task))
 		return 0;
@@ -242,7 +242,7 @@ struct {
 	__uint(max_entries, 1024);
 	__type(key, __u32);
 	__type(value, struct asked_file);
-} asked_files SEC(".maps");
+} ft_asked_files SEC(".maps");
 
 /* Behind it, the names of the file's path from the leaf up. */
 struct judged {
@@ -257,7 +257,7 @@ struct judged {
 
 /* The verdict as find_file() comes to it, and the path, in a scratch of this object's own: nothing is remembered. */
 SEC("iter/task_file")
-int judge_files(struct bpf_iter__task_file *ctx)
+int ft_judge_files(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
@@ -270,7 +270,7 @@ int judge_files(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file || !s || !is_self(task))
 		return 0;
-	asked = bpf_map_lookup_elem(&asked_files, &fd);
+	asked = bpf_map_lookup_elem(&ft_asked_files, &fd);
 	if (!asked)
 		return 0;
 	dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);

@@ -15,7 +15,7 @@ struct {
 	__uint(max_entries, MAX_HANDLERS);
 	__type(key, __u32);
 	__type(value, __u32);
-} enter_handlers SEC(".maps"), exit_handlers SEC(".maps");
+} ft_enter_progs SEC(".maps"), ft_exit_progs SEC(".maps");
 
 /* One descriptor of a close_range. Returns 1 behind the last. */
 __noinline int close_one(__u64 last, __u32 fd)
@@ -246,35 +246,35 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 }
 
 SEC("tp_btf/sys_enter")
-int raw_enter(__u64 *ctx)
+int ft_raw_enter(__u64 *ctx)
 {
 	__u32 handler = on_enter((const struct pt_regs *)ctx[0], ctx[1]);
 
 	if (unlikely(handler))
-		bpf_tail_call(ctx, &enter_handlers, handler);
+		bpf_tail_call(ctx, &ft_enter_progs, handler);
 	return 0;
 }
 
 SEC("tp_btf/sys_exit")
-int raw_exit(__u64 *ctx)
+int ft_raw_exit(__u64 *ctx)
 {
 	__u32 handler = on_exit((const struct pt_regs *)ctx[0], ctx[1]);
 
 	if (unlikely(handler))
-		bpf_tail_call(ctx, &exit_handlers, handler);
+		bpf_tail_call(ctx, &ft_exit_progs, handler);
 	return 0;
 }
 
 /* Of single calls: what other objects read has tracepoints of its own then. */
 SEC("tracepoint")
-int classic_enter(struct classic_enter *ctx)
+int ft_call_enter(struct classic_enter *ctx)
 {
 	on_enter(registers(), ctx->nr);
 	return 0;
 }
 
 SEC("tracepoint")
-int classic_exit(struct classic_exit *ctx)
+int ft_call_exit(struct classic_exit *ctx)
 {
 	on_exit(registers(), ctx->result);
 	return 0;
@@ -283,22 +283,22 @@ int classic_exit(struct classic_exit *ctx)
 /* Of all calls, where the programs of raw tracepoints are preempted. Not the same as those of single calls, which are loaded beside
  * raw ones: a table of handlers is for programs of one type. */
 SEC("tracepoint")
-int every_enter(struct classic_enter *ctx)
+int ft_every_enter(struct classic_enter *ctx)
 {
 	__u32 handler = on_enter(registers(), ctx->nr);
 
 	if (unlikely(handler))
-		bpf_tail_call(ctx, &enter_handlers, handler);
+		bpf_tail_call(ctx, &ft_enter_progs, handler);
 	return 0;
 }
 
 SEC("tracepoint")
-int every_exit(struct classic_exit *ctx)
+int ft_every_exit(struct classic_exit *ctx)
 {
 	__u32 handler = on_exit(registers(), ctx->result);
 
 	if (unlikely(handler))
-		bpf_tail_call(ctx, &exit_handlers, handler);
+		bpf_tail_call(ctx, &ft_exit_progs, handler);
 	return 0;
 }
 

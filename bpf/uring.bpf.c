@@ -30,20 +30,20 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct workspace);
-} workspaces SEC(".maps");
+} ft_workspaces SEC(".maps");
 
 static __always_inline struct workspace *workspace(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&workspaces, &zero);
+	return bpf_map_lookup_elem(&ft_workspaces, &zero);
 }
 
 static __always_inline struct ring_slot *slot_of_request(__u64 key)
 {
 	__u32 place = slot_number(key);
 
-	return bpf_map_lookup_elem(&slots, &place);
+	return bpf_map_lookup_elem(&ft_slots, &place);
 }
 
 /* Who finds the count at one after adding to it has the slot; of two that meet, both give way. An exchange would be
@@ -63,7 +63,7 @@ static __always_inline bool keep_request(struct workspace *w, __u64 key)
 	struct ring_slot *slot = slot_of_request(key);
 
 	if (!slot || (slot->key != key && !claim(slot)))
-		return !bpf_map_update_elem(&requests, &key, &w->request, BPF_ANY);
+		return !bpf_map_update_elem(&ft_requests, &key, &w->request, BPF_ANY);
 	slot->key = key;
 	slot->request = w->request;
 	return true;
@@ -79,7 +79,7 @@ static __always_inline bool find_request(struct workspace *w, __u64 key)
 		w->request = slot->request;
 		return true;
 	}
-	r = bpf_map_lookup_elem(&requests, &key);
+	r = bpf_map_lookup_elem(&ft_requests, &key);
 	if (r)
 		w->request = *r;
 	return r;
@@ -90,7 +90,7 @@ static __always_inline void forget_request(__u64 key)
 	struct ring_slot *slot = slot_of_request(key);
 
 	if (!slot || slot->key != key) {
-		bpf_map_delete_elem(&requests, &key);
+		bpf_map_delete_elem(&ft_requests, &key);
 		return;
 	}
 	slot->key = 0;
@@ -460,27 +460,27 @@ static __always_inline int completed(__u64 key, long result, __u32 flags)
 }
 
 SEC("tp_btf/io_uring_submit_req")
-int submit_req(__u64 *ctx)
+int ft_submit_req(__u64 *ctx)
 {
 	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* Its name before v6.4. */
 SEC("tp_btf/io_uring_submit_sqe")
-int submit_sqe(__u64 *ctx)
+int ft_submit_sqe(__u64 *ctx)
 {
 	return submit((struct io_kiocb *)ctx[0], 0);
 }
 
 /* A submission that was refused at once; it completes with an error all the same. */
 SEC("tp_btf/io_uring_req_failed")
-int submit_failed(__u64 *ctx)
+int ft_submit_fail(__u64 *ctx)
 {
 	return submit((struct io_kiocb *)ctx[1], ctx[0]);
 }
 
 SEC("tp_btf/io_uring_complete")
-int complete_cqe(__u64 *ctx)
+int ft_complete_cqe(__u64 *ctx)
 {
 	struct io_uring_cqe *cqe = (struct io_uring_cqe *)ctx[2];
 
@@ -489,26 +489,26 @@ int complete_cqe(__u64 *ctx)
 
 /* With the result as a value, before the completion itself was passed (v6.10). */
 SEC("tp_btf/io_uring_complete")
-int complete_values(__u64 *ctx)
+int ft_complete_val(__u64 *ctx)
 {
 	return completed(ctx[1], (__s32)ctx[3], ctx[4]);
 }
 
 /* The same by classic tracepoints, for kernels that preempt the programs of raw ones. */
 SEC("tracepoint")
-int classic_submit(struct trace_event_raw_io_uring_submit_req *ctx)
+int ft_classic_req(struct trace_event_raw_io_uring_submit_req *ctx)
 {
 	return submit(as(struct io_kiocb, (__u64)ctx->req), 0);
 }
 
 SEC("tracepoint")
-int classic_failed(struct trace_event_raw_io_uring_req_failed *ctx)
+int ft_classic_fail(struct trace_event_raw_io_uring_req_failed *ctx)
 {
 	return submit(as(struct io_kiocb, (__u64)ctx->req), 0);
 }
 
 SEC("tracepoint")
-int classic_complete(struct trace_event_raw_io_uring_complete *ctx)
+int ft_classic_cqe(struct trace_event_raw_io_uring_complete *ctx)
 {
 	return completed((__u64)ctx->req, ctx->res, ctx->cflags);
 }
@@ -524,13 +524,13 @@ static __always_inline int overflow(void)
 }
 
 SEC("tp_btf/io_uring_cqe_overflow")
-int completion_overflow(__u64 *ctx)
+int ft_cqe_overflow(__u64 *ctx)
 {
 	return overflow();
 }
 
 SEC("tracepoint")
-int classic_overflow(void *ctx)
+int ft_classic_over(void *ctx)
 {
 	return overflow();
 }
@@ -538,7 +538,7 @@ int classic_overflow(void *ctx)
 /* For kernels whose completions name no request: once somebody has asked for a rename or a removal, any of them may be its. Before v5.12
  * (and in 5.10.y before it took v5.15's io_uring) the opcode was the second value, then the third. */
 SEC("tp_btf/io_uring_submit_sqe")
-int rename_submitted(__u64 *ctx)
+int ft_rename_begun(__u64 *ctx)
 {
 	struct task_state *s = state_of(current_task());
 	struct globals *g = globals();
@@ -551,7 +551,7 @@ int rename_submitted(__u64 *ctx)
 }
 
 SEC("tp_btf/io_uring_complete")
-int rename_completed(__u64 *ctx)
+int ft_rename_done(__u64 *ctx)
 {
 	struct globals *g = globals();
 

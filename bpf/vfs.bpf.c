@@ -29,7 +29,7 @@
 #define hook_argument(context, n) (config.way == WAY_KPROBE ? context_word(context, REGISTER_PLACE(n)) : context_word(context, 8 * (n)))
 
 SEC("vfs")
-int file_open(void *ctx)
+int ft_file_open(void *ctx)
 {
 	struct file *file = (struct file *)hook_argument(ctx, 0);
 
@@ -37,7 +37,7 @@ int file_open(void *ctx)
 }
 
 SEC("vfs")
-int file_permission(void *ctx)
+int ft_file_perm(void *ctx)
 {
 	__u32 mask = hook_argument(ctx, 1);
 	bool write = mask & MAY_WRITE;
@@ -50,14 +50,14 @@ int file_permission(void *ctx)
 }
 
 SEC("vfs")
-int file_truncate(void *ctx)
+int ft_file_trunc(void *ctx)
 {
 	return file_hook((struct file *)hook_argument(ctx, 0), HOOK_FILE_TRUNCATE, 0, 0);
 }
 
 /* Behind the protection asked for the LSM hook is given the one that will be. */
 SEC("vfs")
-int mmap_file(void *ctx)
+int ft_mmap_file(void *ctx)
 {
 	__u64 protection = hook_argument(ctx, 1);
 	__u64 flags = config.way == WAY_LSM ? hook_argument(ctx, 3) : hook_argument(ctx, 2);
@@ -66,7 +66,7 @@ int mmap_file(void *ctx)
 }
 
 SEC("vfs")
-int bprm_check(void *ctx)
+int ft_bprm_check(void *ctx)
 {
 	struct linux_binprm *bprm = (struct linux_binprm *)hook_argument(ctx, 0);
 
@@ -74,61 +74,61 @@ int bprm_check(void *ctx)
 }
 
 SEC("vfs")
-int inode_getattr(void *ctx)
+int ft_inode_attr(void *ctx)
 {
 	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_GETATTR, 0, 0);
 }
 
 SEC("vfs")
-int path_chmod(void *ctx)
+int ft_path_chmod(void *ctx)
 {
 	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_CHMOD, 0, (__u16)hook_argument(ctx, 1));
 }
 
 SEC("vfs")
-int path_chown(void *ctx)
+int ft_path_chown(void *ctx)
 {
 	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_CHOWN, (__u32)hook_argument(ctx, 1), (__u32)hook_argument(ctx, 2));
 }
 
 SEC("vfs")
-int path_truncate(void *ctx)
+int ft_path_trunc(void *ctx)
 {
 	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_TRUNCATE, 0, 0);
 }
 
 SEC("vfs")
-int vfs_utimes(void *ctx)
+int ft_vfs_utimes(void *ctx)
 {
 	return path_hook((struct path *)hook_argument(ctx, 0), HOOK_UTIMES, 0, 0);
 }
 
 SEC("vfs")
-int path_mkdir(void *ctx)
+int ft_path_mkdir(void *ctx)
 {
 	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_MKDIR, (__u16)hook_argument(ctx, 2));
 }
 
 SEC("vfs")
-int path_mknod(void *ctx)
+int ft_path_mknod(void *ctx)
 {
 	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_MKNOD, (__u16)hook_argument(ctx, 2));
 }
 
 SEC("vfs")
-int path_rmdir(void *ctx)
+int ft_path_rmdir(void *ctx)
 {
 	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_RMDIR, 0);
 }
 
 SEC("vfs")
-int path_unlink(void *ctx)
+int ft_path_unlink(void *ctx)
 {
 	return entry_hook((struct path *)hook_argument(ctx, 0), hook_argument(ctx, 1), HOOK_UNLINK, 0);
 }
 
 SEC("vfs")
-int path_link(void *ctx)
+int ft_path_link(void *ctx)
 {
 	struct path *directory = (struct path *)hook_argument(ctx, 1);
 
@@ -136,7 +136,7 @@ int path_link(void *ctx)
 }
 
 SEC("vfs")
-int path_rename(void *ctx)
+int ft_path_rename(void *ctx)
 {
 	struct path *from = (struct path *)hook_argument(ctx, 0), *to = (struct path *)hook_argument(ctx, 2);
 
@@ -145,7 +145,7 @@ int path_rename(void *ctx)
 
 /* What the link says is the caller's string; system calls that make the events read it themselves. */
 SEC("vfs")
-int path_symlink(void *ctx)
+int ft_path_symlink(void *ctx)
 {
 	struct path *directory = (struct path *)hook_argument(ctx, 0);
 	struct task_state *s = subject_state();
@@ -208,7 +208,7 @@ SUBPROGRAM int place_inode(struct draft *d, __u64 address)
 /* Asked of every component of every path that anybody looks up: a rule for this very inode comes first. Its answer is not
  * that of the call, so that it is told at once, in the middle of the call. */
 SEC("vfs")
-int inode_permission(void *ctx)
+int ft_inode_perm(void *ctx)
 {
 	const struct hook_choice chosen = config.hooks[HOOK_PERMISSION];
 	struct inode *inode = (struct inode *)hook_argument(ctx, 0);
@@ -219,7 +219,7 @@ int inode_permission(void *ctx)
 	__u32 *rule;
 
 	fill_rule_key(&key, inode);
-	rule = bpf_map_lookup_elem(&rules, &key);
+	rule = bpf_map_lookup_elem(&ft_rules, &key);
 	if (!rule || *rule & RULE_EXCLUDE || config.failed || config.min_latency || !(s = subject_state()))
 		return 0;
 	entered = s->entered;
@@ -256,13 +256,13 @@ static __always_inline int on_return(long result)
 }
 
 SEC("tp_btf/sys_exit")
-int call_returned(__u64 *ctx)
+int ft_returned(__u64 *ctx)
 {
 	return on_return(ctx[1]);
 }
 
 SEC("tracepoint")
-int classic_returned(struct classic_exit *ctx)
+int ft_classic_ret(struct classic_exit *ctx)
 {
 	return on_return(ctx->result);
 }
@@ -276,13 +276,13 @@ static __always_inline int on_end(void)
 }
 
 SEC("tp_btf/sched_process_exit")
-int thread_ended(__u64 *ctx)
+int ft_thread_ended(__u64 *ctx)
 {
 	return on_end();
 }
 
 SEC("tracepoint")
-int classic_ended(void *ctx)
+int ft_classic_gone(void *ctx)
 {
 	return on_end();
 }

@@ -50,7 +50,7 @@ SUBPROGRAM int aggregate(struct draft *d, __u32 task, __u32 tid, struct counters
 	struct aggregate_key key = { .task = task, .file = d->file, .op = d->op };
 	__u32 zero = 0, op = d->op;
 	__u64 current = bpf_get_current_pid_tgid();
-	void *sums = bpf_map_lookup_elem(&aggregates, &zero);
+	void *sums = bpf_map_lookup_elem(&ft_aggregates, &zero);
 	struct aggregate *sum = NULL;
 
 	key.bucket = duration ? bucket_of(duration) : NO_BUCKET;

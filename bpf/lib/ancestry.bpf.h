@@ -14,7 +14,7 @@ struct {
 	__uint(max_entries, 16 << 10);
 	__type(key, struct process_key);
 	__type(value, struct process_entry);
-} processes SEC(".maps");
+} ft_processes SEC(".maps");
 
 /* A walk up, and then down again: from a process to the first above it that is defined, and what has to be defined on the way. */
 struct ancestor_walk {
@@ -35,13 +35,13 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct ancestor_walk);
-} ancestor_walks SEC(".maps");
+} ft_ancestors SEC(".maps");
 
 static __always_inline struct ancestor_walk *ancestor_walk(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&ancestor_walks, &zero);
+	return bpf_map_lookup_elem(&ft_ancestors, &zero);
 }
 
 static __always_inline void fill_process_key(struct process_key *key, struct task_struct *leader)
@@ -54,7 +54,7 @@ static __always_inline void fill_process_key(struct process_key *key, struct tas
 static __always_inline struct process_entry *find_process(struct ancestor_walk *w, struct task_struct *leader)
 {
 	fill_process_key(&w->key, leader);
-	return bpf_map_lookup_elem(&processes, &w->key);
+	return bpf_map_lookup_elem(&ft_processes, &w->key);
 }
 
 /* The process that this one is a child of now; NULL: it is the first. */
@@ -167,7 +167,7 @@ static __always_inline void publish_process(struct ancestor_walk *w, struct task
 	w->entry.execs = load(leader, self_exec_id);
 	w->entry.forker = old ? old->forker : 0;
 	w->entry.reserved = 0;
-	if (!has_ended(leader) && bpf_map_update_elem(&processes, &w->key, &w->entry, BPF_ANY) && c)
+	if (!has_ended(leader) && bpf_map_update_elem(&ft_processes, &w->key, &w->entry, BPF_ANY) && c)
 		c->processes_full++;
 }
 
@@ -269,7 +269,7 @@ static __always_inline void remember_forker(struct task_struct *child)
 	w->key.reserved = 0;
 	__builtin_memset(&w->entry, 0, sizeof(w->entry));
 	w->entry.forker = w->parent;
-	if (bpf_map_update_elem(&processes, &w->key, &w->entry, BPF_ANY) && c)
+	if (bpf_map_update_elem(&ft_processes, &w->key, &w->entry, BPF_ANY) && c)
 		c->processes_full++;
 }
 
@@ -289,7 +289,7 @@ static __always_inline void forget_process(struct task_struct *task)
 	struct process_key key = { .start = of_task(task, group_leader, start_boottime), .pid = of_task(task, tgid) };
 
 	if (config.ancestry)
-		bpf_map_delete_elem(&processes, &key);
+		bpf_map_delete_elem(&ft_processes, &key);
 }
 
 #endif

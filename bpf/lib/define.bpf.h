@@ -16,7 +16,7 @@ static __always_inline long submit_definition(struct scratch *s, struct counters
 
 	if (length > PATH_SPACE + COMPONENT_SPACE)
 		length = PATH_SPACE + COMPONENT_SPACE;
-	error = bpf_ringbuf_output(&definitions, s, DEFINITION_FIXED + length, BPF_RB_NO_WAKEUP);
+	error = bpf_ringbuf_output(&ft_definitions, s, DEFINITION_FIXED + length, BPF_RB_NO_WAKEUP);
 	if (error)
 		c->undefined++;
 	return error;
@@ -25,7 +25,7 @@ static __always_inline long submit_definition(struct scratch *s, struct counters
 /* An empty record, thrown away, with the wake-up. */
 static __always_inline void wake_reader(void)
 {
-	void *record = bpf_ringbuf_reserve(&wakes, 8, 0);
+	void *record = bpf_ringbuf_reserve(&ft_wakes, 8, 0);
 
 	if (record)
 		bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);
@@ -209,14 +209,14 @@ static __always_inline __u32 publish(const struct file_key *key, const struct fi
 	struct globals *g = globals();
 	struct file_entry *other;
 
-	if (!bpf_map_update_elem(&files, key, entry, known ? BPF_ANY : BPF_NOEXIST)) {
+	if (!bpf_map_update_elem(&ft_files, key, entry, known ? BPF_ANY : BPF_NOEXIST)) {
 		if (!known && g)
 			__sync_fetch_and_add(&g->files, 1);
 		if (c && entry->touched)
 			c->files++;
 		return entry->id;
 	}
-	other = bpf_map_lookup_elem(&files, key);
+	other = bpf_map_lookup_elem(&ft_files, key);
 	if (!other && c)
 		c->files_full++;
 	return other && other->id && other->epoch == entry->epoch ? other->id : entry->id;
@@ -248,7 +248,7 @@ SUBPROGRAM int remember_file(__u64 dentry)
 	if (!s || (directory && (!config.moved || (config.paths & 1 && !(s->walk.verdict & RULE_TREE)))))
 		return 0;
 	rule_key_of(&key, inode);
-	error = bpf_map_update_elem(&rules, &key, &rule, BPF_NOEXIST);
+	error = bpf_map_update_elem(&ft_rules, &key, &rule, BPF_NOEXIST);
 	if (!error && (config.moved || load(inode, i_nlink) > 1))
 		note_move(0); /* under other names it may be known as not wanted */
 	if (error == -E2BIG && c)
@@ -283,7 +283,7 @@ static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
 	if (s->walk.chain != before)
 		return 0;
 	rule_key_of(&s->rule_key, inode);
-	bpf_map_delete_elem(&rules, &s->rule_key);
+	bpf_map_delete_elem(&ft_rules, &s->rule_key);
 	s->walk.verdict = 0;
 	s->walk.chain ^= 1; /* as it will be found without the rule */
 	return 0;
@@ -302,11 +302,11 @@ static __always_inline struct file_entry *known_file(const struct file_key *key,
 	struct file_entry *entry;
 
 	*stranger = true;
-	entry = config.paths & 1 ? bpf_map_lookup_elem(&strangers, key) : NULL;
+	entry = config.paths & 1 ? bpf_map_lookup_elem(&ft_strangers, key) : NULL;
 	if (entry)
 		return entry;
 	*stranger = false;
-	return bpf_map_lookup_elem(&files, key);
+	return bpf_map_lookup_elem(&ft_files, key);
 }
 
 /* The key of a file, in the scratch. Global, so that the verifier looks at it once and not wherever a file is met. */
@@ -369,11 +369,11 @@ __noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int owed)
 	new->touched = owed != OWED_ALWAYS && new->id;
 	if (!new->id && config.paths & 1 && (!old || stranger)) {
 		if (!is_owed(new->wanted, owed))
-			bpf_map_update_elem(&strangers, &s->key, new, BPF_ANY);
+			bpf_map_update_elem(&ft_strangers, &s->key, new, BPF_ANY);
 		return (__u64)new->wanted << 32;
 	}
 	if (stranger)
-		bpf_map_delete_elem(&strangers, &s->key);
+		bpf_map_delete_elem(&ft_strangers, &s->key);
 	if (new->id || !is_owed(new->wanted, owed))
 		new->id = publish(&s->key, new, old && !stranger);
 	return new->id | (__u64)new->wanted << 32;

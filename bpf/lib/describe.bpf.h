@@ -15,7 +15,7 @@ static __always_inline void define_cgroup(struct task_struct *task, struct scrat
 	__u64 id = BPF_CORE_READ(node, id);
 	__u32 length = 0, one = 1;
 
-	if (bpf_map_lookup_elem(&cgroups, &id))
+	if (bpf_map_lookup_elem(&ft_cgroups, &id))
 		return;
 	start_definition(s, DEFINE_CGROUP, 0);
 	s->cgroup.cgroup = id;
@@ -33,7 +33,7 @@ static __always_inline void define_cgroup(struct task_struct *task, struct scrat
 	}
 	s->head.length = length;
 	if (!submit_definition(s, c))
-		bpf_map_update_elem(&cgroups, &id, &one, BPF_ANY);
+		bpf_map_update_elem(&ft_cgroups, &id, &one, BPF_ANY);
 }
 
 static __always_inline __u32 namespace_pid(struct task_struct *task)

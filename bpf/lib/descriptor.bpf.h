@@ -49,7 +49,7 @@ static __always_inline __u32 changed_fd(const struct pt_regs *regs, const struct
 static __always_inline void begin_change(struct task_struct *task, struct task_state *s, __u32 fd)
 {
 	__u32 place = change_place(task, fd);
-	__u64 *count = bpf_map_lookup_elem(&changes, &place);
+	__u64 *count = bpf_map_lookup_elem(&ft_changes, &place);
 
 	if (!count || !descriptors_shared(task))
 		return;
@@ -60,7 +60,7 @@ static __always_inline void begin_change(struct task_struct *task, struct task_s
 static __always_inline void end_change(struct task_state *s)
 {
 	__u32 place = s->changing - 1;
-	__u64 *count = bpf_map_lookup_elem(&changes, &place);
+	__u64 *count = bpf_map_lookup_elem(&ft_changes, &place);
 
 	s->changing = 0;
 	if (count)
@@ -70,7 +70,7 @@ static __always_inline void end_change(struct task_state *s)
 static __always_inline __u64 changes_of(struct task_struct *task, __u32 fd)
 {
 	__u32 place = change_place(task, fd);
-	__u64 *count = bpf_map_lookup_elem(&changes, &place);
+	__u64 *count = bpf_map_lookup_elem(&ft_changes, &place);
 
 	return count ? *count : 0;
 }

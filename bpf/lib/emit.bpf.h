@@ -59,13 +59,13 @@ SUBPROGRAM int fold(struct draft *d, __u32 task)
 		c->unresolved++;
 		return 0;
 	}
-	f = bpf_map_lookup_elem(&folds, &key);
-	if (!f && !bpf_map_update_elem(&folds, &key, &first, BPF_NOEXIST)) {
+	f = bpf_map_lookup_elem(&ft_folds, &key);
+	if (!f && !bpf_map_update_elem(&ft_folds, &key, &first, BPF_NOEXIST)) {
 		c->aggregated[op]++;
 		return 0;
 	}
 	if (!f)
-		f = bpf_map_lookup_elem(&folds, &key);
+		f = bpf_map_lookup_elem(&ft_folds, &key);
 	if (!f) {
 		c->lost[op]++;
 		return 0;
@@ -112,13 +112,13 @@ static __always_inline void *slot_of(__u32 cpu, __u64 position)
 {
 	__u32 index = cpu * config.slots + ((__u32)position & (config.slots - 1));
 
-	return bpf_map_lookup_elem(&events, &index);
+	return bpf_map_lookup_elem(&ft_events, &index);
 }
 
 /* This CPU's lane, if it has room for three slots; to be given back with leave_lane(). */
 static __always_inline struct lane *enter_lane(__u32 cpu)
 {
-	struct lane *lane = bpf_map_lookup_elem(&lanes, &cpu);
+	struct lane *lane = bpf_map_lookup_elem(&ft_lanes, &cpu);
 
 	if (!lane || lane->busy || lane->produced - lane->consumed + 3 > config.slots)
 		return NULL;

@@ -27,7 +27,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct node);
-} nodes SEC(".maps");
+} ft_nodes SEC(".maps");
 
 /* An entry that is the address of a node or a mapping, and no mark of the tree's own (xa_is_internal, xa_is_err). */
 static __always_inline bool is_address(__u64 entry)
@@ -44,7 +44,7 @@ static __always_inline __u64 word_of(const struct node *n, __u64 node, __u32 at)
 __noinline int descend(void)
 {
 	__u32 zero = 0, type, slots, at = 0;
-	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
+	struct node *n = bpf_map_lookup_elem(&ft_nodes, &zero);
 	__u64 entry, node;
 
 	if (!n)
@@ -104,7 +104,7 @@ SUBPROGRAM __u64 find_mapping(struct task_struct *task, __u64 address)
 {
 	struct mm_struct *mm = of_task(task, mm);
 	__u32 zero = 0;
-	struct node *n = bpf_map_lookup_elem(&nodes, &zero);
+	struct node *n = bpf_map_lookup_elem(&ft_nodes, &zero);
 	__u64 found;
 
 	for (int i = 0; n && i < 2; i++) {

@@ -20,7 +20,7 @@ struct {
 	__uint(max_entries, 16 << 10);
 	__type(key, __u64);
 	__type(value, struct elsewhere);
-} elsewhere SEC(".maps");
+} ft_elsewhere SEC(".maps");
 
 /* Where a name's bytes lie. */
 enum name_space { NAME_KERNEL, NAME_USER };
@@ -55,13 +55,13 @@ SUBPROGRAM __u32 define_name(const char *name, const struct origin *o, __u16 fla
 /* The id of the name in text()->asked, which fits there as a whole. */
 static __always_inline __u32 known_name(struct name_key *key, const char *name, const struct origin *o)
 {
-	__u32 *known = bpf_map_lookup_elem(&names, key), id;
+	__u32 *known = bpf_map_lookup_elem(&ft_names, key), id;
 	struct counters *c = counters();
 
 	if (known)
 		return *known;
 	id = define_name(name, o, 0, NAME_USER);
-	if (id && bpf_map_update_elem(&names, key, &id, BPF_NOEXIST) && !bpf_map_lookup_elem(&names, key) && c)
+	if (id && bpf_map_update_elem(&ft_names, key, &id, BPF_NOEXIST) && !bpf_map_lookup_elem(&ft_names, key) && c)
 		c->names_full++;
 	return id;
 }
@@ -188,7 +188,7 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 	key = entry ? t->parent : t->whole;
 	key = (key ^ start_elsewhere(t, fs, directory)) * HASH_CHAIN;
 	key = (key ^ found_at(&fs->root)) * HASH_CHAIN + (entry ? 0 : change);
-	known = bpf_map_lookup_elem(&elsewhere, &key);
+	known = bpf_map_lookup_elem(&ft_elsewhere, &key);
 	if (!known)
 		return 0;
 	if (known->epoch == names_epoch(g))

@@ -19,7 +19,7 @@ struct {
 	__uint(max_entries, 4096);
 	__type(key, struct named_key);
 	__type(value, __u32);
-} named SEC(".maps");
+} ft_named SEC(".maps");
 
 /* The last names of all that is wanted, and "..", which may lead anywhere. */
 struct {
@@ -27,7 +27,7 @@ struct {
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, __u32);
-} leaves SEC(".maps");
+} ft_leaves SEC(".maps");
 
 /* Where a name starts, and what ".." in it cannot leave. */
 struct origin {
@@ -58,13 +58,13 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct text);
-} texts SEC(".maps");
+} ft_texts SEC(".maps");
 
 static __always_inline struct text *text(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&texts, &zero);
+	return bpf_map_lookup_elem(&ft_texts, &zero);
 }
 
 /* 0: no rule has a name of this length. */
@@ -85,7 +85,7 @@ static __always_inline __u64 hash_of(struct dentry *dentry)
 
 static __always_inline bool is_leaf(__u64 hash)
 {
-	return config.leaves >> (hash & 63) & 1 && bpf_map_lookup_elem(&leaves, &hash);
+	return config.leaves >> (hash & 63) & 1 && bpf_map_lookup_elem(&ft_leaves, &hash);
 }
 
 /* Eight bytes of the asked name; returns 1 when there is no more to be looked for. Global, so that the verifier

@@ -25,7 +25,7 @@ struct {
 	__uint(max_entries, MAX_OPENINGS);
 	__type(key, __u64);
 	__type(value, struct opening);
-} openings SEC(".maps");
+} ft_openings SEC(".maps");
 
 /* How many opens have returned with an address of this hash: what a task remembers of an older one is void. */
 struct {
@@ -33,13 +33,13 @@ struct {
 	__uint(max_entries, MAX_REOPENED);
 	__type(key, __u32);
 	__type(value, __u32);
-} reopened SEC(".maps");
+} ft_reopened SEC(".maps");
 
 static __always_inline __u32 *reopened_at(__u64 address)
 {
 	__u32 place = (__u32)(address >> 6) * 0x9e3779b1u >> (32 - 12);
 
-	return bpf_map_lookup_elem(&reopened, &place);
+	return bpf_map_lookup_elem(&ft_reopened, &place);
 }
 
 /* Like new_id(). */
@@ -64,7 +64,7 @@ static __always_inline __u32 put_opening(__u64 address, const struct file_key *k
 		*known = made;
 		return made.number;
 	}
-	if (bpf_map_update_elem(&openings, &address, &made, BPF_ANY) && c)
+	if (bpf_map_update_elem(&ft_openings, &address, &made, BPF_ANY) && c)
 		c->opens_full++;
 	return made.number;
 }
@@ -72,7 +72,7 @@ static __always_inline __u32 put_opening(__u64 address, const struct file_key *k
 /* The number of what is at 'address', whose file the task has just resolved. */
 SUBPROGRAM __u32 find_opening(struct task_state *s, __u64 address)
 {
-	struct opening *known = bpf_map_lookup_elem(&openings, &address);
+	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
 	__u32 *count = reopened_at(address);
 
 	s->opened = address;
@@ -100,7 +100,7 @@ static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
 static __always_inline void begin_opening(__u64 address)
 {
 	__u32 *count = reopened_at(address);
-	struct opening *known = bpf_map_lookup_elem(&openings, &address);
+	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
 
 	if (known)
 		known->number = 0;
@@ -111,7 +111,7 @@ static __always_inline void begin_opening(__u64 address)
 /* Without a file to compare: the number that was given to it, or 0. */
 static __always_inline __u32 known_opening(__u64 address)
 {
-	struct opening *known = bpf_map_lookup_elem(&openings, &address);
+	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
 
 	return known ? known->number : 0;
 }

@@ -66,13 +66,13 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct scratch);
-} scratches SEC(".maps");
+} ft_scratches SEC(".maps");
 
 static __always_inline struct scratch *scratch(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&scratches, &zero);
+	return bpf_map_lookup_elem(&ft_scratches, &zero);
 }
 
 /* A rule that stands 'depth' names above the file. */
@@ -96,7 +96,7 @@ static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry
 	if (!inode)
 		return;
 	fill_rule_key(&s->rule_key, inode);
-	rule = bpf_map_lookup_elem(&rules, &s->rule_key);
+	rule = bpf_map_lookup_elem(&ft_rules, &s->rule_key);
 	if (rule)
 		count_rule(w, *rule, w->depth);
 }
@@ -124,7 +124,7 @@ static __always_inline int apply_hash(__u64 hash, __u64 up)
 		if (i >= config.named || i > w->depth)
 			break;
 		key->names = w->names[i + 1];
-		rule = bpf_map_lookup_elem(&named, key);
+		rule = bpf_map_lookup_elem(&ft_named, key);
 		if (rule)
 			count_rule(w, *rule, w->depth - i);
 	}

@@ -75,13 +75,13 @@ struct aio_request {
 		__uint(max_entries, MAX_REQUESTS);                                                                                         \
 		__type(key, __u32);                                                                                                        \
 		__type(value, struct ring_slot);                                                                                           \
-	} slots SEC(".maps");                                                                                                              \
+	} ft_slots SEC(".maps");                                                                                                           \
 	struct {                                                                                                                           \
 		__uint(type, BPF_MAP_TYPE_HASH);                                                                                           \
 		__uint(max_entries, MAX_REQUESTS);                                                                                         \
 		__type(key, __u64);                                                                                                        \
 		__type(value, struct ring_request);                                                                                        \
-	} requests SEC(".maps")
+	} ft_requests SEC(".maps")
 
 /* The table of io_submit's. */
 #define AIO_TABLE                                                                                                                          \
@@ -90,6 +90,6 @@ struct aio_request {
 		__uint(max_entries, MAX_REQUESTS);                                                                                         \
 		__type(key, struct aio_place);                                                                                             \
 		__type(value, struct aio_request);                                                                                         \
-	} under_way SEC(".maps")
+	} ft_under_way SEC(".maps")
 
 #endif

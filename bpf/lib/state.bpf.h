@@ -159,7 +159,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct event);
-} events SEC(".maps");
+} ft_events SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -167,18 +167,18 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct lane);
-} lanes SEC(".maps");
+} ft_lanes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 16 << 20);
-} definitions SEC(".maps");
+} ft_definitions SEC(".maps");
 
 /* Carries no records, only wake-ups: a ring is readable as long as anything in it is unread. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
-} wakes SEC(".maps");
+} ft_wakes SEC(".maps");
 
 /* A hash by the task's address where there is no task storage: kernel/loader.py makes it one. */
 struct {
@@ -186,7 +186,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct task_state);
-} tasks SEC(".maps");
+} ft_tasks SEC(".maps");
 
 /* A state with nothing in it. */
 struct {
@@ -194,14 +194,14 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct task_state);
-} blank SEC(".maps");
+} ft_blank SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 128 << 10);
 	__type(key, struct file_key);
 	__type(value, struct file_entry);
-} files SEC(".maps");
+} ft_files SEC(".maps");
 
 /* Files that nobody wants: they have no id, so that user space never hears of them, and the oldest go by themselves. */
 struct {
@@ -209,35 +209,35 @@ struct {
 	__uint(max_entries, 64 << 10);
 	__type(key, struct file_key);
 	__type(value, struct file_entry);
-} strangers SEC(".maps");
+} ft_strangers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32 << 10);
 	__type(key, struct name_key);
 	__type(value, __u32);
-} names SEC(".maps");
+} ft_names SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, __u32);
-} cgroups SEC(".maps");
+} ft_cgroups SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct rule_key);
 	__type(value, __u32);
-} rules SEC(".maps");
+} ft_rules SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64 << 10);
 	__type(key, struct fold_key);
 	__type(value, struct fold);
-} folds SEC(".maps");
+} ft_folds SEC(".maps");
 
 /* Sums of events, in a map that user space puts in the place of the last one, which it then reads. Preallocated: memory for
  * hash maps that is taken at run time is unsafe in tracing programs until 6.1 (ee4ed53c5eb6). */
@@ -249,22 +249,22 @@ struct sums {
 };
 
 /* Made by the loader like their template below: some kernels (6.1, not 6.18) refuse a map without BTF in the place of one with. */
-struct sums sums_one SEC(".maps");
-struct sums sums_other SEC(".maps");
+struct sums ft_sums_one SEC(".maps");
+struct sums ft_sums_other SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__array(values, struct sums);
-} aggregates SEC(".maps");
+} ft_aggregates SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct counters);
-} counts SEC(".maps");
+} ft_counts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -272,7 +272,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct globals);
-} shared SEC(".maps");
+} ft_shared SEC(".maps");
 
 /* Descriptors of shared tables that are being closed or replaced: by a hash of table and number, how many times that
  * began (low half) and ended (high half). */
@@ -281,20 +281,20 @@ struct {
 	__uint(max_entries, MAX_CHANGES);
 	__type(key, __u32);
 	__type(value, __u64);
-} changes SEC(".maps");
+} ft_changes SEC(".maps");
 
 static __always_inline struct counters *counters(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&counts, &zero);
+	return bpf_map_lookup_elem(&ft_counts, &zero);
 }
 
 static __always_inline struct globals *globals(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&shared, &zero);
+	return bpf_map_lookup_elem(&ft_shared, &zero);
 }
 
 /* What is kept for a task, or NULL. */
@@ -303,9 +303,9 @@ static __always_inline struct task_state *state_of(struct task_struct *task)
 	__u64 key;
 
 	if (HAS_TASK_STORAGE)
-		return bpf_task_storage_get(&tasks, task, 0, 0);
+		return bpf_task_storage_get(&ft_tasks, task, 0, 0);
 	key = (__u64)task;
-	return bpf_map_lookup_elem(&tasks, &key);
+	return bpf_map_lookup_elem(&ft_tasks, &key);
 }
 
 /* What has no state yet. A new entry is made of the CPU's own zeroes, for it is too large for the stack. */
@@ -313,11 +313,11 @@ static __always_inline struct task_state *enter_task(struct task_struct *task)
 {
 	__u64 key = (__u64)task;
 	__u32 zero = 0;
-	struct task_state *empty = bpf_map_lookup_elem(&blank, &zero);
+	struct task_state *empty = bpf_map_lookup_elem(&ft_blank, &zero);
 
 	if (empty)
-		bpf_map_update_elem(&tasks, &key, empty, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&tasks, &key);
+		bpf_map_update_elem(&ft_tasks, &key, empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&ft_tasks, &key);
 }
 
 /* The same, made if there was none; NULL: there is no room. */
@@ -326,7 +326,7 @@ static __always_inline struct task_state *new_state(struct task_struct *task)
 	struct task_state *s;
 	struct counters *c;
 
-	s = HAS_TASK_STORAGE ? bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) : enter_task(task);
+	s = HAS_TASK_STORAGE ? bpf_task_storage_get(&ft_tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) : enter_task(task);
 	if (!s && (c = counters()))
 		c->uncounted_tasks++;
 	return s;
@@ -338,7 +338,7 @@ static __always_inline void forget_state(struct task_struct *task)
 	__u64 key = (__u64)task;
 
 	if (!HAS_TASK_STORAGE)
-		bpf_map_delete_elem(&tasks, &key);
+		bpf_map_delete_elem(&ft_tasks, &key);
 }
 
 /* Hooks of the VFS level run with preemption on, tracepoints' programs do not; both use what each CPU has once (scratch,

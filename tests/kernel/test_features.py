@@ -24,6 +24,7 @@ import pytest
 
 from filetap.capture import features, trials
 from filetap.capture.features import Features
+from filetap.kernel.maps import PREFIX
 from filetap.kernel.types import KernelTypes
 from filetap.selection.targets import Targets
 from tests.kernel.lab import Shell, Watch, wanted
@@ -272,7 +273,7 @@ def listed(kind: str) -> list[dict[str, Any]]:
 
 def ours() -> set[tuple[str, int]]:
     """What doctor has loaded; but for what another process holds, for then another doctor has."""
-    found = {(kind, item["id"]) for kind in ("prog", "map", "link") for item in listed(kind) if item.get("name") == "filetap_doctor"}
+    found = {(kind, item["id"]) for kind in ("prog", "map", "link") for item in listed(kind) if item.get("name") == "ft_doctor"}
     for pid in filter(str.isdigit, os.listdir("/proc") if found else ()):
         with suppress(OSError):  # it has ended
             found -= kept(int(pid)) if int(pid) != os.getpid() else set()
@@ -282,8 +283,8 @@ def ours() -> set[tuple[str, int]]:
 ALIKE: Final = {
     "process": ("process_fork", "classic_fork"),
     "syscalls": ("raw_exit", "every_exit"),
-    "faults": ("page_fault_user",),
-    "io_uring": ("complete_cqe", "complete_values", "classic_complete"),
+    "faults": ("fault_user",),
+    "io_uring": ("complete_cqe", "complete_val", "classic_cqe"),
 }
 """Programs of a hook set that do the same by one way and by another."""
 
@@ -298,9 +299,22 @@ def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preemp
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all")):
         held = kept(os.getpid())
         programs = [item for item in listed("prog") if ("prog", item["id"]) in held]
-    kinds = {item["name"]: "tp_btf" if item["type"] == "tracing" else item["type"] for item in programs}
+    kinds = {item["name"].removeprefix(PREFIX): "tp_btf" if item["type"] == "tracing" else item["type"] for item in programs}
     found = {hook_set: {kind for name, kind in kinds.items() if name in programs} for hook_set, programs in ALIKE.items()}
     assert found == {hook_set: {chosen[hook_set]} - {None} for hook_set in ALIKE}
+
+
+@needs_bpftool
+@pytest.mark.parametrize("options", [{"level": "auto"}, {"aggregate": True}], ids=str)
+def test_what_bpftool_shows_says_whose_it_is(options: dict[str, Any]) -> None:
+    """All programs and maps of a session, those of the iterators over calls under way too."""
+    with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all", paths=["/"]), **options) as tracer:
+        tracer.session.source.underway()
+        held = kept(os.getpid())
+        names = {kind: [item["name"] for item in listed(kind) if (kind, item["id"]) in held] for kind in ("prog", "map")}
+    assert len(names["prog"]) > 10
+    assert len(names["map"]) > 20
+    assert [name for of_kind in names.values() for name in of_kind if not name.startswith("ft_")] == []
 
 
 @needs_bpftool

@@ -54,7 +54,7 @@ def test_enters_without_registers(chosen: frozenset[int], latency: bool, raw: li
 def test_rare_calls_with_registers() -> None:
     plan = syscalls.plan(numbers("openat"), False, single=True)
     assert not (*plan.raw, *plan.later)
-    assert ("classic_exit", "syscalls", "sys_exit_openat") in plan.tracepoints
+    assert ("call_exit", "syscalls", "sys_exit_openat") in plan.tracepoints
     assert plan.programs <= syscalls.CLASSIC
 
 
@@ -65,7 +65,7 @@ def test_requests_are_handed_on_where_all_calls_are_hooked(single: bool, preempt
     plan = syscalls.plan(EVERYTHING, True, single)
     plan = kept_on_cpu(plan) if preempted else plan
     requests = aio.plan(EVERYTHING, Kernel(), plan.attached)
-    assert set(requests.handlers) == {("enter_handlers", 1), ("enter_handlers", 3), ("exit_handlers", 1), ("exit_handlers", 2)}
+    assert set(requests.handlers) == {("enter_progs", 1), ("enter_progs", 3), ("exit_progs", 1), ("exit_progs", 2)}
     assert not requests.tracepoints
     assert {program.startswith("raw_") for program in requests.programs} == {not preempted}
 
@@ -78,8 +78,8 @@ def test_where_raw_tracepoints_are_preempted(chosen: frozenset[int], latency: bo
     assert (plan.raw, plan.later, plan.replaced) == ([], [], [])
     assert sorted(plan.tracepoints) == [("every_enter", "raw_syscalls", "sys_enter"), ("every_exit", "raw_syscalls", "sys_exit")]
     returns = kept_on_cpu(vfs.returns("vfs"))
-    ended = ("classic_ended", "sched", "sched_process_exit")
-    assert (returns.raw, returns.tracepoints) == ([], [("classic_returned", "raw_syscalls", "sys_exit"), ended])
+    ended = ("classic_gone", "sched", "sched_process_exit")
+    assert (returns.raw, returns.tracepoints) == ([], [("classic_ret", "raw_syscalls", "sys_exit"), ended])
     following = kept_on_cpu(process.plan())
     assert following.raw == ["process_exec"]
     events = ["sched_process_fork", "sched_process_exec", "sched_process_exit", "cgroup_attach_task"]

@@ -110,7 +110,7 @@ def _is_empty(cgroup: Cgroup) -> bool:
 
 def _identify(named: Sequence[Cgroup], seed: Object) -> list[Identified]:
     """What is behind the descriptors, which are closed then."""
-    found = dict(parse(seed.run_iterator("identify_cgroups")))
+    found = dict(parse(seed.run_iterator("cgroup_ids")))
     for cgroup in named:
         os.close(cgroup.fd)
         there = found[cgroup.fd]

@@ -45,5 +45,5 @@ class Ourselves(NamedTuple):
 
 def find_ourselves(seed: Object) -> Ourselves:
     """Ask the kernel, by an iterator of bpf/seed.bpf.c."""
-    (found,) = np.frombuffer(seed.run_iterator("find_ourselves"), wire.OURSELVES)
+    (found,) = np.frombuffer(seed.run_iterator("find_self"), wire.OURSELVES)
     return Ourselves(int(found["tgid"]), int(found["boot_offset"]))

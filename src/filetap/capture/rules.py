@@ -202,7 +202,7 @@ class Rules:
     def _identify(self, opened: dict[int, int]) -> Records:
         """What is behind descriptors, which are closed afterwards."""
         try:
-            identified = np.frombuffer(self._seed.run_iterator("identify_files") if opened else b"", wire.IDENTIFIED)
+            identified = np.frombuffer(self._seed.run_iterator("file_ids") if opened else b"", wire.IDENTIFIED)
         finally:
             for fd in opened:
                 os.close(fd)

@@ -186,7 +186,7 @@ class KernelSource:
         steady = kept_on_cpu if preempted else (lambda plan: plan)
         single = kernel.has_kfunc(REGISTERS) and not preempted
         self._plan = steady(syscalls.plan(chosen, self._options.timed, single, self._options.moving))
-        config["every_call"] = "classic_exit" not in self._plan.attached
+        config["every_call"] = "call_exit" not in self._plan.attached
         self._cast, self._task_storage = kernel.has_cast(), kernel.has_task_storage()
         self._sees_requests = bool(uring.programs(kernel))
         if not self._sees_requests:

@@ -48,7 +48,7 @@ def _held(result: int) -> Iterator[int]:
 def _load(kind: int, target: int = 0, attach: int = 0, code: bytes = _RETURN_0) -> int:
     """A program that does nothing. The options are struct bpf_prog_load_opts as far as attach_btf_id."""
     options = struct.pack("@N7I", 36, 0, attach, 0, 0, 0, 0, target)
-    return int(library().bpf_prog_load(kind, b"filetap_doctor", b"Dual BSD/GPL", code, len(code) // 8, options))
+    return int(library().bpf_prog_load(kind, b"ft_doctor", b"Dual BSD/GPL", code, len(code) // 8, options))
 
 
 def _attach(types: KernelTypes, name: str, kind: int, program: int = _TRACING, attach: int = _FENTRY) -> None:
@@ -127,7 +127,7 @@ def iterator(over: str, types: KernelTypes) -> None:
 
 
 def ring(types: KernelTypes) -> None:
-    with _held(library().bpf_map_create(_RINGBUF, b"filetap_doctor", 0, 0, os.sysconf("SC_PAGE_SIZE"), None)):
+    with _held(library().bpf_map_create(_RINGBUF, b"ft_doctor", 0, 0, os.sysconf("SC_PAGE_SIZE"), None)):
         pass
 
 

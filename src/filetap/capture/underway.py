@@ -17,10 +17,10 @@ from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.probes import Plan
 
-PLAN: Final = Plan("pending", raw=["pending_calls", "pending_requests", "living_processes"])
+PLAN: Final = Plan("pending", raw=["list_calls", "list_reqs", "list_living"])
 TABLES: Final = {"uring": ("slots", "requests"), "aio": ("under_way",)}
 """By object: its maps of requests."""
-OWN: Final = ("scratches", "texts", "counts", "ancestor_walks")
+OWN: Final = ("scratches", "texts", "counts", "ancestors")
 """Maps that it does not share with the others: an iterator may be preempted by any of their programs."""
 IDS: Final = 3 << 30
 """Ids from here on are of definitions that the iterators have made; the reader's begin at 2 << 30."""
@@ -36,11 +36,11 @@ class Underway:
         """``loaded``: of ``PLAN``; ``objects``: those of TABLES whose requests are seen to complete; ``tgid``: filetap's."""
         self._numbers = numbers_in_proc(tgid)
         self._loaded, self._objects = loaded, objects
-        self._asked = Map(loaded.map_fd("asked_requests"), U32, wire.ASKED)
+        self._asked = Map(loaded.map_fd("asked_reqs"), U32, wire.ASKED)
 
     def calls(self) -> Records:
         """Of wire.PENDING_CALL: calls of threads, then requests."""
-        of_threads = self._numbered(self._loaded.run_iterator("pending_calls"), wire.PENDING_CALL, "tid")
+        of_threads = self._numbered(self._loaded.run_iterator("list_calls"), wire.PENDING_CALL, "tid")
         return np.concatenate([of_threads, *self._answers(np.concatenate(list(self._requests())))])
 
     def _requests(self) -> Iterator[Records]:
@@ -62,13 +62,13 @@ class Underway:
             part = places[start : start + AT_ONCE]
             asked["place"][: len(part)] = part
             self._asked.put_all(np.arange(len(asked), dtype=U32), asked)
-            self._loaded.run_iterator("pending_requests")
+            self._loaded.run_iterator("list_reqs")
             answers = self._asked.items()[1]["answer"][: len(part)]
             yield answers[answers["call"] != 0]
 
     def living(self) -> Records:
         """Of wire.LIVING: all processes that have not ended."""
-        return self._numbered(self._loaded.run_iterator("living_processes"), wire.LIVING, "pid")
+        return self._numbered(self._loaded.run_iterator("list_living"), wire.LIVING, "pid")
 
     def _numbered(self, found: bytes, form: np.dtype[Any], kernel: str) -> Records:
         """With the numbers that /proc has in ``number``; 0: none. ``kernel``: the column of the kernel's own."""

@@ -21,7 +21,7 @@ from filetap.core import descriptors, wire
 from filetap.core.errors import KernelError
 from filetap.kernel import btf, perf
 from filetap.kernel.libbpf import check, library, log, pointer
-from filetap.kernel.maps import make_constant
+from filetap.kernel.maps import PREFIX, make_constant
 
 OBJECTS: Final = Path(__file__).parent.parent / "bpf"
 """Where ``make install`` puts the compiled objects."""
@@ -49,8 +49,8 @@ class Object:
             raise KernelError(f"{path} is missing: build it with make install")
         self.name = name
         self._handle: int | None = pointer(library().bpf_object__open_file(os.fsencode(path), None), str(path))
-        self.maps = {library().bpf_map__name(m).decode(): m for m in self._each("map")}
-        self.programs = {library().bpf_program__name(p).decode(): p for p in self._each("program")}
+        self.maps = {_plain(library().bpf_map__name(m)): m for m in self._each("map")}
+        self.programs = {_plain(library().bpf_program__name(p)): p for p in self._each("program")}
         self.loaded: set[str] = set()
 
     def _each(self, what: str) -> Iterator[int]:
@@ -178,6 +178,10 @@ class Object:
         if self._handle:
             library().bpf_object__close(self._handle)
             self._handle = None
+
+
+def _plain(name: bytes) -> str:
+    return name.decode().removeprefix(PREFIX)
 
 
 def _read_iterator(link: Link, program: str) -> bytes:

@@ -23,6 +23,8 @@ ARRAY = 2
 CONSTANT = 1 << 7 | 1 << 10
 """BPF_F_RDONLY_PROG | BPF_F_MMAPABLE, as libbpf makes .rodata."""
 BATCH = 4096
+PREFIX = "ft_"
+"""Of the names that the kernel knows our maps and programs by, so that bpftool shows whose they are. Python names them without."""
 BPF_ANY, BPF_NOEXIST = 0, 1
 
 
@@ -48,8 +50,9 @@ def alone_on_cpu() -> Iterator[None]:
 
 def make_constant(name: str, value: Records) -> int:
     """Descriptor of an array whose one element nobody can change any more: the verifier reads it as constants."""
+    short = f"{PREFIX}{name.removeprefix('.rodata.')}"
     options = struct.pack("<Q6IQ2I", 48, 0, 0, 0, 0, 0, CONSTANT, 0, 0, 0)  # struct bpf_map_create_opts: its size, ..., map_flags
-    fd = check(library().bpf_map_create(ARRAY, name.encode(), ctypes.sizeof(c_uint32), value.nbytes, 1, options), name)
+    fd = check(library().bpf_map_create(ARRAY, short.encode(), ctypes.sizeof(c_uint32), value.nbytes, 1, options), name)
     try:
         Map(fd, np.dtype("<u4"), np.dtype(f"V{value.nbytes}")).put(0, value.tobytes())
         check(library().bpf_map_freeze(fd), name)

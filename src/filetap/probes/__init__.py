@@ -60,15 +60,15 @@ def fitting(programs: Iterable[str], preempted: bool) -> set[str]:
 CLASSIC_FORMS: Final = {
     "raw_enter": ("every_enter", "raw_syscalls", "sys_enter"),
     "raw_exit": ("every_exit", "raw_syscalls", "sys_exit"),
-    "call_returned": ("classic_returned", "raw_syscalls", "sys_exit"),
-    "thread_ended": ("classic_ended", "sched", "sched_process_exit"),
+    "returned": ("classic_ret", "raw_syscalls", "sys_exit"),
+    "thread_ended": ("classic_gone", "sched", "sched_process_exit"),
     "process_fork": ("classic_fork", "sched", "sched_process_fork"),
     "process_exit": ("classic_end", "sched", "sched_process_exit"),
-    "cgroup_attached": ("classic_attached", "cgroup", "cgroup_attach_task"),
-    "submit_req": ("classic_submit", "io_uring", "io_uring_submit_req"),
-    "submit_failed": ("classic_failed", "io_uring", "io_uring_req_failed"),
-    "complete_cqe": ("classic_complete", "io_uring", "io_uring_complete"),
-    "completion_overflow": ("classic_overflow", "io_uring", "io_uring_cqe_overflow"),
+    "task_moved": ("classic_move", "cgroup", "cgroup_attach_task"),
+    "submit_req": ("classic_req", "io_uring", "io_uring_submit_req"),
+    "submit_fail": ("classic_fail", "io_uring", "io_uring_req_failed"),
+    "complete_cqe": ("classic_cqe", "io_uring", "io_uring_complete"),
+    "cqe_overflow": ("classic_over", "io_uring", "io_uring_cqe_overflow"),
 }
 """Raw tracepoints' programs to what does the same by a classic one."""
 

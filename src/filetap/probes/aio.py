@@ -22,8 +22,8 @@ COMMANDS: Final = {0: ("read", 0), 1: ("write", 0), 2: ("sync", 0), 3: ("sync", 
 HANDLED: Final = {209: 1, 208: 2, 333: 2, 207: 3}
 """io_submit, io_getevents, io_pgetevents, io_destroy (x86-64 numbers): places in the tables of handlers."""
 
-ENTERS: Final = {("submit_enter", "io_submit"): 1, ("destroy_enter", "io_destroy"): 3}
-EXITS: Final = {("submit_exit", "io_submit"): 1, ("getevents_exit", "io_getevents"): 2, ("getevents_exit", "io_pgetevents"): 2}
+ENTERS: Final = {("aio_submit", "io_submit"): 1, ("aio_destroy", "io_destroy"): 3}
+EXITS: Final = {("aio_taken", "io_submit"): 1, ("aio_reap", "io_getevents"): 2, ("aio_reap", "io_pgetevents"): 2}
 """Program and call to the place of its handler."""
 
 CLASSIC: Final = frozenset(program for program, _ in (*ENTERS, *EXITS))
@@ -63,9 +63,9 @@ def plan(chosen: frozenset[int], kernel: Functions, attached: Collection[str]) -
     for edge, programs in (("enter", ENTERS), ("exit", EXITS)):
         for (program, call), place in programs.items():
             if f"raw_{edge}" in attached:
-                made.handlers[f"{edge}_handlers", place] = f"raw_{program}"
+                made.handlers[f"{edge}_progs", place] = program.replace("aio_", "raw_")
             elif f"every_{edge}" in attached:
-                made.handlers[f"{edge}_handlers", place] = program
+                made.handlers[f"{edge}_progs", place] = program
             else:
                 made.tracepoints.append((program, "syscalls", f"sys_{edge}_{call}"))
     return made

@@ -10,4 +10,4 @@ from filetap.probes import Plan
 
 def plan(cgroups: int) -> Plan:
     """``cgroups``: how many are targets."""
-    return Plan("cgroup", raw=["cgroup_made", "cgroup_removed"] if cgroups else [])
+    return Plan("cgroup", raw=["cgroup_made", "cgroup_gone"] if cgroups else [])

@@ -11,5 +11,6 @@ from filetap.probes import Plan
 
 
 def plan(chosen: frozenset[int]) -> Plan:
-    """The tracepoints of the faults asked for; each program is named after its own."""
-    return Plan("faults", raw=[CALLS[number].name for number in sorted(chosen) if CALLS[number].op == "fault"])
+    """The tracepoints of the faults asked for; each program is named after its own, without the page."""
+    names = [CALLS[number].name for number in sorted(chosen) if CALLS[number].op == "fault"]
+    return Plan("faults", raw=[name.removeprefix("page_") for name in names])

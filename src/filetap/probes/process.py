@@ -10,4 +10,4 @@ from filetap.probes import Plan
 
 def plan() -> Plan:
     """All, always: they follow children, and notice ends and other cgroups, even when no event of theirs is wanted."""
-    return Plan("process", raw=["process_fork", "process_exec", "process_exit", "cgroup_attached"])
+    return Plan("process", raw=["process_fork", "process_exec", "process_exit", "task_moved"])

@@ -11,7 +11,7 @@ from filetap.probes import Plan
 
 WALK: Final = "bpf_iter_task_new"
 """c68a78ffe2cb (v6.7): the way to tasks that our pid namespace does not show."""
-EVERYWHERE: Final = "seed_everywhere"
+EVERYWHERE: Final = "seed_all"
 """The program that needs it."""
 
 
@@ -28,5 +28,5 @@ OWN: Final = ("scratches", "texts")
 
 def plan(kernel: Functions, everywhere: bool, judge: bool = False) -> Plan:
     """``everywhere``: targets may run where our pid namespace does not show them. ``judge``: files are looked up for their names."""
-    raw = ["find_ourselves", "seed_tasks", "find_living", "identify_files", "identify_cgroups", *["judge_files"] * judge]
+    raw = ["find_self", "seed_tasks", "find_living", "file_ids", "cgroup_ids", *["judge_files"] * judge]
     return Plan("seed", raw=[*raw, EVERYWHERE] if everywhere and kernel.has_kfunc(WALK) else raw)

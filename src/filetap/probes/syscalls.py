@@ -33,7 +33,7 @@ from filetap.probes import Plan, aio
 FREQUENT_OPS: Final = frozenset({"read", "write", "close", "stat", "access", "seek"})
 """Without any of these classic tracepoints are cheaper for everybody else."""
 
-CLASSIC: Final = frozenset({"classic_enter", "classic_exit"})
+CLASSIC: Final = frozenset({"call_enter", "call_exit"})
 """Programs of single calls' tracepoints."""
 
 
@@ -94,11 +94,11 @@ def plan(chosen: frozenset[int], latency: bool, single: bool, moving: Collection
 
 
 def _enter(call: str) -> tuple[str, str, str]:
-    return ("classic_enter", "syscalls", f"sys_enter_{_EVENT.get(call, call)}")
+    return ("call_enter", "syscalls", f"sys_enter_{_EVENT.get(call, call)}")
 
 
 def _exit(call: str) -> tuple[str, str, str]:
-    return ("classic_exit", "syscalls", f"sys_exit_{_EVENT.get(call, call)}")
+    return ("call_exit", "syscalls", f"sys_exit_{_EVENT.get(call, call)}")
 
 
 def _classic(wanted: dict[str, Call], latency: bool, moving: Collection[str]) -> Plan:

@@ -18,8 +18,8 @@ class Tracepoints(Protocol):
         """How many values a program on it is given; 0: there is no such tracepoint."""
 
 
-SUBMISSIONS = {"io_uring_submit_req": "submit_req", "io_uring_submit_sqe": "submit_sqe", "io_uring_req_failed": "submit_failed"}
-COMPLETIONS = {3: "complete_cqe", 7: "complete_values"}
+SUBMISSIONS = {"io_uring_submit_req": "submit_req", "io_uring_submit_sqe": "submit_sqe", "io_uring_req_failed": "submit_fail"}
+COMPLETIONS = {3: "complete_cqe", 7: "complete_val"}
 
 SEES = "operations through io_uring"
 
@@ -31,11 +31,11 @@ def programs(kernel: Tracepoints) -> list[str]:
     """
     submissions = [program for name, program in SUBMISSIONS.items() if kernel.parameters(name) in (1, 2, 3)]
     completion = COMPLETIONS.get(kernel.parameters("io_uring_complete"))
-    overflow = ["completion_overflow"] if kernel.parameters("io_uring_cqe_overflow") else []
+    overflow = ["cqe_overflow"] if kernel.parameters("io_uring_cqe_overflow") else []
     return [completion, *submissions, *overflow] if completion and submissions else []
 
 
-RENAMES = {"io_uring_submit_sqe": "rename_submitted", "io_uring_complete": "rename_completed"}
+RENAMES = {"io_uring_submit_sqe": "rename_begun", "io_uring_complete": "rename_done"}
 """Where requests cannot be followed, that paths may have changed is seen at least."""
 
 

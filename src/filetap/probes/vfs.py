@@ -33,6 +33,10 @@ class Functions(Protocol):
         """How many parameters a function takes; None: there is no such function."""
 
 
+SHORT: Final = {"permission": "perm", "getattr": "attr", "truncate": "trunc"}
+"""Words of functions in the names of programs, of which the kernel keeps 15 characters."""
+
+
 class Hook(NamedTuple):
     """One program, named after its function."""
 
@@ -45,7 +49,8 @@ class Hook(NamedTuple):
 
     @property
     def program(self) -> str:
-        return self.function.removeprefix("security_")
+        subject, _, action = self.function.removeprefix("security_").partition("_")
+        return f"{subject}_{SHORT.get(action, action)}"
 
     def target(self, way: str) -> str:
         """What the program is attached to."""
@@ -109,7 +114,7 @@ def hooks(chosen: frozenset[int], level: str) -> list[Hook]:
 
 def returns(level: str) -> Plan:
     """The programs that tell what was noted when its call returns; where system calls make the events those do it."""
-    return Plan("vfs", raw=["call_returned", "thread_ended"] if level == "vfs" else [])
+    return Plan("vfs", raw=["returned", "thread_ended"] if level == "vfs" else [])
 
 
 def choices(chosen: frozenset[int]) -> Records:
