@@ -390,9 +390,8 @@ static __always_inline bool fill_note(struct task_struct *task, struct task_stat
 	return in_call(registers_of(task));
 }
 
-static __always_inline void list_notes(struct bpf_iter__task *ctx, struct task_state *s)
+static __always_inline void list_notes(struct bpf_iter__task *ctx, struct task_struct *task, struct task_state *s)
 {
-	struct task_struct *task = ctx->task;
 	struct pending_call *p = pending_call();
 
 	if (!p || !s->note_call || s->note_call != call_under_way(task))
@@ -420,7 +419,7 @@ int ft_list_calls(struct bpf_iter__task *ctx)
 	if (find_call(task, s))
 		bpf_seq_write(ctx->meta->seq, p, sizeof(*p));
 	if (s && config.level == LEVEL_VFS)
-		list_notes(ctx, s);
+		list_notes(ctx, task, s);
 	return 0;
 }
 

@@ -305,7 +305,7 @@ def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preemp
 
 
 @needs_bpftool
-@pytest.mark.parametrize("options", [{"level": "auto"}, {"aggregate": True}], ids=str)
+@pytest.mark.parametrize("options", [{"level": "auto"}, {"level": "vfs", "best_effort": True}, {"aggregate": True}], ids=str)
 def test_what_bpftool_shows_says_whose_it_is(options: dict[str, Any]) -> None:
     """All programs and maps of a session, those of the iterators over calls under way too."""
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all", paths=["/"]), **options) as tracer:
