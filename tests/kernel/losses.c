@@ -52,7 +52,8 @@ static void run(int threads, void *(*function)(void *))
 
 static void say(int file, const char *op, long count, long bytes)
 {
-	printf("{\"thread\":%d,\"path\":\"%s/%d\",\"op\":\"%s\",\"count\":%ld,\"bytes\":%ld}\n", gettid(), directory, file, op, count, bytes);
+	printf("{\"thread\":%d,\"path\":\"%s/%d\",\"op\":\"%s\",\"count\":%ld,\"bytes\":%ld}\n", gettid(), directory, file, op, count,
+	       bytes);
 }
 
 /* One round on one file: opened, two writes, two reads, closed. */

@@ -185,9 +185,11 @@ static void worker(void)
 	if (at == MAP_FAILED || sqe == MAP_FAILED || sched_setaffinity(0, sizeof(cpus), &cpus) ||
 	    syscall(SYS_io_uring_register, fd, IORING_REGISTER_IOWQ_AFF, &cpus, sizeof(cpus)))
 		exit(2);
-	*sqe = (struct io_uring_sqe){
-		.opcode = IORING_OP_READ, .flags = IOSQE_ASYNC, .fd = open("/proc/self/exe", O_RDONLY), .addr = (unsigned long)&byte, .len = 1
-	};
+	*sqe = (struct io_uring_sqe){ .opcode = IORING_OP_READ,
+				      .flags = IOSQE_ASYNC,
+				      .fd = open("/proc/self/exe", O_RDONLY),
+				      .addr = (unsigned long)&byte,
+				      .len = 1 };
 	__atomic_add_fetch((unsigned *)(at + p.sq_off.tail), 1, __ATOMIC_RELEASE);
 	if (syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
 		exit(2);

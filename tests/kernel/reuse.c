@@ -177,11 +177,11 @@ static void anonymous(int at)
 
 	sigemptyset(&mask);
 	for (int kind = 0; kind < 5; kind++) {
-		fd = kind == 0 ? inotify_init1(0) :
-		     kind == 1 ? epoll_create1(0) :
-		     kind == 2 ? eventfd(0, 0) :
-		     kind == 3 ? timerfd_create(CLOCK_MONOTONIC, 0) :
-				 signalfd(-1, &mask, 0);
+		fd = kind == 0   ? inotify_init1(0)
+		     : kind == 1 ? epoll_create1(0)
+		     : kind == 2 ? eventfd(0, 0)
+		     : kind == 3 ? timerfd_create(CLOCK_MONOTONIC, 0)
+				 : signalfd(-1, &mask, 0);
 		CHECK(fd >= 0);
 		say(fd);
 		close(fd);

@@ -50,14 +50,20 @@ static long long clock_ns(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+struct place {
+	const char *name;
+	unsigned long long inode; /* of the file that is there; 0: nothing to be said of it */
+};
+
 /* What one call did. A path that does not begin with a slash is below 'here'; a zero: nothing to be said. */
 struct deed {
 	const char *op, *call;
 	const char *hooks; /* what of the VFS level it passed, where that is not what its name says: FUNCTION/OP ... */
-	const char *path, *target;
+	const char *path;
+	struct place target;
 	const char *asked, *asked_target; /* how the caller called them, where a path is told as it was asked for */
 	long long result;
-	unsigned long long inode, target_inode;
+	unsigned long long inode;
 	long long offset, size, argument;
 	int fd; /* 1 + the descriptor that was given */
 	bool early; /* failed before any hook */
@@ -83,6 +89,11 @@ static unsigned long long inode_of(const char *name)
 	return lstat(in(name), &st) ? 0 : st.st_ino;
 }
 
+static struct place there(const char *name)
+{
+	return (struct place){ name, inode_of(name) };
+}
+
 static void member(const char *key, const char *path)
 {
 	if (path)
@@ -98,13 +109,13 @@ static long did(struct deed d)
 	if (d.hooks)
 		fprintf(said, ",\"hooks\":\"%s\"", d.hooks);
 	member("path", d.path);
-	member("target", d.target);
+	member("target", d.target.name);
 	member("asked", d.asked);
 	member("asked_target", d.asked_target);
 	if (d.inode)
 		fprintf(said, ",\"inode\":%llu", d.inode);
-	if (d.target_inode)
-		fprintf(said, ",\"target_inode\":%llu", d.target_inode);
+	if (d.target.inode)
+		fprintf(said, ",\"target_inode\":%llu", d.target.inode);
 	if (d.offset)
 		fprintf(said, ",\"offset\":%lld", d.offset);
 	if (d.size)
@@ -120,7 +131,6 @@ static long did(struct deed d)
 
 #define DID(...) did((struct deed){ __VA_ARGS__ })
 #define INODE(name) .inode = inode_of(name)
-#define TO(name) .target = (name), .target_inode = inode_of(name)
 
 static void check(bool good, int line)
 {
@@ -226,23 +236,23 @@ static void linked(void)
 	make("one", 1);
 	CHECK(!symlink("one", in("soft")) && !mkdir(in("d"), 0755));
 	r = CALL(link, in("one"), in("d/two"));
-	DID("link", "link", .path = "one", INODE("one"), TO("d/two"), .result = r);
+	DID("link", "link", .path = "one", INODE("one"), .target = there("d/two"), .result = r);
 	r = CALL(linkat, AT_FDCWD, in("soft"), AT_FDCWD, in("three"), AT_SYMLINK_FOLLOW);
-	DID("link", "linkat", .path = "one", .asked = "soft", INODE("one"), TO("three"), .result = r);
+	DID("link", "linkat", .path = "one", .asked = "soft", INODE("one"), .target = there("three"), .result = r);
 	r = CALL(link, in("soft"), in("four"));
-	DID("link", "link", .path = "soft", INODE("soft"), TO("four"), .result = r);
+	DID("link", "link", .path = "soft", INODE("soft"), .target = there("four"), .result = r);
 	r = CALL(link, in("one"), in("three"));
-	DID("link", "link", .path = "one", .target = "three", .result = r, .early = true);
+	DID("link", "link", .path = "one", .target.name = "three", .result = r, .early = true);
 	CHECK(!seteuid(NOBODY));
 	r = CALL(link, in("d"), in("d/no"));
 	CHECK(!seteuid(0));
-	DID("link", "link", .path = "d", .target = "d/no", .result = r, .early = true);
+	DID("link", "link", .path = "d", .target.name = "d/no", .result = r, .early = true);
 	r = CALL(symlink, "one/../x", in("d/text"));
-	DID("symlink", "symlink", .path = "d/x", TO("d/text"), .result = r);
+	DID("symlink", "symlink", .path = "d/x", .target = there("d/text"), .result = r);
 	r = CALL(symlinkat, "/absolute", AT_FDCWD, in("text"));
-	DID("symlink", "symlinkat", .path = "/absolute", TO("text"), .result = r);
+	DID("symlink", "symlinkat", .path = "/absolute", .target = there("text"), .result = r);
 	r = CALL(symlink, "one", in("text"));
-	DID("symlink", "symlink", .path = "one", .target = "text", .result = r, .early = true);
+	DID("symlink", "symlink", .path = "one", .target.name = "text", .result = r, .early = true);
 }
 
 static void unlinked(void)
@@ -284,27 +294,27 @@ static void renamed(void)
 	CHECK(!mkdir(in("rd"), 0755) && !mkdir(in("re"), 0755) && !mkdir(in("re/full"), 0755) && !symlink("rd", in("rs")));
 	inode = inode_of("r1");
 	r = CALL(rename, in("r1"), in("rd/r1"));
-	DID("rename", "rename", .path = "r1", .inode = inode, TO("rd/r1"), .result = r);
+	DID("rename", "rename", .path = "r1", .inode = inode, .target = there("rd/r1"), .result = r);
 	inode = inode_of("r2");
 	r = CALL(rename, in("r2"), in("rs/r1"));
-	DID("rename", "rename", .path = "r2", .inode = inode, TO("rd/r1"), .asked_target = "rs/r1", .result = r);
+	DID("rename", "rename", .path = "r2", .inode = inode, .target = there("rd/r1"), .asked_target = "rs/r1", .result = r);
 	inode = inode_of("rd/r1");
 	r = CALL(renameat2, AT_FDCWD, in("rd/r1"), AT_FDCWD, in("r3"), RENAME_EXCHANGE);
-	DID("rename", "renameat2", .path = "rd/r1", .inode = inode, TO("r3"), .argument = RENAME_EXCHANGE, .result = r);
+	DID("rename", "renameat2", .path = "rd/r1", .inode = inode, .target = there("r3"), .argument = RENAME_EXCHANGE, .result = r);
 	r = CALL(renameat2, AT_FDCWD, in("r3"), AT_FDCWD, in("rd/r1"), RENAME_NOREPLACE);
-	DID("rename", "renameat2", .path = "r3", .target = "rd/r1", .argument = RENAME_NOREPLACE, .result = r, .early = true);
+	DID("rename", "renameat2", .path = "r3", .target.name = "rd/r1", .argument = RENAME_NOREPLACE, .result = r, .early = true);
 	r = CALL(rename, in("rd"), in("re"));
-	DID("rename", "rename", .path = "rd", INODE("rd"), TO("re"), .result = r);
+	DID("rename", "rename", .path = "rd", INODE("rd"), .target = there("re"), .result = r);
 	r = CALL(rename, in("absent"), in("re"));
-	DID("rename", "rename", .path = "absent", .target = "re", .result = r, .early = true);
+	DID("rename", "rename", .path = "absent", .target.name = "re", .result = r, .early = true);
 	d = opened("rd", O_RDONLY | O_DIRECTORY);
 	e = opened("re", O_RDONLY | O_DIRECTORY);
 	inode = inode_of("rd/r1");
 	r = CALL(renameat, d, "r1", e, "full/../r1");
-	DID("rename", "renameat", .path = "rd/r1", .inode = inode, TO("re/r1"), .result = r);
+	DID("rename", "renameat", .path = "rd/r1", .inode = inode, .target = there("re/r1"), .result = r);
 	CHECK(!link(in("r3"), in("r4")));
 	r = CALL(rename, in("r3"), in("r4"));
-	DID("rename", "rename", .path = "r3", INODE("r3"), TO("r4"), .result = r);
+	DID("rename", "rename", .path = "r3", INODE("r3"), .target = there("r4"), .result = r);
 	CHECK(!close(d) && !close(e));
 }
 
@@ -447,10 +457,10 @@ static void moved_bytes(void)
 	r = CALL(fallocate, to, 0, 0, 8192);
 	DID("fallocate", "fallocate", .path = "j", INODE("j"), .hooks = WRITTEN, .result = r);
 	r = CALL(sendfile, to, fd, &zero, 50);
-	DID("sendfile", "sendfile", .path = "i", INODE("i"), TO("j"), .hooks = COPIED, .result = r);
+	DID("sendfile", "sendfile", .path = "i", INODE("i"), .target = there("j"), .hooks = COPIED, .result = r);
 	zero = 0;
 	r = CALL(copy_file_range, fd, &zero, to, NULL, 60, 0);
-	DID("copy_file_range", "copy_file_range", .path = "i", INODE("i"), TO("j"), .hooks = COPIED, .result = r);
+	DID("copy_file_range", "copy_file_range", .path = "i", INODE("i"), .target = there("j"), .hooks = COPIED, .result = r);
 	CHECK(!mkdir(in("tiny"), 0755) && !mount("tiny", in("tiny"), "tmpfs", 0, "size=4096"));
 	make("tiny/f", 4096);
 	full = opened("tiny/f", O_WRONLY | O_APPEND);
@@ -480,11 +490,11 @@ static void loops(void)
 		inode = inode_of(from);
 		r = CALL(rename, i % 10 == 0 ? in("l/d") : in(from), i % 10 == 0 ? in("l/full") : in(to));
 		if (i % 10 == 0)
-			DID("rename", "rename", .path = "l/d", INODE("l/d"), TO("l/full"), .result = r);
+			DID("rename", "rename", .path = "l/d", INODE("l/d"), .target = there("l/full"), .result = r);
 		else if (r)
-			DID("rename", "rename", .path = from, .target = to, .result = r, .early = true);
+			DID("rename", "rename", .path = from, .target.name = to, .result = r, .early = true);
 		else
-			DID("rename", "rename", .path = from, .inode = inode, TO(to), .result = r);
+			DID("rename", "rename", .path = from, .inode = inode, .target = there(to), .result = r);
 	}
 }
 
@@ -506,7 +516,7 @@ static void *one_thread(void *number)
 		inode = inode_of(path);
 		DID("mkdir", "mkdir", .path = path, .inode = inode, .size = 0700, .result = r);
 		r = CALL(rename, in(path), in(to));
-		DID("rename", "rename", .path = path, .inode = inode, TO(to), .result = r);
+		DID("rename", "rename", .path = path, .inode = inode, .target = there(to), .result = r);
 	}
 	return NULL;
 }
@@ -562,7 +572,7 @@ static void in_chroot(void)
 	CHECK(!stat("/inside", &st));
 	DID("mkdir", "mkdir", .path = "jail/inside", .inode = st.st_ino, .size = 0700, .result = r);
 	r = CALL(rename, "inside", "outside");
-	DID("rename", "rename", .path = "jail/inside", .inode = st.st_ino, .target = "jail/outside", .target_inode = st.st_ino,
+	DID("rename", "rename", .path = "jail/inside", .inode = st.st_ino, .target.name = "jail/outside", .target.inode = st.st_ino,
 	    .result = r);
 }
 
@@ -587,7 +597,7 @@ static void elsewhere(void)
 	DID("mkdir", "mkdir", .path = "bind/made", INODE("bind/made"), .size = 0700, .result = r);
 	inode = inode_of("src/made");
 	r = CALL(rename, in("src/made"), in("src/moved"));
-	DID("rename", "rename", .path = "src/made", .inode = inode, TO("src/moved"), .result = r);
+	DID("rename", "rename", .path = "src/made", .inode = inode, .target = there("src/moved"), .result = r);
 	CHECK(!umount(in("bind")));
 	forked(in_chroot);
 	forked(in_namespace);
@@ -626,9 +636,9 @@ static void overlay(void)
 	r = CALL(chmod, in("ov/all/two"), 0600);
 	DID("setattr", "chmod", .path = "ov/all/two", .size = 0600, .result = r);
 	r = CALL(rename, in("ov/all/two"), in("ov/all/three"));
-	DID("rename", "rename", .path = "ov/all/two", .target = "ov/all/three", .result = r);
+	DID("rename", "rename", .path = "ov/all/two", .target.name = "ov/all/three", .result = r);
 	r = CALL(link, in("ov/all/three"), in("ov/all/four"));
-	DID("link", "link", .path = "ov/all/three", .target = "ov/all/four", .result = r);
+	DID("link", "link", .path = "ov/all/three", .target.name = "ov/all/four", .result = r);
 	r = CALL(unlink, in("ov/all/three"));
 	DID("unlink", "unlink", .path = "ov/all/three", .result = r);
 	r = CALL(rmdir, in("ov/all/dir"));
@@ -738,7 +748,7 @@ static void narrow(void)
 	DID("mkdir", "mkdir", .path = "n", .size = 0700, .result = r, .early = true, .silent = true);
 	inode = inode_of("n");
 	r = int80(38, (long)low, (long)more, 0);
-	DID("rename", "rename", .path = "n", .inode = inode, TO("m"), .result = r, .silent = true);
+	DID("rename", "rename", .path = "n", .inode = inode, .target = there("m"), .result = r, .silent = true);
 	inode = inode_of("m");
 	r = int80(40, (long)more, 0, 0);
 	DID("rmdir", "rmdir", .path = "m", .inode = inode, .result = r, .silent = true);
@@ -751,7 +761,7 @@ static void narrow(void)
 	DID("write", "write", .path = "n", INODE("n"), .hooks = WRITTEN, .result = r, .silent = true);
 	close(fd);
 	r = CALL(rename, in("absent"), in("m"));
-	DID("rename", "rename", .path = "absent", .target = "m", .result = r, .early = true);
+	DID("rename", "rename", .path = "absent", .target.name = "m", .result = r, .early = true);
 }
 
 static void say_open(const char *name)
