@@ -29,19 +29,7 @@ struct workspace {
 	__u32 nr; /* of completions that fit the ring */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct workspace);
-} ft_workspaces SEC(".maps");
-
-static __always_inline struct workspace *workspace(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_workspaces, &zero);
-}
+PER_CPU(workspace, struct workspace, ft_workspaces)
 
 static __always_inline struct aio_place place_at(__u64 address)
 {

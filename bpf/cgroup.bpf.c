@@ -30,11 +30,12 @@ struct {
 	__type(value, struct cgroup_path);
 } ft_cgroup_event SEC(".maps");
 
+ONLY_ELEMENT(changed_path, struct cgroup_path, ft_cgroup_event)
+
 /* Is it the path of this target? A global function: the verifier looks at it once. */
 __noinline int has_path(__u32 target)
 {
-	__u32 zero = 0;
-	struct cgroup_path *changed = bpf_map_lookup_elem(&ft_cgroup_event, &zero);
+	struct cgroup_path *changed = changed_path();
 	struct cgroup_path *wanted = bpf_map_lookup_elem(&ft_cgroup_paths, &target);
 
 	if (!changed || !wanted || !wanted->bytes[0])
@@ -51,8 +52,7 @@ __noinline int has_path(__u32 target)
 /* Returns false for a cgroup that no target can be: of a hierarchy of cgroup v1, whose ids are their own. */
 static __always_inline bool note_path(struct cgroup *cgroup, const char *path)
 {
-	__u32 zero = 0;
-	struct cgroup_path *changed = bpf_map_lookup_elem(&ft_cgroup_event, &zero);
+	struct cgroup_path *changed = changed_path();
 
 	if (!changed || BPF_CORE_READ(cgroup, root, hierarchy_id))
 		return false;

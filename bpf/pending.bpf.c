@@ -20,12 +20,7 @@ struct listed {
 	__u64 key;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct listed);
-} ft_pending SEC(".maps");
+PER_CPU(listed, struct listed, ft_pending)
 
 /* Requests, and what is to be said of each: with a 'call' if it is listed. */
 struct asked {
@@ -42,13 +37,6 @@ struct {
 
 RING_TABLES;
 AIO_TABLE;
-
-static __always_inline struct listed *listed(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_pending, &zero);
-}
 
 static __always_inline struct pending_call *pending_call(void)
 {

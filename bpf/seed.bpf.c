@@ -192,12 +192,11 @@ struct identified_cgroup {
 	__u32 reserved;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, char[COMPONENT_SPACE]);
-} ft_cgroup_name SEC(".maps");
+struct component {
+	char bytes[COMPONENT_SPACE];
+};
+
+PER_CPU(component, struct component, ft_cgroup_name)
 
 SEC("iter/task_file")
 int ft_cgroup_ids(struct bpf_iter__task_file *ctx)
@@ -207,8 +206,8 @@ int ft_cgroup_ids(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct kernfs_node *node, *parent;
 	struct inode *inode;
-	__u32 zero = 0;
-	char *name = bpf_map_lookup_elem(&ft_cgroup_name, &zero);
+	struct component *name = component();
+	char end = 0;
 
 	if (!task || !file || !name || !is_self(task))
 		return 0;
@@ -220,13 +219,13 @@ int ft_cgroup_ids(struct bpf_iter__task_file *ctx)
 	found.fd = ctx->fd;
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	for (int i = 0; i < MAX_CGROUP_LEVELS && (parent = kernfs_parent(node)); i++, node = parent) {
-		long length = bpf_probe_read_kernel_str(name, COMPONENT_SPACE, BPF_CORE_READ(node, name));
+		long length = bpf_probe_read_kernel_str(name->bytes, COMPONENT_SPACE, BPF_CORE_READ(node, name));
 
 		if (length <= 0 || length > COMPONENT_SPACE)
 			break;
-		bpf_seq_write(ctx->meta->seq, name, length);
+		bpf_seq_write(ctx->meta->seq, name->bytes, length);
 	}
-	bpf_seq_write(ctx->meta->seq, &zero, 1);
+	bpf_seq_write(ctx->meta->seq, &end, sizeof(end));
 	return 0;
 }
 

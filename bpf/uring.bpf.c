@@ -25,19 +25,7 @@ struct workspace {
 	__u64 key;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct workspace);
-} ft_workspaces SEC(".maps");
-
-static __always_inline struct workspace *workspace(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_workspaces, &zero);
-}
+PER_CPU(workspace, struct workspace, ft_workspaces)
 
 static __always_inline struct ring_slot *slot_of_request(__u64 key)
 {

@@ -30,19 +30,7 @@ struct ancestor_walk {
 	__u64 exe_dentry, exe_mnt, root_dentry, root_mnt; /* of the next to be defined */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ancestor_walk);
-} ft_ancestors SEC(".maps");
-
-static __always_inline struct ancestor_walk *ancestor_walk(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_ancestors, &zero);
-}
+PER_CPU(ancestor_walk, struct ancestor_walk, ft_ancestors)
 
 static __always_inline void fill_process_key(struct process_key *key, struct task_struct *leader)
 {

@@ -43,6 +43,25 @@
 				break;                                                                                                     \
 	}
 
+/* find(): the one element of an array; NULL only to the verifier. */
+#define ONLY_ELEMENT(find, element, map)                                                                                                   \
+	static __always_inline element *find(void)                                                                                         \
+	{                                                                                                                                  \
+		__u32 zero = 0;                                                                                                            \
+                                                                                                                                           \
+		return bpf_map_lookup_elem(&map, &zero);                                                                                   \
+	}
+
+/* The same, and the array itself: one for each CPU. */
+#define PER_CPU(find, element, map)                                                                                                        \
+	struct {                                                                                                                           \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                                                                   \
+		__uint(max_entries, 1);                                                                                                    \
+		__type(key, __u32);                                                                                                        \
+		__type(value, element);                                                                                                    \
+	} map SEC(".maps");                                                                                                                \
+	ONLY_ELEMENT(find, element, map)
+
 /* bpf_rdonly_cast came with a35b9af4ec2c (v6.2): plain loads instead of a helper call for each member, half the cost
  * of an event. Each object is compiled twice, HAS_CAST being 1 in the one for kernels that have it: two ways side by side
  * would double the code, and the kernel's time to load it. */

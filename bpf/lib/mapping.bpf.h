@@ -22,12 +22,7 @@ struct node {
 	__u64 address;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct node);
-} ft_nodes SEC(".maps");
+PER_CPU(node, struct node, ft_nodes)
 
 /* An entry that is the address of a node or a mapping, and no mark of the tree's own (xa_is_internal, xa_is_err). */
 static __always_inline bool is_address(__u64 entry)
@@ -43,28 +38,28 @@ static __always_inline __u64 word_of(const struct node *n, __u64 node, __u32 at)
 /* One level down the maple tree. Returns 1 at a leaf, whose entry is the mapping. */
 __noinline int descend(void)
 {
-	__u32 zero = 0, type, slots, at = 0;
-	struct node *n = bpf_map_lookup_elem(&ft_nodes, &zero);
-	__u64 entry, node;
+	__u32 type, slots, at = 0;
+	struct node *n = node();
+	__u64 entry, address;
 
 	if (!n)
 		return 1;
 	entry = n->entry;
-	node = entry & ~255ull;
+	address = entry & ~255ull;
 	n->entry = 0;
-	if (!is_address(entry) || (!HAS_CAST && bpf_probe_read_kernel(n->words, sizeof(n->words), (void *)node)))
+	if (!is_address(entry) || (!HAS_CAST && bpf_probe_read_kernel(n->words, sizeof(n->words), (void *)address)))
 		return 1;
 	type = (entry >> 3) & 15;
 	slots = type == MAPLE_ARANGE ? ARANGE_SLOTS : RANGE_SLOTS;
 	for (__u32 i = 1; i < RANGE_SLOTS; i++) {
-		__u64 pivot = word_of(n, node, i);
+		__u64 pivot = word_of(n, address, i);
 
 		/* A pivot of zero behind the first is not used: the slot reaches as far as the node does. */
 		if (i >= slots || pivot >= n->address || (!pivot && i > 1))
 			break;
 		at = i;
 	}
-	n->entry = word_of(n, node, slots + at);
+	n->entry = word_of(n, address, slots + at);
 	return type <= MAPLE_LEAF_MOST;
 }
 
@@ -103,8 +98,7 @@ SUBPROGRAM __u64 search_rb_tree(struct mm_struct *mm, __u64 address)
 SUBPROGRAM __u64 find_mapping(struct task_struct *task, __u64 address)
 {
 	struct mm_struct *mm = of_task(task, mm);
-	__u32 zero = 0;
-	struct node *n = bpf_map_lookup_elem(&ft_nodes, &zero);
+	struct node *n = node();
 	__u64 found;
 
 	for (int i = 0; n && i < 2; i++) {

@@ -53,19 +53,7 @@ struct text {
 	__u32 length;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct text);
-} ft_texts SEC(".maps");
-
-static __always_inline struct text *text(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_texts, &zero);
-}
+PER_CPU(text, struct text, ft_texts)
 
 /* 0: no rule has a name of this length. */
 static __always_inline __u64 hash_of(struct dentry *dentry)

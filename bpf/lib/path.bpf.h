@@ -61,19 +61,7 @@ struct scratch {
 	struct named_key named_key;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} ft_scratches SEC(".maps");
-
-static __always_inline struct scratch *scratch(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_scratches, &zero);
-}
+PER_CPU(scratch, struct scratch, ft_scratches)
 
 /* A rule that stands 'depth' names above the file. */
 static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)

@@ -196,6 +196,8 @@ struct {
 	__type(value, struct task_state);
 } ft_blank SEC(".maps");
 
+ONLY_ELEMENT(blank_state, struct task_state, ft_blank)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 128 << 10);
@@ -259,12 +261,7 @@ struct {
 	__array(values, struct sums);
 } ft_aggregates SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct counters);
-} ft_counts SEC(".maps");
+PER_CPU(counters, struct counters, ft_counts)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -283,19 +280,7 @@ struct {
 	__type(value, __u64);
 } ft_changes SEC(".maps");
 
-static __always_inline struct counters *counters(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_counts, &zero);
-}
-
-static __always_inline struct globals *globals(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ft_shared, &zero);
-}
+ONLY_ELEMENT(globals, struct globals, ft_shared)
 
 /* What is kept for a task, or NULL. */
 static __always_inline struct task_state *state_of(struct task_struct *task)
@@ -312,8 +297,7 @@ static __always_inline struct task_state *state_of(struct task_struct *task)
 static __always_inline struct task_state *enter_task(struct task_struct *task)
 {
 	__u64 key = (__u64)task;
-	__u32 zero = 0;
-	struct task_state *empty = bpf_map_lookup_elem(&ft_blank, &zero);
+	struct task_state *empty = blank_state();
 
 	if (empty)
 		bpf_map_update_elem(&ft_tasks, &key, empty, BPF_NOEXIST);
