@@ -5,6 +5,7 @@
  * Apart, because it is the one hook set that every kernel has.
  */
 #include "lib/draft.bpf.h"
+#include "lib/numbers.h"
 #include "lib/target.bpf.h"
 
 /* Programs of other objects for calls that are read there (KIND_SUBMIT); the table's 'call' is their place. */
@@ -86,37 +87,37 @@ static __always_inline bool changes_paths(const struct pt_regs *regs, const stru
 }
 
 /* A 32-bit call: its number and registers mean other things, so it is counted and not read. What changes paths is
- * heeded all the same, and what changes groups (arch/x86/entry/syscalls/syscall_32.tbl). */
+ * heeded all the same, and what changes groups. */
 static __noinline int count_compat(struct task_struct *task, __u64 nr, long result)
 {
 	struct counters *c = counters();
 
 	switch (nr) {
-	case 81: /* setgroups */
-	case 206: /* setgroups32 */
+	case NR32_SETGROUPS:
+	case NR32_SETGROUPS32:
 		forget_groups(task);
 		break;
-	case 9: /* link */
-	case 303: /* linkat */
+	case NR32_LINK:
+	case NR32_LINKAT:
 		if (config.members || config.moved)
 			note_move(result);
 		break;
-	case 83: /* symlink */
-	case 304: /* symlinkat */
+	case NR32_SYMLINK:
+	case NR32_SYMLINKAT:
 		note_symlink(result);
 		break;
-	case 21: /* mount */
-	case 38: /* rename */
-	case 40: /* rmdir */
-	case 52: /* umount2 */
-	case 61: /* chroot */
-	case 217: /* pivot_root */
-	case 301: /* unlinkat */
-	case 302: /* renameat */
-	case 310: /* unshare */
-	case 346: /* setns */
-	case 353: /* renameat2 */
-	case 429: /* move_mount */
+	case NR32_MOUNT:
+	case NR32_RENAME:
+	case NR32_RMDIR:
+	case NR32_UMOUNT2:
+	case NR32_CHROOT:
+	case NR32_PIVOT_ROOT:
+	case NR32_UNLINKAT:
+	case NR32_RENAMEAT:
+	case NR32_UNSHARE:
+	case NR32_SETNS:
+	case NR32_RENAMEAT2:
+	case NR32_MOVE_MOUNT:
 		note_move(result);
 	}
 	if (c && !is_bystander(task) && current_member(task))

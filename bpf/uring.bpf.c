@@ -5,13 +5,11 @@
  * complete in another thread.
  */
 #include "lib/draft.bpf.h"
+#include "lib/numbers.h"
 #include "lib/request.bpf.h"
 #include "lib/target.bpf.h"
 
 #define SQE_SIZE 64
-#define RING_RENAMEAT 35
-#define RING_UNLINKAT 36
-#define RING_LINKAT 39
 
 RING_TABLES;
 
@@ -148,7 +146,7 @@ static __always_inline bool copy_sqe(struct io_uring_sqe *sqe, __u64 address)
 
 static __always_inline bool is_vectored(__u8 opcode)
 {
-	return opcode == 1 || opcode == 2 || opcode == 60 || opcode == 61;
+	return opcode == RING_READV || opcode == RING_WRITEV || opcode == RING_READV_FIXED || opcode == RING_WRITEV_FIXED;
 }
 
 /* In the order of probes/syscalls.py FIELDS. */

@@ -8,6 +8,7 @@
 
 #include "mapping.bpf.h"
 #include "noted.bpf.h"
+#include "numbers.h"
 #include "transfer.bpf.h"
 
 static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct draft *d)

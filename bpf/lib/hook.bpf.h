@@ -229,7 +229,7 @@ static __always_inline __u32 rename_flags(void)
 	const struct pt_regs *regs = registers_of(task);
 	bool narrow = is_compat(task);
 
-	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || !is_one_of(narrow, call_number(task), NR_RENAMEAT2))
+	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || !is_call(narrow, call_number(task), RENAMEAT2))
 		return 0;
 	return narrow ? load(regs, di) : load(regs, r8);
 }

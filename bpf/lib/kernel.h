@@ -504,13 +504,6 @@ struct aio_ring {
 #define F_OFD_SETLK 37
 #define F_OFD_SETLKW 38
 #define CLOSE_RANGE_UNSHARE 2ul
-#define NR_CLOSE_RANGE 436
-#define NR_SYMLINK 88
-#define NR_MOUNT 165
-#define NR_SYMLINKAT 266
-#define NR_CHROOT 161
-#define NR_UNLINKAT 263
-#define RING_SYMLINKAT 38
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
 #define RWF_APPEND 0x10

@@ -8,20 +8,7 @@
 #define FILETAP_NOTED_H
 
 #include "emit.bpf.h"
-
-/* Numbers of syscall_64.tbl and, behind them, of syscall_32.tbl. */
-#define NR_IO_SUBMIT 209, 248
-#define NR_IO_URING_ENTER 426, 426
-#define NR_IOCTL 16, 54
-#define NR_FALLOCATE 285, 324
-#define NR_EXECVE 59, 11
-#define NR_EXECVEAT 322, 358
-#define NR_RENAMEAT2 316, 353
-
-static __always_inline bool is_one_of(bool narrow, __u32 nr, __u32 wide, __u32 other)
-{
-	return nr == (narrow ? other : wide);
-}
+#include "numbers.h"
 
 /* The call that the current task has made, as a number; 0: none whose result is that of one operation. */
 static __always_inline __u64 call_under_way(struct task_struct *task)
@@ -30,8 +17,7 @@ static __always_inline __u64 call_under_way(struct task_struct *task)
 	__u64 nr = load(regs, orig_ax);
 	bool narrow = is_compat(task);
 
-	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || is_one_of(narrow, nr, NR_IO_SUBMIT) ||
-	    is_one_of(narrow, nr, NR_IO_URING_ENTER))
+	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || is_call(narrow, nr, IO_SUBMIT) || is_call(narrow, nr, IO_URING_ENTER))
 		return 0;
 	return (load(regs, ip) * 0x9e3779b97f4a7c15ull + load(regs, sp)) * 0x9e3779b97f4a7c15ull + nr + 1;
 }

@@ -26,8 +26,8 @@ SUBPROGRAM bool changes_contents(__u8 hook, long result)
 		command = load(regs, cx);
 	if (hook != HOOK_WRITE || result > 0)
 		return result >= 0;
-	return !result && (is_one_of(narrow, nr, NR_FALLOCATE) ||
-			   (is_one_of(narrow, nr, NR_IOCTL) && (command == FICLONE || command == FICLONERANGE)));
+	return !result &&
+	       (is_call(narrow, nr, FALLOCATE) || (is_call(narrow, nr, IOCTL) && (command == FICLONE || command == FICLONERANGE)));
 }
 
 /* The files that an exec opens, reads and maps are a part of it, and its result is not theirs. */
@@ -37,7 +37,7 @@ static __always_inline bool in_exec(void)
 	bool narrow = is_compat(task);
 	__u32 nr = call_number(task);
 
-	return is_one_of(narrow, nr, NR_EXECVE) || is_one_of(narrow, nr, NR_EXECVEAT);
+	return is_call(narrow, nr, EXECVE) || is_call(narrow, nr, EXECVEAT);
 }
 
 /* Other hooks' calls return a number that is not about them: a file's descriptor of the truncation before its open. */
