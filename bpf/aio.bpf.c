@@ -4,9 +4,19 @@
  * that is mapped in the process, or once io_getevents(2) hands them out. Apart, because a request outlives the call that
  * brought it, and its table of calls is by command.
  */
+#include "event.h"
+#include "lib/argument.bpf.h"
+#include "lib/compat.bpf.h"
+#include "lib/define.bpf.h"
+#include "lib/descriptor.bpf.h"
+#include "lib/emit.bpf.h"
+#include "lib/kernel.h"
+#include "lib/opening.bpf.h"
 #include "lib/request.bpf.h"
+#include "lib/state.bpf.h"
 #include "lib/subject.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/task.bpf.h"
 
 #define MAX_RINGS 4096
 

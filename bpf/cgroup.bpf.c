@@ -5,6 +5,9 @@
  * kernel/cgroup/cgroup.c): no task can be in it before its id is known here.
  * Apart, because nothing is attached unless a cgroup is a target.
  */
+#include "event.h"
+#include "lib/compat.bpf.h"
+#include "lib/kernel.h"
 #include "lib/state.bpf.h"
 
 /* TRACE_CGROUP_PATH_LEN of kernel/cgroup/cgroup-internal.h: what is longer comes cut. */

@@ -6,6 +6,8 @@
 #ifndef FILETAP_EVENT_H
 #define FILETAP_EVENT_H
 
+#include <linux/types.h>
+
 /* One slot of a lane: 64 bytes, a cache line. */
 struct event {
 	__u64 time; /* CLOCK_BOOTTIME at the return, ns */

@@ -4,7 +4,14 @@
  * the page had to be read from the device. Apart, because its hook is on every fault of every process, and so is
  * attached only for -e fault.
  */
+#include "event.h"
+#include "lib/compat.bpf.h"
+#include "lib/descriptor.bpf.h"
+#include "lib/emit.bpf.h"
+#include "lib/kernel.h"
 #include "lib/mapping.bpf.h"
+#include "lib/opening.bpf.h"
+#include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
 
 /* arch/x86/include/asm/trap_pf.h */

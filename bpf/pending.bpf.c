@@ -4,11 +4,20 @@
  * Apart, because an iterator runs when somebody asks, and may be preempted by any probe: what each CPU has once (scratch, counters)
  * is this object's own. Names lie in the memory of another process, which it cannot read. User space: pending.py.
  */
+#include "event.h"
+#include "lib/ancestry.bpf.h"
+#include "lib/compat.bpf.h"
+#include "lib/define.bpf.h"
+#include "lib/descriptor.bpf.h"
+#include "lib/kernel.h"
 #include "lib/mapping.bpf.h"
 #include "lib/noted.bpf.h"
+#include "lib/opening.bpf.h"
 #include "lib/pid.bpf.h"
 #include "lib/request.bpf.h"
-#include "lib/target.bpf.h"
+#include "lib/state.bpf.h"
+#include "lib/subject.bpf.h"
+#include "lib/task.bpf.h"
 
 #define MAX_LEVELS 32 /* of cgroups */
 #define MAX_ASKED 4096 /* requests at a time */

@@ -3,8 +3,18 @@
  * Processes: children join their parent's target at fork, commands are matched at exec, ends are noted; and each of
  * the three is an event where it was asked for. Apart, because following is needed whichever file hooks are chosen.
  */
+#include "event.h"
+#include "lib/ancestry.bpf.h"
+#include "lib/compat.bpf.h"
+#include "lib/define.bpf.h"
+#include "lib/descriptor.bpf.h"
 #include "lib/emit.bpf.h"
+#include "lib/kernel.h"
+#include "lib/name.bpf.h"
+#include "lib/named.bpf.h"
+#include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/task.bpf.h"
 
 /* Processes alone count as live; a thread inherits whatever its process has. */
 static __always_inline void inherit(struct task_state *parent, struct task_struct *child, bool thread)

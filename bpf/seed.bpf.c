@@ -6,10 +6,14 @@
  * all kernels (init_seq_pidns in kernel/bpf/task_iter.c).
  * Apart, because no event makes them run. User space: selection/ and capture/.
  */
-#include "lib/state.bpf.h"
-#include "lib/target.bpf.h"
+#include "event.h"
+#include "lib/compat.bpf.h"
+#include "lib/identity.bpf.h"
+#include "lib/kernel.h"
 #include "lib/path.bpf.h"
 #include "lib/pid.bpf.h"
+#include "lib/state.bpf.h"
+#include "lib/target.bpf.h"
 
 #define MAX_ANCESTORS 64
 

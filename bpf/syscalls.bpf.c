@@ -4,9 +4,22 @@
  * exit has lost (close's file, the start of the call, a descriptor that another thread may change meanwhile).
  * Apart, because it is the one hook set that every kernel has.
  */
+#include "event.h"
+#include "lib/argument.bpf.h"
+#include "lib/compat.bpf.h"
+#include "lib/credentials.bpf.h"
+#include "lib/descriptor.bpf.h"
 #include "lib/draft.bpf.h"
+#include "lib/emit.bpf.h"
+#include "lib/kernel.h"
+#include "lib/mapping.bpf.h"
+#include "lib/name.bpf.h"
 #include "lib/numbers.h"
+#include "lib/opening.bpf.h"
+#include "lib/state.bpf.h"
+#include "lib/subject.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/task.bpf.h"
 
 /* Programs of other objects for calls that are read there (KIND_SUBMIT); the table's 'call' is their place. */
 #define MAX_HANDLERS 8

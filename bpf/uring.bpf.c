@@ -4,10 +4,21 @@
  * and drafted as that call when it completes. Apart, because a request outlives the call that brought it, and may
  * complete in another thread.
  */
+#include "event.h"
+#include "lib/argument.bpf.h"
+#include "lib/compat.bpf.h"
+#include "lib/define.bpf.h"
+#include "lib/descriptor.bpf.h"
 #include "lib/draft.bpf.h"
+#include "lib/emit.bpf.h"
+#include "lib/kernel.h"
 #include "lib/numbers.h"
+#include "lib/opening.bpf.h"
 #include "lib/request.bpf.h"
+#include "lib/state.bpf.h"
+#include "lib/subject.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/task.bpf.h"
 
 #define SQE_SIZE 64
 

@@ -4,7 +4,18 @@
  * Each program serves as LSM hook, as fentry on the function that calls the hooks, or as kprobe there: user space sets
  * its type, and config.way says where its arguments are. Apart, because not every kernel lets it attach.
  */
+#include "event.h"
+#include "lib/compat.bpf.h"
+#include "lib/define.bpf.h"
+#include "lib/emit.bpf.h"
 #include "lib/hook.bpf.h"
+#include "lib/identity.bpf.h"
+#include "lib/kernel.h"
+#include "lib/name.bpf.h"
+#include "lib/noted.bpf.h"
+#include "lib/state.bpf.h"
+#include "lib/target.bpf.h"
+#include "lib/tell.bpf.h"
 
 #define MAY_WRITE 2
 #define MAY_READ 4

@@ -6,7 +6,10 @@
 #ifndef FILETAP_AGGREGATE_H
 #define FILETAP_AGGREGATE_H
 
-#include "task.bpf.h"
+#include "../event.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "state.bpf.h"
 
 /* The position of the highest bit. Without a branch, for the verifier would follow each way to the program's end. */
 static __always_inline __u32 highest_bit(__u64 v)

@@ -7,7 +7,11 @@
 #ifndef FILETAP_ALIAS_H
 #define FILETAP_ALIAS_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "kernel.h"
 #include "path.bpf.h"
+#include "state.bpf.h"
 
 #define MAX_ALIASES 16
 

@@ -6,7 +6,13 @@
 #ifndef FILETAP_ANCESTRY_H
 #define FILETAP_ANCESTRY_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
 #include "describe.bpf.h"
+#include "kernel.h"
+#include "path.bpf.h"
+#include "state.bpf.h"
 
 /* By number and start: a number alone comes again. User space resizes it, and reads which ids are in use. */
 struct {

@@ -6,7 +6,9 @@
 #ifndef FILETAP_ARGUMENT_H
 #define FILETAP_ARGUMENT_H
 
-#include "state.bpf.h"
+#include "../event.h"
+#include "compat.bpf.h"
+#include "kernel.h"
 
 /* The arguments of a system call, from the first; 0 for none. */
 static __always_inline __u64 argument(const struct pt_regs *regs, __u32 number)

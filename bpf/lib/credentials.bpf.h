@@ -6,7 +6,11 @@
 #ifndef FILETAP_CREDENTIALS_H
 #define FILETAP_CREDENTIALS_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "kernel.h"
 #include "path.bpf.h"
+#include "state.bpf.h"
 
 #define GROUP_BYTES (MAX_GROUPS * sizeof(__u32))
 

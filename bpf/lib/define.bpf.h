@@ -7,7 +7,13 @@
 #ifndef FILETAP_DEFINE_H
 #define FILETAP_DEFINE_H
 
+#include "../event.h"
 #include "alias.bpf.h"
+#include "compat.bpf.h"
+#include "identity.bpf.h"
+#include "kernel.h"
+#include "path.bpf.h"
+#include "state.bpf.h"
 
 static __always_inline long submit_definition(struct scratch *s, struct counters *c)
 {

@@ -6,8 +6,13 @@
 #ifndef FILETAP_DESCRIBE_H
 #define FILETAP_DESCRIBE_H
 
+#include "../event.h"
+#include "compat.bpf.h"
 #include "credentials.bpf.h"
-#include "name.bpf.h"
+#include "define.bpf.h"
+#include "kernel.h"
+#include "path.bpf.h"
+#include "state.bpf.h"
 
 static __always_inline void define_cgroup(struct task_struct *task, struct scratch *s, struct counters *c)
 {

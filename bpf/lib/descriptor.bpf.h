@@ -6,6 +6,9 @@
 #ifndef FILETAP_DESCRIPTOR_H
 #define FILETAP_DESCRIPTOR_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "kernel.h"
 #include "state.bpf.h"
 
 /* Address of the open file behind a descriptor of the current task; 0: none. */

@@ -6,9 +6,22 @@
 #ifndef FILETAP_DRAFT_H
 #define FILETAP_DRAFT_H
 
+#include "../event.h"
+#include "argument.bpf.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "descriptor.bpf.h"
+#include "emit.bpf.h"
+#include "kernel.h"
 #include "mapping.bpf.h"
+#include "name.bpf.h"
+#include "named.bpf.h"
 #include "noted.bpf.h"
 #include "numbers.h"
+#include "path.bpf.h"
+#include "state.bpf.h"
+#include "subject.bpf.h"
+#include "task.bpf.h"
 #include "transfer.bpf.h"
 
 static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct draft *d)

@@ -6,7 +6,13 @@
 #ifndef FILETAP_EMIT_H
 #define FILETAP_EMIT_H
 
+#include "../event.h"
 #include "aggregate.bpf.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "kernel.h"
+#include "state.bpf.h"
+#include "task.bpf.h"
 
 /* A draft with nothing in it but what every event has. Without latency the clock is read once it is known to be wanted. */
 static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __u16 call, __s64 result)

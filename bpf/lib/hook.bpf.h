@@ -6,6 +6,16 @@
 #ifndef FILETAP_HOOK_H
 #define FILETAP_HOOK_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "identity.bpf.h"
+#include "kernel.h"
+#include "noted.bpf.h"
+#include "numbers.h"
+#include "opening.bpf.h"
+#include "state.bpf.h"
+#include "target.bpf.h"
 #include "tell.bpf.h"
 
 #define MAX_ERRNO 4095

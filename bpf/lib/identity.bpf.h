@@ -8,7 +8,9 @@
 #ifndef FILETAP_IDENTITY_H
 #define FILETAP_IDENTITY_H
 
-#include "state.bpf.h"
+#include "../event.h"
+#include "compat.bpf.h"
+#include "kernel.h"
 
 #define MIX 0x9e3779b97f4a7c15ull
 #define NAME_WORDS 8

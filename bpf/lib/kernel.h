@@ -6,6 +6,8 @@
 #ifndef FILETAP_KERNEL_H
 #define FILETAP_KERNEL_H
 
+#include <linux/types.h>
+
 typedef _Bool bool;
 enum { false, true };
 

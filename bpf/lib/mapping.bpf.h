@@ -6,6 +6,15 @@
 #ifndef FILETAP_MAPPING_H
 #define FILETAP_MAPPING_H
 
+#include "../event.h"
+#include "argument.bpf.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "descriptor.bpf.h"
+#include "emit.bpf.h"
+#include "kernel.h"
+#include "opening.bpf.h"
+#include "state.bpf.h"
 #include "subject.bpf.h"
 
 #define MAPLE_LEAF_MOST 1 /* maple_dense and maple_leaf_64, enum maple_type */

@@ -6,8 +6,14 @@
 #ifndef FILETAP_NAME_H
 #define FILETAP_NAME_H
 
+#include "../event.h"
+#include "compat.bpf.h"
 #include "define.bpf.h"
 #include "descriptor.bpf.h"
+#include "kernel.h"
+#include "named.bpf.h"
+#include "path.bpf.h"
+#include "state.bpf.h"
 
 /* The name is empty: what is meant is the place it starts from. */
 #define NAME_EMPTY (1ull << 32)

@@ -7,7 +7,10 @@
 #ifndef FILETAP_NAMED_H
 #define FILETAP_NAMED_H
 
-#include "identity.bpf.h"
+#include "../event.h"
+#include "compat.bpf.h"
+#include "kernel.h"
+#include "state.bpf.h"
 
 /* FNV-1a of a name's bytes; names one below the other: from the lowest up, each times HASH_CHAIN, xor the next. */
 #define HASH_SEED 0xcbf29ce484222325ull

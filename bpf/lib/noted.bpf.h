@@ -7,8 +7,12 @@
 #ifndef FILETAP_NOTED_H
 #define FILETAP_NOTED_H
 
-#include "emit.bpf.h"
+#include "../event.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "kernel.h"
 #include "numbers.h"
+#include "state.bpf.h"
 
 /* The call that the current task has made, as a number; 0: none whose result is that of one operation. */
 static __always_inline __u64 call_under_way(struct task_struct *task)

@@ -8,7 +8,9 @@
 #ifndef FILETAP_OPENING_H
 #define FILETAP_OPENING_H
 
-#include "descriptor.bpf.h"
+#include "../event.h"
+#include "compat.bpf.h"
+#include "state.bpf.h"
 
 #define MAX_OPENINGS (64 << 10)
 #define MAX_REOPENED 4096

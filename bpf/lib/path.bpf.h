@@ -7,7 +7,12 @@
 #ifndef FILETAP_PATH_H
 #define FILETAP_PATH_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "identity.bpf.h"
+#include "kernel.h"
 #include "named.bpf.h"
+#include "state.bpf.h"
 
 #define MAX_STEPS (PATH_SPACE / 2)
 

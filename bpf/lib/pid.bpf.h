@@ -6,7 +6,8 @@
 #ifndef FILETAP_PID_H
 #define FILETAP_PID_H
 
-#include "state.bpf.h"
+#include "compat.bpf.h"
+#include "kernel.h"
 
 static __always_inline struct upid *number_at(struct pid *pid, __u32 level)
 {

@@ -7,6 +7,7 @@
 #ifndef FILETAP_REQUEST_H
 #define FILETAP_REQUEST_H
 
+#include "compat.bpf.h"
 #include "state.bpf.h"
 
 #define MAX_REQUESTS (16 << 10)

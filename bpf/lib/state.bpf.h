@@ -6,7 +6,9 @@
 #ifndef FILETAP_STATE_H
 #define FILETAP_STATE_H
 
+#include "../event.h"
 #include "compat.bpf.h"
+#include "kernel.h"
 
 #define PATH_SPACE 8192
 #define COMPONENT_SPACE 256

@@ -6,9 +6,13 @@
 #ifndef FILETAP_SUBJECT_H
 #define FILETAP_SUBJECT_H
 
-#include "argument.bpf.h"
-#include "emit.bpf.h"
+#include "../event.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "descriptor.bpf.h"
+#include "kernel.h"
 #include "opening.bpf.h"
+#include "state.bpf.h"
 
 /* A call that has returned. */
 struct exit_context {

@@ -6,6 +6,9 @@
 #ifndef FILETAP_TARGET_H
 #define FILETAP_TARGET_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "kernel.h"
 #include "state.bpf.h"
 
 /* Tested at each call, not remembered: a task may be moved between cgroups at any time. */

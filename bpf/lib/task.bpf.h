@@ -6,7 +6,16 @@
 #ifndef FILETAP_TASK_H
 #define FILETAP_TASK_H
 
+#include "../event.h"
 #include "ancestry.bpf.h"
+#include "compat.bpf.h"
+#include "credentials.bpf.h"
+#include "define.bpf.h"
+#include "describe.bpf.h"
+#include "identity.bpf.h"
+#include "kernel.h"
+#include "path.bpf.h"
+#include "state.bpf.h"
 
 /* The parent that define_ancestors() has come to. */
 static __always_inline void name_parent(struct task_struct *task, struct task_state *state, struct scratch *s)

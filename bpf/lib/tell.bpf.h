@@ -6,9 +6,16 @@
 #ifndef FILETAP_TELL_H
 #define FILETAP_TELL_H
 
+#include "../event.h"
+#include "compat.bpf.h"
+#include "descriptor.bpf.h"
+#include "emit.bpf.h"
+#include "kernel.h"
 #include "noted.bpf.h"
-#include "subject.bpf.h"
-#include "target.bpf.h"
+#include "numbers.h"
+#include "opening.bpf.h"
+#include "state.bpf.h"
+#include "task.bpf.h"
 
 static __always_inline bool is_chosen(__u8 hook)
 {

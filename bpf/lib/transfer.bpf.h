@@ -6,6 +6,14 @@
 #ifndef FILETAP_TRANSFER_H
 #define FILETAP_TRANSFER_H
 
+#include "../event.h"
+#include "argument.bpf.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "descriptor.bpf.h"
+#include "emit.bpf.h"
+#include "kernel.h"
+#include "state.bpf.h"
 #include "subject.bpf.h"
 
 static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs)
