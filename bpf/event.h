@@ -380,6 +380,12 @@ struct globals {
 	struct target_cgroup cgroups[MAX_CGROUPS];
 };
 
+/* A file or a place as the filters see it. */
+struct found {
+	__u32 id; /* of its definition; 0: none was owed, or none could be sent */
+	__u32 wanted; /* WANTED_* */
+};
+
 /* A call of a thread that has begun and not returned; what a hook has noted of one; or a request that has not completed. */
 struct pending_call {
 	__u64 time; /* CLOCK_BOOTTIME */
@@ -388,7 +394,7 @@ struct pending_call {
 	__u64 arguments[6]; /* with a 'call': offset, size, and its further argument */
 	__u64 ip, sp; /* of a request: its address in the program's memory, 0 */
 	__u64 position; /* in the file */
-	__u64 start, to_start, root; /* places that its names start from, the last that of absolute ones: id, and FOUND_* */
+	struct found start, to_start, root; /* places that its names start from, the last that of absolute ones */
 	__u32 nr; /* of a system call, or MAX_NR and io_uring's opcode */
 	__u32 call; /* index into calls.CALLS, of what is described already; 0: it is for the reader of 'nr' to say */
 	__s32 fd; /* with a 'call' */
@@ -522,7 +528,8 @@ struct file_entry {
 	__u32 id; /* 0: not defined yet */
 	__u32 epoch;
 	__u32 wanted; /* WANTED_* */
-	__u32 touched; /* an event has named it */
+	__u16 touched; /* an event has named it */
+	__u16 alias; /* another name of the file is at a wanted place */
 };
 
 #endif

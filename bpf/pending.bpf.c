@@ -159,20 +159,20 @@ static __always_inline __u64 argument_of(const struct pending_call *p, __u32 num
 	return numbered(p->arguments, number);
 }
 
-/* A file whose path passes, and its type where that matters: id and what is WANTED; 0: none of these. It counts as named by no
- * event. */
-static __always_inline __u64 wanted_file(__u64 address, int owed)
+/* The id of a file whose path passes, and its type where that matters; 0: none of these. It counts as named by no event. */
+static __always_inline __u32 wanted_file(__u64 address, int owed)
 {
 	struct file *file = file_at(address);
-	__u64 dentry = (__u64)load(file, f_path.dentry), mnt = (__u64)load(file, f_path.mnt), found;
+	__u64 dentry = (__u64)load(file, f_path.dentry), mnt = (__u64)load(file, f_path.mnt);
+	struct found found;
 
 	if (!type_passes(file, owed))
 		return 0;
 	found = find_file(dentry, mnt, OWED_NOTHING);
-	return is_owed(found >> 32, owed) ? find_file(dentry, mnt, OWED_ALWAYS) : 0;
+	return is_owed(found.wanted, owed) ? find_file(dentry, mnt, OWED_ALWAYS).id : 0;
 }
 
-static __always_inline __u64 any_file(__u64 address)
+static __always_inline struct found any_file(__u64 address)
 {
 	struct file *file = (struct file *)address;
 
@@ -224,7 +224,8 @@ static __always_inline bool recall_pending(const struct task_state *s, struct pe
 static __noinline bool find_descriptor(struct task_struct *task, struct task_state *s, __u32 fd, struct call call)
 {
 	struct pending_call *p = pending_call();
-	__u64 address, found;
+	__u64 address;
+	__u32 found;
 
 	if (!p)
 		return false;
@@ -256,10 +257,10 @@ static __noinline bool find_two(struct task_struct *task, __u32 from, __u32 to)
 	if (!wanted)
 		return false;
 	if (addresses[0]) {
-		p->file = any_file(addresses[0]);
+		p->file = any_file(addresses[0]).id;
 		p->open = opening_at(addresses[0]);
 	}
-	p->target = addresses[1] ? any_file(addresses[1]) : 0;
+	p->target = addresses[1] ? any_file(addresses[1]).id : 0;
 	return true;
 }
 
@@ -279,15 +280,15 @@ static __noinline bool find_mapped(struct task_struct *task, struct task_state *
 	return p->file;
 }
 
-static __always_inline __u64 start_at(struct task_struct *task, int directory)
+static __always_inline struct found start_at(struct task_struct *task, int directory)
 {
 	struct fs_struct *fs = of_task(task, fs);
 	__u64 address;
 
 	if (directory == AT_FDCWD)
-		return fs ? find_place(&fs->pwd, OWED_ALWAYS) : 0;
+		return fs ? find_place(&fs->pwd, OWED_ALWAYS) : (struct found){};
 	address = fd_address(task, directory);
-	return address ? any_file(address) : 0;
+	return address ? any_file(address) : (struct found){};
 }
 
 /* Where the names start: user space reads them, and says whether they are wanted. */
@@ -430,7 +431,7 @@ static __always_inline bool is_still_valid(__u32 generation)
 /* The file that the kernel has given to a request, once it has begun it. */
 static __always_inline bool find_given_file(struct pending_call *p, __u64 address, const struct call *call)
 {
-	__u64 found = address ? wanted_file(address, owed_by(call)) : 0;
+	__u32 found = address ? wanted_file(address, owed_by(call)) : 0;
 
 	if (call->kind == KIND_TRANSFER)
 		p->target = found;

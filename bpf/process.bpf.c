@@ -94,23 +94,23 @@ int ft_classic_fork(struct trace_event_raw_sched_process_fork *ctx)
 	return 0;
 }
 
-/* A script by a name in the kernel's memory: its id and FOUND_WANTED; 0: no rule can want it. */
-static __always_inline __u64 script_named(struct task_state *s, const char *name, int directory)
+/* A script by a name in the kernel's memory: its id, and that it is wanted; nothing: no rule can want it. */
+static __always_inline struct found script_named(struct task_state *s, const char *name, int directory)
 {
 	struct text *t = text();
 	long length;
 
 	if (!t)
-		return 0;
+		return (struct found){};
 	length = bpf_probe_read_kernel_str(t->asked.name, COMPONENT_SPACE, name);
 	find_origin(&t->origin, s, t->asked.name[0] == '/', directory, 0);
 	if (!may_be_wanted(t, t->origin.start, length))
-		return 0;
-	return FOUND_WANTED | define_name(name, &t->origin, DEFINITION_ONCE, NAME_KERNEL);
+		return (struct found){};
+	return (struct found){ define_name(name, &t->origin, DEFINITION_ONCE, NAME_KERNEL), WANTED };
 }
 
 /* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
-static __always_inline __u64 script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
+static __always_inline struct found script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = file_at(fd_address(task, s->exec_fd));
 	const char *name = bprm->fdpath + sizeof("/dev/fd/") - 1;
@@ -129,8 +129,8 @@ static __always_inline __u64 script_at(struct task_struct *task, struct linux_bi
 	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
 }
 
-/* Id and FOUND_WANTED. A script's own file is gone by now: what was asked for names it, and user space filters names. */
-static __always_inline __u64 executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
+/* Its id, and whether it is wanted. A script's own file is gone by now: what was asked for names it, and user space filters names. */
+static __always_inline struct found executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = bprm->file;
 
@@ -173,7 +173,7 @@ static __always_inline int on_exec(struct linux_binprm *bprm)
 	struct task_state *s;
 	struct call call;
 	struct draft *d;
-	__u64 found;
+	struct found found;
 
 	begin_image(task);
 	s = current_member(task);
@@ -187,8 +187,8 @@ static __always_inline int on_exec(struct linux_binprm *bprm)
 		return 0;
 	found = executed_file(task, bprm, s);
 	s->exec_nr = 0;
-	d->file = found;
-	if ((found & FOUND_WANTED) == FOUND_WANTED)
+	d->file = found.id;
+	if (is_wanted_file(found))
 		emit(d, task, s);
 	return 0;
 }

@@ -212,7 +212,7 @@ SUBPROGRAM int place_inode(struct draft *d, __u64 address)
 	__u64 dentry = alias(inode), mnt = mount_in_sight((__u64)load(inode, i_sb));
 
 	if (dentry && mnt)
-		d->file = find_file(dentry, mnt, OWED_ALWAYS);
+		d->file = find_file(dentry, mnt, OWED_ALWAYS).id;
 	return 0;
 }
 

@@ -208,8 +208,8 @@ __noinline int define_next(void)
 
 	if (!w || !next_undefined())
 		return 0;
-	exe = w->exe_dentry && w->exe_mnt ? find_file(w->exe_dentry, w->exe_mnt, OWED_ALWAYS) : 0;
-	root = w->root_dentry && w->root_mnt ? find_file(w->root_dentry, w->root_mnt, OWED_ALWAYS) : 0;
+	exe = w->exe_dentry && w->exe_mnt ? find_file(w->exe_dentry, w->exe_mnt, OWED_ALWAYS).id : 0;
+	root = w->root_dentry && w->root_mnt ? find_file(w->root_dentry, w->root_mnt, OWED_ALWAYS).id : 0;
 	define_ancestor(exe, root);
 	return 1;
 }

@@ -176,6 +176,12 @@ static __always_inline bool type_wanted(struct inode *inode)
 	return config.types & (1u << ((mode & S_IFMT) >> 12));
 }
 
+/* Do the rules say now what they said of the file? */
+static __always_inline bool is_same_verdict(const struct file_entry *entry, __u32 verdict)
+{
+	return !(entry->wanted & WANTED_PATH) == !is_wanted(verdict) && !entry->alias == !(verdict & RULE_ALIAS);
+}
+
 /* Is what is known of a file still so? After a rename or a mount anywhere, its way up is compared. */
 static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, __u64 mnt, __u32 epoch)
 {
@@ -185,7 +191,7 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 		return true;
 	judge_aliases(dentry, mnt);
 	walk_up(dentry, mnt, false);
-	if (!s || s->walk.chain != entry->chain)
+	if (!s || s->walk.chain != entry->chain || !is_same_verdict(entry, s->walk.verdict))
 		return false;
 	entry->epoch = epoch;
 	return true;
@@ -198,9 +204,27 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 #define OWED_ALWAYS 2
 #define OWED_NOTHING 3
 
-#define FOUND_PATH ((__u64)WANTED_PATH << 32)
-#define FOUND_BELOW ((__u64)WANTED_BELOW << 32)
-#define FOUND_WANTED ((__u64)WANTED << 32)
+/* A structure in a register: the compiler returns those of functions that are not inline through memory, which a global function may
+ * not. */
+union found_word {
+	struct found found;
+	__u64 word;
+};
+
+static __always_inline __u64 found_as_word(__u32 id, __u32 wanted)
+{
+	return ((union found_word){ .found = { id, wanted } }).word;
+}
+
+static __always_inline struct found found_in_word(__u64 word)
+{
+	return ((union found_word){ .word = word }).found;
+}
+
+static __always_inline bool is_wanted_file(struct found found)
+{
+	return (found.wanted & WANTED) == WANTED;
+}
 
 static __always_inline bool is_owed(__u32 wanted, int owed)
 {
@@ -286,12 +310,11 @@ static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
 		return 0;
 	before = s->walk.chain;
 	walk_up(dentry_address, mnt, false);
-	if (s->walk.chain != before)
+	if (s->walk.chain != before || !was_member(s->walk.verdict))
 		return 0;
 	rule_key_of(&s->rule_key, inode);
 	bpf_map_delete_elem(&ft_rules, &s->rule_key);
 	s->walk.verdict = 0;
-	s->walk.chain ^= 1; /* as it will be found without the rule */
 	return 0;
 }
 
@@ -336,8 +359,7 @@ __noinline int fill_key(__u64 dentry_address, __u64 mnt, __u64 inode_address)
 	return 0;
 }
 
-/* The id of the file at (dentry, mnt), whose key is in the scratch, and FOUND_*; defined if it was not and an id is owed. Global like
- * walk_up(). A name that has no file yet is defined each time: nothing tells it from another that was in the same memory. */
+/* The file at (dentry, mnt), whose key is in the scratch, as a word; defined if it was not and an id is owed. Global like walk_up(). A name that has no file yet is defined each time: nothing tells it from another that was in the same memory. */
 __noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int owed)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
@@ -355,13 +377,14 @@ __noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int owed)
 	old = inode ? known_file(&s->key, &stranger) : NULL;
 	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
 		count_touch(old, owed);
-		return old->id | (__u64)old->wanted << 32;
+		return found_as_word(old->id, old->wanted);
 	}
 	judge_aliases(dentry_address, mnt);
 	walk_up(dentry_address, mnt, false);
 	if (config.members && was_member(s->walk.verdict))
 		drop_member(dentry_address, mnt);
 	new->chain = s->walk.chain;
+	new->alias = !!(s->walk.verdict & RULE_ALIAS);
 	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | wanted_by_rules(&s->walk) | (s->walk.depth ? 0 : WANTED_TOP);
 	if ((config.moved || config.members) && new->wanted & WANTED_PATH && !(s->walk.verdict & RULE_MEMBER))
 		remember_file(dentry_address);
@@ -370,25 +393,25 @@ __noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int owed)
 	if (!inode) {
 		if (new->id)
 			count_touch(new, owed);
-		return new->id | (__u64)new->wanted << 32;
+		return found_as_word(new->id, new->wanted);
 	}
 	new->touched = owed != OWED_ALWAYS && new->id;
 	if (!new->id && config.paths & 1 && (!old || stranger)) {
 		if (!is_owed(new->wanted, owed))
 			bpf_map_update_elem(&ft_strangers, &s->key, new, BPF_ANY);
-		return (__u64)new->wanted << 32;
+		return found_as_word(0, new->wanted);
 	}
 	if (stranger)
 		bpf_map_delete_elem(&ft_strangers, &s->key);
 	if (new->id || !is_owed(new->wanted, owed))
 		new->id = publish(&s->key, new, old && !stranger);
-	return new->id | (__u64)new->wanted << 32;
+	return found_as_word(new->id, new->wanted);
 }
 
-static __always_inline __u64 find_file(__u64 dentry, __u64 mnt, int owed)
+static __always_inline struct found find_file(__u64 dentry, __u64 mnt, int owed)
 {
 	fill_key(dentry, mnt, (__u64)load((struct dentry *)dentry, d_inode));
-	return find_by_key(dentry, mnt, owed);
+	return found_in_word(find_by_key(dentry, mnt, owed));
 }
 
 /* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
@@ -396,7 +419,7 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 {
 	struct globals *g = globals();
 	struct scratch *s = scratch();
-	__u64 found;
+	struct found found;
 
 	if (!s)
 		return;
@@ -409,9 +432,9 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	    is_same_key(&c->key, &s->key))
 		return;
 	c->key = s->key;
-	found = find_by_key(s->dentry, s->mount, owed);
-	c->id = found;
-	c->wanted = found >> 32;
+	found = found_in_word(find_by_key(s->dentry, s->mount, owed));
+	c->id = found.id;
+	c->wanted = found.wanted;
 	c->epoch = g ? epoch_now(g) : 0;
 	c->generation = g ? g->generation : 0;
 }
@@ -433,17 +456,17 @@ static __always_inline void resolve(struct task_state *s, struct file *file, int
 	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);
 }
 
-/* A place: a directory, an executable, a root. Its id, wanted or not, where that is owed; and FOUND_*. */
-static __always_inline __u64 find_place(struct path *path, int owed)
+/* A place: a directory, an executable, a root. Its id, wanted or not, where that is owed. */
+static __always_inline struct found find_place(struct path *path, int owed)
 {
 	__u64 dentry = (__u64)load(path, dentry), mnt = (__u64)load(path, mnt);
 
-	return dentry && mnt ? find_file(dentry, mnt, owed) : 0;
+	return dentry && mnt ? find_file(dentry, mnt, owed) : (struct found){};
 }
 
 static __always_inline __u32 place_id(struct path *path)
 {
-	return find_place(path, OWED_ALWAYS);
+	return find_place(path, OWED_ALWAYS).id;
 }
 
 #endif

@@ -124,14 +124,14 @@ SUBPROGRAM enum outcome entered_directory(const struct pt_regs *regs, struct tas
 	struct draft *d = &state->draft;
 	struct fs_struct *fs = of_task(task, fs);
 	struct path *path;
-	__u64 found;
+	struct found found;
 
 	if (result < 0 || !fs)
 		return EMIT_NAME;
 	path = regs->orig_ax == NR_CHROOT ? &fs->root : &fs->pwd;
 	found = find_file((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), OWED_ANY);
-	d->file = found;
-	return found & FOUND_PATH ? EMIT : EMIT_NOT;
+	d->file = found.id;
+	return found.wanted & WANTED_PATH ? EMIT : EMIT_NOT;
 }
 
 static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d)
@@ -234,12 +234,13 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 	struct draft *d = &state->draft;
 	struct fs_struct *fs = of_task(task, fs);
 	struct file *file;
-	__u64 found;
+	struct found found = {};
 
 	if (fd == AT_FDCWD) {
-		found = fs ? find_place(&fs->pwd, OWED_ALWAYS) : 0;
-		d->file = found;
-		return found & FOUND_PATH;
+		if (fs)
+			found = find_place(&fs->pwd, OWED_ALWAYS);
+		d->file = found.id;
+		return found.wanted & WANTED_PATH;
 	}
 	d->fd = fd;
 	file = file_at(fd_address(task, fd));
@@ -257,7 +258,7 @@ static __always_inline bool is_symlink(const struct pt_regs *regs)
 	return regs->orig_ax == NR_SYMLINK || regs->orig_ax == NR_SYMLINKAT || regs->orig_ax == MAX_NR + RING_SYMLINKAT;
 }
 
-static __always_inline __u64 asked_target(const struct pt_regs *regs, struct task_state *state, bool needed)
+static __always_inline enum name_kind asked_target(const struct pt_regs *regs, struct task_state *state, bool needed)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 	int directory = shape.to_dir ? (int)argument(regs, shape.to_dir) : AT_FDCWD;
@@ -284,7 +285,8 @@ static __always_inline bool name_content(const struct pt_regs *regs, struct task
 	if (!needed) {
 		if (!content_may_be_wanted(name))
 			return false;
-		d->target = asked_target(regs, state, true);
+		asked_target(regs, state, true);
+		d->target = state->name;
 	}
 	d->file = define_content(state, name, d->target, NAME_USER);
 	return true;
@@ -357,19 +359,19 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	struct draft *d = &state->draft;
 	const char *name = (const char *)argument(regs, shape.name);
 	struct text *t = text();
+	enum name_kind kind;
 	__u32 scope;
-	__u64 found;
 
 	if (is_symlink(regs))
 		return name_content(regs, state, name, needed);
 	if (regs->orig_ax == NR_MOUNT && has_plain_source(regs))
 		return name_source(regs, state, needed);
 	scope = scope_of(regs);
-	found = asked_name(state, name, directory, needed, scope);
-	if (found & NAME_UNWANTED)
+	kind = asked_name(state, name, directory, needed, scope);
+	if (kind == NAME_UNWANTED)
 		return false;
-	if (found != NAME_EMPTY) {
-		d->file = found;
+	if (kind != NAME_EMPTY) {
+		d->file = state->name;
 		return true;
 	}
 	if (!name && d->result == -EFAULT)
@@ -379,7 +381,7 @@ SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *stat
 	if (!name || !t)
 		return needed;
 	find_origin(&t->origin, state, false, directory, scope);
-	if (!needed && !(t->origin.start & (FOUND_BELOW | FOUND_PATH)))
+	if (!needed && !(t->origin.start.wanted & (WANTED_BELOW | WANTED_PATH)))
 		return false;
 	d->file = define_name(name, &t->origin, DEFINITION_ONCE, NAME_USER);
 	return true;
@@ -402,20 +404,22 @@ static __always_inline bool name_asked(const struct pt_regs *regs, struct task_s
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 	bool later = is_looked_up(regs, &shape, state->draft.result), needed = later || !(config.paths & 1), told = true;
-	__u64 target;
+	enum name_kind kind;
 
 	if (later)
 		state->draft.flags |= EVENT_LATER;
 	if (shape.to_name) {
-		target = asked_target(regs, state, needed);
-		told = needed || !(target & (NAME_EMPTY | NAME_UNWANTED));
+		kind = asked_target(regs, state, needed);
+		told = needed || kind == NAME_DEFINED;
 		needed = told;
-		state->draft.target = target;
+		state->draft.target = state->name;
 	}
 	if (!name_subject(regs, state, needed))
 		return false;
-	if (!told)
-		state->draft.target = asked_target(regs, state, true);
+	if (!told) {
+		asked_target(regs, state, true);
+		state->draft.target = state->name;
+	}
 	return true;
 }
 

@@ -182,13 +182,13 @@ static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset,
 /* A place by its dentry and mount, as the note's file or target. */
 SUBPROGRAM int note_place(struct note *n, __u64 dentry, __u64 mnt, bool second)
 {
-	__u64 found = find_file(dentry, mnt, OWED_ANY);
+	struct found found = find_file(dentry, mnt, OWED_ANY);
 
-	n->wanted |= !!(found & FOUND_PATH);
+	n->wanted |= !!(found.wanted & WANTED_PATH);
 	if (second)
-		n->target = found;
+		n->target = found.id;
 	else
-		n->file = found;
+		n->file = found.id;
 	return 0;
 }
 

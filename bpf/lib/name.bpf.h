@@ -15,10 +15,9 @@
 #include "path.bpf.h"
 #include "state.bpf.h"
 
-/* The name is empty: what is meant is the place it starts from. */
-#define NAME_EMPTY (1ull << 32)
-/* No rule can want it, and nothing was made of it. */
-#define NAME_UNWANTED (1ull << 33)
+/* What a name of a call is: one with an id, or 0 where it could not be read or defined; empty, which means the place it starts from; or
+ * one that no rule can want, of which nothing was made. */
+enum name_kind { NAME_DEFINED, NAME_EMPTY, NAME_UNWANTED };
 
 /* Names of changes that led to nothing that a rule wants, by their hash: leads_elsewhere(). */
 struct {
@@ -35,10 +34,10 @@ enum name_space { NAME_KERNEL, NAME_USER };
 static __always_inline void fill_name(struct scratch *s, const struct origin *o, __u16 flags, long length)
 {
 	s->head.flags = o->flags | flags;
-	s->head.flags |= o->start & FOUND_BELOW ? DEFINITION_WANTED : 0;
-	s->head.flags |= o->start & FOUND_PATH ? DEFINITION_START_WANTED : 0;
+	s->head.flags |= o->start.wanted & WANTED_BELOW ? DEFINITION_WANTED : 0;
+	s->head.flags |= o->start.wanted & WANTED_PATH ? DEFINITION_START_WANTED : 0;
 	s->head.length = length > 0 ? length : 0;
-	s->name.directory = o->start;
+	s->name.directory = o->start.id;
 	s->name.root = o->root;
 	s->name.key = o->key;
 }
@@ -84,22 +83,31 @@ static __always_inline struct file_cache *own_place(struct task_state *state, st
 	return cache;
 }
 
-/* Where a name starts: at the root, in the working directory, or in that of a descriptor. An id where it is owed, FOUND_*. */
-SUBPROGRAM __u64 start_of(struct task_state *state, bool absolute, int directory, int owed)
+/* Where a name starts, as a word: at the root, in the working directory, or in that of a descriptor. An id where it is owed. */
+SUBPROGRAM __u64 start_word(struct task_state *state, bool absolute, int directory, int owed)
 {
 	struct task_struct *task = current_task();
 	struct fs_struct *fs = of_task(task, fs);
 	struct file_cache *cache;
+	struct found found;
 	struct file *file;
 
 	if (!fs)
 		return 0;
 	if (!absolute && directory != AT_FDCWD) {
 		file = file_at(fd_address(task, directory));
-		return file ? find_place(&file->f_path, owed) : 0;
+		if (!file)
+			return 0;
+		found = find_place(&file->f_path, owed);
+		return found_as_word(found.id, found.wanted);
 	}
 	cache = own_place(state, fs, absolute, owed);
-	return cache->id | (__u64)cache->wanted << 32;
+	return found_as_word(cache->id, cache->wanted);
+}
+
+static __always_inline struct found start_of(struct task_state *state, bool absolute, int directory, int owed)
+{
+	return found_in_word(start_word(state, absolute, directory, owed));
 }
 
 /* Before a call that changes what mounts show: where its names start is what it was then. */
@@ -115,18 +123,18 @@ SUBPROGRAM int keep_places(struct task_state *state)
  * directory that it starts from, which then is the root for absolute names, too. */
 static __always_inline void find_origin(struct origin *o, struct task_state *state, bool absolute, int directory, __u32 scope)
 {
-	__u64 root;
+	struct found root;
 
 	o->flags = scope & RESOLVE_BENEATH ? DEFINITION_BENEATH : 0;
 	o->start = start_of(state, absolute, directory, OWED_ALWAYS);
 	o->key = 0;
-	o->root = o->start;
+	o->root = o->start.id;
 	if (scope) {
 		o->key = o->root | (scope & RESOLVE_BENEATH ? ROOT_BENEATH : 0);
 	} else if (!absolute) {
 		root = start_of(state, true, AT_FDCWD, OWED_ALWAYS);
-		o->root = root;
-		o->key = root >> 32 & WANTED_TOP ? 0 : root;
+		o->root = root.id;
+		o->key = root.wanted & WANTED_TOP ? 0 : root.id;
 	}
 }
 
@@ -138,19 +146,14 @@ SUBPROGRAM __u32 define_content(struct task_state *state, const char *content, _
 	if (!t)
 		return 0;
 	find_origin(&t->origin, state, true, AT_FDCWD, 0);
-	t->origin.start = link;
+	t->origin.start = (struct found){ .id = link };
 	return define_name(content, &t->origin, DEFINITION_ONCE | DEFINITION_BESIDE, space);
 }
 
 /* The superset of what user space will want, so that other names are not even counted. */
-static __always_inline bool may_be_wanted(struct text *t, __u64 start, long length)
+static __always_inline bool may_be_wanted(struct text *t, struct found start, long length)
 {
-	return !(config.paths & 1) || start & (FOUND_BELOW | FOUND_PATH) || may_lead_there(t, length);
-}
-
-static __always_inline __u32 found_at(struct path *path)
-{
-	return find_place(path, OWED_ALWAYS);
+	return !(config.paths & 1) || start.wanted & (WANTED_BELOW | WANTED_PATH) || may_lead_there(t, length);
 }
 
 /* The directory that the name in 'asked' starts from; 0: none that is known, or one of which the rules say enough. */
@@ -159,11 +162,11 @@ static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_str
 	struct file *file;
 
 	if (t->asked.name[0] == '/')
-		return found_at(&fs->root);
+		return place_id(&fs->root);
 	if (directory == AT_FDCWD)
-		return found_at(&fs->pwd);
+		return place_id(&fs->pwd);
 	file = file_at(fd_address(current_task(), directory));
-	return file ? found_at(&file->f_path) : 0;
+	return file ? place_id(&file->f_path) : 0;
 }
 
 /* Does this name, as far as its text does not say that a rule wants it, surely lead to nothing wanted? An entry of the directory that
@@ -193,7 +196,7 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 		return 0;
 	key = entry ? t->parent : t->whole;
 	key = (key ^ start_elsewhere(t, fs, directory)) * HASH_CHAIN;
-	key = (key ^ found_at(&fs->root)) * HASH_CHAIN + (entry ? 0 : change);
+	key = (key ^ place_id(&fs->root)) * HASH_CHAIN + (entry ? 0 : change);
 	known = bpf_map_lookup_elem(&ft_elsewhere, &key);
 	if (!known)
 		return 0;
@@ -205,33 +208,36 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 	return 1;
 }
 
-/* The id of a name of the current task, or NAME_EMPTY, or NAME_UNWANTED unless it is needed all the same; 0 where nothing
- * could be read. 'scope': RESOLVE_*, those that say where it may lead. */
-SUBPROGRAM __u64 asked_name(struct task_state *state, const char *name, int directory, bool needed, __u32 scope)
+/* A name of the current task, defined where a rule may want it or where it is needed all the same; its id is in state->name. 'scope':
+ * RESOLVE_*, those that say where it may lead. */
+SUBPROGRAM enum name_kind asked_name(struct task_state *state, const char *name, int directory, bool needed, __u32 scope)
 {
 	struct text *t = text();
 	struct name_key *key;
 	bool absolute;
 	long length;
 
+	state->name = 0;
 	if (!name || !t)
 		return NAME_EMPTY;
 	key = &t->asked;
 	__builtin_memset(key, 0, sizeof(*key));
 	length = read_user_string(key->name, COMPONENT_SPACE, name);
 	if (length <= 0)
-		return needed ? 0 : NAME_UNWANTED;
+		return needed ? NAME_DEFINED : NAME_UNWANTED;
 	if (length == 1)
 		return NAME_EMPTY;
 	absolute = key->name[0] == '/' && !scope;
 	if (!needed && !may_be_wanted(t, start_of(state, absolute, directory, OWED_NOTHING), length))
 		return NAME_UNWANTED;
 	find_origin(&t->origin, state, absolute, directory, scope);
-	key->directory = t->origin.start;
+	key->directory = t->origin.start.id;
 	key->root = t->origin.key;
 	if (length < NAME_KEY_SPACE && key->directory)
-		return known_name(key, name, &t->origin);
-	return define_name(name, &t->origin, DEFINITION_ONCE, NAME_USER);
+		state->name = known_name(key, name, &t->origin);
+	else
+		state->name = define_name(name, &t->origin, DEFINITION_ONCE, NAME_USER);
+	return NAME_DEFINED;
 }
 
 #endif

@@ -34,7 +34,7 @@ struct {
 
 /* Where a name starts, and what ".." in it cannot leave. */
 struct origin {
-	__u64 start; /* id and FOUND_* */
+	struct found start;
 	__u32 root; /* id */
 	__u32 key; /* name_key.root */
 	__u32 flags; /* DEFINITION_* */

@@ -42,11 +42,11 @@ static __always_inline bool makes_second_file(__u8 hook)
 /* After a success: the file that has come to be has an inode now, and a rename has moved the old one there. */
 SUBPROGRAM int settle_place(struct note *n)
 {
-	__u64 found;
+	__u32 found;
 
 	if (!n->dentry || !came_to_be(n))
 		return 0;
-	found = find_file(n->dentry, n->mnt, OWED_ALWAYS);
+	found = find_file(n->dentry, n->mnt, OWED_ALWAYS).id;
 	if (makes_second_file(n->hook))
 		n->target = found;
 	else

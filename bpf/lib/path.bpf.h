@@ -302,7 +302,6 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 		s->walk.flags |= DEFINITION_TRUNCATED;
 	if (s->aliases & ALIAS_WANTED)
 		s->walk.verdict |= RULE_ALIAS;
-	s->walk.chain ^= is_wanted(s->walk.verdict) ^ (s->walk.verdict & RULE_ALIAS);
 	return 0;
 }
 

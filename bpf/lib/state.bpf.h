@@ -124,7 +124,7 @@ struct task_state {
 	__u32 task; /* id of the definition; 0: to be sent */
 	__u32 forker; /* task id of what forked it */
 	__u32 forker_pid; /* the process that forked this one; 0: not seen */
-	__u32 reserved;
+	__u32 name; /* id of the name that asked_name() has just looked at */
 	__u32 member;
 	__u32 file; /* resolved at enter */
 	__u32 open;

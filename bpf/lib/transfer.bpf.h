@@ -68,15 +68,16 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 /* The second file of a call, whatever its type: its id, and whether the filters let it pass. */
 static __always_inline __u32 second_file(struct task_struct *task, __u32 fd, bool forced, bool *wanted)
 {
-	__u64 address = fd_address(task, fd), found;
+	__u64 address = fd_address(task, fd);
+	struct found found;
 	struct file *file = (struct file *)address;
 
 	if (!address)
 		return 0;
 	found = find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),
 			  forced ? OWED_ALWAYS : OWED_TYPE);
-	*wanted = *wanted || (found & FOUND_WANTED) == FOUND_WANTED;
-	return found;
+	*wanted = *wanted || is_wanted_file(found);
+	return found.id;
 }
 
 /* Where a copy began: the offset that was given, which the call has moved on, or the file's position, which it has moved. */

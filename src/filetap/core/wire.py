@@ -242,7 +242,7 @@ FILE_KEY: Final = np.dtype(
 )
 NAME_KEY_SPACE: Final = 120
 NAME_KEY: Final = np.dtype([("directory", "<u4"), ("root", "<u4"), ("name", f"S{NAME_KEY_SPACE}")])
-FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("touched", "<u4")])
+FILE_ENTRY: Final = np.dtype([("chain", "<u8"), ("id", "<u4"), ("epoch", "<u4"), ("wanted", "<u4"), ("touched", "<u2"), ("alias", "<u2")])
 
 PROCESS_KEY: Final = np.dtype([("start", "<u8"), ("pid", "<u4"), ("reserved", "<u4")])
 PROCESS_ENTRY: Final = np.dtype([("comm", "<u8", 2), *((name, "<u4") for name in ("id", "execs", "forker", "reserved"))])
