@@ -11,6 +11,7 @@
 #include "lib/descriptor.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
+#include "lib/making.bpf.h"
 #include "lib/opening.bpf.h"
 #include "lib/request.bpf.h"
 #include "lib/state.bpf.h"
@@ -92,10 +93,8 @@ static __noinline bool draft_request(struct task_state *state)
 	if (!file || !type_passes(file, OWED_TYPE))
 		return false;
 	resolve(state, file, OWED_TYPE);
-	d->file = state->last.id;
-	d->open = opening_of(state, address);
 	wanted = is_owed(state->last.wanted, OWED_TYPE);
-	d->undefined = wanted && !d->file;
+	give_file(d, state->last.id, wanted, opening_of(state, address));
 	return wanted;
 }
 

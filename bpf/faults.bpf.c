@@ -9,6 +9,7 @@
 #include "lib/descriptor.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
+#include "lib/making.bpf.h"
 #include "lib/mapping.bpf.h"
 #include "lib/opening.bpf.h"
 #include "lib/state.bpf.h"
@@ -94,9 +95,7 @@ static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u
 	d->entered = 0;
 	d->offset = offset;
 	d->size = address;
-	d->file = s->last.id;
-	d->undefined = !d->file;
-	d->open = opening_of(s, mapped);
+	give_file(d, s->last.id, true, opening_of(s, mapped));
 	d->flags = (error & PF_WRITE ? EVENT_WRITE : 0) | (error & PF_INSTR ? EVENT_EXEC : 0);
 	if (is_major(file, offset))
 		d->flags |= EVENT_MAJOR;

@@ -10,6 +10,7 @@
 #include "lib/descriptor.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
+#include "lib/making.bpf.h"
 #include "lib/name.bpf.h"
 #include "lib/named.bpf.h"
 #include "lib/state.bpf.h"

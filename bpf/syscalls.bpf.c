@@ -12,6 +12,7 @@
 #include "lib/draft.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
+#include "lib/making.bpf.h"
 #include "lib/mapping.bpf.h"
 #include "lib/name.bpf.h"
 #include "lib/numbers.h"
@@ -50,9 +51,7 @@ __noinline int close_one(__u64 last, __u32 fd)
 		return 0;
 	d = new_draft(s, call.op, call.call, 0);
 	d->fd = fd;
-	d->file = s->last.id;
-	d->undefined = !d->file;
-	d->open = opening_of(s, address);
+	give_file(d, s->last.id, true, opening_of(s, address));
 	hand_over(d, of_task(task, pid), s);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "lib/draft.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
+#include "lib/making.bpf.h"
 #include "lib/numbers.h"
 #include "lib/opening.bpf.h"
 #include "lib/request.bpf.h"

@@ -11,6 +11,7 @@
 #include "lib/hook.bpf.h"
 #include "lib/identity.bpf.h"
 #include "lib/kernel.h"
+#include "lib/making.bpf.h"
 #include "lib/name.bpf.h"
 #include "lib/noted.bpf.h"
 #include "lib/state.bpf.h"

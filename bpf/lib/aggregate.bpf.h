@@ -9,6 +9,7 @@
 #include "../event.h"
 #include "compat.bpf.h"
 #include "define.bpf.h"
+#include "making.bpf.h"
 #include "state.bpf.h"
 
 /* The position of the highest bit. Without a branch, for the verifier would follow each way to the program's end. */

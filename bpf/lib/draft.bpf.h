@@ -13,6 +13,7 @@
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
+#include "making.bpf.h"
 #include "mapping.bpf.h"
 #include "name.bpf.h"
 #include "named.bpf.h"
@@ -248,8 +249,7 @@ static __always_inline bool name_descriptor(struct task_state *state, int fd)
 		return wanted_without_file();
 	if (!resolve_mapped(state, file))
 		return false;
-	d->file = state->last.id;
-	d->undefined = !d->file;
+	give_file(d, state->last.id, true, d->open);
 	return true;
 }
 

@@ -11,40 +11,18 @@
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "kernel.h"
+#include "making.bpf.h"
 #include "state.bpf.h"
 #include "task.bpf.h"
 
-/* A draft with nothing in it but what every event has. Without latency the clock is read once it is known to be wanted. */
+/* The task's event, begun. Without latency the clock is read once it is known to be wanted. */
 static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __u16 call, __s64 result)
 {
 	struct draft *d = &s->draft;
 
-	d->time = config.latency ? bpf_ktime_get_boot_ns() : 0;
-	d->entered = s->entered;
-	d->offset = 0;
-	d->size = 0;
-	d->result = result;
-	d->bytes = 0;
-	d->file = 0;
-	d->fd = -1;
-	d->open = 0;
-	d->flags = 0;
-	d->call = call;
-	d->op = op;
-	d->undefined = 0;
-	d->more = 0;
+	begin_event(d, config.latency ? bpf_ktime_get_boot_ns() : 0, s->entered, op, call, result);
 	s->entered = 0;
 	return d;
-}
-
-/* A draft of two slots. */
-static __always_inline void add_more(struct draft *d)
-{
-	d->more = 1;
-	d->target = 0;
-	d->target_fd = -1;
-	d->target_offset = 0;
-	d->argument = 0;
 }
 
 static __always_inline bool too_quick(const struct draft *d)

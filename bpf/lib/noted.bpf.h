@@ -11,6 +11,7 @@
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "kernel.h"
+#include "making.bpf.h"
 #include "numbers.h"
 #include "state.bpf.h"
 

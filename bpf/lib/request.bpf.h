@@ -8,7 +8,7 @@
 #define FILETAP_REQUEST_H
 
 #include "compat.bpf.h"
-#include "state.bpf.h"
+#include "making.bpf.h"
 
 #define MAX_REQUESTS (16 << 10)
 

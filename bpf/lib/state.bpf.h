@@ -9,6 +9,7 @@
 #include "../event.h"
 #include "compat.bpf.h"
 #include "kernel.h"
+#include "making.bpf.h"
 
 #define PATH_SPACE 8192
 #define COMPONENT_SPACE 256
@@ -58,31 +59,6 @@ struct file_cache {
 	__u32 epoch;
 	__u32 wanted;
 	__u32 generation;
-};
-
-/* An event on its way: what emit() needs beside the wire's own fields. Kept with the task, not on the stack, where the
- * verifier would follow each value it may have and take ten times as long to load. */
-struct draft {
-	__u64 time;
-	__u64 entered;
-	__u64 offset;
-	__u64 size;
-	__s64 result;
-	__u64 bytes;
-	__u32 file;
-	__s32 fd;
-	__u32 open;
-	__u32 flags;
-	__u16 call;
-	__u8 op;
-	__u8 undefined; /* the file has no id: its definition could not be sent */
-	__u8 more; /* the rest is to be sent too */
-	__u8 reserved[3];
-	__u64 target_offset;
-	__u32 target;
-	__s32 target_fd;
-	__u32 argument;
-	__u32 reserved2;
 };
 
 #define MAX_NOTES 8

@@ -11,6 +11,7 @@
 #include "define.bpf.h"
 #include "descriptor.bpf.h"
 #include "kernel.h"
+#include "making.bpf.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
 
@@ -59,12 +60,10 @@ static __always_inline bool recall(const struct exit_context *x, struct draft *d
 {
 	struct task_state *s = x->state;
 	struct globals *g = globals();
-	bool wanted = s->wanted && is_owed(s->wanted, owed);
+	bool wanted = s->wanted && is_owed(s->wanted, owed), valid = g && s->generation == (__u32)g->generation;
 
-	d->open = s->open;
 	d->flags |= s->flags;
-	d->undefined = wanted && (!s->file || !g || s->generation != (__u32)g->generation);
-	d->file = d->undefined ? 0 : s->file;
+	give_file(d, valid ? s->file : 0, wanted, s->open);
 	return wanted;
 }
 
@@ -111,9 +110,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	if (!file || !resolve_descriptor(s, address, owed, shared))
 		return NULL;
 	*wanted = is_owed(s->last.wanted, owed);
-	d->file = s->last.id;
-	d->open = opening_of(s, address);
-	d->undefined = *wanted && !s->last.id;
+	give_file(d, s->last.id, *wanted, opening_of(s, address));
 	if (shared)
 		d->flags |= EVENT_UNCERTAIN;
 	return file;

@@ -11,6 +11,7 @@
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
+#include "making.bpf.h"
 #include "noted.bpf.h"
 #include "numbers.h"
 #include "opening.bpf.h"
@@ -81,10 +82,8 @@ static __always_inline void fill_draft(struct draft *d, struct task_state *s, co
 {
 	d->offset = n->offset;
 	d->size = n->size;
-	d->file = n->file;
-	d->open = n->open;
 	d->flags = n->flags;
-	d->undefined = n->inode && !n->file;
+	give_file(d, n->file, n->inode, n->open);
 	if (d->undefined) {
 		s->last.key.inode = n->inode;
 		s->last.key.generation = n->generation;

@@ -13,6 +13,7 @@
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
+#include "making.bpf.h"
 #include "state.bpf.h"
 #include "subject.bpf.h"
 
