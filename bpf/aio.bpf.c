@@ -5,23 +5,16 @@
  * brought it, and its table of calls is by command.
  */
 #include "event.h"
-#include "lib/argument.bpf.h"
+#include "lib/aio_event.bpf.h"
+#include "lib/aio_table.bpf.h"
 #include "lib/compat.bpf.h"
-#include "lib/define.bpf.h"
-#include "lib/descriptor.bpf.h"
-#include "lib/emit.bpf.h"
 #include "lib/kernel.h"
-#include "lib/making.bpf.h"
-#include "lib/opening.bpf.h"
-#include "lib/request.bpf.h"
 #include "lib/state.bpf.h"
 #include "lib/subject.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
 
 #define MAX_RINGS 4096
-
-AIO_TABLE;
 
 /* How far each ring has been read. */
 struct {
@@ -30,154 +23,6 @@ struct {
 	__type(key, struct aio_place);
 	__type(value, __u32);
 } ft_rings SEC(".maps");
-
-/* What is being read or written: too large for the stack. */
-struct workspace {
-	struct iocb iocb;
-	struct io_event event;
-	struct aio_request request;
-	__u64 began; /* the reading of the ring did */
-	__u32 nr; /* of completions that fit the ring */
-};
-
-PER_CPU(workspace, struct workspace, ft_workspaces)
-
-static __always_inline struct aio_place place_at(__u64 address)
-{
-	struct task_struct *leader = load(current_task(), group_leader);
-
-	return (struct aio_place){ address, load(leader, start_boottime), load(leader, tgid), load(leader, self_exec_id) };
-}
-
-static __always_inline bool moves_bytes(const struct draft *d)
-{
-	return d->op == OP_READ || d->op == OP_WRITE;
-}
-
-static __always_inline bool request_appends(struct file *file, const struct iocb *iocb)
-{
-	if (iocb->aio_rw_flags & (RWF_APPEND | RWF_NOAPPEND))
-		return iocb->aio_rw_flags & RWF_APPEND;
-	return BPF_CORE_READ(file, f_flags) & O_APPEND;
-}
-
-/* state->draft of the request in the workspace; false: not asked for. */
-static __noinline bool draft_request(struct task_state *state)
-{
-	struct task_struct *task = current_task();
-	struct workspace *w = workspace();
-	struct file *file;
-	struct draft *d;
-	struct call call;
-	__u64 address;
-	bool wanted;
-
-	if (!w)
-		return false;
-	call = call_of(w->iocb.aio_lio_opcode);
-	d = new_draft(state, call.op, call.call, 0);
-	d->time = bpf_ktime_get_boot_ns(); /* requests at one address are told apart by it */
-	if (!call.call)
-		return false;
-	d->fd = w->iocb.aio_fildes;
-	d->offset = w->iocb.aio_offset;
-	d->size = call.flags & CALL_VECTORED ? iovec_sum(w->iocb.aio_buf, w->iocb.aio_nbytes, &d->flags) : w->iocb.aio_nbytes;
-	w->request.changes = changes_of(task, d->fd);
-	w->request.appends = 0;
-	address = fd_address(task, d->fd);
-	file = file_at(address);
-	if (!file || !moves_bytes(d) || !seekable(BPF_CORE_READ(file, f_inode, i_mode)))
-		d->flags |= EVENT_NO_OFFSET;
-	else if (d->op == OP_WRITE)
-		w->request.appends = request_appends(file, &w->iocb);
-	if (!file || !type_passes(file, OWED_TYPE))
-		return false;
-	resolve(state, file, OWED_TYPE);
-	wanted = is_owed(state->last.wanted, OWED_TYPE);
-	give_file(d, state->last.id, wanted, opening_of(state, address));
-	return wanted;
-}
-
-/* Where an append began is known by its end alone (pwrite(2), BUGS). */
-static __always_inline void place_append(struct task_struct *task, struct draft *d)
-{
-	__u64 address = fd_address(task, d->fd);
-	struct file *file = file_at(address);
-
-	d->flags |= EVENT_UNCERTAIN;
-	if (file && d->open == known_opening(address))
-		d->offset = BPF_CORE_READ(file, f_inode, i_size) - d->bytes;
-}
-
-/* The file of a request whose id user space has given up meanwhile. */
-static __always_inline void identify(struct task_state *s, const struct aio_request *r)
-{
-	s->last = (struct file_cache){ .key.inode = r->inode, .key.generation = r->inode_generation };
-	s->draft.file = 0;
-	s->draft.undefined = 1;
-}
-
-/* The event of the request in the workspace. */
-static __noinline int tell(struct task_state *s, long result, bool known)
-{
-	struct task_struct *task = current_task();
-	__u32 own = s->task;
-	struct workspace *w = workspace();
-	struct globals *g = globals();
-	struct draft *d = &s->draft;
-	struct aio_request *r;
-
-	if (!w || !g)
-		return 0;
-	r = &w->request;
-	*d = r->draft;
-	d->time = bpf_ktime_get_boot_ns();
-	if (!known || r->again) {
-		d->flags |= EVENT_NO_RESULT;
-		d->entered = 0;
-		result = 0;
-	}
-	if (too_quick(d) || (config.failed && result >= 0))
-		return 0;
-	d->result = result;
-	d->bytes = moves_bytes(d) && result > 0 ? result : 0;
-	if (r->appends)
-		place_append(task, d);
-	if (descriptors_shared(task) && may_have_changed(task, d->fd, r->changes))
-		d->flags |= EVENT_UNCERTAIN;
-	if (d->file && r->generation != (__u32)g->generation)
-		identify(s, r);
-	s->task = r->task;
-	hand_over(d, r->tid, s);
-	s->task = own;
-	return 0;
-}
-
-/* The request at a place in the process comes into the workspace, and into nobody else's. */
-static __always_inline bool take(struct workspace *w, const struct aio_place *place)
-{
-	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, place);
-
-	if (!r)
-		return false;
-	w->request = *r;
-	return !bpf_map_delete_elem(&ft_under_way, place);
-}
-
-/* state->draft as the request in the workspace. */
-static __always_inline void fill_request(struct aio_request *r, struct task_struct *task, struct task_state *s, bool again)
-{
-	struct globals *g = globals();
-
-	r->draft = s->draft;
-	r->draft.entered = config.latency ? s->submitted : 0;
-	r->inode = s->last.key.inode;
-	r->inode_generation = s->last.key.generation;
-	r->generation = g ? g->generation : 0;
-	r->task = s->task;
-	r->tid = of_task(task, pid);
-	r->again = again;
-}
 
 /* The address of a request of the array at 'list', and the request in the workspace; 0: it cannot be read. */
 static __always_inline __u64 read_request(struct workspace *w, __u64 list, __u64 index)
@@ -214,7 +59,7 @@ static __always_inline int note(__u64 list, __u32 index, bool taken)
 	if (!place.address || (!taken && is_twice(&place, s, of_task(task, pid))))
 		return 1;
 	s->noted = index + 1;
-	again = take(w, &place);
+	again = take_request(&w->request, &place);
 	if (again)
 		tell(s, 0, false);
 	if (!draft_request(s))
@@ -257,7 +102,7 @@ __noinline int complete_one(__u64 events, __u32 index)
 		return 0;
 	place = place_at(w->event.obj);
 	r = bpf_map_lookup_elem(&ft_under_way, &place);
-	if (r && r->draft.time <= w->began && take(w, &place))
+	if (r && r->draft.time <= w->began && take_request(&w->request, &place))
 		tell(s, w->event.res, true);
 	return 0;
 }
@@ -379,7 +224,7 @@ __noinline int reap_one(__u64 events, __u32 index)
 	if (!s || !w || bpf_probe_read_user(&w->event, sizeof(w->event), (void *)address))
 		return 1;
 	place = place_at(w->event.obj);
-	if (take(w, &place))
+	if (take_request(&w->request, &place))
 		tell(s, w->event.res, true);
 	return 0;
 }

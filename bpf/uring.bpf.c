@@ -1,122 +1,23 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * File operations through io_uring: the submission is brought into the registers of the system call that it is like,
- * and drafted as that call when it completes. Apart, because a request outlives the call that brought it, and may
- * complete in another thread.
+ * File operations through io_uring: requests from their submission to their completion. Apart, because a request outlives the call
+ * that brought it, and may complete in another thread.
  */
 #include "event.h"
 #include "lib/argument.bpf.h"
 #include "lib/compat.bpf.h"
-#include "lib/define.bpf.h"
-#include "lib/descriptor.bpf.h"
 #include "lib/draft.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
-#include "lib/making.bpf.h"
 #include "lib/numbers.h"
-#include "lib/opening.bpf.h"
-#include "lib/request.bpf.h"
+#include "lib/ring_event.bpf.h"
+#include "lib/ring_table.bpf.h"
 #include "lib/state.bpf.h"
 #include "lib/subject.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
 
 #define SQE_SIZE 64
-
-RING_TABLES;
-
-/* The registers of the like system call, a state to draft in, and the request being written or read: one of each per CPU. */
-struct workspace {
-	char registers[256]; /* struct pt_regs */
-	struct task_state state;
-	struct ring_request request;
-	struct io_uring_sqe sqe; /* here for the sake of the stack */
-	__u64 fields[8]; /* of a submission */
-	__u64 key;
-};
-
-PER_CPU(workspace, struct workspace, ft_workspaces)
-
-static __always_inline struct ring_slot *slot_of_request(__u64 key)
-{
-	__u32 place = slot_number(key);
-
-	return bpf_map_lookup_elem(&ft_slots, &place);
-}
-
-/* Who finds the count at one after adding to it has the slot; of two that meet, both give way. An exchange would be
- * simpler, but the instruction set of 5.10 (-mcpu=v2) has none. */
-static __always_inline bool claim(struct ring_slot *slot)
-{
-	__sync_fetch_and_add(&slot->claims, 1);
-	if (slot->claims == 1)
-		return true;
-	__sync_fetch_and_add(&slot->claims, -1);
-	return false;
-}
-
-/* The workspace's request, until it completes; false: there is no room. */
-static __always_inline bool keep_request(struct workspace *w, __u64 key)
-{
-	struct ring_slot *slot = slot_of_request(key);
-
-	if (!slot || (slot->key != key && !claim(slot)))
-		return !bpf_map_update_elem(&ft_requests, &key, &w->request, BPF_ANY);
-	slot->key = key;
-	slot->request = w->request;
-	return true;
-}
-
-/* Into the workspace; false: it is not known. */
-static __always_inline bool find_request(struct workspace *w, __u64 key)
-{
-	struct ring_slot *slot = slot_of_request(key);
-	struct ring_request *r;
-
-	if (slot && slot->key == key) {
-		w->request = slot->request;
-		return true;
-	}
-	r = bpf_map_lookup_elem(&ft_requests, &key);
-	if (r)
-		w->request = *r;
-	return r;
-}
-
-static __always_inline void forget_request(__u64 key)
-{
-	struct ring_slot *slot = slot_of_request(key);
-
-	if (!slot || slot->key != key) {
-		bpf_map_delete_elem(&ft_requests, &key);
-		return;
-	}
-	slot->key = 0;
-	__sync_fetch_and_add(&slot->claims, -1);
-}
-
-/* A request of somebody who is not traced may lie where one did that never completed. */
-static __always_inline void forget_stranger(__u64 key)
-{
-	struct ring_slot *slot = slot_of_request(key);
-
-	if (slot && slot->key == key)
-		forget_request(key);
-}
-
-#define set_register(w, name, value) (*(__u64 *)((w)->registers + bpf_core_field_offset(struct pt_regs, name)) = (value))
-
-static __always_inline const struct pt_regs *fill_registers(struct workspace *w, const struct ring_request *r)
-{
-	set_register(w, di, r->arguments[0]);
-	set_register(w, si, r->arguments[1]);
-	set_register(w, dx, r->arguments[2]);
-	set_register(w, r10, r->arguments[3]);
-	set_register(w, r8, r->arguments[4]);
-	set_register(w, r9, r->arguments[5]);
-	set_register(w, orig_ax, r->nr);
-	return (const struct pt_regs *)w->registers;
-}
 
 /* The current task's state, if its requests count. One of them may close what it has open. */
 static __always_inline struct task_state *submitter(struct task_struct *task)
@@ -242,135 +143,6 @@ static __always_inline void note_names(struct workspace *w, const struct shape *
 	r->flags |= w->state.draft.flags & EVENT_LATER;
 }
 
-static __always_inline void recall_file(struct task_state *s, __u64 address, int owed, long result)
-{
-	struct file *file = file_at(address);
-
-	if (!type_passes(file, owed))
-		return;
-	resolve(s, file, owed);
-	s->file = s->last.id;
-	s->wanted = s->last.wanted;
-	s->generation = s->last.generation;
-	s->open = opening_of(s, address);
-	s->position = get(file, f_pos) - (result > 0 ? result : 0);
-	if (!seekable(get(file, f_inode, i_mode)))
-		s->flags = EVENT_NO_OFFSET;
-}
-
-/* The file that the request has been given, or the one that its descriptor meant when it was submitted. */
-static __noinline int recall_subject(__u64 file, long result)
-{
-	struct workspace *w = workspace();
-	struct task_state *s;
-	struct ring_request *r;
-	struct call call;
-	int owed;
-
-	if (!w || (!file && !w->request.resolved))
-		return 0;
-	s = &w->state;
-	r = &w->request;
-	remember(s, r->nr);
-	s->changes = changes_of(current_task(), r->arguments[0]); /* its file is known: no change puts it in doubt */
-	if (!file) {
-		__builtin_memset(&s->last.key, 0, sizeof(s->last.key)); /* nobody's, should the id be void by now */
-		s->file = r->file;
-		s->wanted = r->wanted;
-		s->open = r->open;
-		s->generation = r->generation;
-		return 0;
-	}
-	call = call_of(r->nr);
-	owed = owed_by(&call);
-	recall_file(s, file, owed, result);
-	return 0;
-}
-
-/* An open whose result is no descriptor of this task's. */
-static __always_inline bool opened_elsewhere(const struct ring_request *r, __u8 kind, long result)
-{
-	return kind == KIND_OPEN && result >= 0 && (r->slot || r->tgid != (__u32)(bpf_get_current_pid_tgid() >> 32));
-}
-
-/* The event of the request in the workspace; 'file': the one it has been given, if any. */
-static __noinline int report_request(__u64 file, long result)
-{
-	struct workspace *w = workspace();
-	const struct pt_regs *regs;
-	struct task_state *s;
-	struct ring_request *r;
-	enum outcome outcome;
-	struct shape shape;
-	struct call call;
-	bool elsewhere;
-
-	if (!w)
-		return 0;
-	s = &w->state;
-	r = &w->request;
-	call = call_of(r->nr);
-	shape = shape_of(r->nr);
-	regs = fill_registers(w, r);
-	s->task = r->task;
-	s->entered = r->entered;
-	s->resolved = 0;
-	if (shape.fd && call.kind != KIND_TRANSFER)
-		recall_subject(file, result);
-	if (r->fixed)
-		set_register(w, di, -1);
-	elsewhere = opened_elsewhere(r, call.kind, result);
-	if (call.op == OP_OPEN && result >= 0 && !elsewhere)
-		begin_opening(fd_address(current_task(), result));
-	outcome = begin_draft(regs, s, elsewhere ? -1 : result);
-	if (outcome == DRAFT_RARE)
-		outcome = draft_rare(regs, s, result, call.kind);
-	if (outcome == EMIT_NOT || (outcome == EMIT_NAME && !r->wanted))
-		return 0;
-	if (outcome == EMIT_NAME) {
-		s->draft.file = r->file;
-		s->draft.target = r->target;
-		s->draft.fd = r->fd;
-	}
-	s->draft.result = result;
-	s->draft.flags |= r->flags;
-	hand_over(&s->draft, r->tid, s);
-	return 0;
-}
-
-/* What will be told no more, should it succeed: all but the result. */
-static __noinline int report_submission(void)
-{
-	struct workspace *w = workspace();
-	const struct pt_regs *regs;
-	struct shape shape;
-	struct ring_request *r;
-	struct call call;
-	struct draft *d;
-
-	if (!w || !w->request.wanted)
-		return 0;
-	r = &w->request;
-	call = call_of(r->nr);
-	shape = shape_of(r->nr);
-	regs = fill_registers(w, r);
-	d = new_draft(&w->state, call.op, call.call, 0);
-	d->fd = r->resolved && !r->fixed ? (__s32)r->arguments[0] : r->fd;
-	d->open = r->open;
-	d->file = r->file;
-	d->offset = argument(regs, shape.offset);
-	d->size = argument(regs, shape.size);
-	if (shape.argument || shape.to_name) {
-		add_more(d);
-		d->target = r->target;
-		d->argument = argument(regs, shape.argument);
-	}
-	d->flags = r->flags | EVENT_NO_RESULT;
-	w->state.task = r->task;
-	hand_over(d, r->tid, &w->state);
-	return 0;
-}
-
 /* A request that is asked for: kept, or told at once when its completion will not be seen. */
 static __always_inline void note_request(struct workspace *w, struct task_state *s, __u64 key, const struct io_uring_sqe *sqe, __u32 nr)
 {
@@ -384,7 +156,7 @@ static __always_inline void note_request(struct workspace *w, struct task_state 
 	else if (shape.fd && !w->request.fixed && call_of(nr).kind != KIND_TRANSFER)
 		note_descriptor();
 	w->request.told = !!(sqe->flags & IOSQE_CQE_SKIP_SUCCESS);
-	kept = keep_request(w, key);
+	kept = keep_request(&w->request, key);
 	if (!kept && c)
 		c->requests_full++;
 	if ((!kept || sqe->flags & IOSQE_CQE_SKIP_SUCCESS) && !config.failed && !config.min_latency)
@@ -440,7 +212,7 @@ static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file,
 		note_move(result);
 	else if (key && get(req, opcode) == RING_SYMLINKAT)
 		note_symlink(result);
-	if (!w || !g || !find_request(w, key))
+	if (!w || !g || !find_request(&w->request, key))
 		return 0;
 	if (!(flags & IORING_CQE_F_MORE))
 		forget_request(key);

@@ -14,6 +14,7 @@
 #define PATH_SPACE 8192
 #define COMPONENT_SPACE 256
 #define MAX_CHANGES 4096
+#define MAX_REQUESTS (16 << 10) /* of io_uring, and of io_submit */
 
 /* Each in a section of its own, so that the loader finds it without looking for offsets. */
 const volatile struct config config SEC(".rodata.config") = {};

@@ -25,7 +25,7 @@ OWN: Final = ("scratches", "texts", "counts", "ancestors")
 IDS: Final = 3 << 30
 """Ids from here on are of definitions that the iterators have made; the reader's begin at 2 << 30."""
 AT_ONCE: Final = 4096
-"""MAX_ASKED of bpf/pending.bpf.c."""
+"""MAX_ASKED of bpf/lib/list_request.bpf.h."""
 U32, U64 = np.dtype("<u4"), np.dtype("<u8")
 
 

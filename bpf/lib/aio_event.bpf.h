@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * From a request of io_submit to its event: drafted when it is noted, and told with its result.
+ * Apart from the table of requests and from the calls that make and end them.
+ */
+#ifndef FILETAP_AIO_EVENT_H
+#define FILETAP_AIO_EVENT_H
+
+#include "../event.h"
+#include "aio_table.bpf.h"
+#include "argument.bpf.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "descriptor.bpf.h"
+#include "emit.bpf.h"
+#include "kernel.h"
+#include "making.bpf.h"
+#include "opening.bpf.h"
+#include "state.bpf.h"
+#include "subject.bpf.h"
+
+/* What is being read or written: too large for the stack. */
+struct workspace {
+	struct iocb iocb;
+	struct io_event event;
+	struct aio_request request;
+	__u64 began; /* the reading of the ring did */
+	__u32 nr; /* of completions that fit the ring */
+};
+
+PER_CPU(workspace, struct workspace, ft_workspaces)
+
+static __always_inline bool moves_bytes(const struct draft *d)
+{
+	return d->op == OP_READ || d->op == OP_WRITE;
+}
+
+static __always_inline bool request_appends(struct file *file, const struct iocb *iocb)
+{
+	if (iocb->aio_rw_flags & (RWF_APPEND | RWF_NOAPPEND))
+		return iocb->aio_rw_flags & RWF_APPEND;
+	return BPF_CORE_READ(file, f_flags) & O_APPEND;
+}
+
+/* state->draft of the request in the workspace; false: not asked for. */
+static __noinline bool draft_request(struct task_state *state)
+{
+	struct task_struct *task = current_task();
+	struct workspace *w = workspace();
+	struct file *file;
+	struct draft *d;
+	struct call call;
+	__u64 address;
+	bool wanted;
+
+	if (!w)
+		return false;
+	call = call_of(w->iocb.aio_lio_opcode);
+	d = new_draft(state, call.op, call.call, 0);
+	d->time = bpf_ktime_get_boot_ns(); /* requests at one address are told apart by it */
+	if (!call.call)
+		return false;
+	d->fd = w->iocb.aio_fildes;
+	d->offset = w->iocb.aio_offset;
+	d->size = call.flags & CALL_VECTORED ? iovec_sum(w->iocb.aio_buf, w->iocb.aio_nbytes, &d->flags) : w->iocb.aio_nbytes;
+	w->request.changes = changes_of(task, d->fd);
+	w->request.appends = 0;
+	address = fd_address(task, d->fd);
+	file = file_at(address);
+	if (!file || !moves_bytes(d) || !seekable(BPF_CORE_READ(file, f_inode, i_mode)))
+		d->flags |= EVENT_NO_OFFSET;
+	else if (d->op == OP_WRITE)
+		w->request.appends = request_appends(file, &w->iocb);
+	if (!file || !type_passes(file, OWED_TYPE))
+		return false;
+	resolve(state, file, OWED_TYPE);
+	wanted = is_owed(state->last.wanted, OWED_TYPE);
+	give_file(d, state->last.id, wanted, opening_of(state, address));
+	return wanted;
+}
+
+/* Where an append began is known by its end alone (pwrite(2), BUGS). */
+static __always_inline void place_append(struct task_struct *task, struct draft *d)
+{
+	__u64 address = fd_address(task, d->fd);
+	struct file *file = file_at(address);
+
+	d->flags |= EVENT_UNCERTAIN;
+	if (file && d->open == known_opening(address))
+		d->offset = BPF_CORE_READ(file, f_inode, i_size) - d->bytes;
+}
+
+/* The file of a request whose id user space has given up meanwhile. */
+static __always_inline void identify(struct task_state *s, const struct aio_request *r)
+{
+	s->last = (struct file_cache){ .key.inode = r->inode, .key.generation = r->inode_generation };
+	s->draft.file = 0;
+	s->draft.undefined = 1;
+}
+
+/* The event of the request in the workspace. */
+static __noinline int tell(struct task_state *s, long result, bool known)
+{
+	struct task_struct *task = current_task();
+	__u32 own = s->task;
+	struct workspace *w = workspace();
+	struct globals *g = globals();
+	struct draft *d = &s->draft;
+	struct aio_request *r;
+
+	if (!w || !g)
+		return 0;
+	r = &w->request;
+	*d = r->draft;
+	d->time = bpf_ktime_get_boot_ns();
+	if (!known || r->again) {
+		d->flags |= EVENT_NO_RESULT;
+		d->entered = 0;
+		result = 0;
+	}
+	if (too_quick(d) || (config.failed && result >= 0))
+		return 0;
+	d->result = result;
+	d->bytes = moves_bytes(d) && result > 0 ? result : 0;
+	if (r->appends)
+		place_append(task, d);
+	if (descriptors_shared(task) && may_have_changed(task, d->fd, r->changes))
+		d->flags |= EVENT_UNCERTAIN;
+	if (d->file && r->generation != (__u32)g->generation)
+		identify(s, r);
+	s->task = r->task;
+	hand_over(d, r->tid, s);
+	s->task = own;
+	return 0;
+}
+
+/* state->draft as the request in the workspace. */
+static __always_inline void fill_request(struct aio_request *r, struct task_struct *task, struct task_state *s, bool again)
+{
+	struct globals *g = globals();
+
+	r->draft = s->draft;
+	r->draft.entered = config.latency ? s->submitted : 0;
+	r->inode = s->last.key.inode;
+	r->inode_generation = s->last.key.generation;
+	r->generation = g ? g->generation : 0;
+	r->task = s->task;
+	r->tid = of_task(task, pid);
+	r->again = again;
+}
+
+#endif

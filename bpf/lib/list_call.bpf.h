@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * A call that a thread has begun and not returned from: whether it is asked for, and the files that it is about; or what a hook has
+ * noted of it.
+ * Apart from requests, which no thread is in.
+ */
+#ifndef FILETAP_LIST_CALL_H
+#define FILETAP_LIST_CALL_H
+
+#include "../event.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "descriptor.bpf.h"
+#include "kernel.h"
+#include "listing.bpf.h"
+#include "mapping.bpf.h"
+#include "noted.bpf.h"
+#include "state.bpf.h"
+#include "subject.bpf.h"
+
+static __always_inline void fill_position(struct pending_call *p, __u64 address, const struct call *call)
+{
+	struct file *file = (struct file *)address;
+	bool at_end = call->kind == KIND_WRITE && load(file, f_flags) & O_APPEND;
+
+	p->open = opening_at(address);
+	p->position = at_end ? load(load(file, f_inode), i_size) : load(file, f_pos);
+	if (!seekable(load(load(file, f_inode), i_mode)))
+		p->flags |= EVENT_NO_OFFSET;
+}
+
+/* What the enter of the call has found: what its descriptor or mapping means may have changed since. */
+static __always_inline bool known_since_enter(const struct task_state *s, const struct pending_call *p)
+{
+	struct globals *g = globals();
+
+	return s && g && s->resolved == (__u16)(p->nr + 1) && s->generation == (__u32)g->generation;
+}
+
+static __always_inline bool recall_pending(const struct task_state *s, struct pending_call *p, int owed)
+{
+	if (!s->file || !is_owed(s->wanted, owed))
+		return false;
+	p->file = s->file;
+	p->open = s->open;
+	p->position = s->position;
+	p->flags |= s->flags;
+	return true;
+}
+
+/* The file of a descriptor. One that leads nowhere is that of a close, or another thread has closed it. */
+static __noinline bool find_descriptor(struct task_struct *task, struct task_state *s, __u32 fd, struct call call)
+{
+	struct pending_call *p = pending_call();
+	__u64 address;
+	__u32 found;
+
+	if (!p)
+		return false;
+	if (known_since_enter(s, p))
+		return recall_pending(s, p, owed_by(&call));
+	address = fd_address(task, fd);
+	if (!address)
+		return wanted_without_file();
+	found = wanted_file(address, owed_by(&call));
+	if (!found)
+		return false;
+	p->file = found;
+	fill_position(p, address, &call);
+	if (descriptors_shared(task))
+		p->flags |= EVENT_UNCERTAIN;
+	return true;
+}
+
+/* Either of two files is enough. */
+static __noinline bool find_two(struct task_struct *task, __u32 from, __u32 to)
+{
+	__u64 addresses[] = { fd_address(task, from), fd_address(task, to) };
+	struct pending_call *p = pending_call();
+	bool wanted = false;
+
+	if (!p)
+		return false;
+	wanted = (addresses[0] && wanted_file(addresses[0], OWED_TYPE)) || (addresses[1] && wanted_file(addresses[1], OWED_TYPE));
+	if (!wanted)
+		return false;
+	if (addresses[0]) {
+		p->file = any_file(addresses[0]).id;
+		p->open = opening_at(addresses[0]);
+	}
+	p->target = addresses[1] ? any_file(addresses[1]).id : 0;
+	return true;
+}
+
+static __noinline bool find_mapped(struct task_struct *task, struct task_state *s)
+{
+	struct pending_call *p = pending_call();
+	__u64 offset = 0, address;
+
+	if (!p)
+		return false;
+	if (known_since_enter(s, p))
+		return recall_pending(s, p, OWED_TYPE);
+	address = mapped_file(task, p->arguments[0], &offset);
+	p->file = address ? wanted_file(address, OWED_TYPE) : 0;
+	p->open = address ? opening_at(address) : 0;
+	p->position = offset;
+	return p->file;
+}
+
+static __always_inline struct found start_at(struct task_struct *task, int directory)
+{
+	struct fs_struct *fs = of_task(task, fs);
+	__u64 address;
+
+	if (directory == AT_FDCWD)
+		return fs ? find_place(&fs->pwd, OWED_ALWAYS) : (struct found){};
+	address = fd_address(task, directory);
+	return address ? any_file(address) : (struct found){};
+}
+
+/* Where the names start: user space reads them, and says whether they are wanted. */
+static __noinline bool find_starts(struct task_struct *task, struct shape shape)
+{
+	struct fs_struct *fs = of_task(task, fs);
+	struct pending_call *p = pending_call();
+
+	if (!p || !fs)
+		return false;
+	p->root = find_place(&fs->root, OWED_ALWAYS);
+	p->start = start_at(task, shape.dir ? (int)argument_of(p, shape.dir) : AT_FDCWD);
+	if (shape.to_name)
+		p->to_start = start_at(task, shape.to_dir ? (int)argument_of(p, shape.to_dir) : AT_FDCWD);
+	return true;
+}
+
+/* Whether it is one that is asked for, and on which files. Kinds that cannot wait for a file, or whose events are not theirs, are
+ * none: clone, close_range, io_submit, whose requests are listed. */
+static __always_inline bool find_files(struct task_struct *task, struct task_state *s, struct pending_call *p)
+{
+	const struct call call = call_of(p->nr);
+	const struct shape shape = shape_of(p->nr);
+
+	switch (call.kind) {
+	case KIND_NONE:
+	case KIND_FORK:
+	case KIND_CLOSE_RANGE:
+	case KIND_SUBMIT:
+		return false;
+	case KIND_MAPPED:
+		return find_mapped(task, s);
+	case KIND_MMAP:
+		return !(p->arguments[3] & MAP_ANONYMOUS) && find_descriptor(task, s, p->arguments[4], call);
+	case KIND_IOCTL:
+		return (__u32)p->arguments[1] == FICLONE ? find_two(task, p->arguments[2], p->arguments[0])
+							 : find_descriptor(task, s, p->arguments[0], call);
+	case KIND_TRANSFER:
+		return find_two(task, argument_of(p, shape.fd), argument_of(p, shape.to_fd));
+	}
+	if (shape.name)
+		return find_starts(task, shape);
+	if (shape.fd)
+		return find_descriptor(task, s, argument_of(p, shape.fd), call);
+	return !(config.paths & 1);
+}
+
+static __always_inline __u64 switches_of(struct task_struct *task)
+{
+	return of_task(task, nvcsw) + of_task(task, nivcsw);
+}
+
+static __always_inline void begin_pending(struct task_struct *task, struct pending_call *p)
+{
+	__builtin_memset(p, 0, sizeof(*p));
+	p->time = bpf_ktime_get_boot_ns();
+	p->instance = switches_of(task);
+}
+
+static __always_inline bool find_call(struct task_struct *task, struct task_state *s)
+{
+	const struct pt_regs *regs = registers_of(task);
+	struct pending_call *p = pending_call();
+
+	if (!p || !in_call(regs) || is_compat(task))
+		return false;
+	begin_pending(task, p);
+	fill_registers(p, regs);
+	if (call_of(p->nr).flags & CALL_DROP || !find_files(task, s, p))
+		return false;
+	p->entered = s && config.latency ? s->entered : 0;
+	fill_task(task, s);
+	return in_call(regs) && p->nr == load(regs, orig_ax) && p->instance == switches_of(task);
+}
+
+/* What a hook has noted, as the record of a call; false: its events were not asked for. */
+static __always_inline bool fill_note(struct task_struct *task, struct task_state *s, struct note *n)
+{
+	struct pending_call *p = pending_call();
+	__u16 call = config.hooks[n->hook & (MAX_HOOKS - 1)].call;
+
+	if (!p || !call)
+		return false;
+	begin_pending(task, p);
+	fill_registers(p, registers_of(task));
+	p->call = call;
+	p->fd = -1;
+	p->entered = n->time;
+	p->arguments[0] = n->offset;
+	p->arguments[1] = n->size;
+	p->arguments[2] = n->argument;
+	p->file = n->file;
+	p->target = n->target;
+	p->open = n->open;
+	p->flags = n->flags;
+	fill_task(task, s);
+	return in_call(registers_of(task));
+}
+
+static __always_inline void list_notes(struct bpf_iter__task *ctx, struct task_struct *task, struct task_state *s)
+{
+	struct pending_call *p = pending_call();
+
+	if (!p || !s->note_call || s->note_call != call_under_way(task))
+		return;
+	for (__u32 i = 0; i < MAX_NOTES; i++) {
+		if (i >= s->note_count)
+			break;
+		if (fill_note(task, s, &s->notes[i]))
+			bpf_seq_write(ctx->meta->seq, p, sizeof(*p));
+	}
+}
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Requests that have not completed: user space asks for each by its place, and this answers.
+ * Apart from calls, because a request outlives the call that brought it.
+ */
+#ifndef FILETAP_LIST_REQUEST_H
+#define FILETAP_LIST_REQUEST_H
+
+#include "../event.h"
+#include "aio_table.bpf.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "kernel.h"
+#include "listing.bpf.h"
+#include "ring_table.bpf.h"
+#include "state.bpf.h"
+#include "subject.bpf.h"
+
+#define MAX_ASKED 4096 /* requests at a time */
+
+/* Requests, and what is to be said of each: with a 'call' if it is listed. */
+struct asked {
+	struct aio_place place; /* of io_uring by its address alone; an address of 0: no more */
+	struct pending_call answer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_ASKED);
+	__type(key, __u32);
+	__type(value, struct asked);
+} ft_asked_reqs SEC(".maps");
+
+static __always_inline bool is_still_valid(__u32 generation)
+{
+	struct globals *g = globals();
+
+	return g && generation == (__u32)g->generation;
+}
+
+/* The file that the kernel has given to a request, once it has begun it. */
+static __always_inline bool find_given_file(struct pending_call *p, __u64 address, const struct call *call)
+{
+	__u32 found = address ? wanted_file(address, owed_by(call)) : 0;
+
+	if (call->kind == KIND_TRANSFER)
+		p->target = found;
+	else
+		p->file = found;
+	if (found && call->kind != KIND_TRANSFER)
+		p->open = opening_at(address);
+	return found;
+}
+
+/* The file of a request of io_uring: that of its descriptor or name as it was submitted, else the one that the kernel gave it. Of a
+ * splice this is the destination. */
+static __always_inline bool find_request_file(struct listed *l, __u64 address, const struct call *call, const struct shape *shape)
+{
+	struct ring_request *r = &l->request;
+	struct pending_call *p = &l->call;
+
+	p->file = r->file;
+	p->target = r->target;
+	p->open = r->open;
+	if (shape->name)
+		return r->wanted;
+	if (!shape->fd)
+		return !(config.paths & 1);
+	if (r->resolved && r->file && call->kind != KIND_TRANSFER && is_still_valid(r->generation))
+		return is_owed(r->wanted, owed_by(call));
+	return find_given_file(p, address, call);
+}
+
+static __always_inline void fill_request(struct listed *l, const struct call *call, const struct shape *shape)
+{
+	const struct ring_request *r = &l->request;
+	struct pending_call *p = &l->call;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	p->time = bpf_ktime_get_boot_ns();
+	p->entered = r->entered;
+	p->instance = r->number;
+	p->nr = r->nr;
+	p->call = call->other && r->arguments[2] & AT_REMOVEDIR ? call->other : call->call;
+	p->arguments[0] = numbered(r->arguments, shape->offset);
+	p->arguments[1] = numbered(r->arguments, shape->size);
+	p->arguments[2] = numbered(r->arguments, shape->argument);
+	p->fd = r->fixed || shape->name ? r->fd : shape->fd ? (__s32)numbered(r->arguments, shape->fd) : -1;
+	p->task = r->task;
+	p->tid = r->tid;
+	p->pid = r->tgid;
+	p->flags = r->flags;
+}
+
+/* A request of io_uring, in listed(). Its memory may be another's by now, of which no submission was seen. */
+static __noinline bool list_request(void)
+{
+	struct listed *l = listed();
+	struct io_kiocb *req;
+	struct shape shape;
+	struct call call;
+	__u64 file;
+
+	if (!l)
+		return false;
+	req = (struct io_kiocb *)l->key;
+	call = call_of(l->request.nr);
+	shape = shape_of(l->request.nr);
+	if (call.kind == KIND_NONE || call.flags & CALL_DROP || l->request.told || load(req, opcode) != (__u8)(l->request.nr - MAX_NR))
+		return false;
+	fill_request(l, &call, &shape);
+	file = (__u64)load(req, file);
+	if (l->call.arguments[0] == (__u64)-1 || (file && !seekable(load(load((struct file *)file, f_inode), i_mode))))
+		l->call.flags |= EVENT_NO_OFFSET;
+	return l->call.call && find_request_file(l, file, &call, &shape);
+}
+
+/* One of io_submit, which was noted because it is asked for. Whether its process lives, and has not taken the completion from memory,
+ * user space sees. */
+static __always_inline void answer_aio(struct asked *asked)
+{
+	const struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, &asked->place);
+	struct pending_call *p = &asked->answer;
+
+	if (!r)
+		return;
+	p->time = bpf_ktime_get_boot_ns();
+	p->entered = r->draft.entered;
+	p->instance = r->draft.time;
+	p->call = r->draft.call;
+	p->ip = asked->place.address;
+	p->arguments[0] = r->draft.offset;
+	p->arguments[1] = r->draft.size;
+	p->fd = r->draft.fd;
+	p->file = is_still_valid(r->generation) ? r->draft.file : 0;
+	p->open = r->draft.open;
+	p->flags = r->draft.flags;
+	p->task = r->task;
+	p->tid = r->tid;
+	p->pid = asked->place.tgid;
+}
+
+/* Returns 1 behind the last. */
+__noinline int answer_one(__u64 most, __u32 index)
+{
+	struct asked *asked = bpf_map_lookup_elem(&ft_asked_reqs, &index);
+	struct listed *l = listed();
+
+	if (index >= most || !asked || !asked->place.address || !l)
+		return 1;
+	__builtin_memset(&asked->answer, 0, sizeof(asked->answer));
+	l->key = asked->place.address;
+	if (asked->place.tgid)
+		answer_aio(asked);
+	else if (find_request(&l->request, l->key) && list_request())
+		asked->answer = l->call;
+	return 0;
+}
+
+REPEATED(answer_one)
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What a listing of calls under way says of a task, of its files and of the call's arguments.
+ * Apart, because calls, what hooks have noted, and requests are listed alike.
+ */
+#ifndef FILETAP_LISTING_H
+#define FILETAP_LISTING_H
+
+#include "../event.h"
+#include "ancestry.bpf.h"
+#include "compat.bpf.h"
+#include "define.bpf.h"
+#include "descriptor.bpf.h"
+#include "kernel.h"
+#include "opening.bpf.h"
+#include "pid.bpf.h"
+#include "ring_table.bpf.h"
+#include "state.bpf.h"
+#include "subject.bpf.h"
+#include "task.bpf.h"
+
+#define MAX_LEVELS 32 /* of cgroups */
+
+/* What is being listed. */
+struct listed {
+	struct pending_call call;
+	struct ring_request request;
+	__u64 key;
+};
+
+PER_CPU(listed, struct listed, ft_pending)
+
+static __always_inline struct pending_call *pending_call(void)
+{
+	struct listed *l = listed();
+
+	return l ? &l->call : NULL;
+}
+
+static __always_inline bool is_chosen_cgroup(const struct globals *g, __u64 id)
+{
+	for (int i = 0; i < MAX_CGROUPS; i++)
+		if (i < config.cgroups && id == g->cgroups[i].id)
+			return true;
+	return false;
+}
+
+/* in_cgroup() of another task than the current one. */
+static __noinline bool lies_in_cgroup(struct task_struct *task)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	struct globals *g = globals();
+
+	for (int i = 0; g && node && i < MAX_LEVELS; i++) {
+		if (is_chosen_cgroup(g, BPF_CORE_READ(node, id)))
+			return true;
+		node = kernfs_parent(node);
+	}
+	return false;
+}
+
+/* find_member() of another task than the current one, also when nothing counts any more. */
+static __always_inline bool is_target(struct task_struct *task, struct task_state *s)
+{
+	struct globals *g = globals();
+
+	if (!g || (__u32)of_task(task, tgid) == g->self || (s && s->member & MEMBER_HELD))
+		return false;
+	if (s && s->member & (config.command_in_cgroup ? MEMBER_PID : MEMBER_PID | MEMBER_COMM))
+		return true;
+	if (!config.all && !(config.cgroups && lies_in_cgroup(task)))
+		return false;
+	return !config.command_in_cgroup || (s && s->member & MEMBER_COMM);
+}
+
+/* Whoever it is: to be called once there is something to say of it. */
+static __noinline int fill_task(struct task_struct *task, struct task_state *s)
+{
+	struct pending_call *p = pending_call();
+
+	if (!p)
+		return 0;
+	if (!s)
+		s = new_state(task);
+	if (s && !s->task) {
+		if (config.ancestry)
+			define_ancestors(task, false);
+		s->task = define_task(task, s);
+	}
+	p->task = s ? s->task : 0;
+	p->pid = of_task(task, tgid);
+	p->tid = of_task(task, pid);
+	p->number = number_here(BPF_CORE_READ(task, thread_pid));
+	p->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	p->euid = BPF_CORE_READ(task, cred, euid.val);
+	bpf_probe_read_kernel(p->comm, sizeof(p->comm), task->comm);
+	return 0;
+}
+
+static __always_inline void fill_registers(struct pending_call *p, const struct pt_regs *regs)
+{
+	p->nr = load(regs, orig_ax);
+	p->arguments[0] = load(regs, di);
+	p->arguments[1] = load(regs, si);
+	p->arguments[2] = load(regs, dx);
+	p->arguments[3] = load(regs, r10);
+	p->arguments[4] = load(regs, r8);
+	p->arguments[5] = load(regs, r9);
+	p->ip = load(regs, ip);
+	p->sp = load(regs, sp);
+}
+
+/* Every entry but a system call's writes a negative number, and a call that has returned has put its result in the place of
+ * -ENOSYS (arch/x86/entry): so it is as long as the thread has not entered the kernel anew. */
+static __always_inline bool in_call(const struct pt_regs *regs)
+{
+	return (__s64)load(regs, orig_ax) >= 0 && (__s64)load(regs, ax) == -ENOSYS;
+}
+
+/* An argument by its number; 0: none. */
+static __always_inline __u64 numbered(const __u64 arguments[6], __u32 number)
+{
+	switch (number) { /* no index: the verifier of 5.10 loses the bounds of a computed one */
+	case 1:
+		return arguments[0];
+	case 2:
+		return arguments[1];
+	case 3:
+		return arguments[2];
+	case 4:
+		return arguments[3];
+	case 5:
+		return arguments[4];
+	case 6:
+		return arguments[5];
+	}
+	return 0;
+}
+
+static __always_inline __u64 argument_of(const struct pending_call *p, __u32 number)
+{
+	return numbered(p->arguments, number);
+}
+
+/* The id of a file whose path passes, and its type where that matters; 0: none of these. It counts as named by no event. */
+static __always_inline __u32 wanted_file(__u64 address, int owed)
+{
+	struct file *file = file_at(address);
+	__u64 dentry = (__u64)load(file, f_path.dentry), mnt = (__u64)load(file, f_path.mnt);
+	struct found found;
+
+	if (!type_passes(file, owed))
+		return 0;
+	found = find_file(dentry, mnt, OWED_NOTHING);
+	return is_owed(found.wanted, owed) ? find_file(dentry, mnt, OWED_ALWAYS).id : 0;
+}
+
+static __always_inline struct found any_file(__u64 address)
+{
+	struct file *file = (struct file *)address;
+
+	return find_file((__u64)load(file, f_path.dentry), (__u64)load(file, f_path.mnt), OWED_ALWAYS);
+}
+
+/* The number that events have given to its opening; 0: none has, and a listing makes none. */
+static __always_inline __u32 opening_at(__u64 address)
+{
+	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
+	struct inode *inode = load((struct file *)address, f_inode);
+
+	if (!known || known->inode != load(inode, i_ino) || known->generation != load(inode, i_generation))
+		return 0;
+	return known->number;
+}
+
+#endif
