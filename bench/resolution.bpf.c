@@ -4,8 +4,14 @@
  * the target. by_id is filetap's own code; the others are measured against it (docs/adr/0012-ways-to-a-path.md).
  */
 #include <asm/unistd.h>
+#include "../bpf/event.h"
+#include "../bpf/lib/compat.bpf.h"
 #include "../bpf/lib/define.bpf.h"
 #include "../bpf/lib/descriptor.bpf.h"
+#include "../bpf/lib/identity.bpf.h"
+#include "../bpf/lib/kernel.h"
+#include "../bpf/lib/path.bpf.h"
+#include "../bpf/lib/state.bpf.h"
 
 const volatile __u32 target SEC(".rodata.target") = 0;
 
@@ -171,7 +177,7 @@ static __always_inline void flush(struct ascend *c, const struct place *parent, 
 		bpf_map_update_elem(&fragments, &c->fragment.key, &c->fragment, BPF_ANY);
 		return;
 	}
-	if (!bpf_ringbuf_output(&definitions, &c->fragment, sizeof(c->fragment) - COMPONENT_SPACE + length, BPF_RB_NO_WAKEUP))
+	if (!bpf_ringbuf_output(&ft_definitions, &c->fragment, sizeof(c->fragment) - COMPONENT_SPACE + length, BPF_RB_NO_WAKEUP))
 		bpf_map_update_elem(&seen, &c->fragment.key, &c->fragment.known, BPF_ANY);
 }
 
@@ -298,7 +304,7 @@ int by_id(__u64 *ctx)
 {
 	struct path path;
 
-	return find_path(ctx, &path) ? tell(ctx[1], find_file((__u64)path.dentry, (__u64)path.mnt, OWED_ANY), NULL) : 0;
+	return find_path(ctx, &path) ? tell(ctx[1], find_file((__u64)path.dentry, (__u64)path.mnt, OWED_ANY).id, NULL) : 0;
 }
 
 /* Each event carries its path. */
@@ -445,7 +451,7 @@ static __always_inline long define_directory(struct ladder *l, __u64 dentry, __u
 	l->directory.head.id = id;
 	l->directory.parent = l->id;
 	l->directory.head.length = copy_name(l->directory.name, dentry);
-	return bpf_ringbuf_output(&definitions, &l->directory,
+	return bpf_ringbuf_output(&ft_definitions, &l->directory,
 				  sizeof(l->directory) - COMPONENT_SPACE + (l->directory.head.length & (COMPONENT_SPACE - 1)),
 				  BPF_RB_NO_WAKEUP);
 }
