@@ -43,7 +43,7 @@ static __always_inline bool request_appends(struct file *file, const struct iocb
 }
 
 /* state->draft of the request in the workspace; false: not asked for. */
-static __noinline bool draft_request(struct task_state *state)
+SUBPROGRAM bool draft_request(struct task_state *state)
 {
 	struct task_struct *task = current_task();
 	struct workspace *w = workspace();
@@ -99,7 +99,7 @@ static __always_inline void identify(struct task_state *s, const struct aio_requ
 }
 
 /* The event of the request in the workspace. */
-static __noinline int tell(struct task_state *s, long result, bool known)
+SUBPROGRAM int tell(struct task_state *s, long result, bool known)
 {
 	struct task_struct *task = current_task();
 	__u32 own = s->task;

@@ -49,7 +49,7 @@ static __always_inline bool recall_pending(const struct task_state *s, struct pe
 }
 
 /* The file of a descriptor. One that leads nowhere is that of a close, or another thread has closed it. */
-static __noinline bool find_descriptor(struct task_struct *task, struct task_state *s, __u32 fd, struct call call)
+SUBPROGRAM bool find_descriptor(struct task_struct *task, struct task_state *s, __u32 fd, struct call call)
 {
 	struct pending_call *p = pending_call();
 	__u64 address;
@@ -73,7 +73,7 @@ static __noinline bool find_descriptor(struct task_struct *task, struct task_sta
 }
 
 /* Either of two files is enough. */
-static __noinline bool find_two(struct task_struct *task, __u32 from, __u32 to)
+SUBPROGRAM bool find_two(struct task_struct *task, __u32 from, __u32 to)
 {
 	__u64 addresses[] = { fd_address(task, from), fd_address(task, to) };
 	struct pending_call *p = pending_call();
@@ -92,7 +92,7 @@ static __noinline bool find_two(struct task_struct *task, __u32 from, __u32 to)
 	return true;
 }
 
-static __noinline bool find_mapped(struct task_struct *task, struct task_state *s)
+SUBPROGRAM bool find_mapped(struct task_struct *task, struct task_state *s)
 {
 	struct pending_call *p = pending_call();
 	__u64 offset = 0, address;
@@ -120,7 +120,7 @@ static __always_inline struct found start_at(struct task_struct *task, int direc
 }
 
 /* Where the names start: user space reads them, and says whether they are wanted. */
-static __noinline bool find_starts(struct task_struct *task, struct shape shape)
+SUBPROGRAM bool find_starts(struct task_struct *task, struct shape shape)
 {
 	struct fs_struct *fs = of_task(task, fs);
 	struct pending_call *p = pending_call();

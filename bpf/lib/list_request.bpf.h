@@ -93,7 +93,7 @@ static __always_inline void fill_request(struct listed *l, const struct call *ca
 }
 
 /* A request of io_uring, in listed(). Its memory may be another's by now, of which no submission was seen. */
-static __noinline bool list_request(void)
+SUBPROGRAM bool list_request(void)
 {
 	struct listed *l = listed();
 	struct io_kiocb *req;

@@ -46,7 +46,7 @@ static __always_inline bool is_chosen_cgroup(const struct globals *g, __u64 id)
 }
 
 /* in_cgroup() of another task than the current one. */
-static __noinline bool lies_in_cgroup(struct task_struct *task)
+SUBPROGRAM bool lies_in_cgroup(struct task_struct *task)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
 	struct globals *g = globals();
@@ -74,7 +74,7 @@ static __always_inline bool is_target(struct task_struct *task, struct task_stat
 }
 
 /* Whoever it is: to be called once there is something to say of it. */
-static __noinline int fill_task(struct task_struct *task, struct task_state *s)
+SUBPROGRAM int fill_task(struct task_struct *task, struct task_state *s)
 {
 	struct pending_call *p = pending_call();
 

@@ -63,7 +63,7 @@ static __always_inline void recall_file(struct task_state *s, __u64 address, int
 }
 
 /* The file that the request has been given, or the one that its descriptor meant when it was submitted. */
-static __noinline int recall_subject(__u64 file, long result)
+SUBPROGRAM int recall_subject(__u64 file, long result)
 {
 	struct workspace *w = workspace();
 	struct task_state *s;
@@ -98,7 +98,7 @@ static __always_inline bool opened_elsewhere(const struct ring_request *r, __u8 
 }
 
 /* The event of the request in the workspace; 'file': the one it has been given, if any. */
-static __noinline int report_request(__u64 file, long result)
+SUBPROGRAM int report_request(__u64 file, long result)
 {
 	struct workspace *w = workspace();
 	const struct pt_regs *regs;
@@ -143,7 +143,7 @@ static __noinline int report_request(__u64 file, long result)
 }
 
 /* What will be told no more, should it succeed: all but the result. */
-static __noinline int report_submission(void)
+SUBPROGRAM int report_submission(void)
 {
 	struct workspace *w = workspace();
 	const struct pt_regs *regs;
