@@ -60,7 +60,7 @@ AIO: Final = [number for number, call in enumerate(CALLS) if call.name == "io_su
 REQUESTS: Final = frozenset(number for number, call in enumerate(CALLS) if call.nr >= MAX_NR or call.name == "io_submit")
 """Indices into CALLS: what no thread waits in."""
 FOUND_PATH, FOUND_BELOW = 1 << 32, 4 << 32
-"""bpf/lib/define.bpf.h, of a place that names start from."""
+"""WANTED_PATH and WANTED_BELOW of bpf/event.h, in a struct found that is read as one number."""
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
 """Of openat2(2)."""
 
@@ -229,7 +229,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a name starts, and what ".." does not leave: ids and FOUND_*, as struct origin of bpf/lib/name.bpf.h."""
+    """Where a name starts, and what ".." does not leave: as struct origin of bpf/lib/named.bpf.h."""
 
     start: int
     root: int
