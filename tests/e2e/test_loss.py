@@ -289,7 +289,7 @@ def test_who_asks_a_trace_is_told_what_is_not_in_it(ft: Filetap, losses: str, tm
     asked = ft("query", recorded, "SELECT count(*) FROM events", "-f", "csv")
     sums = done - int(asked.out.split()[1])
     assert asked.errors == [
-        f"filetap: {recorded}: {sums} events found no room while it was recorded: only their sums are there (aggregated)"
+        f"filetap: {recorded}: {sums} events were aggregated while recording because the ring was full: see the table aggregated"
     ]
     assert sums > 0
 
@@ -382,7 +382,7 @@ def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
     assert len(inodes) == count // 1000
     are_told_once(run, memory, count, inodes)
     assert count <= run.account["files"] <= 2 * count
-    assert [note for note in run.account["notes"] if "files were forgotten" in note]
+    assert [note for note in run.account["notes"] if "files were dropped" in note]
 
 
 def test_a_flood_of_files(trace: Trace, losses: str, memory: Path) -> None:

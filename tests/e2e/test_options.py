@@ -449,11 +449,11 @@ def test_a_cgroup_that_goes_and_comes_is_said_at_once(ft: Filetap, cgroup: Path,
         run.until_said(b"attached in")
         place.rmdir()
         said = run.err.readline() + run.err.readline()
-        assert f"cgroup {named} has been removed: it is followed".encode() in said
-        assert f"cgroup {number} has been removed: nothing more".encode() in said
+        assert f"cgroup {named} was removed: it is traced again".encode() in said
+        assert f"cgroup {number} was removed: no more events".encode() in said
         place.mkdir()
         subprocess.run(["sh", "-c", f"echo $$ >{place}/cgroup.procs; : <{tree}/a"], check=True)
-        assert f"cgroup {named} has been made again".encode() in run.err.readline()
+        assert f"cgroup {named} has been created again".encode() in run.err.readline()
         done = run.end(signal.SIGINT)
     assert [path_of(event) for event in parse(done.out)].count(str(tree / "a")) == 1
     assert f"note: cgroup {number} was removed at ".encode() in done.err

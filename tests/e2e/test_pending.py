@@ -82,7 +82,7 @@ def test_a_process_that_hangs_already(ft: Filetap, hung: Hung, tmp_path: Path) -
     assert lines[hung.flock.pid]["file"]["inode"] == str(hung.lock.stat().st_ino)
     told = json.loads(account.read_text())
     assert (told["ops"], told["pending"]) == ({}, {"open": 1, "lock": 1})
-    assert b"2 calls were under way at the end: 1 open, 1 lock\n" in done.err
+    assert b"2 calls were pending at the end: 1 open, 1 lock\n" in done.err
 
 
 def test_the_line_of_the_table(ft: Filetap, hung: Hung) -> None:
@@ -125,7 +125,7 @@ def test_what_a_command_waits_for_that_began_it(ft: Filetap, hung: Hung, tmp_pat
     assert {tid: path_of(event) for tid, event in lines.items()} == {one: str(hung.fifo), two: str(hung.lock)}
     for event in lines.values():
         assert 0 < event["event"]["duration"] < 600 * 10**9
-    assert b"under way" not in done.err, "they have ended"
+    assert b"pending at the end" not in done.err, "they have ended"
     seen, delivered = re.findall(rb"nothing lost: (\d+) seen = (\d+) delivered", done.err)[0]
     assert int(seen) == int(delivered) == len(events) - len(lines)
 
@@ -134,7 +134,7 @@ def test_a_command_that_has_ended_leaves_none(ft: Filetap, tree: Path, tmp_path:
     account = tmp_path / "account"
     done = ft.trace("--type", "all", "--pending", "--stats", account, "-o", tmp_path / "events", "--", "cat", tree / "a")
     assert json.loads(account.read_text())["pending"] == {}
-    assert "filetap: no call is under way" in done.err.decode().splitlines()
+    assert "filetap: no call is pending" in done.err.decode().splitlines()
     assert b"pending" not in (tmp_path / "events").read_bytes()
 
 
@@ -148,7 +148,7 @@ def test_where_no_events_are_printed(ft: Filetap, hung: Hung, tmp_path: Path, wo
     assert sorted(line.rpartition(" ")[2] for line in lines) == sorted(map(str, (hung.fifo, hung.lock)))
     silent = ft.trace(*by_pid(hung), *words, "--duration", "0.2", *(["--force"] if "-o" in words else []))
     for result in (done, silent):
-        assert b"2 calls were under way at the end: 1 open, 1 lock\n" in result.err
+        assert b"2 calls were pending at the end: 1 open, 1 lock\n" in result.err
     assert b" pending " not in silent.err
 
 
@@ -229,7 +229,7 @@ def test_watch_says_who_waits_for_a_file(ft: Filetap, hung: Hung) -> None:
         assert run.process.poll() is None
         done = run.end(signal.SIGINT)
     assert (event["event"]["kind"], event["process"]["pid"], path_of(event)) == ("pending", hung.flock.pid, str(hung.lock))
-    assert b"1 call was under way at the end: 1 lock\n" in done.err
+    assert b"1 call was pending at the end: 1 lock\n" in done.err
 
 
 def test_a_recording_and_a_summary_say_it_on_standard_error(ft: Filetap, hung: Hung, tmp_path: Path) -> None:

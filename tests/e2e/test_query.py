@@ -172,12 +172,12 @@ def test_while_it_is_written(ft: Filetap, puppet: Puppet, tree: Path, tmp_path: 
 
 
 MISTAKES = {
-    "SELEC op": "filetap: the query is wrong at line 1, column 1, near 'SELEC': ",
-    "SELECT op FROM events WHERE nobody": "filetap: the query is wrong at line 1, column 29, near 'nobody': ",
-    "SELECT op,\n  path FROM events\nWHERE nobody(op)": "filetap: the query is wrong at line 3, column 7, near 'nobody(op)': ",
-    os.fsdecode(b"SELECT '\xff'"): "filetap: the query is wrong at line 1, column 9: it is not UTF-8, give bytes as from_hex('FF')",
-    "SELECT \x1b[31m": "filetap: the query is wrong at line 1, column 12, near 'm': ",
-    "SELECT '\x1b[31m'::INT": "filetap: the query is wrong at line 1, column 15, near '::INT': Could not convert string '\\x1b[31m'",
+    "SELEC op": "filetap: invalid query at line 1, column 1, near 'SELEC': ",
+    "SELECT op FROM events WHERE nobody": "filetap: invalid query at line 1, column 29, near 'nobody': ",
+    "SELECT op,\n  path FROM events\nWHERE nobody(op)": "filetap: invalid query at line 3, column 7, near 'nobody(op)': ",
+    os.fsdecode(b"SELECT '\xff'"): "filetap: invalid query at line 1, column 9: it is not UTF-8, give bytes as from_hex('FF')",
+    "SELECT \x1b[31m": "filetap: invalid query at line 1, column 12, near 'm': ",
+    "SELECT '\x1b[31m'::INT": "filetap: invalid query at line 1, column 15, near '::INT': Could not convert string '\\x1b[31m'",
     "DROP VIEW events": "filetap: a query only reads the trace: DROP is refused, give a SELECT",
     "SELECT * FROM read_csv('/etc/passwd')": "filetap: a query reads nothing but the trace: ",
 }
@@ -301,7 +301,7 @@ def test_words_of_the_command_line(ft: Filetap, trace: Path) -> None:
     assert ft("query", "SELECT 1").status == 2
     assert ft("query").status == 2
     assert ft("query", trace, "SELECT 1", "--format", "xml").status == 2
-    assert ft("query", trace, trace, "SELECT 1").errors == [f"filetap: {trace} and {trace} are the same trace"]
+    assert ft("query", trace, trace, "SELECT 1").errors == [f"filetap: {trace} and {trace} are the same recording"]
 
 
 SLOW = "SELECT count(*) FROM range(100000000) a(i), range(60) b(j) WHERE hash(i + j) % 3 = 0"

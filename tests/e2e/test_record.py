@@ -140,7 +140,7 @@ def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None
     ("words", "said"),
     [
         (["--keep", "7d"], "--keep is for a recording: give -o NAME.tap"),
-        (["--flight-memory", "1G", "-o", "x.tap"], "--flight-memory is for --flight-recorder"),
+        (["--flight-memory", "1G", "-o", "x.tap"], "--flight-memory requires --flight-recorder"),
         (["--flight-recorder", "60x", "-o", "x.tap"], "--flight-recorder 60x: give a time"),
         (["--flight-recorder", "60s", "--keep", "1d", "-o", "x.tap"], "--keep is for a recording on disk"),
         (["--keep", "7 apples", "-o", "x.tap"], "--keep 7 apples: give an age"),
@@ -251,7 +251,7 @@ def test_after_kill_9_all_that_is_older_than_250_ms_is_there(ft: Filetap, work: 
     assert found == list(range(found[0], found[-1] + 1))
     assert found[0] <= first
     assert found[-1] + 1 >= work.done_before(killed - PROMISED - held_up)
-    assert not trace.damages or [damage.why for damage in trace.damages] == ["a batch that was never completed"]
+    assert not trace.damages or [damage.why for damage in trace.damages] == ["an incomplete batch"]
 
 
 # The flight recorder

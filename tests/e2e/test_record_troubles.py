@@ -102,7 +102,7 @@ def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path
     done = filled_by_another(ft, script(WORK), folder, file, account)
     assert done.status == 1
     assert file.stat().st_size == (WRITES - 1) * 7919 + 1, "the command was not disturbed"
-    one_line(done, str(folder), "No space left on device", "what it took stays, the account tells the rest")
+    one_line(done, str(folder), "No space left on device", "events already written are kept, the rest are counted as lost")
     counts = balance(account)
     assert 0 < counts["delivered"] < counts["seen"]
     assert written(folder) == list(range(counts["delivered"]))
@@ -111,7 +111,7 @@ def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path
     unsealed, lost = asked.errors
     assert "was not sealed" in unsealed
     assert "No space left on device" in unsealed
-    assert lost == f"filetap: {folder}: {counts['lost']} events were lost while it was recorded"
+    assert lost == f"filetap: {folder}: {counts['lost']} events were lost while recording"
 
 
 def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: 
     assert asked.status == 0
     once, always = asked.errors
     assert f"was not sealed: repaired, {len(had)} events can be read" in once
-    assert always == f"filetap: {folder}: {lost} events were lost while it was recorded"
+    assert always == f"filetap: {folder}: {lost} events were lost while recording"
     assert ft("summary", folder).errors == [always]
     assert written(folder) == had
 
@@ -159,7 +159,7 @@ def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script
     trace = Trace(folder)
     assert trace.table("events").num_rows + trace.metadata.dropped == balance(account)["delivered"] == WRITES
     assert trace.metadata.dropped
-    assert f"flight recorder: {trace.metadata.dropped} events found no room" in trace.metadata.notes
+    assert f"flight recorder: {trace.metadata.dropped} events did not fit in memory" in trace.metadata.notes
 
 
 def test_what_a_flight_recorder_could_not_write_it_writes_at_the_end(ft: Filetap, puppet: Puppet, small: Path, tree: Path) -> None:

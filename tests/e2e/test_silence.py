@@ -77,7 +77,7 @@ def test_a_recording_says_it_to_whoever_asks(ft: Filetap, tree: Path, tmp_path: 
     asked = ft("summary", trace)
     assert asked.status == 0
     (line,) = asked.errors
-    assert "nothing was seen while it was recorded; perhaps: " in line
+    assert "nothing was seen while recording; perhaps: " in line
     assert "--failed" in line
 
 

@@ -84,7 +84,7 @@ def script(text: str, folder: Path, *args: str) -> list[str | Path]:
 def run(text: str, folder: Path, **options: Any) -> Run:
     done = trace(script(text, folder), wanted("open", paths=[str(folder)]), options)
     assert done.status == 0
-    assert not [note for note in done.account.notes if "descriptions found no room" in note]
+    assert not [note for note in done.account.notes if "descriptions did not fit" in note]
     return done
 
 

@@ -427,7 +427,7 @@ def test_a_name_again_and_again_is_defined_once(program: Build, tree: Path) -> N
 def test_more_names_than_the_table_holds(program: Build, tree: Path, along: bool) -> None:
     """Each is told; what the table could not hold was described again, which is no loss."""
     watch = ask(program, tree, 60_000, 60_000, along=along)
-    assert [note for note in notes(watch.account) if "the table of known names was full" not in note] == []
+    assert [note for note in notes(watch.account) if "the name table was full" not in note] == []
 
 
 def test_names_come_round_again(program: Build, tree: Path) -> None:

@@ -24,7 +24,7 @@ from tests.patience import wait_for
 OPS: Final = ("setattr", "truncate", "setxattr", "removexattr", "link", "rename", "unlink", "rmdir", "mkdir", "mknod", "symlink")
 GONE: Final = "could not be looked up after their call"
 IORING_OP_RENAMEAT: Final = 35
-REMOVED: Final = "removed before they were looked up"
+REMOVED: Final = "the names were removed first"
 
 
 @pytest.fixture

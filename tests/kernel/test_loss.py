@@ -116,7 +116,7 @@ def test_names_that_were_aggregated(program: Callable[[str], str], tmp_path: Pat
     assert {path: n for path, n in told.items() if path.startswith(os.fsencode(tmp_path))} == {
         os.fsencode(tmp_path / f"none{i}"): 1 for i in range(count)
     }
-    assert run.note("table of known names was full") > 0
+    assert run.note("name table was full") > 0
     assert run.account.ops["open"].aggregated > count / 2
 
 
@@ -173,7 +173,7 @@ def test_more_requests_under_way_than_the_table_holds(pending: Callable[[int, in
     """Requests of io_uring that cannot be remembered until they complete are told when they are submitted."""
     count = 40_000
     run = pending(count, 32_768)
-    untold = run.note("requests of io_uring or io_submit were told")
+    untold = run.note("requests of io_uring or io_submit were reported")
     assert untold >= count - 2 * 16384  # a slot for each by its address, and a table for those that share one
     assert run.account.ops["read"].seen == run.account.ops["read"].delivered == count
     assert Counter(event.result for event in run.events) == {1: count - untold, 0: untold}
@@ -183,5 +183,5 @@ def test_more_requests_under_way_than_the_table_holds(pending: Callable[[int, in
 def test_completions_without_room_in_their_queue(pending: Callable[[int, int], Unread]) -> None:
     """The kernel does not say which requests they are of: they are counted."""
     run = pending(40, 8)
-    assert len(run.events) + run.note("io_uring requests may not have been told") == 40
+    assert len(run.events) + run.note("io_uring requests may be missing") == 40
     assert len(run.events) >= 16

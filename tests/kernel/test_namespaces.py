@@ -196,7 +196,7 @@ def test_the_doctor_knows_namespaces(filetap: Command) -> None:
     all_own = requirements(filetap, "unshare", "--pid", "--fork", "--mount-proc", "--time", "--boottime", "60", "--cgroup")
     for rows, inside in ((requirements(filetap), False), (all_own, True)):
         for kind in ("pid", "time", "cgroup"):
-            assert (rows[f"{kind} namespace"]["detail"] == "the initial one") != inside
+            assert (rows[f"{kind} namespace"]["detail"] == "initial") != inside
         assert rows["pid namespace"]["met"] == (walks_tasks() or not inside)
         assert "/proc" not in rows
     assert not requirements(filetap, "unshare", "--pid", "--fork")["/proc"]["met"]

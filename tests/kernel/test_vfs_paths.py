@@ -199,7 +199,7 @@ def test_a_wrong_signature_refuses_the_way(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(vfs, "TABLE", tuple(doctored))
     run = trace(["/bin/mkdir", tmp_path / "new"], *at_level("vfs", "mkdir", "rmdir"))
     assert set(run.ways) == {"security_path_rmdir"}
-    assert [note for note in run.notes if "mkdir" in note] == ["not seen: security_path_mkdir attaches in no way here"]
+    assert [note for note in run.notes if "mkdir" in note] == ["not seen: security_path_mkdir, because no hook type attaches to it"]
     assert run.events == []
 
 

@@ -358,7 +358,7 @@ def test_what_is_too_much_for_one_look_is_noted(place: Path, monkeypatch: pytest
     monkeypatch.setattr("filetap.capture.rules.NAMES_IN_A_LOOK", 1)
     with watching(place, "in", ops=("open", "link")) as (shell, watch):
         shell.do("for n in 1 2 3 4 5; do ln out/five in/$n; done")
-    (note,) = [note for note in notes(watch.account) if "could not be remembered by its identity" in note]
+    (note,) = [note for note in notes(watch.account) if "could not be added to the table of watched inodes" in note]
     assert note.startswith("4 ")
 
 

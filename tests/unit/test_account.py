@@ -185,7 +185,7 @@ def test_what_the_kernel_skipped_comes_first() -> None:
     """On kernels that call tracepoints' programs with preemption on."""
     whole = account(read=OpAccount(seen=5, delivered=5))
     whole.missed = 7
-    assert report.verdict(whole).startswith("not all was seen: 7 times")
+    assert report.verdict(whole).startswith("events may be missing: the kernel skipped a BPF program 7 times")
     assert not report.verdict(account(read=OpAccount(seen=5, delivered=5))).startswith("not all")
 
 
@@ -206,7 +206,7 @@ def test_nothing_seen_is_not_nothing_lost() -> None:
     assert lines[-4:] == ["nothing was seen", "perhaps: nobody came", "perhaps: or nobody knows", "note: a note"]
     assert json.loads(report.as_json(whole))["reasons"] == whole.reasons
     whole.missed = 3
-    assert re.fullmatch(r"not all was seen: 3 times .*; nothing was seen", report.verdict(whole))
+    assert re.fullmatch(r"events may be missing: the kernel skipped a BPF program 3 times .*; nothing was seen", report.verdict(whole))
 
 
 def test_notes_are_told() -> None:

@@ -171,7 +171,7 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "no-wait": ({"no_wait": True}, "--no-wait is for"),
     "keep": ({"keep": "7d"}, "--keep is for a recording: give -o NAME.tap"),
     "keep-file": ({"keep": "7d", "output": "x.json"}, "--keep is for a recording"),
-    "flight-memory": ({"flight_memory": "1G", "output": "x.tap"}, "--flight-memory is for --flight-recorder"),
+    "flight-memory": ({"flight_memory": "1G", "output": "x.tap"}, "--flight-memory requires --flight-recorder"),
     "zero": ({"duration": "0"}, "--duration 0: give a time above 0"),
     "negative": ({"duration": "-1.5"}, "--duration -1.5: give a time such as"),
     "nan": ({"duration": "nan"}, "--duration nan: "),
@@ -181,7 +181,7 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"everything": False}, "nothing to trace: give -- COMMAND"),
     "command": ({"everything": False, "paths": ("true", "x")}, "To run a command: filetap trace -- true x"),
     "directory": ({"everything": False, "paths": ("/etc",)}, "filetap trace --all /etc or filetap watch /etc"),
-    "follow": ({"follow": True}, "--follow is for the files below a PATH"),
+    "follow": ({"follow": True}, "--follow requires at least one PATH"),
 }
 
 

@@ -24,7 +24,7 @@ from filetap.report.doctor import COLUMNS, as_json, as_text
 
 HELD = dict.fromkeys(features.CAPABILITIES, True)
 WORKS = HookSet("syscalls", "opens", (Way("tp_btf", True, ""), Way("tracepoint", True, "")), "tp_btf", "stat", "nothing")
-FAILS = HookSet("process", "forks", (Way("tp_btf", False, "denied by this machine (EPERM)"),), None, "children", "ask")
+FAILS = HookSet("process", "forks", (Way("tp_btf", False, "denied by this system (EPERM)"),), None, "children", "ask")
 SPARED = HookSet("vfs", "all", (Way("lsm", False, features.NOT_TRIED),), None, "names", "attach", needed=False)
 MET = Requirement("BTF", True, True, "/sys/kernel/btf/vmlinux")
 UNMET = Requirement("capabilities", False, True, "missing capabilities CAP_BPF (to load programs): run it as root, with sudo")
@@ -169,11 +169,11 @@ def attempt(outcome: int | str) -> trials.Attempt:
     [
         (0, 0, "first", ""),
         (0, errno.EPERM, "first", ""),
-        (errno.EPERM, 0, "second", "denied by this machine (EPERM)"),
-        (errno.EACCES, 0, "second", "denied by this machine (EACCES)"),
+        (errno.EPERM, 0, "second", "denied by this system (EPERM)"),
+        (errno.EACCES, 0, "second", "denied by this system (EACCES)"),
         (errno.EINVAL, 0, "second", "not in this kernel (EINVAL)"),
         ("this kernel has no x", 0, "second", "this kernel has no x"),
-        (errno.EPERM, errno.ENOENT, None, "denied by this machine (EPERM)"),
+        (errno.EPERM, errno.ENOENT, None, "denied by this system (EPERM)"),
     ],
 )
 def test_hook_set_takes_the_first_way_that_works(first: int | str, second: int | str, chosen: str | None, reason: str) -> None:
@@ -236,7 +236,7 @@ syscalls: opens
   to do:     nothing
 
 process: forks
-  no  tp_btf  denied by this machine (EPERM)
+  no  tp_btf  denied by this system (EPERM)
   not seen:  children
   to do:     ask
 

@@ -117,8 +117,8 @@ def test_what_each_level_sees() -> None:
 @pytest.mark.parametrize(
     ("word", "level", "advice"),
     [
-        ("close", "vfs", "leave --level out"),
-        ("permission", "syscall", "leave --level out"),
+        ("close", "vfs", "remove --level"),
+        ("permission", "syscall", "remove --level"),
         ("modify", "syscall", "give --level vfs"),
         ("modify", "auto", "give --level vfs"),
         ("security_file_open", "auto", "give --level vfs"),

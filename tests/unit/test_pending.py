@@ -157,8 +157,8 @@ def test_where_a_name_starts_and_what_it_does_not_leave(name: bytes | None, scop
 
 def test_the_account_has_them_beside_what_it_balances() -> None:
     lines = report.as_text(Account(pending={"open": 1, "lock": 2})).splitlines()
-    assert lines[-2:] == ["nothing was seen", "3 calls were under way at the end: 1 open, 2 lock"]
-    assert report.as_text(Account(pending={"open": 1})).splitlines()[-1] == "1 call was under way at the end: 1 open"
+    assert lines[-2:] == ["nothing was seen", "3 calls were pending at the end: 1 open, 2 lock"]
+    assert report.as_text(Account(pending={"open": 1})).splitlines()[-1] == "1 call was pending at the end: 1 open"
     assert report.as_text(Account()).splitlines()[-1] == "nothing was seen"
     assert json.loads(report.as_json(Account(pending={"open": 1})))["pending"] == {"open": 1}
 

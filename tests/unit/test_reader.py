@@ -334,7 +334,7 @@ def test_a_definition_that_is_never_finished_is_an_error(kernel: Kernel, monkeyp
     reading = kernel.reader()
     seconds = iter(range(1000))
     monkeypatch.setattr("filetap.capture.reader.time.monotonic", lambda: float(next(seconds)))
-    with pytest.raises(KernelError, match="never finished"):
+    with pytest.raises(KernelError, match="unfinished definition"):
         list(reading.drain())
 
 

@@ -26,12 +26,12 @@ SAID: dict[str, tuple[Targets, dict[str, Any], dict[str, Any], list[str]]] = {
     "name": (Targets(comms=[b"a", b"b"]), {}, {"named": False}, ["no process named a or b ran", "interpreter"]),
     "name that ran": (Targets(comms=[b"a"]), {}, {}, []),
     "cgroup": (Targets(cgroups=[A_CGROUP]), {}, {"cgroups": ["cgroup /x is gone"]}, ["cgroup /x is gone"]),
-    "both": (Targets(comms=[b"a"], cgroups=[A_CGROUP]), {}, {}, ["-c and --cgroup must both hold"]),
+    "both": (Targets(comms=[b"a"], cgroups=[A_CGROUP]), {}, {}, ["-c and --cgroup were both given: only processes that match both count"]),
     "everybody": (Targets(all=True, comms=[b"a"], pids=[5], cgroups=[A_CGROUP]), {}, {"named": False, "live": False}, []),
-    "names": (EVERYBODY, {"calls": select_calls(["stat"]), "paths": ["/etc"]}, {"hooks": False}, ["no hooks", "to this PATH"]),
+    "names": (EVERYBODY, {"calls": select_calls(["stat"]), "paths": ["/etc"]}, {"hooks": False}, ["no VFS hook", "to this PATH"]),
     "names with hooks": (EVERYBODY, {"calls": select_calls(["stat"]), "paths": ["/etc"]}, {}, ["to this PATH"]),
     "no names": (EVERYBODY, {"calls": select_calls(["read"]), "paths": ["/a", "/b"]}, {"hooks": False}, ["to these PATHs"]),
-    "a name that leads elsewhere": (EVERYBODY, {}, {"unmatched": 1}, ["1 call by name was left out, for its name leads"]),
+    "a name that leads elsewhere": (EVERYBODY, {}, {"unmatched": 1}, ["1 call by name was left out because its name"]),
     "names that lead elsewhere": (EVERYBODY, {}, {"unmatched": 3}, ["3 calls by name"]),
     "types": (EVERYBODY, {"calls": select_calls(["io"]), "types": frozenset({"file"})}, {}, ["--type"]),
     "types of names": (EVERYBODY, {"calls": select_calls(["mkdir"]), "types": frozenset({"file"})}, {}, []),
@@ -49,4 +49,4 @@ def test_reasons(case: str) -> None:
         assert all(any(words in line for line in found) for words in said)
         assert all(any(words in line for words in said) for line in found)
     else:
-        assert found == ["the processes traced made no call that was asked for"]
+        assert found == ["the traced processes made no call of the selected operations"]

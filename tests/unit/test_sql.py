@@ -250,7 +250,7 @@ def test_segments_that_are_dropped_meanwhile(tmp_path: Path, when: str) -> None:
     for number in (1, 2):
         remove(folder, number)
     assert plain(database.query(asked).table()) == [{"n": 200, "files": 4}]
-    with pytest.raises(QueryError, match="reads nothing but the trace"):
+    with pytest.raises(QueryError, match="can read only its recordings"):
         database.query("SELECT * FROM read_text('/proc/self/fd/0')")
     database.close()
     sink.close()
@@ -283,7 +283,7 @@ def test_a_segment_that_comes_and_goes_meanwhile(tmp_path: Path, monkeypatch: py
 
 
 def test_one_trace_named_twice(small: Path) -> None:
-    with pytest.raises(FiletapError, match="are the same trace"):
+    with pytest.raises(FiletapError, match="are the same recording"):
         filetap.open(small, small)
 
 

@@ -157,7 +157,7 @@ def test_a_file_of_another_trace_or_table(tmp_path: Path, source: str, into: str
     rows = {"events": 25, "files": 1, "tasks": 1, "aggregated": 0, "pending": 0} | {Path(into).name: 0}
     trace = Trace(tmp_path / "t.tap")
     assert {name: trace.table(name).num_rows for name in TABLES} == rows
-    assert "of another trace or table" in str(trace.damages)
+    assert "belongs to another recording or table" in str(trace.damages)
     with filetap.open(tmp_path / "t.tap") as recording:
         assert recording.query("FROM events").num_rows == rows["events"]
 

@@ -50,7 +50,7 @@ def test_it_keeps_the_last_seconds_and_what_they_name(tmp_path: Path) -> None:
     assert rows_in(trace) == [row for number in range(20, 31) for row in rows_of(batch(number))]
     assert trace.metadata.dropped == 19 * 20 == flight.sink.dropped
     assert set(tables.files_of(trace.table("files"))) == {1, *range(21, 32)}
-    assert trace.metadata.notes == ["flight recorder: 380 events before these were let go"]
+    assert trace.metadata.notes == ["flight recorder: 380 earlier events were dropped"]
 
 
 def test_memory_is_bounded_by_what_it_really_takes(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_listings_of_calls_under_way_take_of_the_same_memory(tmp_path: Path) -> 
     assert rows_in(trace) == [row for number in range(2000 - held, 2000) for row in rows_of(batch(number))]
     assert trace.table("pending").num_rows == 20 * listed
     assert trace.metadata.notes == [
-        f"flight recorder: {20 * (999 - held)} events before these were let go",
-        f"flight recorder: {20 * (999 - listed)} listed calls under way were let go",
+        f"flight recorder: {20 * (999 - held)} earlier events were dropped",
+        f"flight recorder: {20 * (999 - listed)} listed pending calls were dropped",
     ]
 
 

@@ -238,11 +238,11 @@ def test_what_exists_stays_unless_it_is_a_trace_and_force_is_given(tmp_path: Pat
     (folder / "mine").touch()
     with pytest.raises(UsageError, match="exists: give --force"):
         TraceSink(folder, metadata())
-    with pytest.raises(UsageError, match="is not a trace: --force does not replace it"):
+    with pytest.raises(UsageError, match="is not a recording: --force does not replace it"):
         TraceSink(folder, metadata(), force=True)
     assert (folder / "mine").exists()
     sink = TraceSink(tmp_path / "u.tap", metadata())
-    with pytest.raises(UsageError, match="is being recorded"):
+    with pytest.raises(UsageError, match="is still being recorded"):
         TraceSink(tmp_path / "u.tap", metadata(), force=True)
     sink.close()
     sink = TraceSink(tmp_path / "u.tap", metadata(), force=True)

@@ -21,9 +21,9 @@ OPS = {"read": OpAccount(seen=9, delivered=4, aggregated=3, lost=2), "open": OpA
     [
         (None, []),
         (Account(ops={"read": OpAccount(seen=9, delivered=9)}), []),
-        (Account(ops=OPS), ["4 events found no room", "2 events were lost"]),
-        (Account(reasons=["one", "two"]), ["nothing was seen while it was recorded; perhaps: one; two"]),
-        (Account(missed=7), ["not all was seen: 7 times"]),
+        (Account(ops=OPS), ["4 events did not fit in memory", "2 events were lost"]),
+        (Account(reasons=["one", "two"]), ["nothing was seen while recording; perhaps: one; two"]),
+        (Account(missed=7), ["events may be missing: the kernel skipped a BPF program 7 times"]),
     ],
 )
 def test_what_a_trace_has_not(tmp_path: Path, account: Account | None, said: list[str]) -> None:

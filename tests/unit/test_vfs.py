@@ -187,7 +187,7 @@ def test_a_signature_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, security_path_mkdir=4, bpf_lsm_path_mkdir=4)
     assert "security_path_mkdir" not in done.ways
     assert done.missed(ALL) == [MKDIR]
-    assert done.notes(ALL) == ["not seen: security_path_mkdir attaches in no way here"]
+    assert done.notes(ALL) == ["not seen: security_path_mkdir, because no hook type attaches to it"]
 
 
 def test_what_older_kernels_tell_otherwise_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:

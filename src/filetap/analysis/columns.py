@@ -22,7 +22,7 @@ class Column(NamedTuple):
 
 def _text(name: str, sql: str, meaning: str) -> list[Column]:
     """Text, and beside it the exact bytes where they are not UTF-8."""
-    return [Column(name, sql, meaning), Column(f"{name}_bytes", f"{sql}_bytes", f"exact bytes (BLOB), where `{name}` is not UTF-8")]
+    return [Column(name, sql, meaning), Column(f"{name}_bytes", f"{sql}_bytes", f"exact bytes (BLOB), if `{name}` is not UTF-8")]
 
 
 MOVES: Final = f"e.op IN ({', '.join(map(repr, BYTE_OPS))})"
@@ -32,58 +32,62 @@ BYTES: Final = f"CASE WHEN {MOVES} AND e.result > 0 THEN e.result ELSE 0 END"
 EVENTS: Final = (
     Column("ts", "make_timestamp_ns(epoch_ns(e.ts))", "moment of return, UTC, ns (TIMESTAMP_NS)"),
     Column("op", "e.op", "the operation: read, open, rename, ..."),
-    Column("call", "e.call", "the exact way in: pread64, openat, ..."),
+    Column("call", "e.call", "the exact call: pread64, openat, ..."),
     *_text("path", "f.path", "the file"),
-    *_text("target_path", "t.path", "the second file of an operation on two"),
+    *_text("target_path", "t.path", "the second file of an operation on two files"),
     Column("pid", "k.pid", "process"),
     Column("tid", "e.tid", "thread"),
     *_text("command", "k.command", "the process's name"),
     *_text("exe", "k.exe", "its executable"),
-    Column("args", "k.args", "`--args`: its arguments, a list; bytes that are no UTF-8 read as `\\xFF`"),
-    *_text("command_line", "k.command_line", "the same as one line, quoted as a shell wants it"),
-    Column("parent_pid", "k.parent_pid", "the process that forked it, or that adopted it when that one ended"),
+    Column("args", "k.args", "with `--args`: its arguments, a list; bytes that are not UTF-8 are written as `\\xFF`"),
+    *_text("command_line", "k.command_line", "the same on one line, quoted for a shell"),
+    Column("parent_pid", "k.parent_pid", "parent: the process that forked it, or that adopted it after that one ended"),
     *_text("parent_command", "k.parent_command", "name of the parent"),
     *_text("parent_exe", "k.parent_exe", "its executable"),
-    *_text("parent_command_line", "k.parent_command_line", "`--args`: its arguments"),
-    Column("adopted", "k.adopted", "true: that parent has adopted it, another one forked it"),
-    Column("euid", "k.euid", "effective user id: as whom it acts (`process.user`)"),
-    Column("user_name", "k.user_name", "its name in the host's user database, where it is known"),
-    Column("uid", "k.uid", "real user id: who started it"),
+    *_text("parent_command_line", "k.parent_command_line", "with `--args`: its arguments"),
+    Column("adopted", "k.adopted", "true: the parent adopted the process, another one forked it"),
+    Column("euid", "k.euid", "effective user id: the user that it acts as (`process.user`)"),
+    Column("user_name", "k.user_name", "its name in the host's user database, if known"),
+    Column("uid", "k.uid", "real user id: the user that started it"),
     Column("real_user_name", "k.real_user_name", "its name"),
     Column("loginuid", "k.loginuid", "id of the user who logged in, kept through su and sudo; null: never set"),
     Column("audit_user_name", "k.audit_user_name", "its name"),
     *_text("cgroup", "k.cgroup_path", "cgroup"),
-    Column("device", "f.device", "the file's, major:minor"),
+    Column("device", "f.device", "device of the file, major:minor"),
     Column("inode", "nullif(f.inode, 0)", "the file's"),
-    Column("offset", 'e."offset"', "where in the file, bytes"),
+    Column("offset", 'e."offset"', "position in the file, bytes"),
     Column("size", "e.size", "requested bytes"),
-    Column("result", "e.result", "what the call returned; below 0 it failed"),
+    Column("result", "e.result", "return value of the call; negative: it failed"),
     Column("error", "CASE WHEN e.result < 0 THEN errno_name(e.result) END", "name of the error: ENOENT"),
-    Column("duration", "e.duration", "ns; null where it is not known"),
-    Column("flags", "nullif(array_to_string(json_extract_string(e.arguments, '$.flags[*]'), '|'), '')", "as O_RDONLY\\|O_CLOEXEC"),
-    Column("bytes", BYTES, "what a read, write or copy moved, else 0"),
+    Column("duration", "e.duration", "ns; null if not known"),
+    Column("flags", "nullif(array_to_string(json_extract_string(e.arguments, '$.flags[*]'), '|'), '')", "such as O_RDONLY\\|O_CLOEXEC"),
+    Column("bytes", BYTES, "bytes that a read, write or copy moved, else 0"),
     Column("fd", "e.fd", "descriptor"),
-    Column("open_id", "e.open_id", "number of the open that made the descriptor"),
-    Column("target_fd", "e.target_fd", "second descriptor of a copy"),
-    Column("target_offset", "e.target_offset", "where in the second file"),
-    Column("target_device", "t.device", "the second file's"),
-    Column("target_inode", "nullif(t.inode, 0)", "the second file's"),
-    Column("address", "e.address", "in memory"),
-    Column("arguments", "e.arguments", "what else the call tells, as JSON: flags, mode, owner, ..."),
-    Column("type", "f.type", "of the file: file, directory, pipe, ..."),
+    Column("open_id", "e.open_id", "number of the open file description"),
+    Column("target_fd", "e.target_fd", "descriptor of the destination of a copy"),
+    Column("target_offset", "e.target_offset", "position in the second file"),
+    Column("target_device", "t.device", "device of the second file"),
+    Column("target_inode", "nullif(t.inode, 0)", "inode of the second file"),
+    Column("address", "e.address", "address in memory"),
+    Column("arguments", "e.arguments", "other arguments of the call, as JSON: flags, mode, owner, ..."),
+    Column("type", "f.type", "type of the file: file, directory, pipe, ..."),
     Column("filesystem", "f.filesystem", "ext4, tmpfs, ..."),
     Column("resolved", "f.resolved", "false: the path is the name that the caller gave"),
-    Column("resolved_later", "coalesce(f.later, false)", "`path` is where `requested` led right after the call"),
-    *_text("requested", "f.requested", "what the caller asked for, where `path` does not say all of it"),
-    Column("deleted", "f.deleted", "the file had no name any more"),
-    Column("ppid", "k.ppid", "its parent when it was described; with `--ancestors` `parent_pid` may be another, which has ended"),
+    Column("resolved_later", "coalesce(f.later, false)", "true: `path` is where `requested` led right after the call"),
+    *_text("requested", "f.requested", "the name that the caller gave, if `path` is missing or may be wrong"),
+    Column("deleted", "f.deleted", "true: the file no longer had a name"),
+    Column(
+        "ppid",
+        "k.ppid",
+        "parent when described; with `--ancestors`, `parent_pid` may be an earlier one that has ended",
+    ),
     Column("egid", "k.egid", "effective group id"),
     Column("group_name", "k.group_name", "its name"),
     Column("gid", "k.gid", "real group id"),
     Column("real_group_name", "k.real_group_name", "its name"),
     Column("groups", "k.groups", "supplementary groups, a list"),
-    Column("group_names", "k.group_names", "their names, a list; null where none is known"),
-    Column("cgroup_id", "k.cgroup", "number of the cgroup"),
+    Column("group_names", "k.group_names", "their names, a list; null if none is known"),
+    Column("cgroup_id", "k.cgroup", "id of the cgroup"),
     Column("file", "e.file", "`files.id`"),
     Column("target", "e.target", "`files.id` of the second file"),
     Column("task", "e.task", "`tasks.id`"),
@@ -93,9 +97,9 @@ EVENTS: Final = (
 )
 
 BEFORE: Final = f"e.event_flags & {AT_LEAST} != 0"
-SO_FAR: Final = Column("duration", f"CASE WHEN NOT ({BEFORE}) THEN e.duration END", "ns it has been under way; null where it is not known")
+SO_FAR: Final = Column("duration", f"CASE WHEN NOT ({BEFORE}) THEN e.duration END", "ns since the call began; null if not known")
 AT_LEAST_SO: Final = Column(
-    "duration_min", f"CASE WHEN {BEFORE} THEN e.duration END", "ns it has been so at least; it began before the trace"
+    "duration_min", f"CASE WHEN {BEFORE} THEN e.duration END", "ns since the call began, at least: it began before tracing did"
 )
 PENDING: Final = (*(SO_FAR if column.name == "duration" else column for column in EVENTS), AT_LEAST_SO)
 """Of the view ``pending``; e is the call under way."""
@@ -118,18 +122,18 @@ MACROS: Final = {
     "us(ns)": ("(ns / 1e3)", "a duration in microseconds"),
     "since(age)": (
         "make_timestamp_ns((SELECT max(epoch_ns(ts)) FROM recorded.events) - epoch_ns(CAST(age AS INTERVAL)))",
-        "so long before the last event: `ts >= since('5 minutes')`",
+        "the time this long before the last event: `ts >= since('5 minutes')`",
     ),
     "every(width, ts)": (
         "make_timestamp_ns(epoch_ns(ts) // epoch_ns(CAST(width AS INTERVAL)) * epoch_ns(CAST(width AS INTERVAL)))",
-        "the beginning of the interval that a time lies in, counted from 1970: `every('1 second', ts)`",
+        "the start of the interval that contains a time, counted from 1970: `every('1 second', ts)`",
     ),
     "errno_name(result)": (
         f"coalesce(MAP {{{_ERRNO}}}[CASE WHEN result BETWEEN -4095 AND 4095 THEN abs(result)::INTEGER END], ltrim(result::VARCHAR, '-'))",
-        "ENOENT for -2, or for 2",
+        "name of an error number: ENOENT for -2 or 2",
     ),
-    "directory(path)": (f"CASE WHEN starts_with(path, '/') THEN coalesce({_DIRECTORY}, '/') END", "what the path lies in"),
-    "basename(path)": ("regexp_extract(path, '[^/]*$')", "the last name of a path"),
-    "exact(name, name_bytes)": ("coalesce(name_bytes, encode(name))", "a name's bytes, whether they are UTF-8 or not"),
+    "directory(path)": (f"CASE WHEN starts_with(path, '/') THEN coalesce({_DIRECTORY}, '/') END", "the directory of a path"),
+    "basename(path)": ("regexp_extract(path, '[^/]*$')", "the last component of a path"),
+    "exact(name, name_bytes)": ("coalesce(name_bytes, encode(name))", "the exact bytes of a name"),
 }
 """By call: SQL and meaning."""

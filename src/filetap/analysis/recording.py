@@ -28,7 +28,7 @@ class Recording:
 
     def __init__(self, folders: Sequence[str | PathLike[str]]) -> None:
         if not folders:
-            raise UsageError("give a trace to open")
+            raise UsageError("give a recording to open")
         self._traces = open_traces([Path(folder) for folder in folders])
         self._database: Database | None = None
 
@@ -59,7 +59,7 @@ class Recording:
 
     @cached_property
     def pending(self) -> pa.Table:
-        """Calls that were under way at the end, and whenever somebody asked: in the columns of events, without a result."""
+        """Calls that were pending at the end, and whenever somebody asked: in the columns of events, without a result."""
         return self._table("pending")
 
     @property

@@ -76,7 +76,7 @@ def open_traces(folders: Sequence[str | Path], begin: Begin = unseen) -> list[Tr
     for place, trace in enumerate(traces):
         for other in traces[:place]:
             if trace.metadata.uuid == other.metadata.uuid:
-                raise UsageError(f"{trace.folder} and {other.folder} are the same trace")
+                raise UsageError(f"{trace.folder} and {other.folder} are the same recording")
     return traces
 
 
@@ -315,7 +315,7 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="filetap-")
     except OSError as error:
-        raise UnansweredError(f"no folder for what is too large for memory ({error.strerror}): set TMPDIR") from None
+        raise UnansweredError(f"cannot create a temporary directory ({error.strerror}): set TMPDIR") from None
 
 
 def key_values(trace: Trace) -> dict[str, str]:
@@ -396,17 +396,17 @@ def require_text(sql: str) -> None:
     except UnicodeEncodeError as error:
         before = sql[: error.start]
         raise QueryError(
-            f"the query is wrong{located(before, len(before.encode()), 0)}: it is not UTF-8, give bytes as from_hex('FF')"
+            f"invalid query{located(before, len(before.encode()), 0)}: it is not UTF-8, give bytes as from_hex('FF')"
         ) from None
 
 
 def single(statements: Sequence[Any]) -> str:
     """One statement that only reads."""
     if len(statements) != 1:
-        raise QueryError("the query is empty: give a SELECT" if not statements else "a query is one statement: give a single SELECT")
+        raise QueryError("the query is empty: give a SELECT" if not statements else "only one statement is allowed: give a single SELECT")
     kind = statements[0].type.name
     if kind not in READING:
-        raise QueryError(f"a query only reads the trace: {kind} is refused, give a SELECT")
+        raise QueryError(f"a query can only read: {kind} is not allowed, give a SELECT")
     text: bytes = statements[0].query.encode()
     end = next((at for at, _ in duckdb.tokenize(text.decode()) if text[at] == ord(";")), len(text))
     return text[:end].decode()  # behind it, a comment may stand
@@ -433,16 +433,16 @@ class failing:  # noqa: N801 - reads as a word
         if isinstance(error, duckdb.Error):
             raise self._translated(error) from None
         if is_of_reading(error) and not isinstance(error, FiletapError):
-            raise UnansweredError(f"the trace could not be read: {error}") from None
+            raise UnansweredError(f"the recording could not be read: {error}") from None
 
     def _translated(self, error: duckdb.Error) -> FiletapError:
         text, place = said(error)
         if isinstance(error, FAILURES):
-            return UnansweredError(f"the query could not be answered: {text}")
+            return UnansweredError(f"the query failed: {text}")
         if isinstance(error, duckdb.PermissionException):
-            return QueryError(f"a query reads nothing but the trace: {text}")
+            return QueryError(f"a query can read only its recordings: {text}")
         where = located(self._sql, place[0] - self._before, place[1]) if isinstance(error, PLACED) and place else ""
-        return QueryError(f"the query is wrong{where}: {text}")
+        return QueryError(f"invalid query{where}: {text}")
 
 
 def said(error: duckdb.Error) -> tuple[str, list[int] | None]:

@@ -82,7 +82,7 @@ PERCENTILES: Final = {"p50": 50, "p90": 90, "p99": 99}
 SUMS: Final = ("count", "errors", "bytes", "total")
 EXTREMES: Final = {"max": np.maximum, "first": np.minimum, "last": np.maximum}
 FIGURES: Final = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first", "last")
-"""Columns of a summary behind its keys and ``others``. Durations in ns, null where none is known."""
+"""Columns of a summary behind its keys and ``others``. Durations in ns, null if none is known."""
 
 FINE: Final = 3
 """Bits of a duration that its bucket keeps behind the highest: eight buckets per octave."""

@@ -72,11 +72,11 @@ class Cgroups:
                 continue
             self._known[number] = now
             if now != NO_CGROUP:
-                yield f"cgroup {os.fsdecode(found.path)} has been made again"
+                yield f"cgroup {os.fsdecode(found.path)} has been created again"
             elif cgroup.by_path:
-                yield f"cgroup {os.fsdecode(found.path)} has been removed: it is followed when it is made again"
+                yield f"cgroup {os.fsdecode(found.path)} was removed: it is traced again when it is created again"
             else:
-                yield f"cgroup {cgroup.id} has been removed: nothing more of it will be seen"
+                yield f"cgroup {cgroup.id} was removed: no more events will come from it"
 
     def unused(self) -> Iterator[str]:
         """Of those that no process is in now, or that are not there."""
@@ -85,7 +85,7 @@ class Cgroups:
             if row["id"] == NO_CGROUP:
                 yield f"cgroup {name} is gone"
             elif _is_empty(cgroup):
-                yield f"no process is in cgroup {name}"
+                yield f"cgroup {name} is empty"
 
     def gone(self) -> Iterator[str]:
         """Of each that is not there any more, since when."""
@@ -95,9 +95,9 @@ class Cgroups:
                 continue
             when = utc((since + self._clock.offset()) / 1e9)
             if cgroup.by_path:
-                yield f"cgroup {os.fsdecode(found.path)} was removed at {when} and has not been made again"
+                yield f"cgroup {os.fsdecode(found.path)} was removed at {when} and not created again"
             else:
-                yield f"cgroup {cgroup.id} was removed at {when}; named by its path, it is followed when it is made again"
+                yield f"cgroup {cgroup.id} was removed at {when}; give its path to trace it again when it is created again"
 
 
 def _is_empty(cgroup: Cgroup) -> bool:
@@ -115,7 +115,7 @@ def _identify(named: Sequence[Cgroup], seed: Object) -> list[Identified]:
         os.close(cgroup.fd)
         there = found[cgroup.fd]
         if cgroup.by_path and (there.level >= wire.MAX_CGROUP_LEVELS or len(there.path) > wire.CGROUP_PATH_SPACE - 2):
-            raise UsageError(f"--cgroup {cgroup.directory}: its path is too long to be followed; give its id, {there.id}")
+            raise UsageError(f"--cgroup {cgroup.directory}: its path is too long; give its id, {there.id}")
     return [found[cgroup.fd] for cgroup in named]
 
 

@@ -85,10 +85,10 @@ class Capability(NamedTuple):
 
 
 CAPABILITIES: Final = {
-    "CAP_BPF": Capability(39, "load programs and create maps"),
-    "CAP_PERFMON": Capability(38, "let them read kernel memory"),
-    "CAP_SYS_ADMIN": Capability(21, "mount a private tracefs to find tracepoints in"),
-    "CAP_SYS_PTRACE": Capability(19, "look at other users' processes in /proc"),
+    "CAP_BPF": Capability(39, "load BPF programs and create maps"),
+    "CAP_PERFMON": Capability(38, "let BPF programs read kernel memory"),
+    "CAP_SYS_ADMIN": Capability(21, "mount a private tracefs to find tracepoints"),
+    "CAP_SYS_PTRACE": Capability(19, "read other users' processes in /proc"),
 }
 """Number (linux/capability.h) and use. CAP_BPF and CAP_PERFMON came with a17b53c4a4b5 and 980737282232 (v5.8)."""
 
@@ -114,7 +114,7 @@ def _architecture() -> str:
     machine = platform.machine()
     if machine != "x86_64" or sys.maxsize < 1 << 32:
         bits = "" if sys.maxsize > 1 << 32 else ", 32-bit Python"
-        raise KernelError(f"this is {machine}{bits}, and this version knows only 64-bit x86-64: run it there")
+        raise KernelError(f"this is {machine}{bits}, and this version supports only 64-bit x86-64")
     return machine
 
 
@@ -131,8 +131,8 @@ def _capabilities() -> str:
 def _user_namespace() -> str:
     """The kernel asks for capabilities in the initial user namespace; those of a rootless container do not count."""
     if os.stat("/proc/self/ns/user").st_ino != _INITIAL_USER_NAMESPACE:
-        raise KernelError("this is root of a user namespace only, such as a rootless container's: run it as root of the host")
-    return "the initial one"
+        raise KernelError("this is root only in a user namespace, such as a rootless container: run filetap as root of the host")
+    return "initial"
 
 
 def _types() -> str:
@@ -170,7 +170,7 @@ _HELPERS: Final = {
 """What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
 OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio", "cgroup")
 NOT_TRIED: Final = "not tried"
-_REMEDY: Final = "run it where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
+_REMEDY: Final = "run filetap where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
 """What to do about all that was tried in vain; the version is advice, no test."""
 
 
@@ -226,16 +226,16 @@ PLANS: Final = (
             "tp_btf": (partial(trials.tp_btf, "sys_enter"), partial(trials.tp_btf, "sys_exit")),
             "tracepoint": (trials.registers, *(partial(trials.tracepoint, "syscalls", f"sys_{edge}_openat") for edge in ("enter", "exit"))),
         },
-        "32-bit programs' calls, which are only counted; what stat and others by name led to is told as it was asked for",
+        "system calls of 32-bit programs are only counted; stat and similar calls by name have the path as the caller wrote it",
         "every file access",
-        "nothing; for opens alone tracepoint is used where it attaches, as it slows untraced processes less",
+        "nothing (with -e open alone, tracepoint is used if it attaches, because it slows untraced processes less)",
         preempted={
             "tracepoint": (trials.registers, *(partial(trials.tracepoint, "raw_syscalls", f"sys_{edge}") for edge in ("enter", "exit")))
         },
     ),
     Plan(
         "process",
-        "fork, exec and exit, and through them the children of targets",
+        "fork, exec and exit; needed to trace the children of targets",
         {"tp_btf": tuple(partial(trials.tp_btf, f"sched_process_{event}") for event in ("fork", "exec", "exit"))},
         "",
         "processes that begin or end while tracing",
@@ -248,27 +248,27 @@ PLANS: Final = (
     ),
     Plan(
         "vfs",
-        "what happened below the system calls, and what the names of calls have led to",
+        "hooks below the system calls, and the files that names in calls led to",
         _BY_HOOK,
-        "what the kernel does by itself without a path (nfsd, overlayfs in its layers)",
-        "--level vfs, permission, and what names of calls (rename, unlink, ...) have led to: they are told as they were asked for",
-        remedy="run a kernel with BPF trampolines (fentry, LSM with lsm=...,bpf) or kprobes that lets this process attach them",
+        "operations of the kernel itself that have no path (nfsd, overlayfs inside its layers)",
+        "--level vfs and -e permission; rename, unlink and similar calls have the path as the caller wrote it, without an inode",
+        remedy="run a kernel with BPF trampolines (fentry, LSM with lsm=...,bpf) or kprobes, and with the right to attach them",
         needed=False,
         preempted={way: _BY_HOOK[way] for way in vfs.ways(preempted=True)},
     ),
     Plan(
         "faults",
-        "loads and stores in mapped files, by page fault",
+        "accesses to memory-mapped files, by page fault",
         {"tp_btf": (partial(trials.tp_btf, "page_fault_user"), partial(trials.tp_btf, "page_fault_kernel"))},
-        "accesses to pages that are mapped already, or were mapped around a fault nearby",
-        "what is read and written through mmap; that the file was mapped is seen",
+        "accesses to pages that are already mapped, also by an earlier fault nearby (fault-around)",
+        "accesses through mmap; the mmap call itself is seen",
     ),
     Plan(
         "io_uring",
-        "requests through io_uring, from submission to completion",
+        "io_uring requests, from submission to completion",
         {"tp_btf": (trials.io_uring,)},
-        "the result of requests that were told to post none on success",
-        "operations through io_uring; many programs can be told to make plain calls instead",
+        "the result of requests submitted with IOSQE_CQE_SKIP_SUCCESS",
+        "operations through io_uring; many programs have an option to use plain system calls instead",
         remedy="run Linux 6.0 or later",
         needed=False,
         preempted={"tracepoint": (trials.io_uring, partial(trials.tracepoint, "io_uring", "io_uring_complete"))},
@@ -311,42 +311,43 @@ def _tried(types: KernelTypes) -> Iterator[Requirement]:
     """Parts of the kernel that our programs are made of."""
     absent = [name for name, number in _HELPERS.items() if trials.reason(partial(trials.helper, number), types)]
     missed = f"missing {', '.join(absent)}: {_REMEDY}"
-    yield Requirement("helpers", not absent, True, missed if absent else "all that our programs call")
+    yield Requirement("helpers", not absent, True, missed if absent else "all available")
     parts: dict[str, trials.Attempt] = {"ring buffer": trials.ring}
     parts |= {f"iter/{over}": partial(trials.iterator, over) for over in ("task", "task_file")}
     for name, attempt in parts.items():
         reason = trials.reason(attempt, types)
         yield Requirement(name, not reason, True, f"{reason}: {_REMEDY}" if reason else "works")
     refusals = "; ".join(filter(None, (trials.reason(partial(_object, name), types) for name in OBJECTS)))
-    yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report this" if refusals else "all of ours load")
+    yield Requirement("programs", not refusals, True, f"{refusals}: run a newer kernel, or report a bug" if refusals else "all load")
     yield from _better_with(types)
 
 
 def _better_with(types: KernelTypes) -> Iterator[Requirement]:
     """Parts that tracing works without, at a price."""
     cast, storage, registers = types.has_cast(), types.has_task_storage(), types.has_kfunc(REGISTERS)
-    with_, without = "an event costs half of what it would without", "not in this kernel: an event costs twice as much"
+    with_, without = "events cost half as much as without it", "not in this kernel: events cost twice as much"
     yield Requirement("bpf_rdonly_cast", cast, False, with_ if cast else without)
-    with_ = "a call of an untraced process costs one load"
-    without = f"not in this kernel: events cost more, and each call of an untraced process a look into a table, of {TASKS} tasks at most"
+    with_ = "a call of an untraced process costs one memory load"
+    without = f"not in this kernel: events cost more, calls of untraced processes cost a table lookup, and at most {TASKS} tasks are traced"
     yield Requirement("task storage", storage, False, with_ if storage else without)
-    own, all_ = "rare calls are seen at their own tracepoints", "rare calls too are seen at a hook on all calls"
+    own, all_ = "rare calls are traced at their own tracepoints", "rare calls are traced at the hook for all calls"
     with_, without = f"this kernel preempts programs: {all_}" if types.preempts_tracepoints() else own, f"not in this kernel: {all_}"
     yield Requirement(REGISTERS, registers, False, with_ if registers else without)
 
 
 def _namespaces(types: KernelTypes) -> Iterator[Requirement]:
     """Those that tracing works in, and what is different there."""
-    initial = "the initial one"
+    initial = "initial"
     there = {kind: is_initial(kind) for kind in ("pid", "time", "cgroup")}
-    inside = "one of its own: -p takes its numbers, events have the host's"
-    blind = f"{inside}; -c finds no command that runs outside already: share the host's (--pid=host)"
+    inside = "not the initial one: -p takes pids of this namespace, events have pids of the host"
+    blind = f"{inside}; -c does not find processes that already run outside: share the host's namespace (--pid=host)"
     walks = types.has_kfunc(seed.WALK)
     yield Requirement("pid namespace", there["pid"] or walks, False, initial if there["pid"] else inside if walks else blind)
     if os.readlink("/proc/self") != str(os.getpid()):
-        yield Requirement("/proc", False, False, "that of another pid namespace: -p takes no thread ids; mount one of this (mount -t proc)")
-    yield Requirement("time namespace", True, False, initial if there["time"] else "one of its own: times are the host's all the same")
-    below = "one of its own: --cgroup PATH begins at its root, events have the path from the host's"
+        other = "/proc belongs to another pid namespace, so -p takes no thread ids: mount a /proc of this one (mount -t proc)"
+        yield Requirement("/proc", False, False, other)
+    yield Requirement("time namespace", True, False, initial if there["time"] else "not the initial one: times are still those of the host")
+    below = "not the initial one: --cgroup PATH is relative to its root, events have the path from the host's root"
     yield Requirement("cgroup namespace", True, False, initial if there["cgroup"] else below)
 
 
@@ -354,7 +355,7 @@ def _descriptors() -> Requirement:
     """The hard limit, which a run raises its soft limit to."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     enough = most >= descriptors.USED
-    too_few = f"at most {most}, and a run may need {descriptors.USED}: start it with a higher hard limit (ulimit -n)"
+    too_few = f"at most {most}, and a run may need {descriptors.USED}: raise the hard limit (ulimit -n)"
     return Requirement("descriptors", enough, False, f"at most {most}" if enough else too_few)
 
 

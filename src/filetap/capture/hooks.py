@@ -45,7 +45,7 @@ class Attached:
             for way, reasons in self.reasons.items()
             for reason, functions in reasons.items()
             if reason != NO_LSM_HOOK and (taken := {self.ways[function] for function in functions if function in self.ways})
-        ] + [f"not seen: {hook.function} attaches in no way here" for hook in self.missed(wanted)]
+        ] + [f"not seen: {hook.function}, because no hook type attaches to it" for hook in self.missed(wanted)]
 
     def why(self) -> str:
         """Why nothing attached."""

@@ -46,7 +46,7 @@ def find_user(name: str | None) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwuid(int(wanted)) if wanted.isascii() and wanted.isdigit() else pwd.getpwnam(wanted)
     except KeyError:
-        raise UsageError(f"no user {wanted}: --user takes a name or a number from /etc/passwd") from None
+        raise UsageError(f"no user {wanted}: --user takes a user name or id of /etc/passwd") from None
 
 
 class Command:

@@ -68,7 +68,7 @@ RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
 def check(chosen: frozenset[int]) -> None:
     """Refuse a choice of calls of which none is ever listed."""
     if all(CALLS[number].op in NEVER or CALLS[number].kind == KIND_CLOSE_RANGE for number in chosen):
-        raise UsageError("--pending lists calls that have not returned, and those of -e are never listed: give others")
+        raise UsageError("--pending cannot list the operations of -e: they never wait. Give others.")
 
 
 def same(before: Records, after: Records, timed: bool) -> Records:

@@ -66,7 +66,9 @@ class Reader:
             if self.ring.position > reached:
                 reached, deadline = self.ring.position, time.monotonic() + 10
             elif time.monotonic() > deadline:
-                raise KernelError("a definition is never finished: report this with the output of filetap doctor --json")
+                raise KernelError(
+                    "internal error: an unfinished definition in the ring; report it with the output of filetap doctor --json"
+                )
             for record in self.ring.records(until):
                 if len(record) >= wire.DEFINITION_FIXED:
                     self.definitions.apply(record)

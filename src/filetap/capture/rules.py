@@ -86,17 +86,17 @@ def find_place(path: str, wait: bool) -> Place:
     real = os.path.realpath(path)
     reason = _why_not(path, real)
     if reason == errno.ENAMETOOLONG or (reason and not wait):
-        hint = "; --missing-ok watches for what is not there yet" if reason == errno.ENOENT else ""
+        hint = "; --missing-ok watches for a file that does not exist yet" if reason == errno.ENOENT else ""
         raise UsageError(f"{path}: {os.strerror(reason)}{hint}")
     directory, name = os.path.split(real)
     names = [name] if name else []
     while not os.path.isdir(directory):
         if os.path.lexists(directory):
-            raise UsageError(f"{path}: {directory} is not a directory, so nothing can appear below it")
+            raise UsageError(f"{path}: {directory} is not a directory, so no file can appear below it")
         directory, name = os.path.split(directory)
         names.insert(0, name)
     if len(names) > wire.MAX_NAMED:
-        raise UsageError(f"{path}: {len(names)} names of it are not there; at most {wire.MAX_NAMED} can be waited for")
+        raise UsageError(f"{path}: {len(names)} components of this path do not exist; --missing-ok allows at most {wire.MAX_NAMED}")
     return Place(real, directory, tuple(map(os.fsencode, names)))
 
 
@@ -171,7 +171,7 @@ class Rules:
         for paths in portions(chain(files, below(filters, directories=filters.follow))):
             many += len(paths)
             if many > FOLLOWED:
-                raise UsageError(f"there are more than {FOLLOWED} files below: watch fewer, or trace --all PATH without --follow")
+                raise UsageError(f"more than {FOLLOWED} files: watch fewer, or use filetap trace --all PATH without --follow")
             keys = np.unique(self._identify(open_paths([(path, rule) for path in paths], gone=True))["key"])
             self._rules.put_all(keys, np.full(len(keys), rule, U32))
 

@@ -139,7 +139,7 @@ class Session:
             act()
         except OSError as error:
             where = error.filename or "the output"
-            text = f"{where} takes no more ({error.strerror}): what it took stays, the account tells the rest"
+            text = f"cannot write to {where}: {error.strerror}; events already written are kept, the rest are counted as lost"
             self.failure = OutputError(text)
             raise self.failure from None
         finally:
@@ -230,14 +230,14 @@ class Session:
 
     def _notes(self) -> Iterator[str]:
         if self.source.forgotten:
-            yield f"{self.source.forgotten} files were forgotten to make room: one that was met again was described and counted again"
+            yield f"{self.source.forgotten} files were dropped from the full file table; if used again, they are counted again"
         if self.source.later and self.source.later.removed:
             yield (
-                f"{self.source.later.removed} changes were by names outside of every PATH, removed before they were looked up: "
-                "those that were symbolic links may have been on one"
+                f"{self.source.later.removed} changes by names outside every PATH were not looked up: the names were removed first; "
+                "if they were symbolic links, the change may have been on a PATH"
             )
         if self.failure:
-            yield "the output took no more: events it did not take are lost"
+            yield "writing the output failed: the events after that are lost"
 
 
 class Lister:
@@ -257,7 +257,7 @@ class Lister:
         try:
             return self._pending.chosen(self._source.underway().calls())
         except FiletapError as error:
-            self._source.notes.append(f"calls under way are not listed: {error}")
+            self._source.notes.append(f"pending calls are not listed: {error}")
             return np.zeros(0, wire.PENDING_CALL)
 
     def again(self, before: Records) -> Listing:

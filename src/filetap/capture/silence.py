@@ -39,7 +39,7 @@ class Facts:
 
 def reasons(targets: Targets, filters: Filters, facts: Facts) -> list[str]:
     """In sentences without a full stop."""
-    return [*_of_targets(targets, facts), *_of_filters(filters, facts)] or ["the processes traced made no call that was asked for"]
+    return [*_of_targets(targets, facts), *_of_filters(filters, facts)] or ["the traced processes made no call of the selected operations"]
 
 
 def _of_targets(targets: Targets, facts: Facts) -> Iterator[str]:
@@ -51,10 +51,10 @@ def _of_targets(targets: Targets, facts: Facts) -> Iterator[str]:
         yield "the processes of -p have ended"
     if targets.comms and not facts.named:
         names = " or ".join(os.fsdecode(comm) for comm in targets.comms)
-        yield f"no process named {names} ran (a script has its interpreter's name where that is executed: python3 for python3 x.py)"
+        yield f"no process named {names} ran (a script has the name of its interpreter if started through it: python3 for python3 x.py)"
     yield from facts.cgroups
     if targets.comms and targets.cgroups:
-        yield "-c and --cgroup must both hold"
+        yield "-c and --cgroup were both given: only processes that match both count"
 
 
 def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
@@ -62,18 +62,18 @@ def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
     if facts.unmatched:
         yield _left_out(facts.unmatched)
     if (filters.paths or filters.exclude) and not facts.hooks and shapes.intersection(BY_NAME):
-        yield "no hooks say what the names of calls lead to: symbolic links in them are followed for changes alone, after the call"
+        yield "no VFS hook is attached: symbolic links in names are resolved only for calls that change a file, after the call"
     if filters.types == {"file"} and shapes.intersection(ON_DESCRIPTORS):
-        yield "of what is used by descriptor only regular files count: --type adds others"
+        yield "through a descriptor, only regular files are traced; --type adds other types"
     if filters.failed:
         yield "--failed: no call failed"
     if filters.min_latency:
-        yield "--min-latency: no call took so long"
+        yield "--min-latency: no call took that long"
     if filters.paths:
-        yield f"nothing was done to {'this PATH' if len(filters.paths) == 1 else 'these PATHs'}"
+        yield f"no access to {'this PATH' if len(filters.paths) == 1 else 'these PATHs'}"
 
 
 def _left_out(calls: int) -> str:
     if calls == 1:
-        return "1 call by name was left out, for its name leads to no PATH as it stands"
-    return f"{calls} calls by name were left out, for their names lead to no PATH as they stand"
+        return "1 call by name was left out because its name, as written, is not on a PATH"
+    return f"{calls} calls by name were left out because their names, as written, are not on a PATH"

@@ -162,7 +162,7 @@ class KernelSource:
         if not refused:
             return options
         if any(number >= FIRST_HOOK for number in options.filters.calls):
-            self._miss(f"no hook of the VFS level attaches here ({refused})", options)
+            self._miss(f"no VFS hook attaches on this kernel ({refused})", options)
         return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
 
     def _miss(self, what: str, options: Options) -> None:
@@ -171,10 +171,10 @@ class KernelSource:
         chosen = options.filters.calls
         alone = ", ".join(sorted(told_by_hooks_alone(chosen)))
         if not by_system_call(chosen):
-            raise KernelError(f"{what}, and no system call tells of {alone}; filetap doctor says more")
+            raise KernelError(f"cannot trace {alone}: {what}, and no system call reports it. Run filetap doctor.")
         if not options.best_effort:
-            instead = f"leave -e {alone} out" if options.level == "auto" and alone else "give --level syscall"
-            raise KernelError(f"{what}: {instead}, or give --best-effort to go on without; filetap doctor says more")
+            instead = f"remove -e {alone}" if options.level == "auto" and alone else "give --level syscall"
+            raise KernelError(f"{what}: {instead}, or give --best-effort to continue without these hooks. Run filetap doctor for details.")
         self.notes.append(what)
 
     def _load(self, clock: Clock, kernel: KernelTypes) -> None:
@@ -190,7 +190,7 @@ class KernelSource:
         self._cast, self._task_storage = kernel.has_cast(), kernel.has_task_storage()
         self._sees_requests = bool(uring.programs(kernel))
         if not self._sees_requests:
-            self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not tell which request has completed)")
+            self.notes.append(f"not seen: {uring.SEES} (this kernel's tracepoints do not report which request completed)")
         self._following = steady(process.plan())
         others = [
             faults.plan(chosen),
@@ -308,7 +308,7 @@ class KernelSource:
         if done.ways:
             self.notes += done.notes(wanted)
         else:
-            self._miss(f"no hook of the VFS level attaches here ({done.why()})", self._options)
+            self._miss(f"no VFS hook attaches on this kernel ({done.why()})", self._options)
 
     def _load_hooks(self, way: str, wanted: Sequence[Hook]) -> Object:
         """The object anew for each way, for it is told where its arguments are."""
@@ -348,7 +348,7 @@ class KernelSource:
             return "seed_tasks"
         if seed.EVERYWHERE in self._seed.loaded:
             return seed.EVERYWHERE
-        self.notes.append("not seen: commands named by -c that ran already outside this pid namespace (this kernel cannot find them)")
+        self.notes.append("not seen: processes of -c outside this pid namespace that were already running (this kernel cannot list them)")
         return "seed_tasks"
 
     def mind_threads(self) -> None:

@@ -55,7 +55,7 @@ class Account:
     reasons: list[str] = field(default_factory=list)
     """What may be why nothing was seen; none when something was."""
     pending: dict[str, int] = field(default_factory=dict)
-    """Calls that were under way at the end, by op: they have made no event."""
+    """Calls that were pending at the end, by op: they have made no event."""
     notes: list[str] = field(default_factory=list)
     """What the figures do not say: calls not decoded, caches that were full, how the run ended."""
 
@@ -147,25 +147,25 @@ def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Rec
 def kernel_notes(counters: Records) -> list[str]:
     """What the kernel half counted that a reader of the figures should know."""
     texts = {
-        "lost": "events are lost: there was no room in the ring, nor for their sum by task, file and op",
+        "lost": "events are lost: the ring and the aggregation table were full",
         "compat": "32-bit calls were not decoded",
-        "files_full": "times the table of known files was full: those files were described again at each use",
-        "undefined": "descriptions found no room in their ring: those events carry an inode number and no path",
-        "names_full": "times the table of known names was full: those names were described again at each use",
+        "files_full": "times the file table was full: those files were described again at each use",
+        "undefined": "file or task descriptions did not fit in their ring: those events have an inode number and no path",
+        "names_full": "times the name table was full: those names were described again at each use",
         "unresolved": "changes by name could not be looked up after their call (their directory or process was gone, or there were too "
         "many at once): some may have been on a PATH",
-        "believed": "changes by name were not looked up, for the same name had led elsewhere in the last 0.1 s, before another rename or "
-        "mount: some may have been on a PATH",
-        "rules_full": "times a watched file could not be remembered by its identity: other names of it may have been missed",
-        "requests_full": "requests of io_uring or io_submit were told when submitted, without a result: too many were under way",
-        "completions_full": "io_uring requests may not have been told: the program's own queue of completions was full",
-        "opens_full": "times an open file could not be remembered: its open_id changes from event to event",
-        "ids_again": "times the numbers of files and tasks began again: events may name one that had the number before",
-        "interrupted": "events were not told: they came while another was being described on the same CPU",
-        "uncounted_tasks": "tasks could not be followed: the kernel had no memory for their state",
-        "processes_full": "processes were not followed, for too many run: the parents of what they forked may be those that adopted it",
+        "believed": "changes by name were not looked up, because the same name had led elsewhere less than 0.1 s before "
+        "and a rename or mount followed: some may have been on a PATH",
+        "rules_full": "times a watched file could not be added to the table of watched inodes: accesses by its other names may be missing",
+        "requests_full": "requests of io_uring or io_submit were reported at submission, without a result: too many were pending",
+        "completions_full": "io_uring requests may be missing: the program's own completion queue was full",
+        "opens_full": "times the table of open files was full: the open_id of such a file changes from event to event",
+        "ids_again": "times the ids of files and tasks wrapped around: events may refer to a file or task that had the same id before",
+        "interrupted": "events are missing: they occurred while another one was being described on the same CPU",
+        "uncounted_tasks": "tasks could not be traced: the kernel had no memory for their state",
+        "processes_full": "processes were not followed because too many run: the parent of their children may be the one that adopted them",
         "late_modules": "files are of overlayfs or btrfs, whose structures were not known when this run began (a module loaded since, "
-        "or a kernel that does not describe modules): their real inode or subvolume is not told",
+        "or a kernel without BTF of modules): their real inode or subvolume is missing",
     }
     counts = {name: int(counters[name].sum()) for name in texts}
     return [f"{count} {texts[name]}" for name, count in counts.items() if count]

@@ -65,13 +65,13 @@ def tp_btf(event: str, types: KernelTypes) -> None:
 
 def io_uring(types: KernelTypes) -> None:
     if not uring.programs(types):
-        raise KernelError("this kernel's io_uring tracepoints do not tell which request has completed (v6.0 began to)")
+        raise KernelError("this kernel's io_uring tracepoints do not report which request completed (Linux 6.0 and later do)")
     tp_btf("io_uring_complete", types)
 
 
 def registers(types: KernelTypes) -> None:
     if not types.has_kfunc(REGISTERS):
-        raise KernelError(f"this kernel has no {REGISTERS}, by which such a program finds a call's arguments")
+        raise KernelError(f"this kernel has no {REGISTERS}, which such a program needs to read a call's arguments")
 
 
 def fentry(function: str, types: KernelTypes) -> None:
@@ -82,7 +82,7 @@ def lsm(hook: str, types: KernelTypes) -> None:
     """A hook's program can load and attach and yet never run (5.10 did so): the list of active modules says that."""
     modules = security_modules()
     if "bpf" not in modules:
-        raise KernelError(f"bpf is not among this boot's security modules ({', '.join(modules)}): they are chosen with lsm=")
+        raise KernelError(f"bpf is not an active security module ({', '.join(modules)}): add it to lsm= on the kernel command line")
     _attach(types, f"bpf_lsm_{hook}", btf.FUNC, _LSM, _LSM_MAC)
 
 
@@ -156,7 +156,7 @@ def reason(attempt: Attempt, types: KernelTypes) -> str:
 def reason_of(error: OSError) -> str:
     """What the kernel's refusal means, in words."""
     name = errnos.name_of(error.errno or 0)
-    return f"denied by this machine ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
+    return f"denied by this system ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
 
 
 def hook(way: str, name: str, types: KernelTypes) -> None:

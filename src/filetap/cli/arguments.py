@@ -132,22 +132,22 @@ class Arguments(RecordingArguments):
             raise UsageError(f"nothing to trace: give -- COMMAND, -p PID, -c NAME, --cgroup ID|PATH or --all{_suggestion(self.paths)}")
         for option, given in (("--user", self.user), ("--sandbox", self.sandbox), ("--no-wait", self.no_wait)):
             if given and not self.command:
-                raise UsageError(f"{option} is for a launched command: give -- COMMAND")
+                raise UsageError(f"{option} requires a command: give -- COMMAND")
 
     def _check_filters(self) -> None:
         if self.follow and not self.paths:
-            raise UsageError("--follow is for the files below a PATH: give one")
+            raise UsageError("--follow requires at least one PATH")
         if "permission" in self.events and not self.paths:
             raise UsageError("-e permission requires at least one PATH")
         if self.min_latency and not self.latency:
-            raise UsageError("--min-latency measures latency: leave --no-latency out")
+            raise UsageError("--min-latency cannot be used with --no-latency")
         if self.pending and self.failed:
-            raise UsageError("--pending lists calls that have not returned, --failed those that have: leave one of them out")
+            raise UsageError("--pending cannot be used with --failed: a pending call has no result yet")
 
     def _check_summary(self) -> None:
         for option, value in (("--by", self.by), ("--limit", self.limit)):
             if value is not None and not self.summary:
-                raise UsageError(f"{option} is for --summary: give that too")
+                raise UsageError(f"{option} requires --summary")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit}: give a number of lines above 0")
 

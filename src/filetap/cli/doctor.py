@@ -12,13 +12,14 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Say what this kernel can do.
+    """Report what this kernel can do.
 
-    For each hook set (the programs that see one family of operations): which way it attaches or why not, what is
-    therefore not seen, and what to do about it. Each way is really tried, with a program that does nothing and is gone
-    at once. Run it as root: other users are told only which requirements are not met.
+    Lists the requirements and the hook sets. A hook set is the BPF programs that trace one family of operations. For each:
+    whether it attaches and how, or why not; what cannot be traced; and what to do. Each way to attach is tested with a
+    program that does nothing and is removed at once. Run it as root: for other users it lists only the requirements that
+    are not met.
 
-    The exit status is 0 when tracing works here, 1 when it does not.
+    The exit status is 0 if tracing works here, else 1.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from filetap.core.errors import FiletapError
 
 GROUPS: Final = {
     "Look now": ("trace", "watch", "top"),
-    "Record and ask": ("record", "summary", "query", "replay"),
+    "Record and analyze": ("record", "summary", "query", "replay"),
     "This machine": ("doctor",),
 }
 COMMANDS: Final = {
@@ -26,8 +26,8 @@ COMMANDS: Final = {
     "watch": "Report who touches these files or directories, under any name.",
     "top": "Show live who touches which files: rates, bytes, latencies, errors.",
     "record": "Record file accesses in a folder, for summary, query and replay.",
-    "summary": "Sum up recordings by file, process, operation, ...",
-    "query": "Query recordings in SQL.",
+    "summary": "Summarize recordings by file, process, operation, ...",
+    "query": "Query recordings with SQL.",
     "replay": "Print a recording as filetap trace would have.",
     "doctor": "Report what this kernel can do, and what to do about the rest.",
 }

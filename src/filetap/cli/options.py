@@ -75,7 +75,7 @@ def split_pids(context: click.Context, parameter: click.Parameter, values: tuple
     pids = split(context, parameter, values)
     for pid in pids:
         if not (pid.isascii() and pid.isdigit() and int(pid)):
-            raise UsageError(f"-p {pid}: give the number of a process")
+            raise UsageError(f"-p {pid}: give the id of a process")
     return tuple(map(int, pids))
 
 
@@ -109,10 +109,12 @@ command_option = click.option(
     "comms",
     multiple=True,
     metavar="NAME",
-    help="Processes of this name: running ones, those that exec later, and their children.",
+    help="Processes with this name, running now or started later, and their children.",
 )
 children_option = click.option("--no-children", is_flag=True, help="Do not trace child processes.")
-exclude_option = click.option("--exclude", multiple=True, metavar="PATH", help="Not this file, nothing below this directory. Repeatable.")
+exclude_option = click.option(
+    "--exclude", multiple=True, metavar="PATH", help="Exclude this file, or everything below this directory. Repeatable."
+)
 no_recursive_option = click.option("--no-recursive", is_flag=True, help="Only the direct children of a directory PATH.")
 recursive_option = click.option("-r", "--recursive", is_flag=True, help="Everything below a directory, not only its direct children.")
 failed_option = click.option("--failed", is_flag=True, help="Only calls that failed.")
@@ -127,13 +129,13 @@ TARGET_OPTIONS: Final = (
         "cgroups",
         multiple=True,
         metavar="ID|PATH",
-        help="A cgroup2 directory and all below it; a PATH is followed when it is made again. With -c: both must hold.",
+        help="A cgroup2 directory and all below it. A PATH is traced again when it is created again. With -c, processes must match both.",
     ),
-    click.option("--all", "everything", is_flag=True, help="Every process but filetap itself."),
+    click.option("--all", "everything", is_flag=True, help="Every process except filetap itself."),
     children_option,
     click.option("--user", metavar="NAME", help="Run COMMAND as this user. Under sudo the default is the user who called it."),
     click.option("--sandbox", is_flag=True, help="Give COMMAND a cgroup of its own, so that daemons it leaves behind are traced too."),
-    click.option("--no-wait", is_flag=True, help="End with COMMAND; do not wait for processes it has left behind."),
+    click.option("--no-wait", is_flag=True, help="End when COMMAND ends; do not wait for processes it leaves behind."),
 )
 
 FILTER_OPTIONS: Final = (
@@ -146,7 +148,7 @@ FILTER_OPTIONS: Final = (
         multiple=True,
         callback=split,
         metavar="TYPE",
-        help="More than regular files: directory, pipe, socket, char, block, symlink, anon, all. Repeatable; or TYPE,TYPE.",
+        help="More types than regular files: directory, pipe, socket, char, block, symlink, anon, all. Repeatable; or TYPE,TYPE.",
     ),
     failed_option,
     latency_limit_option,
@@ -158,40 +160,40 @@ OUTPUT_OPTIONS: Final = (
         "--format",
         "form",
         type=click.Choice(["table", "json", "none"]),
-        help="The form of the events.  [default: table; with a recording: none]",
+        help="Output format of the events.  [default: table; with a recording: none]",
     ),
     force_option,
-    click.option("--pending", is_flag=True, help="List calls that have not returned at the end, even where no events are printed."),
+    click.option("--pending", is_flag=True, help="List calls that have not returned at the end, even if no events are printed."),
     click.option("--stats", metavar="FILE", help="Write the statistics of the run to FILE as JSON."),
     click.option("--duration", metavar="TIME", help="Stop tracing, but never a COMMAND, after this long, such as 10s."),
 )
 
 RECORD_OPTIONS: Final = (
-    click.option("--rotate-size", metavar="SIZE", help="Begin another segment of the recording after so many bytes, such as 64M."),
-    click.option("--rotate-time", metavar="TIME", help="Begin another segment of the recording after so long, such as 10min or 1h."),
+    click.option("--rotate-size", metavar="SIZE", help="Start a new segment of the recording at this size, such as 64M."),
+    click.option("--rotate-time", metavar="TIME", help="Start a new segment of the recording at this age, such as 10min or 1h."),
     click.option("--keep", metavar="AGE|SIZE", help="Delete the oldest segments to keep at most this age or size, such as 7d or 20G."),
     click.option(
         "--flight-recorder",
         metavar="TIME",
         help="Keep only the last TIME (60s) in memory; write NAME.tap on SIGUSR1, when COMMAND fails, or at the end.",
     ),
-    click.option("--flight-memory", metavar="SIZE", help=f"Use at most this much memory for that.  [default: {FLIGHT_MEMORY}]"),
+    click.option("--flight-memory", metavar="SIZE", help=f"Memory limit of --flight-recorder.  [default: {FLIGHT_MEMORY}]"),
 )
 
 SUMMARY_OPTIONS: Final = (
     click.option("--summary", is_flag=True, help="Print counts, bytes and latencies at the end, and no events unless -f or -o is given."),
-    click.option("--by", type=click.Choice(RUN_BY), help="What a line of --summary is about.  [default: file]"),
-    click.option("--limit", type=int, metavar="N", help="Lines of --summary; the last line sums up all others.  [default: 20]"),
+    click.option("--by", type=click.Choice(RUN_BY), help="Group the lines of --summary by this.  [default: file]"),
+    click.option("--limit", type=int, metavar="N", help="Lines of --summary; one more has the sum of all others.  [default: 20]"),
 )
 
 PROCESS_OPTIONS: Final = (
-    click.option("--args", "arguments", is_flag=True, help="Record the arguments of processes, and of those that started them."),
+    click.option("--args", "arguments", is_flag=True, help="Record the arguments of processes and of their ancestors."),
     click.option(
         "--ancestors",
         is_flag=True,
-        help="Show the ancestors of each process. Follows all forks of the machine, for parents that have ended.",
+        help="Show the ancestors of each process, including ended ones. Traces all forks on the machine.",
     ),
-    click.option("--host-paths", is_flag=True, help="Report paths as this mount namespace has them, too (file.host_path)."),
+    click.option("--host-paths", is_flag=True, help="Also report paths in the mount namespace of filetap (file.host_path)."),
 )
 
 HOOK_OPTIONS: Final = (
@@ -200,10 +202,10 @@ HOOK_OPTIONS: Final = (
         type=click.Choice(["syscall", "vfs", "auto"]),
         default="auto",
         show_default=True,
-        help="Events of system calls, or of the kernel's hooks below them (vfs). auto: of calls, with the files that hooks saw.",
+        help="Trace system calls (syscall) or the kernel's hooks below them (vfs). auto: system calls, with files resolved by hooks.",
     ),
     click.option("--best-effort", is_flag=True, help="Continue without the hooks that do not attach on this kernel."),
-    click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Memory for events not yet read, over all CPUs."),
+    click.option("--ring-size", default="128M", show_default=True, metavar="SIZE", help="Size of the event rings, all CPUs together."),
     ready_option,
 )
 

@@ -77,7 +77,7 @@ def _standard_output(form: str) -> IO[bytes]:
     if sys.stdout is None:
         raise FiletapError("standard output is closed: give -o FILE")
     if form == "parquet" and sys.stdout.isatty():
-        raise UsageError("parquet is not for a terminal: give -o FILE")
+        raise UsageError("cannot write Parquet to a terminal: give -o FILE")
     return sys.stdout.buffer
 
 

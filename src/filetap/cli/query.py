@@ -24,16 +24,18 @@ class QueryCommand(options.Command):
 @click.command(cls=QueryCommand)
 @click.argument("words", nargs=-1, required=True, metavar="NAME.tap... SQL")
 @click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True)
-@click.option("-o", "--output", metavar="FILE", help="Write the answer to FILE.")
+@click.option("-o", "--output", metavar="FILE", help="Write the result to FILE.")
 @options.force_option
 def query(words: tuple[str, ...], form: str, output: str | None, force: bool) -> None:
-    """Ask traces in SQL (DuckDB's).
+    """Query recordings with SQL.
 
-    The view events has a row for each event, joined with its file and task: ts, op, call, path, target_path, pid, tid,
-    command, exe, uid, cgroup, device, inode, "offset", size, result, error, duration, flags, bytes and more. Beside it
-    are files, tasks and aggregated. docs/asking.md has all columns and the macros, such as seconds(duration) and
-    since('5 minutes'). Several traces are one. Nothing is written, and nothing read but the traces; one that is being
-    written is read as it is now. Times are UTC.
+    Queries are DuckDB SQL over one or more recordings, finished or in progress. They cannot change the recordings or read
+    other files. Times are UTC.
+
+    The view events has one row per event, joined with its file and task: ts, op, call, path, target_path, pid, tid,
+    command, exe, uid, cgroup, device, inode, "offset", size, result, error, duration, flags, bytes and more. The view
+    pending has the calls that had not returned. The tables files, tasks and aggregated have the rest. docs/asking.md
+    lists all columns, and macros such as seconds(duration) and since('5 minutes').
 
     \b
     Examples:
@@ -46,14 +48,14 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
     *folders, question = words
     question = question.removeprefix(" ") if question.startswith(" --") else question
     if not folders:
-        raise UsageError('give a trace and a query: filetap query NAME.tap "SELECT ..."')
+        raise UsageError('give a recording and a query: filetap query NAME.tap "SELECT ..."')
     with destination(form, output, force) as stream:
         _answer(folders, question, form, stream)
 
 
 def _answer(folders: list[str], question: str, form: str, stream: IO[bytes]) -> None:
     with asked(folders, stream) as (database, progress):
-        progress.begin("asking", database.progress)
+        progress.begin("querying", database.progress)
         answer = database.query(question)
         from filetap.report.query import WRITERS
 

@@ -32,7 +32,7 @@ def check_ready_fd(fd: int) -> None:
     try:
         mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
     except (OSError, OverflowError):
-        raise UsageError(f"--ready-fd {fd}: it is not open; a shell opens it with {fd}>FILE") from None
+        raise UsageError(f"--ready-fd {fd}: it is not open; in a shell, open it with {fd}>FILE") from None
     if mode == os.O_RDONLY:
         raise UsageError(f"--ready-fd {fd}: it is open for reading only")
     os.set_inheritable(fd, False)

@@ -38,8 +38,8 @@ LONGEST_NAME: Final = 40
 def record(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
     """Record file accesses in a folder, for summary, query and replay.
 
-    TARGET, FILTERS and PATH... are those of filetap trace. Events are written as they come: what was recorded before a
-    crash can be read. Contents of files are never recorded.
+    TARGET, FILTERS and PATH... are those of filetap trace. Events are written to disk during the run, so that a recording
+    can be read after a crash. Contents of files are never recorded.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def record(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
     """
     started, stop = time.monotonic(), Stop()
     if given["output"] is not None and not given["output"].rstrip("/").endswith(SUFFIX):
-        raise UsageError(f"-o {given['output']}: a recording is a folder called NAME{SUFFIX}")
+        raise UsageError(f"-o {given['output']}: the name of a recording must end in {SUFFIX}")
     arguments = Arguments(command=context.obj, recursive=not no_recursive, **given)
     if not arguments.output:
         arguments = Arguments(command=context.obj, recursive=not no_recursive, **given | {"output": free_name(arguments)})
@@ -83,4 +83,4 @@ class RecordView(View):
 
     def end(self) -> None:
         if os.path.isdir(self._folder):
-            tell(f"look at it with:\n  filetap summary {self._folder}\n  filetap replay {self._folder}")
+            tell(f"to analyze it:\n  filetap summary {self._folder}\n  filetap replay {self._folder}")

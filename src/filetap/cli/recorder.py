@@ -51,12 +51,12 @@ class RecordingArguments:
         """Mistakes that need no kernel to be seen."""
         given = [name for name in RecordingArguments.__dataclass_fields__ if getattr(self, name) is not None]
         if given and not records:
-            raise UsageError(f"{option(given[0])} is for a recording: give -o NAME{SUFFIX}")
+            raise UsageError(f"{option(given[0])} requires a recording: give -o NAME{SUFFIX}")
         if self.flight_memory and not self.flight_recorder:
-            raise UsageError("--flight-memory is for --flight-recorder: give that too")
+            raise UsageError("--flight-memory requires --flight-recorder")
         for name in ("rotate_size", "rotate_time", "keep"):
             if self.flight_recorder and name in given:
-                raise UsageError(f"{option(name)} is for a recording on disk: --flight-recorder writes what it holds and no more")
+                raise UsageError(f"{option(name)} cannot be used with --flight-recorder, which keeps events in memory")
         self.limits()
         if self.flight_recorder:
             self.flight()
@@ -66,7 +66,7 @@ class RecordingArguments:
         keep = parse_keep(self.keep) if self.keep else Keep()
         size = parse_bytes(self.rotate_size, "--rotate-size") if self.rotate_size else keep.bytes / PARTS
         if size > keep.bytes:
-            raise UsageError(f"--rotate-size {self.rotate_size} is more than --keep {self.keep}: what is dropped is a whole segment")
+            raise UsageError(f"--rotate-size {self.rotate_size} is more than --keep {self.keep}: only whole segments are deleted")
         seconds = parse_seconds(self.rotate_time, "--rotate-time") if self.rotate_time else keep.seconds / PARTS
         return Limits(bytes=size, seconds=seconds, keep=keep)
 
@@ -165,7 +165,7 @@ class Recording:
                 self._trace.close(shown)
         except OSError as error:
             why = error.strerror or str(error)
-            raise FiletapError(f"{self.folder} could not be finished ({why}): what is written can be read") from None
+            raise FiletapError(f"{self.folder} could not be finished ({why}); the part already written can be read") from None
 
     def _settled(self, account: Account) -> Metadata:
         """With an account."""

@@ -42,10 +42,10 @@ def unrecorded(trace: Trace) -> Iterator[str]:
     account = trace.metadata.statistics or {"ops": {}, "missed": 0}
     aggregated, lost = (sum(op[name] for op in account["ops"].values()) for name in ("aggregated", "lost"))
     if aggregated:
-        yield f"{trace.folder}: {aggregated} events found no room while it was recorded: only their sums are there (aggregated)"
+        yield f"{trace.folder}: {aggregated} events were aggregated while recording because the ring was full: see the table aggregated"
     if lost:
-        yield f"{trace.folder}: {lost} events were lost while it was recorded"
+        yield f"{trace.folder}: {lost} events were lost while recording"
     if account.get("reasons"):
-        yield f"{trace.folder}: nothing was seen while it was recorded; perhaps: {'; '.join(account['reasons'])}"
+        yield f"{trace.folder}: nothing was seen while recording; perhaps: {'; '.join(account['reasons'])}"
     if account["missed"]:
-        yield f"{trace.folder}: not all was seen: {account['missed']} times the kernel skipped a program"
+        yield f"{trace.folder}: events may be missing: the kernel skipped a BPF program {account['missed']} times"

@@ -33,19 +33,20 @@ if TYPE_CHECKING:
 @options.no_recursive_option
 @options.failed_option
 @options.latency_limit_option
-@click.option("--ancestors", is_flag=True, help="Show the processes that each one descends from.")
+@click.option("--ancestors", is_flag=True, help="Show the ancestors of each process.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "none"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the events to FILE.")
 @options.force_option
 def replay(**given: Any) -> None:
-    """Print a recorded trace as trace -f table or -f json would have.
+    """Print a recording in the format of trace -f table or -f json.
 
-    The same lines, thread by thread in order, and at the end what was aggregated. Filters choose among what was recorded. A
-    PATH means the path that an event was recorded with, or a directory above it: not, as while tracing, the file itself
-    under each of its names. Without -e everything that was recorded counts.
+    Prints the same lines as filetap trace, in the order of each thread, then the aggregated events. Filters select from
+    what was recorded; without -e, all operations are printed. A PATH selects events recorded with this path or a path
+    below it. While tracing, a PATH means the file under all of its names; here it means only
+    the path.
 
-    Not for a recording: --follow, --type, --cgroup, --level, --latency, --host-paths and all else that tells the kernel
-    what to look at. filetap query chooses by any column.
+    Options that select what the kernel traces (--follow, --type, --cgroup, --level, --latency, --host-paths, ...) do not
+    apply to a recording. To filter by any column, use filetap query.
 
     \b
     Examples:
@@ -103,7 +104,7 @@ def wanted_of(given: Arguments) -> Wanted:
 def recorded_names(paths: Sequence[str]) -> tuple[bytes, ...]:
     """As they stand in a recording: absolute, for a shell completes relative ones."""
     if "" in paths:
-        raise UsageError("an empty PATH names nothing")
+        raise UsageError("a PATH is empty")
     return tuple(os.fsencode(os.path.abspath(path)) for path in paths)
 
 

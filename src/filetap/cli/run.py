@@ -221,7 +221,7 @@ class Run:
         if self._view.on_terminal:
             return
         if not len(found.events):
-            say("no call is under way")
+            say("no call is pending")
             return
         with suppress(OSError):
             sink = make_sink("table", standard_stream("error"))

@@ -23,11 +23,16 @@ SORT = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first"
 
 @click.command(cls=options.Command)
 @click.argument("folders", nargs=-1, required=True, metavar="NAME.tap...")
-@click.option("--by", type=click.Choice(BY), default="file", show_default=True, help="What a row is about.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Rows; one more sums up all others.")
+@click.option("--by", type=click.Choice(BY), default="file", show_default=True, help="Group events by this.")
 @click.option(
-    "--sort", type=click.Choice(SORT), default="count", show_default=True, metavar="FIGURE", help="The most of which comes first."
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Number of rows; one more has the sum of all others.",
 )
+@click.option("--sort", type=click.Choice(SORT), default="count", show_default=True, metavar="FIGURE", help="Sort by this, largest first.")
 @click.option("--interval", metavar="TIME", help="Bucket width for --by time, such as 10s or 1h.  [default: at most 40 rows]")
 @click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the summary to FILE.")
@@ -35,12 +40,12 @@ SORT = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first"
 def summary(
     folders: tuple[str, ...], *, by: str, limit: int, sort: str, interval: str | None, form: str, output: str | None, force: bool
 ) -> None:
-    """Sum up traces: who or what was touched how often, how much, how long.
+    """Summarize recordings: counts, bytes and latencies per file, process or operation.
 
-    For each file, directory, process, ...: events, how many failed, bytes that reads, writes and copies moved, the time
-    spent, percentiles of the durations (to a sixteenth) and the longest (exact), first and last touch. Aggregated events
-    count in counts, bytes and touches. --by time has a row for each interval in which there was something, in
-    order, and ignores --limit and --sort.
+    Each row has the number of events, how many failed, the bytes that reads, writes and copies moved, the total time,
+    percentiles of the durations (within a sixteenth), the longest duration (exact), and the times of the first and last
+    event. Aggregated events are included in the counts, bytes and times of first and last. --by time prints one row per
+    interval with events, in order, and ignores --limit and --sort.
 
     FIGUREs: count, errors, bytes, total, p50, p90, p99, max, first, last.
 
@@ -52,7 +57,7 @@ def summary(
       filetap summary NAME.tap --by directory --format json
     """
     if interval and by != "time":
-        raise UsageError("--interval is for --by time: give that too")
+        raise UsageError("--interval requires --by time")
     step = parse_time(interval, "--interval") if interval else None
     with destination(form, output, force) as stream:
         _sum_up(folders, Question(by, limit, sort, step), form, stream)
@@ -71,7 +76,7 @@ def _sum_up(folders: tuple[str, ...], question: Question, form: str, stream: IO[
     from filetap.analysis.aggregate import summed
 
     with asked(folders, stream) as (database, progress):
-        progress.begin("summing up", database.progress)
+        progress.begin("summarizing", database.progress)
         table = summed(database, *question)
         _write(database, table, form, progress.out)
 

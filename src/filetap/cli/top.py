@@ -39,26 +39,26 @@ TOP_ONLY: Final = ("interval", "iterations", "batch", "by", "sort", "limit")
 @options.target_options
 @options.filter_options
 @options.no_recursive_option
-@click.option("--by", type=click.Choice(RUN_BY), default="file", show_default=True, help="What a line is about.")
-@click.option("--sort", type=click.Choice(SORTS), default="rate", show_default=True, help="The column that decides the order.")
-@click.option("--interval", default="2s", show_default=True, metavar="TIME", help="Between two pictures.")
-@click.option("-n", "--iterations", type=int, metavar="N", help="Stop after N pictures.")
+@click.option("--by", type=click.Choice(RUN_BY), default="file", show_default=True, help="Group events by this.")
+@click.option("--sort", type=click.Choice(SORTS), default="rate", show_default=True, help="Sort by this column.")
+@click.option("--interval", default="2s", show_default=True, metavar="TIME", help="Time between updates.")
+@click.option("-n", "--iterations", type=int, metavar="N", help="Stop after N updates.")
 @click.option("--duration", metavar="TIME", help="Stop after this long, such as 10s.")
-@click.option("-b", "--batch", is_flag=True, help="Plain text to standard output, one picture after another.")
-@click.option("--limit", type=int, default=ROWS, show_default=True, metavar="N", help="Lines of each picture of --batch.")
+@click.option("-b", "--batch", is_flag=True, help="Print each update as plain text to standard output.")
+@click.option("--limit", type=int, default=ROWS, show_default=True, metavar="N", help="Lines per update with --batch.")
 @options.latency_option(True)
 @options.hook_options
 @click.pass_context
 def top(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
-    """Show live who touches which files, how often, how much, how fast.
+    """Show live who touches which files: rates, bytes, errors and latencies.
 
-    Files, directories, processes, operations, users or cgroups by rate, bytes, errors or latency. Events are summed up in
-    the kernel and never read singly, so it can stay on all day. Without a TARGET: every process. On a terminal it is a
-    screen with keys, and h shows them; what a COMMAND prints there is not shown.
+    Lists files, directories, processes, operations, users or cgroups. Events are aggregated in the kernel and not read one
+    by one, so top can run all day. Without a TARGET it traces every process. On a terminal it fills the screen; press h
+    for its keys. The output of a COMMAND on that terminal is discarded.
 
     \b
     Examples:
-      filetap top --batch -n 1                    everything on this machine, one picture, as text
+      filetap top --batch -n 1                    all processes, one update, as text
       filetap top -b -n 1 --interval 1s --by process /etc
       filetap top -b -n 2 --interval 500ms --sort bytes/s -- ls -R /etc
     """
@@ -101,7 +101,7 @@ class Choice:
 def require_terminal() -> None:
     for stream, name in ((sys.stdin, "input"), (sys.stdout, "output")):
         if stream is None or not stream.isatty():
-            raise FiletapError(f"standard {name} is no terminal: give --batch for plain text")
+            raise FiletapError(f"standard {name} is not a terminal: give --batch for plain text")
 
 
 @contextmanager
@@ -178,7 +178,7 @@ class TopView(View):
             sys.stdout.buffer.flush()
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has a place to go
-            raise FiletapError(f"the output takes no more ({error.strerror})") from None
+            raise FiletapError(f"cannot write to standard output: {error.strerror}") from None
 
     def _turn(self) -> None:
         self._session.sum_up()

@@ -30,15 +30,15 @@ from filetap.cli.summary_view import SummaryView
 def trace(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
     """Trace file accesses: who touched which file, how, with which result.
 
-    A TARGET is required: a COMMAND after --, -p, -c, --cgroup, or --all; several are a union. PATH... restricts to
-    these files or to everything below these directories. The events of a COMMAND go to standard error, because standard
-    output is its own; those of any other target go to standard output. At the end, standard error gets the statistics:
+    A TARGET is required: a COMMAND after --, -p, -c, --cgroup, or --all; several are a union. PATH... restricts tracing
+    to these files and everything below these directories. The events of a COMMAND go to standard error, because
+    standard output belongs to the command; those of any other target go to standard output. At the end, standard error gets the statistics:
     what was seen, and whether anything was lost.
 
     \b
     Examples:
       filetap trace -- ls -l /etc                         what a command touches
-      filetap trace -e open --failed -- python3 -c ''     files it looks for in vain
+      filetap trace -e open --failed -- python3 -c ''     files it looks for and does not find
       filetap trace -f json -o /tmp/events.json --force -- git --version
       filetap trace --duration 1 -p $$                    a running process
       filetap trace --all --duration 1 /etc               who touches anything below /etc

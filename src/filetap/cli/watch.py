@@ -17,7 +17,7 @@ from filetap.cli.summary_view import SummaryView
 @click.command(cls=TraceCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @options.recursive_option
-@click.option("--missing-ok", is_flag=True, help="A PATH need not exist yet: it is watched once it does.")
+@click.option("--missing-ok", is_flag=True, help="Accept a PATH that does not exist yet, and watch it when it appears.")
 @options.target_options
 @options.filter_options
 @options.output_option("Write the events to FILE, or record them in the folder NAME.tap.")
@@ -31,16 +31,16 @@ from filetap.cli.summary_view import SummaryView
 def watch(context: click.Context, /, **given: Any) -> None:
     """Report who touches these files or directories, under any name.
 
-    A PATH means what has that name, and that file under each of its names: hard links, symbolic links, bind mounts and
-    other mount namespaces. A directory means itself and its direct children, with -r everything below; symbolic links
-    are not followed down. New files count as they appear. Without a TARGET all processes are traced but filetap itself.
-    Events of other files are dropped in the kernel. At the end, standard error gets the statistics: what was seen, and
-    whether anything was lost.
+    A PATH means the file under all of its names: hard links, symbolic links, bind mounts and other mount namespaces. If
+    another file gets that name, it is watched too. A directory means itself and its direct children, with -r everything
+    below; symbolic links below it are not followed. New files are included as they appear. Without a TARGET all processes
+    except filetap are traced. Events of other files are dropped in the kernel. At the end, standard error gets the
+    statistics: what was seen, and whether anything was lost.
 
-    "Under any name" holds for every operation where hooks attach in the kernel (see filetap doctor). Elsewhere it holds for
-    operations on open files. Changes by a name (unlink, rename, chmod, ...) that leads here through a symbolic link or
-    a bind mount are then looked up right after the call, and marked as resolved later; notes count those that could not
-    be looked up. stat, access and the like by such a name are not seen.
+    Where VFS hooks attach (see filetap doctor), all operations are seen under any name. Elsewhere only operations on open
+    files are. If a change (unlink, rename, chmod, ...) reaches the file through a symbolic link or a bind mount, filetap
+    then looks up the name right after the call and marks the event as resolved later; a note counts the names that could
+    not be looked up. stat, access and similar calls through such names are not seen.
 
     \b
     Examples:

@@ -27,8 +27,8 @@ class DescriptorLimitError(FiletapError):
     """No more files can be opened, wherever that is noticed."""
 
     def __init__(self, code: int) -> None:
-        own = f"this process may have {limit()} open; start it with a higher limit (ulimit -n)"
-        systems = "as many files are open as the whole system may have (fs.file-max)"
+        own = f"the limit of this process is {limit()}; raise it (ulimit -n)"
+        systems = "the system-wide limit is reached (fs.file-max)"
         super().__init__(f"out of file descriptors: {own if code == errno.EMFILE else systems}")
 
 

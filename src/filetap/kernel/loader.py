@@ -67,7 +67,7 @@ class Object:
         structures = btf.structures(ctypes.string_at(raw, size.value))
         for name, dtype in wire.LAYOUTS.items():
             if name in structures and structures[name] != layout(dtype):
-                raise KernelError(f"{self.name}.bpf.o does not fit this filetap (struct {name}): build it again with make install")
+                raise KernelError(f"{self.name}.bpf.o does not match this version of filetap (struct {name}): rebuild it with make install")
 
     def configure(self, config: np.ndarray, calls: np.ndarray) -> None:
         """Set the run's constants; both are single records or arrays of model's dtypes."""

@@ -111,7 +111,7 @@ class FlightSink:
     def _check(self) -> None:
         """That there will be room for a trace of that name, as far as can be told now."""
         if self._folder.exists() and not self._force:
-            raise UsageError(f"{self._folder} exists: give --force to replace it, if it is a trace")
+            raise UsageError(f"{self._folder} exists: give --force to replace it if it is a recording")
         if self._force and self._folder.exists():
             check_replaceable(self._folder)
         if not self._folder.parent.is_dir():
@@ -198,9 +198,9 @@ class FlightSink:
 
     def _snapshot(self, metadata: Metadata) -> Snapshot:
         self._forget()
-        notes = [*metadata.notes, f"flight recorder: {self.dropped} events before these were let go"]
+        notes = [*metadata.notes, f"flight recorder: {self.dropped} earlier events were dropped"]
         if self._listings_dropped:
-            notes.append(f"flight recorder: {self._listings_dropped} listed calls under way were let go")
+            notes.append(f"flight recorder: {self._listings_dropped} listed pending calls were dropped")
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
         return self.written, own, list(self._held), list(self._pending), dict(self._files.items), dict(self._tasks.items)
 
@@ -208,7 +208,7 @@ class FlightSink:
         try:
             self._write(snapshot, tell, unseen)
         except OSError as error:
-            tell(f"flight recorder: {self._folder} could not be finished ({error.strerror}): what is written can be read")
+            tell(f"flight recorder: {self._folder} could not be finished ({error.strerror}); the part already written can be read")
         except FiletapError as error:
             tell(f"flight recorder: {error}")
 
@@ -226,7 +226,7 @@ class FlightSink:
         finally:
             if missing := sum(batch.events.num_rows for batch in held) - sink.written:
                 metadata.dropped += missing
-                metadata.notes.append(f"flight recorder: {missing} events found no room")
+                metadata.notes.append(f"flight recorder: {missing} events did not fit in memory")
             sink.close(shown)
         self._since = max(self._since, taken)
         tell(f"flight recorder: {sink.written} events are in {sink.folder}")

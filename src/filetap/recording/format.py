@@ -236,25 +236,25 @@ def read_metadata(folder: Path) -> Metadata:
     try:
         text = (folder / METADATA).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise TraceError(f"{folder} is not a trace: it is no folder with a {METADATA} in it") from None
+        raise TraceError(f"{folder} is not a recording: it has no {METADATA}") from None
     except OSError as error:
         raise TraceError(f"{folder / METADATA}: {error.strerror}") from None
     try:
         found = msgspec.json.decode(text)
         version = parsed(found["version"])
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        raise TraceError(f"{folder / METADATA} is damaged: it is not what filetap writes") from None
+        raise TraceError(f"{folder / METADATA} is damaged: it is not valid metadata of a recording") from None
     newest = parsed(VERSION)
     if not OLDEST <= version < (newest[0] + 1, 0):
         raise TraceError(
-            f"{folder} has version {found['version']} of the format, this filetap reads 1 to {newest[0]}: use the one that wrote it"
+            f"{folder} has format version {found['version']}, and this filetap reads 1 to {newest[0]}: use the filetap that wrote it"
         )
     try:
         metadata = msgspec.convert(_renamed(found) if version < (2, 0) else found, Metadata)
     except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise TraceError(f"{folder / METADATA} is damaged: {error}") from None
     if f"{crc32(_with(text, metadata.checksum, UNCHECKED)):08x}" != metadata.checksum:
-        raise TraceError(f"{folder / METADATA} is damaged: it has another checksum than what it says")
+        raise TraceError(f"{folder / METADATA} is damaged: its checksum does not match")
     return metadata
 
 

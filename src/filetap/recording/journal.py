@@ -31,7 +31,7 @@ class Damage:
     why: str
 
     def __str__(self) -> str:
-        lost = "what it had is skipped" if self.rows is None else f"{self.rows} rows skipped"
+        lost = "its rows are skipped" if self.rows is None else f"{self.rows} rows skipped"
         return f"{self.path}: {self.why} at byte {self.offset}: {lost}"
 
 

@@ -17,7 +17,7 @@ from filetap.recording.format import LOCK, TABLES, VERSION, Metadata, directory,
 from filetap.recording.journal import Damage
 from filetap.recording.steps import Begin, Count, unseen
 
-KILLED: Final = "it was not closed: its recorder ended at once, and what it had not written by then is lost"
+KILLED: Final = "the recording was not closed: filetap was killed, and events it had not written by then are lost"
 
 
 class Repair:
@@ -45,7 +45,7 @@ class Repair:
         except FileNotFoundError:
             lock = -1
         except OSError as error:
-            self.said = f"{self._left(folder)} and cannot be repaired ({error.strerror}): it is read as it is"
+            self.said = f"{self._left(folder)} and cannot be repaired ({error.strerror}); reading what is there"
             return
         try:
             if lock >= 0:
@@ -54,7 +54,7 @@ class Repair:
         except BlockingIOError:
             self.live = True
         except (OSError, pa.ArrowException) as error:
-            self.said = f"{self._left(folder)} and cannot be repaired ({seal.reason(error)}): it is read as it is"
+            self.said = f"{self._left(folder)} and cannot be repaired ({seal.reason(error)}); reading what is there"
         finally:
             if lock >= 0:
                 os.close(lock)
@@ -69,7 +69,7 @@ class Repair:
 
         metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
         if metadata.form > parsed(VERSION):
-            return f"{said}, and a newer filetap recorded it: it is read as it is"
+            return f"{said}, and it cannot be repaired because a newer filetap recorded it; reading what is there"
         before = metadata.ended, len(metadata.segments)
         for number in gone(folder, metadata) | unbegun(folder):
             sealer.remove(folder, number)

@@ -60,7 +60,7 @@ def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
             raise  # the whole segment was dropped
         journal = []
     if not journal:
-        damages.append(Damage(path, 0, None, "its journal is missing"))
+        damages.append(Damage(path, 0, None, "its checksum file (.crc) is missing"))
     return journal
 
 
@@ -71,7 +71,7 @@ def _has_end(fd: int, path: Path, trace: Metadata, journal: list[Entry | None], 
         words = [*stored(table_of(path), trace.form).values(), trace.uuid if any(entry and entry.rows for entry in journal) else ""]
         if _has_words(os.pread(fd, end.size, end.offset), words):
             return True
-        why = "it is of another trace or table"
+        why = "it belongs to another recording or table"
     known = [entry.rows for entry in journal if entry]
     rows = sum(known) if len(known) == len(journal) and end and not end.rows else None
     damages.append(Damage(path, end.offset if end else 0, rows, why))

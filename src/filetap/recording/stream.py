@@ -128,7 +128,7 @@ def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool 
             if live and not path.exists():
                 raise  # it was sealed in between
             if os.fstat(stream.fileno()).st_size:
-                damages.append(Damage(path, 0, None, "its journal is missing"))
+                damages.append(Damage(path, 0, None, "its checksum file (.crc) is missing"))
             return
         schema = known
         for entry in filter(None, journal):
@@ -151,4 +151,4 @@ def _look_behind(fd: int, path: Path, journal: Sequence[Entry | None], damages: 
     end = journal[-1].offset + journal[-1].size if journal and journal[-1] else 0
     rest = os.fstat(fd).st_size - end
     if rest > 0 and os.pread(fd, len(END) + 1, end) != END:
-        damages.append(Damage(path, end, None, "a batch that was never completed"))
+        damages.append(Damage(path, end, None, "an incomplete batch"))

@@ -227,7 +227,7 @@ def _known(numbers: NDArray[np.uint16], call: Callable[[int], tuple[str, str]]) 
     """The same, if all are. ``call``: of a row, for a message."""
     if (unknown := numbers == UNKNOWN).any():
         op, name = call(int(unknown.argmax()))
-        raise TraceError(f"it has calls of {name} ({op}), which this filetap does not know: use the one that recorded it, or a newer one")
+        raise TraceError(f"it contains the unknown call {name} ({op}): use the filetap that recorded it, or a newer one")
     return numbers
 
 

@@ -208,7 +208,7 @@ class TraceSink:
 def make_folder(folder: Path, metadata: Metadata) -> int:
     """A trace without segments: nobody sees the folder before it is one. Returns the lock, held."""
     if os.path.lexists(folder):
-        raise UsageError(f"{folder} exists: give --force to replace it, if it is a trace")
+        raise UsageError(f"{folder} exists: give --force to replace it if it is a recording")
     made = unused(lambda number: folder.with_name(f".{folder.name}.{number}"))
     made.mkdir()
     try:
@@ -239,9 +239,9 @@ def unused(name: Callable[[int], Path]) -> Path:
 def check_replaceable(folder: Path) -> None:
     """A trace, and nothing else; not while somebody records it."""
     if not (folder / METADATA).is_file() or folder.is_symlink():
-        raise UsageError(f"{folder} is not a trace: --force does not replace it")
+        raise UsageError(f"{folder} is not a recording: --force does not replace it")
     with suppress(FileNotFoundError), open(folder / LOCK, "rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"{folder} is being recorded: --force does not replace it") from None
+            raise UsageError(f"{folder} is still being recorded: --force does not replace it") from None

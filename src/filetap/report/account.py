@@ -43,15 +43,15 @@ def under_way(pending: Mapping[str, int]) -> str:
     """Calls that had not returned."""
     total, ops = sum(pending.values()), ", ".join(f"{count} {op}" for op, count in pending.items())
     calls = "1 call was" if total == 1 else f"{total} calls were"
-    return f"{calls} under way at the end: {ops}"
+    return f"{calls} pending at the end: {ops}"
 
 
 def verdict(account: Account) -> str:
     """What the sum means, in a sentence; and what it cannot know, in another."""
     if not account.missed:
         return balanced(account)
-    skipped = f"not all was seen: {account.missed} times the kernel skipped a program, for it was at work on that CPU already"
-    return f"{skipped}; of what was seen {balanced(account)}" if account.total.seen else f"{skipped}; nothing was seen"
+    skipped = f"events may be missing: the kernel skipped a BPF program {account.missed} times because it was already running on that CPU"
+    return f"{skipped}; of the events seen, {balanced(account)}" if account.total.seen else f"{skipped}; nothing was seen"
 
 
 def balanced(account: Account) -> str:
@@ -60,13 +60,13 @@ def balanced(account: Account) -> str:
         return "nothing was seen"
     if account.aggregated:
         parts = {"delivered": total.delivered, "aggregated in the kernel": total.aggregated, "lost": total.lost}
-        lost = f"{total.lost} lost, because the table of sums was full" if total.lost else "nothing lost"
+        lost = f"{total.lost} lost, because the aggregation table was full" if total.lost else "nothing lost"
         return f"{lost}: {total.seen} seen = " + " + ".join(f"{number} {name}" for name, number in parts.items() if number)
     if not total.aggregated and not total.lost:
         return f"nothing lost: {total.seen} seen = {total.delivered} delivered"
     text = f"{total.seen} seen = {total.delivered} delivered + {total.aggregated} aggregated + {total.lost} lost"
     if total.aggregated:
-        text += "; aggregated events are counted per task, file and op, not single: a larger --ring-size takes more"
+        text += "; aggregated events are counted per task, file and op instead of listed; a larger --ring-size avoids this"
     return text
 
 

@@ -39,7 +39,7 @@ NAMES: Final = {
     "cgroup_path": "CGROUP",
 }
 UNKNOWN: Final = {"path": "(no file)", "directory": "(no directory)", "cgroup_path": "(not known)"}
-CUT: Final = "note: too many to be kept apart: the rarest were summed up as others, and counted anew when met again"
+CUT: Final = "note: too many rows: the rarest were merged into (others), and counted from zero if they came back"
 UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
 
 

@@ -41,7 +41,7 @@ PLAIN, HEAD, MARKED, LOST, STATUS = "", "reverse", "bold reverse", "bold red", "
 """Styles of a line's parts."""
 
 HELP: Final = """\
-filetap top: who touches which files, from sums that the kernel makes
+filetap top: who touches which files, aggregated in the kernel
 
   q  Ctrl-C        end
   h ?              this page, any key leaves it
@@ -51,7 +51,7 @@ filetap top: who touches which files, from sums that the kernel makes
   r                reverse
   /                show only what has this text in its name: Enter keeps it, Esc clears it
   Esc              show all again
-  space            pause, or go on: nothing is missed meanwhile
+  space            pause or continue; counting goes on meanwhile
   up down PgUp PgDn Home
 
 RATE/s, BYTES/s, ERR/s, P50, P99: of the last interval; P50 and P99 are latencies,
@@ -180,7 +180,7 @@ def sums(total: dict[str, float], status: Status, width: int) -> Line:
     words = f"{number(total['rate'])} events/s, {human(int(total['bytes/s']))}/s, {number(total['errors/s'])} errors/s; {status.seen} seen"
     if not status.lost:
         return [(fitted(f"{words}, nothing lost", width), PLAIN)]
-    return [(fitted(f"{status.lost} LOST: no room for their sums; {words}", width), LOST)]
+    return [(fitted(f"{status.lost} LOST: aggregation table full; {words}", width), LOST)]
 
 
 def head(view: View, columns: list[str], width: int) -> Line:

@@ -114,7 +114,7 @@ def told_by_hooks_alone(calls: frozenset[int]) -> set[str]:
 def _other_level(name: str) -> str:
     """What to do where it is seen at another level: at the one that nobody has to give, or at the hooks'."""
     unsaid = any(_is_seen(call, "auto", by_name=True) for call in _calls_of(name))
-    return "leave --level out" if unsaid else "give --level vfs"
+    return "remove --level" if unsaid else "give --level vfs"
 
 
 def _calls_of_op(op: str) -> set[int]:
@@ -162,7 +162,7 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
             for other in opened:
                 os.close(other)
             descriptors.check(error.errno or 0)
-            raise UsageError(f"{path}: {error.strerror}; a path to trace must exist when tracing begins") from None
+            raise UsageError(f"{path}: {error.strerror}; PATH must exist when tracing begins") from None
         opened[fd] = rule
     return opened
 

@@ -69,7 +69,7 @@ class Targets:
             raise UsageError("nothing to trace: give -- COMMAND, -p PID, -c NAME, --cgroup ID|PATH or --all")
         for name, values, most in (("-c", self.comms, wire.MAX_COMMS), ("--cgroup", self.cgroups, wire.MAX_CGROUPS)):
             if len(values) > most:
-                raise UsageError(f"at most {most} times {name}")
+                raise UsageError(f"at most {most} of {name}")
 
     def seeds(self) -> dict[int, int]:
         """Process to MEMBER_*: the targets that are running already."""
@@ -93,7 +93,7 @@ def open_process(pid: int) -> tuple[int, int]:
         descriptors.check(getattr(error, "errno", 0))
     process = _process_of_thread(pid)
     if not process:
-        raise UsageError(f"no process {pid}: -p takes the pid of one that runs now")
+        raise UsageError(f"no process {pid}: -p takes the pid of a running process")
     pidfd = os.pidfd_open(process)
     if _process_of_thread(pid) == process:
         return process, pidfd
@@ -123,7 +123,7 @@ def find_comm(name: str) -> bytes:
     """The first 15 bytes, which is all that the kernel keeps (TASK_COMM_LEN, include/linux/sched.h)."""
     comm = os.fsencode(name)[:COMM_LENGTH]
     if not comm:
-        raise UsageError("-c takes the name of a command, not an empty one")
+        raise UsageError("-c takes the name of a command; it must not be empty")
     return comm
 
 
@@ -140,7 +140,7 @@ def find_cgroup(name: str) -> Cgroup:
     """A cgroup by id, by its directory, or by its path below the hierarchy's root."""
     root = cgroup_root()
     if not name:
-        raise UsageError("--cgroup takes an id or a directory, not an empty name: --all traces everything")
+        raise UsageError("--cgroup takes an id or a directory; it must not be empty (--all traces everything)")
     number = int(name) if name.isascii() and name.isdigit() else None
     directory = _by_path(root, name) if number is None else _by_id(root, number)
     found = _open_cgroup(directory, number is None) if directory else None
@@ -186,7 +186,7 @@ class Sandbox:
         try:
             self.path = _make_new(root / f"filetap-{os.getpid()}")
         except OSError as error:
-            raise UsageError(f"--sandbox: no cgroup can be made in {root}: {error.strerror}") from None
+            raise UsageError(f"--sandbox: cannot create a cgroup in {root}: {error.strerror}") from None
 
     def cgroup(self) -> Cgroup:
         return find_cgroup(str(self.path))
@@ -206,7 +206,7 @@ class Sandbox:
         try:
             self.path.rmdir()
         except OSError as error:
-            return f"the sandbox {self.path} is not removed ({error.strerror}): rmdir it when its processes have ended"
+            return f"the sandbox {self.path} could not be removed ({error.strerror}): remove it with rmdir when its processes have ended"
         return ""
 
 
