@@ -80,7 +80,7 @@ def test_its_tables_are_the_columns(trace: Path, name: str) -> None:
 def test_its_metadata_are_those_it_names_and_its_checksum_is_theirs(trace: Path) -> None:
     text = (trace / "trace.json").read_text()
     about = json.loads(text)
-    body = TEXT[TEXT.index("\n## trace.json") : TEXT.index("\n## For example")]
+    body = TEXT[TEXT.index("\n## trace.json") : TEXT.index("\n## Example")]
     assert {name for name in about if f"`{name}`" not in body} == {"uuid"}
     assert "`uuid`" in TEXT
     whole = text.replace(f'"checksum": "{about["checksum"]}"', '"checksum": "00000000"')
