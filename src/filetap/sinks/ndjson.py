@@ -169,7 +169,7 @@ class LineSink:
         while not poll.poll(100):
             waited += 0.1 * self.hurry
             if waited > self.PATIENCE:
-                raise OSError(errno.EAGAIN, "nobody reads it")
+                raise OSError(errno.EAGAIN, "it is full and not read")
 
     def _take_back(self, count: int) -> None:
         """Only from a regular file whose last bytes are ours."""
