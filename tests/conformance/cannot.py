@@ -258,10 +258,10 @@ UNSEEN: Final[dict[str, tuple[str, Probe]]] = {
 """What some kernels do not show of cases that they can run, by how these are called."""
 
 LIMITS: Final[dict[str, Probe]] = {
-    "a tracepoint inside the file system layer that tells a file": partial(
+    "a tracepoint inside the file system layer that identifies a file": partial(
         no_more_than_a_signal, "vfs/*", "*/vfs_*", "*/*coredump*", "*/*kernel_write*"
     ),
-    "a tracepoint where a path has been looked up": partial(no_tracepoint, "namei/*", "*/*path_lookup*", "*/*lookupat*"),
+    "a tracepoint after the lookup of a path": partial(no_tracepoint, "namei/*", "*/*path_lookup*", "*/*lookupat*"),
     "a fault for each access to memory": second_access_makes_no_fault,
 }
 """What filetap would need for what limits.toml says that it cannot tell."""
