@@ -85,7 +85,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "watch-empty": (["watch", ""], ["a PATH is empty"]),
     "watch-below-a-file": (["watch", "--missing-ok", "/etc/passwd/x"], ["/etc/passwd", "not a directory"]),
     "watch-too-deep": (["watch", "--missing-ok", "/1/2/3/4/5/6/7/8/9"], ["9 names", "8"]),
-    "watch-keep": (["watch", "--keep", "7d", "/etc"], ["--keep is for a recording: give -o NAME.tap"]),
+    "watch-keep": (["watch", "--keep", "7d", "/etc"], ["--keep requires a recording: give -o NAME.tap"]),
     "watch-event": (["watch", "-e", "bogus", "/etc"], ["bogus"]),
     "watch-ring": (["watch", "--ring-size", "1", "/etc"], ["--ring-size", "at least"]),
     "doctor-argument": (["doctor", "bogus"], ["bogus"]),

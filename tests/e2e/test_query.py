@@ -178,8 +178,8 @@ MISTAKES = {
     os.fsdecode(b"SELECT '\xff'"): "filetap: invalid query at line 1, column 9: it is not UTF-8, give bytes as from_hex('FF')",
     "SELECT \x1b[31m": "filetap: invalid query at line 1, column 12, near 'm': ",
     "SELECT '\x1b[31m'::INT": "filetap: invalid query at line 1, column 15, near '::INT': Could not convert string '\\x1b[31m'",
-    "DROP VIEW events": "filetap: a query only reads the trace: DROP is refused, give a SELECT",
-    "SELECT * FROM read_csv('/etc/passwd')": "filetap: a query reads nothing but the trace: ",
+    "DROP VIEW events": "filetap: a query can only read: DROP is not allowed, give a SELECT",
+    "SELECT * FROM read_csv('/etc/passwd')": "filetap: a query can read only its recordings: ",
 }
 
 
@@ -205,7 +205,7 @@ def bad(trace: Path, tmp_path: Path, how: str) -> Path:
     return folder
 
 
-WRONG = {"nothing": "is not a trace", "none": "is not a trace", "newer": "has version 99.0", "garbage": "is damaged"}
+WRONG = {"nothing": "is not a recording", "none": "is not a recording", "newer": "has format version 99.0", "garbage": "is damaged"}
 
 
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)
@@ -264,7 +264,7 @@ def test_without_a_scratch_folder(ft: Filetap, trace: Path) -> None:
     result = ft.private(script, trace=trace)
     assert result.out == b"status 1\n"
     (line,) = result.err.decode().splitlines()
-    assert line.startswith("filetap: no folder for what is too large for memory (")
+    assert line.startswith("filetap: cannot create a temporary directory (")
     assert line.endswith("): set TMPDIR")
 
 

@@ -139,10 +139,10 @@ def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--keep", "7d"], "--keep is for a recording: give -o NAME.tap"),
+        (["--keep", "7d"], "--keep requires a recording: give -o NAME.tap"),
         (["--flight-memory", "1G", "-o", "x.tap"], "--flight-memory requires --flight-recorder"),
         (["--flight-recorder", "60x", "-o", "x.tap"], "--flight-recorder 60x: give a time"),
-        (["--flight-recorder", "60s", "--keep", "1d", "-o", "x.tap"], "--keep is for a recording on disk"),
+        (["--flight-recorder", "60s", "--keep", "1d", "-o", "x.tap"], "--keep cannot be used with --flight-recorder"),
         (["--keep", "7 apples", "-o", "x.tap"], "--keep 7 apples: give an age"),
         (["--keep", "10K", "-o", "x.tap"], "--keep 10K: at least 64K"),
         (["--rotate-size", "many", "-o", "x.tap"], "--rotate-size many: give a size"),

@@ -48,7 +48,7 @@ def test_a_full_disk(small: Path) -> None:
     assert left.ended
     assert left.statistics == {"said": True}
     trace = Trace(small / "t.tap")
-    assert "cannot be repaired (No space left on device): it is read as it is" in trace.notes[0]
+    assert "cannot be repaired (No space left on device); reading what is there" in trace.notes[0]
     assert rows_in(trace) == [row for one in written for row in rows_of(one)]
     assert not trace.damages
 
@@ -75,7 +75,7 @@ def test_without_permission_it_is_read_as_it_is(tmp_path: Path) -> None:
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
         trace = Trace(folder)
-        assert "cannot be repaired (Read-only file system): it is read as it is" in trace.notes[0]
+        assert "cannot be repaired (Read-only file system); reading what is there" in trace.notes[0]
         assert trace.table("events").num_rows == 50
     finally:
         subprocess.run(["umount", folder], check=True)

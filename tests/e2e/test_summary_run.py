@@ -49,7 +49,7 @@ def test_counts_are_the_workloads(ft: Filetap, tree: Path, tmp_path: Path, strea
     assert sum(row["aggregated"] if not stream else row["delivered"] for row in whole["ops"].values()) == 900
     assert whole["ops"]["read"]["bytes"] == 1500
     last = result.err.decode().splitlines()[-1]
-    assert last == f"nothing lost: 900 seen = 900 {'delivered' if stream else 'summed up in the kernel'}"
+    assert last == f"nothing lost: 900 seen = 900 {'delivered' if stream else 'aggregated in the kernel'}"
 
 
 @pytest.mark.parametrize(("by", "name"), [("directory", "{}"), ("op", "read"), ("process", None), ("user", "root:root"), ("cgroup", None)])
@@ -100,8 +100,8 @@ def test_hostile_names(ft: Filetap, tree: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--by", "file"), "--by is for --summary"),
-        (("--limit", "3"), "--limit is for --summary"),
+        (("--by", "file"), "--by requires --summary"),
+        (("--limit", "3"), "--limit requires --summary"),
         (("--summary", "--limit", "0"), "--limit 0: give a number"),
     ],
 )

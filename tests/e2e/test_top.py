@@ -72,7 +72,7 @@ def test_totals_are_the_workloads(opened: Opened, puppet: Puppet, tree: Path) ->
     screen.wait_for(lambda text: row(text, " read")[-4:-1] == ["160", "480", "B"])
     screen.type("q")
     assert screen.end() == 0
-    assert "160 seen = 160 summed up in the kernel" in screen.text()
+    assert "160 seen = 160 aggregated in the kernel" in screen.text()
 
 
 def test_rates_are_of_the_interval(opened: Opened, puppet: Puppet, tree: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_iterations_and_the_duration_end_it(opened: Opened, puppet: Puppet) 
 def test_without_a_terminal(ft: Filetap) -> None:
     result = ft("top", "--all")
     assert (result.status, result.out) == (1, b"")
-    assert result.errors == ["filetap: standard input is no terminal: give --batch for plain text"]
+    assert result.errors == ["filetap: standard input is not a terminal: give --batch for plain text"]
 
 
 def test_batch(ft: Filetap, tree: Path, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_batch(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     assert len(pictures) == 3
     assert "77" in row(pictures[-1].strip(), "tree/a")
     assert "\x1b" not in result.out.decode()
-    assert b"77 seen = 77 summed up in the kernel" in said
+    assert b"77 seen = 77 aggregated in the kernel" in said
 
 
 def test_batch_into_a_pipe_that_closes(ft: Filetap, puppet: Puppet) -> None:

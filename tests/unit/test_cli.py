@@ -166,11 +166,11 @@ def test_what_is_not_said_has_its_default(monkeypatch: pytest.MonkeyPatch, captu
 
 
 CHECKS: dict[str, tuple[dict[str, Any], str]] = {
-    "user": ({"user": "root"}, "--user is for a launched command"),
+    "user": ({"user": "root"}, "--user requires a command"),
     "sandbox": ({"sandbox": True}, "--sandbox is for"),
     "no-wait": ({"no_wait": True}, "--no-wait is for"),
-    "keep": ({"keep": "7d"}, "--keep is for a recording: give -o NAME.tap"),
-    "keep-file": ({"keep": "7d", "output": "x.json"}, "--keep is for a recording"),
+    "keep": ({"keep": "7d"}, "--keep requires a recording: give -o NAME.tap"),
+    "keep-file": ({"keep": "7d", "output": "x.json"}, "--keep requires a recording"),
     "flight-memory": ({"flight_memory": "1G", "output": "x.tap"}, "--flight-memory requires --flight-recorder"),
     "zero": ({"duration": "0"}, "--duration 0: give a time above 0"),
     "negative": ({"duration": "-1.5"}, "--duration -1.5: give a time such as"),

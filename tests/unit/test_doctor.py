@@ -89,7 +89,7 @@ def test_require() -> None:
 @pytest.mark.usefixtures("met")
 def test_require_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert refusal().startswith("this is aarch64, and this version knows only 64-bit x86-64")
+    assert refusal().startswith("this is aarch64, and this version supports only 64-bit x86-64")
 
 
 @pytest.mark.usefixtures("met")

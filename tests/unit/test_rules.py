@@ -82,7 +82,7 @@ def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
     for name, wait, line in (
         ("none", False, "--missing-ok watches for"),
         ("file/none", True, "file is not a directory"),
-        ("/".join("abcdefghi"), True, "9 names of it are not there; at most 8"),
+        ("/".join("abcdefghi"), True, "9 components of this path do not exist; --missing-ok allows at most 8"),
     ):
         with pytest.raises(UsageError, match=line):
             find_place(str(tmp_path / name), wait)
