@@ -215,5 +215,5 @@ def test_what_others_have_put_there_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_is_no_trace(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere", Path("/dev/null")):
-        with pytest.raises(TraceError, match="is not a trace"):
+        with pytest.raises(TraceError, match="is not a recording"):
             Trace(path)

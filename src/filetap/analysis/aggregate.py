@@ -89,7 +89,7 @@ def require(by: str, top: int, sort: str, width: int | None) -> None:
     if top < 1:
         raise UsageError(f"top {top}: give a number of rows above 0")
     if width is not None and (by != "time" or not 0 < width < 1 << 63):
-        raise UsageError(f"width {width}: give ns above 0 that 63 bits can hold, and by 'time'")
+        raise UsageError(f"width {width}: give a number of nanoseconds from 1 to 2**63 - 1, and by 'time'")
 
 
 def numbered(database: Database, source: str, kind: str) -> str:

@@ -17,7 +17,7 @@ from filetap.probes import Plan
 
 WAYS: Final = ("lsm", "fentry", "kprobe")
 """In order of preference, where nothing is preempted."""
-NO_LSM_HOOK: Final = "it is no LSM hook"
+NO_LSM_HOOK: Final = "it is not an LSM hook"
 
 
 def ways(preempted: bool) -> tuple[str, ...]:

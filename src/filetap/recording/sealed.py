@@ -66,7 +66,7 @@ def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
 
 def _has_end(fd: int, path: Path, trace: Metadata, journal: list[Entry | None], damages: list[Damage]) -> bool:
     """Behind the row groups, where they are described: without it nothing of the file can be read."""
-    end, why = journal[-1], "its end is damaged"
+    end, why = journal[-1], "its footer is damaged"
     if end and not end.rows and os.fstat(fd).st_size == end.offset + end.size and _is_whole(fd, end):
         words = [*stored(table_of(path), trace.form).values(), trace.uuid if any(entry and entry.rows for entry in journal) else ""]
         if _has_words(os.pread(fd, end.size, end.offset), words):

@@ -139,7 +139,7 @@ def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool 
             elif schema:
                 yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
             else:
-                damages.append(Damage(path, entry.offset, entry.rows, "the message that names its columns is damaged"))
+                damages.append(Damage(path, entry.offset, entry.rows, "its schema message is damaged"))
         if not live:
             _look_behind(stream.fileno(), path, journal, damages)
 
