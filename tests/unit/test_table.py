@@ -104,17 +104,17 @@ def aligned(value: object, width: int) -> str:
 
 
 SHOWN: Final = {
-    "openat": "openat", "newfstatat": "newfstatat", "copy_file_range": "copy_file_+", "fgetxattr": "fgetxattr", "page_fault_user": "fault",
-    "io_uring:read_fixed": "uring:read", "io_uring:write": "uring:write", "io_uring:fallocate": "uring:fall+",
-    "fremovexattr": "removexattr",
-    "sync_file_range": "sync", "name_to_handle_at": "handle", "io_uring:close": "uring:close", "getdents64": "getdents64",
+    "openat": "openat", "newfstatat": "newfstatat", "copy_file_range": "copy_file_range", "fgetxattr": "fgetxattr", 
+    "page_fault_user": "page_fault_user", "io_uring:read_fixed": "uring:read", "io_uring:write": "uring:write",
+    "io_uring:fallocate": "uring:fallocate", "io_uring:sync_file_range": "uring:sync", "fremovexattr": "fremovexattr",
+    "sync_file_range": "sync_file_range", "name_to_handle_at": "handle", "io_uring:close": "uring:close", "getdents64": "getdents64",
 }  # fmt: skip
 
 
 def shown_call(call: Call) -> str:
     name = call.name.replace("io_uring:", "uring:")
     op = ("uring:" if ":" in name else "") + call.op
-    return next((text for text in (name or op, op) if len(text) <= 11), op[:10] + "+")
+    return next((text for text in (name or op, op) if len(text) <= 15), op[:14] + "+")
 
 
 AT: Final = {"read", "write", "sendfile", "splice", "tee", "copy_file_range", "reflink", "dedupe", "fault", "seek", "readahead", "advise",
@@ -169,7 +169,7 @@ def expected_line(event: Any, more: Any, batch: Batch) -> str:
     milli = (int(event["time"]) + REALTIME) // 10**6
     text = f"{time.strftime('%H:%M:%S', time.localtime(milli // 1000))}.{milli % 1000:03} "
     text += f"{task.pid:>7} {task.comm.decode():10} " if task else "      - -          "
-    text += f"{shown_call(entry):11}"
+    text += f"{shown_call(entry):15}"
     text += aligned(event["fd"] if event["fd"] != -1 else "-", 4)
     text += aligned(result_of(event, entry, int(more["argument"])), 8)
     text += aligned(place_of(event, entry), 7)
@@ -219,7 +219,7 @@ def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
     header, *lines = raw.getvalue().decode().splitlines()
     assert header.split() == ["TIME", "PID", "COMM", "CALL", "FD", "RESULT", "OFFSET", "SIZE", "TOOK", "PATH"]
     assert [line.index("/etc/hostname") for line in lines] == [header.index("PATH")] * 2
-    assert header.index("PATH") < 77
+    assert header.index("PATH") < 80
     for name, values in {"FD": "3 -", "RESULT": "131072 ENOENT", "OFFSET": "4096 -", "SIZE": "128K -", "TOOK": "41us -"}.items():
         end = header.index(name) + len(name)
         assert [line[:end].split()[-1] for line in lines] == values.split()
@@ -249,8 +249,8 @@ def test_latencies(duration: int, shown: str) -> None:
 @pytest.mark.parametrize("name", SHOWN)
 def test_long_names_of_calls_keep_the_columns(name: str) -> None:
     line = lines_of(batch_of({"call": CALL_NUMBER[name], "fd": 3}))[0]
-    assert line[32:].startswith(f"{SHOWN[name]:11}   3 ")
-    assert line.index("/etc/hostname") == 75
+    assert line[32:].startswith(f"{SHOWN[name]:15}   3 ")
+    assert line.index("/etc/hostname") == 79
 
 
 def test_two_files_and_what_no_result_says() -> None:
@@ -261,7 +261,7 @@ def test_two_files_and_what_no_result_says() -> None:
         {"call": CALL_NUMBER["page_fault_user"], "flags": wire.FAULT_WRITE | wire.FAULT_MAJOR, "size": 2**46},
         {"call": CALL_NUMBER["mmap"], "argument": 5 | 1 << 8, "size": 4096, "result": 2**46},
     ]
-    ends = [line[43:] for line in lines_of(batch_of(*rows, files=files))]
+    ends = [line[47:] for line in lines_of(batch_of(*rows, files=files))]
     assert ends == [
         "   -       0      -     -     - /etc/hostname -> /new",
         "   -   953M+ 123456   1M+     - /new -> (inode 7)",
@@ -386,6 +386,6 @@ def test_a_aggregated_row_is_marked() -> None:
     sink = TableSink(raw)
     sink.aggregated([fold, replace(fold, task=0, file=0, op=OP_NUMBER["stat"])], batch_of())
     _, known, unknown = raw.getvalue().decode().splitlines()
-    assert known == "04:46:01.000      77 cat        read        AGGREGATED: 17 events, 4096 bytes since 04:45:00.000 /etc/hostname"
-    assert unknown == "04:46:01.000       - -          stat        AGGREGATED: 17 events since 04:45:00.000"
+    assert known == "04:46:01.000      77 cat        read            AGGREGATED: 17 events, 4096 bytes since 04:45:00.000 /etc/hostname"
+    assert unknown == "04:46:01.000       - -          stat            AGGREGATED: 17 events since 04:45:00.000"
     assert sink.written == 0

@@ -38,7 +38,7 @@ from filetap.render.strings import (
 from filetap.render.terminal import fitted, printable
 from filetap.sinks.ndjson import LineSink, RawFile
 
-COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 11, 4, 8, 7, 6, 6
+COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 15, 4, 8, 7, 6, 6
 """Widths. From the descriptor on they include the blank before, for those columns are aligned to the right."""
 
 HEADER: Final = (
