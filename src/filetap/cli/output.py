@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,26 +16,26 @@ from filetap.core.errors import FiletapError, UsageError
 if TYPE_CHECKING:
     from filetap.core.batch import Sink
 
-OTHER_COLUMNS: Final = 76
+OTHER_COLUMNS: Final = 80
 """Characters of the table before the path."""
 LEAST_ANCESTORS: Final = 28
+STREAMS: Final = {1: "stdout", 2: "stderr"}
 
 
 class OutputFile(FileIO):
     """The FILE of an option, unbuffered. An older file is truncated at the first write. Raises UsageError, FiletapError."""
 
     def __init__(self, path: str, force: bool) -> None:
-        mode = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if force else os.O_EXCL)
-        made = not os.path.lexists(path)
+        made, stream = not os.path.lexists(path), _is_stream(path)
         try:
-            fd = os.open(path, mode, 0o644)
+            fd = _open_stream(path) if stream else _open_file(path, force)
         except FileExistsError:
             raise UsageError(f"{path} exists: give --force to overwrite it") from None
         except OSError as error:
             descriptors.check(error.errno or 0)
             raise FiletapError(f"{path}: {error.strerror}") from None
         super().__init__(fd, "wb")
-        self._path, self._made, self._old = path, made, not made
+        self._path, self._made, self._old = path, made, not made and not stream
 
     def write(self, data: Any, /) -> int:
         self.empty()
@@ -44,7 +45,7 @@ class OutputFile(FileIO):
         """Truncate an older file, once: something new is there, even if it is empty."""
         if self._old:
             self._old = False
-            with suppress(OSError):  # a pipe or a device
+            with suppress(OSError):  # a block device
                 os.ftruncate(self.fileno(), 0)
 
     def discard(self) -> None:
@@ -52,6 +53,31 @@ class OutputFile(FileIO):
         if self._made:
             with suppress(OSError):
                 os.unlink(self._path)
+
+
+def _open_file(path: str, force: bool) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if force else os.O_EXCL), 0o644)
+
+
+def _is_stream(path: str) -> bool:
+    """Return whether nothing is overwritten there: a character device, a FIFO, a socket, or one of our own standard streams."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or _own_stream(path) is not None
+
+
+def _open_stream(path: str) -> int:
+    own = _own_stream(path)
+    return os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC) if own is None else os.dup(own)
+
+
+def _own_stream(path: str) -> int | None:
+    """Return the standard stream that a name like /dev/stderr means. Opening it anew would write a file from its start, and fail for a
+    socket."""
+    known = {f"{folder}/{name}": fd for fd in (1, 2) for folder, name in (("/dev", STREAMS[fd]), ("/dev/fd", fd), ("/proc/self/fd", fd))}
+    return known.get(os.path.normpath(path))
 
 
 @contextmanager
