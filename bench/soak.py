@@ -24,7 +24,7 @@ TASKS: Final = 8
 SECONDS: Final = 600
 MEMORY_CGROUPS: Final = Path("/sys/fs/cgroup/memory")
 """Version 1: memory.force_empty frees all that the cgroup does not use."""
-READS: Final = "SELECT pid, path FROM events WHERE op = 'read' ORDER BY pid, ts"
+READS: Final = "SELECT pid, path FROM events WHERE op = 'read' ORDER BY pid, ts_ns"
 
 
 @contextmanager

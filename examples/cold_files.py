@@ -35,7 +35,7 @@ def main(folder: str) -> None:
 
         print("\nwhere the time went:")
         for row in trace.summary(by="op", top=5, sort="total").drop_columns(["first", "last"]).to_pylist():
-            print(f"{row['total'] / 1e6:8.2f} ms {row['count']:8} {row['op'] or 'others'}")
+            print(f"{(row['total'] or 0) / 1e6:8.2f} ms {row['count']:8} {row['op'] or 'others'}")
 
 
 if __name__ == "__main__":

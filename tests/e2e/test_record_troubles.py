@@ -269,7 +269,7 @@ def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree:
         done = run.end(signal.SIGINT)
     assert (done.status, done.errors) == (0, [])
     assert balance(account)["delivered"] == len(JUMPS)
-    told = ft("query", folder, 'SELECT "offset", epoch_ns(ts) AS ts FROM events ORDER BY "offset"', "-f", "json")
+    told = ft("query", folder, 'SELECT "offset", ts_ns AS ts FROM events ORDER BY "offset"', "-f", "json")
     rows: list[dict[str, Any]] = json.loads(told.out)
     events = Trace(folder).table("events")
     times = dict(zip(*(events.column(name).to_pylist() for name in ("offset", "realtime")), strict=True))

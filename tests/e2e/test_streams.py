@@ -67,7 +67,7 @@ def test_standard_output_is_a_socket(ft: Filetap, recorded: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         words = [*ft.command, "summary", str(recorded), "-f", "json", "-o", "/dev/stdout"]
-        assert subprocess.run(words, stdout=theirs, env=ENVIRONMENT, timeout=WAIT, check=False).returncode == 0
+        assert subprocess.run(words, stdout=theirs.fileno(), env=ENVIRONMENT, timeout=WAIT, check=False).returncode == 0
         theirs.close()
         with ours.makefile("rb") as stream:
             assert json.loads(stream.read())

@@ -137,8 +137,8 @@ def same(rows: list[dict[str, Any]], events: list[Event], by: str, top: int) -> 
         check(rows[-1], left)
 
 
-def figures(events: list[Event]) -> tuple[int, ...]:
-    return len(events), sum(e.duration for e in events), min(e.time for e in events), max(e.time for e in events)
+def figures(events: list[Event]) -> tuple[int | None, ...]:
+    return len(events), sum(e.duration for e in events) or None, min(e.time for e in events), max(e.time for e in events)
 
 
 def figures_of(row: dict[str, Any]) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ def joined(trace: Trace) -> list[dict[str, Any]]:
 
 def row_of(event: dict[str, Any], files: dict[int, Any], tasks: dict[int, Any]) -> dict[str, Any]:
     file, target, task = files.get(event["file"], {}), files.get(event["target"], {}), tasks.get(event["task"], {})
-    row = {name: event[name] for name in SAME} | {"ts": event["ts"]}
+    row = {name: event[name] for name in SAME} | {"ts": event["ts"] // 1000, "ts_ns": event["ts"]}
     row |= {name: file.get(source) for name, source in FROM_FILE.items()} | {name: task.get(source) for name, source in FROM_TASK.items()}
     row |= {f"target_{name}": target.get(name) for name in ("path", "path_bytes", "device")}
     row["inode"], row["target_inode"] = file.get("inode") or None, target.get("inode") or None

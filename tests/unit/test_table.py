@@ -104,7 +104,7 @@ def aligned(value: object, width: int) -> str:
 
 
 SHOWN: Final = {
-    "openat": "openat", "newfstatat": "newfstatat", "copy_file_range": "copy_file_range", "fgetxattr": "fgetxattr", 
+    "openat": "openat", "newfstatat": "newfstatat", "copy_file_range": "copy_file_range", "fgetxattr": "fgetxattr",
     "page_fault_user": "page_fault_user", "io_uring:read_fixed": "uring:read", "io_uring:write": "uring:write",
     "io_uring:fallocate": "uring:fallocate", "io_uring:sync_file_range": "uring:sync", "fremovexattr": "fremovexattr",
     "sync_file_range": "sync_file_range", "name_to_handle_at": "handle", "io_uring:close": "uring:close", "getdents64": "getdents64",
@@ -217,7 +217,7 @@ def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
     ):
         deliver(sink, batch_of(row))
     header, *lines = raw.getvalue().decode().splitlines()
-    assert header.split() == ["TIME", "PID", "COMM", "CALL", "FD", "RESULT", "OFFSET", "SIZE", "TOOK", "PATH"]
+    assert header.split() == ["TIME", "+05:45", "PID", "COMM", "CALL", "FD", "RESULT", "OFFSET", "SIZE", "TOOK", "PATH"]
     assert [line.index("/etc/hostname") for line in lines] == [header.index("PATH")] * 2
     assert header.index("PATH") < 80
     for name, values in {"FD": "3 -", "RESULT": "131072 ENOENT", "OFFSET": "4096 -", "SIZE": "128K -", "TOOK": "41us -"}.items():

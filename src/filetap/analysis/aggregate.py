@@ -16,7 +16,7 @@ from filetap.analysis.columns import BYTES
 from filetap.analysis.sql import NUMBERS, Database
 from filetap.core.errors import UsageError
 
-WORDS: Final = (*summary.KEYS, "time")
+WORDS: Final = (*summary.KEYS, "call", "trace", "time")
 """What a recorded trace can be summed up by."""
 ID: Final = {"file": "file", "directory": "file", "process": "task", "user": "task", "cgroup": "task"}
 """Which id leads to the group."""
@@ -69,6 +69,10 @@ def summed(database: Database, by: str, top: int = 20, sort: str = "count", widt
     require(by, top, sort, width)
     if by == "time":
         return over_time(database, width)
+    if by == "call":
+        return over_calls(database, top, sort)
+    if by == "trace":
+        return over_traces(database, top, sort)
     files, tasks = summary.FILES.empty_table(), summary.TASKS.empty_table()
     if by == "op":
         return summary.summary(aggregates(database, "e.op AS op", group="op"), files, tasks, by, top, sort=sort)
@@ -155,16 +159,46 @@ def in_form(found: pa.Table) -> pa.Table:
     return pa.table(columns, schema=summary.AGGREGATES)
 
 
+def over_calls(database: Database, top: int, sort: str) -> pa.Table:
+    """The summary by call. Folded rows know the operation alone: their ``call`` is null."""
+    events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
+    single = f"SELECT e.call::VARCHAR AS call, e.op::VARCHAR AS op, {buckets()} FROM {events} e GROUP BY ALL"
+    found = database.table(f"{single} UNION ALL BY NAME SELECT e.op::VARCHAR AS op, {folds()} FROM {folded} e")
+    return summary.summarise(keyed(found, "call"), ["call", "op"], top, sort)
+
+
+def keyed(found: pa.Table, key: str) -> pa.Table:
+    """In the columns of AGGREGATES, with a key of its own, and ``others``: none of these are several."""
+    return in_form(found).append_column(key, found[key]).append_column("others", pa.array(np.zeros(len(found), bool)))
+
+
+def over_traces(database: Database, top: int, sort: str) -> pa.Table:
+    """The summary by trace, each with what people know it by."""
+    events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
+    single = f"SELECT e.label::VARCHAR AS label, {buckets()} FROM {events} e GROUP BY ALL"
+    found = database.table(f"{single} UNION ALL BY NAME SELECT e.label::VARCHAR AS label, {folds()} FROM {folded} e")
+    result = summary.summarise(keyed(found, "label"), ["label"], top, sort)
+    traces = {one.label: one for one in database.named}
+    known = [traces.get(label) for label in result["label"].to_pylist()]
+    columns = {
+        "host": pa.array([one and one.host for one in known], pa.string()),
+        "began": pa.array([one and one.began * 1000 for one in known], pa.int64()).cast(summary.TIME),
+        "command": pa.array([one and one.command for one in known], pa.string()),
+    }
+    for place, (name, column) in enumerate(columns.items(), 1):
+        result = result.add_column(place, name, column)
+    return result
+
+
 def over_time(database: Database, width: int | None = None) -> pa.Table:
     """All intervals in which there was something, in order. Aggregated rows count where they ended."""
     step = width or sensible(*span(database))
     key = "{time} // {step} * {step} AS time"
     events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT {key.format(time='epoch_ns(e.ts)', step=step)}, {buckets()} FROM {events} e GROUP BY ALL"
-    found = database.table(
-        f"{single} UNION ALL BY NAME SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {aggregated} e"
-    )
-    table = in_form(found).append_column("time", found["time"]).append_column("others", pa.array(np.zeros(len(found), bool)))
+    more = f"SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {aggregated} e"
+    found = database.table(f"{single} UNION ALL BY NAME {more}")
+    table = keyed(found, "time")
     result = summary.summarise(table, ["time"], len(table)).sort_by("time")
     return result.set_column(0, "time", result["time"].cast(summary.TIME))
 

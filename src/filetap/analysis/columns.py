@@ -30,7 +30,11 @@ BYTES: Final = f"CASE WHEN {MOVES} AND e.result > 0 THEN e.result ELSE 0 END"
 """What reads, writes and copies returned."""
 
 EVENTS: Final = (
-    Column("ts", "make_timestamp_ns(epoch_ns(e.ts))", "moment of return, UTC, ns (TIMESTAMP_NS)"),
+    Column(
+        "ts",
+        "make_timestamptz(epoch_ns(e.ts) // 1000)",
+        "moment of return, µs (TIMESTAMPTZ): printed with its zone",
+    ),
     Column("op", "e.op", "the operation: read, open, rename, ..."),
     Column("call", "e.call", "the exact call: pread64, openat, ..."),
     *_text("path", "f.path", "the file"),
@@ -91,7 +95,9 @@ EVENTS: Final = (
     Column("file", "e.file", "`files.id`"),
     Column("target", "e.target", "`files.id` of the second file"),
     Column("task", "e.task", "`tasks.id`"),
-    Column("trace", "e.trace", "the trace's uuid: ids mean something within one trace"),
+    Column("ts_ns", "epoch_ns(e.ts)", "moment of return, ns since 1970, exact (BIGINT)"),
+    Column("label", "e.label", "the trace's name, `traces.label`: that of its folder without `.tap`"),
+    Column("trace", "e.trace", "the trace's uuid, `traces.trace`: ids mean something within one trace"),
     Column("node", "e.node", "name of the machine"),
     Column("boot", "e.boot", "its boot id"),
 )
@@ -121,11 +127,11 @@ MACROS: Final = {
     "ms(ns)": ("(ns / 1e6)", "a duration in milliseconds"),
     "us(ns)": ("(ns / 1e3)", "a duration in microseconds"),
     "since(age)": (
-        "make_timestamp_ns((SELECT max(epoch_ns(ts)) FROM recorded.events) - epoch_ns(CAST(age AS INTERVAL)))",
+        "make_timestamptz(((SELECT max(epoch_ns(ts)) FROM recorded.events) - epoch_ns(CAST(age AS INTERVAL))) // 1000)",
         "the time this long before the last event: `ts >= since('5 minutes')`",
     ),
     "every(width, ts)": (
-        "make_timestamp_ns(epoch_ns(ts) // epoch_ns(CAST(width AS INTERVAL)) * epoch_ns(CAST(width AS INTERVAL)))",
+        "make_timestamptz(epoch_ns(ts) // epoch_ns(CAST(width AS INTERVAL)) * epoch_ns(CAST(width AS INTERVAL)) // 1000)",
         "the start of the interval that contains a time, counted from 1970: `every('1 second', ts)`",
     ),
     "errno_name(result)": (

@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PARENT_COLUMNS, PENDING, TASK_COLUMNS, Column
+from filetap.analysis.labels import Named, named
+from filetap.analysis.timezone import chosen, set_zone
 from filetap.core.errors import FiletapError, UsageError
+from filetap.core.zone import Zone
 from filetap.recording.format import COLUMNS, KEY, TABLES, Version, stored
 from filetap.recording.reader import Trace, compare
 from filetap.recording.steps import Begin, unseen
@@ -35,7 +39,6 @@ PLACED: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogE
 FAR: Final = " " * (128 << 10)
 """Before views and macros: a place within one of them lies behind the end of any question on a command line (MAX_ARG_STRLEN)."""
 SETTINGS: Final = (
-    "TimeZone = 'UTC'",
     "enable_progress_bar = true",
     "enable_progress_bar_print = false",
     "errors_as_json = true",
@@ -127,8 +130,14 @@ class Answer:
 class Database:
     """One connection. To be closed."""
 
-    def __init__(self, traces: Sequence[Trace], begin: Begin = unseen) -> None:
+    def __init__(
+        self, traces: Sequence[Trace], begin: Begin = unseen, zone: Zone | None = None, within: tuple[int, int] | None = None
+    ) -> None:
+        """``zone``: of times that are printed, and of those that are given without one; UTC by default. ``within``: only events from
+        the first to before the second, ns since 1970."""
         self.traces = traces
+        self.named = named(traces)
+        self._zone, self._within = zone or Zone(utc=True), within
         compare(traces, begin)
         self._scratch = scratch()
         self._directories: list[int] = []
@@ -145,6 +154,7 @@ class Database:
     def _define(self) -> None:
         run = self.connection.execute
         run("; ".join(f"SET {setting}" for setting in SETTINGS))
+        set_zone(self.connection, self._zone, [round(time.time()), *(one.began // 10**6 for one in self.named)])
         run("CREATE SCHEMA recorded")
         for number, trace in enumerate(self.traces):
             self._hold(trace)
@@ -154,7 +164,8 @@ class Database:
             # These are joined with every event: it pays to have them at hand.
             run(f"CREATE TABLE trace{number}.file_names AS SELECT {names(FILE_COLUMNS)} FROM trace{number}.files")
             run(f"CREATE TABLE trace{number}.task_names AS {task_names(number)}")
-        made = [f"VIEW recorded.{name} AS {self._union(name)}" for name in TABLES]
+        made = [f"VIEW traces AS {rows_of(self.named)}"]
+        made += [f"VIEW recorded.{name} AS {self._union(name)}" for name in TABLES]
         made += [f"MACRO {call} AS {sql}" for call, (sql, _) in MACROS.items()]
         made += [f"VIEW {name} AS SELECT {shown(name)} FROM recorded.{name}" for name in ("files", "tasks", "aggregated")]
         for name, columns in (("events", EVENTS), ("pending", PENDING)):
@@ -179,11 +190,13 @@ class Database:
 
     def _view(self, number: int, trace: Trace, name: str) -> None:
         """A table of one trace, with the key that all its rows have in common."""
-        keys = [f"{quoted(str(value))} AS {key}" for key, value in key_values(trace).items()]
+        values = key_values(trace) | {"label": self.named[number].label}
+        keys = [f"{quoted(value)} AS {key}" for key, value in values.items()]
         columns = names(asked_for(name))
         sources = [f"SELECT {given}, {segment} AS segment FROM {source}" for source, given, segment in self._sources(number, trace, name)]
         every = f"({' UNION ALL '.join(sources)})"
-        self.connection.execute(f"CREATE VIEW trace{number}.{name} AS SELECT {', '.join(keys)}, {columns} FROM {every} {once(name, every)}")
+        rows = f"{every} {once(name, every)} {chosen(name, self._within)}"
+        self.connection.execute(f"CREATE VIEW trace{number}.{name} AS SELECT {', '.join(keys)}, {columns} FROM {rows}")
 
     def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str, str]]:
         """Its sealed segments that are whole, and all else that can be read; each with its columns, and what tells its segments
@@ -365,8 +378,21 @@ def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
 
 def shown(name: str) -> str:
     """The columns of a table beside ``events``: times as there."""
-    moment = 'make_timestamp_ns(epoch_ns("{0}")) AS "{0}"'
-    return ", ".join((moment if kind == "time" else '"{0}"').format(column) for column, kind in COLUMNS[name].items())
+    moment = 'make_timestamptz(epoch_ns("{0}") // 1000) AS "{0}"'
+    return ", ".join((moment if kind == "time" else '"{0}"').format(column) for column, kind in [*COLUMNS[name].items(), ("label", "name")])
+
+
+def rows_of(traces: Sequence[Named]) -> str:
+    """The table ``traces``, a row for each."""
+    rows = [", ".join(f"{literal(value)} AS {name}" for name, value in trace._asdict().items()) for trace in traces]
+    return " UNION ALL ".join(f"SELECT {row}" for row in rows)
+
+
+def literal(value: str | int | None) -> str:
+    """A value of ``traces``; numbers are times."""
+    if value is None:
+        return "NULL::TIMESTAMPTZ"
+    return quoted(value) if isinstance(value, str) else f"make_timestamptz({value})"
 
 
 def task_names(number: int) -> str:

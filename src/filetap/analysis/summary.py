@@ -82,7 +82,7 @@ PERCENTILES: Final = {"p50": 50, "p90": 90, "p99": 99}
 SUMS: Final = ("count", "errors", "bytes", "total")
 EXTREMES: Final = {"max": np.maximum, "first": np.minimum, "last": np.maximum}
 FIGURES: Final = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first", "last")
-"""Columns of a summary behind its keys and ``others``. Durations in ns, null if none is known."""
+"""Columns of a summary behind its keys and ``others``. Durations in ns, null if none is known: ``total`` too."""
 
 FINE: Final = 3
 """Bits of a duration that its bucket keeps behind the highest: eight buckets per octave."""
@@ -198,6 +198,7 @@ def figures(table: pa.Table, groups: NDArray[np.int64], count: int) -> dict[str,
     extremes = {name: of.reduceat(column(table, name)[order], starts) if len(starts) else starts for name, of in EXTREMES.items()}
     longest = spread(extremes["max"], there, count)
     result |= percentiles(sums["count"] * (buckets >= 0), groups, buckets, longest)
+    result["total"] = pc.if_else(pa.array(longest == 0), pa.scalar(None, pa.int64()), result["total"])
     result["max"] = pa.array(longest, mask=longest == 0)
     missing = np.isin(np.arange(count), there, invert=True)
     result |= {name: pa.array(spread(extremes[name], there, count), mask=missing).cast(TIME) for name in ("first", "last")}

@@ -13,6 +13,7 @@ from filetap.cli import ready
 from filetap.cli.recorder import SUFFIX, RecordingArguments
 from filetap.core import units
 from filetap.core.errors import UsageError
+from filetap.core.zone import Zone
 
 if TYPE_CHECKING:
     from filetap.capture.launch import Command
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 WATCHED_TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 """What ``watch`` reports apart from regular files: whatever has a name in a directory and can be opened by it."""
-NOT_RECORDED: Final = ("output", "force", "stats", "ready_fd")
+NOT_RECORDED: Final = ("output", "force", "stats", "ready_fd", "utc")
 """Options that say nothing about what a recording holds."""
 
 
@@ -67,6 +68,12 @@ class Arguments(RecordingArguments):
     arguments: bool = False
     ancestors: bool = False
     ready_fd: int | None = None
+    utc: bool = False
+
+    @property
+    def zone(self) -> Zone:
+        """Of times that are printed."""
+        return Zone(self.utc)
 
     @property
     def records(self) -> bool:

@@ -119,7 +119,24 @@ no_recursive_option = click.option("--no-recursive", is_flag=True, help="Only th
 recursive_option = click.option("-r", "--recursive", is_flag=True, help="Everything below a directory, not only its direct children.")
 failed_option = click.option("--failed", is_flag=True, help="Only calls that failed.")
 latency_limit_option = click.option("--min-latency", metavar="TIME", help="Only calls that took at least this long, such as 1ms.")
+utc_option = click.option("--utc", is_flag=True, help="Print times in UTC, not in the local time zone.")
+utc_query_option = click.option("--utc", is_flag=True, help="Print times in UTC, and read them so where they have no zone.")
+since_option = click.option("--since", metavar="TIME", help="Only what was at this time or later; as it is printed, or with a date.")
+until_option = click.option("--until", metavar="TIME", help="Only what was at this time or earlier.")
 force_option = click.option("--force", is_flag=True, help="Overwrite the FILE of -o, or replace the recording.")
+
+
+class RunBy(click.Choice[str]):
+    """RUN_BY, and why not by call."""
+
+    def __init__(self) -> None:
+        super().__init__(RUN_BY)
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> str:
+        if value == "call":
+            raise UsageError("--by call is for recordings: live sums are by operation. Give --by op, or record and use filetap summary")
+        return str(super().convert(value, parameter, context))
+
 
 TARGET_OPTIONS: Final = (
     pid_option,
@@ -162,6 +179,7 @@ OUTPUT_OPTIONS: Final = (
         type=click.Choice(["table", "json", "none"]),
         help="Output format of the events.  [default: table; with a recording: none]",
     ),
+    utc_option,
     force_option,
     click.option("--pending", is_flag=True, help="List calls that have not returned at the end, even if no events are printed."),
     click.option("--stats", metavar="FILE", help="Write the statistics of the run to FILE as JSON."),
@@ -182,7 +200,7 @@ RECORD_OPTIONS: Final = (
 
 SUMMARY_OPTIONS: Final = (
     click.option("--summary", is_flag=True, help="Print counts, bytes and latencies at the end, and no events unless -f or -o is given."),
-    click.option("--by", type=click.Choice(RUN_BY), help="Group the lines of --summary by this.  [default: file]"),
+    click.option("--by", type=RunBy(), help="Group the lines of --summary by this.  [default: file]"),
     click.option("--limit", type=int, metavar="N", help="Lines of --summary; one more has the sum of all others.  [default: 20]"),
 )
 

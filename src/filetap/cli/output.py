@@ -15,6 +15,7 @@ from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
     from filetap.core.batch import Sink
+    from filetap.core.zone import Zone
 
 OTHER_COLUMNS: Final = 80
 """Characters of the table before the path."""
@@ -115,8 +116,8 @@ def standard_stream(name: str) -> IO[bytes]:
     return open(stream.fileno(), "wb", buffering=0, closefd=False)
 
 
-def make_sink(form: str, stream: IO[bytes], ancestors: bool = False) -> Sink:
-    """Return the sink for ``-f``; ``ancestors``: with the ancestors of processes."""
+def make_sink(form: str, stream: IO[bytes], zone: Zone, ancestors: bool = False) -> Sink:
+    """Return the sink for ``-f``; ``zone``: of the table's times; ``ancestors``: with the ancestors of processes."""
     if form == "none":
         from filetap.sinks.count import CountSink
 
@@ -128,7 +129,7 @@ def make_sink(form: str, stream: IO[bytes], ancestors: bool = False) -> Sink:
     from filetap.sinks.table import TableSink
 
     colour = stream.isatty() and "NO_COLOR" not in os.environ
-    return TableSink(stream, colour, width_of_ancestors(stream) if ancestors else None)
+    return TableSink(stream, colour, width_of_ancestors(stream) if ancestors else None, zone)
 
 
 def width_of_ancestors(stream: IO[bytes]) -> int:

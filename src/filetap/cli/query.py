@@ -10,6 +10,7 @@ from filetap.cli import options
 from filetap.cli.output import destination
 from filetap.cli.recordings import asked
 from filetap.core.errors import UsageError
+from filetap.core.zone import Zone
 
 
 class QueryCommand(options.Command):
@@ -25,16 +26,18 @@ class QueryCommand(options.Command):
 @click.argument("words", nargs=-1, required=True, metavar="NAME.tap... SQL")
 @click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the result to FILE.")
+@options.utc_query_option
 @options.force_option
-def query(words: tuple[str, ...], form: str, output: str | None, force: bool) -> None:
+def query(words: tuple[str, ...], form: str, output: str | None, utc: bool, force: bool) -> None:
     """Query recordings with SQL.
 
     Queries are DuckDB SQL over one or more recordings, finished or in progress. They cannot change the recordings or read
-    other files. Times are UTC.
+    other files. Times are printed in the local zone with its offset, or with --utc in UTC, and a text without a zone is
+    read in the same one. JSON has UTC.
 
     The view events has one row per event, joined with its file and task: ts, op, call, path, target_path, pid, tid,
     command, exe, uid, cgroup, device, inode, "offset", size, result, error, duration, flags, bytes and more. The view
-    pending has the calls that had not returned. The tables files, tasks and aggregated have the rest. docs/asking.md
+    pending has the calls that had not returned. The tables files, tasks, aggregated and traces have the rest. docs/asking.md
     lists all columns, and macros such as seconds(duration) and since('5 minutes').
 
     \b
@@ -43,6 +46,7 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
       filetap query NAME.tap "SELECT * FROM events WHERE path = '/etc/hostname'" --format json
       filetap query NAME.tap "SELECT ts, command, path, error FROM events WHERE error = 'ENOENT'"
       filetap query NAME.tap "SELECT every('1 second', ts), sum(bytes) FROM events GROUP BY 1 ORDER BY 1"
+      filetap query NAME.tap "SELECT ts, op FROM events WHERE ts > now() - INTERVAL '1 hour'" --utc
       filetap query NAME.tap "FROM events" -f parquet -o /tmp/events.parquet --force
     """
     *folders, question = words
@@ -50,11 +54,11 @@ def query(words: tuple[str, ...], form: str, output: str | None, force: bool) ->
     if not folders:
         raise UsageError('give a recording and a query: filetap query NAME.tap "SELECT ..."')
     with destination(form, output, force) as stream:
-        _answer(folders, question, form, stream)
+        _answer(folders, question, form, stream, Zone(utc))
 
 
-def _answer(folders: list[str], question: str, form: str, stream: IO[bytes]) -> None:
-    with asked(folders, stream) as (database, progress):
+def _answer(folders: list[str], question: str, form: str, stream: IO[bytes], zone: Zone) -> None:
+    with asked(folders, stream, zone) as (database, progress):
         progress.begin("querying", database.progress)
         answer = database.query(question)
         from filetap.report.query import WRITERS

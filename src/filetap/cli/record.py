@@ -58,8 +58,8 @@ def record(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
 
 
 def free_name(given: Arguments) -> str:
-    """Return the name of a folder that does not exist yet, of the local time and the target."""
-    name = f"filetap-{time.strftime('%Y%m%d-%H%M%S')}-{target_name(given)}"
+    """Return the name of a folder that does not exist yet, of the time, local or UTC, and the target."""
+    name = f"filetap-{given.zone.at(int(time.time())):%Y%m%d-%H%M%S}-{target_name(given)}"
     return next(path for path in _candidates(name) if not os.path.lexists(path))
 
 

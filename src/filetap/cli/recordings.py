@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import IO, TYPE_CHECKING
 
 from filetap.cli.progress import Progress, ended_by_signals, interruptible
@@ -11,23 +12,34 @@ from filetap.cli.say import say
 
 if TYPE_CHECKING:
     from filetap.analysis.sql import Database
+    from filetap.core.zone import Zone
     from filetap.recording.reader import Trace
 
 
 @contextmanager
-def asked(folders: Sequence[str], stream: IO[bytes]) -> Iterator[tuple[Database, Progress]]:
+def asked(
+    folders: Sequence[str], stream: IO[bytes], zone: Zone, since: str | None = None, until: str | None = None
+) -> Iterator[tuple[Database, Progress]]:
     """Traces as a database, for one answer to ``stream``; behind it, what is to be said of them. Ctrl-C ends all of it."""
     from filetap.analysis.sql import Database, open_traces
 
     with ended_by_signals(), Progress(stream) as progress:
         traces = open_traces(folders, progress.begin)
-        database = Database(traces, progress.begin)
+        database = Database(traces, progress.begin, zone, within(traces, zone, since, until))
         try:
             with interruptible(database.interrupt):
                 yield database, progress
         finally:
             database.close()
     say_state(traces)
+
+
+def within(traces: Sequence[Trace], zone: Zone, since: str | None, until: str | None) -> tuple[int, int] | None:
+    """Return --since and --until in ns since 1970; None: neither is given. Without a date they are after the first trace began."""
+    from filetap.core.zone import SECOND, range_of
+
+    began = min(datetime.fromisoformat(trace.metadata.began).timestamp() for trace in traces)
+    return range_of(since, until, zone, int(began) * SECOND)
 
 
 def say_state(traces: list[Trace]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ import click
 from filetap.cli import options
 from filetap.cli.output import destination, make_sink
 from filetap.cli.progress import Progress, ended_by_signals
-from filetap.cli.recordings import say_state
+from filetap.cli.recordings import say_state, within
 from filetap.cli.say import say
 from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
+from filetap.core.zone import Zone
 
 if TYPE_CHECKING:
     from filetap.recording.replay import Wanted
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 @click.option("--ancestors", is_flag=True, help="Show the ancestors of each process.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "none"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the events to FILE.")
+@options.since_option
+@options.until_option
+@options.utc_query_option
 @options.force_option
 def replay(**given: Any) -> None:
     """Print a recording in the format of trace -f table or -f json.
@@ -53,6 +57,7 @@ def replay(**given: Any) -> None:
       filetap replay NAME.tap
       filetap replay NAME.tap -f json -e open --failed
       filetap replay NAME.tap -c python3 /usr/lib
+      filetap replay NAME.tap --since 14:53:01.123 --until 14:53:02
     """
     arguments = Arguments(**given)
     wanted = wanted_of(arguments)
@@ -78,6 +83,9 @@ class Arguments:
     form: str
     output: str | None
     force: bool
+    since: str | None
+    until: str | None
+    utc: bool
 
 
 def wanted_of(given: Arguments) -> Wanted:
@@ -113,10 +121,12 @@ def _replay(given: Arguments, wanted: Wanted, stream: IO[bytes]) -> None:
     from filetap.recording.replay import Replay
 
     with Progress(stream) as progress:
+        zone = Zone(given.utc)
         trace = Trace(Path(given.folder), progress.begin)
+        wanted = replace(wanted, within=within([trace], zone, given.since, given.until))
         played = Replay(trace, wanted)
         progress.begin("replaying", lambda: played.done)
-        sink = make_sink(given.form, progress.raw, given.ancestors)
+        sink = make_sink(given.form, progress.raw, zone, given.ancestors)
         try:
             played.into(sink)
             sink.close()

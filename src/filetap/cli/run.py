@@ -224,7 +224,7 @@ class Run:
             say("no call is pending")
             return
         with suppress(OSError):
-            sink = make_sink("table", standard_stream("error"))
+            sink = make_sink("table", standard_stream("error"), self.given.zone)
             sink.pending(found)
             sink.close()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -11,13 +12,14 @@ from filetap.cli.output import destination
 from filetap.cli.recordings import asked
 from filetap.core.errors import UsageError
 from filetap.core.units import parse_time
+from filetap.core.zone import Zone
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from filetap.analysis.sql import Database
 
-BY = ("file", "directory", "process", "op", "user", "cgroup", "time")
+BY = ("file", "directory", "process", "op", "call", "user", "cgroup", "trace", "time")
 SORT = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first", "last")
 
 
@@ -36,10 +38,11 @@ SORT = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first"
 @click.option("--interval", metavar="TIME", help="Bucket width for --by time, such as 10s or 1h.  [default: at most 40 rows]")
 @click.option("--format", "-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the summary to FILE.")
+@options.since_option
+@options.until_option
+@options.utc_query_option
 @options.force_option
-def summary(
-    folders: tuple[str, ...], *, by: str, limit: int, sort: str, interval: str | None, form: str, output: str | None, force: bool
-) -> None:
+def summary(folders: tuple[str, ...], *, interval: str | None, output: str | None, force: bool, form: str, **given: Any) -> None:
     """Summarize recordings: counts, bytes and latencies per file, process or operation.
 
     Each row has the number of events, how many failed, the bytes that reads, writes and copies moved, the total time,
@@ -55,37 +58,51 @@ def summary(
       filetap summary NAME.tap --by process --sort bytes --limit 5
       filetap summary NAME.tap --by time --interval 1s
       filetap summary NAME.tap --by directory --format json
+      filetap summary NAME.tap --by call --since '2026-11-30 14:53+01:00'
     """
-    if interval and by != "time":
+    if interval and given["by"] != "time":
         raise UsageError("--interval requires --by time")
     step = parse_time(interval, "--interval") if interval else None
     with destination(form, output, force) as stream:
-        _sum_up(folders, Question(by, limit, sort, step), form, stream)
+        _sum_up(folders, Question(interval=step, **given), form, stream)
 
 
-class Question(NamedTuple):
-    """What ``summed`` is given."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be summed up, and how."""
 
     by: str
     limit: int
     sort: str
     interval: int | None
+    since: str | None
+    until: str | None
+    utc: bool
+
+    @property
+    def zone(self) -> Zone:
+        return Zone(self.utc)
 
 
 def _sum_up(folders: tuple[str, ...], question: Question, form: str, stream: IO[bytes]) -> None:
     from filetap.analysis.aggregate import summed
 
-    with asked(folders, stream) as (database, progress):
+    with asked(folders, stream, question.zone, question.since, question.until) as (database, progress):
         progress.begin("summarizing", database.progress)
-        table = summed(database, *question)
-        _write(database, table, form, progress.out)
+        table = summed(database, question.by, question.limit, question.sort, question.interval)
+        _write(database, table, form, progress.out, question.zone)
 
 
-def _write(database: Database, table: pa.Table, form: str, stream: IO[bytes]) -> None:
+def _write(database: Database, table: pa.Table, form: str, stream: IO[bytes], zone: Zone) -> None:
     if form == "table":
-        from filetap.report.summary import as_text
+        from filetap.report.summary import as_text, headings
 
-        stream.write(as_text(table).encode() + b"\n")
+        heads = (
+            [f"{line}\n" for line in headings(database.named, zone)]
+            if len(database.named) > 1 and "label" not in table.column_names
+            else []
+        )
+        stream.write("".join([*heads, as_text(table, zone=zone), "\n"]).encode())
     else:
         from filetap.analysis.aggregate import spelled
         from filetap.report.query import WRITERS

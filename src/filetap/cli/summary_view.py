@@ -10,15 +10,16 @@ from filetap.cli.say import tell
 if TYPE_CHECKING:
     from filetap.capture.session import SumSink
     from filetap.core.batch import Sink
+    from filetap.core.zone import Zone
 
 LINES: Final = 20
 
 
 class SummaryView(View):
-    """``by``: what a line is about. ``limit``: lines at most."""
+    """``by``: what a line is about. ``limit``: lines at most. ``zone``: of times."""
 
-    def __init__(self, by: str | None, limit: int | None) -> None:
-        self._by, self._limit = by or "file", limit or LINES
+    def __init__(self, by: str | None, limit: int | None, zone: Zone) -> None:
+        self._by, self._limit, self._zone = by or "file", limit or LINES, zone
 
     def wrap(self, sink: Sink) -> tuple[Sink, SumSink | None]:
         from filetap.analysis.aggregation import Summing
@@ -29,4 +30,4 @@ class SummaryView(View):
     def report(self) -> None:
         from filetap.report import summary
 
-        tell(summary.as_text(self._summing.total.summary(self._limit), self._summing.total.cut))
+        tell(summary.as_text(self._summing.total.summary(self._limit), self._summing.total.cut, self._zone))

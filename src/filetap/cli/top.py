@@ -14,7 +14,7 @@ import click
 
 from filetap.cli import options
 from filetap.cli.arguments import Arguments
-from filetap.cli.options import RUN_BY, TraceCommand
+from filetap.cli.options import TraceCommand
 from filetap.cli.run import Run, Stop, View, trace_with
 from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
@@ -39,13 +39,14 @@ TOP_ONLY: Final = ("interval", "iterations", "batch", "by", "sort", "limit")
 @options.target_options
 @options.filter_options
 @options.no_recursive_option
-@click.option("--by", type=click.Choice(RUN_BY), default="file", show_default=True, help="Group events by this.")
+@click.option("--by", type=options.RunBy(), default="file", show_default=True, help="Group events by this.")
 @click.option("--sort", type=click.Choice(SORTS), default="rate", show_default=True, help="Sort by this column.")
 @click.option("--interval", default="2s", show_default=True, metavar="TIME", help="Time between updates.")
 @click.option("-n", "--iterations", type=int, metavar="N", help="Stop after N updates.")
 @click.option("--duration", metavar="TIME", help="Stop after this long, such as 10s.")
 @click.option("-b", "--batch", is_flag=True, help="Print each update as plain text to standard output.")
 @click.option("--limit", type=int, default=ROWS, show_default=True, metavar="N", help="Lines per update with --batch.")
+@options.utc_option
 @options.latency_option(True)
 @options.hook_options
 @click.pass_context

@@ -48,5 +48,5 @@ def trace(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
     started, stop = time.monotonic(), Stop()
     arguments = Arguments(command=context.obj, recursive=not no_recursive, **given)
     arguments.check()
-    view = SummaryView(arguments.by, arguments.limit) if arguments.summary else View()
+    view = SummaryView(arguments.by, arguments.limit, arguments.zone) if arguments.summary else View()
     context.exit(trace_with(arguments, stop, started, view))

@@ -56,5 +56,5 @@ def watch(context: click.Context, /, **given: Any) -> None:
     given["latency"] = given["latency"] or bool(given["min_latency"])
     arguments = Arguments(command=context.obj, watch=True, **given)
     arguments.check()
-    view = SummaryView(arguments.by, arguments.limit) if arguments.summary else View()
+    view = SummaryView(arguments.by, arguments.limit, arguments.zone) if arguments.summary else View()
     context.exit(trace_with(arguments, stop, started, view))

@@ -21,7 +21,7 @@ from filetap.core.batch import Batch, File, Fold, Sink, Task
 from filetap.core.calls import OP_NUMBER
 from filetap.recording import tables
 from filetap.recording.reader import Trace
-from filetap.render.columns import durations, second
+from filetap.render.columns import clock, durations, second
 from filetap.selection.paths import is_below
 
 NEVER: Final = 1 << 32
@@ -48,6 +48,8 @@ class Wanted:
     failed: bool = False
     min_latency: int = 0
     """ns."""
+    within: tuple[int, int] | None = None
+    """From the first to before the second, ns since 1970."""
 
     @property
     def by_path(self) -> bool:
@@ -168,6 +170,9 @@ class Chosen:
             keep &= (events["result"] < 0) & (events["flags"] & wire.NO_RESULT == 0)
         if wanted.min_latency:
             keep &= durations(events) >= wanted.min_latency
+        if wanted.within:
+            moments = clock(events, batch.realtime)
+            keep &= (moments >= wanted.within[0]) & (moments < wanted.within[1])
         if wanted.by_task:
             keep &= np.isin(events["task"], self._tasks)
         return keep & self._named(events["file"], second(batch, "target")) if wanted.by_path else keep
@@ -181,6 +186,7 @@ class Chosen:
         wanted = self._wanted
         return (
             not wanted.single
+            and (not wanted.within or (wanted.within[0] <= fold.first and fold.last < wanted.within[1]))
             and (wanted.ops is None or fold.op in {OP_NUMBER[op] for op in wanted.ops})
             and (not wanted.by_task or fold.task in self._tasks or fold.pid in wanted.pids)
             and (not wanted.by_path or fold.file in self._files or (self._unnamed and not fold.file))

@@ -16,6 +16,7 @@ from filetap.analysis.sql import BATCH, Answer
 from filetap.render.terminal import columns_of, printable
 
 NESTED: Final = ("STRUCT", "MAP", "UNION", "LIST", "ARRAY")
+ZONED: Final = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 RIGHT: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT")
 """In types of numbers."""
 
@@ -30,12 +31,14 @@ def text_of(column: str, kind: str) -> str:
 
 
 def json_of(column: str, kind: str) -> str:
-    """As JSON: times are ISO 8601 and UTC; what is no number of JSON is null, and what is infinite."""
+    """As JSON: times are ISO 8601, those with a zone UTC; what is no number of JSON is null, and what is infinite."""
     if kind == "BLOB":
         return f"to_json(base64({column}))::VARCHAR"
     if kind.startswith("TIMESTAMP") and not nested(kind):
-        text = f"strftime({column}{'::TIMESTAMP' if 'ZONE' in kind else ''}, '%Y-%m-%dT%H:%M:%S.%n')"
-        return f"""nullif(nullif('"' || {text} || 'Z"', '"infinityZ"'), '"-infinityZ"')"""
+        zoned, digits = kind in ZONED, "%n" if kind.endswith("_NS") else "%f"
+        utc = " AT TIME ZONE 'UTC'" if zoned else ""
+        text = f"strftime({column}{utc}, '%Y-%m-%dT%H:%M:%S.{digits}')"
+        return f"""'"' || nullif(nullif({text}, 'infinity'), '-infinity') || '{"Z" if zoned else ""}"'"""
     if kind in ("DOUBLE", "FLOAT"):
         return f"CASE WHEN isfinite({column}) THEN to_json({column})::VARCHAR END"
     return f"to_json({column})::VARCHAR"

@@ -6,12 +6,14 @@ Apart, because a report never computes: analysis/summary.py did. Nothing in a na
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from filetap.analysis.labels import Named
 from filetap.analysis.summary import USER
+from filetap.core.zone import SECOND, Fixed, Zone, decimals
 from filetap.render.terminal import printable
 from filetap.report.account import human
 
@@ -28,49 +30,74 @@ HEADS: Final = {
     "last": ("LAST", 13),
 }
 """Head and width of each figure, the blank before it included."""
+MOMENTS: Final = ("first", "last")
 
 NAMES: Final = {
     "path": "PATH",
     "directory": "DIRECTORY",
     "pid": "PID",
     "command": "COMMAND",
+    "call": "CALL",
+    "label": "TRACE",
     "op": "OP",
     "euid": "USER",
     "cgroup_path": "CGROUP",
 }
+PADDED: Final = {"pid": ">7", "call": "<15", "label": "<15", "host": "<12", "began": "<25"}
+"""How names are aligned that another one stands behind."""
 UNKNOWN: Final = {"path": "(no file)", "directory": "(no directory)", "cgroup_path": "(not known)"}
 CUT: Final = "note: too many rows: the rarest were merged into (others), and counted from zero if they came back"
 UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
 
 
-def as_text(table: pa.Table, cut: bool = False) -> str:
-    """A line per row, under a head. ``table``: what analysis.summary.summary gives. ``cut``: Accumulated.cut."""
+def as_text(table: pa.Table, cut: bool = False, zone: Zone | None = None) -> str:
+    """A line per row, under a head. ``table``: what analysis.summary.summary gives. ``cut``: Accumulated.cut. ``zone``: of times,
+    the local one by default."""
+    zone = zone or Zone()
     figures = [name for name in HEADS if name in table.column_names]
     keys = [name for name in table.column_names if name not in HEADS and name != "others"]
-    head = "".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in figures) + " " + name_heads(keys)
-    return "\n".join([head, *lines(table, figures, keys), *[CUT] * cut])
+    fixed = zone.fixed(earliest(table) // SECOND)
+    head = "".join(f"{head_of(name, fixed):>{HEADS[name][1]}}" for name in figures) + " " + name_heads(keys)
+    return "\n".join([head, *lines(table, figures, keys, zone, fixed), *[CUT] * cut])
+
+
+def earliest(table: pa.Table) -> int:
+    """Of ``first``, ns since 1970; 0: there is none."""
+    return (pc.min(table["first"].cast(pa.int64())).as_py() or 0) if "first" in table.column_names else 0
+
+
+def headings(traces: Sequence[Named], zone: Zone) -> Iterator[str]:
+    """A line for each of several traces that are summed up as one."""
+    for one in traces:
+        label, command, host = (printable(text.encode()) for text in (one.label, one.command, one.host))
+        yield f"trace {label}: {command}, on {host}, since {zone.text(one.began * 1000, 0)}"
+
+
+def head_of(figure: str, fixed: Fixed) -> str:
+    """The head of a figure, with the zone where it is a time."""
+    return f"{HEADS[figure][0]} {fixed.name}" if figure in MOMENTS else HEADS[figure][0]
 
 
 def name_heads(keys: Sequence[str]) -> str:
     """What stands above the names of rows. ``start`` is never shown, and all that makes a user is one text."""
     shown = [key for key in keys if key not in ("start", *USER[1:])]
-    return " ".join(f"{'PID':>7}" if key == "pid" else NAMES.get(key, key.upper()) for key in shown)
+    return " ".join(f"{NAMES.get(key, key.upper()):{PADDED.get(key, '')}}" for key in shown)
 
 
-def lines(table: pa.Table, figures: list[str], keys: list[str]) -> Iterator[str]:
-    moments = [name for name in ("time", "first", "last") if name in table.column_names]  # Python's own have no ns
+def lines(table: pa.Table, figures: list[str], keys: list[str], zone: Zone, fixed: Fixed) -> Iterator[str]:
+    moments = [name for name in ("time", "began", *MOMENTS) if name in table.column_names]  # Python's own have no ns
     times = {name: table[name].cast(pa.int64()).to_pylist() for name in moments}
-    digits = max(map(decimals, times.get("time", [])), default=0)
+    digits = max(map(places, times.get("time", [])), default=0)
     for place, row in enumerate(table.select([*keys, "others", *figures]).drop_columns(moments).to_pylist()):
-        row |= {name: times[name][place] for name in times}
-        yield "".join(f" {cell(name, row[name]):>{HEADS[name][1] - 1}}" for name in figures) + " " + named(row, keys, digits)
+        shown = row | {name: moment(name, times[name][place], digits, zone, fixed) for name in times}
+        yield "".join(f" {cell(name, shown[name]):>{HEADS[name][1] - 1}}" for name in figures) + " " + named(shown, keys)
 
 
-def named(row: dict[str, Any], keys: list[str], digits: int) -> str:
+def named(row: dict[str, Any], keys: list[str]) -> str:
     """Who or what the row is about. No path begins with a parenthesis, so no name can fake the marks."""
     if row["others"]:
         return "(others)"
-    return user(row) if "euid" in keys else " ".join(name(key, row[key], digits) for key in keys)
+    return user(row) if "euid" in keys else " ".join(name(key, row[key]) for key in keys)
 
 
 def user(row: dict[str, Any]) -> str:
@@ -91,43 +118,37 @@ def owner(row: dict[str, Any], user_: str, user_name: str, group: str, group_nam
 
 def named_id(row: dict[str, Any], number: str, name: str) -> str:
     """By its name, or else the number."""
-    return printable(row[name].encode()) if row[name] else str(row[number])
+    text = printable(row[name].encode()) if row[name] else str(row[number])
+    return f"\\x28{text[1:]}" if text.startswith("(") else text  # no user is called as a mark is
 
 
-def name(key: str, value: object, digits: int) -> str:
-    if value is None:
-        return UNKNOWN.get(key, "-")
-    if key == "time" and isinstance(value, int):
-        return moment(value, digits)
-    text = printable(value) if isinstance(value, bytes) else str(value)
-    return f"{text:>7}" if key == "pid" else text
+def name(key: str, value: object) -> str:
+    text = UNKNOWN.get(key, "-") if value is None else printable(value if isinstance(value, bytes) else str(value).encode())
+    return f"{text:{PADDED.get(key, '')}}"
 
 
-def cell(figure: str, value: int | None) -> str:
+def cell(figure: str, value: int | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value
     if figure == "bytes":
         return human(value) if value else ""
-    if figure in ("first", "last"):
-        return clock(value)
     return str(value) if figure in ("count", "errors") else duration(value)
 
 
-def clock(nanoseconds: int) -> str:
-    """Of the day, in local time."""
-    local = datetime.fromtimestamp(nanoseconds // 10**9, UTC).astimezone()
-    return f"{local:%H:%M:%S}.{nanoseconds % 10**9 // 10**6:03}"
+def moment(name: str, nanoseconds: int | None, digits: int, zone: Zone, fixed: Fixed) -> str | None:
+    """First and last as the time of day, for the head names the zone; others with date and zone."""
+    if nanoseconds is None:
+        return None
+    if name in MOMENTS:
+        return fixed.clock(nanoseconds)
+    return zone.text(nanoseconds, digits)
 
 
-def decimals(nanoseconds: int) -> int:
-    """How many of a second it has."""
-    return len(f"{nanoseconds % 10**9:09}".rstrip("0"))
-
-
-def moment(nanoseconds: int, digits: int) -> str:
-    """In local time, with so many decimals."""
-    local = datetime.fromtimestamp(nanoseconds // 10**9, UTC).astimezone()
-    return f"{local:%Y-%m-%d %H:%M:%S}" + (f".{nanoseconds % 10**9:09}"[: digits + 1] if digits else "")
+def places(nanoseconds: int) -> int:
+    """How many decimals of a second it has."""
+    return len(decimals(nanoseconds, 9).rstrip("0")) - 1
 
 
 def duration(nanoseconds: int) -> str:

@@ -6,8 +6,8 @@ Apart, because it is a format; that nothing in a name can move the cursor is see
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
+from time import time
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from filetap.core import constants, wire
 from filetap.core.batch import Batch, File, Fold, Task
 from filetap.core.calls import BYTE_OPS, CALLS, GROUPS, OP_NUMBER, OPS, Call
 from filetap.core.wire import Records
+from filetap.core.zone import SECOND, Fixed, Zone
 from filetap.render import arguments, lineage
 from filetap.render.columns import clock, durations, encode, ops, second
 from filetap.render.fragments import Descriptions
@@ -41,9 +42,9 @@ from filetap.sinks.ndjson import LineSink, RawFile
 COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 15, 4, 8, 7, 6, 6
 """Widths. From the descriptor on they include the blank before, for those columns are aligned to the right."""
 
+TIME: Final = 12
 HEADER: Final = (
-    f"{'TIME':12} {'PID':>7} {'COMM':{COMM}} {'CALL':{CALL}}"
-    f"{'FD':>{FD}}{'RESULT':>{RESULT}}{'OFFSET':>{OFFSET}}{'SIZE':>{SIZE}}{'TOOK':>{LATENCY}}"
+    f" {'PID':>7} {'COMM':{COMM}} {'CALL':{CALL}}{'FD':>{FD}}{'RESULT':>{RESULT}}{'OFFSET':>{OFFSET}}{'SIZE':>{SIZE}}{'TOOK':>{LATENCY}}"
 )
 
 RED: Final = "31"
@@ -71,15 +72,35 @@ FAULT, MMAP, MREMAP = (OP_NUMBER[op] for op in ("fault", "mmap", "mremap"))
 
 
 class TableSink(LineSink):
-    def __init__(self, file: RawFile, colour: bool = False, ancestors: int | None = None) -> None:
-        """``ancestors``: the width of a column that has them, 0: as long as they are; None: there is none."""
+    def __init__(self, file: RawFile, colour: bool = False, ancestors: int | None = None, zone: Zone | None = None) -> None:
+        """``ancestors``: the width of a column that has them, 0: as long as they are; None: there is none. ``zone``: of times, the
+        local one by default; its offset is that of the first time, which the heading names."""
         super().__init__(file)
+        self._zone = zone or Zone()
+        self._fixed: Fixed | None = None
         self._colour = colour
         self._calls = call_strings(colour)
         self._descriptions = Descriptions(file_texts, partial(task_texts, ancestors=ancestors), target_texts)
         column = "" if ancestors is None else f" {'ANCESTORS':{ancestors or ''}}"
-        self._header = f"{HEADER}{column} PATH\n".encode()
+        self._header = f"{HEADER}{column} PATH\n"
         self._begun = False
+
+    def write(self, batch: Batch) -> None:
+        self._see(batch)
+        super().write(batch)
+
+    def pending(self, batch: Batch) -> None:
+        self._see(batch)
+        super().pending(batch)
+
+    def _see(self, batch: Batch) -> None:
+        if len(batch.events):
+            self._offset(int(batch.events["time"][0]) + batch.realtime)
+
+    def _offset(self, nanoseconds: int) -> Fixed:
+        """Return the offset from UTC, that of the first moment."""
+        self._fixed = self._fixed or self._zone.fixed(nanoseconds // SECOND)
+        return self._fixed
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
         for part, texts in self._descriptions.parts(batch):
@@ -90,6 +111,8 @@ class TableSink(LineSink):
         super().flush()
 
     def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
+        if folds:
+            self._offset(folds[0].first + batch.realtime)
         self.flush()
         if folds:
             self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
@@ -97,13 +120,14 @@ class TableSink(LineSink):
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._put(strings([self._header]), events=False)
+            heading = f"TIME {self._offset(int(time() * SECOND)).name}"
+            self._put(strings([f"{heading:{TIME}}{self._header}".encode()]), events=False)
 
     def _columns(self, batch: Batch, file: Text, task: Text, above: Text, target: Text | None = None) -> list[Text]:
         """A line from left to right."""
         events = batch.events
         return [
-            *timestamps(clock(events, batch.realtime), second_texts, 1),
+            *timestamps(clock(events, batch.realtime), self._seconds, 1),
             task,
             lookup(self._calls, events["call"]),
             *right(or_dash(events["fd"] != -1, repeated(events["fd"])), FD),
@@ -116,8 +140,12 @@ class TableSink(LineSink):
             target or constant(b"\n", len(events)),
         ]
 
+    def _seconds(self, seconds: NDArray[np.int64]) -> list[bytes]:
+        fixed = self._offset(int(seconds[0]) * SECOND if len(seconds) else 0)
+        return [f"{fixed.at(second):%H:%M:%S}.".encode() for second in seconds.tolist()]
+
     def _fold(self, fold: Fold, batch: Batch) -> bytes:
-        first, last = (time_text(time + batch.realtime) for time in (fold.first, fold.last))
+        first, last = (self._offset(moment).clock(moment) for moment in (fold.first + batch.realtime, fold.last + batch.realtime))
         file, task, above = self._descriptions.of(fold, batch)
         moved = f", {fold.bytes} bytes" if OPS[fold.op] in BYTE_OPS else ""
         aggregated = f"{OPS[fold.op]:{CALL}} AGGREGATED: {fold.count} events{moved} since {first}"
@@ -172,18 +200,6 @@ def task_texts(task: Task | None, ancestors: int | None = None) -> tuple[bytes, 
     pid, comm = (str(task.pid), printable(task.comm)) if task else ("-", "-")
     above = "" if ancestors is None else f" {lineage.line(task, ancestors) if task else '-':{ancestors or ''}}"
     return f" {pid:>7} {fitted(comm, COMM)} ".encode(), above.encode()
-
-
-def second_texts(seconds: NDArray[np.int64]) -> list[bytes]:
-    return [f"{local(second):%H:%M:%S}.".encode() for second in seconds.tolist()]
-
-
-def time_text(nanoseconds: int) -> str:
-    return f"{local(nanoseconds // 10**9):%H:%M:%S}.{nanoseconds % 10**9 // 1000_000:03}"
-
-
-def local(second: int) -> datetime:
-    return datetime.fromtimestamp(second, UTC).astimezone()
 
 
 def or_dash(known: NDArray[np.bool_], text: Text) -> Text:
