@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import pyarrow as pa
 import pytest
 
 from filetap.analysis.summary import USER
 from filetap.report import summary, top
 
-NAMED = {
+NAMED: Final[dict[str, dict[str, Any]]] = {
     "file": {"path": b"/(others)"},
     "directory": {"directory": b"/(others)"},
     "process": {"pid": 7, "command": b"(others)"},
