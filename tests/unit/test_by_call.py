@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
     sink = TraceSink(tmp_path / "t.tap", metadata())
     batch = batch_of(*({"call": CALL_NUMBER[name], "time": n, "result": n, "duration": 100 * n} for n, name in enumerate(CALLS)))
     sink.write(batch)
-    sink.folded([FOLD], batch)
+    sink.aggregated([FOLD], batch)
     sink.close()
     return tmp_path / "t.tap"
 

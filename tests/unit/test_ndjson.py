@@ -453,7 +453,7 @@ def test_kept_texts_are_bounded() -> None:
 # Aggregated rows.
 
 
-def test_a_aggregated_row() -> None:
+def test_an_aggregated_row() -> None:
     fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9, pid=42)
     raw = io.BytesIO()
     sink = NdjsonSink(raw)

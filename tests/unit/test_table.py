@@ -380,7 +380,7 @@ def test_errors_are_red_and_no_colour_runs_on() -> None:
     assert [SGR.findall(line)[-1] for line in (good, bad)] == [b"\x1b[0m"] * 2
 
 
-def test_a_aggregated_row_is_marked() -> None:
+def test_an_aggregated_row_is_marked() -> None:
     fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
     raw = io.BytesIO()
     sink = TableSink(raw)

@@ -103,7 +103,7 @@ def table(moments: list[int], fold: int | None = None, utc: bool = False) -> lis
     if moments:
         sink.write(batch)
     if fold is not None:
-        sink.folded([Fold(task=0, file=0, op=1, count=2, bytes=0, first=fold - batch.realtime, last=fold - batch.realtime)], batch_of())
+        sink.aggregated([Fold(task=0, file=0, op=1, count=2, bytes=0, first=fold - batch.realtime, last=fold - batch.realtime)], batch_of())
     sink.close()
     return [line.split()[:2] for line in raw.getvalue().decode().splitlines()]
 

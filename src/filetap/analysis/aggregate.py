@@ -160,10 +160,10 @@ def in_form(found: pa.Table) -> pa.Table:
 
 
 def over_calls(database: Database, top: int, sort: str) -> pa.Table:
-    """The summary by call. Folded rows know the operation alone: their ``call`` is null."""
-    events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
+    """The summary by call. Aggregated rows know the operation alone: their ``call`` is null."""
+    events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT e.call::VARCHAR AS call, e.op::VARCHAR AS op, {buckets()} FROM {events} e GROUP BY ALL"
-    found = database.table(f"{single} UNION ALL BY NAME SELECT e.op::VARCHAR AS op, {folds()} FROM {folded} e")
+    found = database.table(f"{single} UNION ALL BY NAME SELECT e.op::VARCHAR AS op, {folds()} FROM {aggregated} e")
     return summary.summarise(keyed(found, "call"), ["call", "op"], top, sort)
 
 
@@ -174,9 +174,9 @@ def keyed(found: pa.Table, key: str) -> pa.Table:
 
 def over_traces(database: Database, top: int, sort: str) -> pa.Table:
     """The summary by trace, each with what people know it by."""
-    events, folded = (numbered(database, source, "file") for source in ("events", "folded"))
+    events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT e.label::VARCHAR AS label, {buckets()} FROM {events} e GROUP BY ALL"
-    found = database.table(f"{single} UNION ALL BY NAME SELECT e.label::VARCHAR AS label, {folds()} FROM {folded} e")
+    found = database.table(f"{single} UNION ALL BY NAME SELECT e.label::VARCHAR AS label, {folds()} FROM {aggregated} e")
     result = summary.summarise(keyed(found, "label"), ["label"], top, sort)
     traces = {one.label: one for one in database.named}
     known = [traces.get(label) for label in result["label"].to_pylist()]

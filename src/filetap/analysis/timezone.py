@@ -18,7 +18,7 @@ HALF_YEAR: Final = 182 * 86400
 """Seconds. A zone with summer time has another offset then."""
 LATEST: Final = (1 << 63) - 2
 """ns since 1970; DuckDB's infinity is the next."""
-TIMES: Final = {"events": ("ts", "ts"), "pending": ("ts", "ts"), "folded": ("first", "last")}
+TIMES: Final = {"events": ("ts", "ts"), "pending": ("ts", "ts"), "aggregated": ("first", "last")}
 """First and last time of a row, by table."""
 
 
