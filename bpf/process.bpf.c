@@ -13,6 +13,7 @@
 #include "lib/making.bpf.h"
 #include "lib/name.bpf.h"
 #include "lib/named.bpf.h"
+#include "lib/opening.bpf.h" /* its maps: all objects share those of this one */
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"

@@ -152,10 +152,12 @@ SUBPROGRAM int report_submission(void)
 	struct call call;
 	struct draft *d;
 
-	if (!w || !w->request.wanted)
+	if (!w)
 		return 0;
 	r = &w->request;
 	call = call_of(r->nr);
+	if (!is_owed(r->wanted, owed_by(&call)))
+		return 0;
 	shape = shape_of(r->nr);
 	regs = fill_registers(w, r);
 	d = new_draft(&w->state, call.op, call.call, 0);

@@ -106,6 +106,15 @@ def test_durations(run: tuple[Run, Flags], request: pytest.FixtureRequest) -> No
     assert {bool(event.duration) for event in known} == {timed}
 
 
+def test_a_request_has_the_number_of_the_open_that_it_is_on(program: Build, folder: Path) -> None:
+    """Of the call that opened the file, which another hook set reports."""
+    run = trace([program("aio"), folder], wanted("open", "io_submit", paths=[str(folder)]))
+    opened = {(event.path, event.open) for event in run.events if event.op == "open" and event.open}
+    asked = {(event.path, event.open) for event in run.events if event.call == "io_submit"}
+    assert asked
+    assert asked <= opened
+
+
 def test_account(run: tuple[Run, Flags]) -> None:
     for name, op in run[0].account.ops.items():
         assert (op.seen, op.aggregated, op.lost) == (op.delivered, 0, 0), name

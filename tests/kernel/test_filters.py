@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from filetap.selection.targets import Targets
-from tests.kernel.lab import READING, Run, Shell, Watch, trace, wanted
+from tests.conformance import cases
+from tests.kernel.lab import READING, Run, Shell, Watch, names_requests, trace, wanted
 
 IO = ("open", "read", "close")
 PLAIN = {"LC_ALL": "C", "PATH": os.defpath}
@@ -349,3 +350,17 @@ def test_an_empty_name_means_the_working_directory(tree: Path) -> None:
     code = "import ctypes, os\nfor d in ('d', '..'):\n os.chdir(d); ctypes.CDLL(None).fstatat(-100, b'', bytes(256), 0x1000)"
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("newfstatat", paths=[str(tree / "d")]), cwd=tree)
     assert [event.path for event in run.events] == [os.fsencode(tree / "d")]
+
+
+@names_requests
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_request_without_a_completion(tmp_path: Path, inside: bool) -> None:
+    """It is reported when it is submitted, as what it is on, and only if that passes."""
+    (case,) = cases.all_cases(["uring/read_no_completion"])
+    cases.build([case])
+    for name in ("run", "other"):
+        (tmp_path / name).mkdir()
+    run = trace(
+        [case.program], wanted("io_uring:read", paths=[str(tmp_path / "run" if inside else tmp_path / "other")]), cwd=tmp_path / "run"
+    )
+    assert [event.size for event in run.events] == [300, 100] * inside
