@@ -186,7 +186,7 @@ def test_what_the_kernel_skipped_comes_first() -> None:
     whole = account(read=OpAccount(seen=5, delivered=5))
     whole.missed = 7
     assert report.verdict(whole).startswith("events may be missing: the kernel skipped a BPF program 7 times")
-    assert not report.verdict(account(read=OpAccount(seen=5, delivered=5))).startswith("not all")
+    assert not report.verdict(account(read=OpAccount(seen=5, delivered=5))).startswith("events may")
 
 
 def test_the_verdict_does_not_gloss_over() -> None:
