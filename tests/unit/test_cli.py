@@ -167,8 +167,8 @@ def test_what_is_not_said_has_its_default(monkeypatch: pytest.MonkeyPatch, captu
 
 CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "user": ({"user": "root"}, "--user requires a command"),
-    "sandbox": ({"sandbox": True}, "--sandbox is for"),
-    "no-wait": ({"no_wait": True}, "--no-wait is for"),
+    "sandbox": ({"sandbox": True}, "--sandbox requires a command"),
+    "no-wait": ({"no_wait": True}, "--no-wait requires a command"),
     "keep": ({"keep": "7d"}, "--keep requires a recording: give -o NAME.tap"),
     "keep-file": ({"keep": "7d", "output": "x.json"}, "--keep requires a recording"),
     "flight-memory": ({"flight_memory": "1G", "output": "x.tap"}, "--flight-memory requires --flight-recorder"),
