@@ -127,6 +127,7 @@ SAID: dict[str, dict[str, Any]] = {
     "--best-effort": {"best_effort": True},
     "--ring-size 1M": {"ring_size": "1M"},
     "--ready-fd 99": {"ready_fd": 99},
+    "--utc": {"utc": True},
     "path other": {"paths": ("path", "other")},
     "--user u --sandbox --no-wait -- cmd -x": {"user": "u", "sandbox": True, "no_wait": True, "command": ["cmd", "-x"]},
 }

@@ -202,9 +202,9 @@ def test_a_target_is_required() -> None:
 
 def test_not_more_than_the_kernel_half_holds() -> None:
     Targets(comms=[b"x"] * wire.MAX_COMMS, cgroups=[A_CGROUP] * wire.MAX_CGROUPS).check()
-    with pytest.raises(UsageError, match="at most 8 times -c"):
+    with pytest.raises(UsageError, match="-c can be given at most 8 times"):
         Targets(comms=[b"x"] * 9).check()
-    with pytest.raises(UsageError, match="at most 8 times --cgroup"):
+    with pytest.raises(UsageError, match="--cgroup can be given at most 8 times"):
         Targets(cgroups=[A_CGROUP] * 9).check()
 
 

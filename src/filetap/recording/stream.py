@@ -134,8 +134,10 @@ def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool 
         for entry in filter(None, journal):
             if (message := whole(stream.fileno(), path, entry, damages)) is None:
                 continue
-            if not entry.rows:
+            if not entry.offset:
                 schema = pa.ipc.read_schema(pa.py_buffer(message))
+            elif not entry.rows:
+                continue
             elif schema:
                 yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
             else:

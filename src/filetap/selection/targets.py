@@ -69,7 +69,7 @@ class Targets:
             raise UsageError("nothing to trace: give -- COMMAND, -p PID, -c NAME, --cgroup ID|PATH or --all")
         for name, values, most in (("-c", self.comms, wire.MAX_COMMS), ("--cgroup", self.cgroups, wire.MAX_CGROUPS)):
             if len(values) > most:
-                raise UsageError(f"at most {most} of {name}")
+                raise UsageError(f"{name} can be given at most {most} times")
 
     def seeds(self) -> dict[int, int]:
         """Process to MEMBER_*: the targets that are running already."""
