@@ -144,12 +144,12 @@ def test_where_no_events_are_printed(ft: Filetap, hung: Hung, tmp_path: Path, wo
     words = tuple(str(tmp_path / word) if word.endswith(".tap") else word for word in words)
     done = ft.trace(*by_pid(hung), *words, "--pending", "--duration", "0.2")
     assert done.out == b""
-    lines = [line for line in done.err.decode().splitlines() if " pending " in line]
+    lines = [line for line in done.err.decode().splitlines() if " pending " in line and not line.startswith("2 calls were pending")]
     assert sorted(line.rpartition(" ")[2] for line in lines) == sorted(map(str, (hung.fifo, hung.lock)))
     silent = ft.trace(*by_pid(hung), *words, "--duration", "0.2", *(["--force"] if "-o" in words else []))
     for result in (done, silent):
         assert b"2 calls were pending at the end: 1 open, 1 lock\n" in result.err
-    assert b" pending " not in silent.err
+    assert b" pending " not in silent.err.replace(b"2 calls were pending at the end", b"")
 
 
 @pytest.mark.parametrize(
