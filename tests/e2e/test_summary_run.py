@@ -17,7 +17,7 @@ from tests.e2e.conftest import PYTHON
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap, Result
 
-HEAD = "COUNT  ERRORS      BYTES    TIME    P50    P90    P99    MAX        FIRST         LAST "
+HEAD = "COUNT  ERRORS      BYTES    TIME    P50    P90    P99    MAX "
 
 
 def table(result: Result) -> tuple[str, dict[str, list[str]]]:

@@ -169,7 +169,7 @@ def test_by_id_it_is_gone_for_good(cgroup: Path, mover: Mover) -> None:
     assert names(watch, mover.folder) == ["inside"]
     (note,) = notes(watch.account)
     assert f"cgroup {number} " in note
-    assert "by its path" in note
+    assert "give its path" in note
 
 
 def test_with_a_command_by_name(cgroup: Path, mover: Mover, tmp_path: Path) -> None:
