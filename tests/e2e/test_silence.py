@@ -68,7 +68,7 @@ def test_no_regular_file(ft: Filetap, puppet: Puppet, more: list[str]) -> None:
 
 
 def test_a_watch(ft: Filetap, tree: Path) -> None:
-    assert silent(ft("watch", "--duration", "0.1", tree / "a", tree / "sub"), "nothing was done to these PATHs")
+    assert silent(ft("watch", "--duration", "0.1", tree / "a", tree / "sub"), "no access to these PATHs")
 
 
 def test_a_recording_says_it_to_whoever_asks(ft: Filetap, tree: Path, tmp_path: Path) -> None:
