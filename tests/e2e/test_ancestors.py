@@ -145,7 +145,7 @@ def test_on_a_terminal_the_column_leaves_room_for_the_path(ft: Filetap) -> None:
             screen.close()
     (line,) = [line for line in text if str(jobs.file) in line]
     head = next(line for line in text if line.endswith(" PATH"))
-    width = (160 - 76) // 2
+    width = (160 - 79) // 2
     assert head.index("PATH") - head.index("ANCESTORS") == width + 1
     chain = line[head.index("ANCESTORS") :][:width]
     assert re.fullmatch(r"\.\.\. > cleanup job\.sh\(\d+\) > rm\(\d+\) *", chain), chain
