@@ -28,6 +28,8 @@ class Screen:
 
     def __init__(self, command: list[str], columns: int = 200, lines: int = 30) -> None:
         self._ours, theirs = os.openpty()
+        self._sent = select.poll()  # select(2) takes no descriptor above 1023
+        self._sent.register(self._ours, select.POLLIN)
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.sent = b""
@@ -44,7 +46,7 @@ class Screen:
 
     def read(self) -> None:
         """What it has sent by now."""
-        while select.select([self._ours], [], [], 0.05)[0]:
+        while self._sent.poll(50):
             try:
                 data = os.read(self._ours, 1 << 16)
             except OSError:

@@ -42,7 +42,7 @@ FROM_TASK = {
     "command_line": "command_line", "command_line_bytes": "command_line_bytes",
     "cgroup": "cgroup_path", "cgroup_bytes": "cgroup_path_bytes", "cgroup_id": "cgroup",
 }  # fmt: skip
-SAME = "op call tid fd open offset size result duration target_fd target_offset address arguments file target task trace node".split()
+SAME = "op call tid fd open_id offset size result duration target_fd target_offset address arguments file target task trace node".split()
 
 
 def joined(trace: Trace) -> list[dict[str, Any]]:
@@ -152,29 +152,29 @@ def test_macros(small: Path) -> None:
 
 
 REFUSED = {
-    "CREATE TABLE t (i INT)": "CREATE is refused",
-    "COPY events TO '/tmp/filetap-no.csv'": "COPY is refused",
-    "ATTACH '/tmp/filetap-no.db'": "ATTACH is refused",
-    "INSTALL httpfs": "LOAD is refused",
-    "LOAD httpfs": "LOAD is refused",
-    "PRAGMA database_list": "PRAGMA is refused",
-    "SET threads = 1": "SET is refused",
-    "RESET threads": "SET is refused",
-    "DELETE FROM files": "DELETE is refused",
-    "UPDATE files SET path = ''": "UPDATE is refused",
-    "DROP VIEW events": "DROP is refused",
-    "INSERT INTO files (id) VALUES (1)": "INSERT is refused",
-    "EXPORT DATABASE '/tmp/filetap-no'": "EXPORT is refused",
-    "CALL pragma_version()": "CALL is refused",
-    "BEGIN": "TRANSACTION is refused",
+    "CREATE TABLE t (i INT)": "CREATE is not allowed",
+    "COPY events TO '/tmp/filetap-no.csv'": "COPY is not allowed",
+    "ATTACH '/tmp/filetap-no.db'": "ATTACH is not allowed",
+    "INSTALL httpfs": "LOAD is not allowed",
+    "LOAD httpfs": "LOAD is not allowed",
+    "PRAGMA database_list": "PRAGMA is not allowed",
+    "SET threads = 1": "SET is not allowed",
+    "RESET threads": "SET is not allowed",
+    "DELETE FROM files": "DELETE is not allowed",
+    "UPDATE files SET path = ''": "UPDATE is not allowed",
+    "DROP VIEW events": "DROP is not allowed",
+    "INSERT INTO files (id) VALUES (1)": "INSERT is not allowed",
+    "EXPORT DATABASE '/tmp/filetap-no'": "EXPORT is not allowed",
+    "CALL pragma_version()": "CALL is not allowed",
+    "BEGIN": "TRANSACTION is not allowed",
     "WITH x AS (INSERT INTO trace0.file_names (id) VALUES (1) RETURNING *) SELECT * FROM x": "read-only",
     "EXPLAIN ANALYZE INSERT INTO trace0.file_names (id) VALUES (1)": "read-only",
-    "SELECT * FROM read_csv('/etc/passwd')": "nothing but the trace",
-    "SELECT * FROM read_text('/etc/passwd')": "nothing but the trace",
-    "SELECT * FROM read_blob('/proc/self/environ')": "nothing but the trace",
-    "SELECT * FROM glob('/etc/*')": "nothing but the trace",
+    "SELECT * FROM read_csv('/etc/passwd')": "can read only its recordings",
+    "SELECT * FROM read_text('/etc/passwd')": "can read only its recordings",
+    "SELECT * FROM read_blob('/proc/self/environ')": "can read only its recordings",
+    "SELECT * FROM glob('/etc/*')": "can read only its recordings",
     "SELECT * FROM '/etc/passwd'": "does not exist",
-    "SELECT * FROM read_parquet('/tmp/nobody.parquet')": "nothing but the trace",
+    "SELECT * FROM read_parquet('/tmp/nobody.parquet')": "can read only its recordings",
     "SELECT * FROM enable_logging(storage = 'file', storage_path = '/tmp/filetap-no')": "locked",
     "SELECT 1; SELECT 2": "one statement",
     "": "empty",
@@ -209,8 +209,8 @@ MISTAKES = {
     "SELECT 'open": "line 1, column 8",
     "SELECT op FROM events WHERE result = 'abc'": "line 1, column 38, near \"'abc'\": Could not convert",
     "SELECT op,\n op::INT FROM events": "line 2, column 4, near '::INT': Could not convert",
-    "SELECT ms(op) FROM events": "is wrong: No function matches",
-    "SELECT every('soon', ts) FROM events": "is wrong: Could not convert",
+    "SELECT ms(op) FROM events": "invalid query: No function matches",
+    "SELECT every('soon', ts) FROM events": "invalid query: Could not convert",
     "SELECT error('mine')": "mine",
 }
 

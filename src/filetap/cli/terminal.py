@@ -95,7 +95,9 @@ class Terminal:
 
     def pressed(self) -> Iterator[str]:
         """The keys since the last time. An end of input is the key to leave."""
-        while select.select([self.fd], [], [], 0)[0]:
+        waiting = select.poll()  # select(2) takes no descriptor above 1023
+        waiting.register(self.fd, select.POLLIN)
+        while waiting.poll(0):
             read = os.read(self.fd, 1024)
             yield from keys(read) if read else ["q"]
             if not read:
