@@ -47,12 +47,12 @@ check: $(OBJECTS) $(BIN)/filetap .venv/tested ## formats, lint, types, import la
 demo: install ## trace a real command that reads many files
 	@echo "$(BIN)/filetap trace -f table -o build/demo.table -- grep -rc task_struct bpf src"
 	@mkdir -p build
-	@$(BIN)/filetap trace -f table -o build/demo.table --force -- grep -rc task_struct bpf src >build/demo.output 2>build/demo.account \
-		|| { cat build/demo.account >&2; exit 1; }
+	@$(BIN)/filetap trace -f table -o build/demo.table --force -- grep -rc task_struct bpf src >build/demo.output 2>build/demo.stats \
+		|| { cat build/demo.stats >&2; exit 1; }
 	@sed -n '1,8p' build/demo.table
 	@echo "... $$(wc -l <build/demo.table) lines in build/demo.table ..."
 	@tail -n 20 build/demo.table
-	@cat build/demo.account
+	@cat build/demo.stats
 
 bench: $(OBJECTS) $(BIN)/filetap $(WORKLOADS) $(YARDSTICKS) ## measure speed and exactness on this machine
 	@$(BIN)/python -m bench $(ARGS)

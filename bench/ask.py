@@ -43,7 +43,7 @@ RENEWED: Final = 8
 class Kept:
     """A sink that keeps what it is given."""
 
-    hurry = False
+    draining = False
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -51,10 +51,10 @@ class Kept:
 
     def write(self, batch: Batch) -> None:
         events = batch.events.copy()
-        named = {*np.unique(events["file"]).tolist(), *np.unique(batch.more["target"]).tolist()}
+        named = {*np.unique(events["file"]).tolist(), *np.unique(batch.ext["target"]).tolist()}
         files = {number: batch.files[number] for number in named if number in batch.files}
         tasks = {number: batch.tasks[number] for number in np.unique(events["task"]).tolist() if number in batch.tasks}
-        self.batches.append(Batch(events, files, tasks, batch.realtime, batch.more.copy()))
+        self.batches.append(Batch(events, files, tasks, batch.realtime, batch.ext.copy()))
         self.written += len(events)
 
     def flush(self) -> None:
@@ -76,7 +76,7 @@ def recorded(words: list[str]) -> list[Batch]:
     session = Session(Options(Targets(command=command.pid), Filters(calls=select_calls(["all"]))), sink)
     command.release()
     while not command.poll():
-        session.pump()
+        session.run_once()
     session.finish()
     return sink.batches
 
@@ -95,13 +95,13 @@ class Copies:
 
     def _moved(self, batch: Batch, number: int) -> Batch:
         task, files = number * self._tasks, number // RENEWED
-        events, more = batch.events.copy(), batch.more.copy()
+        events, ext = batch.events.copy(), batch.ext.copy()
         events["time"] += (number * self._span + self._random.integers(0, 1000, len(events))).astype(np.uint64)
         events["duration"] = (events["duration"] * self._random.uniform(0.7, 1.4, len(events))).astype(np.uint32)
         events["task"][events["task"] != 0] += task
         events["file"][events["file"] != 0] += files * self._files
-        more["target"][more["target"] != 0] += files * self._files
-        return replace(batch, events=events, more=more, files=self._renamed(batch, files), tasks=self._others(batch, task, number))
+        ext["target"][ext["target"] != 0] += files * self._files
+        return replace(batch, events=events, ext=ext, files=self._renamed(batch, files), tasks=self._others(batch, task, number))
 
     def _renamed(self, batch: Batch, number: int) -> dict[int, File]:
         place = b"/copies/%d" % number if number else b""

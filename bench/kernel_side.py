@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench.lab import Lab
 from bench.programs import attached, counted, run_time, under_floor
 from bench.table import Row
-from bench.workloads import Account, Outcome, alone, traced, tracing, watching
+from bench.workloads import Outcome, Statistics, alone, traced, tracing, watching
 
 NONE: Final = ("-f", "none")
 UNTIMED: Final = ("-f", "none", "--no-latency")
@@ -64,7 +64,7 @@ def slow_down(figure: str, options: Sequence[str], words: Callable[[Lab], list[s
     """Of the traced workload, by its own clock."""
     chosen = words(lab)
     pairs = list(lab.alternate(partial(alone, chosen), partial(traced, options, chosen)))
-    missing = sum(account.missing for _, (_, account) in pairs)
+    missing = sum(stats.missing for _, (_, stats) in pairs)
     yield Row(
         figure,
         [outcome.ns / plain.ns for plain, (outcome, _) in pairs],
@@ -109,19 +109,19 @@ def everything_delivered(
 ) -> Iterator[Row]:
     """Counts and bytes against the workload's own; a run of none tells what its start adds to them."""
     extra = traced(options, words(lab, 0))[1]
-    outcome, account = traced(options, words(lab, count))
-    yield Row(figure, [differing(account, outcome, extra)], 0, "events", note=_rate(outcome, account, extra))
+    outcome, stats = traced(options, words(lab, count))
+    yield Row(figure, [differing(stats, outcome, extra)], 0, "events", note=_rate(outcome, stats, extra))
 
 
-def differing(account: Account, outcome: Outcome, extra: Account) -> int:
+def differing(stats: Statistics, outcome: Outcome, extra: Statistics) -> int:
     """Events that are not delivered, or by which an op's count differs, or the bytes. ``extra``: of the workload's start."""
-    moved = sum(account.op(op)["bytes"] - extra.op(op)["bytes"] for op in outcome.ops)
-    return max(account.missing, unmoved(moved, outcome), *(abs(count) for count in _differences(account, outcome, extra).values()))
+    moved = sum(stats.op(op)["bytes"] - extra.op(op)["bytes"] for op in outcome.ops)
+    return max(stats.missing, unmoved(moved, outcome), *(abs(count) for count in _differences(stats, outcome, extra).values()))
 
 
-def _differences(account: Account, outcome: Outcome, extra: Account) -> dict[str, int]:
+def _differences(stats: Statistics, outcome: Outcome, extra: Statistics) -> dict[str, int]:
     """Events too many, by op."""
-    return {op: account.op(op)["delivered"] - extra.op(op)["delivered"] - count for op, count in outcome.ops.items()}
+    return {op: stats.op(op)["delivered"] - extra.op(op)["delivered"] - count for op, count in outcome.ops.items()}
 
 
 def unmoved(moved: int, outcome: Outcome) -> int:
@@ -130,10 +130,10 @@ def unmoved(moved: int, outcome: Outcome) -> int:
     return -(-abs(moved - outcome.bytes) // each)
 
 
-def _rate(outcome: Outcome, account: Account, extra: Account) -> str:
-    total = {name: account.total(name) for name in ("seen", "delivered", "aggregated", "lost")}
+def _rate(outcome: Outcome, stats: Statistics, extra: Statistics) -> str:
+    total = {name: stats.total(name) for name in ("seen", "delivered", "aggregated", "lost")}
     counts = ", ".join(f"{count:,} {name}" for name, count in total.items())
-    wrong = "".join(f"; {op} {count:+,}" for op, count in _differences(account, outcome, extra).items() if count)
+    wrong = "".join(f"; {op} {count:+,}" for op, count in _differences(stats, outcome, extra).items() if count)
     return f"{counts}; {outcome.events / outcome.ns * 1e3:.2f} M/s{wrong}"
 
 

@@ -11,13 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-told: list[tuple[str, str]] = []
+reported: list[tuple[str, str]] = []
 
 
 def read(case: str, fd: int) -> None:
     name = os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)")
     os.pread(fd, 16, 0)
-    told.append((case, name))
+    reported.append((case, name))
 
 
 def made(path: Path) -> int:
@@ -79,7 +79,7 @@ def main() -> None:
         top = Path(sys.argv[1]) / case.__name__
         top.mkdir()
         case(top)
-    print(json.dumps(told))
+    print(json.dumps(reported))
 
 
 if __name__ == "__main__":

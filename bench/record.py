@@ -21,7 +21,7 @@ from bench.kernel_side import NONE
 from bench.lab import ROOT, SCRATCH, Lab
 from bench.table import Row
 from bench.workloads import Outcome, Tracer, tracing
-from filetap.recording.limits import ROWS
+from filetap.recording.retention import ROWS
 from filetap.recording.sealer import NAME
 
 TEN_MILLION: Final = SCRATCH / "ten-million.tap"
@@ -61,10 +61,10 @@ def ten_million(lab: Lab) -> Iterator[Row]:
         for words in work:
             tracer.run(words)
         after = settled(tracer)
-        account = tracer.finish()
-    events = account.total("delivered")
+        stats = tracer.finish()
+    events = stats.total("delivered")
     reading, sealing = (now - then for now, then in zip(after, before, strict=True))
-    note = f"{events:,} events, {account.missing:,} not delivered singly"
+    note = f"{events:,} events, {stats.missing:,} not delivered singly"
     yield Row("recording: million events a second of CPU, from the ring to the file", [events / reading / 1e6], 1, "M/s", True, note)
     closed = _sealed_meanwhile(events)
     yield Row(
@@ -103,13 +103,13 @@ def endured(lab: Lab) -> Iterator[Row]:
     with tracing("-o", str(ENDURED), "--force") as tracer:
         points, outcome = _watched(tracer, words)
         used = sum(cpu_by_thread(tracer.pid))
-        account = tracer.finish()
+        stats = tracer.finish()
     late = [memory for passed, memory in points if passed > seconds / 2]
     early = [memory for passed, memory in points if seconds / 4 < passed <= seconds / 2]
     if not lab.quick:
-        title = f"The recorder's memory: {RATE:,} events a second for {MINUTES} minutes, {account.total('delivered'):,} events"
+        title = f"The recorder's memory: {RATE:,} events a second for {MINUTES} minutes, {stats.total('delivered'):,} events"
         CURVE.write_text(svg(title, [(at / 60, memory) for at, memory in points if at <= seconds], "minutes", "MB"), encoding="utf-8")
-    note = f"{account.total('delivered'):,} events, {account.missing:,} not delivered singly; {used / outcome.ns * 1e11:.1f} % of a CPU"
+    note = f"{stats.total('delivered'):,} events, {stats.missing:,} not delivered singly; {used / outcome.ns * 1e11:.1f} % of a CPU"
     yield Row(
         f"recorder's memory besides the rings, {seconds} s at {RATE:,} events a second",
         [memory for _, memory in points],

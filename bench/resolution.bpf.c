@@ -46,7 +46,7 @@ struct whole {
 	char names[WHOLE_SPACE];
 };
 
-struct told {
+struct reported {
 	__u64 time;
 	__u64 task;
 	__u64 result;
@@ -160,8 +160,8 @@ static __always_inline struct ascend *ascend(void)
 
 static __always_inline void fill_place(struct place *key, __u64 dentry, __u64 mount)
 {
-	key->inode = load(load((struct dentry *)dentry, d_inode), i_ino);
-	key->mount = (__u32)load((struct mount *)mount, mnt_id);
+	key->inode = read_word(read_word((struct dentry *)dentry, d_inode), i_ino);
+	key->mount = (__u32)read_word((struct mount *)mount, mnt_id);
 }
 
 /* The fragment that waits, with the key of what is above it: told, then known. */
@@ -188,10 +188,10 @@ static __always_inline void name_fragment(struct ascend *c, __u64 dentry)
 
 	c->fragment.known.id = n ? new_id(n) : 0;
 	c->fragment.known.epoch = c->epoch;
-	c->fragment.known.sequence = load((struct dentry *)dentry, d_seq.seqcount.sequence);
+	c->fragment.known.sequence = read_word((struct dentry *)dentry, d_seq.seqcount.sequence);
 	c->fragment.known.length = length;
 	c->fragment.key = c->key;
-	bpf_probe_read_kernel(c->fragment.name, length, load((struct dentry *)dentry, d_name.name));
+	bpf_probe_read_kernel(c->fragment.name, length, read_word((struct dentry *)dentry, d_name.name));
 	c->pending = 1;
 }
 
@@ -207,20 +207,20 @@ static __always_inline long climb_step(const bool kept)
 	if (!c)
 		return 1;
 	mount = (struct mount *)c->mount;
-	if (c->dentry == (__u64)load(mount, mnt.mnt_root)) {
-		up = (__u64)load(mount, mnt_parent);
+	if (c->dentry == (__u64)read_word(mount, mnt.mnt_root)) {
+		up = (__u64)read_word(mount, mnt_parent);
 		if (up == c->mount) {
 			flush(c, &none, kept);
 			return 1;
 		}
-		c->dentry = (__u64)load(mount, mnt_mountpoint);
+		c->dentry = (__u64)read_word(mount, mnt_mountpoint);
 		c->mount = up;
 		return 0;
 	}
 	fill_place(&c->key, c->dentry, c->mount);
 	flush(c, &c->key, kept);
 	known = kept ? bpf_map_lookup_elem(&fragments, &c->key) : bpf_map_lookup_elem(&seen, &c->key);
-	if (known && known->sequence == load((struct dentry *)c->dentry, d_seq.seqcount.sequence)) {
+	if (known && known->sequence == read_word((struct dentry *)c->dentry, d_seq.seqcount.sequence)) {
 		c->file = c->file ?: known->id;
 		if (known->epoch == c->epoch)
 			return 1;
@@ -229,7 +229,7 @@ static __always_inline long climb_step(const bool kept)
 		name_fragment(c, c->dentry);
 		c->file = c->file ?: c->fragment.known.id;
 	}
-	up = (__u64)load((struct dentry *)c->dentry, d_parent);
+	up = (__u64)read_word((struct dentry *)c->dentry, d_parent);
 	if (up == c->dentry) {
 		flush(c, &none, kept);
 		return 1;
@@ -256,36 +256,36 @@ static __always_inline bool find_path(__u64 *ctx, struct path *path)
 	__u64 file;
 
 	if (regs->orig_ax == __NR_rename || regs->orig_ax == __NR_mount || regs->orig_ax == __NR_move_mount)
-		note_move(ctx[1]);
+		count_move(ctx[1]);
 	if (regs->orig_ax != __NR_pread64 || bpf_get_current_pid_tgid() >> 32 != target)
 		return false;
 	file = fd_address(task, regs->di);
 	if (!file)
 		return false;
-	path->dentry = load((struct file *)file, f_path.dentry);
-	path->mnt = load((struct file *)file, f_path.mnt);
+	path->dentry = read_word((struct file *)file, f_path.dentry);
+	path->mnt = read_word((struct file *)file, f_path.mnt);
 	return true;
 }
 
-static __always_inline void fill_told(struct told *told, long result)
+static __always_inline void fill_reported(struct reported *reported, long result)
 {
-	__builtin_memset(told, 0, sizeof(*told));
-	told->time = bpf_ktime_get_boot_ns();
-	told->task = bpf_get_current_pid_tgid();
-	told->result = result;
+	__builtin_memset(reported, 0, sizeof(*reported));
+	reported->time = bpf_ktime_get_boot_ns();
+	reported->task = bpf_get_current_pid_tgid();
+	reported->result = result;
 }
 
-static __always_inline int tell(long result, __u32 file, const struct place *key)
+static __always_inline int send(long result, __u32 file, const struct place *key)
 {
-	struct told *told = bpf_ringbuf_reserve(&stream, EVENT_SIZE, 0);
+	struct reported *reported = bpf_ringbuf_reserve(&stream, EVENT_SIZE, 0);
 
-	if (!told)
+	if (!reported)
 		return 0;
-	fill_told(told, result);
-	told->file = file;
+	fill_reported(reported, result);
+	reported->file = file;
 	if (key)
-		told->key = *key;
-	bpf_ringbuf_submit(told, BPF_RB_NO_WAKEUP);
+		reported->key = *key;
+	bpf_ringbuf_submit(reported, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
@@ -295,7 +295,7 @@ int by_nothing(__u64 *ctx)
 {
 	struct path path;
 
-	return find_path(ctx, &path) ? tell(ctx[1], 0, NULL) : 0;
+	return find_path(ctx, &path) ? send(ctx[1], 0, NULL) : 0;
 }
 
 /* filetap's: defined once, named by an id. */
@@ -304,7 +304,7 @@ int by_id(__u64 *ctx)
 {
 	struct path path;
 
-	return find_path(ctx, &path) ? tell(ctx[1], find_file((__u64)path.dentry, (__u64)path.mnt, OWED_ANY).id, NULL) : 0;
+	return find_path(ctx, &path) ? send(ctx[1], find_file((__u64)path.dentry, (__u64)path.mnt, NEED_ANY).id, NULL) : 0;
 }
 
 /* Each event carries its path. */
@@ -312,7 +312,7 @@ SEC("tp_btf/sys_exit")
 int by_path(__u64 *ctx)
 {
 	struct scratch *s = scratch();
-	struct told *told;
+	struct reported *reported;
 	struct path path;
 	__u32 length;
 
@@ -322,10 +322,10 @@ int by_path(__u64 *ctx)
 	length = s->walk.length;
 	if (length > PATH_SPACE + COMPONENT_SPACE)
 		length = PATH_SPACE + COMPONENT_SPACE;
-	told = (void *)(s->fixed + DEFINITION_FIXED - EVENT_SIZE);
-	fill_told(told, ctx[1]);
-	told->length = length;
-	bpf_ringbuf_output(&stream, told, EVENT_SIZE + length, BPF_RB_NO_WAKEUP);
+	reported = (void *)(s->fixed + DEFINITION_FIXED - EVENT_SIZE);
+	fill_reported(reported, ctx[1]);
+	reported->length = length;
+	bpf_ringbuf_output(&stream, reported, EVENT_SIZE + length, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
@@ -347,7 +347,7 @@ static __always_inline int by_parents(__u64 *ctx, const bool kept)
 		bpf_loop(MAX_STEPS, step_kept, NULL, 0);
 	else
 		bpf_loop(MAX_STEPS, step_sent, NULL, 0);
-	return tell(ctx[1], c->file, &key);
+	return send(ctx[1], c->file, &key);
 }
 
 /* Each directory and file is sent once, with its parent's key; user space joins them. */
@@ -381,7 +381,7 @@ int by_lookup(__u64 *ctx)
 	fill_place(&key, (__u64)path.dentry, (__u64)real_mount(path.mnt));
 	old = bpf_map_lookup_elem(&wholes, &key);
 	if (old && old->known.epoch == (__u32)g->epoch)
-		return tell(ctx[1], old->known.id, &key);
+		return send(ctx[1], old->known.id, &key);
 	walk_up((__u64)path.dentry, (__u64)path.mnt, true);
 	length = s->walk.length < WHOLE_SPACE ? s->walk.length : WHOLE_SPACE - 1;
 	draft->known.epoch = g->epoch;
@@ -389,7 +389,7 @@ int by_lookup(__u64 *ctx)
 	draft->known.id = new_id(n);
 	bpf_probe_read_kernel(draft->names, length & (WHOLE_SPACE - 1), s->bytes);
 	bpf_map_update_elem(&wholes, &key, draft, BPF_ANY);
-	return tell(ctx[1], draft->known.id, &key);
+	return send(ctx[1], draft->known.id, &key);
 }
 
 static __always_inline struct ladder *ladder(void)
@@ -412,9 +412,9 @@ static long step_up(__u32 index, void *context)
 	if (!l || !s)
 		return 1;
 	dentry = (struct dentry *)l->dentry;
-	if (dentry == load((struct mount *)l->mount, mnt.mnt_root)) {
-		up = (__u64)load((struct mount *)l->mount, mnt_parent);
-		l->dentry = (__u64)load((struct mount *)l->mount, mnt_mountpoint);
+	if (dentry == read_word((struct mount *)l->mount, mnt.mnt_root)) {
+		up = (__u64)read_word((struct mount *)l->mount, mnt_parent);
+		l->dentry = (__u64)read_word((struct mount *)l->mount, mnt_mountpoint);
 		if (up == l->mount)
 			return 1;
 		l->mount = up;
@@ -422,7 +422,7 @@ static long step_up(__u32 index, void *context)
 	}
 	level = &l->levels[l->depth & (MAX_LEVELS - 1)];
 	level->dentry = l->dentry;
-	fill_key(l->dentry, l->mount, (__u64)load(dentry, d_inode));
+	fill_key(l->dentry, l->mount, (__u64)read_word(dentry, d_inode));
 	level->key = s->key;
 	known = bpf_map_lookup_elem(&linked, &level->key);
 	if (known && known->epoch == l->epoch) {
@@ -430,7 +430,7 @@ static long step_up(__u32 index, void *context)
 		return 1;
 	}
 	l->depth++;
-	up = (__u64)load(dentry, d_parent);
+	up = (__u64)read_word(dentry, d_parent);
 	if (up == l->dentry || l->depth == MAX_LEVELS)
 		return 1;
 	l->dentry = up;
@@ -441,7 +441,7 @@ static __always_inline __u32 copy_name(char *to, __u64 dentry)
 {
 	__u32 length = BPF_CORE_READ((struct dentry *)dentry, d_name.len) & (COMPONENT_SPACE - 1);
 
-	bpf_probe_read_kernel(to, length, load((struct dentry *)dentry, d_name.name));
+	bpf_probe_read_kernel(to, length, read_word((struct dentry *)dentry, d_name.name));
 	return length;
 }
 
@@ -517,7 +517,7 @@ int by_parent(__u64 *ctx)
 	l->mount = (__u64)path.mnt;
 	if (l->depth)
 		bpf_loop(MAX_LEVELS, step_down, NULL, 0);
-	return tell(ctx[1], l->id, NULL);
+	return send(ctx[1], l->id, NULL);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

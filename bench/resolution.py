@@ -200,14 +200,14 @@ def _wrong(way: Way) -> tuple[list[str], int]:
             way_attached(way, 4096, process.pid) as sent,
         ):
             os.write(go, b"g")
-            told = json.loads(process.communicate()[0])
+            reported = json.loads(process.communicate()[0])
             names, which = way.read(sent)
     finally:
         os.close(held)
         os.close(go)
-    if len(which) != len(told):
-        raise BenchError(f"{way.program}: {len(which)} events of {len(told)}")
-    return [case for (case, path), at in zip(told, which.tolist(), strict=True) if os.fsencode(path) != names[at]], len(told)
+    if len(which) != len(reported):
+        raise BenchError(f"{way.program}: {len(which)} events of {len(reported)}")
+    return [case for (case, path), at in zip(reported, which.tolist(), strict=True) if os.fsencode(path) != names[at]], len(reported)
 
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {

@@ -59,10 +59,10 @@ def compare(recording: Path, log: Path) -> tuple[int, int, int]:
     """Reads compared, reads whose file was renamed or removed meanwhile, and reads with another path than the program saw."""
     compared = moved = wrong = 0
     rows = filetap.open(str(recording)).query(READS).to_pydict()
-    told: dict[int, list[str]] = {}
+    reported: dict[int, list[str]] = {}
     for pid, path in zip(rows["pid"], rows["path"], strict=True):
-        told.setdefault(pid, []).append(path)
-    for pid, paths in told.items():
+        reported.setdefault(pid, []).append(path)
+    for pid, paths in reported.items():
         seen = log.with_name(f"{log.name}.{pid}").read_text().splitlines()
         if len(seen) != len(paths):
             raise BenchError(f"task {pid} has read {len(seen)} times, and {len(paths)} events are recorded")

@@ -62,15 +62,15 @@ def every_line(lab: Lab) -> Iterator[Row]:
     words = lab.preads(1_000_000)
     try:
         extra = traced(json_lines(), lab.preads(0))[1]
-        outcome, account = traced(json_lines(), words)
+        outcome, stats = traced(json_lines(), words)
         lines, reads, moved = _read_back()
     finally:
         EVENTS.unlink(missing_ok=True)
-    wrong = max(abs(reads - outcome.calls), unmoved(moved, outcome), abs(lines - account.total("delivered")))
+    wrong = max(abs(reads - outcome.calls), unmoved(moved, outcome), abs(lines - stats.total("delivered")))
     note = f"{lines:,} lines, {reads:,} of them reads of the file, {moved:,} bytes; {outcome.calls / outcome.ns * 1e3:.2f} M/s"
     yield Row(
         "preads by one thread, -f json -o FILE, lines read back: the same",
-        [max(differing(account, outcome, extra), wrong)],
+        [max(differing(stats, outcome, extra), wrong)],
         0,
         "events",
         note=note,
@@ -106,11 +106,11 @@ def _spent(options: Sequence[str], words: Sequence[str]) -> float:
         before = tracer.cpu()
         outcome = tracer.run(words)
         spent = tracer.cpu() - before
-        while (more := tracer.cpu() - before) - spent > 0.01:  # it still writes lines
-            spent = more
+        while (ext := tracer.cpu() - before) - spent > 0.01:  # it still writes lines
+            spent = ext
             time.sleep(DRAINED)
         tracer.finish()
-        return more / outcome.events
+        return ext / outcome.events
 
 
 def lines_end_to_end(figure: str, words: Callable[[Lab], list[str]], lab: Lab) -> Iterator[Row]:
@@ -133,7 +133,7 @@ class Recorder(CountSink):
         super().write(batch)
         files = {number: batch.files[number] for number in np.unique(batch.events["file"]).tolist() if number in batch.files}
         tasks = {number: batch.tasks[number] for number in np.unique(batch.events["task"]).tolist() if number in batch.tasks}
-        self.batches.append(replace(batch, events=batch.events.copy(), more=batch.more.copy(), files=files, tasks=tasks))
+        self.batches.append(replace(batch, events=batch.events.copy(), ext=batch.ext.copy(), files=files, tasks=tasks))
 
 
 def recorded(words: Sequence[str]) -> list[Batch]:
@@ -146,7 +146,7 @@ def recorded(words: Sequence[str]) -> list[Batch]:
         try:
             os.write(go, b"g")
             while process.poll() is None:
-                session.pump()
+                session.run_once()
         finally:
             session.finish()
             os.close(held)

@@ -22,7 +22,7 @@ from bench.lab import SCRATCH, BenchError
 _INSTALLED: Final = Path(sys.executable).parent / "filetap"
 _MODULE: Final = [sys.executable, "-c", "from filetap.cli.main import main; main()"]
 FILETAP: Final = [str(_INSTALLED)] if _INSTALLED.exists() else _MODULE
-ACCOUNT: Final = SCRATCH / "account.json"
+STATS: Final = SCRATCH / "account.json"
 WATCHED: Final = SCRATCH / "watched"
 TOUCHES: Final = SCRATCH / "touches.json"
 ERRORS: Final = SCRATCH / "errors"
@@ -53,7 +53,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Statistics:
     """What filetap's ``--stats`` says."""
 
     figures: dict[str, Any]
@@ -98,22 +98,22 @@ def alone(words: Sequence[str]) -> Outcome:
         return Outcome.of(process.communicate()[0])
 
 
-def traced(options: Sequence[str], words: Sequence[str]) -> tuple[Outcome, Account]:
+def traced(options: Sequence[str], words: Sequence[str]) -> tuple[Outcome, Statistics]:
     """``filetap trace OPTIONS -- WORDS``, to its end."""
     with open(ERRORS, "w", encoding="utf-8") as errors, started(_trace(options, words), stderr=errors) as process:
         said = process.communicate()[0]
-    return Outcome.of(said), _account(process.returncode)
+    return Outcome.of(said), _stats(process.returncode)
 
 
 def _trace(options: Sequence[str], words: Sequence[str]) -> list[str]:
-    ACCOUNT.unlink(missing_ok=True)
-    return [*FILETAP, "trace", *options, "--stats", str(ACCOUNT), "--", *words]
+    STATS.unlink(missing_ok=True)
+    return [*FILETAP, "trace", *options, "--stats", str(STATS), "--", *words]
 
 
-def _account(status: int) -> Account:
-    if status or not ACCOUNT.exists():
+def _stats(status: int) -> Statistics:
+    if status or not STATS.exists():
         raise BenchError(f"filetap ended with {status}. {_errors()}")
-    return Account(json.loads(ACCOUNT.read_text(encoding="utf-8")))
+    return Statistics(json.loads(STATS.read_text(encoding="utf-8")))
 
 
 def _errors() -> str:
@@ -152,11 +152,11 @@ class Tracer:
         """filetap's CPU time so far, seconds; its clock is clock_getcpuclockid(3)'s."""
         return time.clock_gettime((~self.pid << 3) | 2)
 
-    def finish(self) -> Account:
+    def finish(self) -> Statistics:
         """Let the shell end, and filetap with it."""
         _pipe(self._process.stdin).close()
         try:
-            return _account(self._process.wait(60))
+            return _stats(self._process.wait(60))
         except subprocess.TimeoutExpired:
             raise BenchError("filetap did not end within a minute of its command") from None
 

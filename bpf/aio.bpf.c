@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Linux AIO: requests as io_submit(2) takes them, told with their results once those stand in the ring of completions
+ * Linux AIO: requests as io_submit(2) takes them, reported with their results once those stand in the ring of completions
  * that is mapped in the process, or once io_getevents(2) hands them out. Apart, because a request outlives the call that
  * brought it, and its table of calls is by command.
  */
@@ -10,7 +10,7 @@
 #include "lib/compat.bpf.h"
 #include "lib/kernel.h"
 #include "lib/state.bpf.h"
-#include "lib/subject.bpf.h"
+#include "lib/fd_file.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
 
@@ -20,7 +20,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_RINGS);
-	__type(key, struct aio_place);
+	__type(key, struct aio_request_key);
 	__type(value, __u32);
 } ft_rings SEC(".maps");
 
@@ -34,65 +34,65 @@ static __always_inline __u64 read_request(struct workspace *w, __u64 list, __u64
 	return bpf_probe_read_user(&w->iocb, sizeof(w->iocb), (void *)address) ? 0 : address;
 }
 
-/* Is the request at a place another one of this very call? */
-static __always_inline bool is_twice(const struct aio_place *place, const struct task_state *s, __u32 tid)
+/* Is the request at an address another one of this very call? */
+static __always_inline bool is_twice(const struct aio_request_key *key, const struct task_state *s, __u32 tid)
 {
-	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, place);
+	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, key);
 
-	return r && r->tid == tid && s->submitted && r->draft.time >= s->submitted;
+	return r && r->tid == tid && s->submitted && r->pending_event.time >= s->submitted;
 }
 
 /* One request of an io_submit, before the kernel has taken it or after. Where another is under way at the same address, the
  * program has seen the end of that one, and nobody else has; but for one of the same call, whose end comes. */
-static __always_inline int note(__u64 list, __u32 index, bool taken)
+static __always_inline int record_submitted(__u64 list, __u32 index, bool taken)
 {
 	struct task_struct *task = current_task();
 	struct task_state *s = state_of(task);
 	struct workspace *w = workspace();
 	struct counters *c = counters();
-	struct aio_place place;
+	struct aio_request_key key;
 	bool again;
 
 	if (!s || !w)
 		return 1;
-	place = place_at(read_request(w, list, index));
-	if (!place.address || (!taken && is_twice(&place, s, of_task(task, pid))))
+	key = request_key_at(read_request(w, list, index));
+	if (!key.address || (!taken && is_twice(&key, s, task_field(task, pid))))
 		return 1;
-	s->noted = index + 1;
-	again = take_request(&w->request, &place);
+	s->recorded = index + 1;
+	again = take_request(&w->request, &key);
 	if (again)
-		tell(s, 0, false);
-	if (!draft_request(s))
+		emit_request(s, 0, false);
+	if (!fill_request_event(s))
 		return 0;
 	fill_request(&w->request, task, s, again);
-	if (bpf_map_update_elem(&ft_under_way, &place, &w->request, BPF_ANY)) {
+	if (bpf_map_update_elem(&ft_under_way, &key, &w->request, BPF_ANY)) {
 		if (c)
 			c->requests_full++;
-		tell(s, 0, false);
+		emit_request(s, 0, false);
 	}
 	return 0;
 }
 
-__noinline int note_one(__u64 list, __u32 index)
+__noinline int record_one(__u64 list, __u32 index)
 {
-	return note(list, index, false);
+	return record_submitted(list, index, false);
 }
 
-__noinline int note_taken(__u64 list, __u32 index)
+__noinline int record_taken(__u64 list, __u32 index)
 {
-	return note(list, index, true);
+	return record_submitted(list, index, true);
 }
 
-REPEATED(note_one)
-REPEATED(note_taken)
+REPEATED(record_one)
+REPEATED(record_taken)
 
-/* A completion in the ring. A request that was noted since the reading began is a later one. */
+/* A completion in the ring. A request that was recorded since the reading began is a later one. */
 __noinline int complete_one(__u64 events, __u32 index)
 {
 	struct task_state *s = state_of(current_task());
 	struct workspace *w = workspace();
 	struct aio_request *r;
-	struct aio_place place;
+	struct aio_request_key key;
 	__u64 address;
 
 	if (!s || !w)
@@ -100,10 +100,10 @@ __noinline int complete_one(__u64 events, __u32 index)
 	address = events + (index < w->nr ? index : index - w->nr) * sizeof(struct io_event);
 	if (bpf_probe_read_user(&w->event, sizeof(w->event), (void *)address))
 		return 0;
-	place = place_at(w->event.obj);
-	r = bpf_map_lookup_elem(&ft_under_way, &place);
-	if (r && r->draft.time <= w->began && take_request(&w->request, &place))
-		tell(s, w->event.res, true);
+	key = request_key_at(w->event.obj);
+	r = bpf_map_lookup_elem(&ft_under_way, &key);
+	if (r && r->pending_event.time <= w->began && take_request(&w->request, &key))
+		emit_request(s, w->event.res, true);
 	return 0;
 }
 
@@ -112,7 +112,7 @@ REPEATED(complete_one)
 /* All that has completed since the ring was last read. Before its first use in the kernel it need not be in memory. */
 static __noinline int read_ring(__u64 context)
 {
-	struct aio_place place = place_at(context);
+	struct aio_request_key key = request_key_at(context);
 	struct workspace *w = workspace();
 	struct aio_ring ring = {};
 	__u32 *known, from = 0;
@@ -121,40 +121,40 @@ static __noinline int read_ring(__u64 context)
 		return 0;
 	w->began = bpf_ktime_get_boot_ns();
 	if (bpf_probe_read_user(&ring, sizeof(ring), (void *)context)) {
-		bpf_map_update_elem(&ft_rings, &place, &from, BPF_ANY);
+		bpf_map_update_elem(&ft_rings, &key, &from, BPF_ANY);
 		return 0;
 	}
 	if (ring.magic != AIO_RING_MAGIC || ring.incompat_features || ring.tail >= ring.nr)
 		return 0;
-	known = bpf_map_lookup_elem(&ft_rings, &place);
+	known = bpf_map_lookup_elem(&ft_rings, &key);
 	from = known ? *known : ring.head;
-	bpf_map_update_elem(&ft_rings, &place, &ring.tail, BPF_ANY);
+	bpf_map_update_elem(&ft_rings, &key, &ring.tail, BPF_ANY);
 	w->nr = ring.nr;
 	complete_one_each(context + ring.header_length, from, ring.tail >= from ? ring.tail - from : ring.tail + ring.nr - from);
 	return 0;
 }
 
-/* A request that was noted and not taken, from the last. */
+/* A request that was recorded and not taken, from the last. */
 __noinline int forget_one(__u64 list, __u32 index)
 {
 	struct task_struct *task = current_task();
 	struct task_state *s = state_of(task);
 	struct workspace *w = workspace();
-	struct aio_place place;
+	struct aio_request_key key;
 	struct aio_request *r;
 
-	if (!s || !w || index >= s->noted)
+	if (!s || !w || index >= s->recorded)
 		return 1;
-	place = place_at(read_request(w, list, s->noted - 1 - index));
-	r = bpf_map_lookup_elem(&ft_under_way, &place);
-	if (r && r->tid == (__u32)of_task(task, pid))
-		bpf_map_delete_elem(&ft_under_way, &place);
+	key = request_key_at(read_request(w, list, s->recorded - 1 - index));
+	r = bpf_map_lookup_elem(&ft_under_way, &key);
+	if (r && r->tid == (__u32)task_field(task, pid))
+		bpf_map_delete_elem(&ft_under_way, &key);
 	return 0;
 }
 
 REPEATED(forget_one)
 
-/* The first request of a call that has failed: the others' errors nobody is told. */
+/* The first request of a call that has failed: the others' errors nobody learns. */
 static __noinline int refused(struct task_state *s, __u64 list, long result)
 {
 	struct task_struct *task = current_task();
@@ -162,19 +162,19 @@ static __noinline int refused(struct task_state *s, __u64 list, long result)
 
 	if (!w || !read_request(w, list, 0))
 		return 0;
-	if (!draft_request(s) && (s->draft.open || !s->draft.call || !wanted_without_file()))
+	if (!fill_request_event(s) && (s->pending_event.open || !s->pending_event.call || !wanted_without_file()))
 		return 0;
 	fill_request(&w->request, task, s, false);
-	return tell(s, result, true);
+	return emit_request(s, result, true);
 }
 
 /* A target's state. */
 static __always_inline struct task_state *submitter(struct task_struct *task)
 {
-	return is_bystander(task) ? NULL : current_member(task);
+	return is_untraced(task) ? NULL : current_target(task);
 }
 
-/* Requests are noted before the kernel takes them: another thread may see one complete before this call returns. */
+/* Requests are recorded before the kernel takes them: another thread may see one complete before this call returns. */
 static __always_inline int on_submit_enter(const struct pt_regs *regs)
 {
 	struct task_struct *task = current_task();
@@ -182,11 +182,11 @@ static __always_inline int on_submit_enter(const struct pt_regs *regs)
 
 	if (!s)
 		return 0;
-	s->noted = 0;
+	s->recorded = 0;
 	s->submitted = bpf_ktime_get_boot_ns();
 	check_task(task, s);
 	read_ring(regs->di);
-	note_one_each(regs->dx, 0, regs->si);
+	record_one_each(regs->dx, 0, regs->si);
 	return 0;
 }
 
@@ -201,14 +201,14 @@ static __always_inline int on_submit_exit(const struct pt_regs *regs)
 	if (!s)
 		return 0;
 	check_task(task, s);
-	if (taken > s->noted)
-		note_taken_each(list, s->noted, taken - s->noted);
+	if (taken > s->recorded)
+		record_taken_each(list, s->recorded, taken - s->recorded);
 	read_ring(regs->di);
 	if (result < 0)
 		refused(s, list, result);
-	if (taken < s->noted)
-		forget_one_each(list, 0, s->noted - taken);
-	s->noted = 0;
+	if (taken < s->recorded)
+		forget_one_each(list, 0, s->recorded - taken);
+	s->recorded = 0;
 	s->submitted = 0;
 	return 0;
 }
@@ -219,13 +219,13 @@ __noinline int reap_one(__u64 events, __u32 index)
 	struct task_state *s = state_of(current_task());
 	__u64 address = events + index * sizeof(struct io_event);
 	struct workspace *w = workspace();
-	struct aio_place place;
+	struct aio_request_key key;
 
 	if (!s || !w || bpf_probe_read_user(&w->event, sizeof(w->event), (void *)address))
 		return 1;
-	place = place_at(w->event.obj);
-	if (take_request(&w->request, &place))
-		tell(s, w->event.res, true);
+	key = request_key_at(w->event.obj);
+	if (take_request(&w->request, &key))
+		emit_request(s, w->event.res, true);
 	return 0;
 }
 

@@ -53,7 +53,7 @@ __noinline int has_path(__u32 target)
 }
 
 /* Returns false for a cgroup that no target can be: of a hierarchy of cgroup v1, whose ids are their own. */
-static __always_inline bool note_path(struct cgroup *cgroup, const char *path)
+static __always_inline bool record_path(struct cgroup *cgroup, const char *path)
 {
 	struct cgroup_path *changed = changed_path();
 
@@ -68,7 +68,7 @@ int ft_cgroup_made(__u64 *ctx)
 	struct cgroup *cgroup = (struct cgroup *)ctx[0];
 	struct globals *g = globals();
 
-	if (!g || !note_path(cgroup, (const char *)ctx[1]))
+	if (!g || !record_path(cgroup, (const char *)ctx[1]))
 		return 0;
 	for (__u32 i = 0; i < MAX_CGROUPS && i < config.cgroups; i++) {
 		if (!has_path(i))
@@ -85,7 +85,7 @@ int ft_cgroup_gone(__u64 *ctx)
 	struct cgroup *cgroup = (struct cgroup *)ctx[0];
 	struct globals *g = globals();
 
-	if (!g || !note_path(cgroup, (const char *)ctx[1]))
+	if (!g || !record_path(cgroup, (const char *)ctx[1]))
 		return 0;
 	for (__u32 i = 0; i < MAX_CGROUPS && i < config.cgroups; i++) {
 		if (g->cgroups[i].id != BPF_CORE_READ(cgroup, kn, id) && !has_path(i))

@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-/* One slot of a lane: 64 bytes, a cache line. */
+/* One slot of a CPU ring: 64 bytes, a cache line. */
 struct event {
 	__u64 time; /* CLOCK_BOOTTIME at the return, ns */
 	__u64 offset; /* bytes, or what core/calls.py says of the call */
@@ -25,12 +25,12 @@ struct event {
 	__u32 flags;
 };
 
-#define EVENT_MORE 1 /* struct more follows in the next slot */
+#define EVENT_EXT 1 /* struct event_ext follows in the next slot */
 #define EVENT_MICROSECONDS 2 /* duration is in us */
 #define EVENT_UNCERTAIN 4 /* offset or file: another thread or process may have moved it meanwhile */
 #define EVENT_NO_SIZE 8 /* the size asked for could not be read */
 #define EVENT_NO_OFFSET 16 /* the file has no position */
-#define EVENT_NO_RESULT 32 /* io_uring: submitted, and its success will not be told */
+#define EVENT_NO_RESULT 32 /* io_uring: submitted, and its success will not be reported */
 #define EVENT_WRITE 64 /* fault: for writing */
 #define EVENT_EXEC 128 /* fault: for executing */
 #define EVENT_MAJOR 256 /* fault: the page had to be read */
@@ -41,7 +41,7 @@ struct event {
 
 /* The second slot of an event with two files or more arguments, or whose definitions could not be sent. 'call' lies
  * where an event's does. */
-struct more {
+struct event_ext {
 	__u64 inode; /* of a file without an id; 0 else */
 	__u64 target_offset;
 	__u32 generation;
@@ -56,8 +56,8 @@ struct more {
 	__u32 argument; /* what core/calls.py says of the call */
 };
 
-/* A lane's two ends, in slots since the start; each in a cache line of its own, for each is written by one side. */
-struct lane {
+/* A CPU ring's two ends, in slots since the start; each in a cache line of its own, for each is written by one side. */
+struct cpu_ring {
 	__u64 produced;
 	__u64 busy; /* a probe is writing: one that interrupted it must not */
 	__u64 line[6];
@@ -80,7 +80,7 @@ enum definition_kind { DEFINE_FILE = 1, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP,
 #define DEFINITION_SOURCE 2048 /* what a mount was given as its source; the type of the file system follows */
 #define DEFINITION_ANCESTOR 4096 /* a process that others descend from; no event names this definition */
 #define DEFINITION_ADOPTED 8192 /* 'parent' is not the process that forked it, but has adopted it */
-#define DEFINITION_BESIDE 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
+#define DEFINITION_RELATIVE_TO_LINK 32 /* a name that starts from where the name 'directory' lies: what a symbolic link says */
 
 /* Every definition: a fixed part of DEFINITION_FIXED bytes, then 'length' bytes. */
 #define DEFINITION_FIXED 160
@@ -109,7 +109,7 @@ struct file_definition {
 	__u32 mount; /* mnt_id */
 	__u64 magic; /* of the file system */
 	__u32 mount_namespace;
-	__u32 inside; /* bytes of the path inside the file system */
+	__u32 fs_path; /* bytes of the path inside the file system */
 	char filesystem[16];
 	__u64 real_inode; /* overlayfs: the inode beneath */
 	__u32 real_device;
@@ -200,7 +200,7 @@ enum call_kind {
 #define CALL_HOW 8 /* openat2's struct open_how */
 #define CALL_ANY 16 /* files of all types count */
 #define CALL_DROP 32 /* known, but not asked for */
-#define CALL_MOVES 64 /* changes what known paths lead to, or what a task's root and namespaces are; see note_move() */
+#define CALL_MOVES 64 /* changes what known paths lead to, or what a task's root and namespaces are; see count_move() */
 #define CALL_ENTER 128 /* seen at enter too, whoever calls */
 
 /* Two words, read one by one: the second is needed seldom. */
@@ -235,7 +235,7 @@ struct shape {
 	__u32 recipe; /* io_uring: for each register, four bits, the field of the submission that it gets */
 };
 
-/* What is seen below the system calls; calls.HOOKS has the same order. MODIFY: told of a write or a truncation that has
+/* What is seen below the system calls; calls.HOOKS has the same order. MODIFY: reports a write or a truncation that has
  * changed the file. */
 enum hook {
 	HOOK_OPEN,
@@ -274,7 +274,7 @@ struct hook_choice {
 enum level { LEVEL_SYSCALL, LEVEL_AUTO, LEVEL_VFS };
 
 /* How a hook's program was attached: where its arguments are, and which. */
-enum way { WAY_FENTRY, WAY_LSM, WAY_KPROBE };
+enum attach_type { ATTACH_FENTRY, ATTACH_LSM, ATTACH_KPROBE };
 
 /* What is defined beside targets: nothing; what they descend from, as it is when they are defined; that, and each process of the
  * machine when it forks, for its arguments can be read then; that, and which process forked which is remembered. */
@@ -285,11 +285,11 @@ enum ancestry { ANCESTRY_NONE, ANCESTRY_PRESENT, ANCESTRY_AT_FORK, ANCESTRY_FORK
 #define MAX_OPCODES 64
 #define MAX_CGROUPS 8
 #define MAX_COMMS 8
-#define MAX_NAMED 8
+#define MAX_PATH_RULE_DEPTH 8
 
 /* What one run is told, in rodata. */
 struct config {
-	__u32 slots; /* of each lane, a power of two */
+	__u32 slots; /* of each ring, a power of two */
 	__u32 ncpu;
 	__u32 types; /* bit per S_IFMT >> 12 */
 	__u32 aggregate; /* events are summed up, not handed over; after so many new sums of a CPU the reader is woken. 0: not */
@@ -303,22 +303,22 @@ struct config {
 	__u8 latency; /* sys_enter is attached for every call */
 	__u8 enter; /* sys_enter is attached at all */
 	__u8 paths; /* rules say which files: bit 0 some are wanted, bit 1 some are not */
-	__u8 moved; /* a wanted file stays wanted wherever it is moved */
-	__u8 inside; /* definitions of files carry the path inside the file system too */
+	__u8 follow_renames; /* a wanted file stays wanted wherever it is moved */
+	__u8 fs_path; /* definitions of files carry the path inside the file system too */
 	__u8 args;
 	__u8 cgroups; /* how many of them */
 	__u8 comms;
 	__u8 command_in_cgroup; /* both must hold */
 	__u8 level; /* LEVEL_* */
-	__u8 way; /* WAY_*, of this object's programs */
-	__u8 named; /* rules by name: so many names at most lie between the directory and what is wanted */
-	__u8 members; /* files below a PATH are rules of their own: wanted under their other names */
+	__u8 attach_type; /* ATTACH_*, of this object's programs */
+	__u8 path_rule_depth; /* rules by name: so many names at most lie between the directory and what is wanted */
+	__u8 track_hardlinks; /* files below a PATH are rules of their own: wanted under their other names */
 	__u8 every_call; /* the return of each call is seen, wanted or not */
 	__u8 ancestry; /* ANCESTRY_* */
 	__u8 later; /* changes by names that text does not lead to a wanted place are handed over all the same (EVENT_LATER) */
 	__u32 first_id; /* of the definitions that this object makes, whose counters are its own */
 	__u64 lengths; /* of the names in rules by name: bit per length, the last for all from 63 on */
-	__u64 leaves; /* bit per low six bits of the hashes in the map 'leaves' */
+	__u64 basenames; /* bit per low six bits of the hashes in the map 'basenames' */
 	char comm[MAX_COMMS][16];
 	struct hook_choice hooks[MAX_HOOKS];
 };
@@ -338,7 +338,7 @@ struct counters {
 	__u64 completions_full; /* io_uring completions without room in their queue, of requests nobody knows */
 	__u64 rules_full; /* files that were wanted and could not become rules */
 	__u64 sums; /* entries made in the maps of 'aggregates' */
-	__u64 interrupted; /* events not told, for they came while another program of this CPU was at work */
+	__u64 interrupted; /* events not reported, for they came while another program of this CPU was at work */
 	__u64 processes_full; /* processes whose definition or fork could not be remembered */
 	__u64 late_modules; /* files of a module's file system whose fields were unknown when these programs were loaded */
 	__u64 opens_full; /* open file descriptions whose number could not be kept */
@@ -363,7 +363,7 @@ struct target_cgroup {
 #define NO_CGROUP (~0ULL)
 
 struct globals {
-	__u64 epoch; /* note_move(): what is remembered from an older epoch is checked again */
+	__u64 epoch; /* count_move(): what is remembered from an older epoch is checked again */
 	__u64 symlinks; /* symbolic links made so far, where that is of matter: what names lead to may be another file */
 	__s64 live; /* processes counted as targets by pid or command, still running */
 	__u64 threads; /* threads that targets started */
@@ -382,11 +382,11 @@ struct globals {
 
 /* A file or a place as the filters see it. */
 struct found {
-	__u32 id; /* of its definition; 0: none was owed, or none could be sent */
+	__u32 id; /* of its definition; 0: none was needed, or none could be sent */
 	__u32 wanted; /* WANTED_* */
 };
 
-/* A call of a thread that has begun and not returned; what a hook has noted of one; or a request that has not completed. */
+/* A call of a thread that has begun and not returned; what a hook has recorded of one; or a request that has not completed. */
 struct pending_call {
 	__u64 time; /* CLOCK_BOOTTIME */
 	__u64 entered; /* when it began; 0: not known */
@@ -479,7 +479,7 @@ struct process_entry {
 #define RULE_TREE 1
 #define RULE_CHILDREN 2
 #define RULE_EXCLUDE 4
-#define RULE_MEMBER 8 /* this file was at a wanted place: its other names count, and it while it is there */
+#define RULE_HARDLINK 8 /* this file was at a wanted place: its other names count, and it while it is there */
 #define RULE_ALIAS 16 /* never in a map: another name of the file is at a wanted place */
 
 struct rule_key {
@@ -490,7 +490,7 @@ struct rule_key {
 };
 
 /* A rule by name: the directory, and the hash of the names that lead down from it. */
-struct named_key {
+struct path_rule_key {
 	struct rule_key directory;
 	__u64 names;
 };

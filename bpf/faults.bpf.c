@@ -9,7 +9,7 @@
 #include "lib/descriptor.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
-#include "lib/making.bpf.h"
+#include "lib/pending_event.bpf.h"
 #include "lib/mapping.bpf.h"
 #include "lib/opening.bpf.h"
 #include "lib/state.bpf.h"
@@ -41,18 +41,18 @@ static __always_inline __u64 slot_at(__u64 node, __u32 at)
 
 static __always_inline struct xa_node *node_at(__u64 entry)
 {
-	return HAS_CAST ? as(struct xa_node, entry - 2) : (struct xa_node *)(entry - 2);
+	return HAS_CAST ? cast_kernel(struct xa_node, entry - 2) : (struct xa_node *)(entry - 2);
 }
 
 /* What the page cache holds at a page: a folio, a value that stands for one that is gone, or 0 (xas_load, lib/xarray.c). */
 static __always_inline __u64 cached_page(struct file *file, __u64 index)
 {
-	__u64 entry = (__u64)get(file, f_mapping, i_pages.xa_head);
+	__u64 entry = (__u64)read_field(file, f_mapping, i_pages.xa_head);
 
 	if (!is_node(entry))
 		return index ? 0 : entry;
 	for (int i = 0; i < XA_LEVELS; i++) {
-		__u8 shift = get(node_at(entry), shift);
+		__u8 shift = read_field(node_at(entry), shift);
 
 		if (!i && index >> shift > XA_CHUNK_MASK)
 			return 0;
@@ -68,29 +68,29 @@ static __always_inline bool is_major(struct file *file, __u64 offset)
 {
 	__u64 entry = cached_page(file, offset >> PAGE_SHIFT);
 
-	if (get(file, f_inode, i_sb, s_magic) == TMPFS_MAGIC)
+	if (read_field(file, f_inode, i_sb, s_magic) == TMPFS_MAGIC)
 		return entry & 1;
 	return !entry || entry & 1;
 }
 
 static __always_inline bool beyond_end(struct file *file, __u64 offset)
 {
-	__u64 size = get(file, f_inode, i_size);
+	__u64 size = read_field(file, f_inode, i_size);
 
 	return offset >> PAGE_SHIFT >= (size + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT;
 }
 
-/* The draft's file, offset and kind; false: not of a file that is wanted. */
-static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u64 error, __u16 call)
+/* The pending event's file, offset and kind; false: not of a file that is wanted. */
+static __always_inline bool fill_fault_event(struct task_state *s, __u64 address, __u64 error, __u16 call)
 {
 	__u64 offset = 0, mapped = mapped_file(current_task(), address, &offset);
 	struct file *file = file_at(mapped);
-	struct draft *d;
+	struct pending_event *d;
 
 	if (!mapped || !resolve_mapped(s, file))
 		return false;
-	d = new_draft(s, OP_FAULT, call, 0);
-	if (S_ISREG(get(file, f_inode, i_mode)) && beyond_end(file, offset))
+	d = new_pending_event(s, OP_FAULT, call, 0);
+	if (S_ISREG(read_field(file, f_inode, i_mode)) && beyond_end(file, offset))
 		d->result = -EFAULT;
 	d->entered = 0;
 	d->offset = offset;
@@ -103,23 +103,23 @@ static __always_inline bool draft_fault(struct task_state *s, __u64 address, __u
 }
 
 /* A function of its own, for the stack's sake. */
-static __noinline bool draft_faulted(struct task_state *s, __u64 address, __u64 error, __u16 call)
+static __noinline bool fill_faulted_event(struct task_state *s, __u64 address, __u64 error, __u16 call)
 {
-	return draft_fault(s, address, error, call);
+	return fill_fault_event(s, address, error, call);
 }
 
-/* A fault in the middle of a system call must leave what its enter has noted. */
+/* A fault in the middle of a system call must leave what its enter has recorded. */
 static __always_inline int report_fault(__u64 address, __u64 error, __u16 call)
 {
 	struct task_struct *task = current_task();
 	struct task_state *s;
 	__u64 entered;
 
-	if (!call || is_bystander(task) || !(s = current_member(task)))
+	if (!call || is_untraced(task) || !(s = current_target(task)))
 		return 0;
 	entered = s->entered;
-	if (draft_faulted(s, address, error, call))
-		emit(&s->draft, task, s);
+	if (fill_faulted_event(s, address, error, call))
+		emit(&s->pending_event, task, s);
 	s->entered = entered;
 	return 0;
 }
@@ -133,7 +133,7 @@ int ft_fault_user(__u64 *ctx)
 /* A helper that reads it counts itself (copy_from_kernel_nofault, mm/maccess.c). */
 static __always_inline bool may_not_fault(struct task_struct *task)
 {
-	return of_task(task, pagefault_disabled) > (HAS_TASK_STORAGE ? 0 : 1);
+	return task_field(task, pagefault_disabled) > (HAS_TASK_STORAGE ? 0 : 1);
 }
 
 /* The kernel's own accesses to a task's memory, as read(2) into a mapping makes. Those that may not fault, a probe's

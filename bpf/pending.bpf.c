@@ -28,7 +28,7 @@ int ft_list_calls(struct bpf_iter__task *ctx)
 	if (find_call(task, s))
 		bpf_seq_write(ctx->meta->seq, p, sizeof(*p));
 	if (s && config.level == LEVEL_VFS)
-		list_notes(ctx, task, s);
+		list_pending_hooks(ctx, task, s);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Processes: children join their parent's target at fork, commands are matched at exec, ends are noted; and each of
+ * Processes: children join their parent's target at fork, commands are matched at exec, ends are recorded; and each of
  * the three is an event where it was asked for. Apart, because following is needed whichever file hooks are chosen.
  */
 #include "event.h"
@@ -10,9 +10,9 @@
 #include "lib/descriptor.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
-#include "lib/making.bpf.h"
+#include "lib/pending_event.bpf.h"
 #include "lib/name.bpf.h"
-#include "lib/named.bpf.h"
+#include "lib/path_rules.bpf.h"
 #include "lib/opening.bpf.h" /* its maps: all objects share those of this one */
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
@@ -21,29 +21,29 @@
 /* Processes alone count as live; a thread inherits whatever its process has. */
 static __always_inline void inherit(struct task_state *parent, struct task_struct *child, bool thread)
 {
-	__u32 member = parent->member & (MEMBER_PID | MEMBER_COMM | MEMBER_LIVE | MEMBER_HELD);
+	__u32 target = parent->target & (TARGET_PID | TARGET_COMM | TARGET_LIVE | TARGET_HELD);
 	struct globals *g = globals();
 	struct task_state *s;
 
 	if (!thread && !config.follow)
-		member &= ~(MEMBER_PID | MEMBER_LIVE);
-	if (!member || !(s = new_state(child)))
+		target &= ~(TARGET_PID | TARGET_LIVE);
+	if (!target || !(s = new_state(child)))
 		return;
-	s->member = member;
+	s->target = target;
 	s->forker = parent->task;
 	s->forker_pid = thread ? parent->forker_pid : bpf_get_current_pid_tgid() >> 32;
 	if (!g)
 		return;
 	if (thread)
 		__sync_fetch_and_add(&g->threads, 1);
-	else if (member & MEMBER_LIVE)
+	else if (target & TARGET_LIVE)
 		__sync_fetch_and_add(&g->live, 1);
 }
 
 static __always_inline int on_fork(struct task_struct *task, struct task_struct *child)
 {
 	struct task_state *s = state_of(task);
-	bool thread = of_task(child, tgid) == of_task(task, tgid);
+	bool thread = task_field(child, tgid) == task_field(task, tgid);
 	struct call found = call_of(call_number(task));
 	__u16 call = found.kind != KIND_FORK ? 0 : thread ? found.other : found.call;
 
@@ -56,10 +56,10 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 		follow_fork(task, child);
 	if (!call || config.failed || config.paths & 1)
 		return 0;
-	s = current_member(task);
+	s = current_target(task);
 	if (!s)
 		return 0;
-	emit(new_draft(s, thread ? OP_THREAD : OP_FORK, call, of_task(child, pid)), task, s);
+	emit(new_pending_event(s, thread ? OP_THREAD : OP_FORK, call, task_field(child, pid)), task, s);
 	return 0;
 }
 
@@ -67,14 +67,14 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 SEC("tp_btf/cgroup_attach_task")
 int ft_task_moved(__u64 *ctx)
 {
-	note_move(0);
+	count_move(0);
 	return 0;
 }
 
 SEC("tracepoint")
 int ft_classic_move(void *ctx)
 {
-	note_move(0);
+	count_move(0);
 	return 0;
 }
 
@@ -128,7 +128,7 @@ static __always_inline struct found script_at(struct task_struct *task, struct l
 	bpf_probe_read_kernel(&first, 1, name);
 	if (first)
 		return script_named(s, name + 1, s->exec_fd);
-	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
+	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), NEED_TYPE);
 }
 
 /* Its id, and whether it is wanted. A script's own file is gone by now: what was asked for names it, and user space filters names. */
@@ -137,7 +137,7 @@ static __always_inline struct found executed_file(struct task_struct *task, stru
 	struct file *file = bprm->file;
 
 	if (bprm->interp == bprm->filename)
-		return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), OWED_TYPE);
+		return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), NEED_TYPE);
 	if (bprm->fdpath && s->exec_nr)
 		return script_at(task, bprm, s);
 	return script_named(s, bprm->filename, AT_FDCWD);
@@ -153,14 +153,14 @@ static __always_inline void begin_image(struct task_struct *task)
 		if (!s)
 			s = new_state(task);
 		if (s)
-			s->member |= MEMBER_COMM;
+			s->target |= TARGET_COMM;
 		if (g)
 			__sync_fetch_and_add(&g->named, 1);
 	}
 	if (s) {
-		if (g && s->member & MEMBER_HELD)
+		if (g && s->target & TARGET_HELD)
 			__sync_fetch_and_add(&g->executed, 1);
-		s->member &= ~MEMBER_HELD;
+		s->target &= ~TARGET_HELD;
 		s->held = 0;
 		if (s->task)
 			retire(s->task);
@@ -174,17 +174,17 @@ static __always_inline int on_exec(struct linux_binprm *bprm)
 	struct task_struct *task = current_task();
 	struct task_state *s;
 	struct call call;
-	struct draft *d;
+	struct pending_event *d;
 	struct found found;
 
 	begin_image(task);
-	s = current_member(task);
+	s = current_target(task);
 	if (!s)
 		return 0;
 	call = s->exec_nr ? call_of(s->exec_nr) : call_of(call_number(task));
 	if (call.kind != KIND_EXEC || !call.call || call.flags & CALL_DROP || config.failed)
 		return 0;
-	d = new_draft(s, OP_EXEC, call.call, 0);
+	d = new_pending_event(s, OP_EXEC, call.call, 0);
 	if (too_quick(d))
 		return 0;
 	found = executed_file(task, bprm, s);
@@ -210,7 +210,7 @@ int ft_process_exec(__u64 *ctx)
 	return result;
 }
 
-/* Before it there, for it may be skipped: the exec is not told then, but all that the new image does. */
+/* Before it there, for it may be skipped: the exec is not reported then, but all that the new image does. */
 SEC("tracepoint")
 int ft_classic_exec(void *ctx)
 {
@@ -220,8 +220,8 @@ int ft_classic_exec(void *ctx)
 
 static __always_inline __s64 exit_status(struct task_struct *task)
 {
-	bool group = of_task(task, signal, flags) & SIGNAL_GROUP_EXIT;
-	__u32 code = group ? of_task(task, signal, group_exit_code) : of_task(task, exit_code);
+	bool group = task_field(task, signal, flags) & SIGNAL_GROUP_EXIT;
+	__u32 code = group ? task_field(task, signal, group_exit_code) : task_field(task, exit_code);
 
 	return code & 0x7f ? 128 + (code & 0x7f) : (code >> 8) & 0xff;
 }
@@ -243,18 +243,18 @@ struct {
  * (do_exit, kernel/exit.c). */
 static __always_inline bool ends_process(struct task_struct *task)
 {
-	struct end_key key = { .start = of_task(task, group_leader, start_boottime), .pid = of_task(task, tgid) };
+	struct end_key key = { .start = task_field(task, group_leader, start_boottime), .pid = task_field(task, tgid) };
 	__u32 one = 1;
 
-	if (of_task(task, signal, live.counter))
+	if (task_field(task, signal, live.counter))
 		return false;
-	return of_task(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ft_ends, &key, &one, BPF_NOEXIST);
+	return task_field(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ft_ends, &key, &one, BPF_NOEXIST);
 }
 
-/* The leader's state goes with the last of its threads: until then io_uring's own may adopt its membership. */
+/* The leader's state goes with the last of its threads: until then io_uring's own may inherit that it is a target. */
 static __always_inline void forget_ended(struct task_struct *task, bool last)
 {
-	if (of_task(task, pid) != of_task(task, tgid))
+	if (task_field(task, pid) != task_field(task, tgid))
 		forget_state(task);
 	if (last)
 		forget_state(leader_of(task));
@@ -267,10 +267,10 @@ static __always_inline void end_task(struct task_state *s, bool last)
 	if (s->task)
 		retire(s->task);
 	s->task = 0;
-	if (last && g && s->member & MEMBER_LIVE)
+	if (last && g && s->target & TARGET_LIVE)
 		__sync_fetch_and_add(&g->live, -1);
 	if (last)
-		s->member = 0;
+		s->target = 0;
 }
 
 /* What the process was, its last thread tells, whichever that is. */
@@ -281,12 +281,13 @@ static __always_inline int on_exit(void)
 	struct task_state *s;
 
 	if (last && !state_of(task))
-		adopt(task); /* a worker of io_uring, which is none any more since it began to end (io_worker_exit, io_uring/io-wq.c) */
+		inherit_target(
+			task); /* a worker of io_uring, which is none any more since it began to end (io_worker_exit, io_uring/io-wq.c) */
 	if (last && config.exit_call && !config.failed && !(config.paths & 1)) {
-		s = current_member(task);
+		s = current_target(task);
 		if (s) {
 			s->entered = 0;
-			emit(new_draft(s, OP_EXIT, config.exit_call, exit_status(task)), task, s);
+			emit(new_pending_event(s, OP_EXIT, config.exit_call, exit_status(task)), task, s);
 		}
 	}
 	s = state_of(task);

@@ -9,16 +9,16 @@
 #include "lib/compat.bpf.h"
 #include "lib/credentials.bpf.h"
 #include "lib/descriptor.bpf.h"
-#include "lib/draft.bpf.h"
+#include "lib/call_event.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
-#include "lib/making.bpf.h"
+#include "lib/pending_event.bpf.h"
 #include "lib/mapping.bpf.h"
 #include "lib/name.bpf.h"
 #include "lib/numbers.h"
 #include "lib/opening.bpf.h"
 #include "lib/state.bpf.h"
-#include "lib/subject.bpf.h"
+#include "lib/fd_file.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
 
@@ -38,21 +38,21 @@ __noinline int close_one(__u64 last, __u32 fd)
 	struct task_struct *task = current_task();
 	struct task_state *s = state_of(task);
 	const struct call call = call_of(NR_CLOSE_RANGE);
-	struct fdtable *fdt = of_task(task, files, fdt);
+	struct fdtable *fdt = task_field(task, files, fdt);
 	struct file *file;
-	struct draft *d;
+	struct pending_event *d;
 	__u64 address;
 
-	if (!s || fd > last || fd >= of_task(fdt, max_fds))
+	if (!s || fd > last || fd >= task_field(fdt, max_fds))
 		return 1;
 	address = fd_address(task, fd);
 	file = file_at(address);
 	if (!file || !resolve_mapped(s, file))
 		return 0;
-	d = new_draft(s, call.op, call.call, 0);
+	d = new_pending_event(s, call.op, call.call, 0);
 	d->fd = fd;
 	give_file(d, s->last.id, true, opening_of(s, address));
-	hand_over(d, of_task(task, pid), s);
+	hand_over(d, task_field(task, pid), s);
 	return 0;
 }
 
@@ -65,7 +65,7 @@ static __noinline bool begin_close_range(const struct pt_regs *regs)
 	struct task_state *s;
 
 	if ((__u32)regs->di > (__u32)regs->si || regs->dx & ~CLOSE_RANGE_UNSHARE || config.failed || config.min_latency ||
-	    !(s = current_member(task)))
+	    !(s = current_target(task)))
 		return false;
 	s->resolved = 0;
 	check_task(task, s);
@@ -111,12 +111,12 @@ static __noinline int count_compat(struct task_struct *task, __u64 nr, long resu
 		break;
 	case NR32_LINK:
 	case NR32_LINKAT:
-		if (config.members || config.moved)
-			note_move(result);
+		if (config.track_hardlinks || config.follow_renames)
+			count_move(result);
 		break;
 	case NR32_SYMLINK:
 	case NR32_SYMLINKAT:
-		note_symlink(result);
+		count_symlink(result);
 		break;
 	case NR32_MOUNT:
 	case NR32_RENAME:
@@ -130,9 +130,9 @@ static __noinline int count_compat(struct task_struct *task, __u64 nr, long resu
 	case NR32_SETNS:
 	case NR32_RENAMEAT2:
 	case NR32_MOVE_MOUNT:
-		note_move(result);
+		count_move(result);
 	}
-	if (c && !is_bystander(task) && current_member(task))
+	if (c && !is_untraced(task) && current_target(task))
 		c->compat++;
 	return 0;
 }
@@ -143,17 +143,17 @@ static __always_inline void report_exit(const struct pt_regs *regs, struct task_
 
 	if (config.failed && config.level != LEVEL_AUTO && result >= 0)
 		return;
-	state = current_member(task);
+	state = current_target(task);
 	if (state && config.failed && result >= 0)
-		state->note_count = 0;
+		state->pending_hook_count = 0;
 	else if (state)
 		report(regs, task, state, result);
 }
 
 /* An open, whether its event is wanted or not. */
-static __always_inline void note_opening(struct task_struct *task, long fd)
+static __always_inline void record_opening(struct task_struct *task, long fd)
 {
-	if (find_member(task))
+	if (find_target(task))
 		begin_opening(fd_address(task, fd));
 }
 
@@ -166,13 +166,13 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 	if (unlikely(is_compat(task)))
 		return count_compat(task, regs->orig_ax, result);
 	if (unlikely(changes_paths(regs, &call)))
-		is_symlink(regs) ? note_symlink(result) : note_move(result);
-	if (is_bystander(task) || call.kind == KIND_NONE)
+		is_symlink(regs) ? count_symlink(result) : count_move(result);
+	if (is_untraced(task) || call.kind == KIND_NONE)
 		return 0;
 	if (unlikely(call.kind == KIND_SUBMIT))
 		return call.call;
 	if (call.op == OP_OPEN && result >= 0)
-		note_opening(task, result);
+		record_opening(task, result);
 	if (unlikely(call.kind == KIND_GROUPS))
 		forget_groups(task);
 	if (!(call.flags & CALL_DROP))
@@ -183,7 +183,7 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 }
 
 /* Is the call's file to be found now? */
-static __always_inline bool owed_at_enter(struct task_struct *task, const struct call *call)
+static __always_inline bool needed_at_enter(struct task_struct *task, const struct call *call)
 {
 	if (call->flags & CALL_ENTER)
 		return true;
@@ -200,22 +200,22 @@ static __always_inline void look_ahead(struct task_struct *task, struct task_sta
 	if (call->kind == KIND_MAPPED)
 		remember_mapping(s, regs->di, nr);
 	else if (shape.name && call->flags & CALL_MOVES)
-		keep_places(s);
+		keep_directories(s);
 	else if (shape.fd)
 		resolve_enter(task, s, argument(regs, shape.fd), nr);
 }
 
-static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
+static __noinline int target_enter(const struct pt_regs *regs, __u64 nr)
 {
 	struct task_struct *task = current_task();
 	const struct call call = call_of(nr);
 	struct task_state *s;
-	bool owed;
+	bool need;
 
-	owed = owed_at_enter(task, &call);
-	if (!config.latency && !owed)
+	need = needed_at_enter(task, &call);
+	if (!config.latency && !need)
 		return 0;
-	s = current_member(task);
+	s = current_target(task);
 	if (!s)
 		return 0;
 	s->resolved = 0;
@@ -223,7 +223,7 @@ static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 	if (call.kind == KIND_EXEC) {
 		s->exec_nr = nr;
 		s->exec_fd = regs->di;
-	} else if (owed) {
+	} else if (need) {
 		look_ahead(task, s, regs, &call, nr);
 	}
 	if (config.latency)
@@ -234,7 +234,7 @@ static __noinline int member_enter(const struct pt_regs *regs, __u64 nr)
 /* The start of a call that changes a descriptor of threads, asked for or not. */
 static __always_inline void mark_change(struct task_struct *task, const struct pt_regs *regs, const struct call *call)
 {
-	struct task_state *s = descriptors_shared(task) ? current_member(task) : NULL;
+	struct task_state *s = descriptors_shared(task) ? current_target(task) : NULL;
 
 	if (s)
 		begin_change(task, s, changed_fd(regs, call));
@@ -245,7 +245,7 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 	struct task_struct *task = current_task();
 	const struct call call = call_of(nr);
 
-	if (call.kind == KIND_NONE || is_bystander(task) || unlikely(is_compat(task)))
+	if (call.kind == KIND_NONE || is_untraced(task) || unlikely(is_compat(task)))
 		return 0;
 	if (call.kind == KIND_CLOSE || call.kind == KIND_DUP)
 		mark_change(task, regs, &call);
@@ -255,7 +255,7 @@ static __always_inline int on_enter(const struct pt_regs *regs, __u64 nr)
 		return call.call;
 	if (unlikely(call.kind == KIND_CLOSE_RANGE))
 		return close_range(regs);
-	return member_enter(regs, nr);
+	return target_enter(regs, nr);
 }
 
 SEC("tp_btf/sys_enter")

@@ -6,14 +6,14 @@
 #include "event.h"
 #include "lib/argument.bpf.h"
 #include "lib/compat.bpf.h"
-#include "lib/draft.bpf.h"
+#include "lib/call_event.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
 #include "lib/numbers.h"
 #include "lib/ring_event.bpf.h"
 #include "lib/ring_table.bpf.h"
 #include "lib/state.bpf.h"
-#include "lib/subject.bpf.h"
+#include "lib/fd_file.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
 
@@ -24,8 +24,8 @@ static __always_inline struct task_state *submitter(struct task_struct *task)
 {
 	struct task_state *s;
 
-	adopt_worker(task);
-	s = is_bystander(task) ? NULL : current_member(task);
+	inherit_worker_target(task);
+	s = is_untraced(task) ? NULL : current_target(task);
 	if (s)
 		s->held = 0;
 	return s;
@@ -36,14 +36,14 @@ static __always_inline __u64 taken_sqe(struct io_kiocb *req)
 {
 	struct io_ring_ctx *ring = req->ctx;
 	__u32 flags = ring->flags, head = (ring->cached_sq_head - 1) & (ring->sq_entries - 1);
-	__u64 array = (__u64)load(ring, sq_array);
+	__u64 array = (__u64)read_word(ring, sq_array);
 
 	/* Its numbers are of four bytes; behind the last of them there may be no more memory. */
 	if (array && !(flags & IORING_SETUP_NO_SQARRAY))
 		head = word_at((void *)(array + head / 2 * 8)) >> head % 2 * 32;
 	if (flags & IORING_SETUP_SQE128)
 		head <<= 1;
-	return (__u64)load(ring, sq_sqes) + (__u64)head * SQE_SIZE;
+	return (__u64)read_word(ring, sq_sqes) + (__u64)head * SQE_SIZE;
 }
 
 static __always_inline bool copy_sqe(struct io_uring_sqe *sqe, __u64 address)
@@ -98,8 +98,8 @@ static __always_inline void fill_request(struct workspace *w, struct task_state 
 		r->arguments[2] = iovec_sum(sqe->addr, sqe->len, &r->flags);
 	r->entered = config.latency ? bpf_ktime_get_boot_ns() : 0;
 	r->task = s->task;
-	r->tid = of_task(task, pid);
-	r->tgid = of_task(task, tgid);
+	r->tid = task_field(task, pid);
+	r->tgid = task_field(task, tgid);
 	r->nr = nr;
 	r->fd = -1;
 	r->fixed = sqe->flags & IOSQE_FIXED_FILE;
@@ -110,7 +110,7 @@ static __always_inline void fill_request(struct workspace *w, struct task_state 
 }
 
 /* What a descriptor means now. */
-static __noinline int note_descriptor(void)
+static __noinline int record_descriptor(void)
 {
 	struct task_struct *task = current_task();
 	struct workspace *w = workspace();
@@ -130,21 +130,21 @@ static __noinline int note_descriptor(void)
 	return 0;
 }
 
-static __always_inline void note_names(struct workspace *w, const struct shape *shape)
+static __always_inline void record_names(struct workspace *w, const struct shape *shape)
 {
 	const struct pt_regs *regs = fill_registers(w, &w->request);
 	struct ring_request *r = &w->request;
 
-	new_draft(&w->state, 0, 0, 0);
+	new_pending_event(&w->state, 0, 0, 0);
 	r->wanted = name_asked(regs, &w->state) ? WANTED : 0;
-	r->file = w->state.draft.file;
-	r->target = shape->to_name ? w->state.draft.target : 0;
-	r->fd = w->state.draft.fd;
-	r->flags |= w->state.draft.flags & EVENT_LATER;
+	r->file = w->state.pending_event.file;
+	r->target = shape->to_name ? w->state.pending_event.target : 0;
+	r->fd = w->state.pending_event.fd;
+	r->flags |= w->state.pending_event.flags & EVENT_LATER;
 }
 
-/* A request that is asked for: kept, or told at once when its completion will not be seen. */
-static __always_inline void note_request(struct workspace *w, struct task_state *s, __u64 key, const struct io_uring_sqe *sqe, __u32 nr)
+/* A request that is asked for: kept, or reported at once when its completion will not be seen. */
+static __always_inline void record_request(struct workspace *w, struct task_state *s, __u64 key, const struct io_uring_sqe *sqe, __u32 nr)
 {
 	const struct shape shape = shape_of(nr);
 	struct counters *c = counters();
@@ -152,10 +152,10 @@ static __always_inline void note_request(struct workspace *w, struct task_state 
 
 	fill_request(w, s, sqe, nr);
 	if (shape.name)
-		note_names(w, &shape);
+		record_names(w, &shape);
 	else if (shape.fd && !w->request.fixed && call_of(nr).kind != KIND_TRANSFER)
-		note_descriptor();
-	w->request.told = !!(sqe->flags & IOSQE_CQE_SKIP_SUCCESS);
+		record_descriptor();
+	w->request.reported = !!(sqe->flags & IOSQE_CQE_SKIP_SUCCESS);
 	kept = keep_request(&w->request, key);
 	if (!kept && c)
 		c->requests_full++;
@@ -179,7 +179,7 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 	barrier(); /* read back from the map it is a plain number, to be hashed */
 	key = w->key;
 	if (!s) {
-		forget_stranger(key);
+		forget_untraced_request(key);
 		return 0;
 	}
 	if (!copy_sqe(&w->sqe, address ? address : taken_sqe(req)))
@@ -191,7 +191,7 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 		return 0;
 	}
 	check_task(task, s);
-	note_request(w, s, key, &w->sqe, nr);
+	record_request(w, s, key, &w->sqe, nr);
 	return 0;
 }
 
@@ -199,7 +199,7 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 static __always_inline bool changes_paths(__u8 opcode)
 {
 	if (opcode == RING_LINKAT)
-		return config.members || config.moved;
+		return config.track_hardlinks || config.follow_renames;
 	return opcode == RING_RENAMEAT || opcode == RING_UNLINKAT;
 }
 
@@ -208,10 +208,10 @@ static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file,
 	struct workspace *w = workspace();
 	struct globals *g = globals();
 
-	if (key && changes_paths(get(req, opcode)))
-		note_move(result);
-	else if (key && get(req, opcode) == RING_SYMLINKAT)
-		note_symlink(result);
+	if (key && changes_paths(read_field(req, opcode)))
+		count_move(result);
+	else if (key && read_field(req, opcode) == RING_SYMLINKAT)
+		count_symlink(result);
 	if (!w || !g || !find_request(&w->request, key))
 		return 0;
 	if (!(flags & IORING_CQE_F_MORE))
@@ -224,9 +224,9 @@ static __always_inline int complete(struct io_kiocb *req, __u64 key, __u64 file,
 static __always_inline int completed(__u64 key, long result, __u32 flags)
 {
 	struct io_kiocb *req = (struct io_kiocb *)key;
-	__u64 file = (__u64)load(req, file);
+	__u64 file = (__u64)read_word(req, file);
 
-	return complete(HAS_CAST ? as(struct io_kiocb, key) : req, key, file, result, flags);
+	return complete(HAS_CAST ? cast_kernel(struct io_kiocb, key) : req, key, file, result, flags);
 }
 
 SEC("tp_btf/io_uring_submit_req")
@@ -268,13 +268,13 @@ int ft_complete_val(__u64 *ctx)
 SEC("tracepoint")
 int ft_classic_req(struct trace_event_raw_io_uring_submit_req *ctx)
 {
-	return submit(as(struct io_kiocb, (__u64)ctx->req), 0);
+	return submit(cast_kernel(struct io_kiocb, (__u64)ctx->req), 0);
 }
 
 SEC("tracepoint")
 int ft_classic_fail(struct trace_event_raw_io_uring_req_failed *ctx)
 {
-	return submit(as(struct io_kiocb, (__u64)ctx->req), 0);
+	return submit(cast_kernel(struct io_kiocb, (__u64)ctx->req), 0);
 }
 
 SEC("tracepoint")
@@ -326,7 +326,7 @@ int ft_rename_done(__u64 *ctx)
 	struct globals *g = globals();
 
 	if (g && g->ring_renames)
-		note_move(0);
+		count_move(0);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * File operations seen below the system calls, at the security hooks: what happened, to which inode, whatever the way in.
  * Each program serves as LSM hook, as fentry on the function that calls the hooks, or as kprobe there: user space sets
- * its type, and config.way says where its arguments are. Apart, because not every kernel lets it attach.
+ * its type, and config.attach_type says where its arguments are. Apart, because not every kernel lets it attach.
  */
 #include "event.h"
 #include "lib/compat.bpf.h"
@@ -11,12 +11,12 @@
 #include "lib/hook.bpf.h"
 #include "lib/identity.bpf.h"
 #include "lib/kernel.h"
-#include "lib/making.bpf.h"
+#include "lib/pending_event.bpf.h"
 #include "lib/name.bpf.h"
-#include "lib/noted.bpf.h"
+#include "lib/pending_hook.bpf.h"
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
-#include "lib/tell.bpf.h"
+#include "lib/emit_hook.bpf.h"
 
 #define MAY_WRITE 2
 #define MAY_READ 4
@@ -27,25 +27,26 @@
 #define FMODE_EXEC 0x20
 
 /* A word of a program's context. The compiler would add the place to the pointer first, which the verifier refuses. */
-#define context_word(context, place)                                                                                                       \
+#define context_word(context, at)                                                                                                          \
 	({                                                                                                                                 \
 		__u64 word_;                                                                                                               \
-		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(word_) : "r"(context), "i"(place));                                           \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(word_) : "r"(context), "i"(at));                                              \
 		word_;                                                                                                                     \
 	})
 
 /* Where a kprobe's registers are: x86-64's calling convention, and struct pt_regs of its uapi/asm/ptrace.h. */
-#define REGISTER_PLACE(n) ((n) == 0 ? 112 : (n) == 1 ? 104 : (n) == 2 ? 96 : 88)
+#define REGISTER_OFFSET(n) ((n) == 0 ? 112 : (n) == 1 ? 104 : (n) == 2 ? 96 : 88)
 
 /* The hook's argument number n, from 0 to 3. */
-#define hook_argument(context, n) (config.way == WAY_KPROBE ? context_word(context, REGISTER_PLACE(n)) : context_word(context, 8 * (n)))
+#define hook_argument(context, n)                                                                                                          \
+	(config.attach_type == ATTACH_KPROBE ? context_word(context, REGISTER_OFFSET(n)) : context_word(context, 8 * (n)))
 
 SEC("vfs")
 int ft_file_open(void *ctx)
 {
 	struct file *file = (struct file *)hook_argument(ctx, 0);
 
-	return file_hook(file, HOOK_OPEN, load(file, f_flags) & ~(O_LARGEFILE | FMODE_EXEC), 0);
+	return file_hook(file, HOOK_OPEN, read_word(file, f_flags) & ~(O_LARGEFILE | FMODE_EXEC), 0);
 }
 
 SEC("vfs")
@@ -72,7 +73,7 @@ SEC("vfs")
 int ft_mmap_file(void *ctx)
 {
 	__u64 protection = hook_argument(ctx, 1);
-	__u64 flags = config.way == WAY_LSM ? hook_argument(ctx, 3) : hook_argument(ctx, 2);
+	__u64 flags = config.attach_type == ATTACH_LSM ? hook_argument(ctx, 3) : hook_argument(ctx, 2);
 
 	return file_hook((struct file *)hook_argument(ctx, 0), HOOK_MMAP, 0, (protection & 0xff) | (__u32)flags << 8);
 }
@@ -82,7 +83,7 @@ int ft_bprm_check(void *ctx)
 {
 	struct linux_binprm *bprm = (struct linux_binprm *)hook_argument(ctx, 0);
 
-	return file_hook(load(bprm, file), HOOK_EXEC, 0, 0);
+	return file_hook(read_word(bprm, file), HOOK_EXEC, 0, 0);
 }
 
 SEC("vfs")
@@ -144,7 +145,7 @@ int ft_path_link(void *ctx)
 {
 	struct path *directory = (struct path *)hook_argument(ctx, 1);
 
-	return names_hook((__u64)load(directory, mnt), hook_argument(ctx, 0), directory, hook_argument(ctx, 2), HOOK_LINK);
+	return names_hook((__u64)read_word(directory, mnt), hook_argument(ctx, 0), directory, hook_argument(ctx, 2), HOOK_LINK);
 }
 
 SEC("vfs")
@@ -152,7 +153,7 @@ int ft_path_rename(void *ctx)
 {
 	struct path *from = (struct path *)hook_argument(ctx, 0), *to = (struct path *)hook_argument(ctx, 2);
 
-	return names_hook((__u64)load(from, mnt), hook_argument(ctx, 1), to, hook_argument(ctx, 3), HOOK_RENAME);
+	return names_hook((__u64)read_word(from, mnt), hook_argument(ctx, 1), to, hook_argument(ctx, 3), HOOK_RENAME);
 }
 
 /* What the link says is the caller's string; system calls that make the events read it themselves. */
@@ -160,21 +161,21 @@ SEC("vfs")
 int ft_path_symlink(void *ctx)
 {
 	struct path *directory = (struct path *)hook_argument(ctx, 0);
-	struct task_state *s = subject_state();
+	struct task_state *s = traced_state();
 	__u64 dentry, mnt;
-	struct note *n;
+	struct pending_hook *n;
 
 	if (!s)
 		return 0;
-	begin_notes(s);
-	n = new_note(s, HOOK_SYMLINK);
+	begin_pending_hooks(s);
+	n = new_pending_hook(s, HOOK_SYMLINK);
 	dentry = as_number(n, hook_argument(ctx, 1));
-	mnt = (__u64)load(directory, mnt);
-	note_place(n, dentry, mnt, true);
-	expect_place(n, dentry, dentry, mnt);
+	mnt = (__u64)read_word(directory, mnt);
+	set_hook_path(n, dentry, mnt, true);
+	expect_hook_path(n, dentry, dentry, mnt);
 	if (n->wanted && config.level == LEVEL_VFS)
 		n->file = define_content(s, (const char *)hook_argument(ctx, 2), n->target, NAME_KERNEL);
-	return keep_note(s, n);
+	return keep_pending_hook(s, n);
 }
 
 /* A function of its own: in a loop the compiler would look for members' places before it asks whether they exist. */
@@ -187,11 +188,11 @@ SUBPROGRAM __u64 mount_behind(__u64 sb, __u64 mount)
 SUBPROGRAM __u64 mount_in_sight(__u64 address)
 {
 	struct super_block *sb = (struct super_block *)address;
-	__u64 namespace = (__u64)of_task(current_task(), nsproxy, mnt_ns);
+	__u64 namespace = (__u64)task_field(current_task(), nsproxy, mnt_ns);
 	struct mount *mount = first_mount(sb), *first = mount;
 
 	for (int i = 0; i < MAX_MOUNTS && mount; i++) {
-		if ((__u64)load(mount, mnt_ns) == namespace)
+		if ((__u64)read_word(mount, mnt_ns) == namespace)
 			return (__u64)mount + bpf_core_field_offset(struct mount, mnt);
 		mount = (struct mount *)mount_behind(address, (__u64)mount);
 	}
@@ -201,24 +202,24 @@ SUBPROGRAM __u64 mount_in_sight(__u64 address)
 /* The name by which the inode is known: one of them, where it has several. */
 static __always_inline __u64 alias(struct inode *inode)
 {
-	__u64 first = (__u64)load(inode, i_dentry.first);
+	__u64 first = (__u64)read_word(inode, i_dentry.first);
 
 	return first ? first - alias_offset() : 0;
 }
 
-/* The inode as the draft's file: by a name of its own, whichever that is. */
-SUBPROGRAM int place_inode(struct draft *d, __u64 address)
+/* The inode as the pending event's file: by a name of its own, whichever that is. */
+SUBPROGRAM int locate_inode(struct pending_event *d, __u64 address)
 {
 	struct inode *inode = (struct inode *)address;
-	__u64 dentry = alias(inode), mnt = mount_in_sight((__u64)load(inode, i_sb));
+	__u64 dentry = alias(inode), mnt = mount_in_sight((__u64)read_word(inode, i_sb));
 
 	if (dentry && mnt)
-		d->file = find_file(dentry, mnt, OWED_ALWAYS).id;
+		d->file = find_file(dentry, mnt, NEED_ALWAYS).id;
 	return 0;
 }
 
 /* Asked of every component of every path that anybody looks up: a rule for this very inode comes first. Its answer is not
- * that of the call, so that it is told at once, in the middle of the call. */
+ * that of the call, so that it is emitted at once, in the middle of the call. */
 SEC("vfs")
 int ft_inode_perm(void *ctx)
 {
@@ -226,44 +227,44 @@ int ft_inode_perm(void *ctx)
 	struct inode *inode = (struct inode *)hook_argument(ctx, 0);
 	struct rule_key key = {};
 	struct task_state *s;
-	struct draft *d;
+	struct pending_event *d;
 	__u64 entered;
 	__u32 *rule;
 
 	fill_rule_key(&key, inode);
-	rule = bpf_map_lookup_elem(&ft_rules, &key);
-	if (!rule || *rule & RULE_EXCLUDE || config.failed || config.min_latency || !(s = subject_state()))
+	rule = bpf_map_lookup_elem(&ft_inode_rules, &key);
+	if (!rule || *rule & RULE_EXCLUDE || config.failed || config.min_latency || !(s = traced_state()))
 		return 0;
 	entered = s->entered;
 	s->entered = 0;
-	d = new_draft(s, chosen.op, chosen.call, 0);
+	d = new_pending_event(s, chosen.op, chosen.call, 0);
 	s->entered = entered;
 	d->size = (__u32)hook_argument(ctx, 1);
 	d->flags = EVENT_NO_RESULT | EVENT_NO_OFFSET;
 	d->offset = (__u64)inode;
 	barrier();
-	place_inode(d, d->offset);
+	locate_inode(d, d->offset);
 	d->offset = 0;
 	emit(d, current_task(), s);
 	return done();
 }
 
-/* What the current task's hooks have noted, for programs that nothing preempts. */
-static __always_inline struct task_state *noted_state(void)
+/* What the current task's hooks have recorded, for programs that nothing preempts. */
+static __always_inline struct task_state *pending_hook_state(void)
 {
 	struct task_struct *task = current_task();
-	struct task_state *s = is_bystander(task) ? NULL : current_member(task);
+	struct task_state *s = is_untraced(task) ? NULL : current_target(task);
 
-	return s && s->note_count ? s : NULL;
+	return s && s->pending_hook_count ? s : NULL;
 }
 
-/* The return of a call: what its hooks have noted gets its result. */
+/* The return of a call: what its hooks have recorded gets its result. */
 static __always_inline int on_return(long result)
 {
-	struct task_state *s = noted_state();
+	struct task_state *s = pending_hook_state();
 
 	if (s)
-		tell_notes(result, s->note_call == call_under_way(current_task()));
+		emit_pending_hooks(result, s->pending_hook_call == call_under_way(current_task()));
 	return 0;
 }
 
@@ -282,8 +283,8 @@ int ft_classic_ret(struct classic_exit *ctx)
 /* The end of a thread that was not in a call, as when it dumps core. */
 static __always_inline int on_end(void)
 {
-	if (noted_state())
-		tell_notes(0, false);
+	if (pending_hook_state())
+		emit_pending_hooks(0, false);
 	return 0;
 }
 

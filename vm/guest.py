@@ -33,7 +33,7 @@ SCRATCH: Final = Path("/tmp/tests")
 """Each file's folders are below one of its own: pytest closes the one that they share by default to other users, again and
 again, and some tests open theirs."""
 ENDED: Final = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
-IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.capture.session", "tests.kernel.lab", "filetap.capture.features")
+IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.capture.session", "tests.kernel.harness", "filetap.capture.features")
 
 
 class Port:

@@ -9,7 +9,7 @@
 #include "../event.h"
 #include "compat.bpf.h"
 #include "define.bpf.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "state.bpf.h"
 
 /* The position of the highest bit. Without a branch, for the verifier would follow each way to the program's end. */
@@ -36,7 +36,8 @@ static __always_inline __u16 bucket_of(__u64 duration)
 }
 
 /* Make the entry. */
-static __always_inline struct aggregate *begin_sum(void *sums, const struct aggregate_key *key, const struct draft *d, struct counters *c)
+static __always_inline struct aggregate *begin_sum(void *sums, const struct aggregate_key *key, const struct pending_event *d,
+						   struct counters *c)
 {
 	struct aggregate none = { .first = d->time };
 
@@ -48,7 +49,7 @@ static __always_inline struct aggregate *begin_sum(void *sums, const struct aggr
 /* A maximum needs a sum that nobody else writes, for there is no atomic one: a thread does one thing at a time, and so does a CPU.
  * An event that another thread hands over (a request that completes there), or that a process's threads have in common, is
  * summed up by CPU. What is summed up is counted by who reads it. 'tid': the event's. */
-SUBPROGRAM int aggregate(struct draft *d, __u32 task, __u32 tid, struct counters *c)
+SUBPROGRAM int aggregate(struct pending_event *d, __u32 task, __u32 tid, struct counters *c)
 {
 	__u64 duration = d->entered ? d->time - d->entered : 0;
 	struct aggregate_key key = { .task = task, .file = d->file, .op = d->op };

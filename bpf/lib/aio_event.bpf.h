@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a request of io_submit to its event: drafted when it is noted, and told with its result.
+ * From a request of io_submit to its event: filled in when it is recorded, and emitted with its result.
  * Apart from the table of requests and from the calls that make and end them.
  */
 #ifndef FILETAP_AIO_EVENT_H
@@ -14,10 +14,10 @@
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 
 /* What is being read or written: too large for the stack. */
 struct workspace {
@@ -30,7 +30,7 @@ struct workspace {
 
 PER_CPU(workspace, struct workspace, ft_workspaces)
 
-static __always_inline bool moves_bytes(const struct draft *d)
+static __always_inline bool moves_bytes(const struct pending_event *d)
 {
 	return d->op == OP_READ || d->op == OP_WRITE;
 }
@@ -42,13 +42,13 @@ static __always_inline bool request_appends(struct file *file, const struct iocb
 	return BPF_CORE_READ(file, f_flags) & O_APPEND;
 }
 
-/* state->draft of the request in the workspace; false: not asked for. */
-SUBPROGRAM bool draft_request(struct task_state *state)
+/* state->pending_event of the request in the workspace; false: not asked for. */
+SUBPROGRAM bool fill_request_event(struct task_state *state)
 {
 	struct task_struct *task = current_task();
 	struct workspace *w = workspace();
 	struct file *file;
-	struct draft *d;
+	struct pending_event *d;
 	struct call call;
 	__u64 address;
 	bool wanted;
@@ -56,7 +56,7 @@ SUBPROGRAM bool draft_request(struct task_state *state)
 	if (!w)
 		return false;
 	call = call_of(w->iocb.aio_lio_opcode);
-	d = new_draft(state, call.op, call.call, 0);
+	d = new_pending_event(state, call.op, call.call, 0);
 	d->time = bpf_ktime_get_boot_ns(); /* requests at one address are told apart by it */
 	if (!call.call)
 		return false;
@@ -71,16 +71,16 @@ SUBPROGRAM bool draft_request(struct task_state *state)
 		d->flags |= EVENT_NO_OFFSET;
 	else if (d->op == OP_WRITE)
 		w->request.appends = request_appends(file, &w->iocb);
-	if (!file || !type_passes(file, OWED_TYPE))
+	if (!file || !type_passes(file, NEED_TYPE))
 		return false;
-	resolve(state, file, OWED_TYPE);
-	wanted = is_owed(state->last.wanted, OWED_TYPE);
+	resolve(state, file, NEED_TYPE);
+	wanted = is_needed(state->last.wanted, NEED_TYPE);
 	give_file(d, state->last.id, wanted, opening_of(state, address));
 	return wanted;
 }
 
 /* Where an append began is known by its end alone (pwrite(2), BUGS). */
-static __always_inline void place_append(struct task_struct *task, struct draft *d)
+static __always_inline void locate_append(struct task_struct *task, struct pending_event *d)
 {
 	__u64 address = fd_address(task, d->fd);
 	struct file *file = file_at(address);
@@ -94,24 +94,24 @@ static __always_inline void place_append(struct task_struct *task, struct draft 
 static __always_inline void identify(struct task_state *s, const struct aio_request *r)
 {
 	s->last = (struct file_cache){ .key.inode = r->inode, .key.generation = r->inode_generation };
-	s->draft.file = 0;
-	s->draft.undefined = 1;
+	s->pending_event.file = 0;
+	s->pending_event.undefined = 1;
 }
 
 /* The event of the request in the workspace. */
-SUBPROGRAM int tell(struct task_state *s, long result, bool known)
+SUBPROGRAM int emit_request(struct task_state *s, long result, bool known)
 {
 	struct task_struct *task = current_task();
 	__u32 own = s->task;
 	struct workspace *w = workspace();
 	struct globals *g = globals();
-	struct draft *d = &s->draft;
+	struct pending_event *d = &s->pending_event;
 	struct aio_request *r;
 
 	if (!w || !g)
 		return 0;
 	r = &w->request;
-	*d = r->draft;
+	*d = r->pending_event;
 	d->time = bpf_ktime_get_boot_ns();
 	if (!known || r->again) {
 		d->flags |= EVENT_NO_RESULT;
@@ -123,7 +123,7 @@ SUBPROGRAM int tell(struct task_state *s, long result, bool known)
 	d->result = result;
 	d->bytes = moves_bytes(d) && result > 0 ? result : 0;
 	if (r->appends)
-		place_append(task, d);
+		locate_append(task, d);
 	if (descriptors_shared(task) && may_have_changed(task, d->fd, r->changes))
 		d->flags |= EVENT_UNCERTAIN;
 	if (d->file && r->generation != (__u32)g->generation)
@@ -134,18 +134,18 @@ SUBPROGRAM int tell(struct task_state *s, long result, bool known)
 	return 0;
 }
 
-/* state->draft as the request in the workspace. */
+/* state->pending_event as the request in the workspace. */
 static __always_inline void fill_request(struct aio_request *r, struct task_struct *task, struct task_state *s, bool again)
 {
 	struct globals *g = globals();
 
-	r->draft = s->draft;
-	r->draft.entered = config.latency ? s->submitted : 0;
+	r->pending_event = s->pending_event;
+	r->pending_event.entered = config.latency ? s->submitted : 0;
 	r->inode = s->last.key.inode;
 	r->inode_generation = s->last.key.generation;
 	r->generation = g ? g->generation : 0;
 	r->task = s->task;
-	r->tid = of_task(task, pid);
+	r->tid = task_field(task, pid);
 	r->again = again;
 }
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Requests of io_submit, kept by their places in the process until they complete.
- * Apart, because two sides read them: aio.bpf.c, which notes them and sees their end, and pending.bpf.c, which lists them.
+ * Apart, because two sides read them: aio.bpf.c, which records them and sees their end, and pending.bpf.c, which lists them.
  */
 #ifndef FILETAP_AIO_TABLE_H
 #define FILETAP_AIO_TABLE_H
 
 #include "compat.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "state.bpf.h"
 
 /* In the memory of one program, by an address of its own: of a request or of a context. pids come again, and an exec begins anew. */
-struct aio_place {
+struct aio_request_key {
 	__u64 address;
 	__u64 start; /* the process's */
 	__u32 tgid;
@@ -21,7 +21,7 @@ struct aio_place {
 
 /* A request of io_submit: its event as it is to be, but for the result. */
 struct aio_request {
-	struct draft draft;
+	struct pending_event pending_event;
 	__u64 changes; /* changes_of() its descriptor */
 	__u64 inode; /* of its file, should the id be given up meanwhile */
 	__u32 inode_generation;
@@ -29,32 +29,33 @@ struct aio_request {
 	__u32 task; /* id of the submitter's definition */
 	__u32 tid;
 	__u32 appends;
-	__u32 again; /* noted while another was under way at its address: of two ends it is not known which is whose */
+	__u32 again; /* recorded while another was under way at its address: of two ends it is not known which is whose */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_REQUESTS);
-	__type(key, struct aio_place);
+	__type(key, struct aio_request_key);
 	__type(value, struct aio_request);
 } ft_under_way SEC(".maps");
 
-static __always_inline struct aio_place place_at(__u64 address)
+static __always_inline struct aio_request_key request_key_at(__u64 address)
 {
-	struct task_struct *leader = load(current_task(), group_leader);
+	struct task_struct *leader = read_word(current_task(), group_leader);
 
-	return (struct aio_place){ address, load(leader, start_boottime), load(leader, tgid), load(leader, self_exec_id) };
+	return (struct aio_request_key){ address, read_word(leader, start_boottime), read_word(leader, tgid),
+					 read_word(leader, self_exec_id) };
 }
 
-/* The request at a place in the process goes to who asks first. */
-static __always_inline bool take_request(struct aio_request *request, const struct aio_place *place)
+/* The request at an address in the process goes to who asks first. */
+static __always_inline bool take_request(struct aio_request *request, const struct aio_request_key *key)
 {
-	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, place);
+	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, key);
 
 	if (!r)
 		return false;
 	*request = *r;
-	return !bpf_map_delete_elem(&ft_under_way, place);
+	return !bpf_map_delete_elem(&ft_under_way, key);
 }
 
 #endif

@@ -17,7 +17,7 @@
 
 static __always_inline bool is_hashed(struct dentry *dentry)
 {
-	return load(dentry, d_hash.pprev);
+	return read_word(dentry, d_hash.pprev);
 }
 
 /* May it have a name beside this one? A directory has none. */
@@ -25,9 +25,10 @@ static __always_inline bool has_aliases(struct dentry *dentry, struct inode *ino
 {
 	__u32 links;
 
-	if (!(config.members || config.moved) || !(config.paths & 1) || !inode || (load(inode, i_mode) & S_IFMT) == S_IFDIR)
+	if (!(config.track_hardlinks || config.follow_renames) || !(config.paths & 1) || !inode ||
+	    (read_word(inode, i_mode) & S_IFMT) == S_IFDIR)
 		return false;
-	links = load(inode, i_nlink);
+	links = read_word(inode, i_nlink);
 	return links > 1 || (links && !is_hashed(dentry));
 }
 
@@ -41,7 +42,7 @@ static __always_inline bool judge_next(void)
 	if (!s || !s->alias.next)
 		return false;
 	alias = s->alias.next - alias_offset();
-	s->alias.next = (__u64)load((struct hlist_node *)s->alias.next, next);
+	s->alias.next = (__u64)read_word((struct hlist_node *)s->alias.next, next);
 	if (alias == s->alias.dentry || !is_hashed((struct dentry *)alias))
 		return true;
 	reset_walk(s, alias, s->alias.mount, false);
@@ -58,7 +59,7 @@ static __always_inline bool judge_next(void)
 /* scratch()->aliases, of the names that the inode has beside 'dentry'; of a name that nobody has used for long nothing is known. */
 __noinline int judge_aliases(__u64 dentry, __u64 mnt)
 {
-	struct inode *inode = load((struct dentry *)dentry, d_inode);
+	struct inode *inode = read_word((struct dentry *)dentry, d_inode);
 	struct scratch *s = scratch();
 
 	if (!s)
@@ -66,7 +67,7 @@ __noinline int judge_aliases(__u64 dentry, __u64 mnt)
 	s->aliases = 0;
 	if (!has_aliases((struct dentry *)dentry, inode))
 		return 0;
-	s->alias.next = (__u64)load(inode, i_dentry.first);
+	s->alias.next = (__u64)read_word(inode, i_dentry.first);
 	s->alias.dentry = dentry;
 	s->alias.mount = mnt;
 	for (int i = 0; i < MAX_ALIASES; i++)

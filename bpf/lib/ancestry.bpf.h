@@ -40,8 +40,8 @@ PER_CPU(ancestor_walk, struct ancestor_walk, ft_ancestors)
 
 static __always_inline void fill_process_key(struct process_key *key, struct task_struct *leader)
 {
-	key->start = load(leader, start_boottime);
-	key->pid = load(leader, tgid);
+	key->start = read_word(leader, start_boottime);
+	key->pid = read_word(leader, tgid);
 	key->reserved = 0;
 }
 
@@ -54,15 +54,15 @@ static __always_inline struct process_entry *find_process(struct ancestor_walk *
 /* The process that this one is a child of now; NULL: it is the first. */
 static __always_inline struct task_struct *parent_process(struct task_struct *leader)
 {
-	struct task_struct *parent = load(load(leader, real_parent), group_leader);
+	struct task_struct *parent = read_word(read_word(leader, real_parent), group_leader);
 
-	return parent && load(parent, tgid) ? parent : NULL;
+	return parent && read_word(parent, tgid) ? parent : NULL;
 }
 
 /* Does its definition say what it is now? An exec or another name makes it another row. */
 static __always_inline bool is_defined(const struct process_entry *entry, struct task_struct *leader)
 {
-	return entry && entry->id && entry->execs == (__u32)load(leader, self_exec_id) && entry->comm[0] == word_at(leader->comm) &&
+	return entry && entry->id && entry->execs == (__u32)read_word(leader, self_exec_id) && entry->comm[0] == word_at(leader->comm) &&
 	       entry->comm[1] == word_at(leader->comm + 8);
 }
 
@@ -124,13 +124,13 @@ __noinline int next_undefined(void)
 	w->at = w->undefined[last & (MAX_ANCESTORS - 1)];
 	w->count = last;
 	leader = (struct task_struct *)w->at;
-	mm = load(leader, mm);
-	exe = mm ? load(mm, exe_file) : NULL;
-	fs = load(leader, fs);
-	w->exe_dentry = exe ? (__u64)load(exe, f_path.dentry) : 0;
-	w->exe_mnt = exe ? (__u64)load(exe, f_path.mnt) : 0;
-	w->root_dentry = fs ? (__u64)load(fs, root.dentry) : 0;
-	w->root_mnt = fs ? (__u64)load(fs, root.mnt) : 0;
+	mm = read_word(leader, mm);
+	exe = mm ? read_word(mm, exe_file) : NULL;
+	fs = read_word(leader, fs);
+	w->exe_dentry = exe ? (__u64)read_word(exe, f_path.dentry) : 0;
+	w->exe_mnt = exe ? (__u64)read_word(exe, f_path.mnt) : 0;
+	w->root_dentry = fs ? (__u64)read_word(fs, root.dentry) : 0;
+	w->root_mnt = fs ? (__u64)read_word(fs, root.mnt) : 0;
 	return 1;
 }
 
@@ -141,13 +141,13 @@ static __always_inline bool was_adopted(struct task_struct *leader)
 {
 	struct task_struct *parent = parent_process(leader);
 
-	return parent && load(leader, parent_exec_id) > load(parent, self_exec_id);
+	return parent && read_word(leader, parent_exec_id) > read_word(parent, self_exec_id);
 }
 
 /* Has it ended, and only waits for somebody to ask how? Then nothing tells when it is gone. */
 static __always_inline bool has_ended(struct task_struct *leader)
 {
-	return !load(load(leader, signal), live.counter);
+	return !read_word(read_word(leader, signal), live.counter);
 }
 
 static __always_inline void publish_process(struct ancestor_walk *w, struct task_struct *leader, __u32 id)
@@ -158,7 +158,7 @@ static __always_inline void publish_process(struct ancestor_walk *w, struct task
 	w->entry.comm[0] = word_at(leader->comm);
 	w->entry.comm[1] = word_at(leader->comm + 8);
 	w->entry.id = id;
-	w->entry.execs = load(leader, self_exec_id);
+	w->entry.execs = read_word(leader, self_exec_id);
 	w->entry.forker = old ? old->forker : 0;
 	w->entry.reserved = 0;
 	if (!has_ended(leader) && bpf_map_update_elem(&ft_processes, &w->key, &w->entry, BPF_ANY) && c)
@@ -208,8 +208,8 @@ __noinline int define_next(void)
 
 	if (!w || !next_undefined())
 		return 0;
-	exe = w->exe_dentry && w->exe_mnt ? find_file(w->exe_dentry, w->exe_mnt, OWED_ALWAYS).id : 0;
-	root = w->root_dentry && w->root_mnt ? find_file(w->root_dentry, w->root_mnt, OWED_ALWAYS).id : 0;
+	exe = w->exe_dentry && w->exe_mnt ? find_file(w->exe_dentry, w->exe_mnt, NEED_ALWAYS).id : 0;
+	root = w->root_dentry && w->root_mnt ? find_file(w->root_dentry, w->root_mnt, NEED_ALWAYS).id : 0;
 	define_ancestor(exe, root);
 	return 1;
 }
@@ -246,7 +246,7 @@ static __always_inline void define_ancestors(struct task_struct *task, bool too)
 
 	if (!w)
 		return;
-	w->itself = (__u64)of_task(task, group_leader);
+	w->itself = (__u64)task_field(task, group_leader);
 	define_line(too);
 }
 
@@ -258,8 +258,8 @@ static __always_inline void remember_forker(struct task_struct *child)
 
 	if (!w || w->parent == UNKNOWN_PARENT)
 		return;
-	w->key.start = of_task(child, start_boottime);
-	w->key.pid = of_task(child, tgid);
+	w->key.start = task_field(child, start_boottime);
+	w->key.pid = task_field(child, tgid);
 	w->key.reserved = 0;
 	__builtin_memset(&w->entry, 0, sizeof(w->entry));
 	w->entry.forker = w->parent;
@@ -280,7 +280,7 @@ static __always_inline void follow_fork(struct task_struct *task, struct task_st
 /* The end of the current process. */
 static __always_inline void forget_process(struct task_struct *task)
 {
-	struct process_key key = { .start = of_task(task, group_leader, start_boottime), .pid = of_task(task, tgid) };
+	struct process_key key = { .start = task_field(task, group_leader, start_boottime), .pid = task_field(task, tgid) };
 
 	if (config.ancestry)
 		bpf_map_delete_elem(&ft_processes, &key);

@@ -66,11 +66,12 @@
  * would double the code, and the kernel's time to load it. */
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 
-#define as(type, pointer) ((type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(type)))
+#define cast_kernel(type, pointer) ((type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(type)))
 
-/* A member through a pointer of as(type); by helper where there is no cast. */
-#define get(pointer, first, ...) (HAS_CAST ? get_plain(pointer, first, ##__VA_ARGS__) : BPF_CORE_READ(pointer, first, ##__VA_ARGS__))
-#define get_plain(pointer, ...) ___arrow(pointer, ##__VA_ARGS__)
+/* A member through a pointer of cast_kernel(type); by helper where there is no cast. */
+#define read_field(pointer, first, ...)                                                                                                    \
+	(HAS_CAST ? plain_field(pointer, first, ##__VA_ARGS__) : BPF_CORE_READ(pointer, first, ##__VA_ARGS__))
+#define plain_field(pointer, ...) ___arrow(pointer, ##__VA_ARGS__)
 #undef ___arrow1
 #undef ___arrow2
 #undef ___arrow3
@@ -90,15 +91,15 @@ static __always_inline struct task_struct *current_task(void)
 
 /* A member through a task, from current_task() or a tracepoint. Of each pointer that is read through one which the verifier
  * trusts, newer kernels look up four names among all of their types (57539b1c0ac2, v6.3): a fifth of a start. */
-#define of_task(task, first, ...)                                                                                                          \
-	(HAS_CAST           ? get_plain(as(__typeof__(*(task)), task), first, ##__VA_ARGS__)                                               \
-	 : HAS_TASK_STORAGE ? get_plain(task, first, ##__VA_ARGS__)                                                                        \
+#define task_field(task, first, ...)                                                                                                       \
+	(HAS_CAST           ? plain_field(cast_kernel(__typeof__(*(task)), task), first, ##__VA_ARGS__)                                    \
+	 : HAS_TASK_STORAGE ? plain_field(task, first, ##__VA_ARGS__)                                                                      \
 			    : BPF_CORE_READ(task, first, ##__VA_ARGS__))
 
 /* The leader of a task's group, trusted as the task is: storage is found by it. */
 static __always_inline struct task_struct *leader_of(struct task_struct *task)
 {
-	return HAS_TASK_STORAGE ? get_plain(task, group_leader) : BPF_CORE_READ(task, group_leader);
+	return HAS_TASK_STORAGE ? plain_field(task, group_leader) : BPF_CORE_READ(task, group_leader);
 }
 
 /* The registers of a task in a system call. bpf_task_pt_regs came with dd6e10fbd9fb (v5.15). */
@@ -111,7 +112,7 @@ static __always_inline struct pt_regs *registers_of(struct task_struct *task)
 {
 	if (HAS_TASK_REGISTERS)
 		return (struct pt_regs *)bpf_task_pt_regs(task);
-	return of_task(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+	return task_field(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
 }
 
 /* The number of the call that a task is in. */
@@ -125,7 +126,7 @@ static __always_inline __u64 call_number(struct task_struct *task)
 /* Is the call that a task is in one of 32 bits, whose number is from another table? */
 static __always_inline bool is_compat(struct task_struct *task)
 {
-	return of_task(task, thread_info.status) & TS_COMPAT;
+	return task_field(task, thread_info.status) & TS_COMPAT;
 }
 
 /* Any word of the kernel's memory, as a number: thread_info begins with a long. */
@@ -134,7 +135,7 @@ static __always_inline __u64 word_at(const void *address)
 	__u64 word = 0;
 
 	if (HAS_CAST)
-		return as(struct thread_info, address)->flags;
+		return cast_kernel(struct thread_info, address)->flags;
 	bpf_probe_read_kernel(&word, sizeof(word), address);
 	return word;
 }
@@ -156,8 +157,8 @@ static __always_inline long read_user_string(char *to, __u32 space, const char *
 
 /* A member of at most eight bytes, through any pointer. What comes of it is a number to the verifier, which would not let
  * us make one of a pointer. */
-#define load(pointer, member) ((__typeof__((pointer)->member))word_at((void *)(pointer) + load_offset(__typeof__(pointer), member)))
-#define load_offset(type, member) bpf_core_field_offset(((type)0)->member)
+#define read_word(pointer, member) ((__typeof__((pointer)->member))word_at((void *)(pointer) + word_offset(__typeof__(pointer), member)))
+#define word_offset(type, member) bpf_core_field_offset(((type)0)->member)
 
 /* The id of the current task's cgroup at a level of the tree; 0: it lies higher. The helper came to tracing programs in
  * 95b861a7935b (v5.15); ancestor_ids, which 5.10 has, became pointers in 7f203bc89eb6 (v6.1). */
@@ -193,7 +194,7 @@ static __always_inline bool file_shared(struct file *file)
 	struct file___before_6_13 *old = (void *)file;
 
 	if (!bpf_core_field_exists(old->f_count))
-		return get(file, f_ref.refcnt.counter) > 0;
+		return read_field(file, f_ref.refcnt.counter) > 0;
 	return BPF_CORE_READ(old, f_count.counter) > 1;
 }
 
@@ -265,7 +266,7 @@ static __always_inline void let_cpu_go(void)
 }
 
 /* Up to 6.18 the kernel switches preemption off around raw tracepoints' programs. 7.2 does not, and has this class of locks: user
- * space takes classic tracepoints there, where it can (kept_on_cpu). */
+ * space takes classic tracepoints there, where it can (preempt_safe). */
 typedef struct {
 	void *lock;
 } class_srcu_fast_notrace_t;

@@ -44,7 +44,7 @@ static __always_inline __u64 ids_of(struct cred *cred, int which)
 
 static __always_inline __u32 login_of(struct task_struct *task)
 {
-	return bpf_core_field_exists(task->loginuid) ? of_task(task, loginuid.val) : (__u32)-1;
+	return bpf_core_field_exists(task->loginuid) ? task_field(task, loginuid.val) : (__u32)-1;
 }
 
 static __always_inline __u64 groups_of(struct cred *cred)
@@ -56,7 +56,7 @@ static __always_inline __u64 groups_of(struct cred *cred)
  * to another list, clears it. */
 static __always_inline bool same_credentials(struct task_struct *task, const struct credentials *known)
 {
-	struct cred *cred = (struct cred *)of_task(task, cred);
+	struct cred *cred = (struct cred *)task_field(task, cred);
 
 	return known->ids[0] == ids_of(cred, 0) && known->ids[1] == ids_of(cred, 1) && known->ids[2] == ids_of(cred, 2) &&
 	       known->ids[3] == ids_of(cred, 3) && known->groups == groups_of(cred) && known->login == login_of(task);
@@ -64,7 +64,7 @@ static __always_inline bool same_credentials(struct task_struct *task, const str
 
 static __always_inline void remember_credentials(struct task_struct *task, struct credentials *known)
 {
-	struct cred *cred = (struct cred *)of_task(task, cred);
+	struct cred *cred = (struct cred *)task_field(task, cred);
 
 	for (int i = 0; i < 4; i++)
 		known->ids[i] = ids_of(cred, i);

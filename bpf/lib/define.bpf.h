@@ -31,7 +31,7 @@ static __always_inline long submit_definition(struct scratch *s, struct counters
 /* An empty record, thrown away, with the wake-up. */
 static __always_inline void wake_reader(void)
 {
-	void *record = bpf_ringbuf_reserve(&ft_wakes, 8, 0);
+	void *record = bpf_ringbuf_reserve(&ft_wakeups, 8, 0);
 
 	if (record)
 		bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);
@@ -63,8 +63,8 @@ static __always_inline void fill_real(struct file_definition *d, struct inode *i
 
 	if (!real)
 		return;
-	d->real_inode = load(real, i_ino);
-	d->real_device = load(load(real, i_sb), s_dev);
+	d->real_inode = read_word(real, i_ino);
+	d->real_device = read_word(read_word(real, i_sb), s_dev);
 }
 
 /* Offsets in a module's structures are found when these programs are loaded: is it one that came later? */
@@ -83,20 +83,20 @@ static __always_inline void count_late_module(__u64 magic)
 static __always_inline const char *made_up_name(struct dentry *dentry, struct inode *inode, __u64 magic)
 {
 	if (magic == NSFS_MAGIC)
-		return load(load((struct ns_common *)load(inode, i_private), ops), name);
+		return read_word(read_word((struct ns_common *)read_word(inode, i_private), ops), name);
 	if (magic == DMA_BUF_MAGIC && bpf_core_type_exists(struct dma_buf))
-		return load((struct dma_buf *)load(dentry, d_fsdata), name);
+		return read_word((struct dma_buf *)read_word(dentry, d_fsdata), name);
 	return NULL;
 }
 
 /* A dentry that is its own parent, and not what its mount shows: in no tree, or not yet known to be in one (d_path, fs/d_path.c). */
 static __always_inline void describe_lone_dentry(struct scratch *s, struct dentry *dentry, struct inode *inode)
 {
-	struct dentry_operations *ops = load(dentry, d_op);
+	struct dentry_operations *ops = read_word(dentry, d_op);
 	const char *name;
 	long length;
 
-	if (!ops || !load(ops, d_dname)) {
+	if (!ops || !read_word(ops, d_dname)) {
 		s->head.flags |= DEFINITION_NO_PATH;
 		return;
 	}
@@ -105,7 +105,7 @@ static __always_inline void describe_lone_dentry(struct scratch *s, struct dentr
 	length = name ? bpf_probe_read_kernel_str(s->bytes, COMPONENT_SPACE, name) : 0;
 	if (length > 0) {
 		s->head.length = length;
-		s->file.inside = 0;
+		s->file.fs_path = 0;
 	}
 }
 
@@ -114,34 +114,35 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
 	struct mount *mount = real_mount((struct vfsmount *)mnt_address);
-	struct inode *inode = load(dentry, d_inode);
+	struct inode *inode = read_word(dentry, d_inode);
 	struct scratch *s = scratch();
 
 	if (!s)
 		return 0;
-	s->file.inode = load(inode, i_ino);
+	s->file.inode = read_word(inode, i_ino);
 	s->file.subvolume = subvolume(inode);
-	s->file.size = load(inode, i_size);
-	s->file.parent = load(load(load(dentry, d_parent), d_inode), i_ino);
+	s->file.size = read_word(inode, i_size);
+	s->file.parent = read_word(read_word(read_word(dentry, d_parent), d_inode), i_ino);
 	s->file.key_dentry = s->key.dentry;
 	s->file.key_mount = s->key.mount;
 	s->file.key_name = s->key.name;
 	s->file.key_origin = s->key.origin;
 	s->file.sequence = s->key.sequence;
-	s->file.device = load(load(inode, i_sb), s_dev);
-	s->file.generation = load(inode, i_generation);
-	s->file.mode = load(inode, i_mode);
-	s->file.rdev = load(inode, i_rdev);
-	s->file.magic = load(load(inode, i_sb), s_magic);
-	s->file.mount = load(mount, mnt_id);
-	s->file.mount_namespace = load(load(mount, mnt_ns), ns.inum);
+	s->file.device = read_word(read_word(inode, i_sb), s_dev);
+	s->file.generation = read_word(inode, i_generation);
+	s->file.mode = read_word(inode, i_mode);
+	s->file.rdev = read_word(inode, i_rdev);
+	s->file.magic = read_word(read_word(inode, i_sb), s_magic);
+	s->file.mount = read_word(mount, mnt_id);
+	s->file.mount_namespace = read_word(read_word(mount, mnt_ns), ns.inum);
 	fill_real(&s->file, inode);
 	count_late_module(s->file.magic);
-	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem), load(load(load(inode, i_sb), s_type), name));
+	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem),
+				  read_word(read_word(read_word(inode, i_sb), s_type), name));
 	/* An unlinked name is out of the dentry cache's hash; a root never was in it. */
-	if (load(dentry, d_parent) != dentry)
-		s->head.flags |= load(dentry, d_hash.pprev) ? 0 : DEFINITION_DELETED;
-	else if (load(mount, mnt.mnt_root) != dentry)
+	if (read_word(dentry, d_parent) != dentry)
+		s->head.flags |= read_word(dentry, d_hash.pprev) ? 0 : DEFINITION_DELETED;
+	else if (read_word(mount, mnt.mnt_root) != dentry)
 		describe_lone_dentry(s, dentry, inode);
 	return 0;
 }
@@ -157,8 +158,8 @@ static __always_inline __u32 define_file(__u64 dentry, __u64 mnt)
 	walk_again(s, dentry, mnt);
 	start_definition(s, DEFINE_FILE, new_id(c));
 	s->head.flags = s->walk.flags;
-	if (config.inside)
-		s->file.inside = walk_inside(dentry);
+	if (config.fs_path)
+		s->file.fs_path = walk_fs_path(dentry);
 	s->head.length = s->walk.length;
 	s->head.flags |= s->walk.flags;
 	describe_file(dentry, mnt);
@@ -167,8 +168,8 @@ static __always_inline __u32 define_file(__u64 dentry, __u64 mnt)
 
 static __always_inline bool type_wanted(struct inode *inode)
 {
-	__u32 mode = load(inode, i_mode);
-	__u64 magic = load(load(inode, i_sb), s_magic);
+	__u32 mode = read_word(inode, i_mode);
+	__u64 magic = read_word(read_word(inode, i_sb), s_magic);
 
 	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes call themselves regular files, but not in stat(2). */
 	if (magic == ANON_INODE_FS_MAGIC)
@@ -199,10 +200,10 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 
 /* For whom find_file() looks: files of the types asked for, files of any type, a place whatever the filters say, or only to
  * learn whether it is wanted. */
-#define OWED_TYPE 0
-#define OWED_ANY 1
-#define OWED_ALWAYS 2
-#define OWED_NOTHING 3
+#define NEED_TYPE 0
+#define NEED_ANY 1
+#define NEED_ALWAYS 2
+#define NEED_NOTHING 3
 
 /* A structure in a register: the compiler returns those of functions that are not inline through memory, which a global function may
  * not. */
@@ -226,11 +227,11 @@ static __always_inline bool is_wanted_file(struct found found)
 	return (found.wanted & WANTED) == WANTED;
 }
 
-static __always_inline bool is_owed(__u32 wanted, int owed)
+static __always_inline bool is_needed(__u32 wanted, int need)
 {
-	if (owed == OWED_NOTHING)
+	if (need == NEED_NOTHING)
 		return false;
-	return owed == OWED_ALWAYS || (wanted & WANTED) == WANTED || (owed == OWED_ANY && wanted & WANTED_PATH);
+	return need == NEED_ALWAYS || (wanted & WANTED) == WANTED || (need == NEED_ANY && wanted & WANTED_PATH);
 }
 
 static __always_inline __u32 publish(const struct file_key *key, const struct file_entry *entry, bool known)
@@ -253,11 +254,11 @@ static __always_inline __u32 publish(const struct file_key *key, const struct fi
 }
 
 /* An event is about to name this file: is it the first? Places that are looked up for their names alone do not count. */
-static __always_inline void count_touch(struct file_entry *entry, int owed)
+static __always_inline void count_touch(struct file_entry *entry, int need)
 {
 	struct counters *c = counters();
 
-	if (c && owed != OWED_ALWAYS && is_owed(entry->wanted, owed) && !entry->touched) {
+	if (c && need != NEED_ALWAYS && is_needed(entry->wanted, need) && !entry->touched) {
 		entry->touched = 1;
 		c->files++;
 	}
@@ -266,54 +267,54 @@ static __always_inline void count_touch(struct file_entry *entry, int owed)
 /* A file that is wanted where it is, is wanted by its identity from now on: with --follow wherever it is moved. */
 SUBPROGRAM int remember_file(__u64 dentry)
 {
-	struct inode *inode = load((struct dentry *)dentry, d_inode);
-	__u32 rule = config.moved ? RULE_TREE : RULE_MEMBER;
-	bool directory = (load(inode, i_mode) & S_IFMT) == S_IFDIR;
+	struct inode *inode = read_word((struct dentry *)dentry, d_inode);
+	__u32 rule = config.follow_renames ? RULE_TREE : RULE_HARDLINK;
+	bool directory = (read_word(inode, i_mode) & S_IFMT) == S_IFDIR;
 	struct counters *c = counters();
 	struct scratch *s = scratch();
 	struct rule_key key = {};
 	long error;
 
 	/* Of a directory that only counts as a child, what is below it was not asked for. */
-	if (!s || (directory && (!config.moved || (config.paths & 1 && !(s->walk.verdict & RULE_TREE)))))
+	if (!s || (directory && (!config.follow_renames || (config.paths & 1 && !(s->walk.verdict & RULE_TREE)))))
 		return 0;
 	rule_key_of(&key, inode);
-	error = bpf_map_update_elem(&ft_rules, &key, &rule, BPF_NOEXIST);
-	if (!error && (config.moved || load(inode, i_nlink) > 1))
-		note_move(0); /* under other names it may be known as not wanted */
+	error = bpf_map_update_elem(&ft_inode_rules, &key, &rule, BPF_NOEXIST);
+	if (!error && (config.follow_renames || read_word(inode, i_nlink) > 1))
+		count_move(0); /* under other names it may be known as not wanted */
 	if (error == -E2BIG && c)
 		c->rules_full++;
 	return 0;
 }
 
 /* Wanted for nothing but what it was. */
-static __always_inline bool was_member(__u32 verdict)
+static __always_inline bool was_hardlink(__u32 verdict)
 {
-	return (verdict & (RULE_TREE | RULE_CHILDREN | RULE_EXCLUDE | RULE_MEMBER | RULE_ALIAS)) == RULE_MEMBER;
+	return (verdict & (RULE_TREE | RULE_CHILDREN | RULE_EXCLUDE | RULE_HARDLINK | RULE_ALIAS)) == RULE_HARDLINK;
 }
 
 /* Such a file with one name has been moved away: wanted no more. Not so where nobody can say what it is called: without a
  * way up, where names that differ in bytes may be the same, and where it is met by a name that it has lost, through a descriptor from
  * before, while the one that it has is not at hand. The walk is made again, lest a rename crossed it. */
-static __always_inline int drop_member(__u64 dentry_address, __u64 mnt)
+static __always_inline int drop_hardlink(__u64 dentry_address, __u64 mnt)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
-	struct inode *inode = load(dentry, d_inode);
+	struct inode *inode = read_word(dentry, d_inode);
 	struct scratch *s = scratch();
 	__u64 before;
 
 	if (!s || s->walk.flags & (DEFINITION_DETACHED | DEFINITION_TRUNCATED))
 		return 0;
-	if (load(inode, i_nlink) > 1 || load(dentry, d_flags) & DCACHE_OP_COMPARE)
+	if (read_word(inode, i_nlink) > 1 || read_word(dentry, d_flags) & DCACHE_OP_COMPARE)
 		return 0;
 	if (!is_hashed(dentry) && !(s->aliases & ALIAS_SEEN))
 		return 0;
 	before = s->walk.chain;
 	walk_up(dentry_address, mnt, false);
-	if (s->walk.chain != before || !was_member(s->walk.verdict))
+	if (s->walk.chain != before || !was_hardlink(s->walk.verdict))
 		return 0;
 	rule_key_of(&s->rule_key, inode);
-	bpf_map_delete_elem(&ft_rules, &s->rule_key);
+	bpf_map_delete_elem(&ft_inode_rules, &s->rule_key);
 	s->walk.verdict = 0;
 	return 0;
 }
@@ -325,16 +326,16 @@ static __always_inline __u32 wanted_by_rules(const struct walk *w)
 	return WANTED_PATH | (w->below || w->verdict & RULE_TREE ? WANTED_BELOW : 0);
 }
 
-/* What is known of the file of this key. Where few are wanted, most are strangers. */
-static __always_inline struct file_entry *known_file(const struct file_key *key, bool *stranger)
+/* What is known of the file of this key. Where few are wanted, most are rejected. */
+static __always_inline struct file_entry *known_file(const struct file_key *key, bool *is_rejected)
 {
 	struct file_entry *entry;
 
-	*stranger = true;
-	entry = config.paths & 1 ? bpf_map_lookup_elem(&ft_strangers, key) : NULL;
+	*is_rejected = true;
+	entry = config.paths & 1 ? bpf_map_lookup_elem(&ft_rejected, key) : NULL;
 	if (entry)
 		return entry;
-	*stranger = false;
+	*is_rejected = false;
 	return bpf_map_lookup_elem(&ft_files, key);
 }
 
@@ -349,73 +350,73 @@ __noinline int fill_key(__u64 dentry_address, __u64 mnt, __u64 inode_address)
 	if (!s)
 		return 0;
 	key = &s->key;
-	key->inode = load(inode, i_ino);
+	key->inode = read_word(inode, i_ino);
 	key->dentry = dentry_address;
 	key->mount = mount_identity((struct vfsmount *)mnt);
 	key->name = name_identity(dentry);
 	key->origin = origin_of(dentry, inode);
-	key->generation = load(inode, i_generation);
-	key->sequence = load(dentry, d_seq.seqcount.sequence);
+	key->generation = read_word(inode, i_generation);
+	key->sequence = read_word(dentry, d_seq.seqcount.sequence);
 	return 0;
 }
 
-/* The file at (dentry, mnt), whose key is in the scratch, as a word; defined if it was not and an id is owed. Global like walk_up(). A name that has no file yet is defined each time: nothing tells it from another that was in the same memory. */
-__noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int owed)
+/* The file at (dentry, mnt), whose key is in the scratch, as a word; defined if it was not and an id is needed. Global like walk_up(). A name that has no file yet is defined each time: nothing tells it from another that was in the same memory. */
+__noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int need)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
-	struct inode *inode = load(dentry, d_inode);
+	struct inode *inode = read_word(dentry, d_inode);
 	struct scratch *s = scratch();
 	struct globals *g = globals();
 	struct file_entry *old, *new;
-	bool stranger = false;
+	bool is_rejected = false;
 
 	if (!g || !s)
 		return 0;
 	new = &s->entry;
 	__builtin_memset(new, 0, sizeof(*new));
 	new->epoch = epoch_now(g);
-	old = inode ? known_file(&s->key, &stranger) : NULL;
-	if (old && (old->id || !is_owed(old->wanted, owed)) && is_current(old, dentry_address, mnt, new->epoch)) {
-		count_touch(old, owed);
+	old = inode ? known_file(&s->key, &is_rejected) : NULL;
+	if (old && (old->id || !is_needed(old->wanted, need)) && is_current(old, dentry_address, mnt, new->epoch)) {
+		count_touch(old, need);
 		return found_as_word(old->id, old->wanted);
 	}
 	judge_aliases(dentry_address, mnt);
 	walk_up(dentry_address, mnt, false);
-	if (config.members && was_member(s->walk.verdict))
-		drop_member(dentry_address, mnt);
+	if (config.track_hardlinks && was_hardlink(s->walk.verdict))
+		drop_hardlink(dentry_address, mnt);
 	new->chain = s->walk.chain;
 	new->alias = !!(s->walk.verdict & RULE_ALIAS);
 	new->wanted = (type_wanted(inode) ? WANTED_TYPE : 0) | wanted_by_rules(&s->walk) | (s->walk.depth ? 0 : WANTED_TOP);
-	if ((config.moved || config.members) && new->wanted & WANTED_PATH && !(s->walk.verdict & RULE_MEMBER))
+	if ((config.follow_renames || config.track_hardlinks) && new->wanted & WANTED_PATH && !(s->walk.verdict & RULE_HARDLINK))
 		remember_file(dentry_address);
-	if (is_owed(new->wanted, owed))
+	if (is_needed(new->wanted, need))
 		new->id = define_file(dentry_address, mnt);
 	if (!inode) {
 		if (new->id)
-			count_touch(new, owed);
+			count_touch(new, need);
 		return found_as_word(new->id, new->wanted);
 	}
-	new->touched = owed != OWED_ALWAYS && new->id;
-	if (!new->id && config.paths & 1 && (!old || stranger)) {
-		if (!is_owed(new->wanted, owed))
-			bpf_map_update_elem(&ft_strangers, &s->key, new, BPF_ANY);
+	new->touched = need != NEED_ALWAYS && new->id;
+	if (!new->id && config.paths & 1 && (!old || is_rejected)) {
+		if (!is_needed(new->wanted, need))
+			bpf_map_update_elem(&ft_rejected, &s->key, new, BPF_ANY);
 		return found_as_word(0, new->wanted);
 	}
-	if (stranger)
-		bpf_map_delete_elem(&ft_strangers, &s->key);
-	if (new->id || !is_owed(new->wanted, owed))
-		new->id = publish(&s->key, new, old && !stranger);
+	if (is_rejected)
+		bpf_map_delete_elem(&ft_rejected, &s->key);
+	if (new->id || !is_needed(new->wanted, need))
+		new->id = publish(&s->key, new, old && !is_rejected);
 	return found_as_word(new->id, new->wanted);
 }
 
-static __always_inline struct found find_file(__u64 dentry, __u64 mnt, int owed)
+static __always_inline struct found find_file(__u64 dentry, __u64 mnt, int need)
 {
-	fill_key(dentry, mnt, (__u64)load((struct dentry *)dentry, d_inode));
-	return found_in_word(find_by_key(dentry, mnt, owed));
+	fill_key(dentry, mnt, (__u64)read_word((struct dentry *)dentry, d_inode));
+	return found_in_word(find_by_key(dentry, mnt, need));
 }
 
 /* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
-static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int owed)
+static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int need)
 {
 	struct globals *g = globals();
 	struct scratch *s = scratch();
@@ -428,11 +429,11 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	s->inode = (__u64)inode;
 	barrier(); /* read back from the map they are the plain numbers that a global function takes */
 	fill_key(s->dentry, s->mount, s->inode);
-	if (g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
+	if (g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_needed(c->wanted, need)) &&
 	    is_same_key(&c->key, &s->key))
 		return;
 	c->key = s->key;
-	found = found_in_word(find_by_key(s->dentry, s->mount, owed));
+	found = found_in_word(find_by_key(s->dentry, s->mount, need));
 	c->id = found.id;
 	c->wanted = found.wanted;
 	c->epoch = g ? epoch_now(g) : 0;
@@ -440,33 +441,33 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 }
 
 /* Of a file that has been open all the time: does what is remembered hold still? */
-static __always_inline bool is_still_so(const struct file_cache *c, int owed)
+static __always_inline bool is_still_so(const struct file_cache *c, int need)
 {
 	struct dentry *dentry = (struct dentry *)c->key.dentry;
 	struct globals *g = globals();
 
-	return g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_owed(c->wanted, owed)) &&
-	       c->key.sequence == load(dentry, d_seq.seqcount.sequence);
+	return g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_needed(c->wanted, need)) &&
+	       c->key.sequence == read_word(dentry, d_seq.seqcount.sequence);
 }
 
 /* s->last becomes the open file's. */
-static __always_inline void resolve(struct task_state *s, struct file *file, int owed)
+static __always_inline void resolve(struct task_state *s, struct file *file, int need)
 {
 	s->held = 0;
-	refresh(&s->last, get(file, f_path.dentry), get(file, f_path.mnt), get(file, f_inode), owed);
+	refresh(&s->last, read_field(file, f_path.dentry), read_field(file, f_path.mnt), read_field(file, f_inode), need);
 }
 
-/* A place: a directory, an executable, a root. Its id, wanted or not, where that is owed. */
-static __always_inline struct found find_place(struct path *path, int owed)
+/* A place: a directory, an executable, a root. Its id, wanted or not, where that is needed. */
+static __always_inline struct found find_path_file(struct path *path, int need)
 {
-	__u64 dentry = (__u64)load(path, dentry), mnt = (__u64)load(path, mnt);
+	__u64 dentry = (__u64)read_word(path, dentry), mnt = (__u64)read_word(path, mnt);
 
-	return dentry && mnt ? find_file(dentry, mnt, owed) : (struct found){};
+	return dentry && mnt ? find_file(dentry, mnt, need) : (struct found){};
 }
 
-static __always_inline __u32 place_id(struct path *path)
+static __always_inline __u32 path_file_id(struct path *path)
 {
-	return find_place(path, OWED_ALWAYS).id;
+	return find_path_file(path, NEED_ALWAYS).id;
 }
 
 #endif

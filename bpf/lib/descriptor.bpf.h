@@ -14,31 +14,31 @@
 /* Address of the open file behind a descriptor of the current task; 0: none. */
 static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *fdt = of_task(task, files, fdt);
+	struct fdtable *fdt = task_field(task, files, fdt);
 
-	if (fd >= of_task(fdt, max_fds))
+	if (fd >= task_field(fdt, max_fds))
 		return 0;
-	return word_at((void *)((__u64)of_task(fdt, fd) + fd * sizeof(__u64)));
+	return word_at((void *)((__u64)task_field(fdt, fd) + fd * sizeof(__u64)));
 }
 
 static __always_inline struct file *file_at(__u64 address)
 {
-	return HAS_CAST ? as(struct file, address) : (struct file *)address;
+	return HAS_CAST ? cast_kernel(struct file, address) : (struct file *)address;
 }
 
 /* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */
 static __always_inline bool descriptors_shared(struct task_struct *task)
 {
-	return of_task(task, files, count.counter) > 1;
+	return task_field(task, files, count.counter) > 1;
 }
 
 /* The table's address as a plain number, which the verifier lets us hash. */
 static __always_inline __u64 table_address(struct task_struct *task)
 {
-	return (__u64)load(task, files);
+	return (__u64)read_word(task, files);
 }
 
-static __always_inline __u32 change_place(struct task_struct *task, __u32 fd)
+static __always_inline __u32 change_slot(struct task_struct *task, __u32 fd)
 {
 	return ((__u32)(table_address(task) >> 6) * 0x9e3779b1u + fd) & (MAX_CHANGES - 1);
 }
@@ -51,19 +51,19 @@ static __always_inline __u32 changed_fd(const struct pt_regs *regs, const struct
 
 static __always_inline void begin_change(struct task_struct *task, struct task_state *s, __u32 fd)
 {
-	__u32 place = change_place(task, fd);
-	__u64 *count = bpf_map_lookup_elem(&ft_changes, &place);
+	__u32 slot = change_slot(task, fd);
+	__u64 *count = bpf_map_lookup_elem(&ft_fd_changes, &slot);
 
 	if (!count || !descriptors_shared(task))
 		return;
 	__sync_fetch_and_add(count, 1);
-	s->changing = place + 1;
+	s->changing = slot + 1;
 }
 
 static __always_inline void end_change(struct task_state *s)
 {
-	__u32 place = s->changing - 1;
-	__u64 *count = bpf_map_lookup_elem(&ft_changes, &place);
+	__u32 slot = s->changing - 1;
+	__u64 *count = bpf_map_lookup_elem(&ft_fd_changes, &slot);
 
 	s->changing = 0;
 	if (count)
@@ -72,8 +72,8 @@ static __always_inline void end_change(struct task_state *s)
 
 static __always_inline __u64 changes_of(struct task_struct *task, __u32 fd)
 {
-	__u32 place = change_place(task, fd);
-	__u64 *count = bpf_map_lookup_elem(&ft_changes, &place);
+	__u32 slot = change_slot(task, fd);
+	__u64 *count = bpf_map_lookup_elem(&ft_fd_changes, &slot);
 
 	return count ? *count : 0;
 }

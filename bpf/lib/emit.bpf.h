@@ -11,26 +11,26 @@
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "state.bpf.h"
 #include "task.bpf.h"
 
 /* The task's event, begun. Without latency the clock is read once it is known to be wanted. */
-static __always_inline struct draft *new_draft(struct task_state *s, __u8 op, __u16 call, __s64 result)
+static __always_inline struct pending_event *new_pending_event(struct task_state *s, __u8 op, __u16 call, __s64 result)
 {
-	struct draft *d = &s->draft;
+	struct pending_event *d = &s->pending_event;
 
 	begin_event(d, config.latency ? bpf_ktime_get_boot_ns() : 0, s->entered, op, call, result);
 	s->entered = 0;
 	return d;
 }
 
-static __always_inline bool too_quick(const struct draft *d)
+static __always_inline bool too_quick(const struct pending_event *d)
 {
 	return config.min_latency && (!d->entered || d->time - d->entered < config.min_latency);
 }
 
-SUBPROGRAM int fold(struct draft *d, __u32 task)
+SUBPROGRAM int fold(struct pending_event *d, __u32 task)
 {
 	struct fold_key key = { .task = task, .file = d->file, .op = d->op, .pid = bpf_get_current_pid_tgid() >> 32 };
 	struct fold *f, first = { .count = 1, .bytes = d->bytes, .first = d->time, .last = d->time };
@@ -61,7 +61,7 @@ SUBPROGRAM int fold(struct draft *d, __u32 task)
 	return 0;
 }
 
-static __always_inline void fill_event(struct event *e, const struct draft *d, __u32 task, __u32 tid)
+static __always_inline void fill_event(struct event *e, const struct pending_event *d, __u32 task, __u32 tid)
 {
 	__u64 duration = d->entered ? d->time - d->entered : 0;
 	__u32 flags = d->flags;
@@ -91,7 +91,7 @@ static __always_inline void fill_event(struct event *e, const struct draft *d, _
 	e->flags = flags;
 }
 
-/* The lane's slot number 'position', which may be read as either of the two. */
+/* The ring's slot number 'position', which may be read as either of the two. */
 static __always_inline void *slot_of(__u32 cpu, __u64 position)
 {
 	__u32 index = cpu * config.slots + ((__u32)position & (config.slots - 1));
@@ -99,34 +99,34 @@ static __always_inline void *slot_of(__u32 cpu, __u64 position)
 	return bpf_map_lookup_elem(&ft_events, &index);
 }
 
-/* This CPU's lane, if it has room for three slots; to be given back with leave_lane(). */
-static __always_inline struct lane *enter_lane(__u32 cpu)
+/* This CPU's ring, if it has room for three slots; to be given back with leave_cpu_ring(). */
+static __always_inline struct cpu_ring *enter_cpu_ring(__u32 cpu)
 {
-	struct lane *lane = bpf_map_lookup_elem(&ft_lanes, &cpu);
+	struct cpu_ring *ring = bpf_map_lookup_elem(&ft_cpu_rings, &cpu);
 
-	if (!lane || lane->busy || lane->produced - lane->consumed + 3 > config.slots)
+	if (!ring || ring->busy || ring->produced - ring->consumed + 3 > config.slots)
 		return NULL;
-	lane->busy = 1;
+	ring->busy = 1;
 	barrier();
-	return lane;
+	return ring;
 }
 
 /* Hand over what was written: the position last, so that the reader sees whole slots only (x86-64 keeps the order of
- * stores). The reader sleeps; it is woken once when a quarter of the lane waits. */
-static __always_inline void leave_lane(struct lane *lane, __u32 slots)
+ * stores). The reader sleeps; it is woken once when a quarter of the ring waits. */
+static __always_inline void leave_cpu_ring(struct cpu_ring *ring, __u32 slots)
 {
-	__u64 waiting = lane->produced - lane->consumed;
+	__u64 waiting = ring->produced - ring->consumed;
 
 	barrier();
-	lane->produced += slots;
+	ring->produced += slots;
 	barrier();
-	lane->busy = 0;
+	ring->busy = 0;
 	if (unlikely(waiting == config.slots / 4))
 		wake_reader();
 }
 
 /* What says who it is, for a file or a task that could not be described. */
-static __always_inline void fill_identity(struct more *m, const struct draft *d, struct task_state *s)
+static __always_inline void fill_identity(struct event_ext *m, const struct pending_event *d, struct task_state *s)
 {
 	struct task_struct *task = current_task();
 
@@ -136,54 +136,54 @@ static __always_inline void fill_identity(struct more *m, const struct draft *d,
 	}
 	if (s->task)
 		return;
-	m->pid = of_task(task, tgid);
-	m->ppid = of_task(task, real_parent, tgid);
-	m->euid = of_task(task, cred, euid.val);
+	m->pid = task_field(task, tgid);
+	m->ppid = task_field(task, real_parent, tgid);
+	m->euid = task_field(task, cred, euid.val);
 	bpf_get_current_comm(m->comm, sizeof(m->comm));
 }
 
-/* An event of two slots, and an empty one before them where the lane's end would part them. */
-SUBPROGRAM int emit_more(struct draft *d, struct task_state *s, __u32 tid)
+/* An event of two slots, and an empty one before them where the ring's end would part them. */
+SUBPROGRAM int emit_with_ext(struct pending_event *d, struct task_state *s, __u32 tid)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), pad = 0;
-	struct lane *lane = enter_lane(cpu);
-	struct more *more;
+	struct cpu_ring *ring = enter_cpu_ring(cpu);
+	struct event_ext *ext;
 	struct event *e;
 
-	if (!lane)
+	if (!ring)
 		return fold(d, s->task);
-	e = slot_of(cpu, lane->produced);
-	if (e && ((lane->produced + 1) & (config.slots - 1)) == 0) {
+	e = slot_of(cpu, ring->produced);
+	if (e && ((ring->produced + 1) & (config.slots - 1)) == 0) {
 		__builtin_memset(e, 0, sizeof(*e));
 		pad = 1;
-		e = slot_of(cpu, lane->produced + 1);
+		e = slot_of(cpu, ring->produced + 1);
 	}
-	more = slot_of(cpu, lane->produced + pad + 1);
-	if (!e || !more)
+	ext = slot_of(cpu, ring->produced + pad + 1);
+	if (!e || !ext)
 		return 0;
-	d->flags |= EVENT_MORE;
+	d->flags |= EVENT_EXT;
 	fill_event(e, d, s->task, tid);
-	__builtin_memset(more, 0, sizeof(*more));
-	more->target_fd = -1;
-	if (d->more) {
-		more->target = d->target;
-		more->target_fd = d->target_fd;
-		more->target_offset = d->target_offset;
-		more->argument = d->argument;
+	__builtin_memset(ext, 0, sizeof(*ext));
+	ext->target_fd = -1;
+	if (d->has_ext) {
+		ext->target = d->target;
+		ext->target_fd = d->target_fd;
+		ext->target_offset = d->target_offset;
+		ext->argument = d->argument;
 	}
 	if (unlikely(d->undefined || !s->task))
-		fill_identity(more, d, s);
-	leave_lane(lane, 2 + pad);
+		fill_identity(ext, d, s);
+	leave_cpu_ring(ring, 2 + pad);
 	return 0;
 }
 
 /* The event of a task that has been described. */
-static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_state *s)
+static __always_inline void hand_over(struct pending_event *d, __u32 tid, struct task_state *s)
 {
 	__u64 now = d->time ?: bpf_ktime_get_boot_ns();
 	__u32 op = d->op, cpu = bpf_get_smp_processor_id();
 	struct counters *c = counters();
-	struct lane *lane;
+	struct cpu_ring *ring;
 	struct event *e;
 
 	d->time = now;
@@ -191,30 +191,30 @@ static __always_inline void hand_over(struct draft *d, __u32 tid, struct task_st
 		return;
 	c->seen[op] += !(d->flags & EVENT_LATER);
 	/* With rules for paths user space judges both names of an event by themselves, so it must have them. */
-	if (config.aggregate && !(config.paths && d->more) && !(d->flags & EVENT_LATER)) {
+	if (config.aggregate && !(config.paths && d->has_ext) && !(d->flags & EVENT_LATER)) {
 		aggregate(d, s->task, tid, c);
 		return;
 	}
-	if (unlikely(!s->task || d->undefined || d->more)) {
-		emit_more(d, s, tid);
+	if (unlikely(!s->task || d->undefined || d->has_ext)) {
+		emit_with_ext(d, s, tid);
 		return;
 	}
-	lane = enter_lane(cpu);
-	if (unlikely(!lane)) {
+	ring = enter_cpu_ring(cpu);
+	if (unlikely(!ring)) {
 		fold(d, s->task);
 		return;
 	}
-	e = slot_of(cpu, lane->produced);
+	e = slot_of(cpu, ring->produced);
 	if (!e)
 		return;
 	fill_event(e, d, s->task, tid);
-	leave_lane(lane, 1);
+	leave_cpu_ring(ring, 1);
 }
 
-static __always_inline void emit(struct draft *d, struct task_struct *task, struct task_state *s)
+static __always_inline void emit(struct pending_event *d, struct task_struct *task, struct task_state *s)
 {
 	check_task(task, s);
-	hand_over(d, of_task(task, pid), s);
+	hand_over(d, task_field(task, pid), s);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What a hook does with what it is given: an open file, a place, a name in a directory or two, each as a note.
+ * What a hook does with what it is given: an open file, a place, a name in a directory or two, each as a pending hook.
  * Apart from the programs, which only know where their arguments are.
  */
 #ifndef FILETAP_HOOK_H
@@ -11,49 +11,49 @@
 #include "define.bpf.h"
 #include "identity.bpf.h"
 #include "kernel.h"
-#include "noted.bpf.h"
+#include "pending_hook.bpf.h"
 #include "numbers.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
 #include "target.bpf.h"
-#include "tell.bpf.h"
+#include "emit_hook.bpf.h"
 
 #define MAX_ERRNO 4095
 #define MNT_INTERNAL 0x4000
 
-/* Is the same of this call noted already? One copy asks for each part of it, an exec for each part that it reads, and again
+/* Is the same of this call pending already? One copy asks for each part of it, an exec for each part that it reads, and again
  * with the interpreter of a script; before 100f59d96405 (v5.19) an exchange of two names for each of them, its own last. */
-static __always_inline bool is_noted(struct task_state *s, __u8 hook, __u32 open)
+static __always_inline bool is_pending_already(struct task_state *s, __u8 hook, __u32 open)
 {
-	if (!s->note_call || config.level == LEVEL_AUTO)
+	if (!s->pending_hook_call || config.level == LEVEL_AUTO)
 		return false;
-	for (__u32 i = 0; i < MAX_NOTES; i++) {
-		if (i >= s->note_count)
+	for (__u32 i = 0; i < MAX_PENDING_HOOKS; i++) {
+		if (i >= s->pending_hook_count)
 			break;
-		if (s->notes[i].hook == hook && (hook == HOOK_EXEC || s->notes[i].open == open))
+		if (s->pending_hooks[i].hook == hook && (hook == HOOK_EXEC || s->pending_hooks[i].open == open))
 			return true;
 	}
 	return false;
 }
 
-/* What another call has left is told before this one's. Where system calls make the events the last note is enough. */
-static __always_inline void begin_notes(struct task_state *s)
+/* What another call has left is emitted before this one's. Where system calls make the events the last hook is enough. */
+static __always_inline void begin_pending_hooks(struct task_state *s)
 {
 	__u64 call = call_under_way(current_task());
 
 	if (config.level == LEVEL_AUTO)
-		s->note_count = 0;
-	else if (s->note_count >= MAX_NOTES || s->note_call != call)
-		tell_notes(0, false);
-	s->note_call = call;
+		s->pending_hook_count = 0;
+	else if (s->pending_hook_count >= MAX_PENDING_HOOKS || s->pending_hook_call != call)
+		emit_pending_hooks(0, false);
+	s->pending_hook_call = call;
 }
 
-/* A note to be filled in, and then kept with keep_note(). */
-static __always_inline struct note *new_note(struct task_state *s, __u8 hook)
+/* A pending hook to be filled in, and then kept with keep_pending_hook(). */
+static __always_inline struct pending_hook *new_pending_hook(struct task_state *s, __u8 hook)
 {
-	struct note *n;
+	struct pending_hook *n;
 
-	n = &s->notes[s->note_count & (MAX_NOTES - 1)];
+	n = &s->pending_hooks[s->pending_hook_count & (MAX_PENDING_HOOKS - 1)];
 	__builtin_memset(n, 0, sizeof(*n));
 	n->time = bpf_ktime_get_boot_ns();
 	n->hook = hook;
@@ -63,7 +63,7 @@ static __always_inline struct note *new_note(struct task_state *s, __u8 hook)
 
 /* The pointers of a program's context are no numbers to the verifier, as global functions take them; what is read back
  * from a map is. */
-static __always_inline __u64 as_number(struct note *n, __u64 pointer)
+static __always_inline __u64 as_number(struct pending_hook *n, __u64 pointer)
 {
 	n->dentry = pointer;
 	barrier();
@@ -75,34 +75,34 @@ static __always_inline __u64 as_number(struct note *n, __u64 pointer)
 /* Hooks may be preempted, except as kprobes. Where nothing keeps the CPU, interrupts() stands guard. */
 static __always_inline void keep_cpu(void)
 {
-	if (config.way != WAY_KPROBE)
+	if (config.attach_type != ATTACH_KPROBE)
 		hold_cpu();
 }
 
 static __always_inline void give_cpu(void)
 {
-	if (config.way != WAY_KPROBE)
+	if (config.attach_type != ATTACH_KPROBE)
 		let_cpu_go();
 }
 
 /* The current task's state, if its operations count; done() must follow. */
-static __always_inline struct task_state *subject_state(void)
+static __always_inline struct task_state *traced_state(void)
 {
 	struct task_struct *task = current_task();
 	struct counters *c = counters();
 	struct task_state *s;
 
-	adopt_worker(task);
-	if (is_bystander(task))
+	inherit_worker_target(task);
+	if (is_untraced(task))
 		return NULL;
 	keep_cpu();
-	s = current_member(task);
+	s = current_target(task);
 	if (!s) {
 		give_cpu();
 		return NULL;
 	}
 	if (c)
-		c->at_work = of_task(task, pid);
+		c->at_work = task_field(task, pid);
 	return s;
 }
 
@@ -116,12 +116,12 @@ static __always_inline int done(void)
 	return 0;
 }
 
-static __always_inline int keep_note(struct task_state *s, struct note *n)
+static __always_inline int keep_pending_hook(struct task_state *s, struct pending_hook *n)
 {
 	if (n->wanted || config.level == LEVEL_AUTO)
-		s->note_count++;
-	if (!s->note_call && config.level != LEVEL_AUTO)
-		tell_notes(0, false);
+		s->pending_hook_count++;
+	if (!s->pending_hook_call && config.level != LEVEL_AUTO)
+		emit_pending_hooks(0, false);
 	return done();
 }
 
@@ -129,24 +129,24 @@ static __always_inline int keep_note(struct task_state *s, struct note *n)
  * (clone_private_mount, fs/namespace.c). */
 static __always_inline bool is_private(struct vfsmount *mnt)
 {
-	return (__u64)load(real_mount(mnt), mnt_ns) >= (__u64)-MAX_ERRNO && !(load(mnt, mnt_flags) & MNT_INTERNAL);
+	return (__u64)read_word(real_mount(mnt), mnt_ns) >= (__u64)-MAX_ERRNO && !(read_word(mnt, mnt_flags) & MNT_INTERNAL);
 }
 
 /* Of an overlay's file the one beneath, which overlayfs opens for itself: in such a mount, or under the overlay's path with
  * another inode. */
 static __always_inline bool is_beneath(struct file *file)
 {
-	return load(file, f_inode) != load(load(file, f_path.dentry), d_inode) || is_private(load(file, f_path.mnt));
+	return read_word(file, f_inode) != read_word(read_word(file, f_path.dentry), d_inode) || is_private(read_word(file, f_path.mnt));
 }
 
-/* The open file as the note's; a function of its own for the stack's sake. */
-SUBPROGRAM int note_file(struct task_state *s, struct note *n, __u64 address, int owed)
+/* The open file as the pending hook's; a function of its own for the stack's sake. */
+SUBPROGRAM int set_hook_file(struct task_state *s, struct pending_hook *n, __u64 address, int need)
 {
 	struct file *file = (struct file *)address;
 
 	s->held = 0;
-	refresh(&s->last, load(file, f_path.dentry), load(file, f_path.mnt), load(file, f_inode), owed);
-	n->wanted = is_owed(s->last.wanted, owed);
+	refresh(&s->last, read_word(file, f_path.dentry), read_word(file, f_path.mnt), read_word(file, f_inode), need);
+	n->wanted = is_needed(s->last.wanted, need);
 	n->file = s->last.id;
 	n->open = opening_of(s, address);
 	if (!n->file) {
@@ -159,30 +159,30 @@ SUBPROGRAM int note_file(struct task_state *s, struct note *n, __u64 address, in
 static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset, __u32 argument)
 {
 	struct task_state *s;
-	struct note *n;
+	struct pending_hook *n;
 	__u64 address;
 
-	if (!file || !(s = subject_state()))
+	if (!file || !(s = traced_state()))
 		return 0;
 	if (is_beneath(file))
 		return done();
-	begin_notes(s);
-	n = new_note(s, hook);
+	begin_pending_hooks(s);
+	n = new_pending_hook(s, hook);
 	address = as_number(n, (__u64)file);
-	if (hook != HOOK_MMAP && is_noted(s, hook, known_opening(address)))
+	if (hook != HOOK_MMAP && is_pending_already(s, hook, known_opening(address)))
 		return done();
 	if (hook == HOOK_OPEN)
 		begin_opening(address);
 	n->argument = argument;
 	n->offset = offset;
-	note_file(s, n, address, OWED_TYPE);
-	return keep_note(s, n);
+	set_hook_file(s, n, address, NEED_TYPE);
+	return keep_pending_hook(s, n);
 }
 
-/* A place by its dentry and mount, as the note's file or target. */
-SUBPROGRAM int note_place(struct note *n, __u64 dentry, __u64 mnt, bool second)
+/* A place by its dentry and mount, as the pending hook's file or target. */
+SUBPROGRAM int set_hook_path(struct pending_hook *n, __u64 dentry, __u64 mnt, bool second)
 {
-	struct found found = find_file(dentry, mnt, OWED_ANY);
+	struct found found = find_file(dentry, mnt, NEED_ANY);
 
 	n->wanted |= !!(found.wanted & WANTED_PATH);
 	if (second)
@@ -193,19 +193,19 @@ SUBPROGRAM int note_place(struct note *n, __u64 dentry, __u64 mnt, bool second)
 }
 
 /* A place that is there only when the call has succeeded: 'dentry' then, which is a rename's old one. */
-SUBPROGRAM int expect_place(struct note *n, __u64 dentry_address, __u64 place, __u64 mnt)
+SUBPROGRAM int expect_hook_path(struct pending_hook *n, __u64 dentry_address, __u64 new_dentry, __u64 mnt)
 {
-	struct dentry *dentry = (struct dentry *)place;
+	struct dentry *dentry = (struct dentry *)new_dentry;
 
 	n->dentry = dentry_address;
 	n->mnt = mnt;
-	n->parent = (__u64)load(dentry, d_parent);
-	n->hash = load(dentry, d_name.hash_len);
+	n->parent = (__u64)read_word(dentry, d_parent);
+	n->hash = read_word(dentry, d_name.hash_len);
 	return 0;
 }
 
-/* What the hook was given beside the file. */
-static __always_inline void tell_numbers(struct note *n, __u64 offset, __u64 size)
+/* What the hook was given besides the file. */
+static __always_inline void set_hook_numbers(struct pending_hook *n, __u64 offset, __u64 size)
 {
 	n->offset = offset;
 	n->size = size;
@@ -215,21 +215,21 @@ static __always_inline void tell_numbers(struct note *n, __u64 offset, __u64 siz
 /* An operation on one name in a directory. */
 static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8 hook, __u64 mode)
 {
-	struct task_state *s = subject_state();
-	struct note *n;
+	struct task_state *s = traced_state();
+	struct pending_hook *n;
 	__u64 mnt;
 
 	if (!s)
 		return 0;
-	begin_notes(s);
-	n = new_note(s, hook);
-	tell_numbers(n, 0, mode);
+	begin_pending_hooks(s);
+	n = new_pending_hook(s, hook);
+	set_hook_numbers(n, 0, mode);
 	dentry = as_number(n, dentry);
-	mnt = (__u64)load(directory, mnt);
-	note_place(n, dentry, mnt, false);
+	mnt = (__u64)read_word(directory, mnt);
+	set_hook_path(n, dentry, mnt, false);
 	if (hook == HOOK_MKDIR || hook == HOOK_MKNOD)
-		expect_place(n, dentry, dentry, mnt);
-	return keep_note(s, n);
+		expect_hook_path(n, dentry, dentry, mnt);
+	return keep_pending_hook(s, n);
 }
 
 /* Not every kernel's LSM hook is given them. */
@@ -239,48 +239,48 @@ static __always_inline __u32 rename_flags(void)
 	const struct pt_regs *regs = registers_of(task);
 	bool narrow = is_compat(task);
 
-	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || !is_call(narrow, call_number(task), RENAMEAT2))
+	if (task_field(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || !is_call(narrow, call_number(task), RENAMEAT2))
 		return 0;
-	return narrow ? load(regs, di) : load(regs, r8);
+	return narrow ? read_word(regs, di) : read_word(regs, r8);
 }
 
 /* An operation on a file and a new name for it. */
-static __always_inline int names_hook(__u64 mnt, __u64 dentry, struct path *directory, __u64 place, __u8 hook)
+static __always_inline int names_hook(__u64 mnt, __u64 dentry, struct path *directory, __u64 new_dentry, __u8 hook)
 {
-	struct task_state *s = subject_state();
-	struct note *n;
+	struct task_state *s = traced_state();
+	struct pending_hook *n;
 
 	if (!s)
 		return 0;
-	begin_notes(s);
-	if (hook == HOOK_RENAME && is_noted(s, hook, 0))
-		s->note_count--;
-	n = new_note(s, hook);
+	begin_pending_hooks(s);
+	if (hook == HOOK_RENAME && is_pending_already(s, hook, 0))
+		s->pending_hook_count--;
+	n = new_pending_hook(s, hook);
 	n->argument = hook == HOOK_RENAME ? rename_flags() : 0;
 	dentry = as_number(n, dentry);
-	place = as_number(n, place);
-	note_place(n, dentry, mnt, false);
-	mnt = (__u64)load(directory, mnt);
-	note_place(n, place, mnt, true);
-	expect_place(n, hook == HOOK_RENAME ? dentry : place, place, mnt);
-	return keep_note(s, n);
+	new_dentry = as_number(n, new_dentry);
+	set_hook_path(n, dentry, mnt, false);
+	mnt = (__u64)read_word(directory, mnt);
+	set_hook_path(n, new_dentry, mnt, true);
+	expect_hook_path(n, hook == HOOK_RENAME ? dentry : new_dentry, new_dentry, mnt);
+	return keep_pending_hook(s, n);
 }
 
 static __always_inline int path_hook(struct path *path, __u8 hook, __u64 offset, __u64 size)
 {
-	struct task_state *s = subject_state();
-	struct note *n;
+	struct task_state *s = traced_state();
+	struct pending_hook *n;
 
 	if (!s)
 		return 0;
-	if (is_private(load(path, mnt)))
+	if (is_private(read_word(path, mnt)))
 		return done();
-	begin_notes(s);
-	n = new_note(s, hook);
+	begin_pending_hooks(s);
+	n = new_pending_hook(s, hook);
 	if (hook == HOOK_CHMOD || hook == HOOK_CHOWN)
-		tell_numbers(n, offset, size);
-	note_place(n, (__u64)load(path, dentry), (__u64)load(path, mnt), false);
-	return keep_note(s, n);
+		set_hook_numbers(n, offset, size);
+	set_hook_path(n, (__u64)read_word(path, dentry), (__u64)read_word(path, mnt), false);
+	return keep_pending_hook(s, n);
 }
 
 #endif

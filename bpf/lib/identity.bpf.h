@@ -22,7 +22,7 @@ static __always_inline struct mount *real_mount(struct vfsmount *mnt)
 
 static __always_inline __u64 magic_of(struct inode *inode)
 {
-	return load(load(inode, i_sb), s_magic);
+	return read_word(read_word(inode, i_sb), s_magic);
 }
 
 /* A mount and the namespace that it is in, which a mount leaves only for good. Unique ids came with 98d2b4308197 (v6.8); before, the
@@ -30,11 +30,12 @@ static __always_inline __u64 magic_of(struct inode *inode)
 static __always_inline __u64 mount_identity(struct vfsmount *mnt)
 {
 	struct mount *mount = real_mount(mnt);
-	__u64 namespace = (__u64)load(mount, mnt_ns);
+	__u64 namespace = (__u64)read_word(mount, mnt_ns);
 
 	if (bpf_core_field_exists(mount->mnt_id_unique))
-		return load(mount, mnt_id_unique) * MIX ^ namespace;
-	return ((__u64)(__u32)load(mount, mnt_id) << 32 ^ (__u64)load(mnt, mnt_root)) * MIX ^ load((struct mnt_namespace *)namespace, seq);
+		return read_word(mount, mnt_id_unique) * MIX ^ namespace;
+	return ((__u64)(__u32)read_word(mount, mnt_id) << 32 ^ (__u64)read_word(mnt, mnt_root)) * MIX ^
+	       read_word((struct mnt_namespace *)namespace, seq);
 }
 
 /* Files without a place in the tree have names without a hash (alloc_file_pseudo, fs/file_table.c); of anonymous inodes, which are
@@ -57,11 +58,11 @@ SUBPROGRAM __u64 hash_bytes(__u64 address, __u32 length)
 /* The dcache's own hash of the name, and its length. */
 static __always_inline __u64 name_identity(struct dentry *dentry)
 {
-	__u64 hash_len = load(dentry, d_name.hash_len);
+	__u64 hash_len = read_word(dentry, d_name.hash_len);
 
 	if (likely((__u32)hash_len || !hash_len))
 		return hash_len;
-	return hash_bytes((__u64)load(dentry, d_name.name), hash_len >> 32);
+	return hash_bytes((__u64)read_word(dentry, d_name.name), hash_len >> 32);
 }
 
 /* btrfs subvolumes share device, inode numbers and generations; the subvolume's id tells them apart. */
@@ -72,7 +73,7 @@ static __always_inline __u64 subvolume(struct inode *inode)
 	if (!bpf_core_type_exists(struct btrfs_inode) || magic_of(inode) != BTRFS_SUPER_MAGIC)
 		return 0;
 	bi = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
-	return load(load(bi, root), root_key.objectid);
+	return read_word(read_word(bi, root), root_key.objectid);
 }
 
 static __always_inline bool is_overlay(struct inode *inode)
@@ -93,8 +94,8 @@ SUBPROGRAM __u64 overlay_real(__u64 address)
 
 	if (!is_overlay(inode))
 		return 0;
-	upper = load(overlay_inode(inode), __upperdentry);
-	return (__u64)(upper ? load(upper, d_inode) : overlay_lower(overlay_inode(inode)));
+	upper = read_word(overlay_inode(inode), __upperdentry);
+	return (__u64)(upper ? read_word(upper, d_inode) : overlay_lower(overlay_inode(inode)));
 }
 
 /* The inode beneath that stays the same when the file is copied up: the lower one where there is one. Inline, for the walk up has no
@@ -107,8 +108,8 @@ static __always_inline struct inode *overlay_origin(struct inode *inode)
 	if (!is_overlay(inode))
 		return NULL;
 	lower = overlay_lower(overlay_inode(inode));
-	upper = load(overlay_inode(inode), __upperdentry);
-	return lower || !upper ? lower : load(upper, d_inode);
+	upper = read_word(overlay_inode(inode), __upperdentry);
+	return lower || !upper ? lower : read_word(upper, d_inode);
 }
 
 /* overlayfs gives its inodes generation 0 and the upper layer's numbers, which that uses again. */
@@ -116,15 +117,15 @@ static __always_inline __u64 beneath(struct inode *inode)
 {
 	struct inode *real = (struct inode *)overlay_real((__u64)inode);
 
-	return real ? (load(real, i_ino) << 32 ^ load(real, i_generation)) * MIX : 0;
+	return real ? (read_word(real, i_ino) << 32 ^ read_word(real, i_generation)) * MIX : 0;
 }
 
 /* Where a file with a name is: its directory, and what lies beneath both. A directory has one place, and changes it by calls that
- * are seen (note_move), so that no more of the way up is needed. */
+ * are seen (count_move), so that no more of the way up is needed. */
 static __always_inline __u64 origin_of(struct dentry *dentry, struct inode *inode)
 {
-	struct inode *parent = load(load(dentry, d_parent), d_inode);
-	__u64 origin = (load(parent, i_ino) << 32 ^ load(parent, i_generation)) * MIX, magic = magic_of(inode);
+	struct inode *parent = read_word(read_word(dentry, d_parent), d_inode);
+	__u64 origin = (read_word(parent, i_ino) << 32 ^ read_word(parent, i_generation)) * MIX, magic = magic_of(inode);
 
 	if (unlikely(magic == OVERLAYFS_SUPER_MAGIC))
 		origin ^= beneath(inode) * MIX ^ beneath(parent);
@@ -145,10 +146,10 @@ static __always_inline void fill_rule_key(struct rule_key *key, struct inode *in
 {
 	struct inode *origin = overlay_origin(inode);
 
-	key->inode = load(inode, i_ino);
-	key->device = load(load(inode, i_sb), s_dev);
-	key->generation = load(origin ?: inode, i_generation);
-	key->layer = origin ? load(origin, i_ino) ^ (__u64)load(load(origin, i_sb), s_dev) << 32 : subvolume(inode);
+	key->inode = read_word(inode, i_ino);
+	key->device = read_word(read_word(inode, i_sb), s_dev);
+	key->generation = read_word(origin ?: inode, i_generation);
+	key->layer = origin ? read_word(origin, i_ino) ^ (__u64)read_word(read_word(origin, i_sb), s_dev) << 32 : subvolume(inode);
 }
 
 SUBPROGRAM int rule_key_of(struct rule_key *key, struct inode *inode)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * A call that a thread has begun and not returned from: whether it is asked for, and the files that it is about; or what a hook has
- * noted of it.
+ * recorded of it.
  * Apart from requests, which no thread is in.
  */
 #ifndef FILETAP_LIST_CALL_H
@@ -14,18 +14,18 @@
 #include "kernel.h"
 #include "listing.bpf.h"
 #include "mapping.bpf.h"
-#include "noted.bpf.h"
+#include "pending_hook.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 
 static __always_inline void fill_position(struct pending_call *p, __u64 address, const struct call *call)
 {
 	struct file *file = (struct file *)address;
-	bool at_end = call->kind == KIND_WRITE && load(file, f_flags) & O_APPEND;
+	bool at_end = call->kind == KIND_WRITE && read_word(file, f_flags) & O_APPEND;
 
 	p->open = opening_at(address);
-	p->position = at_end ? load(load(file, f_inode), i_size) : load(file, f_pos);
-	if (!seekable(load(load(file, f_inode), i_mode)))
+	p->position = at_end ? read_word(read_word(file, f_inode), i_size) : read_word(file, f_pos);
+	if (!seekable(read_word(read_word(file, f_inode), i_mode)))
 		p->flags |= EVENT_NO_OFFSET;
 }
 
@@ -37,9 +37,9 @@ static __always_inline bool known_since_enter(const struct task_state *s, const 
 	return s && g && s->resolved == (__u16)(p->nr + 1) && s->generation == (__u32)g->generation;
 }
 
-static __always_inline bool recall_pending(const struct task_state *s, struct pending_call *p, int owed)
+static __always_inline bool recall_pending(const struct task_state *s, struct pending_call *p, int need)
 {
-	if (!s->file || !is_owed(s->wanted, owed))
+	if (!s->file || !is_needed(s->wanted, need))
 		return false;
 	p->file = s->file;
 	p->open = s->open;
@@ -58,11 +58,11 @@ SUBPROGRAM bool find_descriptor(struct task_struct *task, struct task_state *s, 
 	if (!p)
 		return false;
 	if (known_since_enter(s, p))
-		return recall_pending(s, p, owed_by(&call));
+		return recall_pending(s, p, need_of(&call));
 	address = fd_address(task, fd);
 	if (!address)
 		return wanted_without_file();
-	found = wanted_file(address, owed_by(&call));
+	found = wanted_file(address, need_of(&call));
 	if (!found)
 		return false;
 	p->file = found;
@@ -81,7 +81,7 @@ SUBPROGRAM bool find_two(struct task_struct *task, __u32 from, __u32 to)
 
 	if (!p)
 		return false;
-	wanted = (addresses[0] && wanted_file(addresses[0], OWED_TYPE)) || (addresses[1] && wanted_file(addresses[1], OWED_TYPE));
+	wanted = (addresses[0] && wanted_file(addresses[0], NEED_TYPE)) || (addresses[1] && wanted_file(addresses[1], NEED_TYPE));
 	if (!wanted)
 		return false;
 	if (addresses[0]) {
@@ -100,9 +100,9 @@ SUBPROGRAM bool find_mapped(struct task_struct *task, struct task_state *s)
 	if (!p)
 		return false;
 	if (known_since_enter(s, p))
-		return recall_pending(s, p, OWED_TYPE);
+		return recall_pending(s, p, NEED_TYPE);
 	address = mapped_file(task, p->arguments[0], &offset);
-	p->file = address ? wanted_file(address, OWED_TYPE) : 0;
+	p->file = address ? wanted_file(address, NEED_TYPE) : 0;
 	p->open = address ? opening_at(address) : 0;
 	p->position = offset;
 	return p->file;
@@ -110,11 +110,11 @@ SUBPROGRAM bool find_mapped(struct task_struct *task, struct task_state *s)
 
 static __always_inline struct found start_at(struct task_struct *task, int directory)
 {
-	struct fs_struct *fs = of_task(task, fs);
+	struct fs_struct *fs = task_field(task, fs);
 	__u64 address;
 
 	if (directory == AT_FDCWD)
-		return fs ? find_place(&fs->pwd, OWED_ALWAYS) : (struct found){};
+		return fs ? find_path_file(&fs->pwd, NEED_ALWAYS) : (struct found){};
 	address = fd_address(task, directory);
 	return address ? any_file(address) : (struct found){};
 }
@@ -122,12 +122,12 @@ static __always_inline struct found start_at(struct task_struct *task, int direc
 /* Where the names start: user space reads them, and says whether they are wanted. */
 SUBPROGRAM bool find_starts(struct task_struct *task, struct shape shape)
 {
-	struct fs_struct *fs = of_task(task, fs);
+	struct fs_struct *fs = task_field(task, fs);
 	struct pending_call *p = pending_call();
 
 	if (!p || !fs)
 		return false;
-	p->root = find_place(&fs->root, OWED_ALWAYS);
+	p->root = find_path_file(&fs->root, NEED_ALWAYS);
 	p->start = start_at(task, shape.dir ? (int)argument_of(p, shape.dir) : AT_FDCWD);
 	if (shape.to_name)
 		p->to_start = start_at(task, shape.to_dir ? (int)argument_of(p, shape.to_dir) : AT_FDCWD);
@@ -166,7 +166,7 @@ static __always_inline bool find_files(struct task_struct *task, struct task_sta
 
 static __always_inline __u64 switches_of(struct task_struct *task)
 {
-	return of_task(task, nvcsw) + of_task(task, nivcsw);
+	return task_field(task, nvcsw) + task_field(task, nivcsw);
 }
 
 static __always_inline void begin_pending(struct task_struct *task, struct pending_call *p)
@@ -189,11 +189,11 @@ static __always_inline bool find_call(struct task_struct *task, struct task_stat
 		return false;
 	p->entered = s && config.latency ? s->entered : 0;
 	fill_task(task, s);
-	return in_call(regs) && p->nr == load(regs, orig_ax) && p->instance == switches_of(task);
+	return in_call(regs) && p->nr == read_word(regs, orig_ax) && p->instance == switches_of(task);
 }
 
-/* What a hook has noted, as the record of a call; false: its events were not asked for. */
-static __always_inline bool fill_note(struct task_struct *task, struct task_state *s, struct note *n)
+/* What a hook has recorded, as the record of a call; false: its events were not asked for. */
+static __always_inline bool fill_pending_hook(struct task_struct *task, struct task_state *s, struct pending_hook *n)
 {
 	struct pending_call *p = pending_call();
 	__u16 call = config.hooks[n->hook & (MAX_HOOKS - 1)].call;
@@ -216,16 +216,16 @@ static __always_inline bool fill_note(struct task_struct *task, struct task_stat
 	return in_call(registers_of(task));
 }
 
-static __always_inline void list_notes(struct bpf_iter__task *ctx, struct task_struct *task, struct task_state *s)
+static __always_inline void list_pending_hooks(struct bpf_iter__task *ctx, struct task_struct *task, struct task_state *s)
 {
 	struct pending_call *p = pending_call();
 
-	if (!p || !s->note_call || s->note_call != call_under_way(task))
+	if (!p || !s->pending_hook_call || s->pending_hook_call != call_under_way(task))
 		return;
-	for (__u32 i = 0; i < MAX_NOTES; i++) {
-		if (i >= s->note_count)
+	for (__u32 i = 0; i < MAX_PENDING_HOOKS; i++) {
+		if (i >= s->pending_hook_count)
 			break;
-		if (fill_note(task, s, &s->notes[i]))
+		if (fill_pending_hook(task, s, &s->pending_hooks[i]))
 			bpf_seq_write(ctx->meta->seq, p, sizeof(*p));
 	}
 }

@@ -14,13 +14,13 @@
 #include "listing.bpf.h"
 #include "ring_table.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 
 #define MAX_ASKED 4096 /* requests at a time */
 
 /* Requests, and what is to be said of each: with a 'call' if it is listed. */
 struct asked {
-	struct aio_place place; /* of io_uring by its address alone; an address of 0: no more */
+	struct aio_request_key key; /* of io_uring by its address alone; an address of 0: no more */
 	struct pending_call answer;
 };
 
@@ -41,7 +41,7 @@ static __always_inline bool is_still_valid(__u32 generation)
 /* The file that the kernel has given to a request, once it has begun it. */
 static __always_inline bool find_given_file(struct pending_call *p, __u64 address, const struct call *call)
 {
-	__u32 found = address ? wanted_file(address, owed_by(call)) : 0;
+	__u32 found = address ? wanted_file(address, need_of(call)) : 0;
 
 	if (call->kind == KIND_TRANSFER)
 		p->target = found;
@@ -67,7 +67,7 @@ static __always_inline bool find_request_file(struct listed *l, __u64 address, c
 	if (!shape->fd)
 		return !(config.paths & 1);
 	if (r->resolved && r->file && call->kind != KIND_TRANSFER && is_still_valid(r->generation))
-		return is_owed(r->wanted, owed_by(call));
+		return is_needed(r->wanted, need_of(call));
 	return find_given_file(p, address, call);
 }
 
@@ -106,38 +106,39 @@ SUBPROGRAM bool list_request(void)
 	req = (struct io_kiocb *)l->key;
 	call = call_of(l->request.nr);
 	shape = shape_of(l->request.nr);
-	if (call.kind == KIND_NONE || call.flags & CALL_DROP || l->request.told || load(req, opcode) != (__u8)(l->request.nr - MAX_NR))
+	if (call.kind == KIND_NONE || call.flags & CALL_DROP || l->request.reported ||
+	    read_word(req, opcode) != (__u8)(l->request.nr - MAX_NR))
 		return false;
 	fill_request(l, &call, &shape);
-	file = (__u64)load(req, file);
-	if (l->call.arguments[0] == (__u64)-1 || (file && !seekable(load(load((struct file *)file, f_inode), i_mode))))
+	file = (__u64)read_word(req, file);
+	if (l->call.arguments[0] == (__u64)-1 || (file && !seekable(read_word(read_word((struct file *)file, f_inode), i_mode))))
 		l->call.flags |= EVENT_NO_OFFSET;
 	return l->call.call && find_request_file(l, file, &call, &shape);
 }
 
-/* One of io_submit, which was noted because it is asked for. Whether its process lives, and has not taken the completion from memory,
+/* One of io_submit, which was recorded because it is asked for. Whether its process lives, and has not taken the completion from memory,
  * user space sees. */
 static __always_inline void answer_aio(struct asked *asked)
 {
-	const struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, &asked->place);
+	const struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, &asked->key);
 	struct pending_call *p = &asked->answer;
 
 	if (!r)
 		return;
 	p->time = bpf_ktime_get_boot_ns();
-	p->entered = r->draft.entered;
-	p->instance = r->draft.time;
-	p->call = r->draft.call;
-	p->ip = asked->place.address;
-	p->arguments[0] = r->draft.offset;
-	p->arguments[1] = r->draft.size;
-	p->fd = r->draft.fd;
-	p->file = is_still_valid(r->generation) ? r->draft.file : 0;
-	p->open = r->draft.open;
-	p->flags = r->draft.flags;
+	p->entered = r->pending_event.entered;
+	p->instance = r->pending_event.time;
+	p->call = r->pending_event.call;
+	p->ip = asked->key.address;
+	p->arguments[0] = r->pending_event.offset;
+	p->arguments[1] = r->pending_event.size;
+	p->fd = r->pending_event.fd;
+	p->file = is_still_valid(r->generation) ? r->pending_event.file : 0;
+	p->open = r->pending_event.open;
+	p->flags = r->pending_event.flags;
 	p->task = r->task;
 	p->tid = r->tid;
-	p->pid = asked->place.tgid;
+	p->pid = asked->key.tgid;
 }
 
 /* Returns 1 behind the last. */
@@ -146,11 +147,11 @@ __noinline int answer_one(__u64 most, __u32 index)
 	struct asked *asked = bpf_map_lookup_elem(&ft_asked_reqs, &index);
 	struct listed *l = listed();
 
-	if (index >= most || !asked || !asked->place.address || !l)
+	if (index >= most || !asked || !asked->key.address || !l)
 		return 1;
 	__builtin_memset(&asked->answer, 0, sizeof(asked->answer));
-	l->key = asked->place.address;
-	if (asked->place.tgid)
+	l->key = asked->key.address;
+	if (asked->key.tgid)
 		answer_aio(asked);
 	else if (find_request(&l->request, l->key) && list_request())
 		asked->answer = l->call;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What a listing of calls under way says of a task, of its files and of the call's arguments.
- * Apart, because calls, what hooks have noted, and requests are listed alike.
+ * Apart, because calls, what hooks have recorded, and requests are listed alike.
  */
 #ifndef FILETAP_LISTING_H
 #define FILETAP_LISTING_H
@@ -16,7 +16,7 @@
 #include "pid.bpf.h"
 #include "ring_table.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 #include "task.bpf.h"
 
 #define MAX_LEVELS 32 /* of cgroups */
@@ -59,18 +59,18 @@ SUBPROGRAM bool lies_in_cgroup(struct task_struct *task)
 	return false;
 }
 
-/* find_member() of another task than the current one, also when nothing counts any more. */
+/* find_target() of another task than the current one, also when nothing counts any more. */
 static __always_inline bool is_target(struct task_struct *task, struct task_state *s)
 {
 	struct globals *g = globals();
 
-	if (!g || (__u32)of_task(task, tgid) == g->self || (s && s->member & MEMBER_HELD))
+	if (!g || (__u32)task_field(task, tgid) == g->self || (s && s->target & TARGET_HELD))
 		return false;
-	if (s && s->member & (config.command_in_cgroup ? MEMBER_PID : MEMBER_PID | MEMBER_COMM))
+	if (s && s->target & (config.command_in_cgroup ? TARGET_PID : TARGET_PID | TARGET_COMM))
 		return true;
 	if (!config.all && !(config.cgroups && lies_in_cgroup(task)))
 		return false;
-	return !config.command_in_cgroup || (s && s->member & MEMBER_COMM);
+	return !config.command_in_cgroup || (s && s->target & TARGET_COMM);
 }
 
 /* Whoever it is: to be called once there is something to say of it. */
@@ -88,8 +88,8 @@ SUBPROGRAM int fill_task(struct task_struct *task, struct task_state *s)
 		s->task = define_task(task, s);
 	}
 	p->task = s ? s->task : 0;
-	p->pid = of_task(task, tgid);
-	p->tid = of_task(task, pid);
+	p->pid = task_field(task, tgid);
+	p->tid = task_field(task, pid);
 	p->number = number_here(BPF_CORE_READ(task, thread_pid));
 	p->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	p->euid = BPF_CORE_READ(task, cred, euid.val);
@@ -99,22 +99,22 @@ SUBPROGRAM int fill_task(struct task_struct *task, struct task_state *s)
 
 static __always_inline void fill_registers(struct pending_call *p, const struct pt_regs *regs)
 {
-	p->nr = load(regs, orig_ax);
-	p->arguments[0] = load(regs, di);
-	p->arguments[1] = load(regs, si);
-	p->arguments[2] = load(regs, dx);
-	p->arguments[3] = load(regs, r10);
-	p->arguments[4] = load(regs, r8);
-	p->arguments[5] = load(regs, r9);
-	p->ip = load(regs, ip);
-	p->sp = load(regs, sp);
+	p->nr = read_word(regs, orig_ax);
+	p->arguments[0] = read_word(regs, di);
+	p->arguments[1] = read_word(regs, si);
+	p->arguments[2] = read_word(regs, dx);
+	p->arguments[3] = read_word(regs, r10);
+	p->arguments[4] = read_word(regs, r8);
+	p->arguments[5] = read_word(regs, r9);
+	p->ip = read_word(regs, ip);
+	p->sp = read_word(regs, sp);
 }
 
 /* Every entry but a system call's writes a negative number, and a call that has returned has put its result in the place of
  * -ENOSYS (arch/x86/entry): so it is as long as the thread has not entered the kernel anew. */
 static __always_inline bool in_call(const struct pt_regs *regs)
 {
-	return (__s64)load(regs, orig_ax) >= 0 && (__s64)load(regs, ax) == -ENOSYS;
+	return (__s64)read_word(regs, orig_ax) >= 0 && (__s64)read_word(regs, ax) == -ENOSYS;
 }
 
 /* An argument by its number; 0: none. */
@@ -143,32 +143,32 @@ static __always_inline __u64 argument_of(const struct pending_call *p, __u32 num
 }
 
 /* The id of a file whose path passes, and its type where that matters; 0: none of these. It counts as named by no event. */
-static __always_inline __u32 wanted_file(__u64 address, int owed)
+static __always_inline __u32 wanted_file(__u64 address, int need)
 {
 	struct file *file = file_at(address);
-	__u64 dentry = (__u64)load(file, f_path.dentry), mnt = (__u64)load(file, f_path.mnt);
+	__u64 dentry = (__u64)read_word(file, f_path.dentry), mnt = (__u64)read_word(file, f_path.mnt);
 	struct found found;
 
-	if (!type_passes(file, owed))
+	if (!type_passes(file, need))
 		return 0;
-	found = find_file(dentry, mnt, OWED_NOTHING);
-	return is_owed(found.wanted, owed) ? find_file(dentry, mnt, OWED_ALWAYS).id : 0;
+	found = find_file(dentry, mnt, NEED_NOTHING);
+	return is_needed(found.wanted, need) ? find_file(dentry, mnt, NEED_ALWAYS).id : 0;
 }
 
 static __always_inline struct found any_file(__u64 address)
 {
 	struct file *file = (struct file *)address;
 
-	return find_file((__u64)load(file, f_path.dentry), (__u64)load(file, f_path.mnt), OWED_ALWAYS);
+	return find_file((__u64)read_word(file, f_path.dentry), (__u64)read_word(file, f_path.mnt), NEED_ALWAYS);
 }
 
 /* The number that events have given to its opening; 0: none has, and a listing makes none. */
 static __always_inline __u32 opening_at(__u64 address)
 {
 	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
-	struct inode *inode = load((struct file *)address, f_inode);
+	struct inode *inode = read_word((struct file *)address, f_inode);
 
-	if (!known || known->inode != load(inode, i_ino) || known->generation != load(inode, i_generation))
+	if (!known || known->inode != read_word(inode, i_ino) || known->generation != read_word(inode, i_generation))
 		return 0;
 	return known->number;
 }

@@ -12,10 +12,10 @@
 #include "define.bpf.h"
 #include "descriptor.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 
 #define MAPLE_LEAF_MOST 1 /* maple_dense and maple_leaf_64, enum maple_type */
 #define MAPLE_ARANGE 3
@@ -74,13 +74,13 @@ __noinline int descend(void)
 
 static __always_inline bool holds(struct vm_area_struct *vma, __u64 address)
 {
-	return load(vma, vm_start) <= address && address < load(vma, vm_end);
+	return read_word(vma, vm_start) <= address && address < read_word(vma, vm_end);
 }
 
 /* Each of the two is a function of its own: in one the compiler takes the member that is not there out of the loop. */
 SUBPROGRAM __u64 search_maple_tree(struct mm_struct *mm, struct node *n)
 {
-	n->entry = (__u64)of_task(mm, mm_mt.ma_root);
+	n->entry = (__u64)task_field(mm, mm_mt.ma_root);
 	for (int i = 0; i < MAPLE_LEVELS; i++)
 		if (descend())
 			break;
@@ -97,7 +97,7 @@ SUBPROGRAM __u64 search_rb_tree(struct mm_struct *mm, __u64 address)
 		vma = (void *)node - bpf_core_field_offset(struct vm_area_struct___before_6_1, vm_rb);
 		if (holds(vma, address))
 			return (__u64)vma;
-		node = address < load(vma, vm_start) ? BPF_CORE_READ(node, rb_left) : BPF_CORE_READ(node, rb_right);
+		node = address < read_word(vma, vm_start) ? BPF_CORE_READ(node, rb_left) : BPF_CORE_READ(node, rb_right);
 	}
 	return 0;
 }
@@ -106,7 +106,7 @@ SUBPROGRAM __u64 search_rb_tree(struct mm_struct *mm, __u64 address)
  * may miss it, hence twice. */
 SUBPROGRAM __u64 find_mapping(struct task_struct *task, __u64 address)
 {
-	struct mm_struct *mm = of_task(task, mm);
+	struct mm_struct *mm = task_field(task, mm);
 	struct node *n = node();
 	__u64 found;
 
@@ -126,17 +126,17 @@ static __always_inline __u64 mapped_file(struct task_struct *task, __u64 address
 
 	if (!vma)
 		return 0;
-	*offset = address - load(vma, vm_start) + (load(vma, vm_pgoff) << PAGE_SHIFT);
-	return (__u64)load(vma, vm_file);
+	*offset = address - read_word(vma, vm_start) + (read_word(vma, vm_pgoff) << PAGE_SHIFT);
+	return (__u64)read_word(vma, vm_file);
 }
 
 /* state->last becomes that of an open file, unless its type is not wanted. */
 static __always_inline bool resolve_mapped(struct task_state *s, struct file *file)
 {
-	if (!type_passes(file, OWED_TYPE))
+	if (!type_passes(file, NEED_TYPE))
 		return false;
-	resolve(s, file, OWED_TYPE);
-	return is_owed(s->last.wanted, OWED_TYPE);
+	resolve(s, file, NEED_TYPE);
+	return is_needed(s->last.wanted, NEED_TYPE);
 }
 
 /* Before munmap and mremap. */
@@ -160,16 +160,16 @@ SUBPROGRAM bool mapping_call(const struct pt_regs *regs, struct task_state *stat
 {
 	struct exit_context x = { .state = state, .regs = regs, .result = result };
 	const struct shape shape = shape_of(regs->orig_ax);
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 
-	add_more(d);
+	add_ext(d);
 	d->target_offset = regs->di;
 	d->size = argument(regs, shape.size);
 	d->argument = argument(regs, shape.argument);
 	if (!resolved_at_enter(&x))
 		remember_mapping(state, regs->di, regs->orig_ax);
 	d->offset = state->position;
-	return recall(&x, d, OWED_TYPE);
+	return recall(&x, d, NEED_TYPE);
 }
 
 #endif

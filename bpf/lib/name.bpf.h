@@ -11,7 +11,7 @@
 #include "define.bpf.h"
 #include "descriptor.bpf.h"
 #include "kernel.h"
-#include "named.bpf.h"
+#include "path_rules.bpf.h"
 #include "path.bpf.h"
 #include "state.bpf.h"
 
@@ -60,34 +60,34 @@ SUBPROGRAM __u32 define_name(const char *name, const struct origin *o, __u16 fla
 /* The id of the name in text()->asked, which fits there as a whole. */
 static __always_inline __u32 known_name(struct name_key *key, const char *name, const struct origin *o)
 {
-	__u32 *known = bpf_map_lookup_elem(&ft_names, key), id;
+	__u32 *known = bpf_map_lookup_elem(&ft_requested, key), id;
 	struct counters *c = counters();
 
 	if (known)
 		return *known;
 	id = define_name(name, o, 0, NAME_USER);
-	if (id && bpf_map_update_elem(&ft_names, key, &id, BPF_NOEXIST) && !bpf_map_lookup_elem(&ft_names, key) && c)
+	if (id && bpf_map_update_elem(&ft_requested, key, &id, BPF_NOEXIST) && !bpf_map_lookup_elem(&ft_requested, key) && c)
 		c->names_full++;
 	return id;
 }
 
-/* The root or the working directory of the task, an id where it is owed. A call that changes what mounts show began where it
+/* The root or the working directory of the task, an id where it is needed. A call that changes what mounts show began where it
  * no longer may be found. */
-static __always_inline struct file_cache *own_place(struct task_state *state, struct fs_struct *fs, bool root, int owed)
+static __always_inline struct file_cache *own_directory(struct task_state *state, struct fs_struct *fs, bool root, int need)
 {
 	struct file_cache *cache = root ? &state->base : &state->directory;
 	struct path *path = root ? &fs->root : &fs->pwd;
 
 	if (!state->kept || !cache->id)
-		refresh(cache, of_task(path, dentry), of_task(path, mnt), of_task(path, dentry, d_inode), owed);
+		refresh(cache, task_field(path, dentry), task_field(path, mnt), task_field(path, dentry, d_inode), need);
 	return cache;
 }
 
-/* Where a name starts, as a word: at the root, in the working directory, or in that of a descriptor. An id where it is owed. */
-SUBPROGRAM __u64 start_word(struct task_state *state, bool absolute, int directory, int owed)
+/* Where a name starts, as a word: at the root, in the working directory, or in that of a descriptor. An id where it is needed. */
+SUBPROGRAM __u64 start_word(struct task_state *state, bool absolute, int directory, int need)
 {
 	struct task_struct *task = current_task();
-	struct fs_struct *fs = of_task(task, fs);
+	struct fs_struct *fs = task_field(task, fs);
 	struct file_cache *cache;
 	struct found found;
 	struct file *file;
@@ -98,23 +98,23 @@ SUBPROGRAM __u64 start_word(struct task_state *state, bool absolute, int directo
 		file = file_at(fd_address(task, directory));
 		if (!file)
 			return 0;
-		found = find_place(&file->f_path, owed);
+		found = find_path_file(&file->f_path, need);
 		return found_as_word(found.id, found.wanted);
 	}
-	cache = own_place(state, fs, absolute, owed);
+	cache = own_directory(state, fs, absolute, need);
 	return found_as_word(cache->id, cache->wanted);
 }
 
-static __always_inline struct found start_of(struct task_state *state, bool absolute, int directory, int owed)
+static __always_inline struct found start_of(struct task_state *state, bool absolute, int directory, int need)
 {
-	return found_in_word(start_word(state, absolute, directory, owed));
+	return found_in_word(start_word(state, absolute, directory, need));
 }
 
 /* Before a call that changes what mounts show: where its names start is what it was then. */
-SUBPROGRAM int keep_places(struct task_state *state)
+SUBPROGRAM int keep_directories(struct task_state *state)
 {
-	start_of(state, true, AT_FDCWD, OWED_ALWAYS);
-	start_of(state, false, AT_FDCWD, OWED_ALWAYS);
+	start_of(state, true, AT_FDCWD, NEED_ALWAYS);
+	start_of(state, false, AT_FDCWD, NEED_ALWAYS);
 	state->kept = 1;
 	return 0;
 }
@@ -126,13 +126,13 @@ static __always_inline void find_origin(struct origin *o, struct task_state *sta
 	struct found root;
 
 	o->flags = scope & RESOLVE_BENEATH ? DEFINITION_BENEATH : 0;
-	o->start = start_of(state, absolute, directory, OWED_ALWAYS);
+	o->start = start_of(state, absolute, directory, NEED_ALWAYS);
 	o->key = 0;
 	o->root = o->start.id;
 	if (scope) {
 		o->key = o->root | (scope & RESOLVE_BENEATH ? ROOT_BENEATH : 0);
 	} else if (!absolute) {
-		root = start_of(state, true, AT_FDCWD, OWED_ALWAYS);
+		root = start_of(state, true, AT_FDCWD, NEED_ALWAYS);
 		o->root = root.id;
 		o->key = root.wanted & WANTED_TOP ? 0 : root.id;
 	}
@@ -147,7 +147,7 @@ SUBPROGRAM __u32 define_content(struct task_state *state, const char *content, _
 		return 0;
 	find_origin(&t->origin, state, true, AT_FDCWD, 0);
 	t->origin.start = (struct found){ .id = link };
-	return define_name(content, &t->origin, DEFINITION_ONCE | DEFINITION_BESIDE, space);
+	return define_name(content, &t->origin, DEFINITION_ONCE | DEFINITION_RELATIVE_TO_LINK, space);
 }
 
 /* The superset of what user space will want, so that other names are not even counted. */
@@ -162,11 +162,11 @@ static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_str
 	struct file *file;
 
 	if (t->asked.name[0] == '/')
-		return place_id(&fs->root);
+		return path_file_id(&fs->root);
 	if (directory == AT_FDCWD)
-		return place_id(&fs->pwd);
+		return path_file_id(&fs->pwd);
 	file = file_at(fd_address(current_task(), directory));
-	return file ? place_id(&file->f_path) : 0;
+	return file ? path_file_id(&file->f_path) : 0;
 }
 
 /* Does this name, as far as its text does not say that a rule wants it, surely lead to nothing wanted? An entry of the directory that
@@ -174,7 +174,7 @@ static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_str
  * unless a rule has a name like it; else the whole name. Global, so that the verifier looks at it once. */
 __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 {
-	struct fs_struct *fs = of_task(current_task(), fs);
+	struct fs_struct *fs = task_field(current_task(), fs);
 	struct counters *c = counters();
 	struct globals *g = globals();
 	struct elsewhere *known;
@@ -189,14 +189,14 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 	if (length <= 1)
 		return 1; /* a descriptor's file, or nothing that could be read */
 	mix_name(t);
-	entry = change == CHANGE_ENTRY && !is_leaf(t->hash);
+	entry = change == CHANGE_ENTRY && !is_basename(t->hash);
 	if (entry && !t->slash)
 		return 1;
 	if (length == COMPONENT_SPACE || t->slash == t->length)
 		return 0;
 	key = entry ? t->parent : t->whole;
 	key = (key ^ start_elsewhere(t, fs, directory)) * HASH_CHAIN;
-	key = (key ^ place_id(&fs->root)) * HASH_CHAIN + (entry ? 0 : change);
+	key = (key ^ path_file_id(&fs->root)) * HASH_CHAIN + (entry ? 0 : change);
 	known = bpf_map_lookup_elem(&ft_elsewhere, &key);
 	if (!known)
 		return 0;
@@ -228,7 +228,7 @@ SUBPROGRAM enum name_kind asked_name(struct task_state *state, const char *name,
 	if (length == 1)
 		return NAME_EMPTY;
 	absolute = key->name[0] == '/' && !scope;
-	if (!needed && !may_be_wanted(t, start_of(state, absolute, directory, OWED_NOTHING), length))
+	if (!needed && !may_be_wanted(t, start_of(state, absolute, directory, NEED_NOTHING), length))
 		return NAME_UNWANTED;
 	find_origin(&t->origin, state, absolute, directory, scope);
 	key->directory = t->origin.start.id;

@@ -11,7 +11,7 @@
 #include "compat.bpf.h"
 #include "identity.bpf.h"
 #include "kernel.h"
-#include "named.bpf.h"
+#include "path_rules.bpf.h"
 #include "state.bpf.h"
 
 #define MAX_STEPS (PATH_SPACE / 2)
@@ -32,14 +32,14 @@ struct walk {
 	__u8 copy;
 	__u8 done;
 	__u8 below; /* the file is a directory whose children are wanted */
-	__u8 beside; /* inside the file system of a bind mount, for the rules alone */
+	__u8 in_source_fs; /* inside the file system of a bind mount, for the rules alone */
 	__u8 reserved[2];
 	struct {
 		__u64 dentry, mount;
 		__u32 depth, done;
-		__u64 names[MAX_NAMED + 1];
+		__u64 names[MAX_PATH_RULE_DEPTH + 1];
 	} back; /* where the walk goes on behind that */
-	__u64 names[MAX_NAMED + 1]; /* the hash of the last 1, 2, ... names met; none is 0 */
+	__u64 names[MAX_PATH_RULE_DEPTH + 1]; /* the hash of the last 1, 2, ... names met; none is 0 */
 };
 
 /* One definition being written: the fixed part, as long for each kind, then its bytes. */
@@ -63,10 +63,10 @@ struct scratch {
 	struct file_key key; /* find_file()'s and the next two, here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
 	struct rule_key rule_key;
-	struct named_key named_key;
+	struct path_rule_key path_rule_key;
 };
 
-PER_CPU(scratch, struct scratch, ft_scratches)
+PER_CPU(scratch, struct scratch, ft_path_scratch)
 
 /* A rule that stands 'depth' names above the file. */
 static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
@@ -74,7 +74,7 @@ static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
 	if (depth > 1)
 		rule &= RULE_TREE | RULE_EXCLUDE;
 	if (depth || w->chain)
-		rule &= ~RULE_MEMBER;
+		rule &= ~RULE_HARDLINK;
 	if (!depth && rule & (RULE_TREE | RULE_CHILDREN))
 		w->below = 1;
 	w->verdict |= rule;
@@ -82,14 +82,14 @@ static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
 
 static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry)
 {
-	struct inode *inode = load(dentry, d_inode);
+	struct inode *inode = read_word(dentry, d_inode);
 	struct walk *w = &s->walk;
 	__u32 *rule;
 
 	if (!inode)
 		return;
 	fill_rule_key(&s->rule_key, inode);
-	rule = bpf_map_lookup_elem(&ft_rules, &s->rule_key);
+	rule = bpf_map_lookup_elem(&ft_inode_rules, &s->rule_key);
 	if (rule)
 		count_rule(w, *rule, w->depth);
 }
@@ -97,27 +97,27 @@ static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry
 /* Rules by name: the last 1, 2, ... names met, this one the last, below the directory 'up'. */
 static __always_inline int apply_hash(__u64 hash, __u64 up)
 {
-	struct inode *inode = load((struct dentry *)up, d_inode);
+	struct inode *inode = read_word((struct dentry *)up, d_inode);
 	struct scratch *s = scratch();
-	struct named_key *key;
+	struct path_rule_key *key;
 	struct walk *w;
 	__u32 *rule;
 
 	if (!s)
 		return 0;
 	w = &s->walk;
-	key = &s->named_key;
-	for (int i = MAX_NAMED; i > 0; i--)
-		if (i <= config.named)
+	key = &s->path_rule_key;
+	for (int i = MAX_PATH_RULE_DEPTH; i > 0; i--)
+		if (i <= config.path_rule_depth)
 			w->names[i] = w->names[i - 1] * HASH_CHAIN ^ hash;
 	if (!hash || !inode)
 		return 0;
 	fill_rule_key(&key->directory, inode);
-	for (__u32 i = 0; i < MAX_NAMED; i++) {
-		if (i >= config.named || i > w->depth)
+	for (__u32 i = 0; i < MAX_PATH_RULE_DEPTH; i++) {
+		if (i >= config.path_rule_depth || i > w->depth)
 			break;
 		key->names = w->names[i + 1];
-		rule = bpf_map_lookup_elem(&ft_named, key);
+		rule = bpf_map_lookup_elem(&ft_path_rules, key);
 		if (rule)
 			count_rule(w, *rule, w->depth - i);
 	}
@@ -141,8 +141,8 @@ static __always_inline void step_aside(struct scratch *s, struct dentry *dentry,
 	w->dentry = (__u64)up;
 	w->mount = 0;
 	w->done = 0;
-	w->beside = 1;
-	if (config.named) {
+	w->in_source_fs = 1;
+	if (config.path_rule_depth) {
 		__builtin_memcpy(w->back.names, w->names, sizeof(w->names));
 		apply_names((__u64)dentry, (__u64)up);
 	}
@@ -155,15 +155,15 @@ static __always_inline bool step_back(struct walk *w)
 	w->mount = w->back.mount;
 	w->depth = w->back.depth;
 	w->done = w->back.done;
-	w->beside = 0;
-	if (config.named)
+	w->in_source_fs = 0;
+	if (config.path_rule_depth)
 		__builtin_memcpy(w->names, w->back.names, sizeof(w->names));
 	return w->done != 0;
 }
 
 static __always_inline int copy_component(struct scratch *s, struct dentry *dentry)
 {
-	const char *name = load(dentry, d_name.name);
+	const char *name = read_word(dentry, d_name.name);
 	__u32 length = BPF_CORE_READ(dentry, d_name.len);
 	__u32 at = s->walk.length;
 
@@ -183,8 +183,8 @@ static __always_inline int copy_component(struct scratch *s, struct dentry *dent
  * memory that was used again may be all that is the same. */
 static __always_inline void add_to_chain(struct walk *w, struct dentry *dentry)
 {
-	w->chain = (w->chain ^ (__u64)dentry ^ load(dentry, d_seq.seqcount.sequence)) * MIX;
-	w->chain = (w->chain ^ load(dentry, d_name.hash_len)) * MIX;
+	w->chain = (w->chain ^ (__u64)dentry ^ read_word(dentry, d_seq.seqcount.sequence)) * MIX;
+	w->chain = (w->chain ^ read_word(dentry, d_name.hash_len)) * MIX;
 }
 
 /* From the root of a mount to where it is mounted. */
@@ -194,14 +194,14 @@ static __always_inline bool cross_mount(struct scratch *s)
 	struct mount *mount = (struct mount *)s->walk.mount, *parent;
 	struct walk *w = &s->walk;
 
-	parent = load(mount, mnt_parent);
+	parent = read_word(mount, mnt_parent);
 	w->chain = (w->chain ^ mount_identity(&mount->mnt)) * MIX;
 	w->done = parent == mount;
-	if (w->done && !load(mount, mnt_ns))
+	if (w->done && !read_word(mount, mnt_ns))
 		w->flags |= DEFINITION_DETACHED;
 	w->mount = (__u64)parent;
-	w->dentry = (__u64)load(mount, mnt_mountpoint);
-	up = config.paths ? load(dentry, d_parent) : dentry;
+	w->dentry = (__u64)read_word(mount, mnt_mountpoint);
+	up = config.paths ? read_word(dentry, d_parent) : dentry;
 	if (up != dentry)
 		step_aside(s, dentry, up);
 	return w->done;
@@ -211,9 +211,9 @@ static __always_inline bool cross_mount(struct scratch *s)
 static __always_inline bool climb(struct scratch *s)
 {
 	struct walk *w = &s->walk;
-	__u64 dentry = w->dentry, up = (__u64)load((struct dentry *)dentry, d_parent);
+	__u64 dentry = w->dentry, up = (__u64)read_word((struct dentry *)dentry, d_parent);
 
-	if (w->beside && up == dentry)
+	if (w->in_source_fs && up == dentry)
 		return step_back(w);
 	w->dentry = up;
 	if (up == dentry) {
@@ -222,9 +222,9 @@ static __always_inline bool climb(struct scratch *s)
 			return true;
 		w->flags |= DEFINITION_DETACHED;
 	}
-	if (config.named && (w->mount || w->beside))
+	if (config.path_rule_depth && (w->mount || w->in_source_fs))
 		apply_names(dentry, up);
-	if (w->copy && !w->beside)
+	if (w->copy && !w->in_source_fs)
 		copy_component(s, (struct dentry *)dentry);
 	add_to_chain(w, (struct dentry *)dentry);
 	w->depth++;
@@ -233,7 +233,7 @@ static __always_inline bool climb(struct scratch *s)
 
 static __always_inline bool at_mount_root(const struct walk *w)
 {
-	return w->mount && w->dentry == (__u64)load((struct mount *)w->mount, mnt.mnt_root);
+	return w->mount && w->dentry == (__u64)read_word((struct mount *)w->mount, mnt.mnt_root);
 }
 
 /* One step up. Returns true at the top. */
@@ -241,7 +241,7 @@ static __always_inline bool step(struct scratch *s)
 {
 	struct walk *w = &s->walk;
 
-	if (config.paths && (w->mount || w->beside))
+	if (config.paths && (w->mount || w->in_source_fs))
 		apply_rules(s, (struct dentry *)w->dentry);
 	if (!at_mount_root(w))
 		return climb(s);
@@ -276,13 +276,13 @@ static __always_inline bool is_wanted(__u32 verdict)
 {
 	if (verdict & RULE_EXCLUDE)
 		return false;
-	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN | RULE_MEMBER | RULE_ALIAS));
+	return !(config.paths & 1) || (verdict & (RULE_TREE | RULE_CHILDREN | RULE_HARDLINK | RULE_ALIAS));
 }
 
 static __always_inline void reset_walk(struct scratch *s, __u64 dentry, __u64 mnt, bool copy)
 {
 	__builtin_memset(&s->walk, 0, __builtin_offsetof(struct walk, back));
-	if (config.named)
+	if (config.path_rule_depth)
 		__builtin_memset(s->walk.names, 0, sizeof(s->walk.names));
 	s->walk.dentry = dentry;
 	s->walk.mount = (__u64)real_mount((struct vfsmount *)mnt);
@@ -306,7 +306,7 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 }
 
 /* Behind the names already copied, those up to the root of the file system. Returns how many bytes they take. */
-SUBPROGRAM __u32 walk_inside(__u64 dentry)
+SUBPROGRAM __u32 walk_fs_path(__u64 dentry)
 {
 	struct scratch *s = scratch();
 	__u32 before;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a request of io_uring to its event: its arguments in the registers of the system call that it is like, and drafted as that call.
+ * From a request of io_uring to its event: its arguments in the registers of the system call that it is like, and filled in as that call.
  * Apart from the table of requests and from their tracepoints.
  */
 #ifndef FILETAP_RING_EVENT_H
@@ -11,16 +11,16 @@
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "descriptor.bpf.h"
-#include "draft.bpf.h"
+#include "call_event.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "ring_table.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 
-/* The registers of the like system call, a state to draft in, and the request being written or read: one of each per CPU. */
+/* The registers of the like system call, a state to fill in, and the request being written or read: one of each per CPU. */
 struct workspace {
 	char registers[256]; /* struct pt_regs */
 	struct task_state state;
@@ -46,30 +46,30 @@ static __always_inline const struct pt_regs *fill_registers(struct workspace *w,
 	return (const struct pt_regs *)w->registers;
 }
 
-static __always_inline void recall_file(struct task_state *s, __u64 address, int owed, long result)
+static __always_inline void recall_file(struct task_state *s, __u64 address, int need, long result)
 {
 	struct file *file = file_at(address);
 
-	if (!type_passes(file, owed))
+	if (!type_passes(file, need))
 		return;
-	resolve(s, file, owed);
+	resolve(s, file, need);
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;
 	s->open = opening_of(s, address);
-	s->position = get(file, f_pos) - (result > 0 ? result : 0);
-	if (!seekable(get(file, f_inode, i_mode)))
+	s->position = read_field(file, f_pos) - (result > 0 ? result : 0);
+	if (!seekable(read_field(file, f_inode, i_mode)))
 		s->flags = EVENT_NO_OFFSET;
 }
 
 /* The file that the request has been given, or the one that its descriptor meant when it was submitted. */
-SUBPROGRAM int recall_subject(__u64 file, long result)
+SUBPROGRAM int recall_fd_file(__u64 file, long result)
 {
 	struct workspace *w = workspace();
 	struct task_state *s;
 	struct ring_request *r;
 	struct call call;
-	int owed;
+	int need;
 
 	if (!w || (!file && !w->request.resolved))
 		return 0;
@@ -86,8 +86,8 @@ SUBPROGRAM int recall_subject(__u64 file, long result)
 		return 0;
 	}
 	call = call_of(r->nr);
-	owed = owed_by(&call);
-	recall_file(s, file, owed, result);
+	need = need_of(&call);
+	recall_file(s, file, need, result);
 	return 0;
 }
 
@@ -120,29 +120,29 @@ SUBPROGRAM int report_request(__u64 file, long result)
 	s->entered = r->entered;
 	s->resolved = 0;
 	if (shape.fd && call.kind != KIND_TRANSFER)
-		recall_subject(file, result);
+		recall_fd_file(file, result);
 	if (r->fixed)
 		set_register(w, di, -1);
 	elsewhere = opened_elsewhere(r, call.kind, result);
 	if (call.op == OP_OPEN && result >= 0 && !elsewhere)
 		begin_opening(fd_address(current_task(), result));
-	outcome = begin_draft(regs, s, elsewhere ? -1 : result);
-	if (outcome == DRAFT_RARE)
-		outcome = draft_rare(regs, s, result, call.kind);
+	outcome = begin_pending_event(regs, s, elsewhere ? -1 : result);
+	if (outcome == FILL_RARE)
+		outcome = fill_rare(regs, s, result, call.kind);
 	if (outcome == EMIT_NOT || (outcome == EMIT_NAME && !r->wanted))
 		return 0;
 	if (outcome == EMIT_NAME) {
-		s->draft.file = r->file;
-		s->draft.target = r->target;
-		s->draft.fd = r->fd;
+		s->pending_event.file = r->file;
+		s->pending_event.target = r->target;
+		s->pending_event.fd = r->fd;
 	}
-	s->draft.result = result;
-	s->draft.flags |= r->flags;
-	hand_over(&s->draft, r->tid, s);
+	s->pending_event.result = result;
+	s->pending_event.flags |= r->flags;
+	hand_over(&s->pending_event, r->tid, s);
 	return 0;
 }
 
-/* What will be told no more, should it succeed: all but the result. */
+/* What will not be reported, should it succeed: all but the result. */
 SUBPROGRAM int report_submission(void)
 {
 	struct workspace *w = workspace();
@@ -150,24 +150,24 @@ SUBPROGRAM int report_submission(void)
 	struct shape shape;
 	struct ring_request *r;
 	struct call call;
-	struct draft *d;
+	struct pending_event *d;
 
 	if (!w)
 		return 0;
 	r = &w->request;
 	call = call_of(r->nr);
-	if (!is_owed(r->wanted, owed_by(&call)))
+	if (!is_needed(r->wanted, need_of(&call)))
 		return 0;
 	shape = shape_of(r->nr);
 	regs = fill_registers(w, r);
-	d = new_draft(&w->state, call.op, call.call, 0);
+	d = new_pending_event(&w->state, call.op, call.call, 0);
 	d->fd = r->resolved && !r->fixed ? (__s32)r->arguments[0] : r->fd;
 	d->open = r->open;
 	d->file = r->file;
 	d->offset = argument(regs, shape.offset);
 	d->size = argument(regs, shape.size);
 	if (shape.argument || shape.to_name) {
-		add_more(d);
+		add_ext(d);
 		d->target = r->target;
 		d->argument = argument(regs, shape.argument);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Requests of io_uring, kept by their addresses until they complete.
- * Apart, because two sides read them: uring.bpf.c, which notes them and sees their end, and pending.bpf.c, which lists them.
+ * Apart, because two sides read them: uring.bpf.c, which records them and sees their end, and pending.bpf.c, which lists them.
  */
 #ifndef FILETAP_RING_TABLE_H
 #define FILETAP_RING_TABLE_H
@@ -29,7 +29,7 @@ struct ring_request {
 	__u8 fixed; /* the descriptor is a place in the ring's own table */
 	__u8 slot; /* an open's result goes there */
 	__u8 resolved;
-	__u8 told; /* its event was made at the submission, for its success will not be seen */
+	__u8 reported; /* its event was made at the submission, for its success will not be seen */
 };
 
 /* A place for the requests whose address has this hash. */
@@ -63,9 +63,9 @@ struct {
 
 static __always_inline struct ring_slot *slot_of_request(__u64 key)
 {
-	__u32 place = slot_number(key);
+	__u32 at = slot_number(key);
 
-	return bpf_map_lookup_elem(&ft_slots, &place);
+	return bpf_map_lookup_elem(&ft_slots, &at);
 }
 
 /* Who finds the count at one after adding to it has the slot; of two that meet, both give way. An exchange would be
@@ -120,7 +120,7 @@ static __always_inline void forget_request(__u64 key)
 }
 
 /* A request of somebody who is not traced may lie where one did that never completed. */
-static __always_inline void forget_stranger(__u64 key)
+static __always_inline void forget_untraced_request(__u64 key)
 {
 	struct ring_slot *slot = slot_of_request(key);
 

@@ -9,7 +9,7 @@
 #include "../event.h"
 #include "compat.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 
 #define PATH_SPACE 8192
 #define COMPONENT_SPACE 256
@@ -47,12 +47,12 @@ static __always_inline struct shape shape_of(__u64 number)
 	return u.shape;
 }
 
-/* task_state.member */
-#define MEMBER_PID 1 /* a target, or the child of one */
-#define MEMBER_COMM 2
-#define MEMBER_SEEN 4 /* counts by a rule that is tested at each call */
-#define MEMBER_HELD 8 /* a launched command that has not reached its exec */
-#define MEMBER_LIVE 16 /* in globals.live */
+/* task_state.target */
+#define TARGET_PID 1 /* a target, or the child of one */
+#define TARGET_COMM 2
+#define TARGET_SEEN 4 /* counts by a rule that is tested at each call */
+#define TARGET_HELD 8 /* a launched command that has not reached its exec */
+#define TARGET_LIVE 16 /* in globals.live */
 
 struct file_cache {
 	struct file_key key;
@@ -62,10 +62,10 @@ struct file_cache {
 	__u32 generation;
 };
 
-#define MAX_NOTES 8
+#define MAX_PENDING_HOOKS 8
 
-/* What a hook has seen of the call under way: the event that is owed when the call returns. */
-struct note {
+/* What a hook has seen of the call under way: the event to emit when the call returns. */
+struct pending_hook {
 	__u64 time;
 	__u64 dentry, mnt; /* of a place that is not there before the call has succeeded */
 	__u64 parent, hash; /* what dentry's parent and name were: it may stand for another by then */
@@ -102,7 +102,7 @@ struct task_state {
 	__u32 forker; /* task id of what forked it */
 	__u32 forker_pid; /* the process that forked this one; 0: not seen */
 	__u32 name; /* id of the name that asked_name() has just looked at */
-	__u32 member;
+	__u32 target;
 	__u32 file; /* resolved at enter */
 	__u32 open;
 	__u16 resolved; /* 1 + number of the call that was resolved at enter */
@@ -111,12 +111,12 @@ struct task_state {
 	__u32 generation; /* globals.generation at enter */
 	__s32 exec_fd; /* execve, execveat: the directory's descriptor */
 	__u32 exec_nr; /* the number at enter: exec makes it execve's (x86: set_personality_64bit) */
-	__u32 changing; /* 1 + place in 'changes' that the call under way has marked */
-	__u32 note_count; /* how many of 'notes' are owed */
+	__u32 changing; /* 1 + slot in 'fd_changes' that the call under way has marked */
+	__u32 pending_hook_count; /* how many of 'pending_hooks' are to be emitted */
 	__u32 kept; /* 'directory' and 'base' are those at the enter of the call under way, which may change them */
 	__u64 changes; /* what stood there when the call began */
 	__u64 submitted; /* when the io_submit under way began; 0: none is */
-	__u64 noted; /* of its requests, from the first */
+	__u64 recorded; /* of its requests, from the first */
 	__u64 held; /* address of the open file that 'last' is about, if it has been open in this task all the time since; 0: it may be
 			 * another one by now */
 	__u64 opened; /* address of the open file description whose number 'opening' is */
@@ -126,12 +126,12 @@ struct task_state {
 	struct file_cache last;
 	struct file_cache directory; /* working directory */
 	struct file_cache base; /* root */
-	struct draft draft;
-	struct note notes[MAX_NOTES];
-	__u64 note_call; /* the call that they belong to; 0: none that returns with their result */
+	struct pending_event pending_event;
+	struct pending_hook pending_hooks[MAX_PENDING_HOOKS];
+	__u64 pending_hook_call; /* the call that they belong to; 0: none that returns with their result */
 };
 
-/* One lane of config.slots events for each CPU, one after another; mapped by the reader. */
+/* One ring of config.slots events for each CPU, one after another; mapped by the reader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -145,8 +145,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct lane);
-} ft_lanes SEC(".maps");
+	__type(value, struct cpu_ring);
+} ft_cpu_rings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -157,7 +157,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
-} ft_wakes SEC(".maps");
+} ft_wakeups SEC(".maps");
 
 /* A hash by the task's address where there is no task storage: kernel/loader.py makes it one. */
 struct {
@@ -173,9 +173,9 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct task_state);
-} ft_blank SEC(".maps");
+} ft_zero_state SEC(".maps");
 
-ONLY_ELEMENT(blank_state, struct task_state, ft_blank)
+ONLY_ELEMENT(zero_state, struct task_state, ft_zero_state)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -190,14 +190,14 @@ struct {
 	__uint(max_entries, 64 << 10);
 	__type(key, struct file_key);
 	__type(value, struct file_entry);
-} ft_strangers SEC(".maps");
+} ft_rejected SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32 << 10);
 	__type(key, struct name_key);
 	__type(value, __u32);
-} ft_names SEC(".maps");
+} ft_requested SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -211,7 +211,7 @@ struct {
 	__uint(max_entries, 4096);
 	__type(key, struct rule_key);
 	__type(value, __u32);
-} ft_rules SEC(".maps");
+} ft_inode_rules SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -240,7 +240,7 @@ struct {
 	__array(values, struct sums);
 } ft_aggregates SEC(".maps");
 
-PER_CPU(counters, struct counters, ft_counts)
+PER_CPU(counters, struct counters, ft_counters)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -248,7 +248,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct globals);
-} ft_shared SEC(".maps");
+} ft_globals SEC(".maps");
 
 /* Descriptors of shared tables that are being closed or replaced: by a hash of table and number, how many times that
  * began (low half) and ended (high half). */
@@ -257,9 +257,9 @@ struct {
 	__uint(max_entries, MAX_CHANGES);
 	__type(key, __u32);
 	__type(value, __u64);
-} ft_changes SEC(".maps");
+} ft_fd_changes SEC(".maps");
 
-ONLY_ELEMENT(globals, struct globals, ft_shared)
+ONLY_ELEMENT(globals, struct globals, ft_globals)
 
 /* What is kept for a task, or NULL. */
 static __always_inline struct task_state *state_of(struct task_struct *task)
@@ -276,7 +276,7 @@ static __always_inline struct task_state *state_of(struct task_struct *task)
 static __always_inline struct task_state *enter_task(struct task_struct *task)
 {
 	__u64 key = (__u64)task;
-	struct task_state *empty = blank_state();
+	struct task_state *empty = zero_state();
 
 	if (empty)
 		bpf_map_update_elem(&ft_tasks, &key, empty, BPF_NOEXIST);
@@ -305,12 +305,12 @@ static __always_inline void forget_state(struct task_struct *task)
 }
 
 /* Hooks of the VFS level run with preemption on, tracepoints' programs do not; both use what each CPU has once (scratch,
- * lane, counters). A program that has come between a hook and its end must leave all that alone: its event is counted. */
+ * ring, counters). A program that has come between a hook and its end must leave all that alone: its event is counted. */
 static __always_inline bool interrupts(struct task_struct *task)
 {
 	struct counters *c = config.level == LEVEL_SYSCALL ? NULL : counters();
 
-	if (likely(!c || !c->at_work || c->at_work == (__u32)of_task(task, pid)))
+	if (likely(!c || !c->at_work || c->at_work == (__u32)task_field(task, pid)))
 		return false;
 	__sync_fetch_and_add(&c->interrupted, 1);
 	return true;
@@ -318,7 +318,7 @@ static __always_inline bool interrupts(struct task_struct *task)
 
 /* A rename, a mount, the removal of a directory, a task's new root, namespace or cgroup, whoever made it: what is remembered must be
  * compared with what is so now. */
-static __always_inline void note_move(long result)
+static __always_inline void count_move(long result)
 {
 	struct globals *g = globals();
 
@@ -326,7 +326,7 @@ static __always_inline void note_move(long result)
 		__sync_fetch_and_add(&g->epoch, 1);
 }
 
-static __always_inline void note_symlink(long result)
+static __always_inline void count_symlink(long result)
 {
 	struct globals *g = globals();
 

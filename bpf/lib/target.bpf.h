@@ -37,72 +37,72 @@ static __always_inline bool comm_matches(const __u64 comm[2])
 }
 
 /* Targets that are no property of the task: everything, or a cgroup's subtree. */
-static __always_inline struct task_state *tested_member(struct task_struct *task, struct task_state *s, const struct globals *g)
+static __always_inline struct task_state *tested_target(struct task_struct *task, struct task_state *s, const struct globals *g)
 {
-	if ((__u32)of_task(task, tgid) == g->self)
+	if ((__u32)task_field(task, tgid) == g->self)
 		return NULL;
 	if (!config.all && !in_cgroup(g))
 		return NULL;
-	if (config.command_in_cgroup && (!s || !(s->member & MEMBER_COMM)))
+	if (config.command_in_cgroup && (!s || !(s->target & TARGET_COMM)))
 		return NULL;
 	if (!s) {
 		s = new_state(task);
 		if (s)
-			s->member = MEMBER_SEEN;
+			s->target = TARGET_SEEN;
 	}
 	return s;
 }
 
 /* Surely not a target: one load, which is all that an untraced task pays for at each of its calls. Without task storage it
  * pays for a look into the table. */
-static __always_inline bool is_bystander(struct task_struct *task)
+static __always_inline bool is_untraced(struct task_struct *task)
 {
 	return HAS_TASK_STORAGE && !task->bpf_storage && !config.all && !config.cgroups;
 }
 
-static __always_inline struct task_state *find_member(struct task_struct *task)
+static __always_inline struct task_state *find_target(struct task_struct *task)
 {
 	struct task_state *s = state_of(task);
 	struct globals *g = globals();
 
-	if (!g || unlikely(g->stopped) || (s && unlikely(s->member & MEMBER_HELD)))
+	if (!g || unlikely(g->stopped) || (s && unlikely(s->target & TARGET_HELD)))
 		return NULL;
-	if (s && (s->member & (config.command_in_cgroup ? MEMBER_PID : MEMBER_PID | MEMBER_COMM)))
+	if (s && (s->target & (config.command_in_cgroup ? TARGET_PID : TARGET_PID | TARGET_COMM)))
 		return s;
 	if (config.all || config.cgroups)
-		return tested_member(task, s, g);
+		return tested_target(task, s, g);
 	return NULL;
 }
 
 /* The current task's state, if its events count, and may be told now. */
-static __always_inline struct task_state *current_member(struct task_struct *task)
+static __always_inline struct task_state *current_target(struct task_struct *task)
 {
-	struct task_state *s = find_member(task);
+	struct task_state *s = find_target(task);
 
 	return s && !interrupts(task) ? s : NULL;
 }
 
 /* A thread that has no state gets that of its process. */
-static __always_inline void adopt(struct task_struct *task)
+static __always_inline void inherit_target(struct task_struct *task)
 {
 	struct task_state *owner = state_of(leader_of(task)), *s;
 
-	if (owner && owner->member && (s = new_state(task)))
-		s->member = owner->member;
+	if (owner && owner->target && (s = new_state(task)))
+		s->target = owner->target;
 }
 
 /* PF_IO_WORKER was another bit before v5.12, and BTF tells no macros: where there is a table, any thread without a state may be
  * one, for what a process has its threads have. */
 static __always_inline bool may_be_worker(struct task_struct *task)
 {
-	return HAS_TASK_STORAGE ? !!(of_task(task, flags) & PF_IO_WORKER) : of_task(task, pid) != of_task(task, tgid);
+	return HAS_TASK_STORAGE ? !!(task_field(task, flags) & PF_IO_WORKER) : task_field(task, pid) != task_field(task, tgid);
 }
 
 /* The kernel's own threads for an io_uring belong to a process, but no fork of theirs is seen. */
-static __always_inline void adopt_worker(struct task_struct *task)
+static __always_inline void inherit_worker_target(struct task_struct *task)
 {
 	if (may_be_worker(task) && !(HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))
-		adopt(task);
+		inherit_target(task);
 }
 
 #endif

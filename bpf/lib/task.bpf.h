@@ -20,7 +20,7 @@
 /* The parent that define_ancestors() has come to. */
 static __always_inline void name_parent(struct task_struct *task, struct task_state *state, struct scratch *s)
 {
-	__u32 forker = state->forker_pid, parent = of_task(task, real_parent, tgid);
+	__u32 forker = state->forker_pid, parent = task_field(task, real_parent, tgid);
 	struct ancestor_walk *w = ancestor_walk();
 
 	s->task.forker = state->forker;
@@ -37,7 +37,7 @@ static __always_inline __u32 define_task(struct task_struct *task, struct task_s
 {
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	__u32 exe_id = exe ? place_id(&exe->f_path) : 0, root_id = fs ? place_id(&fs->root) : 0;
+	__u32 exe_id = exe ? path_file_id(&exe->f_path) : 0, root_id = fs ? path_file_id(&fs->root) : 0;
 	struct counters *c = counters();
 	struct scratch *s = scratch();
 
@@ -68,24 +68,24 @@ static __always_inline void retire(__u32 id)
 /* The numbers of its namespaces, as the definition has them. */
 static __always_inline __u64 namespaces_of(struct task_struct *task)
 {
-	struct nsproxy *nsproxy = load(task, nsproxy);
-	__u64 numbers = load(load(nsproxy, mnt_ns), ns.inum);
+	struct nsproxy *nsproxy = read_word(task, nsproxy);
+	__u64 numbers = read_word(read_word(nsproxy, mnt_ns), ns.inum);
 
-	numbers = numbers * MIX ^ load(load(nsproxy, cgroup_ns), ns.inum);
-	return numbers * MIX ^ load(load(load(task, cred), user_ns), ns.inum);
+	numbers = numbers * MIX ^ read_word(read_word(nsproxy, cgroup_ns), ns.inum);
+	return numbers * MIX ^ read_word(read_word(read_word(task, cred), user_ns), ns.inum);
 }
 
 /* Its root directory: where it is in memory, and what is there. */
 static __always_inline __u64 root_of(struct task_struct *task)
 {
-	struct dentry *root = load(load(task, fs), root.dentry);
+	struct dentry *root = read_word(read_word(task, fs), root.dentry);
 
-	return ((__u64)root * MIX ^ load(root, d_name.hash_len)) * MIX ^ load(load(root, d_inode), i_ino);
+	return ((__u64)root * MIX ^ read_word(root, d_name.hash_len)) * MIX ^ read_word(read_word(root, d_inode), i_ino);
 }
 
 static __always_inline __u64 cgroup_of(struct task_struct *task)
 {
-	return load(load(load(load(task, cgroups), dfl_cgrp), kn), id);
+	return read_word(read_word(read_word(read_word(task, cgroups), dfl_cgrp), kn), id);
 }
 
 /* What changes by calls that are seen: compared only after one of them. */

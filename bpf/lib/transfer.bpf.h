@@ -13,15 +13,15 @@
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 
 static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs)
 {
 	if (call->flags & CALL_RWF && regs->r9 & (RWF_APPEND | RWF_NOAPPEND))
 		return regs->r9 & RWF_APPEND;
-	return get(file, f_flags) & O_APPEND;
+	return read_field(file, f_flags) & O_APPEND;
 }
 
 /* Is the offset an argument? preadv2's -1 means the file's own position. */
@@ -30,7 +30,7 @@ static __always_inline bool positional(const struct call *call, const struct pt_
 	return call->flags & CALL_POSITIONAL && !(call->flags & CALL_RWF && regs->r10 == (__u64)-1);
 }
 
-static __always_inline bool transfer(const struct exit_context *x, const struct call *call, struct draft *d)
+static __always_inline bool transfer(const struct exit_context *x, const struct call *call, struct pending_event *d)
 {
 	struct task_state *s = x->state;
 	bool wanted = false, at_enter;
@@ -38,12 +38,12 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 
 	d->fd = x->regs->di;
 	at_enter = resolved_at_enter(x);
-	file = resolve_exit(x, d->fd, d, OWED_TYPE, &wanted);
+	file = resolve_exit(x, d->fd, d, NEED_TYPE, &wanted);
 	if (!wanted)
 		return false;
 	d->bytes = x->result > 0 ? x->result : 0;
 	d->size = call->flags & CALL_VECTORED ? iovec_sum(x->regs->si, x->regs->dx, &d->flags) : x->regs->dx;
-	if (d->flags & EVENT_NO_OFFSET || (!at_enter && (!file || !seekable(get(file, f_inode, i_mode))))) {
+	if (d->flags & EVENT_NO_OFFSET || (!at_enter && (!file || !seekable(read_field(file, f_inode, i_mode))))) {
 		d->flags |= EVENT_NO_OFFSET;
 		return true;
 	}
@@ -51,13 +51,13 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 		d->offset = x->regs->r10;
 		if (file && call->kind == KIND_WRITE && appends(file, call, x->regs)) {
 			/* pwrite(2), BUGS: O_APPEND wins over the offset. Others may have grown the file since. */
-			d->offset = get(file, f_inode, i_size) - d->bytes;
+			d->offset = read_field(file, f_inode, i_size) - d->bytes;
 			d->flags |= EVENT_UNCERTAIN;
 		}
 		return true;
 	}
 	if (file)
-		d->offset = get(file, f_pos) - d->bytes;
+		d->offset = read_field(file, f_pos) - d->bytes;
 	else
 		d->offset = s->position;
 	/* Where the two disagree, the one at the exit is right more often: threads queue for the position in between. */
@@ -76,13 +76,13 @@ static __always_inline __u32 second_file(struct task_struct *task, __u32 fd, boo
 	if (!address)
 		return 0;
 	found = find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),
-			  forced ? OWED_ALWAYS : OWED_TYPE);
+			  forced ? NEED_ALWAYS : NEED_TYPE);
 	*wanted = *wanted || is_wanted_file(found);
 	return found.id;
 }
 
 /* Where a copy began: the offset that was given, which the call has moved on, or the file's position, which it has moved. */
-static __always_inline __u64 place_of(const struct exit_context *x, __u32 fd, __u64 given, bool by_value, __u64 bytes, bool *known)
+static __always_inline __u64 start_offset(const struct exit_context *x, __u32 fd, __u64 given, bool by_value, __u64 bytes, bool *known)
 {
 	struct file *file = (struct file *)fd_address(x->task, fd);
 	__u64 offset = 0;
@@ -106,15 +106,15 @@ SUBPROGRAM bool copied(const struct pt_regs *regs, struct task_state *state, lon
 	const struct call call = call_of(regs->orig_ax);
 	const struct shape shape = shape_of(regs->orig_ax);
 	bool wanted = false, known, by_value = call.flags & CALL_POSITIONAL;
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 
-	add_more(d);
+	add_ext(d);
 	d->fd = argument(regs, shape.fd);
 	d->target_fd = argument(regs, shape.to_fd);
 	d->size = argument(regs, shape.size);
 	d->argument = argument(regs, shape.argument);
 	d->bytes = result > 0 ? result : 0;
-	resolve_exit(&x, d->fd, d, OWED_TYPE, &wanted);
+	resolve_exit(&x, d->fd, d, NEED_TYPE, &wanted);
 	d->target = second_file(task, d->target_fd, wanted, &wanted);
 	if (!wanted)
 		return false;
@@ -122,9 +122,9 @@ SUBPROGRAM bool copied(const struct pt_regs *regs, struct task_state *state, lon
 		d->file = second_file(task, d->fd, true, &wanted);
 	if (!d->target)
 		d->target = second_file(task, d->target_fd, true, &wanted);
-	d->offset = place_of(&x, d->fd, argument(regs, shape.offset), by_value, d->bytes, &known);
+	d->offset = start_offset(&x, d->fd, argument(regs, shape.offset), by_value, d->bytes, &known);
 	d->flags = (d->flags & ~EVENT_NO_OFFSET) | (known ? 0 : EVENT_NO_OFFSET);
-	d->target_offset = place_of(&x, d->target_fd, argument(regs, shape.to_offset), by_value, d->bytes, &known);
+	d->target_offset = start_offset(&x, d->target_fd, argument(regs, shape.to_offset), by_value, d->bytes, &known);
 	if (!known)
 		d->target_offset = -1;
 	return true;
@@ -153,8 +153,8 @@ struct dedupe_target {
 	__u32 reserved;
 };
 
-/* The draft's files, from its descriptors; false: neither is asked for. */
-static __always_inline bool find_both(struct task_struct *task, struct draft *d)
+/* The pending event's files, from its descriptors; false: neither is asked for. */
+static __always_inline bool find_both(struct task_struct *task, struct pending_event *d)
 {
 	bool wanted = false;
 
@@ -172,11 +172,11 @@ SUBPROGRAM enum outcome cloned(const struct pt_regs *regs, struct task_state *st
 {
 	struct task_struct *task = current_task();
 	struct clone_range range = { .fd = regs->dx };
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 	struct dedupe_target target = { .fd = regs->di };
 	struct dedupe_range same = {};
 
-	add_more(d);
+	add_ext(d);
 	if ((__u32)regs->si == FIDEDUPERANGE) {
 		bpf_probe_read_user(&same, sizeof(same), (void *)regs->dx);
 		bpf_probe_read_user(&target, sizeof(target), (void *)(regs->dx + sizeof(same)));
@@ -196,14 +196,14 @@ SUBPROGRAM enum outcome cloned(const struct pt_regs *regs, struct task_state *st
 
 #define MAX_DEDUPED 128 /* the kernel takes as many as fit a page (ioctl_file_dedupe_range, fs/ioctl.c) */
 
-/* One destination of the FIDEDUPERANGE at 'range', whose draft has the rest. Returns 1 behind the last. */
+/* One destination of the FIDEDUPERANGE at 'range', whose pending event has the rest. Returns 1 behind the last. */
 __noinline int deduped_one(__u64 range, __u32 index)
 {
 	struct task_struct *task = current_task();
 	struct task_state *state = state_of(task);
 	__u64 address = range + __builtin_offsetof(struct dedupe_range, count);
 	struct dedupe_target target = {};
-	struct draft *d;
+	struct pending_event *d;
 	__u16 count = 0;
 
 	if (!state || bpf_probe_read_user(&count, sizeof(count), (void *)address) || index >= count)
@@ -211,12 +211,12 @@ __noinline int deduped_one(__u64 range, __u32 index)
 	address = range + sizeof(struct dedupe_range) + index * sizeof(target);
 	if (bpf_probe_read_user(&target, sizeof(target), (void *)address))
 		return 1;
-	d = &state->draft;
+	d = &state->pending_event;
 	d->target_fd = target.fd;
 	d->target_offset = target.offset;
 	d->result = target.status < 0 ? target.status : target.bytes;
 	if (find_both(task, d))
-		hand_over(d, of_task(task, pid), state);
+		hand_over(d, task_field(task, pid), state);
 	return 0;
 }
 

@@ -14,11 +14,11 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.conformance import card, coverage
+from tests.conformance import coverage, scorecard
 from tests.conformance.adapters import TRACERS
-from tests.conformance.cannot import unproven
 from tests.conformance.cases import Case, all_cases
 from tests.conformance.runner import Result, TracerError, run
+from tests.conformance.unsupported import unproven
 
 WIDE: Final = 160
 """Columns for a file or a pipe."""
@@ -61,8 +61,8 @@ def show(cases: list[Case], results: dict[str, list[Result]], given: argparse.Na
                 print(f"{name}: {result.case.id}: {result.score}")
     verdicts = {name: {result.case.id: result.score.verdict for result in row} for name, row in results.items()}
     if given.cases:
-        console.print(card.case_table(verdicts, {case.id: case.title for case in cases}))
-    console.print(card.group_table(verdicts))
+        console.print(scorecard.case_table(verdicts, {case.id: case.title for case in cases}))
+    console.print(scorecard.group_table(verdicts))
     if given.coverage:
         coverage.write(given.coverage, results)
 

@@ -28,9 +28,9 @@ GROUPS: Final = {
     "transfer": "from one file into another inside the kernel",
     "uring": "the same through io_uring",
     "position": "the position of an open file, and hints about what comes",
-    "sideways": "descriptors that came another way than open: passed, inherited, by handle, without a name",
+    "fd_sharing": "descriptors that came another way than open: passed, inherited, by handle, without a name",
     "compat": "32-bit calls of a 64-bit kernel",
-    "forgotten": "calls and ways that tracers forget",
+    "misc": "calls and ways that tracers forget",
     "reuse": "memory and numbers that the kernel gives to others: names, directories, mounts, inodes",
     "identity": "one file under several names, several files under one",
 }

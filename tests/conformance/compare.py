@@ -63,8 +63,10 @@ def judge(lines: Sequence[Event], events: Sequence[Event], directory: str, manne
     differences: list[Difference] = []
     for op in dict.fromkeys(line["op"] for line in lines):
         expected = [line for line in lines if line["op"] == op and not line.get("none")]
-        told = [event for event in events if event["op"] == op and (files.has(event) or not names_file(event) or not manner.names_files)]
-        differences += _pair(expected, told, manner, files)
+        reported = [
+            event for event in events if event["op"] == op and (files.has(event) or not names_file(event) or not manner.names_files)
+        ]
+        differences += _pair(expected, reported, manner, files)
     return Score(_worst(differences), differences)
 
 
@@ -93,24 +95,26 @@ def names_file(event: Event) -> bool:
     return any(name in file for file in (event, event.get("target") or {}) for name in ("path", "inode"))
 
 
-def _pair(expected: list[Event], told: list[Event], manner: Manner, files: Files) -> Iterator[Difference]:
+def _pair(expected: list[Event], reported: list[Event], manner: Manner, files: Files) -> Iterator[Difference]:
     """Each expected event with the next one told that is most like it; what is left over is too much.
 
     No more are passed over than there are too many of.
     """
     at = 0
     for turn, line in enumerate(expected):
-        likes = [index for index in range(at, len(told)) if _may_be(line, told[index], files)]
+        likes = [index for index in range(at, len(reported)) if _may_be(line, reported[index], files)]
         if not likes:
             yield Difference("missed", line, None)
             continue
         owed = sum(other["call"] == line["call"] for other in expected[turn:])
         likes = likes[: max(len(likes) - owed, 0) + 1]
-        best = min(likes, key=lambda index: (len(_contradicted(line, told[index], manner)), len(_absent(line, told[index], manner))))
-        yield from _surplus(told[at:best], manner, files)
-        yield from _differences(line, told[best], manner)
+        best = min(
+            likes, key=lambda index: (len(_contradicted(line, reported[index], manner)), len(_absent(line, reported[index], manner)))
+        )
+        yield from _surplus(reported[at:best], manner, files)
+        yield from _differences(line, reported[best], manner)
         at = best + 1
-    yield from _surplus(told[at:], manner, files)
+    yield from _surplus(reported[at:], manner, files)
 
 
 def _may_be(line: Event, event: Event, files: Files) -> bool:
@@ -134,11 +138,11 @@ def _surplus(events: list[Event], manner: Manner, files: Files) -> Iterator[Diff
 
 
 def _contradicted(line: Event, event: Event, manner: Manner) -> list[str]:
-    return [name for name, value, told in _members(line, event, manner) if told is not None and told != value]
+    return [name for name, value, reported in _members(line, event, manner) if reported is not None and reported != value]
 
 
 def _absent(line: Event, event: Event, manner: Manner) -> list[str]:
-    return [name for name, value, told in _members(line, event, manner) if told is None and value is not None]
+    return [name for name, value, reported in _members(line, event, manner) if reported is None and value is not None]
 
 
 def _members(line: Event, event: Event, manner: Manner) -> Iterator[tuple[str, Any, Any]]:

@@ -16,10 +16,10 @@ from typing import Any, Final, cast
 
 from filetap.core.calls import CALLS, FIRST_HOOK, OPS, Call
 from filetap.core.calls import GROUPS as GROUPS_OF_OPS
-from tests.conformance.card import Verdicts, counted
 from tests.conformance.cases import GROUPS, HERE, Case
 from tests.conformance.compare import NOT_OF_AN_EVENT, VERDICTS, Event, Verdict
 from tests.conformance.runner import Result
+from tests.conformance.scorecard import Verdicts, counted
 
 OF_THE_FILE: Final = {"path", "inode", "device", "resolved", "deleted", "real"}
 """Members that every operation on a file has or has not: the column of fields leaves them out."""
@@ -113,14 +113,16 @@ def _introduction(given: Report) -> Iterator[str]:
 
 
 def _operations(given: Report) -> Iterator[str]:
-    told = limits()
+    reported = limits()
     yield HOOKS
     yield "| operation | calls | hook | fields | cases | known limits |\n|---|---|---|---|---|---|"
     for op in SYSTEM_OPS:
         calls = [call for call in SYSTEM if call.op == op]
-        names = " ".join(f"{name} ({told['since'][name]})" if name in told["since"] else name for name in unique(c.name for c in calls))
+        names = " ".join(
+            f"{name} ({reported['since'][name]})" if name in reported["since"] else name for name in unique(c.name for c in calls)
+        )
         hooks = ", ".join(unique(hook(call) for call in calls))
-        yield f"| `{op}` | {names} | {hooks} | {_fields(given, op)} | {_proven(given, op)} | {told['limits'][op]} |"
+        yield f"| `{op}` | {names} | {hooks} | {_fields(given, op)} | {_proven(given, op)} | {reported['limits'][op]} |"
     yield f"\nCalls that no case has made here: {_quoted(_untried(given))}."
 
 

@@ -21,11 +21,11 @@ from typing import Any, Final, Literal
 from tests.conformance import cases as table
 from tests.conformance.cases import Case
 from tests.conformance.compare import Event, Manner, Score, judge
-from tests.patience import patience
+from tests.timeouts import scaled
 
 CANNOT: Final = 77
 """Exit status; case.h."""
-PATIENCE: Final = patience(120)
+PATIENCE: Final = scaled(120)
 """Seconds for all cases under one tracer."""
 
 

@@ -15,10 +15,10 @@ import pytest
 from filetap.core.calls import GROUPS as GROUPS_OF_OPS
 from tests.conformance import coverage
 from tests.conformance.adapters import TRACERS
-from tests.conformance.cannot import FACILITIES, LIMITS, unproven, unseen
 from tests.conformance.cases import GROUPS, ROOT, Case, all_cases
 from tests.conformance.compare import Verdict
 from tests.conformance.runner import Result, run
+from tests.conformance.unsupported import FACILITIES, LIMITS, unproven, unseen
 
 CASES: Final = all_cases()
 DOCUMENT: Final = ROOT / "docs" / "coverage.md"
@@ -71,9 +71,9 @@ def test_what_filetap_cannot_tell_lacks_a_hook(facility: str) -> None:
 
 
 def test_limits_name_operations_and_probes_that_there_are() -> None:
-    told = coverage.limits()
-    assert set(told["limits"]) == set(coverage.SYSTEM_OPS)
-    assert {row["needs"] for row in told["cannot"]} == set(LIMITS)
+    reported = coverage.limits()
+    assert set(reported["limits"]) == set(coverage.SYSTEM_OPS)
+    assert {row["needs"] for row in reported["cannot"]} == set(LIMITS)
 
 
 @pytest.mark.native("docs/coverage.md is about the development machine's kernel")

@@ -53,7 +53,7 @@ def disk_of(size: str, folder: Path) -> Iterator[Path]:
 
 
 def possible_cpus() -> int:
-    """Each of them has a lane of the ring, also one that is not there."""
+    """Each of them has a CPU ring of the ring, also one that is not there."""
     return int(Path("/sys/devices/system/cpu/possible").read_text().strip().rpartition("-")[2]) + 1
 
 
@@ -72,7 +72,7 @@ class Result:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """NDJSON of a launched command: on standard error, before the account. Each line must be UTF-8 and JSON."""
+        """NDJSON of a launched command: on standard error, before the statistics. Each line must be UTF-8 and JSON."""
         return parse(self.err)
 
     @property

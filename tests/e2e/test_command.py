@@ -168,10 +168,10 @@ def test_no_thread_for_algebra(ft: Filetap) -> None:
 @pytest.mark.parametrize("recorded", [False, True])
 def test_environment_is_as_given(ft: Filetap, tmp_path: Path, recorded: bool) -> None:
     output = ("-o", tmp_path / "out.tap") if recorded else NONE
-    told = tmp_path / "told"
-    done = ft.trace(*output, "--", "sh", "-c", f"exec cat /proc/self/environ >{told}", env={"GIVEN": "a b\tc"})
+    reported = tmp_path / "told"
+    done = ft.trace(*output, "--", "sh", "-c", f"exec cat /proc/self/environ >{reported}", env={"GIVEN": "a b\tc"})
     assert done.status == 0
-    assert dict(one.split("=", 1) for one in told.read_text().split("\0")[:-1]) == ENVIRONMENT | {"GIVEN": "a b\tc"}
+    assert dict(one.split("=", 1) for one in reported.read_text().split("\0")[:-1]) == ENVIRONMENT | {"GIVEN": "a b\tc"}
 
 
 def test_no_wait_ends_with_the_command(ft: Filetap, tree: Path) -> None:

@@ -85,24 +85,24 @@ def still_there(programs: set[int], maps: set[int]) -> set[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet, number: int) -> None:
-    account = tmp_path / "account.json"
-    with ft.started("trace", "-f", "json", "-p", puppet.pid, "--stats", account, tree) as run:
+    stats = tmp_path / "account.json"
+    with ft.started("trace", "-f", "json", "-p", puppet.pid, "--stats", stats, tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
         done = run.end(number)
     assert done.status == 0
     assert [json.loads(line)["event"]["action"] for line in done.out.splitlines()] == ["open", "close"]
     assert b"nothing lost: 2 seen = 2 delivered" in done.err
-    assert {op: row["delivered"] for op, row in json.loads(account.read_text())["ops"].items()} == {"open": 1, "close": 1}
+    assert {op: row["delivered"] for op, row in json.loads(stats.read_text())["ops"].items()} == {"open": 1, "close": 1}
 
 
 def test_an_account_of_before_is_not_left_for_that_of_a_run_that_was_killed(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
-    account = tmp_path / "account.json"
-    account.write_text("of before")
-    with ft.started("trace", "-f", "none", "-p", puppet.pid, "--stats", account) as run:
+    stats = tmp_path / "account.json"
+    stats.write_text("of before")
+    with ft.started("trace", "-f", "none", "-p", puppet.pid, "--stats", stats) as run:
         run.wait_ready()
         run.end(signal.SIGKILL)
-    assert account.read_text() == ""
+    assert stats.read_text() == ""
 
 
 def test_a_signal_ends_it_cleanly_whoever_calls_main(puppet: Puppet) -> None:

@@ -115,14 +115,14 @@ def test_the_output_is_checked_before_anything_runs(ft: Filetap, tmp_path: Path)
 @pytest.mark.parametrize("command", ["trace", "watch"])
 def test_a_mistake_leaves_no_output_in_the_way(ft: Filetap, tmp_path: Path, command: str, before: str | None) -> None:
     """The same command without the mistake need not be given --force; what was there before is as it was."""
-    output, account = tmp_path / "events.json", tmp_path / "account.json"
-    account.write_text("earlier")
+    output, stats = tmp_path / "events.json", tmp_path / "account.json"
+    stats.write_text("earlier")
     if before is not None:
         output.write_text(before)
-    words: list[str | Path] = ["-f", "json", "--stats", account, "-o", output, *["--force"] * (before is not None)]
+    words: list[str | Path] = ["-f", "json", "--stats", stats, "-o", output, *["--force"] * (before is not None)]
     assert one_line(ft(command, *words, tmp_path / "none", *["--all"] * (command == "trace")), "none")
     assert (output.read_text() if output.exists() else None) == before
-    assert account.read_text() == "earlier"
+    assert stats.read_text() == "earlier"
 
 
 def test_a_process_that_has_just_ended(ft: Filetap) -> None:

@@ -44,10 +44,10 @@ def test_nothing_is_left_where_it_ends_so(ft: Filetap) -> None:
 
 
 def test_best_effort_goes_on_by_system_call(ft: Filetap, tmp_path: Path) -> None:
-    account = tmp_path / "account.json"
-    words = ("--level", "vfs", "--best-effort", "-e", "mkdir", "-f", "json", "--stats", account)
+    stats = tmp_path / "account.json"
+    words = ("--level", "vfs", "--best-effort", "-e", "mkdir", "-f", "json", "--stats", stats)
     done = ft.trace(*words, "--", "mkdir", tmp_path / "new")
-    notes = json.loads(account.read_text())["notes"]
+    notes = json.loads(stats.read_text())["notes"]
     assert done.status == 0
     assert (tmp_path / "new").is_dir()
     if attaching():

@@ -122,9 +122,9 @@ class Traced:
             yield from map(decode, events)
 
     @property
-    def account(self) -> dict[str, Any]:
-        account: dict[str, Any] = msgspec.json.decode((self._folder / "account.json").read_bytes())
-        return account
+    def stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = msgspec.json.decode((self._folder / "account.json").read_bytes())
+        return stats
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -224,8 +224,8 @@ def ring(kib: int) -> str:
     return f"{smallest_ring(kib)}K"
 
 
-def balanced(account: dict[str, Any]) -> bool:
-    return all(op["seen"] == op["delivered"] + op["aggregated"] + op["lost"] for op in account["ops"].values())
+def balanced(stats: dict[str, Any]) -> bool:
+    return all(op["seen"] == op["delivered"] + op["aggregated"] + op["lost"] for op in stats["ops"].values())
 
 
 def sums(lines: Iterator[Line], key: Callable[[Line], object]) -> dict[object, tuple[int, int]]:
@@ -253,15 +253,15 @@ def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: 
     truth = {(row["thread"], row["path"], row["op"]): (row["count"], row["bytes"]) for row in run.said()}
     assert len(truth) == 8 * 5 * 4
     assert sums(run.lines(), lambda line: (line.thread.id, line.file.path, line.event.action)) == truth
-    for name, op in run.account["ops"].items():
+    for name, op in run.stats["ops"].items():
         rows = [values for (_, _, what), values in truth.items() if what == name]
-        told = Counter(dict.fromkeys((True, False), 0))
+        reported = Counter(dict.fromkeys((True, False), 0))
         for line in run.lines():
-            told[line.aggregated] += line.event.count * (line.event.action == name)
+            reported[line.aggregated] += line.event.count * (line.event.action == name)
         assert (op["seen"], op["bytes"]) == tuple(map(sum, zip(*rows, strict=True)))
-        assert (op["delivered"], op["aggregated"], op["lost"]) == (told[False], told[True], 0)
-        assert min(told.values()) > 0
-    assert balanced(run.account)
+        assert (op["delivered"], op["aggregated"], op["lost"]) == (reported[False], reported[True], 0)
+        assert min(reported.values()) > 0
+    assert balanced(run.stats)
 
 
 def test_aggregated_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> None:
@@ -270,14 +270,14 @@ def test_aggregated_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> 
     (folder / "0").write_bytes(b"x" * 50)
     with trace(["--ring-size", ring(64), "-e", "read", folder], [losses, "storm", folder, 8, 1, 40000]) as run:
         run.finish()
-    account = run.account
+    stats = run.stats
     aggregated = [line for line in run.lines() if line.aggregated]
     assert aggregated
     assert all(run.began < moment(line.event.start) <= moment(line.event.end) < run.ended for line in aggregated)
     assert all(line.at == line.event.end for line in aggregated)
-    assert run.began < moment(account["began"]) < moment(account["ended"]) < run.ended
-    assert all(moment(account["began"]) <= moment(line.event.start or line.at) for line in run.lines())
-    assert all(moment(line.at) <= moment(account["ended"]) for line in run.lines())
+    assert run.began < moment(stats["began"]) < moment(stats["ended"]) < run.ended
+    assert all(moment(stats["began"]) <= moment(line.event.start or line.at) for line in run.lines())
+    assert all(moment(line.at) <= moment(stats["ended"]) for line in run.lines())
 
 
 def test_who_asks_a_trace_is_told_what_is_not_in_it(ft: Filetap, losses: str, tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def numbers(text: bytes) -> dict[int, list[int]]:
 
 def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> None:
     """The workload numbers its calls: each of the two knows a stretch without a gap, and between them one is missing."""
-    file, outputs, account = tmp_path / "file", [tmp_path / "first", tmp_path / "second"], tmp_path / "account"
+    file, outputs, stats = tmp_path / "file", [tmp_path / "first", tmp_path / "second"], tmp_path / "account"
     file.write_bytes(b"x")
     with subprocess.Popen([losses, "number", str(file), "3"], stdout=subprocess.PIPE) as workload:
         try:
@@ -318,7 +318,7 @@ def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> N
                 killed = time.time()
             time.sleep(0.2)
             began = time.time()
-            with ft.started(*words, "-o", outputs[1], "--stats", account) as second:
+            with ft.started(*words, "-o", outputs[1], "--stats", stats) as second:
                 wait_until(lambda: outputs[1].exists() and outputs[1].stat().st_size > 1 << 20)
                 assert second.end(signal.SIGINT).status == 0
                 ended = time.time()
@@ -335,36 +335,36 @@ def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> N
             assert stretch == list(range(stretch[0], stretch[-1] + 1))
         assert before[thread][-1] + 1 < after[thread][0]
         assert after[thread][-1] < calls
-    told = msgspec.json.decode(account.read_bytes())
-    assert told["ops"]["read"]["seen"] == told["ops"]["read"]["delivered"] == sum(map(len, after.values()))
-    assert list(told["ops"]) == ["read"]
+    reported = msgspec.json.decode(stats.read_bytes())
+    assert reported["ops"]["read"]["seen"] == reported["ops"]["read"]["delivered"] == sum(map(len, after.values()))
+    assert list(reported["ops"]) == ["read"]
     times = [[moment(msgspec.json.decode(line, type=Line).at) for line in output.read_bytes().splitlines()[:-1]] for output in outputs]
     assert max(times[0]) < killed
-    assert began <= moment(told["began"]) <= min(times[1])
-    assert max(times[1]) <= moment(told["ended"]) <= ended
-    assert moment(told["ended"]) - moment(told["began"]) == pytest.approx(told["elapsed"], abs=0.5)
+    assert began <= moment(reported["began"]) <= min(times[1])
+    assert max(times[1]) <= moment(reported["ended"]) <= ended
+    assert moment(reported["ended"]) - moment(reported["began"]) == pytest.approx(reported["elapsed"], abs=0.5)
 
 
 def are_told_once(run: Traced, memory: Path, count: int, inodes: dict[int, str]) -> None:
     """Files that are written once and read once: each line is of one of these, right, and none is told twice. What the
-    lines leave out is in the account."""
-    ops = run.account["ops"]
-    told = {"read": bytearray(count), "write": bytearray(count)}
+    lines leave out is in the statistics."""
+    ops = run.stats["ops"]
+    reported = {"read": bytearray(count), "write": bytearray(count)}
     nameless = Counter({"read": 0, "write": 0})
     for line in run.lines():
         if not line.file.path:
             nameless[line.event.action] += line.event.count
             continue
         i = int(line.file.path.rpartition("/file")[2])
-        told[line.event.action][i] += line.event.count
+        reported[line.event.action][i] += line.event.count
         assert line.file.path == f"{memory}/{i // 1000}/file{i}"
         assert line.bytes == line.event.count * (i % 61 + 1)
         assert i % 1000 or line.file.inode == inodes[i]
     for name, op in ops.items():
         assert (op["seen"], op["bytes"]) == (count, sum(i % 61 + 1 for i in range(count)))
-        assert max(told[name]) == 1
-        assert told[name].count(0) == nameless[name] + op["lost"]
-    undefined = [note for note in run.account["notes"] if "an inode number and no path" in note]
+        assert max(reported[name]) == 1
+        assert reported[name].count(0) == nameless[name] + op["lost"]
+    undefined = [note for note in run.stats["notes"] if "an inode number and no path" in note]
     assert bool(undefined) == bool(nameless.total())
 
 
@@ -375,14 +375,14 @@ def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
     with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, kept, step]) as run:
         run.lead([last if last < kept else last - kept for last in range(step - 1, count + kept, step)])
         run.finish()
-    assert {op["lost"] for op in run.account["ops"].values()} == {0}
-    assert balanced(run.account)
+    assert {op["lost"] for op in run.stats["ops"].values()} == {0}
+    assert balanced(run.stats)
     assert run.peak < MEMORY
     inodes = {row["file"]: row["inode"] for row in run.said()}
     assert len(inodes) == count // 1000
     are_told_once(run, memory, count, inodes)
-    assert count <= run.account["files"] <= 2 * count
-    assert [note for note in run.account["notes"] if "files were dropped" in note]
+    assert count <= run.stats["files"] <= 2 * count
+    assert [note for note in run.stats["notes"] if "files were dropped" in note]
 
 
 def test_a_flood_of_files(trace: Trace, losses: str, memory: Path) -> None:
@@ -390,13 +390,13 @@ def test_a_flood_of_files(trace: Trace, losses: str, memory: Path) -> None:
     count = 300_000
     with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, 100_000]) as run:
         run.finish()
-    assert balanced(run.account)
+    assert balanced(run.stats)
     are_told_once(run, memory, count, {row["file"]: row["inode"] for row in run.said()})
 
 
 def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, memory: Path) -> None:
     """It is aggregated while nobody reads, and told at the end, when a hundred thousand others have been met since. Those come
-    no faster than they are told: there is room for 4096 in a lane."""
+    no faster than they are told: there is room for 4096 in a CPU ring."""
     count, step = 180_000, 2000
     words = ["-e", "write", "--ring-size", f"{256 * possible_cpus()}K", memory]
     with trace(words, [losses, "files", memory, count, 1000, step]) as run:
@@ -409,11 +409,11 @@ def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, me
         run.let_go(1)
         run.lead(range(22 * step - 1, count, step))
         run.finish()
-    told = Counter(dict.fromkeys(range(count), 0))
+    reported = Counter(dict.fromkeys(range(count), 0))
     for line in run.lines():
-        told[int(line.file.path.rpartition("/file")[2])] += line.event.count
-    assert set(told.values()) == {1}
-    assert run.account["ops"]["write"]["aggregated"] > 10_000
+        reported[int(line.file.path.rpartition("/file")[2])] += line.event.count
+    assert set(reported.values()) == {1}
+    assert run.stats["ops"]["write"]["aggregated"] > 10_000
 
 
 def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path) -> None:
@@ -426,29 +426,29 @@ def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path)
         run.finish()
     children = run.said()
     reads = Counter((child["child"], child["size"]) for child in children)
-    told: dict[str, Counter[object]] = {name: Counter() for name in ("fork", "exit", "exec")}
+    reported: dict[str, Counter[object]] = {name: Counter() for name in ("fork", "exit", "exec")}
     mine: Counter[object] = Counter()
     for line in run.lines():
-        if line.event.action in told:
-            told[line.event.action][line.io.result if line.event.action == "fork" else line.process.pid] += 1
+        if line.event.action in reported:
+            reported[line.event.action][line.io.result if line.event.action == "fork" else line.process.pid] += 1
         elif line.file.path == str(tmp_path / "file"):
             mine[line.process.pid, line.io.result] += 1
-    command = set(told["exit"]) - {child["child"] for child in children}
+    command = set(reported["exit"]) - {child["child"] for child in children}
     assert len(children) == forks + execs
     assert mine == reads
-    assert told["fork"] == Counter(child["child"] for child in children)
-    assert told["exit"] == told["fork"] + Counter(command)
-    assert told["exec"] == Counter(child["child"] for child in children if child["executed"]) + Counter(command)
+    assert reported["fork"] == Counter(child["child"] for child in children)
+    assert reported["exit"] == reported["fork"] + Counter(command)
+    assert reported["exec"] == Counter(child["child"] for child in children if child["executed"]) + Counter(command)
     assert len(command) == 1
-    account = run.account
-    assert {name: op["seen"] for name, op in account["ops"].items() if name in told} == {
+    stats = run.stats
+    assert {name: op["seen"] for name, op in stats["ops"].items() if name in reported} == {
         "fork": forks + execs,
         "exit": forks + execs + 1,
         "exec": execs + 1,
     }
-    assert balanced(account)
-    assert sum(op["lost"] + op["aggregated"] for op in account["ops"].values()) == 0
-    assert account["processes"] == forks + execs + 1
+    assert balanced(stats)
+    assert sum(op["lost"] + op["aggregated"] for op in stats["ops"].values()) == 0
+    assert stats["processes"] == forks + execs + 1
     assert run.peak < MEMORY
     assert all(objects)
     assert still_there(*objects) == set()
@@ -465,10 +465,10 @@ def test_processes_that_were_aggregated_keep_their_pid(trace: Trace, losses: str
             before = len(run.said())
             wait_until(lambda: len(run.said()) > before + 25_000)
         run.finish()
-    told = sums((line for line in run.lines() if line.file.path == str(tmp_path / "file")), lambda line: line.process.pid)
+    reported = sums((line for line in run.lines() if line.file.path == str(tmp_path / "file")), lambda line: line.process.pid)
     truth: Counter[object] = Counter()
     for child in run.said():
         truth[child["child"]] += child["size"]
-    assert {pid: moved for pid, (_, moved) in told.items()} == truth
-    assert run.account["ops"]["read"]["aggregated"] > 20_000
-    assert run.account["ops"]["read"]["lost"] == 0
+    assert {pid: moved for pid, (_, moved) in reported.items()} == truth
+    assert run.stats["ops"]["read"]["aggregated"] > 20_000
+    assert run.stats["ops"]["read"]["lost"] == 0

@@ -389,19 +389,19 @@ def test_two_pids(ft: Filetap, tree: Path, puppet: Puppet) -> None:
 
 
 def test_duration_ends_the_tracing_of_a_process(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
-    account = tmp_path / "account.json"
-    done = ft.trace("-f", "none", "-p", puppet.pid, "--duration", "0.5", "--stats", account)
-    assert json.loads(account.read_text())["elapsed"] >= 0.5
+    stats = tmp_path / "account.json"
+    done = ft.trace("-f", "none", "-p", puppet.pid, "--duration", "0.5", "--stats", stats)
+    assert json.loads(stats.read_text())["elapsed"] >= 0.5
     assert done.status == 0
     assert puppet.process.poll() is None
 
 
 def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path) -> None:
     count = 200_000
-    account, output = tmp_path / "account.json", tmp_path / "events.json"
-    words = ("--ring-size", f"{smallest_ring(16)}K", "--stats", account, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
+    stats, output = tmp_path / "account.json", tmp_path / "events.json"
+    words = ("--ring-size", f"{smallest_ring(16)}K", "--stats", stats, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")
     ft.trace(*words, "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=7", f"count={count}")
-    read = json.loads(account.read_text())["ops"]["read"]
+    read = json.loads(stats.read_text())["ops"]["read"]
     assert read["seen"] == count == read["delivered"] + read["aggregated"] + read["lost"]
     assert (read["lost"], read["bytes"]) == (0, 7 * count)
     events = lines(output.read_bytes())
@@ -418,23 +418,23 @@ def test_ring_size_forms(ft: Filetap, tree: Path, form: str) -> None:
 
 
 def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    account, started = tmp_path / "account.json", datetime.now(UTC)
-    done = ft.trace("-f", "none", "--stats", account, tree, *cat(tree / "a", tree / "none"))
-    told = json.loads(account.read_text())
+    stats, started = tmp_path / "account.json", datetime.now(UTC)
+    done = ft.trace("-f", "none", "--stats", stats, tree, *cat(tree / "a", tree / "none"))
+    reported = json.loads(stats.read_text())
     names = ("seen", "delivered", "aggregated", "lost", "bytes")
-    assert {op: [row[name] for name in names] for op, row in told["ops"].items()} == {
+    assert {op: [row[name] for name in names] for op, row in reported["ops"].items()} == {
         "open": [2, 2, 0, 0, 0],
         "read": [2, 2, 0, 0, 12],
         "close": [1, 1, 0, 0, 0],
         "advise": [1, 1, 0, 0, 0],
     }
-    assert told["ops"]["open"]["errors"] == 1
-    assert (told["processes"], told["notes"]) == (1, [])
-    began, ended = (datetime.fromisoformat(told[name]) for name in ("began", "ended"))
+    assert reported["ops"]["open"]["errors"] == 1
+    assert (reported["processes"], reported["notes"]) == (1, [])
+    began, ended = (datetime.fromisoformat(reported[name]) for name in ("began", "ended"))
     assert started <= began <= ended <= datetime.now(UTC)
-    assert 0 < told["elapsed"] < (datetime.now(UTC) - started).total_seconds()
-    assert (ended - began).total_seconds() == pytest.approx(told["elapsed"], abs=1), "two clocks, read one after the other"
-    assert 0 < told["cpu"] < 10
+    assert 0 < reported["elapsed"] < (datetime.now(UTC) - started).total_seconds()
+    assert (ended - began).total_seconds() == pytest.approx(reported["elapsed"], abs=1), "two clocks, read one after the other"
+    assert 0 < reported["cpu"] < 10
     assert b"6 events" in done.err
     assert b"nothing lost" in done.err
 

@@ -219,7 +219,7 @@ cp "$T/full/events.json" "$T/kept.json"
 
 
 def test_full_disk(ft: Filetap, tree: Path) -> None:
-    """What was delivered stays as whole lines, the account knows the rest as lost, and the command is not disturbed."""
+    """What was delivered stays as whole lines, the statistics count the rest as lost, and the command is not disturbed."""
     done = ft.private(FILL, T=tree)
     kept = [json.loads(line) for line in (tree / "kept.json").read_bytes().splitlines()]
     total = totals(json.loads((tree / "account.json").read_text()))
@@ -233,8 +233,8 @@ def test_full_disk(ft: Filetap, tree: Path) -> None:
     assert (tree / "done").exists()
 
 
-def totals(account: dict[str, Any]) -> dict[str, int]:
-    return {name: sum(op[name] for op in account["ops"].values()) for name in ("seen", "delivered", "aggregated", "lost")}
+def totals(stats: dict[str, Any]) -> dict[str, int]:
+    return {name: sum(op[name] for op in stats["ops"].values()) for name in ("seen", "delivered", "aggregated", "lost")}
 
 
 def test_an_account_that_cannot_be_written(ft: Filetap, tmp_path: Path) -> None:

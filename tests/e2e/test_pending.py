@@ -68,8 +68,8 @@ def by_pid(hung: Hung) -> tuple[str | int, ...]:
 
 
 def test_a_process_that_hangs_already(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
-    account = tmp_path / "account"
-    done = ft.trace(*by_pid(hung), "-f", "json", "--pending", "--duration", "1", "--stats", account)
+    stats = tmp_path / "account"
+    done = ft.trace(*by_pid(hung), "-f", "json", "--pending", "--duration", "1", "--stats", stats)
     lines = pending(parse(done.out))
     assert set(lines) == {hung.cat.pid, hung.flock.pid}
     for process, action, call, file in ((hung.cat, "open", "openat", hung.fifo), (hung.flock, "lock", "flock", hung.lock)):
@@ -80,8 +80,8 @@ def test_a_process_that_hangs_already(ft: Filetap, hung: Hung, tmp_path: Path) -
         assert "result" not in event.get("io", {})
         assert (event["process"]["pid"], event["process"]["parent"]["pid"]) == (process.pid, os.getpid())
     assert lines[hung.flock.pid]["file"]["inode"] == str(hung.lock.stat().st_ino)
-    told = json.loads(account.read_text())
-    assert (told["ops"], told["pending"]) == ({}, {"open": 1, "lock": 1})
+    reported = json.loads(stats.read_text())
+    assert (reported["ops"], reported["pending"]) == ({}, {"open": 1, "lock": 1})
     assert b"2 calls were pending at the end: 1 open, 1 lock\n" in done.err
 
 
@@ -131,16 +131,16 @@ def test_what_a_command_waits_for_that_began_it(ft: Filetap, hung: Hung, tmp_pat
 
 
 def test_a_command_that_has_ended_leaves_none(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    account = tmp_path / "account"
-    done = ft.trace("--type", "all", "--pending", "--stats", account, "-o", tmp_path / "events", "--", "cat", tree / "a")
-    assert json.loads(account.read_text())["pending"] == {}
+    stats = tmp_path / "account"
+    done = ft.trace("--type", "all", "--pending", "--stats", stats, "-o", tmp_path / "events", "--", "cat", tree / "a")
+    assert json.loads(stats.read_text())["pending"] == {}
     assert "filetap: no call is pending" in done.err.decode().splitlines()
     assert b"pending" not in (tmp_path / "events").read_bytes()
 
 
 @pytest.mark.parametrize("words", [("-f", "none"), ("--summary",), ("-o", "t.tap")], ids=" ".join)
 def test_where_no_events_are_printed(ft: Filetap, hung: Hung, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """With --pending as a table in front of the account; without it is counted there."""
+    """With --pending as a table in front of the statistics; without it is counted there."""
     words = tuple(str(tmp_path / word) if word.endswith(".tap") else word for word in words)
     done = ft.trace(*by_pid(hung), *words, "--pending", "--duration", "0.2")
     assert done.out == b""

@@ -53,7 +53,7 @@ def straced(output: Path, calls: str, *command: str, cwd: Path | None = None) ->
     return Counter((match[1].decode(), int(match[3])) for match in matches)
 
 
-def told(ft: Filetap, trace: Path, calls: str) -> Counter[tuple[str, int]]:
+def reported(ft: Filetap, trace: Path, calls: str) -> Counter[tuple[str, int]]:
     """The same of a trace; strace writes -1 for every error."""
     names = ", ".join(f"'{name}'" for name in calls.split(","))
     sql = f"SELECT call, greatest(result, -1) AS result, count(*) AS n FROM events WHERE call IN ({names}) GROUP BY ALL"
@@ -114,7 +114,7 @@ def test_git(ft: Filetap, repository: Path, tmp_path: Path) -> None:
     """It makes the same calls each time that nothing has changed."""
     command, calls = ("git", "--no-pager", "log", "--stat"), "openat,read,close,newfstatat,pread64,getdents64"
     trace = recorded(ft, tmp_path / "t.tap", *command, cwd=repository)
-    assert told(ft, trace, calls) == straced(tmp_path / "strace", calls, *command, cwd=repository)
+    assert reported(ft, trace, calls) == straced(tmp_path / "strace", calls, *command, cwd=repository)
     objects = asked(ft, trace, f"SELECT count(*) AS n FROM events WHERE op = 'open' AND path LIKE '{repository}/.git/objects/__/%'")
     assert objects[0]["n"] >= 10, "each commit is an object"
 
@@ -145,7 +145,7 @@ def test_sqlite(ft: Filetap, tmp_path: Path) -> None:
     )
     calls = "pwrite64,pread64,fdatasync,fsync,unlink"
     trace = recorded(ft, tmp_path / "t.tap", "sqlite3", str(tmp_path / "one.db"), script)
-    assert told(ft, trace, calls) == straced(tmp_path / "strace", calls, "sqlite3", str(tmp_path / "two.db"), script)
+    assert reported(ft, trace, calls) == straced(tmp_path / "strace", calls, "sqlite3", str(tmp_path / "two.db"), script)
     (row,) = asked(
         ft, trace, f"SELECT max(\"offset\" + result) AS n FROM events WHERE call = 'pwrite64' AND path = '{tmp_path / 'one.db'}'"
     )

@@ -26,7 +26,7 @@ from filetap.core import wire
 from filetap.core.batch import Batch
 from filetap.core.calls import CALL_NUMBER
 from filetap.recording.format import TABLES, Segment, read_metadata, segment, write_metadata
-from filetap.recording.limits import Limits
+from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
 from tests.e2e.conftest import Filetap, wait_until
 from tests.e2e.screen import Screen

@@ -29,7 +29,7 @@ PROMISED: Final = 0.25
 """Seconds after which what was done is on disk."""
 
 
-def told(trace: Trace) -> Counter[tuple[str, str | None]]:
+def reported(trace: Trace) -> Counter[tuple[str, str | None]]:
     """Op and path of each event. A live trace grows: each table is read once, events before the files that they name."""
     events = columns(trace, "events", "op", "file")
     paths = dict(columns(trace, "files", "id", "path"))
@@ -46,8 +46,8 @@ def test_a_recording_has_what_the_stream_beside_it_has(ft: Filetap, tree: Path, 
     done = ft.trace("-f", "json", "-o", tmp_path / "t.tap", "--", "cat", tree / "a", tree / "sub" / "b")
     trace = Trace(tmp_path / "t.tap")
     assert (done.status, done.out) == (0, b"hello world\nbytes")
-    assert told(trace) == Counter((event["event"]["action"], path_of(event) or None) for event in done.events)
-    assert ("open", str(tree / "a")) in told(trace)
+    assert reported(trace) == Counter((event["event"]["action"], path_of(event) or None) for event in done.events)
+    assert ("open", str(tree / "a")) in reported(trace)
 
 
 def test_without_f_there_is_no_stream(ft: Filetap, tree: Path, tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_without_f_there_is_no_stream(ft: Filetap, tree: Path, tmp_path: Path) -
 
 
 def test_the_metadata_say_what_was_done_and_how_it_ended(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    account = tmp_path / "account.json"
-    ft.trace("-e", "open", "--stats", account, "-o", tmp_path / "t.tap", "--", "cat", tree / "a")
+    stats = tmp_path / "account.json"
+    ft.trace("-e", "open", "--stats", stats, "-o", tmp_path / "t.tap", "--", "cat", tree / "a")
     found = Trace(tmp_path / "t.tap").metadata
-    assert found.statistics == json.loads(account.read_text())
+    assert found.statistics == json.loads(stats.read_text())
     assert found.statistics
     assert found.statistics["ops"]["open"]["delivered"] == sum(entry.events for entry in found.segments)
     assert (found.node, found.kernel) == (os.uname().nodename, os.uname().release)
@@ -79,17 +79,17 @@ def test_watch_records(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) 
         puppet.touch(tree / "a")
         done = run.end(signal.SIGINT)
     assert done.status == 0
-    assert told(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1
+    assert reported(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1
 
 
 def test_a_trace_can_be_read_while_it_is_written(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
     with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
-        wait_until(lambda: told(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1)
+        wait_until(lambda: reported(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1)
         assert Trace(tmp_path / "t.tap").live
         run.end(signal.SIGTERM)
-    assert told(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1
+    assert reported(Trace(tmp_path / "t.tap"))["open", str(tree / "a")] == 1
 
 
 def test_names_of_any_bytes_come_back(ft: Filetap, tmp_path: Path) -> None:
@@ -159,29 +159,29 @@ def test_mistakes_are_one_line(ft: Filetap, tmp_path: Path, words: list[str], sa
 
 
 def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
-    account = tmp_path / "account.json"
-    with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--stats", account, tree) as run:
+    stats = tmp_path / "account.json"
+    with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--stats", stats, tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
-        wait_until(lambda: {op for op, _ in told(Trace(tmp_path / "t.tap"))} == {"open", "close"})
+        wait_until(lambda: {op for op, _ in reported(Trace(tmp_path / "t.tap"))} == {"open", "close"})
         subprocess.run(["rm", "-r", tmp_path / "t.tap"], check=True)
         puppet.touch(tree / "a")
         done = run.end()
     assert done.status == 1
     assert len(done.errors) == 1
     assert "it was deleted" in done.errors[0]
-    assert json.loads(account.read_text())["ops"]["open"] | {"bytes": 0, "errors": 0} == {
+    assert json.loads(stats.read_text())["ops"]["open"] | {"bytes": 0, "errors": 0} == {
         "seen": 2, "delivered": 1, "aggregated": 0, "lost": 1, "bytes": 0, "errors": 0,
     }  # fmt: skip
 
 
 def test_segments_turn_and_the_oldest_go(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     loop = f"import os\nfor i in range(60000): os.stat({str(tree / 'a')!r})"
-    account = tmp_path / "account.json"
-    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "64K", "--keep", "128K", "--stats", account)
+    stats = tmp_path / "account.json"
+    words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "64K", "--keep", "128K", "--stats", stats)
     done = ft.trace(*words, tree, "--", PYTHON, "-S", "-c", loop)
     trace = Trace(tmp_path / "t.tap")
-    delivered = json.loads(account.read_text())["ops"]["stat"]["delivered"]
+    delivered = json.loads(stats.read_text())["ops"]["stat"]["delivered"]
     assert done.status == 0
     assert trace.metadata.first > 1
     assert trace.metadata.dropped + trace.table("events").num_rows == delivered >= 60000
@@ -278,13 +278,13 @@ def test_a_flight_recorder_writes_at_the_end_and_when_asked(ft: Filetap, tree: P
         puppet.touch(tree / "sub" / "b")
         done = run.end(signal.SIGINT)
     assert [path.name for path in traces(tmp_path)] == ["t.tap", "t-2.tap", "t-3.tap"]
-    opened = [told(Trace(path))["open", str(tree / "sub" / "b")] for path in traces(tmp_path)]
+    opened = [reported(Trace(path))["open", str(tree / "sub" / "b")] for path in traces(tmp_path)]
     assert opened == [0, 0, 1]
-    assert all(told(Trace(path))["open", str(tree / "a")] == 1 for path in traces(tmp_path))
+    assert all(reported(Trace(path))["open", str(tree / "a")] == 1 for path in traces(tmp_path))
     assert len({Trace(path).metadata.uuid for path in traces(tmp_path)}) == 3
-    account = Trace(tmp_path / "t.tap").metadata.statistics
-    assert account
-    assert account["ops"]["open"] | {"bytes": 0} == {"seen": 1, "delivered": 1, "aggregated": 0, "lost": 0, "bytes": 0, "errors": 0}
+    stats = Trace(tmp_path / "t.tap").metadata.statistics
+    assert stats
+    assert stats["ops"]["open"] | {"bytes": 0} == {"seen": 1, "delivered": 1, "aggregated": 0, "lost": 0, "bytes": 0, "errors": 0}
     assert done.status == 0
 
 
@@ -312,7 +312,7 @@ def test_it_writes_when_the_command_fails_though_others_go_on(ft: Filetap, tree:
         (tmp_path / "go").touch()
         done = run.end()
     assert done.status == 7
-    assert [told(Trace(path))["open", str(tree / "sub" / "b")] for path in traces(tmp_path)] == [0, 1]
+    assert [reported(Trace(path))["open", str(tree / "sub" / "b")] for path in traces(tmp_path)] == [0, 1]
 
 
 def test_the_stream_beside_a_recording_goes_where_it_goes_without(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:

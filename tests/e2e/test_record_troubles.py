@@ -51,12 +51,12 @@ def written(folder: Path) -> list[int]:
     return [offset // 7919 for offset in Trace(folder).table("events").column("offset").to_pylist()]
 
 
-def balance(account: Path) -> dict[str, int]:
+def balance(stats: Path) -> dict[str, int]:
     """Of writes, once it is sure that all ops are balanced."""
-    told = json.loads(account.read_text())["ops"]
-    for op, counts in told.items():
+    reported = json.loads(stats.read_text())["ops"]
+    for op, counts in reported.items():
         assert counts["seen"] == counts["delivered"] + counts["aggregated"] + counts["lost"], op
-    return dict(told["write"])
+    return dict(reported["write"])
 
 
 def one_line(done: Result, *words: str) -> None:
@@ -77,10 +77,10 @@ def deleted_by_its_command(ft: Filetap, program: tuple[str, ...], folder: Path, 
         return run.end()
 
 
-def filled_by_another(ft: Filetap, program: tuple[str, ...], folder: Path, file: Path, account: Path) -> Result:
+def filled_by_another(ft: Filetap, program: tuple[str, ...], folder: Path, file: Path, stats: Path) -> Result:
     """A run whose disk is filled up by another once there is much in it: more than what is kept for the end has room to seal."""
     nothing = file.parent / "nothing"
-    words: Words = ("-e", "write", "--stats", account, "-o", folder, file)
+    words: Words = ("-e", "write", "--stats", stats, "-o", folder, file)
     with ft.started("trace", *words, "--", *program, file, WRITES, nothing) as run:
         run.wait_ready()
         wait_until(lambda: Trace(folder).table("events").num_rows > HELD)
@@ -97,13 +97,13 @@ def fill_up(file: Path) -> None:
 
 
 def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
-    file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
+    file, stats, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
     file.touch()
-    done = filled_by_another(ft, script(WORK), folder, file, account)
+    done = filled_by_another(ft, script(WORK), folder, file, stats)
     assert done.status == 1
     assert file.stat().st_size == (WRITES - 1) * 7919 + 1, "the command was not disturbed"
     one_line(done, str(folder), "No space left on device", "events already written are kept, the rest are counted as lost")
-    counts = balance(account)
+    counts = balance(stats)
     assert 0 < counts["delivered"] < counts["seen"]
     assert written(folder) == list(range(counts["delivered"]))
     asked = ft("query", folder, "SELECT count(*) AS n FROM events", "-f", "csv")
@@ -130,34 +130,34 @@ def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: 
 
 
 def test_a_folder_that_the_traced_command_deletes(ft: Filetap, script: Script, tmp_path: Path) -> None:
-    account, folder = tmp_path / "account.json", tmp_path / "t.tap"
-    done = deleted_by_its_command(ft, script(WORK), folder, "--stats", account)
+    stats, folder = tmp_path / "account.json", tmp_path / "t.tap"
+    done = deleted_by_its_command(ft, script(WORK), folder, "--stats", stats)
     assert done.status == 1
     one_line(done, str(folder), "it was deleted")
-    counts = balance(account)
+    counts = balance(stats)
     assert 2000 <= counts["delivered"] < counts["seen"]
     assert counts["lost"] > 0
     assert not folder.exists()
 
 
 def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Script, tmp_path: Path) -> None:
-    account, folder = tmp_path / "account.json", tmp_path / "t.tap"
-    done = deleted_by_its_command(ft, script(WORK), folder, "--stats", account, "--rotate-size", "64K")
+    stats, folder = tmp_path / "account.json", tmp_path / "t.tap"
+    done = deleted_by_its_command(ft, script(WORK), folder, "--stats", stats, "--rotate-size", "64K")
     assert done.status == 1
     one_line(done, str(folder))
-    balance(account)
+    balance(stats)
     assert not folder.exists()
 
 
 def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
-    file, account, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
+    file, stats, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
     file.touch()
-    words: Words = ("--flight-recorder", "60s", "-e", "write", "--stats", account, "-o", folder, file)
+    words: Words = ("--flight-recorder", "60s", "-e", "write", "--stats", stats, "-o", folder, file)
     done = ft.trace(*words, "--", *script(WORK), file, WRITES)
     assert done.status == 1
     one_line(done, str(folder), "No space left on device")
     trace = Trace(folder)
-    assert trace.table("events").num_rows + trace.metadata.dropped == balance(account)["delivered"] == WRITES
+    assert trace.table("events").num_rows + trace.metadata.dropped == balance(stats)["delivered"] == WRITES
     assert trace.metadata.dropped
     assert f"flight recorder: {trace.metadata.dropped} events did not fit in memory" in trace.metadata.notes
 
@@ -254,9 +254,9 @@ def boot() -> int:
 
 
 def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
-    account, folder = tmp_path / "account.json", tmp_path / "t.tap"
+    stats, folder = tmp_path / "account.json", tmp_path / "t.tap"
     moments = []
-    with jumping.started("trace", "-e", "write", "-p", puppet.pid, "--stats", account, "-o", folder, tree) as run:
+    with jumping.started("trace", "-e", "write", "-p", puppet.pid, "--stats", stats, "-o", folder, tree) as run:
         run.wait_ready()
         for number, jump in enumerate(JUMPS):
             (tmp_path / "jump").write_text(str(jump))
@@ -268,9 +268,9 @@ def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree:
             wait_until(lambda: Trace(folder).table("events").num_rows == len(moments))
         done = run.end(signal.SIGINT)
     assert (done.status, done.errors) == (0, [])
-    assert balance(account)["delivered"] == len(JUMPS)
-    told = ft("query", folder, 'SELECT "offset", ts_ns AS ts FROM events ORDER BY "offset"', "-f", "json")
-    rows: list[dict[str, Any]] = json.loads(told.out)
+    assert balance(stats)["delivered"] == len(JUMPS)
+    reported = ft("query", folder, 'SELECT "offset", ts_ns AS ts FROM events ORDER BY "offset"', "-f", "json")
+    rows: list[dict[str, Any]] = json.loads(reported.out)
     events = Trace(folder).table("events")
     times = dict(zip(*(events.column(name).to_pylist() for name in ("offset", "realtime")), strict=True))
     assert [row["offset"] for row in rows] == [0, 1, 2]

@@ -48,17 +48,17 @@ def test_a_process_that_has_ended(ft: Filetap, puppet: Puppet) -> None:
 def test_an_empty_cgroup_and_one_that_goes(ft: Filetap, cgroup: Path, tmp_path: Path) -> None:
     (cgroup / "a").mkdir()
     (cgroup / "b").mkdir()
-    account = tmp_path / "account"
-    with ft.started("trace", "--cgroup", cgroup / "a", "--cgroup", cgroup / "b", "-f", "none", "--stats", account) as run:
+    stats = tmp_path / "account"
+    with ft.started("trace", "--cgroup", cgroup / "a", "--cgroup", cgroup / "b", "-f", "none", "--stats", stats) as run:
         run.until_said(b"attached in")
         (cgroup / "b").rmdir()
         assert silent(run.end(signal.SIGTERM), f"cgroup /{cgroup.name}/a is empty", f"cgroup /{cgroup.name}/b is gone")
-    said = json.loads(account.read_text())
+    said = json.loads(stats.read_text())
     assert [reason for reason in said["reasons"] if cgroup.name in reason] == said["reasons"][:2]
     assert any("removed at" in note for note in said["notes"])
 
 
-@pytest.mark.parametrize("more", [["-f", "none"], ["--summary"]], ids=["stream", "summary"])
+@pytest.mark.parametrize("event_ext", [["-f", "none"], ["--summary"]], ids=["stream", "summary"])
 def test_no_regular_file(ft: Filetap, puppet: Puppet, more: list[str]) -> None:
     """What is read from a pipe and written to one is not told without --type."""
     with ft.started("trace", "-p", puppet.pid, "-e", "io", *more) as run:

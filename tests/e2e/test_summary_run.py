@@ -36,14 +36,14 @@ def reads(tree: Path, times: int) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("stream", [(), ("-f", "none"), ("-f", "json")], ids=["kernel", "none", "json"])
 def test_counts_are_the_workloads(ft: Filetap, tree: Path, tmp_path: Path, stream: tuple[str, ...]) -> None:
-    account = tmp_path / "account"
-    result = ft.trace("--summary", *stream, "--stats", account, tree, "--", *reads(tree, 300))
+    stats = tmp_path / "account"
+    result = ft.trace("--summary", *stream, "--stats", stats, tree, "--", *reads(tree, 300))
     head, rows = table(result)
     assert head.endswith(" PATH")
     assert list(rows) == [str(tree / "a")]
     assert rows[str(tree / "a")][:4] == ["900", "0", "1.5", "KiB"]
     assert len(result.events) == (900 if "json" in stream else 0)
-    whole = json.loads(account.read_text())
+    whole = json.loads(stats.read_text())
     assert whole["aggregated"] == (not stream)
     assert {op: row["seen"] for op, row in whole["ops"].items()} == {"open": 300, "read": 300, "close": 300}
     assert sum(row["aggregated"] if not stream else row["delivered"] for row in whole["ops"].values()) == 900
@@ -65,8 +65,8 @@ def test_kernel_and_stream_agree_on_a_whole_program(ft: Filetap, tmp_path: Path)
     command = (PYTHON, "-B", "-c", "import json, email.message")
     _, summed = table(ft.trace("--summary", "--limit", 10_000, "--", *command))
     events = ft.trace("-f", "json", "--", *command).events
-    told = Counter(event.get("file", {}).get("path", "(no file)") for event in events)
-    assert {name: int(cells[0]) for name, cells in summed.items()} == dict(told)
+    reported = Counter(event.get("file", {}).get("path", "(no file)") for event in events)
+    assert {name: int(cells[0]) for name, cells in summed.items()} == dict(reported)
 
 
 @pytest.mark.parametrize("stream", [(), ("-f", "none")], ids=["kernel", "stream"])

@@ -30,13 +30,13 @@ def watched(ft: Filetap, script: str, *words: str | Path) -> Result:
         return running.end(signal.SIGINT)
 
 
-def told(out: bytes, *ops: str) -> list[tuple[str, str]]:
+def reported(out: bytes, *ops: str) -> list[tuple[str, str]]:
     events: list[dict[str, Any]] = parse(out)
     return [(e["event"]["action"], e["file"]["path"]) for e in events if not ops or e["event"]["action"] in ops]
 
 
 def test_who_touches_a_file(ft: Filetap, tree: Path) -> None:
-    """On standard output, as a table; the account on standard error, and nothing else but that it is on."""
+    """On standard output, as a table; the statistics on standard error, and nothing else but that it is on."""
     done = watched(ft, f"cat {tree}/a {tree}/sub/b", tree / "a")
     assert done.status == 0
     rows = done.out.decode().splitlines()
@@ -55,7 +55,7 @@ def test_event_choice_and_output_file(ft: Filetap, tree: Path, tmp_path: Path) -
     assert "--force" in ft("watch", *words, "--duration", "1", tree).errors[0]
     done = watched(ft, f"cat {tree}/a; mv {tree}/a {tree}/b; rm {tree}/b", *words, "--force", tree)
     assert (done.status, done.out) == (0, b"")
-    assert told(output.read_bytes()) == [("open", f"{tree}/a"), ("rename", f"{tree}/a"), ("unlink", f"{tree}/b")]
+    assert reported(output.read_bytes()) == [("open", f"{tree}/a"), ("rename", f"{tree}/a"), ("unlink", f"{tree}/b")]
     assert json.loads((tmp_path / "account").read_text())["ops"].keys() == {"open", "rename", "unlink"}
 
 
@@ -64,21 +64,21 @@ def test_executing_counts(ft: Filetap, tree: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     done = watched(ft, f"{program}; cd {tree}; ./program", "-f", "json", "-e", "exec", program)
-    assert [name for op, name in told(done.out, "exec")] == [str(program)] * 2
+    assert [name for op, name in reported(done.out, "exec")] == [str(program)] * 2
 
 
 @pytest.mark.parametrize("recursive", [True, False])
 def test_recursive(ft: Filetap, tree: Path, recursive: bool) -> None:
     options = ["-r"] if recursive else []
     done = watched(ft, f": <{tree}/a; : <{tree}/sub/b; : <{tree}/sub/deep/c", "-f", "json", "-e", "open", *options, tree)
-    assert [name for _, name in told(done.out)] == [f"{tree}/{name}" for name in (["a", "sub/b", "sub/deep/c"] if recursive else ["a"])]
+    assert [name for _, name in reported(done.out)] == [f"{tree}/{name}" for name in (["a", "sub/b", "sub/deep/c"] if recursive else ["a"])]
 
 
 @pytest.mark.parametrize("follow", [True, False])
 def test_follow(ft: Filetap, tree: Path, tmp_path: Path, follow: bool) -> None:
     options = ["--follow"] if follow else []
     done = watched(ft, f"mv {tree}/a {tmp_path}/away; : <{tmp_path}/away", "-f", "json", "-e", "open", *options, tree)
-    assert [name for _, name in told(done.out)] == [f"{tmp_path}/away"] * follow
+    assert [name for _, name in reported(done.out)] == [f"{tmp_path}/away"] * follow
 
 
 def test_wait(ft: Filetap, tree: Path) -> None:
@@ -86,7 +86,7 @@ def test_wait(ft: Filetap, tree: Path) -> None:
     done = watched(
         ft, f"mkdir -p {soon.parent}; echo x >{soon}; cat {soon}", "-f", "json", "-e", "write", "-e", "open", "--missing-ok", soon
     )
-    assert told(done.out) == [("open", str(soon)), ("write", str(soon)), ("open", str(soon))]
+    assert reported(done.out) == [("open", str(soon)), ("write", str(soon)), ("open", str(soon))]
 
 
 @pytest.mark.parametrize("latency", [True, False])

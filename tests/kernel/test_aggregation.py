@@ -27,16 +27,16 @@ from filetap.analysis import summary
 from filetap.analysis.aggregation import Accumulated, of_kernel
 from filetap.capture.session import Session
 from filetap.capture.source import SUMS, Options
-from filetap.capture.statistics import Account
-from filetap.capture.sums import Sums
+from filetap.capture.statistics import Statistics
+from filetap.capture.sums import AggregateMaps
 from filetap.core import wire
 from filetap.core.batch import Batch
 from filetap.kernel.loader import Object
-from filetap.kernel.maps import alone_on_cpu
+from filetap.kernel.maps import fifo_scheduling
 from filetap.selection.filters import Filters
 from filetap.selection.targets import Targets
-from tests.kernel.lab import READING, Nowhere, hold, names_requests, release, wanted
-from tests.patience import patience
+from tests.kernel.harness import READING, Nowhere, hold, names_requests, release, wanted
+from tests.timeouts import scaled
 
 
 class Totals(Nowhere):
@@ -86,7 +86,7 @@ class Output(threading.Thread):
         self._text = self._stream.read()
 
     def to_the_end(self) -> bytes:
-        self.join(patience(10))
+        self.join(scaled(10))
         return self._text
 
 
@@ -103,24 +103,24 @@ class Aggregated:
         with held:
             session = Session(chosen, self.totals, sums=self.totals)
             session.sum_interval = every
-            session.pump()
+            session.run_once()
             release(held)
             output = Output(held)
-            end = time.monotonic() + patience(60)
+            end = time.monotonic() + scaled(60)
             while (held.poll() is None or session.source.live > 0) and time.monotonic() < end:
                 if read:
                     self._pump(session, held, in_step=in_step)
                 else:
                     time.sleep(0.01)
             self.output = output.to_the_end()
-            self.slots = int(session.source._reader.lanes.produced().sum())
-            self.account: Account = session.finish()
+            self.slots = int(session.source._reader.cpu_rings.produced().sum())
+            self.stats: Statistics = session.finish()
         assert held.returncode == 0
         self.pid = held.pid
 
     def _pump(self, session: Session, held: subprocess.Popen[bytes], *, in_step: bool) -> None:
         before = self.totals.summed_up
-        session.pump()
+        session.run_once()
         if in_step and self.totals.summed_up > before and held.stdin:
             with suppress(BrokenPipeError):
                 os.write(held.stdin.fileno(), b"\n")
@@ -134,17 +134,17 @@ def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_pa
     began = time.time_ns()
     command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls, calls // 5))]
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), every=0.0, in_step=True)
-    account = run.account.ops["read"]
-    assert (account.seen, account.aggregated, account.lost, account.delivered) == (threads * files * calls,) * 2 + (0, 0)
+    stats = run.stats.ops["read"]
+    assert (stats.seen, stats.aggregated, stats.lost, stats.delivered) == (threads * files * calls,) * 2 + (0, 0)
     assert run.totals.times >= 2 + 4, "none was taken meanwhile"  # before, at the end, and for each time that it waited
     assert run.slots == 0
     paths = {row["path"]: row for row in run.totals.rows("file")}
     assert set(paths) == {os.fsencode(tmp_path / str(file)) for file in range(files)}
     assert {row["count"] for row in paths.values()} == {threads * calls}
-    assert account.bytes == sum(row["bytes"] for row in paths.values()) == written(run.output)
-    assert [(row["directory"], row["count"]) for row in run.totals.rows("directory")] == [(os.fsencode(tmp_path), account.seen)]
+    assert stats.bytes == sum(row["bytes"] for row in paths.values()) == written(run.output)
+    assert [(row["directory"], row["count"]) for row in run.totals.rows("directory")] == [(os.fsencode(tmp_path), stats.seen)]
     assert [(row["pid"], row["command"]) for row in run.totals.rows("process")] == [(run.pid, b"losses")]
-    assert [(row["op"], row["count"], row["errors"]) for row in run.totals.rows("op")] == [("read", account.seen, 0)]
+    assert [(row["op"], row["count"], row["errors"]) for row in run.totals.rows("op")] == [("read", stats.seen, 0)]
     for row in paths.values():
         assert began <= row["first"] <= row["last"] <= time.time_ns()
         assert 0 < row["p50"] <= row["p90"] <= row["p99"] <= row["max"]
@@ -178,13 +178,13 @@ def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path,
         (tmp_path / str(file)).write_bytes(b"x" * 64)
     command = [program("losses"), "matrix", str(tmp_path), *map(str, (threads, files, calls, 1))]
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), sums=sums, in_step=True)
-    account = run.account.ops["read"]
-    assert account.seen == account.aggregated + account.lost == threads * files * calls
-    assert account.delivered == 0
-    assert sum(row["count"] for row in run.totals.rows("file")) == account.aggregated
-    assert account.aggregated > sums
-    notes = [int(note.split()[0]) for note in run.account.notes if "lost" in note]
-    assert notes == [account.lost] * bool(account.lost)
+    stats = run.stats.ops["read"]
+    assert stats.seen == stats.aggregated + stats.lost == threads * files * calls
+    assert stats.delivered == 0
+    assert sum(row["count"] for row in run.totals.rows("file")) == stats.aggregated
+    assert stats.aggregated > sums
+    notes = [int(note.split()[0]) for note in run.stats.notes if "lost" in note]
+    assert notes == [stats.lost] * bool(stats.lost)
 
 
 def test_new_files_wake_the_reader(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -192,12 +192,12 @@ def test_new_files_wake_the_reader(program: Callable[[str], str], tmp_path: Path
     count = 50_000
     run = Aggregated([program("losses"), "vain", str(tmp_path), str(count), str(count)], wanted("openat"), every=600.0, in_step=True)
     named = {row["path"]: row for row in run.totals.rows("file") if (row["path"] or b"").startswith(os.fsencode(tmp_path))}
-    account = run.account.ops["open"]
-    assert account.seen == account.aggregated + account.lost
+    stats = run.stats.ops["open"]
+    assert stats.seen == stats.aggregated + stats.lost
     assert run.totals.times > 2  # before and at the end they are taken in any case
-    assert account.lost == 0
+    assert stats.lost == 0
     assert {row["errors"] for row in named.values()} <= {0, 1}
-    assert sum(row["errors"] for row in run.totals.rows("file")) == account.errors >= count
+    assert sum(row["errors"] for row in run.totals.rows("file")) == stats.errors >= count
     assert set(named) <= {os.fsencode(tmp_path / f"none{i}") for i in range(count)}
 
 
@@ -255,7 +255,7 @@ def test_names_that_no_path_wants_are_let_go(tmp_path: Path) -> None:
     rows = {row["path"]: row for row in run.totals.rows("file")}
     assert rows[os.fsencode(tmp_path / "in/none")]["errors"] == 3
     assert os.fsencode(tmp_path / "out/none") not in rows
-    opened, renamed = run.account.ops["open"], run.account.ops["rename"]
+    opened, renamed = run.stats.ops["open"], run.stats.ops["rename"]
     assert (opened.seen, opened.aggregated, opened.errors) == (4, 4, 3)
     assert (renamed.seen, renamed.delivered) == (2, 2)
 
@@ -266,8 +266,8 @@ def test_processes_that_cannot_be_described_have_their_pid(program: Callable[[st
     command = [program("losses"), "children", str(tmp_path / "file"), "8000", "0", "x" * 3500]
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), read=False)
     assert sum(row["command"] is None for row in run.totals.rows("process")) > 1000
-    told = Counter({row["pid"]: row["bytes"] for row in run.totals.rows("process")})
-    assert told == Counter({line["child"]: line["size"] for line in map(json.loads, run.output.splitlines())})
+    reported = Counter({row["pid"]: row["bytes"] for row in run.totals.rows("process")})
+    assert reported == Counter({line["child"]: line["size"] for line in map(json.loads, run.output.splitlines())})
 
 
 def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
@@ -279,7 +279,7 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
         outer.resize({"sums_one": 10_000, "sums_other": 10_000})
         outer.keep_tasks_in_table()
         outer.load(set())
-        sums = Sums(outer.map_fd("aggregates"), outer.map_fd("sums_one"), outer.map_fd("sums_other"))
+        sums = AggregateMaps(outer.map_fd("aggregates"), outer.map_fd("sums_one"), outer.map_fd("sums_other"))
         keys = np.zeros(9000, wire.AGGREGATE_KEY)
         keys["task"] = np.arange(9000)
         values = np.ones(9000, wire.AGGREGATE)
@@ -295,7 +295,7 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
 def test_the_cpu_is_kept_for_a_moment_only() -> None:
     """From everybody but real-time tasks."""
     before = os.sched_getscheduler(0), os.nice(0)
-    with alone_on_cpu():
+    with fifo_scheduling():
         assert os.sched_getscheduler(0) == os.SCHED_FIFO
     assert (os.sched_getscheduler(0), os.nice(0)) == before
 
@@ -327,4 +327,4 @@ def test_bytes_of_every_call_that_moves_some(tmp_path: Path) -> None:
     chosen = wanted(*calls, types=["pipe"])
     run = Aggregated([sys.executable, "-S", "-E", "-c", MOVES, *files], chosen)
     assert {row["op"]: row["bytes"] for row in run.totals.rows("op")} == ops
-    assert {op: row.bytes for op, row in run.account.ops.items()} == ops
+    assert {op: row.bytes for op, row in run.stats.ops.items()} == ops

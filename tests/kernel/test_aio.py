@@ -17,7 +17,7 @@ import pytest
 
 from filetap.core import wire
 from filetap.core.batch import Batch
-from tests.kernel.lab import Collector, Event, Run, trace, wanted
+from tests.kernel.harness import Collector, Event, Run, trace, wanted
 
 Build = Callable[[str], str]
 CASES: Final = "buffered several many direct threads from_ring unknown refused append".split()
@@ -63,7 +63,7 @@ def lines(run: Run, case: str) -> list[dict[str, Any]]:
     return found
 
 
-def told(event: Event) -> tuple[Any, ...]:
+def reported(event: Event) -> tuple[Any, ...]:
     return event.op, event.call, event.fd, event.offset, event.size, event.result
 
 
@@ -81,7 +81,7 @@ def test_every_case_is_in_the_table(run: tuple[Run, Flags]) -> None:
 def test_requests(run: tuple[Run, Flags], case: str, folder: Path) -> None:
     """Nothing is missing, nothing is twice, in the order of their ends; of two threads each tells its own order."""
     events, truth = of_case(run[0], case), [expected(line) for line in lines(run[0], case)]
-    seen = [told(event) for event in events]
+    seen = [reported(event) for event in events]
     assert (sorted(seen) if case == "threads" else seen) == (sorted(truth) if case == "threads" else truth)
     status = os.stat(folder / case)
     assert {event.file.inode for event in events if event.file} == {status.st_ino}
@@ -116,29 +116,29 @@ def test_a_request_has_the_number_of_the_open_that_it_is_on(program: Build, fold
 
 
 def test_account(run: tuple[Run, Flags]) -> None:
-    for name, op in run[0].account.ops.items():
+    for name, op in run[0].stats.ops.items():
         assert (op.seen, op.aggregated, op.lost) == (op.delivered, 0, 0), name
-    assert set(run[0].account.ops) == {"read", "write", "sync"}
+    assert set(run[0].stats.ops) == {"read", "write", "sync"}
 
 
 def test_failed(program: Build, folder: Path) -> None:
     run = trace([program("aio"), folder], wanted("io_submit", failed=True, types=["all"]))
     truth = [expected(line) for line in run.lines if line["result"] < 0]
-    assert [told(event) for event in run.events] == truth
+    assert [reported(event) for event in run.events] == truth
     assert {event.result for event in run.events} == {-errno.EBADF, -errno.EINVAL}
 
 
 def test_paths(program: Build, folder: Path) -> None:
     (folder / "direct").touch()
     run = trace([program("aio"), folder], wanted("io", paths=[str(folder / "direct")]))
-    mine = [told(event) for event in run.events if event.call == "io_submit"]
+    mine = [reported(event) for event in run.events if event.call == "io_submit"]
     assert mine == [expected(line) for line in run.lines if line["case"] == "direct"]
 
 
 @pytest.mark.parametrize("op", ["read", "write", "sync"])
 def test_operations(program: Build, folder: Path, op: str) -> None:
     run = trace([program("aio"), folder], wanted(op))
-    mine = sorted(told(event) for event in run.events if event.call == "io_submit" and event.path != b"/dev/null")
+    mine = sorted(reported(event) for event in run.events if event.call == "io_submit" and event.path != b"/dev/null")
     assert mine == sorted(expected(line) for line in run.lines if line["op"] == op and line["fd"] != 999)
     assert {event.op for event in run.events} == {op}
 
@@ -152,7 +152,7 @@ def test_the_next_image_has_requests_of_its_own(program: Build, folder: Path) ->
     """A request that was under way at an exec is not taken for the one at the same address that the next image submits."""
     sink = Flags()
     run = trace([program("aio"), folder, "8"], wanted("io_submit"), {"sink": sink})
-    reaped = [told(event) for event in run.events if event.offset == 4096]
+    reaped = [reported(event) for event in run.events if event.offset == 4096]
     assert run.status == 0
     assert len(run.lines) == 9
     assert reaped == [expected(line) for line in run.lines]

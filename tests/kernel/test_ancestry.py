@@ -21,8 +21,8 @@ from filetap.core.wire import ANCESTRY_NONE, MAX_ANCESTORS, PROCESS_ENTRY, PROCE
 from filetap.kernel.maps import Map
 from filetap.kernel.types import KernelTypes
 from filetap.selection.targets import Targets
-from tests.kernel.lab import Run, Shell, Watch, by_path, hold, release, trace, wanted
-from tests.patience import patience, wait_for
+from tests.kernel.harness import Run, Shell, Watch, by_path, hold, release, trace, wanted
+from tests.timeouts import scaled, wait_for
 
 PROC: Final = """
 import ctypes, json, os, signal, sys, time
@@ -84,7 +84,7 @@ def script(text: str, folder: Path, *args: str) -> list[str | Path]:
 def run(text: str, folder: Path, **options: Any) -> Run:
     done = trace(script(text, folder), wanted("open", paths=[str(folder)]), options)
     assert done.status == 0
-    assert not [note for note in done.account.notes if "descriptions did not fit" in note]
+    assert not [note for note in done.stats.notes if "descriptions did not fit" in note]
     return done
 
 
@@ -117,7 +117,7 @@ def test_the_whole_line_up_to_the_first_process(tmp_path: Path, options: dict[st
     agrees(done, tmp_path)
     assert {line["file"] for line in done.lines} == {"a", "b", "c"}
     assert {line["above"][-1][0] for line in done.lines} == {1}
-    assert done.account.processes == 3
+    assert done.stats.processes == 3
 
 
 @BY_OPTION
@@ -145,11 +145,11 @@ def test_who_is_traced_by_name_descends_from_who_is_not(tmp_path: Path) -> None:
     held = hold(["/bin/sh", "-c", f"{job}; :"])
     with held, Watch(Targets(comms=[b"touch"]), wanted("open", paths=[str(tmp_path)])) as tracer:
         release(held)
-        held.communicate(timeout=patience(60))
+        held.communicate(timeout=scaled(60))
     (event,) = by_path(tracer.events, tmp_path / "made")
     shell = os.fsencode(os.path.realpath("/bin/sh"))
     assert [(process.comm, process.exe) for process in event.task.ancestors[:2]] == [(b"cleanup-job.sh", shell), (b"sh", shell)]
-    assert tracer.account.processes == 1
+    assert tracer.stats.processes == 1
 
 
 def test_a_parent_that_execs_is_another_row(tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ for first in range(0, 300, 20):
     for line in done.lines:
         (event,) = by_path(done.events, tmp_path / line["file"])
         assert [process.pid for process in (event.task, *event.task.ancestors[:2])] == [line["child"], line["parent"], done.pid]
-    assert done.account.processes == 300
+    assert done.stats.processes == 300
 
 
 def test_arguments_of_parents_that_have_ended(tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_what_has_ended_is_forgotten(tmp_path: Path, options: dict[str, Any]) ->
     tracer = Watch(Targets(command=held.pid), wanted("open", paths=[str(tmp_path)]), **options)
     with held, tracer:
         release(held)
-        held.communicate(timeout=patience(60))
+        held.communicate(timeout=scaled(60))
         wait_for(lambda: tracer.session.source.live <= 0)
         processes = Map(tracer.session.source._process.map_fd("processes"), PROCESS_KEY, PROCESS_ENTRY)
         wait_for(lambda: all(Path(f"/proc/{pid}").exists() for pid in processes.items()[0]["pid"].tolist()))

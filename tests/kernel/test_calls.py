@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from filetap.core.calls import CALLS, MAX_NR
-from tests.kernel.lab import READING, Event, Run, trace, wanted
+from tests.kernel.harness import READING, Event, Run, trace, wanted
 
 NONE: Final = -1000
 OPS: Final = ("open", "close", "read", "write", "dup", "process")
@@ -168,7 +168,7 @@ def test_who(run: Run) -> None:
 
 def test_account(run: Run) -> None:
     """Seen is delivered, and what was delivered is what the program did (markers and its start besides)."""
-    for name, op in run.account.ops.items():
+    for name, op in run.stats.ops.items():
         assert (op.seen, op.aggregated, op.lost) == (op.delivered, 0, 0), name
     moved = {"read": 0, "write": 0}
     for line in run.lines:
@@ -177,8 +177,8 @@ def test_account(run: Run) -> None:
             moved[family] += max(0, line["result"])
     folder = os.path.dirname(lines_of(run, "open")[0]["path"]).encode()
     start = sum(max(0, e.result) for e in run.events if e.op == "read" and not e.path.startswith(folder) and b"memfd" not in e.path)
-    assert run.account.ops["write"].bytes == moved["write"]
-    assert run.account.ops["read"].bytes - start == moved["read"]
+    assert run.stats.ops["write"].bytes == moved["write"]
+    assert run.stats.ops["read"].bytes - start == moved["read"]
 
 
 @pytest.mark.parametrize("latency", FLAGS)
@@ -311,5 +311,5 @@ def test_32_bit_calls(program: Callable[[str], str], tmp_path: Path) -> None:
     assert (line["read"], line["write"], line["pid"], line["close"]) == (5, 2, run.pid, 0)
     assert [(event.call, event.result > 0) for event in run.events] == [("openat", True), ("read", True), ("close", False)]
     assert all(event.path == os.fsencode(file) for event in run.events)
-    (note,) = [note for note in run.account.notes if "32-bit" in note]
+    (note,) = [note for note in run.stats.notes if "32-bit" in note]
     assert int(note.split()[0]) == 6

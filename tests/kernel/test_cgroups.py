@@ -20,9 +20,9 @@ import pytest
 
 from filetap.core.errors import UsageError
 from filetap.selection.targets import Cgroup, Targets, cgroup_root, find_cgroup, find_comm
-from tests.kernel.lab import Shell, Watch, notes, wanted
+from tests.kernel.harness import Shell, Watch, notes, wanted
 from tests.kernel.test_namespaces import Container, touched
-from tests.patience import wait_for
+from tests.timeouts import wait_for
 
 ROOT = cgroup_root() / "cgroup.procs"
 
@@ -70,7 +70,7 @@ def test_it_is_made_again(cgroup: Path, mover: Mover) -> None:
     assert names(watch, mover.folder) == [f"inside-{number}" for number in range(20)]
     assert {event.task.cgroup_path for event in watch.events} == {b"/" + bytes(place.relative_to(cgroup_root()))}
     assert len({event.task.cgroup for event in watch.events}) == 20
-    assert notes(watch.account) == []
+    assert notes(watch.stats) == []
 
 
 def test_its_parents_are_made_again(cgroup: Path, mover: Mover) -> None:
@@ -133,7 +133,7 @@ def test_the_same_path_in_another_hierarchy(cgroup: Path, mover: Mover, hierarch
         other.rmdir()
         mover.visit(cgroup, "inside")
     assert names(watch, mover.folder) == ["inside", "inside"]
-    assert notes(watch.account) == []
+    assert notes(watch.stats) == []
 
 
 def moment(note: str) -> datetime:
@@ -153,7 +153,7 @@ def test_it_is_gone_at_the_end(cgroup: Path, mover: Mover) -> None:
         ended = datetime.now(UTC)
         mover.visit(cgroup, "above")
     assert names(watch, mover.folder) == ["inside", "above"]
-    (note,) = notes(watch.account)
+    (note,) = notes(watch.stats)
     assert f"cgroup /{place.relative_to(cgroup_root())} " in note
     assert began <= moment(note) <= ended
 
@@ -167,7 +167,7 @@ def test_by_id_it_is_gone_for_good(cgroup: Path, mover: Mover) -> None:
         mover.visit(place, "inside", remove=True)
         mover.visit(place, "another", make=True)
     assert names(watch, mover.folder) == ["inside"]
-    (note,) = notes(watch.account)
+    (note,) = notes(watch.stats)
     assert f"cgroup {number} " in note
     assert "give its path" in note
 

@@ -16,8 +16,8 @@ import pytest
 
 from filetap.selection.filters import Filters
 from filetap.selection.targets import Targets
-from tests.kernel.lab import CPUS, SMALLEST_RING, Counter, Watch, hold, release, wanted
-from tests.patience import patience, wait_for
+from tests.kernel.harness import CPUS, SMALLEST_RING, Counter, Watch, hold, release, wanted
+from tests.timeouts import scaled, wait_for
 
 KIB = 1024
 
@@ -36,14 +36,14 @@ def count(command: list[str], filters: Filters, **options: Any) -> tuple[Watch, 
     watch = Watch(Targets(command=held.pid), filters, sink=sink, **options)
     with held, watch:
         release(held)
-        watch.pump_until(lambda: held.poll() is not None)
+        watch.run_until(lambda: held.poll() is not None)
         assert held.stdout
         counts = json.loads(held.stdout.read())
     return watch, counts, sink
 
 
 STEP = 100_000
-"""Events that have room in the lane of one CPU, whoever reads them when."""
+"""Events that have room in the CPU ring of one CPU, whoever reads them when."""
 MANY = pytest.mark.native("two million events of four threads take minutes in a machine")
 
 
@@ -63,17 +63,17 @@ def test_pread_at_full_speed(program: Callable[[str], str], tmp_path: Path, call
     with held, watch:
         release(held)
         for steps in range(1, calls * threads // STEP):
-            watch.pump_until(lambda steps=steps: mine() >= steps * STEP)  # type: ignore[misc]
+            watch.run_until(lambda steps=steps: mine() >= steps * STEP)  # type: ignore[misc]
             release(held, b"\n")
-        watch.pump_until(lambda: held.poll() is not None)
+        watch.run_until(lambda: held.poll() is not None)
         assert held.stdout
         truth = [json.loads(line) for line in held.stdout]
-    account = watch.account.ops["read"]
+    stats = watch.stats.ops["read"]
     assert mine() == sum(line["count"] for line in truth) == calls * threads
     others = sum(n for (call, path), n in counter.counts.items() if call == "pread64" and path != os.fsencode(file))
-    assert (account.seen, account.delivered, account.aggregated, account.lost) == (mine() + others, mine() + others, 0, 0)
+    assert (stats.seen, stats.delivered, stats.aggregated, stats.lost) == (mine() + others, mine() + others, 0, 0)
     # The loader preads a few headers before main: those are the others.
-    assert 0 <= account.bytes - sum(line["bytes"] for line in truth) <= others * 4096
+    assert 0 <= stats.bytes - sum(line["bytes"] for line in truth) <= others * 4096
     assert {line["bytes"] // line["count"] for line in truth} == set(range(1, threads + 1))
 
 
@@ -87,7 +87,7 @@ def test_open_read_close_over_many_files(workload: str, tmp_path: Path) -> None:
     for call in ("openat", "read", "close"):
         mine = {path: n for (name, path), n in counter.counts.items() if name == call and path in names}
         assert mine == dict.fromkeys(names, 80)
-    total = watch.account.total
+    total = watch.stats.total
     assert (total.aggregated, total.lost) == (0, 0)
     assert total.seen == total.delivered
 
@@ -104,15 +104,15 @@ def test_forced_loss(workload: str, file: Path, threads: int) -> None:
         release(held)
         truth = json.loads(held.communicate()[0])
         wait_for(lambda: watch.session.source.live <= 0)
-    account = watch.account.ops["read"]
-    assert account.seen == truth["calls"] == calls * threads
-    assert account.delivered == sum(n for (call, _), n in sink.counts.items() if call == "pread64")
-    assert account.seen == account.delivered + account.aggregated + account.lost
-    assert account.lost == 0
-    assert account.aggregated > 0
-    assert account.bytes == truth["bytes"] == 50 * account.seen
-    assert sum(fold.count for fold in sink.folds if fold.op == 3) == account.aggregated
-    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * account.aggregated
+    stats = watch.stats.ops["read"]
+    assert stats.seen == truth["calls"] == calls * threads
+    assert stats.delivered == sum(n for (call, _), n in sink.counts.items() if call == "pread64")
+    assert stats.seen == stats.delivered + stats.aggregated + stats.lost
+    assert stats.lost == 0
+    assert stats.aggregated > 0
+    assert stats.bytes == truth["bytes"] == 50 * stats.seen
+    assert sum(fold.count for fold in sink.folds if fold.op == 3) == stats.aggregated
+    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * stats.aggregated
     assert all(0 < fold.first <= fold.last for fold in sink.folds)
 
 
@@ -126,13 +126,13 @@ def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path)
         release(held)
         held.communicate()
         wait_for(lambda: watch.session.source.live <= 0)
-    ops = watch.account.ops
+    ops = watch.stats.ops
     for name, op in ops.items():
         assert op.seen == op.delivered + op.aggregated + op.lost, name
         assert op.lost == 0, name
     assert (ops["fork"].seen, ops["exit"].seen) == (300, 301)
     assert ops["read"].bytes >= 300 * 5
-    assert watch.account.total.aggregated > 500
+    assert watch.stats.total.aggregated > 500
 
 
 def test_definitions_without_room(tmp_path: Path, program: Callable[[str], str]) -> None:
@@ -141,12 +141,12 @@ def test_definitions_without_room(tmp_path: Path, program: Callable[[str], str])
     watch = Watch(Targets(command=held.pid), wanted("write", paths=[str(tmp_path)]))
     with held, watch:
         release(held)
-        output = held.communicate(timeout=patience(60))[0]
+        output = held.communicate(timeout=scaled(60))[0]
         wait_for(lambda: watch.session.source.live <= 0)
     inodes = [int(line) for line in output.split()]
     writes = [event for event in watch.events if event.op == "write"]
     assert len(writes) == 100_000
-    assert watch.account.ops["write"].seen == watch.account.ops["write"].delivered == 100_000
+    assert watch.stats.ops["write"].seen == watch.stats.ops["write"].delivered == 100_000
     expected = [os.fsencode(tmp_path / f"name{i}") for i in range(7)]
     assert [i for i, e in enumerate(writes) if e.path not in (b"", expected[i % 7])] == []
     assert [i for i, e in enumerate(writes) if e.file and e.file.inode != inodes[i]] == []

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from filetap.selection.filters import Filters
-from tests.kernel.lab import Event, Run, by_path, trace, wanted
+from tests.kernel.harness import Event, Run, by_path, trace, wanted
 
 WORKLOAD: Final = """
 import ctypes, json, os, sys, time
@@ -52,7 +52,7 @@ def steps(folder: Path, script: str, names: Iterable[object] = "0", filters: Fil
     return run
 
 
-def told(event: Event) -> dict[str, list[int | None]]:
+def reported(event: Event) -> dict[str, list[int | None]]:
     """As /proc/self/status has them: real, effective, saved, file system."""
     c = event.task.credentials
     return {
@@ -71,7 +71,7 @@ def agrees(run: Run, folder: Path) -> None:
     assert run.lines
     for line in run.lines:
         (event,) = by_path(run.events, folder / line["file"])
-        assert told(event) == said(line), line["file"]
+        assert reported(event) == said(line), line["file"]
 
 
 CHANGES: Final = (
@@ -100,7 +100,7 @@ def test_each_change_is_noticed(folder: Path) -> None:
     agrees(run, folder)
     assert len(run.lines) == len(names)
     for number, change in enumerate(CHANGES):
-        before, after = (told(by_path(run.events, folder / f"{number}-{when}")[0]) for when in ("before", "after"))
+        before, after = (reported(by_path(run.events, folder / f"{number}-{when}")[0]) for when in ("before", "after"))
         assert before != after, change
 
 
@@ -129,7 +129,7 @@ t = threading.Thread(target=other); t.start(); t.join()
 touch("2")
 """
     run = steps(folder, script, range(3))
-    found = [told(by_path(run.events, folder / str(number))[0])["Uid"] for number in range(3)]
+    found = [reported(by_path(run.events, folder / str(number))[0])["Uid"] for number in range(3)]
     assert found == [[0, 0, 0, 0], [0, 77, 0, 77], [0, 0, 0, 0]]
 
 

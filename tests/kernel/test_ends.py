@@ -22,8 +22,8 @@ from filetap.capture.session import Session
 from filetap.capture.source import Options
 from filetap.core.errors import FiletapError
 from filetap.selection.targets import Targets
-from tests.kernel.lab import Collector, Shell, Watch, wanted
-from tests.patience import patience, wait_for
+from tests.kernel.harness import Collector, Shell, Watch, wanted
+from tests.timeouts import scaled, wait_for
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 KINDS = ("prog", "map", "link")
@@ -72,7 +72,7 @@ def test_nothing_is_left(tracer: tuple[subprocess.Popen[bytes], set[tuple[str, i
     assert {kind for kind, _ in mine} == set(KINDS)
     wait_for(lambda: all(exists(*one) for one in mine))  # bpftool fails now and then, when something of others goes away meanwhile
     running.send_signal(number)
-    running.communicate(timeout=patience(10))
+    running.communicate(timeout=scaled(10))
     assert running.returncode == (0 if number in (signal.SIGINT, signal.SIGTERM) else -number)
     wait_for(lambda: gone(mine))
 
@@ -93,7 +93,7 @@ def test_killed_at_any_moment_of_the_start(filetap: tuple[str, ...], kind: str, 
         return kind in {one for one, _ in mine}
 
     wait_for(reached)
-    time.sleep(patience(later))
+    time.sleep(scaled(later))
     mine |= kept(running.pid)
     held = children(running.pid)
     running.kill()

@@ -27,9 +27,9 @@ from filetap.capture.features import Features
 from filetap.kernel.maps import PREFIX
 from filetap.kernel.types import KernelTypes
 from filetap.selection.targets import Targets
-from tests.kernel.lab import Shell, Watch, wanted
+from tests.kernel.harness import Shell, Watch, wanted
 from tests.kernel.test_ends import kept
-from tests.patience import wait_for
+from tests.timeouts import wait_for
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 needs_bpftool = pytest.mark.skipif(BPFTOOL is None, reason="the oracle, bpftool, is not installed")
@@ -129,8 +129,8 @@ def test_structure_as_a_parameter(function: str, takes: bool) -> None:
 @needs_bpftool
 def test_helper_numbers() -> None:
     for name, number in features._HELPERS.items():
-        told = re.search(rf"'BPF_FUNC_{name.removeprefix('bpf_')}' val=(\d+)", btf_dump())
-        assert told is None or int(told[1]) == number, name
+        reported = re.search(rf"'BPF_FUNC_{name.removeprefix('bpf_')}' val=(\d+)", btf_dump())
+        assert reported is None or int(reported[1]) == number, name
 
 
 def test_helpers(found: Features) -> None:
@@ -158,8 +158,8 @@ def test_tracepoints_with_types(found: Features) -> None:
     assert works(found, "process", way) == there("sched_process_fork", "sched_process_exec", "sched_process_exit")
     assert works(found, "faults", "tp_btf") == there("page_fault_user", "page_fault_kernel")
     submit = there("io_uring_submit_req") or there("io_uring_submit_sqe")
-    told = parameters_told("io_uring_complete") in (3, 7)  # 5.10's has four, and the request is none of them
-    assert works(found, "io_uring", way) == (submit and told)
+    reported = parameters_told("io_uring_complete") in (3, 7)  # 5.10's has four, and the request is none of them
+    assert works(found, "io_uring", way) == (submit and reported)
 
 
 def test_classic_tracepoints(found: Features) -> None:

@@ -1,4 +1,4 @@
-"""Which events count: paths, operations, types, failures, latency. What does not match never reaches the lanes.
+"""Which events count: paths, operations, types, failures, latency. What does not match never reaches the CPU rings.
 
 Apart from test_targets.py, which asks whose. Where nothing may match, the oracle is the kernel's own producer position:
 it has not moved.
@@ -19,7 +19,7 @@ import pytest
 
 from filetap.selection.targets import Targets
 from tests.conformance import cases
-from tests.kernel.lab import READING, Run, Shell, Watch, names_requests, trace, wanted
+from tests.kernel.harness import READING, Run, Shell, Watch, names_requests, trace, wanted
 
 IO = ("open", "read", "close")
 PLAIN = {"LC_ALL": "C", "PATH": os.defpath}
@@ -47,8 +47,8 @@ def seen(run: Run, tree: Path) -> set[str]:
         mine = [event.op for event in run.events if event.path == os.fsencode(tree / name)]
         assert mine == ["open", "read", "read", "close"]
     assert run.produced == len(run.events)
-    assert run.account.total.seen == run.account.total.delivered == len(run.events)
-    assert run.account.files == len(names)
+    assert run.stats.total.seen == run.stats.total.delivered == len(run.events)
+    assert run.stats.files == len(names)
     return names
 
 
@@ -152,7 +152,7 @@ def test_failed_paths_lexically(tree: Path, asked: str, matches: bool) -> None:
     run = trace(["cat", asked], wanted(*IO, paths=[str(tree / "d")]), cwd=tree, stderr=DEVNULL)
     expected = [(-2, os.fsencode(os.path.normpath(tree / asked)))] if matches else []
     assert [(event.result, event.path) for event in run.events] == expected
-    assert run.account.total.seen == run.account.total.delivered == len(expected)
+    assert run.stats.total.seen == run.stats.total.delivered == len(expected)
 
 
 def test_failed_paths_without_recursion_and_excluded(tree: Path) -> None:
@@ -201,7 +201,7 @@ def test_min_latency() -> None:
 
 def test_min_latency_beyond_everything(tree: Path) -> None:
     run = cat_all(tree, min_latency=10_000_000_000)
-    assert (run.events, run.produced, run.account.ops) == ([], 0, {})
+    assert (run.events, run.produced, run.stats.ops) == ([], 0, {})
 
 
 def test_a_latency_of_seconds_is_told_in_nanoseconds() -> None:
@@ -240,7 +240,7 @@ os.execv('/bin/true', ['true'])
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted(*events), {"latency": latency})
     found = {event.call for event in run.events if event.op in ("exec", "exit") or event.path == os.fsencode(tmp_path / "in")}
     assert found == OPS[events]
-    assert run.account.total.seen == run.account.total.delivered == len(run.events)
+    assert run.stats.total.seen == run.stats.total.delivered == len(run.events)
     assert run.produced == run.slots
 
 

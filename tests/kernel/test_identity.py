@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from filetap.selection.targets import Targets
-from tests.conformance.cannot import modules_without_types, no_request_in_completions, no_ring_operation
-from tests.kernel.lab import SEARCH, Event, Run, Shell, Watch, hold, notes, release, trace, wanted
+from tests.conformance.unsupported import modules_without_types, no_request_in_completions, no_ring_operation
+from tests.kernel.harness import SEARCH, Event, Run, Shell, Watch, hold, notes, release, trace, wanted
 from tests.kernel.test_paths import PRIVATE, make_root
-from tests.patience import patience, wait_for
+from tests.timeouts import scaled, wait_for
 
 IORING_OP_RENAMEAT = 35
 Build = Callable[[str], str]
@@ -87,7 +87,7 @@ def test_file_moved_out_while_open(tree: Path, follow: bool) -> None:
     code = "f = os.open('in/one', os.O_RDONLY); os.read(f, 1); os.rename('in/one', 'out/one'); os.read(f, 1); os.close(f)"
     run = python(code, tree, "open", "read", "close", paths=[str(tree / "in")], follow=follow)
     assert below(run.events, tree) == ["in/one", "in/one", *["out/one", "out/one"] * follow]
-    assert run.account.total.seen == run.account.total.delivered == len(run.events)
+    assert run.stats.total.seen == run.stats.total.delivered == len(run.events)
 
 
 @FOLLOW
@@ -240,7 +240,7 @@ def test_host_path_covered_on_the_host(tree: Path) -> None:
 
 def watch_now(watch: Watch) -> list[Event]:
     """What there is up to now, described as things are now."""
-    wait_for(lambda: not watch.session.pump())
+    wait_for(lambda: not watch.session.run_once())
     return watch.events
 
 
@@ -405,14 +405,14 @@ def ask(program: Build, tree: Path, count: int, distinct: int, *, along: bool) -
     with held, watch:
         release(held)
         if along:
-            watch.pump_until(lambda: held.poll() is not None)
-        held.communicate(timeout=patience(60))
+            watch.run_until(lambda: held.poll() is not None)
+        held.communicate(timeout=scaled(60))
         wait_for(lambda: watch.session.source.live <= 0)
     assert held.returncode == 0
     assert [event.path for event in watch.events] == [os.fsencode(tree / f"name{i % distinct}") for i in range(count)]
     assert {event.result for event in watch.events} == {-errno.ENOENT}
-    account = watch.account.ops["access"]
-    assert (account.seen, account.delivered, account.aggregated, account.lost) == (count, count, 0, 0)
+    stats = watch.stats.ops["access"]
+    assert (stats.seen, stats.delivered, stats.aggregated, stats.lost) == (count, count, 0, 0)
     return watch
 
 
@@ -420,14 +420,14 @@ def test_a_name_again_and_again_is_defined_once(program: Build, tree: Path) -> N
     watch = ask(program, tree, 10_000, 1, along=False)
     assert len({event.file.id for event in watch.events if event.file}) == 1
     assert len(watch.session.source.definitions.files) < 20
-    assert notes(watch.account) == []
+    assert notes(watch.stats) == []
 
 
 @pytest.mark.parametrize("along", [True, False], ids=["along", "afterwards"])
 def test_more_names_than_the_table_holds(program: Build, tree: Path, along: bool) -> None:
     """Each is told; what the table could not hold was described again, which is no loss."""
     watch = ask(program, tree, 60_000, 60_000, along=along)
-    assert [note for note in notes(watch.account) if "the name table was full" not in note] == []
+    assert [note for note in notes(watch.stats) if "the name table was full" not in note] == []
 
 
 def test_names_come_round_again(program: Build, tree: Path) -> None:
@@ -472,16 +472,16 @@ def test_rename_by_an_odd_way_of_a_target(program: Build, tree: Path, way: str) 
     run = trace(["sh", "-c", script, program("identity")], wanted("open", "rename", "read"))
     assert below([event for event in run.events if event.op == "open"], tree) == ["in/one", "on/one"]
     renames = [(event.call, event.path, event.target_path, event.result) for event in run.events if event.op == "rename"]
-    told = way == "ring" and not no_request_in_completions()
-    assert renames == [("io_uring:renameat", os.fsencode(tree / "in"), os.fsencode(tree / "on"), 0)] * told
+    reported = way == "ring" and not no_request_in_completions()
+    assert renames == [("io_uring:renameat", os.fsencode(tree / "in"), os.fsencode(tree / "on"), 0)] * reported
 
 
 # PATH and operations by name
 
 
-def told(run: Run, tree: Path) -> list[tuple[str, str, str]]:
-    """Op, name and target; and the account knows of no more than these."""
-    assert run.account.total.seen == run.account.total.delivered == len(run.events)
+def reported(run: Run, tree: Path) -> list[tuple[str, str, str]]:
+    """Op, name and target; and the statistics have no more than these."""
+    assert run.stats.total.seen == run.stats.total.delivered == len(run.events)
     return [(event.op, *named_by(event, tree)) for event in run.events]
 
 
@@ -498,7 +498,7 @@ for d in ('in', 'out'):
     os.rename(d + '/..' + '/' + d + ('/one' if d == 'in' else '/three'), d + '/moved'); os.unlink(d + '/moved')
 """
     run = python(code, tree, "mkdir", "rmdir", "access", "setattr", "rename", "unlink", paths=[str(tree / "in")])
-    assert told(run, tree) == [
+    assert reported(run, tree) == [
         ("mkdir", "in/new", ""),
         ("rmdir", "in/new", ""),
         ("access", "in/none", ""),
@@ -514,7 +514,7 @@ os.rename('out/three', 'in/three'); os.rename('in/one', 'out/one'); os.rename('o
 os.link('out/other', 'in/link'); os.symlink('../out/other', 'in/soft'); os.symlink('../in/link', 'out/soft')
 """
     run = python(code, tree, "rename", "link", "symlink", paths=[str(tree / "in")])
-    assert told(run, tree) == [
+    assert reported(run, tree) == [
         ("rename", "out/three", "in/three"),
         ("rename", "in/one", "out/one"),
         ("link", "out/other", "in/link"),
@@ -531,7 +531,7 @@ os.rename('three', 'three', src_dir_fd=o, dst_dir_fd=i); os.unlink('../in/one', 
 os.rmdir('../out/new', dir_fd=i)
 """
     run = python(code, tree, "mkdir", "rename", "unlink", "rmdir", paths=[str(tree / "in")])
-    assert told(run, tree) == [
+    assert reported(run, tree) == [
         ("mkdir", "in/new", ""),
         ("rename", "out/three", "in/three"),
         ("unlink", "in/one", ""),
@@ -542,10 +542,10 @@ os.rmdir('../out/new', dir_fd=i)
 def test_exclude_and_names(tree: Path) -> None:
     code = "os.mkdir('in/new'); os.mkdir('in/sub/new'); os.rename('in/sub/new', 'in/newer'); os.mkdir('out/new'); os.unlink('in/sub/two')"
     run = python(code, tree, "mkdir", "rename", "unlink", paths=[str(tree / "in")], exclude=[str(tree / "in/sub")])
-    assert told(run, tree) == [("mkdir", "in/new", ""), ("rename", "in/sub/new", "in/newer")]
+    assert reported(run, tree) == [("mkdir", "in/new", ""), ("rename", "in/sub/new", "in/newer")]
 
 
 def test_no_recursive_and_names(tree: Path) -> None:
     code = "os.mkdir('in/new'); os.mkdir('in/sub/new'); os.rename('in/sub/new', 'in/newer'); os.mkdir('out/new')"
     run = python(code, tree, "mkdir", "rename", paths=[str(tree / "in")], recursive=False)
-    assert told(run, tree) == [("mkdir", "in/new", ""), ("rename", "in/sub/new", "in/newer")]
+    assert reported(run, tree) == [("mkdir", "in/new", ""), ("rename", "in/sub/new", "in/newer")]

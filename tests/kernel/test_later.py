@@ -17,9 +17,9 @@ from typing import Any, Final
 import pytest
 
 from filetap.selection.targets import Targets
-from tests.conformance.cannot import no_request_in_completions, no_ring_operation
-from tests.kernel.lab import Event, Shell, Watch, notes, wanted
-from tests.patience import wait_for
+from tests.conformance.unsupported import no_request_in_completions, no_ring_operation
+from tests.kernel.harness import Event, Shell, Watch, notes, wanted
+from tests.timeouts import wait_for
 
 OPS: Final = ("setattr", "truncate", "setxattr", "removexattr", "link", "rename", "unlink", "rmdir", "mkdir", "mknod", "symlink")
 GONE: Final = "could not be looked up after their call"
@@ -94,8 +94,8 @@ def test_each_change_is_told(place: Path, private: Shell, way: str, absolute: bo
         private.do(python(code.replace('"out/', f'"{place}/out/') if absolute else code))
     shown = {"X": "in" if way == "to" else way, "O": "mounted" if way == "mounted" else "out"}
     assert said(watch.events, place) == [tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in TOLD]
-    assert watch.account.total.seen == watch.account.total.delivered == len(TOLD)
-    assert watch.account.total.lost == watch.account.total.aggregated == 0
+    assert watch.stats.total.seen == watch.stats.total.delivered == len(TOLD)
+    assert watch.stats.total.lost == watch.stats.total.aggregated == 0
     files = [file for event in watch.events for file in (event.file, event.target) if file and file.path.startswith(os.fsencode(place))]
     assert {file.later for file in files if b"/out/" not in file.path} == {way != "in"}
     assert all(os.path.basename(file.requested) == os.path.basename(file.path) for file in files if file.later)
@@ -109,7 +109,7 @@ def test_a_named_file_through_a_directory_that_was_looked_at(place: Path, privat
     private.do(f"cd {place}; mount --bind in mounted")
     with watching(place, "in/one") as watch:
         private.do("rm mounted/two; chmod 600 mounted/sub/three; touch out/x; mv out/x out/y")
-        watch.session.pump()
+        watch.session.run_once()
         private.do(f"rm mounted/sub/three; rm mounted/one; echo x >out/new; mv out/new {place}/to/one; cd mounted; rm one")
     assert said(watch.events, place) == [
         ("unlinkat", "mounted/one"),
@@ -124,10 +124,10 @@ def test_links_themselves(place: Path) -> None:
     (place / "in/away").symlink_to("../out/five")
     with watching(place, "in") as watch, Shell() as shell:
         shell.do(f"cd {place}; chown 0 out/link; chown 0 to/away")
-        wait_for(lambda: (watch.session.pump(), watch.events)[1])  # looked at, before the links themselves are changed
+        wait_for(lambda: (watch.session.run_once(), watch.events)[1])  # looked at, before the links themselves are changed
         shell.do("chown -h 0 out/link; chown -h 0 to/away")
-    told = [(event.path.decode().removeprefix(f"{place}/"), event.file.inode) for event in watch.events if event.file]
-    assert told == [(name, os.lstat(place / name).st_ino) for name in ("in/one", "in/away")]
+    reported = [(event.path.decode().removeprefix(f"{place}/"), event.file.inode) for event in watch.events if event.file]
+    assert reported == [(name, os.lstat(place / name).st_ino) for name in ("in/one", "in/away")]
 
 
 def test_a_link_that_is_another_by_now(place: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_link_that_is_another_by_now(place: Path) -> None:
     with watching(place, "in") as watch, Shell() as shell:
         shell.do(f"cd {place}; chmod 600 to/five; rm to; ln -s in to")
     assert said(watch.events, place) == [("symlinkat", "in", "to")]
-    assert [note.split()[0] for note in notes(watch.account) if GONE in note] != []
+    assert [note.split()[0] for note in notes(watch.stats) if GONE in note] != []
 
 
 TURN: Final = """
@@ -160,15 +160,15 @@ def test_no_wrong_file_is_claimed(place: Path) -> None:
             shell.do("sleep 0.15")  # a look holds for 0.1 s, a link must have stood for 0.02 s
             lines = shell.do(python(f'place = "{place}"; turn = {turn}{TURN}'))
             truth |= {int(number): name for number, name in map(str.split, lines)}
-            watch.session.pump()
-    told = {int(event.offset or 0): event.path.decode() for event in watch.events if event.op == "setattr"}
-    assert {number: truth[number] for number in told} == told
+            watch.session.run_once()
+    reported = {int(event.offset or 0): event.path.decode() for event in watch.events if event.op == "setattr"}
+    assert {number: truth[number] for number in reported} == reported
     inside = {number for number, name in truth.items() if name == str(place / "in/one")}
     steady = {number for number in inside if number // 20 % 3 == 0}
     assert steady
-    assert steady <= told.keys()
-    counted = sum(int(note.split()[0]) for note in notes(watch.account) if GONE in note or "led elsewhere" in note)
-    assert len(inside) <= len(told) + counted
+    assert steady <= reported.keys()
+    counted = sum(int(note.split()[0]) for note in notes(watch.stats) if GONE in note or "led elsewhere" in note)
+    assert len(inside) <= len(reported) + counted
 
 
 def test_what_is_gone_is_counted(place: Path) -> None:
@@ -178,8 +178,8 @@ def test_what_is_gone_is_counted(place: Path) -> None:
         with watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
             shell.do(f"{mine}; ln -s ../in/one out/l; chmod 600 out/l; rm out/l; touch out/z; chmod 600 out/z; rm out/z")
     assert [event.op for event in watch.events] == ["symlink"]  # which says what is wanted
-    assert [note.split()[0] for note in notes(watch.account) if GONE in note] == ["1"]
-    assert [note.split()[0] for note in notes(watch.account) if REMOVED in note] == ["2"]
+    assert [note.split()[0] for note in notes(watch.stats) if GONE in note] == ["1"]
+    assert [note.split()[0] for note in notes(watch.stats) if REMOVED in note] == ["2"]
 
 
 def test_a_file_that_is_gone_is_told_by_its_directory(place: Path) -> None:
@@ -222,7 +222,7 @@ def test_what_led_elsewhere_is_not_handed_over_again(place: Path) -> None:
         with watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
             shell.do("rm to/1; chmod 600 out/five")
             for _ in range(100):  # until no other process moves anything meanwhile
-                watch.session.pump()
+                watch.session.run_once()
                 before, epoch = watch.produced(), watch.session.source._globals["epoch"][0]
                 shell.do("touch to/2; rm to/2; chmod 600 out/five")
                 if watch.session.source._globals["epoch"][0] == epoch:
@@ -244,7 +244,7 @@ def test_a_request_of_a_ring(program: Callable[[str], str], place: Path) -> None
         )
     assert [event.result for event in watch.events] == [0, -errno.ENOENT]
     assert said(watch.events, place) == [("io_uring:renameat", "in/one", "in/uno"), ("io_uring:renameat", "in/none", "in/any")]
-    assert watch.account.total.seen == watch.account.total.delivered == 2
+    assert watch.stats.total.seen == watch.stats.total.delivered == 2
 
 
 def test_an_excluded_place(place: Path) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from filetap.selection.targets import Targets
-from tests.kernel.lab import SMALLEST_RING, Collector, Watch, hold, names_requests, release, wanted
-from tests.patience import patience, wait_for
+from tests.kernel.harness import SMALLEST_RING, Collector, Watch, hold, names_requests, release, wanted
+from tests.timeouts import scaled, wait_for
 
 
 class Unread:
@@ -31,17 +31,17 @@ class Unread:
         watch = Watch(Targets(command=held.pid), wanted(*events, **filters), sink=self.sink, **(options or {}))
         with held, watch:
             release(held)
-            self.output = held.communicate(timeout=patience(120))[0]
+            self.output = held.communicate(timeout=scaled(120))[0]
             wait_for(lambda: watch.session.source.live <= 0)
         assert held.returncode == 0
         self.pid = held.pid
-        self.events, self.folds, self.account = self.sink.events, self.sink.folds, watch.account
+        self.events, self.folds, self.stats = self.sink.events, self.sink.folds, watch.stats
         self.known = watch.session.source.definitions
         self.lines = [json.loads(line) for line in self.output.splitlines() if line.startswith(b"{")]
 
     def note(self, words: str) -> int:
         """The number in front of a note, 0 without one."""
-        return next((int(note.split()[0]) for note in self.account.notes if words in note), 0)
+        return next((int(note.split()[0]) for note in self.stats.notes if words in note), 0)
 
 
 NO_ROOM = "an inode number and no path"
@@ -55,22 +55,22 @@ def test_more_folds_than_the_table_holds(program: Callable[[str], str], tmp_path
     command = [program("losses"), "matrix", str(tmp_path), str(threads), str(files), str(calls)]
     run = Unread(command, "pread64", paths=[str(tmp_path)], options={"ring_size": SMALLEST_RING})
     truth = {(row["thread"], row["path"]): row["bytes"] // row["count"] for row in run.lines}
-    account = run.account.ops["read"]
+    stats = run.stats.ops["read"]
     assert len(truth) == threads * files
-    assert account.seen == account.delivered + account.aggregated + account.lost == threads * files * calls
-    assert account.delivered == len(run.events)
+    assert stats.seen == stats.delivered + stats.aggregated + stats.lost == threads * files * calls
+    assert stats.delivered == len(run.events)
     assert len(run.folds) == 65536
-    assert account.aggregated == sum(fold.count for fold in run.folds)
-    assert account.lost >= (threads * files - len(run.folds)) * calls - len(run.events) > 0
-    assert run.note("lost") == account.lost
-    assert account.bytes == sum(fold.bytes for fold in run.folds) + sum(event.result for event in run.events)
-    told = Counter((event.tid, event.path.decode()) for event in run.events)
+    assert stats.aggregated == sum(fold.count for fold in run.folds)
+    assert stats.lost >= (threads * files - len(run.folds)) * calls - len(run.events) > 0
+    assert run.note("lost") == stats.lost
+    assert stats.bytes == sum(fold.bytes for fold in run.folds) + sum(event.result for event in run.events)
+    reported = Counter((event.tid, event.path.decode()) for event in run.events)
     for fold in run.folds:
         key = run.known.tasks[fold.task].tid, run.known.files[fold.file].path.decode()
         assert fold.bytes == fold.count * truth[key]
-        told[key] += fold.count
-    assert set(told) <= set(truth)
-    assert max(told.values()) == calls
+        reported[key] += fold.count
+    assert set(reported) <= set(truth)
+    assert max(reported.values()) == calls
 
 
 def test_definitions_without_room_name_no_other_file(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_definitions_without_room_name_no_other_file(program: Callable[[str], st
     folder.mkdir(parents=True)
     run = Unread([program("files"), "recreate", str(folder), str(count)], "write", paths=[str(folder)])
     inodes = [int(line) for line in run.output.split()]
-    assert len(inodes) == len(run.events) == run.account.ops["write"].delivered == run.account.ops["write"].seen == count
+    assert len(inodes) == len(run.events) == run.stats.ops["write"].delivered == run.stats.ops["write"].seen == count
     assert [event.result for event in run.events] == [i % 7 + 1 for i in range(count)]
     assert [event.file.inode for event in run.events if event.file] == inodes
     assert {event.path for event in run.events} == {b""} | {os.fsencode(folder / f"name{i}") for i in range(7)}
@@ -103,21 +103,21 @@ def test_names_asked_for_in_vain_without_room(program: Callable[[str], str], tmp
     assert len(nameless) == count - len(named) > count / 10
     assert [event for event in nameless if event.file] == []
     assert run.note(NO_ROOM) >= len(nameless)
-    assert run.account.ops["open"].seen == len(run.events)
+    assert run.stats.ops["open"].seen == len(run.events)
 
 
 def test_names_that_were_aggregated(program: Callable[[str], str], tmp_path: Path) -> None:
     """Each name has a row of its own; the table of names is full by then, which is counted and costs no name."""
     count = 50_000
     run = Unread([program("losses"), "vain", str(tmp_path), str(count)], "openat", options={"ring_size": SMALLEST_RING})
-    told = Counter(event.path for event in run.events)
+    reported = Counter(event.path for event in run.events)
     for fold in run.folds:
-        told[run.known.files.path(fold.file)] += fold.count
-    assert {path: n for path, n in told.items() if path.startswith(os.fsencode(tmp_path))} == {
+        reported[run.known.files.path(fold.file)] += fold.count
+    assert {path: n for path, n in reported.items() if path.startswith(os.fsencode(tmp_path))} == {
         os.fsencode(tmp_path / f"none{i}"): 1 for i in range(count)
     }
     assert run.note("name table was full") > 0
-    assert run.account.ops["open"].aggregated > count / 2
+    assert run.stats.ops["open"].aggregated > count / 2
 
 
 @pytest.fixture
@@ -145,13 +145,13 @@ def test_births_and_ends_without_room(family: list[str], tmp_path: Path) -> None
 def test_what_can_neither_be_described_nor_told_singly(family: list[str], tmp_path: Path) -> None:
     """Both rings full: it is summed up by process all the same."""
     run = Unread(family, "pread64", paths=[str(tmp_path)], options={"arguments": True, "ring_size": SMALLEST_RING})
-    account = run.account.ops["read"]
-    told = Counter({event.pid: event.result for event in run.events})
+    stats = run.stats.ops["read"]
+    reported = Counter({event.pid: event.result for event in run.events})
     for fold in run.folds:
-        told[fold.pid] += fold.bytes
-    assert told == Counter({line["child"]: line["size"] for line in run.lines})
-    assert account.seen == account.delivered + account.aggregated == len(run.lines)
-    assert account.aggregated > 1000
+        reported[fold.pid] += fold.bytes
+    assert reported == Counter({line["child"]: line["size"] for line in run.lines})
+    assert stats.seen == stats.delivered + stats.aggregated == len(run.lines)
+    assert stats.aggregated > 1000
     assert len([fold for fold in run.folds if fold.task not in run.known.tasks]) > 1000
 
 
@@ -175,7 +175,7 @@ def test_more_requests_under_way_than_the_table_holds(pending: Callable[[int, in
     run = pending(count, 32_768)
     untold = run.note("requests of io_uring or io_submit were reported")
     assert untold >= count - 2 * 16384  # a slot for each by its address, and a table for those that share one
-    assert run.account.ops["read"].seen == run.account.ops["read"].delivered == count
+    assert run.stats.ops["read"].seen == run.stats.ops["read"].delivered == count
     assert Counter(event.result for event in run.events) == {1: count - untold, 0: untold}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.lab import trace, wanted
+from tests.kernel.harness import trace, wanted
 
 pytestmark = pytest.mark.hooks
 
@@ -30,4 +30,4 @@ def test_inodes_beneath_an_overlay(tmp_path: Path, late: bool) -> None:
     run = trace(["/bin/sh", "-ec", SCRIPT], wanted("open"), cwd=tmp_path)
     assert run.status == 0
     assert {bool(event.file.real_inode) for event in run.events if event.file and event.path.endswith(b"/all/one")} == {known}
-    assert any("overlayfs" in note for note in run.account.notes) is not known
+    assert any("overlayfs" in note for note in run.stats.notes) is not known

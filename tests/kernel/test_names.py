@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.lab import by_path, trace, wanted
+from tests.kernel.harness import by_path, trace, wanted
 
 Build = Callable[[str], str]
 

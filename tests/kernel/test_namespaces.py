@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 from filetap.kernel.types import KernelTypes
-from tests.kernel.lab import Shell
-from tests.patience import patience, wait_for
+from tests.kernel.harness import Shell
+from tests.timeouts import scaled, wait_for
 
 Command = tuple[str, ...]
 
@@ -186,7 +186,7 @@ def test_a_process_that_is_not_here(container: Container) -> None:
 
 
 def requirements(filetap: Command, *unshare: str) -> dict[str, dict[str, Any]]:
-    done = subprocess.run([*unshare, *filetap, "doctor", "--json"], capture_output=True, check=True, timeout=patience(60))
+    done = subprocess.run([*unshare, *filetap, "doctor", "--json"], capture_output=True, check=True, timeout=scaled(60))
     found = json.loads(done.stdout)
     assert found["tracing"] is True
     return {row["name"]: row for row in found["requirements"]}
@@ -204,13 +204,13 @@ def test_the_doctor_knows_namespaces(filetap: Command) -> None:
 
 @pytest.fixture
 def clocked(file: Path, filetap: Command, tmp_path: Path) -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any], float, float]]:
-    """A run in a time namespace: its events, its account, and when it began and ended by the test's own clock."""
+    """A run in a time namespace: its events, its statistics, and when it began and ended by the test's own clock."""
 
     def run(offset: int, *words: str) -> tuple[list[dict[str, Any]], dict[str, Any], float, float]:
         command = ["unshare", "--time", "--fork", "--boottime", str(offset), "--monotonic", str(offset), *filetap, "trace", "-e", "open"]
         command += ["--stats", str(tmp_path / "account"), *words, str(file), "--", "/bin/sh", "-c", f": <{file}"]
         began = time.time()
-        done = subprocess.run(command, capture_output=True, check=True, timeout=patience(60))
+        done = subprocess.run(command, capture_output=True, check=True, timeout=scaled(60))
         ended = time.time()
         events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
         return events, json.loads((tmp_path / "account").read_text()), began, ended
@@ -224,10 +224,10 @@ def seconds(text: str) -> float:
 
 @pytest.mark.parametrize("offset", ["later", "sooner"])
 def test_times_are_the_hosts(clocked: Callable[..., Any], offset: str) -> None:
-    """Of events, and of the account: by a clock that no time namespace changes."""
-    events, account, began, ended = clocked(86400 if offset == "later" else -int(time.clock_gettime(time.CLOCK_BOOTTIME) / 2), "-f", "json")
+    """Of events, and of the statistics: by a clock that no time namespace changes."""
+    events, stats, began, ended = clocked(86400 if offset == "later" else -int(time.clock_gettime(time.CLOCK_BOOTTIME) / 2), "-f", "json")
     (event,) = events
-    times = [began, seconds(account["began"]), seconds(event["@timestamp"]), seconds(account["ended"]), ended]
+    times = [began, seconds(stats["began"]), seconds(event["@timestamp"]), seconds(stats["ended"]), ended]
     assert times == sorted(times)
 
 
@@ -244,7 +244,7 @@ from filetap.core.errors import UsageError
 from filetap.capture.session import Session
 from filetap.capture.source import Options
 from filetap.selection.targets import Targets
-from tests.kernel.lab import Nowhere
+from tests.kernel.harness import Nowhere
 
 victim = subprocess.Popen(["sleep", "100"])
 named = Targets()
@@ -270,5 +270,5 @@ def test_a_number_that_is_anothers_by_now() -> None:
     """In a pid namespace of its own, where clone3(2) gives a process the number of one that ended."""
     command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", REUSED]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60), env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=scaled(60), env=environment)
     assert re.fullmatch(r"process \d+ has ended: nothing to trace\n", done.stdout), done.stderr + done.stdout

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from filetap.selection.targets import Targets
-from tests.kernel.lab import SEARCH, Event, Run, Shell, Watch, by_path, device, trace, wanted
+from tests.kernel.harness import SEARCH, Event, Run, Shell, Watch, by_path, device, trace, wanted
 
 Build = Callable[[str], str]
 IO = ("open", "read", "write", "close")

@@ -28,8 +28,8 @@ import pytest
 from filetap.core.calls import CALLS
 from filetap.selection.filters import Filters
 from filetap.selection.targets import Targets, find_cgroup
-from tests.kernel.lab import Event, Watch, at_level, hold, names_requests, release, wanted
-from tests.patience import patience, wait_for
+from tests.kernel.harness import Event, Watch, at_level, hold, names_requests, release, wanted
+from tests.timeouts import scaled, wait_for
 
 NUMBERS: Final = {call.name: call.nr for call in CALLS if 0 <= call.nr < 512}
 COMMON: Final = f"""
@@ -180,8 +180,8 @@ def test_what_each_call_waits_for(tmp_path: Path, hung: bool) -> None:
             assert described(mine[pid], said) == said
         assert {event.pid for event in found} - {program.pid} == set(lines)
         assert {event.at_least for event in mine.values()} == {hung}
-        assert Counter(event.op for event in found) == Counter(watch.account.pending)
-        assert watch.account.total.seen == watch.account.total.delivered
+        assert Counter(event.op for event in found) == Counter(watch.stats.pending)
+        assert watch.stats.total.seen == watch.stats.total.delivered
 
 
 def above(pid: int) -> list[int]:
@@ -364,11 +364,11 @@ def test_requests_of_io_uring_that_have_not_completed(tmp_path: Path, latency: b
         found, watch = listed(program, wanted("all", types=["pipe"]), latency=latency)
         waits = [said for said in program.lines if "over" not in said]
         requests = [event for event in found if event.call.startswith("io_uring:")]
-        told = [described(event, said) for event, said in zip(sorted_as(requests, waits), waits, strict=True)]
-        assert told == waits
+        reported = [described(event, said) for event, said in zip(sorted_as(requests, waits), waits, strict=True)]
+        assert reported == waits
         assert len(requests) == len(waits)
         assert {event.duration > 0 for event in requests} == {latency}
-        assert watch.account.total.seen == watch.account.total.delivered
+        assert watch.stats.total.seen == watch.stats.total.delivered
 
 
 def sorted_as(events: list[Event], lines: list[dict[str, Any]]) -> list[Event]:
@@ -395,7 +395,7 @@ def test_requests_end_with_their_process(tmp_path: Path) -> None:
         release(program.process)
         program.process.communicate()
     assert watch.listings == []
-    assert not watch.account.pending
+    assert not watch.stats.pending
 
 
 @pytest.mark.parametrize("hung", [False, True])
@@ -468,7 +468,7 @@ def test_a_call_that_returns_is_an_event_and_no_longer_listed(tmp_path: Path) ->
             watch.session.list_pending()
             release(program.process)
             program.begin()
-            watch.session.pump()
+            watch.session.run_once()
         (said,) = program.lines
         during = [event for event in watch.listings[0] if event.pid == said["pid"]]
         assert not [event for listing in watch.listings[1:] for event in listing if event.pid == said["pid"]]
@@ -476,8 +476,8 @@ def test_a_call_that_returns_is_an_event_and_no_longer_listed(tmp_path: Path) ->
         assert [one.fd for one in during] == [said["fd"]]
         assert (event.result, event.known) == (1, True)
         assert event.duration > during[0].duration
-        account = watch.account.ops["read"]
-        assert account.seen == account.delivered == len(watch.events)
+        stats = watch.stats.ops["read"]
+        assert stats.seen == stats.delivered == len(watch.events)
 
 
 BOTH: Final = """
@@ -551,7 +551,7 @@ def test_whose(tmp_path: Path, cgroup: Path) -> None:
             process.kill()
             process.wait()
         os.close(os.open(fifo, os.O_RDWR))
-        thread.join(patience(10))
+        thread.join(scaled(10))
 
 
 def waits_in(pid: int, call: str) -> bool:

@@ -18,8 +18,8 @@ import pytest
 
 from filetap.capture import source
 from filetap.kernel.types import KernelTypes
-from filetap.probes import Plan, kept_on_cpu
-from tests.kernel.lab import Event, Run, by_path, device, trace, wanted
+from filetap.probes import Plan, preempt_safe
+from tests.kernel.harness import Event, Run, by_path, device, trace, wanted
 
 Build = Callable[[str], str]
 
@@ -58,7 +58,7 @@ def test_a_new_thread_is_no_fork(births: Run) -> None:
 
 def test_births_are_accounted(births: Run) -> None:
     expected = Counter(line["op"] for line in births.lines)
-    found = {op: (a.seen, a.delivered, a.lost) for op, a in births.account.ops.items() if op in ("fork", "thread")}
+    found = {op: (a.seen, a.delivered, a.lost) for op, a in births.stats.ops.items() if op in ("fork", "thread")}
     assert found == {op: (n, n, 0) for op, n in expected.items()}
 
 
@@ -77,11 +77,11 @@ def test_an_exec_that_is_skipped_hides_nothing_but_itself(monkeypatch: pytest.Mo
     """A held command begins to count with its exec. Skipped as a program that is not there."""
 
     def without_exec(plan: Plan) -> Plan:
-        kept = kept_on_cpu(plan)
+        kept = preempt_safe(plan)
         return replace(kept, raw=[program for program in kept.raw if program != "process_exec"])
 
     monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
-    monkeypatch.setattr(source, "kept_on_cpu", without_exec)
+    monkeypatch.setattr(source, "preempt_safe", without_exec)
     run = trace(["/bin/sh", "-c", f": >{tmp_path}/one; /bin/touch {tmp_path}/two"], wanted("exec", "openat", paths=[str(tmp_path)]))
     assert [(event.op, event.task.comm, event.path) for event in run.events] == [
         ("open", b"sh", os.fsencode(tmp_path / "one")),
@@ -260,7 +260,7 @@ def test_exec_chain(program: Build, tmp_path: Path) -> None:
     assert [event.task.execs for event in execs] == list(range(before, before + 51))
     (read,) = [event for event in run.events if event.op == "read" and event.path == os.fsencode(file)]
     assert (read.result, read.task.execs) == (5, before + 50)
-    assert run.account.processes == 1
+    assert run.stats.processes == 1
 
 
 def test_the_image_counts_from_its_name(program: Build, tmp_path: Path) -> None:
@@ -288,5 +288,5 @@ def test_fork_storm(program: Build, tmp_path: Path) -> None:
         assert sorted(e.path for e in mine) == sorted(os.fsencode(tmp_path / str(i)) for i in range(300))
         assert {e.pid for e in mine} == children
     assert {e.pid for e in run.events if e.op == "exit"} == children | {run.pid}
-    assert run.account.processes == 301
-    assert run.account.total.lost == run.account.total.aggregated == 0
+    assert run.stats.processes == 301
+    assert run.stats.total.lost == run.stats.total.aggregated == 0

@@ -16,9 +16,9 @@ from typing import Any, Final
 import pytest
 
 from filetap.selection.targets import Targets
-from tests.conformance.cannot import modules_without_types
+from tests.conformance.unsupported import modules_without_types
 from tests.kernel import filesystems
-from tests.kernel.lab import Event, Run, Shell, Watch, notes, trace, wanted
+from tests.kernel.harness import Event, Run, Shell, Watch, notes, trace, wanted
 
 Build = Callable[[str], str]
 ROUNDS: Final = 40
@@ -59,12 +59,12 @@ def seen(run: Run) -> list[tuple[str, ...]]:
 
 def differences(run: Run, events: list[Event]) -> list[str]:
     """Of what the program saw, by mode, what its events say otherwise."""
-    assert [note for note in notes(run.account) if not (modules_without_types() and "whose structures were not known" in note)] == []
+    assert [note for note in notes(run.stats) if not (modules_without_types() and "whose structures were not known" in note)] == []
     files = [event.file for event in events if event.file and event.file.resolved]
-    told = [(str(file.inode), str(file.size), file.path.decode()) for file in files]
+    reported = [(str(file.inode), str(file.size), file.path.decode()) for file in files]
     rows = seen(run)
-    assert len(told) == len(rows)
-    return [f"{row[-1]}: {row[:3]} is told as {mine}" for mine, row in zip(told, rows, strict=True) if mine != row[:3]]
+    assert len(reported) == len(rows)
+    return [f"{row[-1]}: {row[:3]} is told as {mine}" for mine, row in zip(reported, rows, strict=True) if mine != row[:3]]
 
 
 def test_each_file_has_its_own_name(program: Build, place: Path, reclaim: Reclaim) -> None:
@@ -82,7 +82,7 @@ def test_a_path_filter_passes_its_own_files(program: Build, place: Path) -> None
     own = [path for _, _, path, _ in seen(run) if path == f"{place}/d1/name"]
     assert len(own) == ROUNDS // 2
     assert [event.path.decode() for event in run.events] == own
-    assert run.account.total.seen == run.account.total.delivered == len(own)
+    assert run.stats.total.seen == run.stats.total.delivered == len(own)
 
 
 def test_anonymous_files(program: Build, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_the_next_file_of_a_number_is_another(overlay: Path, meant: dict[str, An
         os.link(other, overlay / "out/link")
         shell.do(f": <{other}; : <{overlay}/out/link")
     assert [event.path for event in watch.events] == [os.fsencode(file)]
-    assert watch.account.total.seen == 1
+    assert watch.stats.total.seen == 1
 
 
 def test_a_file_that_is_copied_up_stays_the_same(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ from filetap.kernel.libbpf import check, library
 from filetap.kernel.maps import ARRAY
 from filetap.kernel.types import KernelTypes
 from filetap.selection.targets import Targets
-from tests.kernel.lab import Run, Watch, at_level, by_path, hold, names_requests, release, trace, wanted
-from tests.patience import patience, wait_for
+from tests.kernel.harness import Run, Watch, at_level, by_path, hold, names_requests, release, trace, wanted
+from tests.timeouts import scaled, wait_for
 
 WORK: Final = (1, 2, 3, 21, 24, 25, 26, 27)
 """BPF_MAP_*_ELEM and BPF_MAP_*_BATCH, but for GET_NEXT_KEY: those inside of bpf_disable_instrumentation()."""
@@ -91,7 +91,7 @@ def _asked(fd: int, child: int) -> Iterator[int]:
 
 
 def test_who_works_on_a_map_is_alone_on_its_cpu(tmp_path: Path) -> None:
-    """From the start to the account: constants, rules, targets, handlers, sums."""
+    """From the start to the statistics: constants, rules, targets, handlers, sums."""
 
     def work() -> None:
         trace(["/bin/sh", "-c", f"echo x >{tmp_path}/file"], wanted("write", paths=[str(tmp_path)]))
@@ -149,7 +149,7 @@ if not above:
 
 def all_is_told(run: Run, file: Path) -> None:
     assert Counter(event.pid for event in by_path(run.events, file)) == {line["pid"]: line["done"] for line in run.lines}
-    assert run.account.missed == 0
+    assert run.stats.missed == 0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_what_is_preempted_in_a_program_hides_nobody(what: str, name: str, tmp_p
 def test_what_is_preempted_in_a_hook_hides_nobody(what: str, hook: str, tmp_path: Path) -> None:
     """One that LSM knows, and one that it does not."""
     run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], *at_level("vfs", "setattr"))
-    assert hook in run.ways
+    assert hook in run.attach_types
     all_is_told(run, tmp_path / "file")
 
 
@@ -192,7 +192,7 @@ def test_those_that_run_are_found(family: subprocess.Popen[bytes], tmp_path: Pat
         release(family)
         wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
         first, *rest = [int(pid) for pid in pids.read_text().split()]
-        living = watch.session.source._living
+        living = watch.session.source._liveness
         assert living.found() == {family.pid, first, *rest}
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
@@ -242,15 +242,15 @@ def nothing_is_skipped() -> bool:
 
 @pytest.mark.skipif(nothing_is_skipped(), reason="births and ends that may be skipped")
 def test_an_end_that_was_skipped_is_not_waited_for(filetap: tuple[str, ...], tmp_path: Path) -> None:
-    events, account = tmp_path / "events", tmp_path / "account"
-    outputs = ("-f", "json", "-o", str(events), "--stats", str(account))
+    events, stats = tmp_path / "events", tmp_path / "account"
+    outputs = ("-f", "json", "-o", str(events), "--stats", str(stats))
     with worker_on_maps():
         command = [*filetap, "trace", "-e", "process", *outputs, "--", sys.executable, "-c", SLEEPERS]
-        done = subprocess.run(command, capture_output=True, timeout=patience(60), check=False)
+        done = subprocess.run(command, capture_output=True, timeout=scaled(60), check=False)
     assert done.returncode == 0
     rows = [json.loads(line) for line in events.read_text().splitlines()]
     born = {row["io"]["result"] for row in rows if row["event"]["action"] == "fork"}
     ended = {row["process"]["pid"] for row in rows if row["event"]["action"] == "exit"}
     assert born - ended, "no end was skipped whose birth was seen"
-    assert json.loads(account.read_text())["missed"] > 0
+    assert json.loads(stats.read_text())["missed"] > 0
     assert b"events may be missing: " in done.stderr

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from filetap.selection.targets import Targets, cgroup_root, find_cgroup, find_comm
-from tests.kernel.lab import Shell, Watch, trace, wanted
-from tests.patience import patience, wait_for
+from tests.kernel.harness import Shell, Watch, trace, wanted
+from tests.timeouts import scaled, wait_for
 
 IO = ("read", "open", "close")
 Build = Callable[[str], str]
@@ -229,7 +229,7 @@ def test_sandbox_with_a_daemon(files: dict[str, Path], tmp_path: Path, filetap: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=patience(30),
+        timeout=scaled(30),
     )
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began > 0.5

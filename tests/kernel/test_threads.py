@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from filetap.selection.targets import Targets
-from tests.kernel.lab import Shell, Watch, by_path, trace, wanted
+from tests.kernel.harness import Shell, Watch, by_path, trace, wanted
 
 Build = Callable[[str], str]
 LATENCY = pytest.mark.parametrize("latency", [True, False])
@@ -108,8 +108,8 @@ def test_threads_that_come_later_without_latency(program: Build, tmp_path: Path)
         filters = wanted("read", "close", types=["pipe"])
         with Watch(Targets(pids=[shell.pid]), filters, latency=False) as watch:
             shell.do("start")
-            watch.session.pump()
-            watch.session.pump()
+            watch.session.run_once()
+            watch.session.run_once()
             shell.do(f"touch 0 {tmp_path}/file")
             before = len(watch.events)
             shell.do(f"touch 0 {tmp_path}/file")

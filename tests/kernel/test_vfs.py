@@ -15,8 +15,8 @@ import pytest
 from filetap.capture import hooks
 from filetap.kernel.types import KernelTypes
 from filetap.probes import uring
-from filetap.probes.vfs import WAYS
-from tests.kernel.lab import Event, Run, at_level, trace
+from filetap.probes.vfs import ATTACH_TYPES
+from tests.kernel.harness import Event, Run, at_level, trace
 
 NAMING: Final = ("mkdir", "rmdir", "mknod", "link", "symlink", "unlink", "rename", "setattr", "truncate")
 OPS: Final = (*NAMING, "open", "read", "write", "mmap", "fallocate", "sendfile", "copy_file_range")
@@ -46,33 +46,33 @@ def tree(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=[pytest.param(way, marks=pytest.mark.hooks(way)) for way in WAYS])
-def way(request: pytest.FixtureRequest) -> Iterator[str]:
+@pytest.fixture(scope="module", params=[pytest.param(attach_type, marks=pytest.mark.hooks(attach_type)) for attach_type in ATTACH_TYPES])
+def attach_type(request: pytest.FixtureRequest) -> Iterator[str]:
     """The best way that hooks attach meanwhile; those that it is not for take the next."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hooks, "ways", lambda _: WAYS[WAYS.index(request.param) :])
+        patch.setattr(hooks, "attach_types", lambda _: ATTACH_TYPES[ATTACH_TYPES.index(request.param) :])
         yield request.param
 
 
-def took(run: Run, way: str) -> bool:
+def took(run: Run, attach_type: str) -> bool:
     """Every hook, that way: but one has no LSM hook, and one the ways of a kernel before v6.1 do not take."""
-    others = {function for function, found in run.ways.items() if found != way}
-    return others <= {"vfs_utimes" if way == "lsm" else "", "security_path_chown"}
+    others = {function for function, found in run.attach_types.items() if found != attach_type}
+    return others <= {"vfs_utimes" if attach_type == "lsm" else "", "security_path_chown"}
 
 
 @pytest.fixture(scope="module")
-def vfs(way: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"vfs-{way}"))], *at_level("vfs", *VFS_OPS))
+def vfs(attach_type: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"vfs-{attach_type}"))], *at_level("vfs", *VFS_OPS))
     assert run.status == 0
-    assert took(run, way)
+    assert took(run, attach_type)
     return run
 
 
 @pytest.fixture(scope="module")
-def auto(way: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"auto-{way}"))], *at_level("auto", *OPS))
+def auto(attach_type: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"auto-{attach_type}"))], *at_level("auto", *OPS))
     assert run.status == 0
-    assert took(run, way)
+    assert took(run, attach_type)
     return run
 
 
@@ -127,9 +127,7 @@ def hooks_of(line: Line) -> list[str]:
 def test_the_vfs_level(vfs: Run, case: str) -> None:
     """Each call has the events of the hooks that it passed, in their order, and no other."""
     for line in lines_of(vfs, case):
-        assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], (
-            vfs.account.notes
-        )
+        assert [row_of(event, line) for event in events_of(vfs, line)] == [hook_row(line, hook) for hook in hooks_of(line)], vfs.stats.notes
 
 
 def by_thread(run: Run) -> Iterator[tuple[list[Line], list[Event]]]:
@@ -172,7 +170,7 @@ def call_row(line: Line) -> Row:
 def test_auto(auto: Run, case: str) -> None:
     """Each call has one event: resolved where a hook has seen it, and never another of the hook."""
     for line in lines_of(auto, case):
-        assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), auto.account.notes
+        assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), auto.stats.notes
 
 
 def call_row_of(event: Event, line: Line) -> Row:

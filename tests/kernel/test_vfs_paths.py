@@ -21,7 +21,7 @@ from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.probes import vfs
 from tests.kernel import programs
-from tests.kernel.lab import Event, Run, at_level, trace
+from tests.kernel.harness import Event, Run, at_level, trace
 from tests.kernel.test_vfs import tree
 
 pytestmark = pytest.mark.hooks
@@ -66,12 +66,12 @@ def test_paths_are_those_of_bpf_d_path(program: Callable[[str], str], tmp_path: 
     """Deep, bound elsewhere, in a chroot, in an overlay, unlinked, as long as may be."""
     with d_path() as opened:
         run = trace([program("vfs"), tree(tmp_path), "hidden"], *at_level("vfs", "open", types=["all"]))
-        told = opened()
+        reported = opened()
     below = os.fsencode(tmp_path)
     assert run.status == 0
     for pid in {event.pid for event in run.events}:
         ours = [(event.file.inode, in_words(event)) for event in run.events if event.pid == pid and event.file]
-        kernels = [(inode, path) for number, inode, path in told if number == pid]
+        kernels = [(inode, path) for number, inode, path in reported if number == pid]
         rest = iter(kernels)  # also of what came before the exec, and of what overlayfs opens beneath
         assert [row for row in ours if row not in rest] == []
         assert {path for _, path in kernels if path.startswith(below)} == {path for _, path in ours if path.startswith(below)}
@@ -122,7 +122,7 @@ def test_a_path_is_an_inode(tmp_path: Path, level: str, call: str) -> None:
     assert run.events[0].call == call
     assert {event.file.inode for event in run.events if event.file} == {os.stat(tmp_path / "wanted").st_ino}
     assert run.events[-1].target_path == os.fsencode(tmp_path / "harder")
-    assert run.account.total.seen == len(run.events)
+    assert run.stats.total.seen == len(run.events)
 
 
 @pytest.mark.parametrize("level", ["vfs", "auto"])
@@ -198,7 +198,7 @@ def test_a_wrong_signature_refuses_the_way(monkeypatch: pytest.MonkeyPatch, tmp_
     doctored = [hook._replace(parameters=(7,), lsm_parameters=(7,)) if hook.program == "path_mkdir" else hook for hook in vfs.TABLE]
     monkeypatch.setattr(vfs, "TABLE", tuple(doctored))
     run = trace(["/bin/mkdir", tmp_path / "new"], *at_level("vfs", "mkdir", "rmdir"))
-    assert set(run.ways) == {"security_path_rmdir"}
+    assert set(run.attach_types) == {"security_path_rmdir"}
     assert [note for note in run.notes if "mkdir" in note] == ["not seen: security_path_mkdir, because no hook type attaches to it"]
     assert run.events == []
 
@@ -206,8 +206,8 @@ def test_a_wrong_signature_refuses_the_way(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_way_that_fits_not_leads_to_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     doctored = [hook._replace(lsm_parameters=(7,)) if hook.program == "path_mkdir" else hook for hook in vfs.TABLE]
     monkeypatch.setattr(vfs, "TABLE", tuple(doctored))
-    monkeypatch.setattr(hooks, "ways", lambda _: ("lsm", "kprobe"))
+    monkeypatch.setattr(hooks, "attach_types", lambda _: ("lsm", "kprobe"))
     run = trace(["/bin/mkdir", tmp_path / "new"], *at_level("vfs", "mkdir", "rmdir"))
-    assert run.ways["security_path_mkdir"] == "kprobe"
+    assert run.attach_types["security_path_mkdir"] == "kprobe"
     assert [event.path for event in run.events] == [os.fsencode(tmp_path / "new")]
     assert len([note for note in run.notes if "mkdir" in note or "by kprobe" in note]) == 1

@@ -22,7 +22,7 @@ import pytest
 from filetap.capture.source import KernelSource
 from filetap.core.errors import UsageError
 from filetap.selection.targets import Targets
-from tests.kernel.lab import Event, Shell, Watch, notes, wanted
+from tests.kernel.harness import Event, Shell, Watch, notes, wanted
 
 OPS = ("open", "rename", "link", "unlink", "exec", "stat", "mkdir", "rmdir")
 
@@ -50,9 +50,9 @@ def watching(
             yield shell, watch
 
 
-def told(watch: Watch, place: Path) -> list[str]:
+def reported(watch: Watch, place: Path) -> list[str]:
     """Paths of the events, below the place."""
-    assert watch.account.total.seen == watch.account.total.delivered == len(watch.events) + watch.strangers
+    assert watch.stats.total.seen == watch.stats.total.delivered == len(watch.events) + watch.strangers
     return [event.path.decode().removeprefix(f"{place}/") for event in watch.events]
 
 
@@ -72,14 +72,14 @@ def touches(*names: str) -> str:
 def test_directory_means_itself_and_its_children(place: Path) -> None:
     with watching(place, "in") as (shell, watch):
         shell.do(f"{touches('in', 'in/one', 'in/sub', 'in/sub/three', 'out/five', '.')}; cd in; {touches('two', '../out/five')}")
-    assert told(watch, place) == ["in", "in/one", "in/sub", "in/two"]
+    assert reported(watch, place) == ["in", "in/one", "in/sub", "in/two"]
 
 
 def test_recursive_means_all_below(place: Path) -> None:
     (place / "in/away").symlink_to("../out")
     with watching(place, "in", recursive=True) as (shell, watch):
         shell.do(touches("in", "in/one", "in/sub", "in/sub/three", "in/sub/deep/four", "in/away/five", "out/five"))
-    assert told(watch, place) == ["in", "in/one", "in/sub", "in/sub/three", "in/sub/deep/four"]
+    assert reported(watch, place) == ["in", "in/one", "in/sub", "in/sub/three", "in/sub/deep/four"]
 
 
 def test_files_and_nothing_beside(place: Path) -> None:
@@ -95,7 +95,7 @@ def test_own_kinds_of_files(place: Path) -> None:
     os.mkfifo(place / "in/pipe")
     with watching(place, "in", types=["pipe"]) as (shell, watch):
         shell.do("exec 7<>in/pipe; exec 7>&-")
-    assert told(watch, place) == ["in/pipe"]
+    assert reported(watch, place) == ["in/pipe"]
 
 
 @pytest.mark.parametrize("path", ["/", "/proc/self/mounts"])
@@ -113,7 +113,7 @@ def test_hard_links_made_before_and_after(place: Path) -> None:
     os.link(place / "in/one", place / "out/before")
     with watching(place, "in") as (shell, watch):
         shell.do(f"{touches('out/before')}; ln in/two out/after; {touches('out/after', 'in/one', 'out/five')}")
-    assert told(watch, place) == ["out/before", "out/after", "in/one"]
+    assert reported(watch, place) == ["out/before", "out/after", "in/one"]
     assert [event.file.inode for event in watch.events if event.file] == [
         os.stat(place / name).st_ino for name in ("in/one", "in/two", "in/one")
     ]
@@ -122,14 +122,14 @@ def test_hard_links_made_before_and_after(place: Path) -> None:
 def test_hard_links_of_what_is_new(place: Path) -> None:
     with watching(place, "in") as (shell, watch):
         shell.do(f"echo x >in/new; ln in/new out/link; {touches('out/link')}")
-    assert told(watch, place) == ["in/new", "out/link"]
+    assert reported(watch, place) == ["in/new", "out/link"]
 
 
 def test_hard_link_made_into_the_directory(place: Path) -> None:
     """From its first use there on, the file's old name counts too, though it was known as nobody's."""
     with watching(place, "in") as (shell, watch):
         shell.do(f"{touches('out/five')}; ln out/five in/five; {touches('in/five', 'out/five')}")
-    assert told(watch, place) == ["in/five", "out/five"]
+    assert reported(watch, place) == ["in/five", "out/five"]
 
 
 def test_symbolic_links(place: Path) -> None:
@@ -137,14 +137,14 @@ def test_symbolic_links(place: Path) -> None:
     (place / "to-in").symlink_to("in")
     with watching(place, "in") as (shell, watch):
         shell.do(touches("to-one", "to-in/two"))
-    assert told(watch, place) == ["in/one", "in/two"]
+    assert reported(watch, place) == ["in/one", "in/two"]
 
 
 def test_path_that_is_a_symbolic_link(place: Path) -> None:
     (place / "to-one").symlink_to("in/one")
     with watching(place, "to-one") as (shell, watch):
         shell.do(touches("in/two", "in/one", "to-one"))
-    assert told(watch, place) == ["in/one", "in/one"]
+    assert reported(watch, place) == ["in/one", "in/one"]
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_bind_mounts_in_another_mount_namespace(
     with watching(place, "in", recursive=recursive) as (_, watch):
         private.do("; ".join(f": >>mounted/{name}" if name else ": >>mounted" for name in (*told_of, *["out/five"] * (source == "."))))
     expected = [name for name, direct in told_of.items() if direct or recursive]
-    assert told(watch, place) == [f"mounted/{name}".rstrip("/") for name in expected]
+    assert reported(watch, place) == [f"mounted/{name}".rstrip("/") for name in expected]
     assert not (place / "mounted/one").exists()  # not in this namespace
 
 
@@ -183,7 +183,7 @@ def test_bind_mounts_of_named_files(place: Path, private: Shell) -> None:
     private.do(f"cd {place}; mount --bind in mounted")
     with watching(place, "in/one") as (_, watch):
         private.do(f"{touches('mounted/one', 'mounted/two')}; mv mounted/two mounted/one; {touches('mounted/one')}")
-    assert told(watch, place) == ["mounted/one", "mounted/one"]
+    assert reported(watch, place) == ["mounted/one", "mounted/one"]
 
 
 def test_mount_point_is_watched_wherever_its_file_system_is_mounted(place: Path) -> None:
@@ -192,7 +192,7 @@ def test_mount_point_is_watched_wherever_its_file_system_is_mounted(place: Path)
         (place / "inside.py").write_text(f"""
 import os
 os.chdir({str(place)!r})
-from tests.kernel.lab import Watch, wanted
+from tests.kernel.harness import Watch, wanted
 from filetap.selection.targets import Targets
 with Watch(Targets(all=True), wanted("open", paths=["a"], places=True, recursive=False)) as watch:
     os.system(": <a/file; : <b/file; : <out/five")
@@ -299,7 +299,7 @@ def test_names_that_may_not_leave_a_directory(place: Path) -> None:
     """openat2 with RESOLVE_IN_ROOT stays below it; with RESOLVE_BENEATH the kernel goes no further than the directory itself."""
     with watching(place, "in") as (shell, watch):
         shell.do(python(IN_ROOT))
-    assert told(watch, place) == ["in", "in/none", "in/none", "in", "in"]
+    assert reported(watch, place) == ["in", "in/none", "in/none", "in", "in"]
     with watching(place, "none", wait=True) as (shell, watch):
         shell.do(python(IN_ROOT))
     assert watch.events == []
@@ -309,7 +309,7 @@ def test_a_name_that_means_where_it_starts(place: Path) -> None:
     """Of a watched directory's child, which is no directory whose children are wanted."""
     with watching(place, "in", ops=("setattr",)) as (shell, watch):
         shell.do("cd in/sub; chmod 755 . ; chmod 755 deep/..; chmod 755 deep; chmod 755 ..")
-    assert told(watch, place) == ["in/sub", "in/sub", "in"]
+    assert reported(watch, place) == ["in/sub", "in/sub", "in"]
 
 
 # As they appear, are moved and go
@@ -321,7 +321,7 @@ def test_new_files_and_directories(place: Path) -> None:
             shell.do(
                 f"echo x >in/new; mkdir -p in/dir/low; echo x >in/dir/low/file; {touches('in/dir', 'in/dir/low')}; rm -r in/dir in/new"
             )
-        seen = [name for name in told(watch, place) if name != "in"]  # rm and mkdir open directories too
+        seen = [name for name in reported(watch, place) if name != "in"]  # rm and mkdir open directories too
         assert seen.count("in/new") == 1
         assert ("in/dir/low/file" in seen) == recursive
 
@@ -329,7 +329,7 @@ def test_new_files_and_directories(place: Path) -> None:
 def test_moved_in(place: Path) -> None:
     with watching(place, "in") as (shell, watch):
         shell.do(f"{touches('out/five')}; mv out/five in/five; {touches('in/five')}; ln in/five out/link; {touches('out/link')}")
-    assert told(watch, place) == ["in/five", "out/link"]
+    assert reported(watch, place) == ["in/five", "out/link"]
 
 
 EXCHANGE = f'{sys.executable} -c \'import ctypes; ctypes.CDLL(None).renameat2(-100, b"out/five", -100, b"in/one", 2)\''
@@ -349,7 +349,7 @@ def test_what_arrived_is_known_before_its_first_use(place: Path, how: str, follo
     script, other = ARRIVED[how]
     with watching(place, "in", ops=("open", "rename", "link"), follow=follow) as (shell, watch):
         shell.do(f"{touches('out/five')}; {script}")
-        watch.pump_until(lambda: any(event.op in ("rename", "link") for event in watch.events))
+        watch.run_until(lambda: any(event.op in ("rename", "link") for event in watch.events))
         shell.do(f"{touches(other, 'out/sub/six')}")
     assert [name for op, name, _ in said(watch.events, place) if op == "open" and name.startswith("out/")] == [other]
 
@@ -358,14 +358,14 @@ def test_what_is_too_much_for_one_look_is_noted(place: Path, monkeypatch: pytest
     monkeypatch.setattr("filetap.capture.rules.NAMES_IN_A_LOOK", 1)
     with watching(place, "in", ops=("open", "link")) as (shell, watch):
         shell.do("for n in 1 2 3 4 5; do ln out/five in/$n; done")
-    (note,) = [note for note in notes(watch.account) if "could not be added to the table of watched inodes" in note]
+    (note,) = [note for note in notes(watch.stats) if "could not be added to the table of watched inodes" in note]
     assert note.startswith("4 ")
 
 
 def test_what_arrived_and_was_moved_out_is_dropped(place: Path) -> None:
     with watching(place, "in", ops=("open", "rename")) as (shell, watch):
         shell.do("mv out/five in/five")
-        watch.pump_until(lambda: len(watch.events) == 1)
+        watch.run_until(lambda: len(watch.events) == 1)
         shell.do(f"mv in/five out/five; {touches('out/five')}")
     assert said(watch.events, place) == [("rename", "out/five", "in/five"), ("rename", "in/five", "out/five")]
 
@@ -419,7 +419,7 @@ def test_an_excluded_name_makes_no_file_wanted(place: Path) -> None:
 def test_directory_moved_in(place: Path) -> None:
     with watching(place, "in", recursive=True) as (shell, watch):
         shell.do(f"{touches('out/sub/six')}; mv out/sub in/came; {touches('in/came/six')}; mv in/came out/sub; {touches('out/sub/six')}")
-    assert told(watch, place) == ["in/came/six"]
+    assert reported(watch, place) == ["in/came/six"]
 
 
 FOLLOW = pytest.mark.parametrize("follow", [True, False])
@@ -429,14 +429,14 @@ FOLLOW = pytest.mark.parametrize("follow", [True, False])
 def test_moved_out(place: Path, follow: bool) -> None:
     with watching(place, "in", follow=follow) as (shell, watch):
         shell.do(f"mv in/one out/one; {touches('out/one', 'in/two')}; mv out/one out/other; {touches('out/other')}")
-    assert told(watch, place) == [*["out/one"] * follow, "in/two", *["out/other"] * follow]
+    assert reported(watch, place) == [*["out/one"] * follow, "in/two", *["out/other"] * follow]
 
 
 @FOLLOW
 def test_moved_out_while_open(place: Path, follow: bool) -> None:
     with watching(place, "in", ops=("read", "close"), follow=follow) as (shell, watch):
         shell.do("exec 7<in/one; read x <&7; mv in/one out/one; read x <&7; exec 7<&-")
-    paths = {(event.op, name) for event, name in zip(watch.events, told(watch, place), strict=True)}
+    paths = {(event.op, name) for event, name in zip(watch.events, reported(watch, place), strict=True)}
     assert paths == {("read", "in/one"), ("close", "in/one"), *[("read", "out/one"), ("close", "out/one")] * follow}
 
 
@@ -445,7 +445,7 @@ def test_moved_out_and_back(place: Path, follow: bool) -> None:
     script = f"mv in/one out/one; {touches('out/one')}; mv out/one in/one; {touches('in/one')}; ln in/one out/link; {touches('out/link')}"
     with watching(place, "in", follow=follow) as (shell, watch):
         shell.do(script)
-    assert told(watch, place) == [*["out/one"] * follow, "in/one", "out/link"]
+    assert reported(watch, place) == [*["out/one"] * follow, "in/one", "out/link"]
 
 
 def test_moved_out_with_another_link(place: Path) -> None:
@@ -453,14 +453,14 @@ def test_moved_out_with_another_link(place: Path) -> None:
     os.link(place / "in/one", place / "in/again")
     with watching(place, "in") as (shell, watch):
         shell.do(f"mv in/one out/one; {touches('out/one')}")
-    assert told(watch, place) == ["out/one"]
+    assert reported(watch, place) == ["out/one"]
 
 
 @FOLLOW
 def test_directory_moved_out(place: Path, follow: bool) -> None:
     with watching(place, "in", recursive=True, follow=follow) as (shell, watch):
         shell.do(f"mv in/sub out/away; {touches('out/away/three', 'out/away/deep/four')}; echo x >out/away/new; {touches('in/one')}")
-    assert told(watch, place) == [*["out/away/three", "out/away/deep/four", "out/away/new"] * follow, "in/one"]
+    assert reported(watch, place) == [*["out/away/three", "out/away/deep/four", "out/away/new"] * follow, "in/one"]
 
 
 @FOLLOW
@@ -468,7 +468,7 @@ def test_the_directory_itself_moved(place: Path, follow: bool) -> None:
     """What takes its name is watched then."""
     with watching(place, "in", follow=follow) as (shell, watch):
         shell.do(f"mv in old; {touches('old/one')}; mkdir in; echo x >in/new; echo x >old/new")
-    assert [name for name in told(watch, place) if name != "in"] == [*["old/one"] * follow, "in/new", *["old/new"] * follow]
+    assert [name for name in reported(watch, place) if name != "in"] == [*["old/one"] * follow, "in/new", *["old/new"] * follow]
 
 
 REPLACED = {
@@ -499,7 +499,7 @@ def test_what_was_replaced_is_dropped(place: Path) -> None:
         (place / "in/one").write_text("x")
         with watching(place, "in/one", follow=follow) as (shell, watch):
             shell.do(f"mv in/one out/old; echo new >in/one; {touches('out/old', 'in/one')}; rm out/old")
-        assert told(watch, place) == ["in/one", *["out/old"] * follow, "in/one"]
+        assert reported(watch, place) == ["in/one", *["out/old"] * follow, "in/one"]
 
 
 def test_what_takes_an_inode_number_again_is_another(place: Path) -> None:
@@ -507,7 +507,7 @@ def test_what_takes_an_inode_number_again_is_another(place: Path) -> None:
     with watching(place, "in") as (shell, watch):
         for number in range(50):
             shell.do(f"echo x >in/new{number}; rm in/new{number}; echo x >out/new{number}")
-    assert told(watch, place) == [f"in/new{number}" for number in range(50)]
+    assert reported(watch, place) == [f"in/new{number}" for number in range(50)]
 
 
 # --missing-ok
@@ -528,7 +528,7 @@ def test_wait_for_a_file(place: Path) -> None:
 def test_wait_for_a_directory(place: Path, recursive: bool) -> None:
     with watching(place, "in/soon", wait=True, recursive=recursive) as (shell, watch):
         shell.do("mkdir in/soon; mkdir in/soon/low; echo x >in/soon/file; echo x >in/soon/low/file; echo x >in/file")
-    assert told(watch, place) == ["in/soon/file", *["in/soon/low/file"] * recursive]
+    assert reported(watch, place) == ["in/soon/file", *["in/soon/low/file"] * recursive]
 
 
 @pytest.mark.parametrize("missing", range(2, 9))
@@ -540,7 +540,7 @@ def test_wait_for_missing_parents(place: Path, missing: int) -> None:
         shell.do(
             f"mkdir -p {parent}; echo x >{parent}/beside; mkdir {path}; echo x >{path}/file; mkdir -p out/{path}; echo x >out/{path}/no"
         )
-    assert told(watch, place) == [f"{path}/file"]
+    assert reported(watch, place) == [f"{path}/file"]
 
 
 def test_one_too_many_to_wait_for(place: Path) -> None:
@@ -565,7 +565,7 @@ def test_below_a_file_nothing_can_appear(place: Path) -> None:
 def test_deleted_and_made_again(place: Path, recursive: bool) -> None:
     with watching(place, "in", recursive=recursive, ops=("open", "rmdir")) as (shell, watch):
         shell.do("rm -r in; mkdir in; echo x >in/one; mkdir in/sub; echo x >in/sub/three")
-    names = told(watch, place)
+    names = reported(watch, place)
     assert names[names.index("in/one", len(names) - 2) :] == ["in/one", *["in/sub/three"] * recursive]
     assert ("rmdir", "in", "") in said(watch.events, place)
 
@@ -581,16 +581,21 @@ def test_names_that_lead_there(place: Path) -> None:
             f"stat {place}/in/one in/one out/../in/one {long} >/dev/null; cat in/none 2>/dev/null; cd in; stat one none >/dev/null 2>&1"
         )
         shell.do(f"cd {place}/out; stat ../in/two five ../out/five >/dev/null; stat /etc/in /in 2>/dev/null")
-    assert [name for name in told(watch, place) if name.startswith("in/")] == ["in/one"] * 4 + ["in/none", "in/one", "in/none", "in/two"]
-    assert set(told(watch, place)) == {"in/one", "in/two", "in/none"}
+    assert [name for name in reported(watch, place) if name.startswith("in/")] == ["in/one"] * 4 + [
+        "in/none",
+        "in/one",
+        "in/none",
+        "in/two",
+    ]
+    assert set(reported(watch, place)) == {"in/one", "in/two", "in/none"}
 
 
 def test_names_of_strangers_are_dropped_in_the_kernel(place: Path) -> None:
-    """Not a slot in the lanes, not a definition."""
+    """Not a slot in the CPU rings, not a definition."""
     with watching(place, "in", ops=("all",), alone=True) as (shell, watch):
         for _ in range(100):  # what other processes move meanwhile makes names be looked at again
             shell.do("mkfifo out/pipe; rm out/pipe")
-            watch.session.pump()  # it has been looked where "out" leads
+            watch.session.run_once()  # it has been looked where "out" leads
             before = watch.produced(), watch.session.source._reader.ring.produced()
             shell.do("stat /etc/passwd /etc/none out/five >/dev/null 2>&1; ls /etc >/dev/null")
             shell.do("mkfifo out/pipe; rm out/pipe; mkdir out/new")
@@ -635,9 +640,9 @@ def test_a_hundred_thousand_files(tmp_path: Path, record_property: Callable[[str
         for number in numbers:
             os.link(tmp_path / f"in/{number // 1000}/{number % 1000}", tmp_path / f"out/{number}")
         shell.do("for file in out/*; do : <$file; done")
-        watch.pump_until(lambda: len(watch.events) >= chosen)
+        watch.run_until(lambda: len(watch.events) >= chosen)
     expected = {(f"out/{number}", os.stat(tmp_path / f"in/{number // 1000}/{number % 1000}").st_ino) for number in numbers}
-    assert {(name, event.file.inode) for name, event in zip(told(watch, tmp_path), watch.events, strict=True) if event.file} == expected
+    assert {(name, event.file.inode) for name, event in zip(reported(watch, tmp_path), watch.events, strict=True) if event.file} == expected
     assert len(watch.events) == chosen
 
 
@@ -656,5 +661,5 @@ def test_strangers_do_not_fill_the_table(place: Path, monkeypatch: pytest.Monkey
     with watching(place, "in") as (shell, watch):
         assert isinstance(watch.session.source, KernelSource)
         shell.do(f"for file in many/*; do : <$file; done; {touches('in/one')}")
-    assert told(watch, place) == ["in/one"]
-    assert [note for note in notes(watch.account) if "32-bit calls" not in note] == []  # whoever makes such beside
+    assert reported(watch, place) == ["in/one"]
+    assert [note for note in notes(watch.stats) if "32-bit calls" not in note] == []  # whoever makes such beside

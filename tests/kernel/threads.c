@@ -74,7 +74,7 @@ static void touch(int number, const char *path)
 	printf("%ld\n", a->tid);
 }
 
-/* One command per line; ends each answer like the shell in lab.py. */
+/* One command per line; ends each answer like the shell in harness.py. */
 static void obey(void)
 {
 	char line[5000], path[4096];

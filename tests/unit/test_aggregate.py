@@ -21,7 +21,7 @@ from filetap.analysis.sql import Database, open_traces
 from filetap.core.batch import Batch, Credentials, File, Fold, Task
 from filetap.core.calls import CALLS, OP_NUMBER
 from filetap.core.wire import NO_RESULT
-from filetap.recording.limits import Limits
+from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import batch_of
 from tests.unit.test_summary import Event, check, directory, rows_of
@@ -123,16 +123,16 @@ def same(rows: list[dict[str, Any]], events: list[Event], by: str, top: int) -> 
     groups: dict[Any, list[Event]] = defaultdict(list)
     for event in events:
         groups[key_of(event, by)].append(event)
-    told = [row for row in rows if not row["others"]]
-    assert len(told) == min(top, len(groups))
-    assert [row["count"] for row in told] == sorted(map(len, groups.values()), reverse=True)[:top]
-    for row in told:
+    reported = [row for row in rows if not row["others"]]
+    assert len(reported) == min(top, len(groups))
+    assert [row["count"] for row in reported] == sorted(map(len, groups.values()), reverse=True)[:top]
+    for row in reported:
         names = [name for name in summary.KEYS[by] if name != "start"]
         alike = [key for key in groups if shown_key(key, by) == tuple(row[name] for name in names)]
         (key,) = [key for key in alike if figures(groups[key]) == figures_of(row)][:1]
         check(row, groups.pop(key))
     left = [event for rest in groups.values() for event in rest]
-    assert [row["others"] for row in rows[len(told) :]] == [True] * bool(left)
+    assert [row["others"] for row in rows[len(reported) :]] == [True] * bool(left)
     if left:
         check(rows[-1], left)
 

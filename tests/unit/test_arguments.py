@@ -39,14 +39,14 @@ def numbers_of(name: str, op: str | None) -> int:
 
 
 def batch_of(name: str, fields: dict[str, Any]) -> Batch:
-    events, more = np.zeros(1, wire.EVENT), np.zeros(1, wire.MORE)
-    more["target_fd"] = -1
+    events, ext = np.zeros(1, wire.EVENT), np.zeros(1, wire.EVENT_EXT)
+    ext["target_fd"] = -1
     values = {"call": numbers_of(name, fields.get("op")), "fd": -1} | fields
     for field, value in values.items():
         if field != "op":
-            (more if field in ("target", "target_fd", "target_offset", "argument") else events)[field] = value
-    events["flags"] |= wire.HAS_MORE
-    return Batch(events, {1: File(1, b"/a"), 2: File(2, b"/b", resolved=False)}, {}, 0, more)
+            (ext if field in ("target", "target_fd", "target_offset", "argument") else events)[field] = value
+    events["flags"] |= wire.HAS_EXT
+    return Batch(events, {1: File(1, b"/a"), 2: File(2, b"/b", resolved=False)}, {}, 0, ext)
 
 
 def line_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def line_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return line
 
 
-def told(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+def reported(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     members: dict[str, Any] = line_of(name, fields)["io"]
     return members
 
@@ -271,7 +271,7 @@ ROWS: Final = [*OPENS, *NAMED, *ATTRIBUTES, *MEMORY, *COPIES, *POSITIONS]
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{ROWS.index(row)}")
 def test_a_call_tells_its_arguments(row: Row) -> None:
     name, fields, expected = row
-    assert told(name, fields) == expected
+    assert reported(name, fields) == expected
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{ROWS.index(row)}")
@@ -283,7 +283,7 @@ def test_alone_or_among_others_and_without_a_result(row: Row) -> None:
     plain = batch_of("close", {"fd": 3})
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
-    sink.write(Batch(np.concatenate([plain.events, one.events]), one.files, {}, 0, np.concatenate([plain.more, one.more])))
+    sink.write(Batch(np.concatenate([plain.events, one.events]), one.files, {}, 0, np.concatenate([plain.ext, one.ext])))
     sink.close()
     before, line = map(json.loads, raw.getvalue().splitlines())
     assert before["io"] == {"fd": 3, "result": 0}
@@ -328,7 +328,7 @@ def test_names_of_numbers_are_the_c_librarys() -> None:
 
 def test_every_call_that_a_line_names_is_one() -> None:
     """And of that op."""
-    for row in arguments.TOLD:
+    for row in arguments.DECODERS:
         calls = {call.name for call in CALLS if call.op == row.op}
         assert calls
         assert set(row.calls.split()) <= calls

@@ -107,7 +107,7 @@ def test_the_host_path_is_asked_of_the_mounts(names: list[bytes], inside: list[b
     tail = upwards(names) + upwards(inside)
     files = Files(10, OneMount())
     for number, device in ((1, 5), (2, 6)):
-        fields = {"mode": stat.S_IFREG, "device": device, "inside": len(upwards(inside))}
+        fields = {"mode": stat.S_IFREG, "device": device, "fs_path": len(upwards(inside))}
         files.define(number, record(wire.FILE_DEFINITION, wire.DEFINE_FILE, number, tail, **fields))
     assert files[1].path == files[2].path == b"/" + b"/".join(names)
     assert (files[1].host_path, files[2].host_path) == (b"/host/" + b"/".join(inside), b"")
@@ -189,7 +189,7 @@ def test_names_are_forgotten_by_the_kernels_key() -> None:
     made.apply(file_record(1, [b"jail"]))
     for number, key in enumerate((0, 9, 1 << 31 | 9, 0), 50):
         made.apply(name_record(number, b"a%d" % number, 1, root=9, key=key))
-    assert made.give_up()[1].tolist() == [(1, 0, b"a50"), (1, 9, b"a51"), (1, 1 << 31 | 9, b"a52")]
+    assert made.evict()[1].tolist() == [(1, 0, b"a50"), (1, 9, b"a51"), (1, 1 << 31 | 9, b"a52")]
 
 
 SAID = {"beside": (b"a", b"/home/x/a"), "above": (b"../y", b"/home/y"), "absolute": (b"/etc", b"/etc"), "deeper": (b"a/b", b"/home/x/a/b")}
@@ -199,7 +199,7 @@ SAID = {"beside": (b"a", b"/home/x/a"), "above": (b"../y", b"/home/y"), "absolut
 def test_what_a_symbolic_link_says_starts_where_the_link_lies(known: Definitions, case: str) -> None:
     said, path = SAID[case]
     known.apply(name_record(50, b"link", 2))
-    known.apply(name_record(51, said, 50, flags=wire.ONCE | wire.BESIDE))
+    known.apply(name_record(51, said, 50, flags=wire.ONCE | wire.RELATIVE_TO_LINK))
     assert known.files[51] == File(51, path, resolved=False, requested=said if b".." in said else b"")
 
 
@@ -320,13 +320,13 @@ def test_of_too_many_names_the_older_are_given_up() -> None:
     made.apply(file_record(77, []))
     for number in range(1, 11):
         made.apply(name_record(number, b"n%d" % number, 77))
-    assert [len(keys) for keys in made.give_up()] == [0, 0]
+    assert [len(keys) for keys in made.evict()] == [0, 0]
     made.apply(name_record(11, b"n11", 77))
-    files, names = made.give_up()
+    files, names = made.evict()
     assert (len(files), names["directory"].tolist()) == (0, [77] * 6)
     assert names["name"].tolist() == [b"n1", b"n2", b"n3", b"n4", b"n5", b"n6"]
     assert made.files[1].path == b"/n1"
-    assert [len(keys) for keys in made.give_up()] == [0, 0]
+    assert [len(keys) for keys in made.evict()] == [0, 0]
 
 
 def retire(number: int) -> bytes:
@@ -346,11 +346,11 @@ def test_ended_tasks_are_kept_for_folds_but_not_for_ever(known: Definitions) -> 
 
 def test_made_files_and_tasks_are_known() -> None:
     made = Definitions(1, 1)
-    made.lend(File(1 << 31, b"", resolved=False, inode=3))
-    made.lend(Task((1 << 31) + 1, 5, 5, b"x", b"x"))
+    made.add_temporary(File(1 << 31, b"", resolved=False, inode=3))
+    made.add_temporary(Task((1 << 31) + 1, 5, 5, b"x", b"x"))
     assert made.files[1 << 31].inode == 3
     assert made.tasks[(1 << 31) + 1].pid == 5
-    made.take_back()
+    made.drop_temporary()
     assert (len(made.files), len(made.tasks)) == (0, 0)
 
 
@@ -370,10 +370,10 @@ def test_of_too_many_files_the_older_are_given_up() -> None:
     for number in range(40):
         key = {"key_dentry": 2, "key_mount": 3, "key_name": 4, "key_origin": 5, "generation": 6, "sequence": 7}
         files.define(number, file_record(number, [b"f%d" % number], inode=number, **key))
-    keys = files.give_up()
+    keys = files.evict()
     assert [tuple(key) for key in keys.tolist()] == [(number, 2, 3, 4, 5, 6, 7) for number in range(35)]
     assert (wire.FILE_KEY.names or ()) == ("inode", "dentry", "mount", "name", "origin", "generation", "sequence")
-    assert len(files.give_up()) == 0
+    assert len(files.evict()) == 0
 
 
 def test_given_up_files_are_known_for_a_while_longer() -> None:
@@ -383,13 +383,13 @@ def test_given_up_files_are_known_for_a_while_longer() -> None:
     for number in range(11):
         files.define(number, file_record(number, [b"f%d" % number]))
     assert files[0].path == b"/f0"
-    files.give_up()
+    files.evict()
     assert files[0].path == b"/f0"
     assert files[1].path == b"/f1"
     assert sorted(files) == list(range(11))
     assert len(files) == 11
     now.seconds = Files.GRACE + 0.1
-    files.give_up()
+    files.evict()
     assert set(files) == set(range(6, 11))
     assert not any(number in files for number in range(6))
     assert files.path(0) == b""

@@ -138,9 +138,9 @@ def test_system_calls_in_the_place_of_hooks() -> None:
 
 
 def test_what_hooks_alone_tell() -> None:
-    assert filters.told_by_hooks_alone(filters.select_calls(("rename", "modify"), "vfs")) == {"modify"}
-    assert filters.told_by_hooks_alone(filters.select_calls(("rename", "permission"))) == {"permission"}
-    assert filters.told_by_hooks_alone(filters.select_calls(("fault", "exec"), "vfs")) == set()
+    assert filters.reported_by_hooks_alone(filters.select_calls(("rename", "modify"), "vfs")) == {"modify"}
+    assert filters.reported_by_hooks_alone(filters.select_calls(("rename", "permission"))) == {"permission"}
+    assert filters.reported_by_hooks_alone(filters.select_calls(("fault", "exec"), "vfs")) == set()
 
 
 UNKNOWN = {"": "", "none": "clone", "bogus": "", "READ": "read", "read ": "read", "reads": "read", "0": "", "openat3": "openat"}
@@ -311,14 +311,14 @@ TWO_NAMES = {1: File(1, b"/in/a", resolved=False), 2: File(2, b"/out/b", resolve
 
 def kept(*rows: tuple[int, int | None]) -> list[int]:
     """Files of the events that stay, of which some have a target; with /in as the PATH."""
-    events, more = np.zeros(len(rows), wire.EVENT), np.zeros(sum(target is not None for _, target in rows), wire.MORE)
+    events, ext = np.zeros(len(rows), wire.EVENT), np.zeros(sum(target is not None for _, target in rows), wire.EVENT_EXT)
     events["file"], events["flags"] = [file for file, _ in rows], [target is not None for _, target in rows]
-    more["target"] = [target for _, target in rows if target is not None]
+    ext["target"] = [target for _, target in rows if target is not None]
     events["call"] = CALL_NUMBER["rename"]
     dropping = NameFilter(Filters(paths=["/in"]))
-    batch = dropping.without_unwanted(Batch(events, Resolved(), {}, 0, more, TWO_NAMES))
+    batch = dropping.without_unwanted(Batch(events, Resolved(), {}, 0, ext, TWO_NAMES))
     assert int(dropping.dropped.sum()) == len(rows) - len(batch.events)
-    assert len(batch.more) == int((batch.events["flags"] & wire.HAS_MORE != 0).sum())
+    assert len(batch.ext) == int((batch.events["flags"] & wire.HAS_EXT != 0).sum())
     return [int(number) for number in batch.events["file"]]
 
 

@@ -61,7 +61,7 @@ def test_a_difference_says_which_members() -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "told"),
+    ("printed", "reported"),
     [
         ('read(3</a>, "x, (y"..., 10) = 4', {"op": "read", "fd": 3, "path": "/a", "size": 10, "result": 4}),
         ('preadv(3</a>(deleted), [{iov_base="", iov_len=5}, {iov_base="", iov_len=7}], 2, 9) = 0', {"size": 12, "deleted": True}),
@@ -74,9 +74,9 @@ def test_a_difference_says_which_members() -> None:
         ("mmap(NULL, 4096, PROT_READ, MAP_SHARED, 3</a>, 0x2000) = 0x7f00", {"offset": 8192, "address": "0x7f00"}),
     ],
 )
-def test_strace_is_read(printed: str, told: dict[str, Any]) -> None:
+def test_strace_is_read(printed: str, reported: dict[str, Any]) -> None:
     (event,) = strace.parse(f"7   12.000001 {printed}\n")
-    assert event | told == event
+    assert event | reported == event
     assert event["time"] == 12_000_001_000
 
 

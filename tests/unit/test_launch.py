@@ -21,7 +21,7 @@ import pytest
 from filetap.capture import launch
 from filetap.capture.launch import Command, CommandError
 from filetap.core.errors import UsageError
-from tests.patience import wait_for
+from tests.timeouts import wait_for
 
 Start = Callable[..., Command]
 

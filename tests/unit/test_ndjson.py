@@ -28,9 +28,9 @@ from filetap.core import wire
 from filetap.core.batch import GROUPS, USERS, Batch, Credentials, File, Fold, Task
 from filetap.core.calls import CALL_NUMBER, CALLS, OP_NUMBER
 from filetap.core.wire import Records
-from filetap.render import command_line, fragments
-from filetap.render.fragments import Fragments
+from filetap.render import command_line, text_cache
 from filetap.render.strings import hexadecimal
+from filetap.render.text_cache import TextCache
 from filetap.sinks.ndjson import LineSink, NdjsonSink
 from tests.unit.test_error_names import kernel_errors
 
@@ -53,16 +53,16 @@ def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequ
     """A row's fields are the event's, or the second slot's: the flag then tells that there is one."""
     seconds = [{name: value for name, value in row.items() if name in SECOND} for row in rows]
     firsts = [
-        {name: value for name, value in row.items() if name not in SECOND} | {"flags": row.get("flags", 0) & ~1 | bool(more)}
-        for row, more in zip(rows, seconds, strict=True)
+        {name: value for name, value in row.items() if name not in SECOND} | {"flags": row.get("flags", 0) & ~1 | bool(ext)}
+        for row, ext in zip(rows, seconds, strict=True)
     ]
-    more = np.zeros(sum(map(bool, seconds)), wire.MORE)
-    more["target_fd"] = -1
-    for record, fields in zip(more, filter(None, seconds), strict=True):
+    ext = np.zeros(sum(map(bool, seconds)), wire.EVENT_EXT)
+    ext["target_fd"] = -1
+    for record, fields in zip(ext, filter(None, seconds), strict=True):
         for name, value in fields.items():
             record[name] = value
     known = {file.id: file for file in files}, {task.id: task for task in tasks}
-    return Batch(events_of(*firsts), *known, REALTIME, more)
+    return Batch(events_of(*firsts), *known, REALTIME, ext)
 
 
 def call(name: str) -> int:
@@ -140,7 +140,7 @@ def user_of(c: Credentials) -> dict[str, Any]:
     def one(number: int | None, name: str) -> dict[str, Any]:
         return {"id": number} | ({"name": name} if name else {})
 
-    told = {
+    reported = {
         "user": one(c.euid, c.user_name),
         "real_user": one(c.uid, c.real_user_name),
         "audit_user": one(c.loginuid, c.audit_user_name),
@@ -148,14 +148,14 @@ def user_of(c: Credentials) -> dict[str, Any]:
         "real_group": one(c.gid, c.real_group_name),
     }
     if c.suid != c.euid:
-        told["saved_user"] = one(c.suid, c.saved_user_name)
+        reported["saved_user"] = one(c.suid, c.saved_user_name)
     if c.fsuid != c.euid:
-        told["fs_user"] = one(c.fsuid, c.fs_user_name)
+        reported["fs_user"] = one(c.fsuid, c.fs_user_name)
     if c.sgid != c.egid:
-        told["saved_group"] = one(c.sgid, c.saved_group_name)
+        reported["saved_group"] = one(c.sgid, c.saved_group_name)
     if c.fsgid != c.egid:
-        told["fs_group"] = one(c.fsgid, c.fs_group_name)
-    known: dict[str, Any] = {word: it for word, it in told.items() if it["id"] is not None}
+        reported["fs_group"] = one(c.fsgid, c.fs_group_name)
+    known: dict[str, Any] = {word: it for word, it in reported.items() if it["id"] is not None}
     names = c.group_names or ("",) * len(c.groups or ())
     known |= {"supplemental_groups": [one(*it) for it in zip(c.groups, names, strict=True)]} if c.groups else {}
     return known | ({"supplemental_groups_truncated": True} if c.groups_truncated else {})
@@ -185,7 +185,7 @@ def has_size(name: str, op: str) -> bool:
     return name in LONG or (has_offset(name, op) and op not in ("seek", "fault"))
 
 
-def io_of(event: Any, more: Any) -> dict[str, Any]:
+def io_of(event: Any, ext: Any) -> dict[str, Any]:
     name, op = CALLS[event["call"]].name, CALLS[event["call"]].op
     flags = int(event["flags"])
     given: dict[str, Any] = {} if flags & wire.NO_RESULT else {"result": int(event["result"])}
@@ -196,20 +196,20 @@ def io_of(event: Any, more: Any) -> dict[str, Any]:
         given["offset"] = offset - 2**64 if op == "seek" and offset >= 2**63 else offset
     given |= {"size": int(event["size"])} if has_size(name, op) and not flags & wire.NO_SIZE else {}
     given |= {"offset_uncertain": True} if op in MOVING and flags & wire.UNCERTAIN else {}
-    return given | address_of(event, more) | (copy_of(more) if op in COPIES and more is not None else {})
+    return given | address_of(event, ext) | (copy_of(ext) if op in COPIES and ext is not None else {})
 
 
-def address_of(event: Any, more: Any) -> dict[str, str]:
+def address_of(event: Any, ext: Any) -> dict[str, str]:
     name = CALLS[event["call"]].name
     if name.startswith("page_fault"):
         return {"address": hex(event["size"])}
     if name in MAPPED:
-        return {"address": hex(more["target_offset"] if more is not None else 0)}
+        return {"address": hex(ext["target_offset"] if ext is not None else 0)}
     return {"address": hex(event["result"])} if name == "mmap" and event["result"] >= 0 else {}
 
 
-def copy_of(more: Any) -> dict[str, int]:
-    given = {"target_fd": int(more["target_fd"]), "target_offset": int(more["target_offset"])}
+def copy_of(ext: Any) -> dict[str, int]:
+    given = {"target_fd": int(ext["target_fd"]), "target_offset": int(ext["target_offset"])}
     return {name: value for name, value in given.items() if value != {"target_fd": -1, "target_offset": 2**64 - 1}[name]}
 
 
@@ -218,22 +218,22 @@ def error_of(result: int) -> dict[str, str]:
 
 
 def expected(batch: Batch) -> list[dict[str, Any]]:
-    seconds = iter(batch.more)
+    seconds = iter(batch.ext)
     return [expected_line(event, next(seconds) if event["flags"] & 1 else None, batch) for event in batch.events]
 
 
-def expected_line(event: Any, more: Any, batch: Batch) -> dict[str, Any]:
+def expected_line(event: Any, ext: Any, batch: Batch) -> dict[str, Any]:
     op = CALLS[event["call"]].op
     duration = int(event["duration"]) * (1000 if event["flags"] & wire.MICROSECONDS else 1)
-    told = {"action": op, "call": CALLS[event["call"]].name, "duration": duration}
+    reported = {"action": op, "call": CALLS[event["call"]].name, "duration": duration}
     line: dict[str, Any] = {"@timestamp": timestamp_of(int(event["time"]), batch.realtime)}
-    line["event"] = {name: value for name, value in told.items() if value}
+    line["event"] = {name: value for name, value in reported.items() if value}
     line["thread"] = {"id": int(event["tid"])}
-    line["io"] = io_of(event, more)
+    line["io"] = io_of(event, ext)
     if int(event["file"]) in batch.files:
         line["file"] = file_of(batch.files[int(event["file"])])
-    if more is not None and int(more["target"]) in batch.files:
-        line.setdefault("file", {})["target"] = file_of(batch.files[int(more["target"])])
+    if ext is not None and int(ext["target"]) in batch.files:
+        line.setdefault("file", {})["target"] = file_of(batch.files[int(ext["target"])])
     if event["result"] < 0 and not event["flags"] & wire.NO_RESULT:
         line["error"] = error_of(int(event["result"]))
     return line | task_of(batch.tasks.get(int(event["task"])), line["thread"])
@@ -385,7 +385,7 @@ def test_the_documented_line_byte_for_byte() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "reported"),
     [
         ({"offset": 2**63, "size": 2**64 - 1}, {"offset": 2**63, "size": 2**64 - 1, "result": 0}),
         ({"result": -(2**31), "flags": wire.NO_OFFSET}, {"size": 0, "result": -(2**31)}),
@@ -394,8 +394,8 @@ def test_the_documented_line_byte_for_byte() -> None:
         ({"fd": 2**31 - 1, "open": 2**32 - 1, "flags": 24}, {"fd": 2**31 - 1, "open_id": 2**32 - 1, "result": 0}),
     ],
 )
-def test_extremes(row: dict[str, int], told: dict[str, Any]) -> None:
-    assert json.loads(lines_of(batch_of({"call": call("read")} | row))[0])["io"] == told
+def test_extremes(row: dict[str, int], reported: dict[str, Any]) -> None:
+    assert json.loads(lines_of(batch_of({"call": call("read")} | row))[0])["io"] == reported
 
 
 def test_durations_in_microseconds() -> None:
@@ -420,7 +420,7 @@ def test_long_names_are_written_in_portions(monkeypatch: pytest.MonkeyPatch) -> 
     second: list[dict[str, int]] = [{"call": call("close")}, {"call": call("rename"), "target": 5}, {"call": call("link"), "target": 399}]
     batch = batch_of(*[{"file": n * 7 % 400, "task": n % 3, **second[n // 5 % 3]} for n in range(2000)], files=files)
     at_once = lines_of(batch)
-    monkeypatch.setattr(fragments, "PORTION", 1000)
+    monkeypatch.setattr(text_cache, "PORTION", 1000)
     assert lines_of(batch) == at_once
     assert [decoded(line) for line in at_once] == expected(batch)
 
@@ -442,7 +442,7 @@ def test_a_file_is_asked_for_once() -> None:
 
 
 def test_kept_texts_are_bounded() -> None:
-    kept: Fragments[File] = Fragments(lambda file: (file.path if file else b"",), limit=100_000)
+    kept: TextCache[File] = TextCache(lambda file: (file.path if file else b"",), limit=100_000)
     for start in range(0, 10_000, 100):
         known = {n: File(n, b"/%d" % n) for n in range(start, start + 100)}
         (text,) = kept.columns(np.array([*known, start]), known)
@@ -460,8 +460,8 @@ def test_an_aggregated_row() -> None:
     sink.aggregated([fold, replace(fold, task=0, file=9)], batch_of())
     known, unknown = map(decoded, raw.getvalue().splitlines())
     first, last = timestamp_of(1, REALTIME), timestamp_of(10**9, REALTIME)
-    told = {"action": "read", "kind": "aggregated", "count": 17, "start": first, "end": last}
-    assert unknown == {"@timestamp": last, "event": told, "process": {"pid": 42}, "io": {"bytes": 2**40}}
+    reported = {"action": "read", "kind": "aggregated", "count": 17, "start": first, "end": last}
+    assert unknown == {"@timestamp": last, "event": reported, "process": {"pid": 42}, "io": {"bytes": 2**40}}
     assert known == unknown | {"file": file_of(FILE), "thread": {"id": 77}} | task_of(TASK, {})
     assert sink.written == 0
 
@@ -471,8 +471,8 @@ def test_folds_of_what_moves_no_bytes_have_no_sum() -> None:
     sink = NdjsonSink(raw)
     ops = ("write", "copy_file_range", "reflink", "fault", "stat")
     sink.aggregated([Fold(task=1, file=1, op=OP_NUMBER[op], count=17, bytes=5, first=1, last=9) for op in ops], batch_of())
-    told = {line["event"]["action"]: line.get("io") for line in map(json.loads, raw.getvalue().splitlines())}
-    assert told == {"write": {"bytes": 5}, "copy_file_range": {"bytes": 5}, "reflink": None, "fault": None, "stat": None}
+    reported = {line["event"]["action"]: line.get("io") for line in map(json.loads, raw.getvalue().splitlines())}
+    assert reported == {"write": {"bytes": 5}, "copy_file_range": {"bytes": 5}, "reflink": None, "fault": None, "stat": None}
 
 
 @given(st.lists(U64, max_size=50))

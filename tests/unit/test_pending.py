@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.analysis.aggregation import Summing
+from filetap.analysis.aggregation import AggregatingSink
 from filetap.capture import pending
-from filetap.capture.statistics import Account
+from filetap.capture.statistics import Statistics
 from filetap.core import wire
 from filetap.core.batch import Batch, Fold
 from filetap.core.calls import CALL_NUMBER, OP_NUMBER
@@ -29,13 +29,13 @@ from filetap.core.wire import AT_LEAST, MICROSECONDS, NO_OFFSET, NO_RESULT, PEND
 from filetap.recording.flight import FlightSink
 from filetap.recording.reader import Trace
 from filetap.recording.replay import Replay, Wanted
-from filetap.recording.writer import TraceSink, unseen
+from filetap.recording.writer import TraceSink, no_progress
 from filetap.render.columns import durations
-from filetap.report import account as report
+from filetap.report import stats as report
 from filetap.sinks.count import CountSink
+from filetap.sinks.fanout import Fanout
 from filetap.sinks.ndjson import NdjsonSink
 from filetap.sinks.table import TableSink, least
-from filetap.sinks.tee import Tee
 from tests.unit.test_ndjson import FILE, TASK, batch_of, decoded, expected_line
 from tests.unit.traces import metadata
 
@@ -104,7 +104,7 @@ def test_lines_of_json() -> None:
     event, *lines = map(decoded, raw.getvalue().splitlines())
     assert (sink.written, event["event"]["action"], "kind" in event["event"]) == (1, "read", False)
     batch = calls()
-    plain = [expected_line(row, more, batch) for row, more in zip(batch.events, (None, batch.more[0]), strict=True)]
+    plain = [expected_line(row, ext, batch) for row, ext in zip(batch.events, (None, batch.ext[0]), strict=True)]
     assert lines[0] == plain[0] | {"event": {"action": "read", "call": "read", "kind": "pending", "duration": 5}}
     assert lines[1] == plain[1] | {"event": {"action": "lock", "call": "flock", "kind": "pending", "duration_min": 1_400_000_000}}
     assert all("result" not in line["io"] for line in lines)
@@ -132,7 +132,7 @@ def test_how_long_at_least(nanoseconds: int, text: str) -> None:
 
 def test_they_count_as_no_events() -> None:
     sinks = CountSink(), CountSink()
-    summing = Summing(Tee(sinks[0], [sinks[1]]), "file")
+    summing = AggregatingSink(Fanout(sinks[0], [sinks[1]]), "file")
     summing.pending(calls())
     assert summing.total.table().num_rows == summing.written == sum(sink.written for sink in sinks) == 0
 
@@ -156,11 +156,11 @@ def test_where_a_name_starts_and_what_it_does_not_leave(name: bytes | None, scop
 
 
 def test_the_account_has_them_beside_what_it_balances() -> None:
-    lines = report.as_text(Account(pending={"open": 1, "lock": 2})).splitlines()
+    lines = report.as_text(Statistics(pending={"open": 1, "lock": 2})).splitlines()
     assert lines[-2:] == ["nothing was seen", "3 calls were pending at the end: 1 open, 2 lock"]
-    assert report.as_text(Account(pending={"open": 1})).splitlines()[-1] == "1 call was pending at the end: 1 open"
-    assert report.as_text(Account()).splitlines()[-1] == "nothing was seen"
-    assert json.loads(report.as_json(Account(pending={"open": 1})))["pending"] == {"open": 1}
+    assert report.as_text(Statistics(pending={"open": 1})).splitlines()[-1] == "1 call was pending at the end: 1 open"
+    assert report.as_text(Statistics()).splitlines()[-1] == "nothing was seen"
+    assert json.loads(report.as_json(Statistics(pending={"open": 1})))["pending"] == {"open": 1}
 
 
 class Kept(CountSink):
@@ -191,7 +191,7 @@ def test_a_trace_keeps_them_apart(tmp_path: Path) -> None:
     assert again.written == 1
     kept = np.concatenate([batch.events for batch in again.batches])
     assert (kept == np.concatenate([calls().events] * 2)).all()
-    assert (np.concatenate([batch.more for batch in again.batches]) == np.concatenate([calls().more] * 2)).all()
+    assert (np.concatenate([batch.ext for batch in again.batches]) == np.concatenate([calls().ext] * 2)).all()
     assert again.batches[0].files[1].path == FILE.path
     assert again.batches[0].tasks[1].pid == TASK.pid
     locks = replayed(tmp_path / "t.tap", Wanted(calls=frozenset({FLOCK}), ops=frozenset({"lock"})))
@@ -220,7 +220,7 @@ def test_a_flight_recorder_lets_old_ones_go(tmp_path: Path) -> None:
     sink.pending(calls())
     now[0] = 61.0
     sink.write(batch_of({"call": READ, "result": 4, "fd": 3}))
-    sink.end(metadata(), lambda _: None, unseen)
+    sink.end(metadata(), lambda _: None, no_progress)
     trace = Trace(tmp_path / "t.tap")
     assert [trace.table(name).num_rows for name in ("events", "pending")] == [1, 2]
     assert trace.table("pending").schema == pa.schema(trace.table("events").schema)

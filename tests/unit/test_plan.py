@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from filetap.core.calls import CALLS
-from filetap.probes import Plan, aio, kept_on_cpu, process, syscalls, vfs
+from filetap.probes import Plan, aio, preempt_safe, process, syscalls, vfs
 
 EVERYTHING = frozenset(range(1, len(CALLS)))
 
@@ -63,7 +63,7 @@ def test_rare_calls_with_registers() -> None:
 def test_requests_are_handed_on_where_all_calls_are_hooked(single: bool, preempted: bool) -> None:
     """To programs of the same type."""
     plan = syscalls.plan(EVERYTHING, True, single)
-    plan = kept_on_cpu(plan) if preempted else plan
+    plan = preempt_safe(plan) if preempted else plan
     requests = aio.plan(EVERYTHING, Kernel(), plan.attached)
     assert set(requests.handlers) == {("enter_progs", 1), ("enter_progs", 3), ("exit_progs", 1), ("exit_progs", 2)}
     assert not requests.tracepoints
@@ -74,13 +74,13 @@ def test_requests_are_handed_on_where_all_calls_are_hooked(single: bool, preempt
 @pytest.mark.parametrize("chosen", [EVERYTHING, numbers("openat"), numbers("read")])
 def test_where_raw_tracepoints_are_preempted(chosen: frozenset[int], latency: bool) -> None:
     """All calls by classic ones from the start, each once, and no call by its own; what has no classic one stays."""
-    plan = kept_on_cpu(syscalls.plan(chosen, latency, single=False))
+    plan = preempt_safe(syscalls.plan(chosen, latency, single=False))
     assert (plan.raw, plan.later, plan.replaced) == ([], [], [])
     assert sorted(plan.tracepoints) == [("every_enter", "raw_syscalls", "sys_enter"), ("every_exit", "raw_syscalls", "sys_exit")]
-    returns = kept_on_cpu(vfs.returns("vfs"))
+    returns = preempt_safe(vfs.returns("vfs"))
     ended = ("classic_gone", "sched", "sched_process_exit")
     assert (returns.raw, returns.tracepoints) == ([], [("classic_ret", "raw_syscalls", "sys_exit"), ended])
-    following = kept_on_cpu(process.plan())
+    following = preempt_safe(process.plan())
     assert following.raw == ["process_exec"]
     events = ["sched_process_fork", "sched_process_exec", "sched_process_exit", "cgroup_attach_task"]
     assert sorted(event for _, _, event in following.tracepoints) == sorted(events)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap.analysis import rates, summary
-from filetap.analysis.aggregation import NAMELESS, Accumulated, Summing, Sums, of_batch, of_folds, of_kernel
+from filetap.analysis.aggregation import NAMELESS, Accumulated, AggregateTables, AggregatingSink, of_batch, of_folds, of_kernel
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
 from filetap.core import wire
 from filetap.core.batch import Batch, Credentials, File, Fold, Task
@@ -20,7 +20,7 @@ from filetap.sinks.count import CountSink
 NOBODY = TASKS.empty_table()
 
 
-def touched(counts: dict[int, int], duration: int = 5) -> Sums:
+def touched(counts: dict[int, int], duration: int = 5) -> AggregateTables:
     """So many reads of each file."""
     ids = list(counts)
     number = [counts[file] for file in ids]
@@ -38,7 +38,7 @@ def touched(counts: dict[int, int], duration: int = 5) -> Sums:
     ]
     times = [[0] * len(ids), [1] * len(ids)]
     aggregates = pa.table([*columns, *times], schema=AGGREGATES)
-    return Sums(aggregates, pa.table([ids, [b"/%d" % file for file in ids]], schema=FILES), NOBODY)
+    return AggregateTables(aggregates, pa.table([ids, [b"/%d" % file for file in ids]], schema=FILES), NOBODY)
 
 
 COUNTS = st.dictionaries(st.integers(1, 30), st.integers(1, 100))
@@ -137,7 +137,7 @@ def test_a_stream_gives_the_same_as_the_kernel() -> None:
     events["call"], events["file"], events["task"] = CALL_NUMBER["pread64"], 7, 3
     events["result"], events["duration"], events["time"] = [64, -5, 10], [100, 101, 9], [5, 6, 7]
     events["flags"][2] = wire.MICROSECONDS
-    sink = Summing(CountSink(), "file")
+    sink = AggregatingSink(CountSink(), "file")
     sink.write(Batch(events, empty().files, empty().tasks, 0))
     sink.aggregated([Fold(3, 7, OP_NUMBER["read"], 10, 640, 1, 9)], empty())
     assert sink.written == 3

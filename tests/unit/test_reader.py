@@ -1,4 +1,4 @@
-"""The reader over lanes and a ring that the test writes: every event once, in its thread's order, with what it names.
+"""The reader over CPU rings and a ring that the test writes: every event once, in its thread's order, with what it names.
 
 Apart from test_ring.py, which has the positions. The writer below does what bpf/lib/emit.bpf.h does, slot by slot; the
 oracle is the plain list of what it was told to write.
@@ -26,7 +26,7 @@ from filetap.core.batch import UNKNOWN_USER, Batch
 from filetap.core.calls import CALL_NUMBER
 from filetap.core.clock import Clock
 from filetap.core.errors import KernelError
-from filetap.kernel.ring import BUSY, HEADER, PAGE, Lanes, Ring
+from filetap.kernel.ring import BUSY, HEADER, PAGE, CpuRings, Ring
 
 READ = CALL_NUMBER["read"]
 STRIDE = wire.EVENT.itemsize
@@ -38,7 +38,7 @@ def place(dtype: np.dtype[Any], field: str) -> int:
     return int(dtype.fields[field][1])
 
 
-CONSUMED = place(wire.LANE, "consumed")
+CONSUMED = place(wire.CPU_RING, "consumed")
 
 
 class Kernel:
@@ -46,17 +46,17 @@ class Kernel:
 
     def __init__(self, cpus: int = 2, slots: int = 8) -> None:
         self.cpus, self.slots, self.now, self.places = cpus, slots, 1_000, 0
-        self.fds = [os.memfd_create(name) for name in ("events", "lanes", "ring")]
-        for fd, size in zip(self.fds, (cpus * slots * STRIDE, cpus * wire.LANE.itemsize, 4 * PAGE), strict=True):
+        self.fds = [os.memfd_create(name) for name in ("events", "cpu_rings", "ring")]
+        for fd, size in zip(self.fds, (cpus * slots * STRIDE, cpus * wire.CPU_RING.itemsize, 4 * PAGE), strict=True):
             os.truncate(fd, -(-size // PAGE) * PAGE)
-        self._events, self._lanes, self._ring = self.fds
+        self._events, self._cpu_rings, self._ring = self.fds
         # Memory is not clean after the first round: what stands in a slot before it is written must not matter.
         os.pwrite(self._events, b"\xff" * (cpus * slots * STRIDE), 0)
         self._defined = 0
 
     def reader(self) -> Reader:
-        lanes = Lanes(self._events, self._lanes, self.cpus, self.slots)
-        return Reader(lanes, Ring(self._ring, PAGE), Definitions(1000, 1000), Clock(self.clock))
+        cpu_rings = CpuRings(self._events, self._cpu_rings, self.cpus, self.slots)
+        return Reader(cpu_rings, Ring(self._ring, PAGE), Definitions(1000, 1000), Clock(self.clock))
 
     def clock(self, _number: int) -> int:
         return self.now
@@ -65,32 +65,32 @@ class Kernel:
         return self._position(cpu) - self._consumed(cpu) + 3 <= self.slots
 
     def _position(self, cpu: int) -> int:
-        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * wire.LANE.itemsize))[0])
+        return int(struct.unpack("<Q", os.pread(self._cpu_rings, 8, cpu * wire.CPU_RING.itemsize))[0])
 
     def _consumed(self, cpu: int) -> int:
-        return int(struct.unpack("<Q", os.pread(self._lanes, 8, cpu * wire.LANE.itemsize + CONSUMED))[0])
+        return int(struct.unpack("<Q", os.pread(self._cpu_rings, 8, cpu * wire.CPU_RING.itemsize + CONSUMED))[0])
 
     def _write(self, cpu: int, position: int, record: bytes) -> None:
         os.pwrite(self._events, record, (cpu * self.slots + position % self.slots) * STRIDE)
 
-    def event(self, cpu: int, more: dict[str, Any] | None = None, **fields: int) -> None:
-        """One event now. With ``more`` two slots, never across the lane's end: an empty one fills it up."""
+    def event(self, cpu: int, ext: dict[str, Any] | None = None, **fields: int) -> None:
+        """One event now. With ``more`` two slots, never across the CPU ring's end: an empty one fills it up."""
         self.now += 1
         at = self._position(cpu)
         event = np.zeros(1, wire.EVENT)
         for name, value in ({"time": self.now, "call": READ, "task": 1, "file": 1, "fd": 3} | fields).items():
             event[name] = value
-        if more is not None:
+        if ext is not None:
             if (at + 1) % self.slots == 0:
                 os.pwrite(self._events, b"\0\0", (cpu * self.slots + at % self.slots) * STRIDE + place(wire.EVENT, "call"))
                 at += 1
-            event["flags"] |= wire.HAS_MORE
-            second = np.zeros(1, wire.MORE)
-            for name, value in more.items():
+            event["flags"] |= wire.HAS_EXT
+            second = np.zeros(1, wire.EVENT_EXT)
+            for name, value in ext.items():
                 second[name] = value
             self._write(cpu, at + 1, second.tobytes())
         self._write(cpu, at, event.tobytes())
-        os.pwrite(self._lanes, struct.pack("<Q", at + 1 + (more is not None)), cpu * wire.LANE.itemsize)
+        os.pwrite(self._cpu_rings, struct.pack("<Q", at + 1 + (ext is not None)), cpu * wire.CPU_RING.itemsize)
 
     def define(self, record: bytes, flag: int = 0) -> int:
         """Returns where its header is."""
@@ -233,8 +233,8 @@ def test_second_slots_stand_beside_their_events(kernel: Kernel) -> None:
         kernel.event(i % 2, TARGETS | {"target": i} if i % 3 else None, offset=i, tid=77)
     (batch,) = reading.drain()
     assert batch.events["offset"].tolist() == [0, 1, 2, 3, 4, 5]
-    assert (batch.events["flags"] & wire.HAS_MORE).tolist() == [0, 1, 1, 0, 1, 1]
-    assert [row.tolist() for row in batch.more[["target", "target_fd", "target_offset", "argument"]]] == [
+    assert (batch.events["flags"] & wire.HAS_EXT).tolist() == [0, 1, 1, 0, 1, 1]
+    assert [row.tolist() for row in batch.ext[["target", "target_fd", "target_offset", "argument"]]] == [
         (i, -1, 2**64 - 1, 2**32 - 1) for i in (1, 2, 4, 5)
     ]
 
@@ -249,22 +249,22 @@ def test_an_event_that_has_its_ids_keeps_them_beside_a_second_slot(kernel: Kerne
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), st.data())
 def test_parts_of_a_batch_take_their_second_slots_along(rows: list[tuple[bool, bool]], data: st.DataObject) -> None:
-    events, more = np.zeros(len(rows), wire.EVENT), np.zeros(sum(has for has, _ in rows), wire.MORE)
+    events, ext = np.zeros(len(rows), wire.EVENT), np.zeros(sum(has for has, _ in rows), wire.EVENT_EXT)
     events["offset"], events["flags"] = range(len(rows)), [has for has, _ in rows]
-    more["target"] = [number for number, (has, _) in enumerate(rows) if has]
+    ext["target"] = [number for number, (has, _) in enumerate(rows) if has]
     start = data.draw(st.integers(0, len(rows)))
     stop = data.draw(st.integers(start, len(rows)))
-    batch = Batch(events, {}, {}, 0, more)
+    batch = Batch(events, {}, {}, 0, ext)
     kept = batch.where(np.array([keep for _, keep in rows], bool))
     for part, numbers in ((kept, [n for n, (_, keep) in enumerate(rows) if keep]), (batch.portion(start, stop), range(start, stop))):
         assert part.events["offset"].tolist() == list(numbers)
-        assert part.more["target"].tolist() == [number for number in numbers if rows[number][0]]
+        assert part.ext["target"].tolist() == [number for number in numbers if rows[number][0]]
 
 
 @pytest.mark.parametrize("taken", [True, False], ids=["drained-before", "in-one-go"])
 @pytest.mark.parametrize("before", range(5, 12))
 def test_two_slots_at_the_end_of_a_lane(kernel: Kernel, before: int, taken: bool) -> None:
-    """An empty slot fills the lane up; it alone may be all that a look at the lane shows."""
+    """An empty slot fills the CPU ring up; it alone may be all that a look at the CPU ring shows."""
     reading = kernel.reader()
     seen: list[int] = []
     for i in range(before):
@@ -380,11 +380,11 @@ def test_every_event_once_and_in_its_threads_order(steps: list[Step], slots: int
                 for batch in reading.drain(final=number == len(steps)):
                     for tid, offset in zip(batch.events["tid"].tolist(), batch.events["offset"].tolist(), strict=True):
                         found[tid].append(offset)
-                    seconds = batch.events["offset"][batch.events["flags"] & wire.HAS_MORE != 0]
-                    targets += zip(seconds.tolist(), batch.more["argument"].tolist(), strict=True)
+                    seconds = batch.events["offset"][batch.events["flags"] & wire.HAS_EXT != 0]
+                    targets += zip(seconds.tolist(), batch.ext["argument"].tolist(), strict=True)
             if what != "drain":
-                more = SECOND_SLOTS.get(what)
-                kernel.event(cpu, more and more | {"argument": number}, tid=thread, offset=number, file=what != "identity")
+                ext = SECOND_SLOTS.get(what)
+                kernel.event(cpu, ext and ext | {"argument": number}, tid=thread, offset=number, file=what != "identity")
                 written[thread].append(number)
         kernel.close()
     assert found == written

@@ -16,8 +16,8 @@ import pytest
 
 from filetap.cli.recorder import RecordingArguments
 from filetap.core.errors import UsageError
-from filetap.recording.limits import Keep
-from tests.patience import patience
+from filetap.recording.retention import Keep
+from tests.timeouts import scaled
 
 INFINITE = float("inf")
 
@@ -82,12 +82,12 @@ recorder.shown(progress())
 def test_a_bar_is_on_a_terminal_alone() -> None:
     """It is worked until the bar was seen; without a terminal a while, which is long enough for one."""
     ours, theirs = pty.openpty()
-    command, told = [sys.executable, "-c", SHOWN], b""
+    command, reported = [sys.executable, "-c", SHOWN], b""
     try:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"}) as working:
-            while b"sealing" not in told:
-                assert select.select([ours], [], [], patience(20))[0]
-                told += os.read(ours, 65536)
+            while b"sealing" not in reported:
+                assert select.select([ours], [], [], scaled(20))[0]
+                reported += os.read(ours, 65536)
             working.communicate(b"enough")
         assert working.returncode == 0
     finally:

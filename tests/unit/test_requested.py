@@ -46,9 +46,9 @@ def test_without_a_jail_it_is_a_path_normalised(start: list[bytes], name: list[b
     above = os.path.normpath(b"/" + b"/".join(start)).replace(b"//", b"/")
     joined = join(above, b"/", b"/".join(name))
     assert joined.path == os.path.normpath(above + b"/" + b"/".join(name)).replace(b"//", b"/")
-    if joined.steps >= 0:
+    if joined.depth >= 0:
         below = Path(os.fsdecode(joined.path)).relative_to(os.fsdecode(above))
-        assert len(below.parts) == joined.steps
+        assert len(below.parts) == joined.depth
 
 
 @given(COMPONENTS, COMPONENTS)
@@ -87,7 +87,7 @@ def test_a_directory_that_must_not_be_left() -> None:
 
 def test_what_a_link_says_in_a_jail() -> None:
     link = place(b"/jail/in/link", resolved=False)
-    said = {name: requested(name, link, JAIL, wire.BESIDE | wire.ONCE) for name in (b"a", b"../../../a", b"/a")}
+    said = {name: requested(name, link, JAIL, wire.RELATIVE_TO_LINK | wire.ONCE) for name in (b"a", b"../../../a", b"/a")}
     assert {name: file.path for name, file in said.items()} == {b"a": b"/jail/in/a", b"../../../a": b"/jail/a", b"/a": b"/jail/a"}
     assert [file.requested for file in said.values()] == [b"", b"../../../a", b""]
 
@@ -95,7 +95,7 @@ def test_what_a_link_says_in_a_jail() -> None:
 @pytest.mark.parametrize("foreign", [False, True])
 def test_what_a_link_says_is_as_foreign_as_its_name(foreign: bool) -> None:
     link = File(1, b"/in/link", resolved=False, foreign=foreign)
-    assert [requested(name, link, ROOT, wire.BESIDE).foreign for name in (b"../a", b"/in/a")] == [foreign, foreign]
+    assert [requested(name, link, ROOT, wire.RELATIVE_TO_LINK).foreign for name in (b"../a", b"/in/a")] == [foreign, foreign]
 
 
 @pytest.mark.parametrize("start", [None, File(1, b""), File(1, b"pipe:[5]")])
@@ -132,9 +132,9 @@ def test_which_paths_are_our_own(case: str) -> None:
 
 def test_steps_below_what_is_wanted() -> None:
     wanted = wire.FROM_WANTED | wire.START_WANTED
-    assert [requested(name, JAIL, ROOT, wanted).steps for name in (b".", b"a", b"a/b", b"..", b"../jail/a")] == [0, 1, 2, -1, -1]
-    assert [requested(name, JAIL, ROOT, wire.START_WANTED).steps for name in (b".", b"a")] == [0, -1]
-    assert [requested(name, JAIL, ROOT, wire.FROM_WANTED).steps for name in (b".", b"a")] == [-1, 1]
+    assert [requested(name, JAIL, ROOT, wanted).depth for name in (b".", b"a", b"a/b", b"..", b"../jail/a")] == [0, 1, 2, -1, -1]
+    assert [requested(name, JAIL, ROOT, wire.START_WANTED).depth for name in (b".", b"a")] == [0, -1]
+    assert [requested(name, JAIL, ROOT, wire.FROM_WANTED).depth for name in (b".", b"a")] == [-1, 1]
 
 
 SOURCES: Final = {

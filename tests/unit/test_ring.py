@@ -1,4 +1,4 @@
-"""Lanes and the definitions ring over memory that the test writes as the kernel would.
+"""CPU rings and the definitions ring over memory that the test writes as the kernel would.
 
 Apart from test_reader.py, which is about order and meaning; here it is positions, wrap-around and headers. The memory is
 a memfd: to mmap(2) it is what a BPF map's descriptor is.
@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filetap.core import wire
-from filetap.kernel.ring import BUSY, DISCARD, HEADER, PAGE, Lanes, Ring, view_globals
+from filetap.kernel.ring import BUSY, DISCARD, HEADER, PAGE, CpuRings, Ring, view_globals
 
 SIZE = PAGE
 
@@ -133,79 +133,79 @@ def pages(size: int) -> int:
     return -(-size // PAGE) * PAGE
 
 
-class LaneFiles:
-    """The two arrays that Lanes maps."""
+class CpuRingFiles:
+    """The two arrays that CpuRings maps."""
 
     def __init__(self) -> None:
-        self.events, self.lanes = os.memfd_create("events"), os.memfd_create("lanes")
+        self.events, self.cpu_rings = os.memfd_create("events"), os.memfd_create("cpu_rings")
         os.truncate(self.events, pages(CPUS * SLOTS * wire.EVENT.itemsize))
-        os.truncate(self.lanes, pages(CPUS * wire.LANE.itemsize))
+        os.truncate(self.cpu_rings, pages(CPUS * wire.CPU_RING.itemsize))
 
-    def produce(self, lane: int, position: int, *times: int) -> None:
+    def produce(self, cpu: int, position: int, *times: int) -> None:
         for i, time in enumerate(times):
             event = np.zeros(1, wire.EVENT)
             event["time"] = time
-            os.pwrite(self.events, event.tobytes(), (lane * SLOTS + (position + i) % SLOTS) * wire.EVENT.itemsize)
-        os.pwrite(self.lanes, struct.pack("<Q", position + len(times)), lane * wire.LANE.itemsize)
+            os.pwrite(self.events, event.tobytes(), (cpu * SLOTS + (position + i) % SLOTS) * wire.EVENT.itemsize)
+        os.pwrite(self.cpu_rings, struct.pack("<Q", position + len(times)), cpu * wire.CPU_RING.itemsize)
 
-    def consumed(self, lane: int) -> int:
-        at = lane * wire.LANE.itemsize + place(wire.LANE, "consumed")
-        return int(struct.unpack("<Q", os.pread(self.lanes, 8, at))[0])
+    def consumed(self, cpu: int) -> int:
+        at = cpu * wire.CPU_RING.itemsize + place(wire.CPU_RING, "consumed")
+        return int(struct.unpack("<Q", os.pread(self.cpu_rings, 8, at))[0])
 
 
 @pytest.fixture
-def files() -> Iterator[LaneFiles]:
-    made = LaneFiles()
+def files() -> Iterator[CpuRingFiles]:
+    made = CpuRingFiles()
     yield made
     os.close(made.events)
-    os.close(made.lanes)
+    os.close(made.cpu_rings)
 
 
 @pytest.fixture
-def lanes(files: LaneFiles) -> Lanes:
-    return Lanes(files.events, files.lanes, CPUS, SLOTS)
+def cpu_rings(files: CpuRingFiles) -> CpuRings:
+    return CpuRings(files.events, files.cpu_rings, CPUS, SLOTS)
 
 
-def times(lanes: Lanes, lane: int, most: int = 99) -> list[int]:
-    return [int(t) for t in lanes.slots_of(lane, int(lanes.produced()[lane]), most)["time"]]
+def times(cpu_rings: CpuRings, cpu: int, most: int = 99) -> list[int]:
+    return [int(t) for t in cpu_rings.slots_of(cpu, int(cpu_rings.produced()[cpu]), most)["time"]]
 
 
-def test_each_lane_has_its_own_slots(files: LaneFiles, lanes: Lanes) -> None:
+def test_each_lane_has_its_own_slots(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
     files.produce(0, 0, 1, 2)
     files.produce(2, 0, 3)
-    assert lanes.produced().tolist() == [2, 0, 1]
-    assert [times(lanes, lane) for lane in range(CPUS)] == [[1, 2], [], [3]]
+    assert cpu_rings.produced().tolist() == [2, 0, 1]
+    assert [times(cpu_rings, cpu) for cpu in range(CPUS)] == [[1, 2], [], [3]]
 
 
-def test_a_view_ends_at_the_lanes_end_and_goes_on_at_its_beginning(files: LaneFiles, lanes: Lanes) -> None:
+def test_a_view_ends_at_the_lanes_end_and_goes_on_at_its_beginning(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
     files.produce(1, 0, *range(6))
-    lanes.release(1, 6)
+    cpu_rings.release(1, 6)
     files.produce(1, 6, 6, 7, 8, 9)
-    assert times(lanes, 1) == [6, 7]
-    lanes.release(1, 2)
-    assert times(lanes, 1) == [8, 9]
-    lanes.release(1, 2)
-    assert times(lanes, 1) == []
+    assert times(cpu_rings, 1) == [6, 7]
+    cpu_rings.release(1, 2)
+    assert times(cpu_rings, 1) == [8, 9]
+    cpu_rings.release(1, 2)
+    assert times(cpu_rings, 1) == []
     assert files.consumed(1) == 10
 
 
-def test_no_more_than_asked_for(files: LaneFiles, lanes: Lanes) -> None:
+def test_no_more_than_asked_for(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
     files.produce(0, 0, *range(5))
-    assert times(lanes, 0, 3) == [0, 1, 2]
+    assert times(cpu_rings, 0, 3) == [0, 1, 2]
 
 
-def test_positions_are_a_copy_and_consumed_is_live(files: LaneFiles, lanes: Lanes) -> None:
-    before = lanes.produced()
-    consumed = lanes.consumed()
+def test_positions_are_a_copy_and_consumed_is_live(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
+    before = cpu_rings.produced()
+    consumed = cpu_rings.consumed()
     files.produce(0, 0, 1)
-    lanes.release(0, 1)
+    cpu_rings.release(0, 1)
     assert before.tolist() == [0, 0, 0]
     assert consumed.tolist() == [1, 0, 0]
 
 
-def test_the_events_cannot_be_written_through(lanes: Lanes) -> None:
+def test_the_events_cannot_be_written_through(cpu_rings: CpuRings) -> None:
     """They are the kernel's; a view that could be written would hide a sink's mistake."""
-    assert not lanes.slots_of(0, 1, 1).flags.writeable
+    assert not cpu_rings.slots_of(0, 1, 1).flags.writeable
 
 
 def test_globals_are_live() -> None:

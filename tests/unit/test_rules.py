@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap.capture.name_filter import UnresolvedNameFilter
-from filetap.capture.rules import Names, find_place, lasting, name_hash, names_hash
+from filetap.capture.rules import NameRules, find_watch_path, lasting, name_hash, names_hash
 from filetap.core.batch import File
 from filetap.core.errors import UsageError
 from filetap.selection.filters import FOLLOWED, Filters
@@ -43,38 +43,38 @@ def test_place_of_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "in/one").touch()
     (tmp_path / "link").symlink_to("in/one")
     for name in ("in/one", "in/../in//one", "link"):
-        assert find_place(str(tmp_path / name), wait=False) == (str(tmp_path / "in/one"), str(tmp_path / "in"), (b"one",))
+        assert find_watch_path(str(tmp_path / name), wait=False) == (str(tmp_path / "in/one"), str(tmp_path / "in"), (b"one",))
 
 
 def test_place_of_what_will_be(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("in/soon")
     for name in ("in/soon", "dangling"):
-        assert find_place(str(tmp_path / name), wait=True) == (str(tmp_path / "in/soon"), str(tmp_path), (b"in", b"soon"))
+        assert find_watch_path(str(tmp_path / name), wait=True) == (str(tmp_path / "in/soon"), str(tmp_path), (b"in", b"soon"))
 
 
 def test_the_root_has_no_name() -> None:
-    assert find_place("/", wait=False) == ("/", "/", ())
+    assert find_watch_path("/", wait=False) == ("/", "/", ())
 
 
 def test_names_need_be_no_text(tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/\xff")
-    assert find_place(str(tmp_path) + "/\udcff", wait=False).names == (b"\xff",)
+    assert find_watch_path(str(tmp_path) + "/\udcff", wait=False).names == (b"\xff",)
 
 
 def test_what_the_configuration_says_of_names(tmp_path: Path) -> None:
     (tmp_path / "one").touch()
-    names = Names.of(Filters(paths=[str(tmp_path / "one"), str(tmp_path / "a" / ("b" * 100))], places=True, wait=True))
+    names = NameRules.of(Filters(paths=[str(tmp_path / "one"), str(tmp_path / "a" / ("b" * 100))], places=True, wait=True))
     assert (names.longest, names.lengths) == (2, 1 << 3 | 1 << 1 | 1 << 63)
-    assert set(names.leaves) == {name_hash(name) for name in (b"one", b"b" * 100, b"..")}
-    assert all(names.leaf_bits >> (leaf & 63) & 1 for leaf in names.leaves)
+    assert set(names.basenames) == {name_hash(name) for name in (b"one", b"b" * 100, b"..")}
+    assert all(names.basename_bits >> (leaf & 63) & 1 for leaf in names.basenames)
 
 
 def test_a_trace_has_leaves_and_no_places(tmp_path: Path) -> None:
     """Both of the name as it was given and of what it leads to."""
     (tmp_path / "link").symlink_to("real")
-    names = Names.of(Filters(paths=[str(tmp_path / "link")]))
-    assert (names.places, names.longest, names.lengths) == ([], 0, 0)
-    assert set(names.leaves) == {name_hash(name) for name in (b"link", b"real", b"..")}
+    names = NameRules.of(Filters(paths=[str(tmp_path / "link")]))
+    assert (names.watch_paths, names.longest, names.lengths) == ([], 0, 0)
+    assert set(names.basenames) == {name_hash(name) for name in (b"link", b"real", b"..")}
 
 
 def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
@@ -85,21 +85,21 @@ def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
         ("/".join("abcdefghi"), True, "9 components of this path do not exist; --missing-ok allows at most 8"),
     ):
         with pytest.raises(UsageError, match=line):
-            find_place(str(tmp_path / name), wait)
+            find_watch_path(str(tmp_path / name), wait)
 
 
 @pytest.mark.parametrize("wait", [True, False])
 @pytest.mark.parametrize(("name", "line"), [("n" * 256, "File name too long$"), ("n/" * 2100, "File name too long$")])
 def test_a_name_that_cannot_be_is_not_waited_for(tmp_path: Path, name: str, line: str, wait: bool) -> None:
     with pytest.raises(UsageError, match=line):
-        find_place(f"{tmp_path}/{name}", wait)
+        find_watch_path(f"{tmp_path}/{name}", wait)
 
 
 @pytest.mark.parametrize("wait", [True, False])
 def test_an_empty_path_is_not_the_working_directory(wait: bool) -> None:
     """As a variable of the shell is that nobody has set."""
     with pytest.raises(UsageError, match="a PATH is empty"):
-        find_place("", wait)
+        find_watch_path("", wait)
 
 
 def test_the_kernel_says_why_a_path_leads_nowhere(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_kernel_says_why_a_path_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for name, reason in (("file/", "Not a directory"), ("file/..", "Not a directory"), ("loop", "Too many levels of symbolic links")):
         with pytest.raises(UsageError, match=f"/{name}: {reason}$"):
-            find_place(f"{tmp_path}/{name}", wait=False)
+            find_watch_path(f"{tmp_path}/{name}", wait=False)
 
 
 def test_mount_points_are_meant_by_identity(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_mount_points_are_meant_by_identity(tmp_path: Path) -> None:
     for follow in (False, True):
         filters = Filters(paths=paths, places=True, wait=True, follow=follow)
         expected = [*[str(tmp_path)] * follow, "/proc"]
-        assert [path for path, _ in lasting(filters, Names.of(filters).places)] == expected
+        assert [path for path, _ in lasting(filters, NameRules.of(filters).watch_paths)] == expected
 
 
 def test_room_for_rules() -> None:
@@ -124,22 +124,22 @@ def test_room_for_rules() -> None:
     assert Filters(paths=["x"] * 10_000).rule_space >= 10_000
 
 
-STEPS: Final = (-1, 0, 1, 2)
+DEPTHS: Final = (-1, 0, 1, 2)
 
 
 @pytest.mark.parametrize(("recursive", "wanted"), [(False, [False, True, True, False]), (True, [False, True, True, True])])
 def test_a_name_from_a_wanted_place_needs_no_path(recursive: bool, wanted: list[bool]) -> None:
-    """``steps``: how many names lie between the place and what is meant."""
+    """``depth``: how many names lie between the place and what is meant."""
     names = UnresolvedNameFilter(Filters(paths=["/in"], recursive=recursive))
-    assert [names.wants(File(1, b"/mounted/a", resolved=False, steps=steps)) for steps in STEPS] == wanted
+    assert [names.wants(File(1, b"/mounted/a", resolved=False, depth=depth)) for depth in DEPTHS] == wanted
     excluding = UnresolvedNameFilter(Filters(paths=["/in"], exclude=["/mounted"]))
-    assert not excluding.wants(File(1, b"/mounted/a", resolved=False, steps=1))
+    assert not excluding.wants(File(1, b"/mounted/a", resolved=False, depth=1))
 
 
 def test_a_path_of_another_mount_namespace_is_compared_with_none() -> None:
     names = UnresolvedNameFilter(Filters(paths=["/in"], exclude=["/in/not"]))
-    assert [names.wants(File(1, b"/in/a", resolved=False, steps=steps, foreign=True)) for steps in STEPS] == [False, True, True, True]
-    assert names.wants(File(1, b"/in/not", resolved=False, steps=1, foreign=True))
+    assert [names.wants(File(1, b"/in/a", resolved=False, depth=depth, foreign=True)) for depth in DEPTHS] == [False, True, True, True]
+    assert names.wants(File(1, b"/in/not", resolved=False, depth=1, foreign=True))
 
 
 def test_a_name_that_leads_nowhere_known_is_not_wanted() -> None:

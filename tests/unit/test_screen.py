@@ -136,9 +136,9 @@ def test_what_must_be_seen_is_seen_on_a_narrow_screen() -> None:
     lines = text_of(screen(View(paused=True), table(), Status(1.0, 100, 7), 20, 8))
     assert "PAUSED" in lines[0]
     assert "7 LOST" in lines[1]
-    told = text_of(screen(View(help=True), table(), Status(1.0), 50, 6))
-    assert any("q " in line and "end" in line for line in told)
-    assert any("any key leaves" in line for line in told)
+    reported = text_of(screen(View(help=True), table(), Status(1.0), 50, 6))
+    assert any("q " in line and "end" in line for line in reported)
+    assert any("any key leaves" in line for line in reported)
 
 
 def test_one_is_no_plural() -> None:

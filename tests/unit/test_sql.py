@@ -24,11 +24,11 @@ from filetap.analysis.sql import Database, QueryError, open_traces
 from filetap.core import constants
 from filetap.core.batch import Batch
 from filetap.core.errors import FiletapError
-from filetap.recording.limits import Limits
 from filetap.recording.reader import Trace
+from filetap.recording.retention import Limits
 from filetap.recording.sealer import remove
 from filetap.recording.writer import TraceSink
-from tests.patience import wait_for
+from tests.timeouts import wait_for
 from tests.unit.test_ndjson import BATCHES, batch_of
 from tests.unit.test_trace_writer import batch
 from tests.unit.traces import metadata, plain, record
@@ -184,10 +184,10 @@ REFUSED = {
 
 def error_of(database: Database, sql: str) -> QueryError:
     """One line, whatever it is."""
-    with pytest.raises(QueryError) as told:
+    with pytest.raises(QueryError) as reported:
         database.query(sql).table()
-    assert "\n" not in str(told.value)
-    return told.value
+    assert "\n" not in str(reported.value)
+    return reported.value
 
 
 @pytest.mark.parametrize(("sql", "words"), REFUSED.items())

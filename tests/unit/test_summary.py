@@ -147,14 +147,14 @@ def test_against_lists(events: list[Event], by: str, top: int, split: bool) -> N
     for event in events:
         groups[key_of(event, by)].append(event)
     rest = groups.pop(None, [])
-    told = [row for row in rows if not row["others"]]
-    for row in told:
+    reported = [row for row in rows if not row["others"]]
+    for row in reported:
         check(row, groups.pop(tuple(row[name] for name in KEYS[by])))
-    assert [row["count"] for row in told] == sorted((row["count"] for row in told), reverse=True)
-    assert len(told) == top or not groups
-    assert not told or all(len(found) <= told[-1]["count"] for found in groups.values())
+    assert [row["count"] for row in reported] == sorted((row["count"] for row in reported), reverse=True)
+    assert len(reported) == top or not groups
+    assert not reported or all(len(found) <= reported[-1]["count"] for found in groups.values())
     left = sum(groups.values(), rest)
-    assert [row["others"] for row in rows[len(told) :]] == [True] * bool(left)
+    assert [row["others"] for row in rows[len(reported) :]] == [True] * bool(left)
     if left:
         check(rows[-1], left)
         assert all(rows[-1][name] is None for name in KEYS[by])

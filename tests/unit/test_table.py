@@ -52,13 +52,13 @@ def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequ
         for name, value in ({"fd": -1, "task": 1, "file": 1} | row).items():
             if name not in SECOND:
                 event[name] = value
-        more = np.zeros(1, wire.MORE)
+        ext = np.zeros(1, wire.EVENT_EXT)
         for name in SECOND & row.keys():
-            more[name] = row[name]
+            ext[name] = row[name]
         event["flags"] = event["flags"] & ~np.uint32(1) | np.uint32(bool(SECOND & row.keys()))
-        seconds += [more] * bool(SECOND & row.keys())
+        seconds += [ext] * bool(SECOND & row.keys())
     known = {file.id: file for file in files}, {task.id: task for task in tasks}
-    return Batch(events, *known, REALTIME, np.concatenate([np.zeros(0, wire.MORE), *seconds]))
+    return Batch(events, *known, REALTIME, np.concatenate([np.zeros(0, wire.EVENT_EXT), *seconds]))
 
 
 def deliver(sink: LineSink, batch: Batch) -> None:
@@ -157,21 +157,21 @@ def result_of(event: Any, entry: Call, argument: int) -> str:
 
 
 def expected(batch: Batch) -> list[str]:
-    seconds = iter(batch.more)
-    return [expected_line(event, next(seconds) if event["flags"] & 1 else np.zeros((), wire.MORE), batch) for event in batch.events]
+    seconds = iter(batch.ext)
+    return [expected_line(event, next(seconds) if event["flags"] & 1 else np.zeros((), wire.EVENT_EXT), batch) for event in batch.events]
 
 
-def expected_line(event: Any, more: Any, batch: Batch) -> str:
+def expected_line(event: Any, ext: Any, batch: Batch) -> str:
     """For names of plain ASCII."""
     entry = CALLS[event["call"]]
-    task, target = batch.tasks.get(int(event["task"])), batch.files.get(int(more["target"]))
+    task, target = batch.tasks.get(int(event["task"])), batch.files.get(int(ext["target"]))
     file = batch.files.get(int(event["file"]))
     milli = (int(event["time"]) + REALTIME) // 10**6
     text = f"{time.strftime('%H:%M:%S', time.localtime(milli // 1000))}.{milli % 1000:03} "
     text += f"{task.pid:>7} {task.comm.decode():10} " if task else "      - -          "
     text += f"{shown_call(entry):15}"
     text += aligned(event["fd"] if event["fd"] != -1 else "-", 4)
-    text += aligned(result_of(event, entry, int(more["argument"])), 8)
+    text += aligned(result_of(event, entry, int(ext["argument"])), 8)
     text += aligned(place_of(event, entry), 7)
     text += aligned(size_of(event, entry), 6)
     text += aligned(latency_of(event), 6) + (f" {file.path.decode()}" if file else "")

@@ -17,7 +17,7 @@ from filetap.core import wire
 from filetap.core.errors import UsageError
 from filetap.selection import targets
 from filetap.selection.targets import Cgroup, Sandbox, Targets
-from tests.patience import wait_for
+from tests.timeouts import wait_for
 
 
 def process_of(pid: int) -> int:
@@ -209,11 +209,11 @@ def test_not_more_than_the_kernel_half_holds() -> None:
 
 
 def test_seeds() -> None:
-    own = wire.MEMBER_PID | wire.MEMBER_LIVE
-    assert Targets(pids=[5, 6, 5]).seeds() == {5: own, 6: own}
-    assert Targets(command=7, pids=[5]).seeds() == {5: own, 7: own | wire.MEMBER_HELD}
-    assert Targets(command=7, pids=[7]).seeds() == {7: own | wire.MEMBER_HELD}
-    assert Targets(all=True, comms=[b"x"]).seeds() == {}
+    own = wire.TARGET_PID | wire.TARGET_LIVE
+    assert Targets(pids=[5, 6, 5]).marks() == {5: own, 6: own}
+    assert Targets(command=7, pids=[5]).marks() == {5: own, 7: own | wire.TARGET_HELD}
+    assert Targets(command=7, pids=[7]).marks() == {7: own | wire.TARGET_HELD}
+    assert Targets(all=True, comms=[b"x"]).marks() == {}
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from filetap.core.calls import CALL_NUMBER
 from filetap.recording import format as on_disk
 from filetap.recording import seal
 from filetap.recording.format import TABLES, TraceError
-from filetap.recording.limits import Limits
 from filetap.recording.reader import Trace
+from filetap.recording.retention import Limits
 from filetap.recording.schemas import SCHEMAS
 from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
@@ -149,7 +149,7 @@ SWAPPED = [("other.tap/events", "t.tap/events"), ("other.tap/files", "t.tap/file
 
 @pytest.mark.parametrize(("source", "into"), SWAPPED)
 def test_a_file_of_another_trace_or_table(tmp_path: Path, source: str, into: str) -> None:
-    """Whole in itself, with its journal; its ids mean other files and tasks."""
+    """Whole in itself, with its checksum index; its ids mean other files and tasks."""
     for name in ("t.tap", "other.tap"):
         record(tmp_path / name, [next(batches())], uuid=str(uuid.uuid4()))
     for suffix in ("parquet", "parquet.crc"):

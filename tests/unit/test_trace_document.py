@@ -21,7 +21,7 @@ import pytest
 from filetap.core.batch import File
 from filetap.core.calls import CALL_NUMBER
 from filetap.recording.format import OF_EVENTS, TABLES
-from filetap.recording.limits import Limits
+from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata
@@ -55,9 +55,9 @@ def test_the_documents_program_reads_a_trace_without_filetap(trace: Path) -> Non
     code = program[1] + "\nassert not any(name.startswith('filetap') for name in sys.modules)\n"
     done = subprocess.run([sys.executable, "-I", "-c", code, str(trace)], capture_output=True, check=True)
     rows = [line.split(" ", 2) for line in done.stdout.decode().splitlines()]
-    told = [(op, int(pid), ast.literal_eval(rest.rpartition(" ")[0]), int(rest.rpartition(" ")[2])) for op, pid, rest in rows]
+    reported = [(op, int(pid), ast.literal_eval(rest.rpartition(" ")[0]), int(rest.rpartition(" ")[2])) for op, pid, rest in rows]
     names = [b"/etc/hostname", b"/\xff\n\"'", "/ü".encode()]
-    assert told == [(op, TASK.pid, path, number) for number, path in enumerate(names, 1) for op in ("read", "close")]
+    assert reported == [(op, TASK.pid, path, number) for number, path in enumerate(names, 1) for op in ("read", "close")]
 
 
 @pytest.mark.parametrize("name", TABLES)

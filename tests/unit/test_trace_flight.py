@@ -17,7 +17,7 @@ from filetap.core.errors import FiletapError, UsageError
 from filetap.recording import tables
 from filetap.recording.flight import FlightSink
 from filetap.recording.reader import Trace
-from filetap.recording.writer import TraceSink, unseen
+from filetap.recording.writer import TraceSink, no_progress
 from tests.unit.test_ndjson import batch_of
 from tests.unit.traces import metadata, rows_in, rows_of
 
@@ -37,7 +37,7 @@ class Flight:
         self.sink = FlightSink(folder / "t.tap", seconds, memory, force=False, now=lambda: self.now)
 
     def end(self) -> None:
-        self.sink.end(metadata(), self.said.append, unseen)
+        self.sink.end(metadata(), self.said.append, no_progress)
 
 
 def test_it_keeps_the_last_seconds_and_what_they_name(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_one_trace_says_of_itself_is_not_in_the_next(tmp_path: Path) -> Non
     flight, same = Flight(tmp_path), metadata()
     for number in (1, 2):
         flight.sink.write(batch(number))
-        flight.sink.end(same, flight.said.append, unseen)
+        flight.sink.end(same, flight.said.append, no_progress)
     first, second = (Trace(tmp_path / name).metadata for name in ("t.tap", "t-2.tap"))
     assert [[entry.events for entry in found.segments] for found in (first, second)] == [[20], [40]]
     assert (len(first.clocks), len(second.clocks), len(second.notes)) == (1, 1, 1)

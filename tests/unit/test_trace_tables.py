@@ -20,8 +20,8 @@ from filetap.core.batch import Batch, Fold
 from filetap.core.calls import CALLS
 from filetap.recording import tables
 from filetap.recording.format import TraceError
-from filetap.recording.limits import Limits
 from filetap.recording.reader import Trace
+from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
 from tests.unit.test_ndjson import BATCHES, TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
@@ -33,7 +33,7 @@ def known(batches: list[Batch], kind: str) -> dict[int, object]:
     """Files or tasks that events name, as the first batch that names them has them."""
     found: dict[int, object] = {}
     for batch in batches:
-        ids = {int(number) for number in batch.events[kind]} | ({int(n) for n in batch.more["target"]} if kind == "file" else set())
+        ids = {int(number) for number in batch.events[kind]} | ({int(n) for n in batch.ext["target"]} if kind == "file" else set())
         items = batch.files if kind == "file" else batch.tasks
         found |= {number: items[number] for number in ids if number in items and number not in found}
     return found

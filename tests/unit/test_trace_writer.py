@@ -21,12 +21,12 @@ from filetap.core.batch import Batch, File
 from filetap.core.calls import CALL_NUMBER
 from filetap.core.errors import FiletapError, UsageError
 from filetap.recording import repair, seal, stream, writer
-from filetap.recording.journal import Damage, Entry, entries
-from filetap.recording.limits import Keep, Limits
+from filetap.recording.checksum_index import Damage, Entry, entries
 from filetap.recording.reader import Trace
+from filetap.recording.retention import Keep, Limits
 from filetap.recording.sealer import Sealer
 from filetap.recording.writer import TraceSink
-from tests.patience import wait_for
+from tests.timeouts import wait_for
 from tests.unit.test_ndjson import TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 
@@ -185,7 +185,7 @@ def test_the_next_open_repairs_what_a_kill_left_and_says_so_once(tmp_path: Path)
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 5, 8, 13, 15])
 def test_a_segment_that_was_being_begun_is_no_damage(tmp_path: Path, steps: int) -> None:
-    """A batch makes six steps: files, tasks, events, and their journals. Then come four of each of the new segment's tables."""
+    """A batch makes six steps: files, tasks, events, and their checksum indexes. Then come four of each of the new segment's tables."""
     folder = tmp_path / "t.tap"
     code = f"from tests.unit.test_trace_writer import begin_the_second as begin; begin({str(folder)!r}, {6 + steps})"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
@@ -200,7 +200,7 @@ def test_a_segment_that_is_begun_or_sealed_while_it_is_read_is_no_damage(tmp_pat
     folder = tmp_path / "t.tap"
     sink = TraceSink(folder, metadata())
     sink.write(batch(1))
-    (folder / "events" / "000002.arrow").touch()  # its journal is made next
+    (folder / "events" / "000002.arrow").touch()  # its checksum index is made next
     live = Trace(folder)
     assert (live.table("events").num_rows, live.damages) == (50, [])
     (folder / "events" / "000002.arrow").unlink()

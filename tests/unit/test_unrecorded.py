@@ -1,4 +1,4 @@
-"""What is said of events that a trace has not: by the account it was closed with.
+"""What is said of events that a trace has not: by the statistics it was closed with.
 
 Apart from tests/e2e/test_loss.py, which loses events indeed, because this machine's kernel skips no programs.
 """
@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from filetap.capture.statistics import Account, OpAccount
+from filetap.capture.statistics import OpStatistics, Statistics
 from filetap.cli.recordings import unrecorded
 from tests.unit.traces import record
 
-OPS = {"read": OpAccount(seen=9, delivered=4, aggregated=3, lost=2), "open": OpAccount(seen=5, delivered=4, aggregated=1)}
+OPS = {"read": OpStatistics(seen=9, delivered=4, aggregated=3, lost=2), "open": OpStatistics(seen=5, delivered=4, aggregated=1)}
 
 
 @pytest.mark.parametrize(
-    ("account", "said"),
+    ("stats", "said"),
     [
         (None, []),
-        (Account(ops={"read": OpAccount(seen=9, delivered=9)}), []),
-        (Account(ops=OPS), ["4 events were aggregated while recording", "2 events were lost while recording"]),
-        (Account(reasons=["one", "two"]), ["nothing was seen while recording; perhaps: one; two"]),
-        (Account(missed=7), ["events may be missing: the kernel skipped a BPF program 7 times"]),
+        (Statistics(ops={"read": OpStatistics(seen=9, delivered=9)}), []),
+        (Statistics(ops=OPS), ["4 events were aggregated while recording", "2 events were lost while recording"]),
+        (Statistics(reasons=["one", "two"]), ["nothing was seen while recording; perhaps: one; two"]),
+        (Statistics(missed=7), ["events may be missing: the kernel skipped a BPF program 7 times"]),
     ],
 )
-def test_what_a_trace_has_not(tmp_path: Path, account: Account | None, said: list[str]) -> None:
-    trace = record(tmp_path / "t.tap", [], statistics=account.as_json() if account else None)
+def test_what_a_trace_has_not(tmp_path: Path, stats: Statistics | None, said: list[str]) -> None:
+    trace = record(tmp_path / "t.tap", [], statistics=stats.as_json() if stats else None)
     lines = list(unrecorded(trace))
     assert [line.startswith(f"{tmp_path}/t.tap: {words}") for line, words in zip(lines, said, strict=True)] == [True] * len(said)

@@ -13,7 +13,7 @@ from collections import Counter
 
 from filetap.capture.users import Names, accounts
 from filetap.core.batch import Credentials, File
-from tests.patience import wait_for
+from tests.timeouts import wait_for
 
 ROOT = File(1, b"/")
 

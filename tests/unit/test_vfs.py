@@ -14,7 +14,7 @@ from filetap.capture import hooks, trials
 from filetap.core.calls import CALLS, FIRST_HOOK, HOOKS
 from filetap.core.errors import KernelError
 from filetap.probes import vfs
-from filetap.probes.vfs import NEWER, NO_LSM_HOOK, TABLE, WAYS, Hook
+from filetap.probes.vfs import ATTACH_TYPES, NEWER, NO_LSM_HOOK, TABLE, Hook
 
 ALL: Final = list(TABLE)
 MKDIR: Final = next(hook for hook in TABLE if hook.program == "path_mkdir")
@@ -45,14 +45,16 @@ class Kernel:
         return self.preempts
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_hook_fits_the_kernel_it_was_written_for(way: str) -> None:
-    misfits = {hook.program: hook.misfit(way, Kernel()) for hook in TABLE}
-    assert {program: why for program, why in misfits.items() if why} == ({"vfs_utimes": NO_LSM_HOOK} if way == "lsm" else {})
+@pytest.mark.parametrize("attach_type", ATTACH_TYPES)
+def test_every_hook_fits_the_kernel_it_was_written_for(attach_type: str) -> None:
+    incompatibilities = {hook.program: hook.incompatibility(attach_type, Kernel()) for hook in TABLE}
+    assert {program: why for program, why in incompatibilities.items() if why} == (
+        {"vfs_utimes": NO_LSM_HOOK} if attach_type == "lsm" else {}
+    )
 
 
 @pytest.mark.parametrize(
-    ("way", "changed", "why"),
+    ("attach_type", "changed", "why"),
     [
         ("fentry", {"security_path_mkdir": 4}, "security_path_mkdir takes 4 parameters here, not 3"),
         ("kprobe", {"security_path_mkdir": 2}, "security_path_mkdir takes 2 parameters here, not 3"),
@@ -63,13 +65,13 @@ def test_every_hook_fits_the_kernel_it_was_written_for(way: str) -> None:
         ("fentry", {"bpf_lsm_path_mkdir": 9}, ""),
     ],
 )
-def test_another_signature_does_not_fit(way: str, changed: dict[str, int | None], why: str) -> None:
-    assert MKDIR.misfit(way, Kernel(**changed)) == why
+def test_another_signature_does_not_fit(attach_type: str, changed: dict[str, int | None], why: str) -> None:
+    assert MKDIR.incompatibility(attach_type, Kernel(**changed)) == why
 
 
 def test_a_hook_may_have_had_several_signatures() -> None:
-    assert [RENAME.misfit("lsm", Kernel(bpf_lsm_path_rename=count)) for count in (4, 5)] == ["", ""]
-    assert RENAME.misfit("lsm", Kernel(bpf_lsm_path_rename=6)) == "bpf_lsm_path_rename takes 6 parameters here, not 4 or 5"
+    assert [RENAME.incompatibility("lsm", Kernel(bpf_lsm_path_rename=count)) for count in (4, 5)] == ["", ""]
+    assert RENAME.incompatibility("lsm", Kernel(bpf_lsm_path_rename=6)) == "bpf_lsm_path_rename takes 6 parameters here, not 4 or 5"
 
 
 def test_the_table_is_that_of_calls() -> None:
@@ -96,34 +98,34 @@ class Loaded:
     def __init__(self, refused: frozenset[str]) -> None:
         self._refused = refused
 
-    def attach_hook(self, program: str, way: str, target: str) -> str:
-        if f"{way}:{program}" in self._refused:
+    def attach_hook(self, program: str, attach_type: str, target: str) -> str:
+        if f"{attach_type}:{program}" in self._refused:
             raise OSError(22, "Invalid argument")
-        return f"{way}:{target}"
+        return f"{attach_type}:{target}"
 
 
 def attach(
     monkeypatch: pytest.MonkeyPatch,
     wanted: Sequence[Hook] = ALL,
     *,
-    no_way: str = "",
+    no_attach_type: str = "",
     unloadable: frozenset[str] = frozenset(),
     unattachable: frozenset[str] = frozenset(),
     loads: list[str] | None = None,
     preempts: bool = False,
     **changed: int | None,
 ) -> hooks.Attached:
-    """``no_way``: is denied here; the others name a way and a program, as lsm:path_mkdir. ``loads``: takes the way of each."""
+    """``no_attach_type``: is denied here; the others name a way and a program, as lsm:path_mkdir. ``loads``: takes the way of each."""
 
-    def load(way: str, chosen: Sequence[Hook]) -> Loaded:
+    def load(attach_type: str, chosen: Sequence[Hook]) -> Loaded:
         if loads is not None:
-            loads.append(way)
-        if any(f"{way}:{hook.program}" in unloadable for hook in chosen):
+            loads.append(attach_type)
+        if any(f"{attach_type}:{hook.program}" in unloadable for hook in chosen):
             raise KernelError("the kernel refused vfs.bpf.o")
         return Loaded(unattachable)
 
-    monkeypatch.setattr(trials, "hook", lambda way, name, kernel: None)
-    monkeypatch.setattr(trials, "reason", lambda attempt, kernel: "denied" if no_way in (attempt.args[0], "all") else "")
+    monkeypatch.setattr(trials, "hook", lambda attach_type, name, kernel: None)
+    monkeypatch.setattr(trials, "reason", lambda attempt, kernel: "denied" if no_attach_type in (attempt.args[0], "all") else "")
     kernel = Kernel(**changed)
     kernel.preempts = preempts
     return hooks.attach(wanted, load, kernel)  # type: ignore[arg-type]
@@ -131,26 +133,26 @@ def attach(
 
 def test_the_best_way_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch)
-    assert done.ways == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry"}
+    assert done.attach_types == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry"}
     assert done.notes(ALL) == []
     assert done.missed(ALL) == []
 
 
 def test_what_is_never_skipped_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, preempts=True)
-    assert done.ways == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "kprobe"}
-    assert set(attach(monkeypatch, preempts=True, no_way="lsm").ways.values()) == {"kprobe"}
+    assert done.attach_types == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "kprobe"}
+    assert set(attach(monkeypatch, preempts=True, no_attach_type="lsm").attach_types.values()) == {"kprobe"}
 
 
 def test_a_way_that_is_denied_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = attach(monkeypatch, no_way="lsm")
-    assert set(done.ways.values()) == {"fentry"}
+    done = attach(monkeypatch, no_attach_type="lsm")
+    assert set(done.attach_types.values()) == {"fentry"}
     assert done.notes(ALL) == ["hooks attach by fentry, not by lsm (denied)"]
 
 
 def test_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = attach(monkeypatch, no_way="all")
-    assert done.ways == {}
+    done = attach(monkeypatch, no_attach_type="all")
+    assert done.attach_types == {}
     assert done.why() == "lsm: denied; fentry: denied; kprobe: denied"
 
 
@@ -166,7 +168,7 @@ def test_one_hook_takes_another_way(
 ) -> None:
     """And what the kernel refuses of it is no reason to do without the others."""
     done = attach(monkeypatch, unloadable=unloadable, unattachable=unattachable)
-    assert done.ways == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry", "security_path_chown": "kprobe"}
+    assert done.attach_types == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry", "security_path_chown": "kprobe"}
     assert done.notes(ALL) == [
         f"hooks attach by kprobe, not by lsm ({reason}): security_path_chown",
         f"hooks attach by kprobe, not by fentry ({reason}): security_path_chown",
@@ -177,20 +179,20 @@ def test_one_hook_takes_another_way(
 def test_what_takes_a_structure_is_found_at_once(monkeypatch: pytest.MonkeyPatch, program: str, most: int) -> None:
     """5.10's reason to refuse one; each load takes a second. Any other is found by halves."""
     loads: list[str] = []
-    done = attach(monkeypatch, unloadable=frozenset({f"fentry:{program}"}), no_way="lsm", loads=loads)
-    assert [function for function, way in done.ways.items() if way == "kprobe"] == [f"security_{program}"]
+    done = attach(monkeypatch, unloadable=frozenset({f"fentry:{program}"}), no_attach_type="lsm", loads=loads)
+    assert [function for function, attach_type in done.attach_types.items() if attach_type == "kprobe"] == [f"security_{program}"]
     assert loads.count("fentry") <= most
     assert loads.count("kprobe") == 1
 
 
 def test_a_signature_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, security_path_mkdir=4, bpf_lsm_path_mkdir=4)
-    assert "security_path_mkdir" not in done.ways
+    assert "security_path_mkdir" not in done.attach_types
     assert done.missed(ALL) == [MKDIR]
     assert done.notes(ALL) == ["not seen: security_path_mkdir, because no hook type attaches to it"]
 
 
 def test_what_older_kernels_tell_otherwise_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, security_file_truncate=None, bpf_lsm_file_truncate=None)
-    assert "security_file_truncate" not in done.ways
+    assert "security_file_truncate" not in done.attach_types
     assert done.notes(ALL) == []

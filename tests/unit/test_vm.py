@@ -18,7 +18,7 @@ def row(test: str, result: str = "passed") -> dict[str, Any]:
     return {"group": "kernel/test_a", "test": test.removeprefix("tests/"), "result": result, "note": "", "seconds": 1.0}
 
 
-def told(*lives: Life) -> list[tuple[str, str]]:
+def reported(*lives: Life) -> list[tuple[str, str]]:
     return [(outcome.test, outcome.result) for outcome in gathered(lives)]
 
 
@@ -30,13 +30,13 @@ FIRST = ("kernel/test_a.py::one", "passed")
 
 
 def test_a_file_that_did_not_end_has_failed() -> None:
-    assert told(BROKEN) == [FIRST, (ONE, "passed"), (TWO, "failed"), (B, "failed")]
+    assert reported(BROKEN) == [FIRST, (ONE, "passed"), (TWO, "failed"), (B, "failed")]
 
 
 def test_a_file_that_is_run_again_counts_once_but_for_what_had_failed() -> None:
     again = Life(BROKEN.unfinished, [row(f"{B}::one"), row(f"{B}::two"), {"done": B}], "")
     assert again.files == [B]
-    assert told(BROKEN, again) == [FIRST, (TWO, "failed"), (ONE, "passed"), (TWO, "passed")]
+    assert reported(BROKEN, again) == [FIRST, (TWO, "failed"), (ONE, "passed"), (TWO, "passed")]
 
 
 @pytest.mark.parametrize(

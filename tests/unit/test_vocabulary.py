@@ -13,7 +13,7 @@ import pytest
 
 from docs import generate
 from filetap.analysis.columns import EVENTS, MACROS, PENDING
-from filetap.capture.statistics import Account
+from filetap.capture.statistics import Statistics
 from filetap.cli.main import cli
 from filetap.recording.format import COLUMNS
 
@@ -28,7 +28,7 @@ DIALECT: Final = re.compile(r"(?<![\w/-])(" + BANNED.replace(" ", r"\s+") + r")(
 CASES: Final = "## Others, on the same cases"
 """In docs/coverage.md the comments of the conformance cases are behind this heading; they are no text of filetap's."""
 EXCEPTIONS: Final = {
-    "ARCHITECTURE.md": ("lib/tell.bpf.h", "`folds`", "`strangers`"),  # names in the code
+    "ARCHITECTURE.md": ("`folds`",),  # names in the code
     "SECURITY.md": ("(an account, a container",),  # of a user
     "docs/trace-format.md": ("`folded` for `aggregated`", "`account` for `statistics`"),  # names in old versions
 }
@@ -96,7 +96,7 @@ def test_messages() -> None:
 
 def test_names_of_columns_and_fields() -> None:
     names = {column.name for column in (*EVENTS, *PENDING)} | {call.partition("(")[0] for call in MACROS}
-    names |= {name for columns in COLUMNS.values() for name in columns} | COLUMNS.keys() | Account().as_json().keys()
+    names |= {name for columns in COLUMNS.values() for name in columns} | COLUMNS.keys() | Statistics().as_json().keys()
     assert {name for name in names if dialect(name.replace("_", " "))} == set()
 
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from filetap.core.batch import Batch
 from filetap.core.calls import CALLS
-from filetap.core.wire import HAS_MORE, NO_RESULT
+from filetap.core.wire import HAS_EXT, NO_RESULT
 from filetap.recording import tables
 from filetap.recording.format import Metadata
-from filetap.recording.limits import Limits
 from filetap.recording.reader import Trace
+from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
 
 Row = tuple[Any, ...]
@@ -51,13 +51,13 @@ COPIES: Final = ("sendfile", "splice", "tee", "copy_file_range", "reflink", "ded
 
 def rows_of(batch: Batch) -> Iterator[Row]:
     """One by one what each event is: all that a trace keeps of it."""
-    more = iter(batch.more)
+    ext = iter(batch.ext)
     for event in batch.events:
         fields = {name: int(event[name]) for name in tables.FIRST}
         if fields["flags"] & NO_RESULT:
             fields["result"] = 0
-        if fields["flags"] & HAS_MORE:
-            second = next(more)
+        if fields["flags"] & HAS_EXT:
+            second = next(ext)
             fields |= {name: int(second[name]) for name in tables.SECOND}
             if CALLS[fields["call"]].op not in COPIES:
                 del fields["target_fd"]
@@ -77,7 +77,7 @@ def rows_in(trace: Trace) -> list[Row]:
     """The same of a trace."""
     found: list[Row] = []
     for rows in trace.batches("events"):
-        events, more, realtime = tables.replayed(rows)
-        for number, row in enumerate(rows_of(Batch(events, {}, {}, 0, more))):
+        events, ext, realtime = tables.replayed(rows)
+        for number, row in enumerate(rows_of(Batch(events, {}, {}, 0, ext))):
             found.append((int(realtime[number]), *row[1:]))
     return found

@@ -31,7 +31,7 @@ NAMELESS: Final = 1 << 32
 _NAMES: Final = pa.array(OPS)
 
 
-class Sums(NamedTuple):
+class AggregateTables(NamedTuple):
     """Aggregates, and the files and tasks that they name, in the forms of analysis/summary.py."""
 
     aggregates: pa.Table
@@ -59,13 +59,13 @@ def user_of(task: Task) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value != ""} | {"cgroup_path": task.cgroup_path}
 
 
-def _sums(columns: dict[str, Any], batch: Batch) -> Sums:
+def _sums(columns: dict[str, Any], batch: Batch) -> AggregateTables:
     aggregates = pa.table([columns[name] for name in AGGREGATES.names], schema=AGGREGATES)
     files = files_table(pc.unique(aggregates["file"]).to_pylist(), batch.files)
-    return Sums(aggregates, files, tasks_table(pc.unique(aggregates["task"]).to_pylist(), batch.tasks))
+    return AggregateTables(aggregates, files, tasks_table(pc.unique(aggregates["task"]).to_pylist(), batch.tasks))
 
 
-def of_kernel(keys: Records, values: Records, batch: Batch) -> Sums:
+def of_kernel(keys: Records, values: Records, batch: Batch) -> AggregateTables:
     """Of wire.AGGREGATE_KEY and wire.AGGREGATE. ``batch``: what they name, and the clock."""
     task = keys["task"].astype(np.int64)
     nameless = (task == 0) & (keys["pid"] != 0)
@@ -82,7 +82,7 @@ def of_kernel(keys: Records, values: Records, batch: Batch) -> Sums:
     )
 
 
-def of_batch(batch: Batch) -> Sums:
+def of_batch(batch: Batch) -> AggregateTables:
     """The events of a stream, a row for each."""
     events, took, number = batch.events, durations(batch.events), ops(batch.events["call"])
     result, time = events["result"], pa.array(clock(events, batch.realtime)).cast(TIME)
@@ -104,7 +104,7 @@ def of_batch(batch: Batch) -> Sums:
     )
 
 
-def of_folds(folds: Sequence[Fold], batch: Batch) -> Sums:
+def of_folds(folds: Sequence[Fold], batch: Batch) -> AggregateTables:
     """What a stream had no room for; whether it failed and how long it took is not known."""
     column = {name: np.array([getattr(fold, name) for fold in folds], np.int64) for name in ("file", "task", "op", "count", "bytes", "pid")}
     nothing = np.zeros(len(folds), np.int64)
@@ -136,7 +136,7 @@ class Accumulated:
         self.cut = False
         """Groups have become others: one that was met again was counted anew."""
 
-    def add(self, sums: Sums) -> None:
+    def add(self, sums: AggregateTables) -> None:
         self.add_table(condensed(summary.keyed(*sums, self.by), KEYS[self.by]))
 
     def add_table(self, table: pa.Table) -> None:
@@ -173,7 +173,7 @@ class Accumulated:
         return summary.of_groups(self.table(), self.by, top, sort)
 
 
-EMPTY: Final = Sums(AGGREGATES.empty_table(), FILES.empty_table(), TASKS.empty_table())
+EMPTY: Final = AggregateTables(AGGREGATES.empty_table(), FILES.empty_table(), TASKS.empty_table())
 
 
 def condensed(table: pa.Table, keys: Sequence[str]) -> pa.Table:
@@ -192,7 +192,7 @@ def without(table: pa.Table, keys: Sequence[str], kept: NDArray[np.bool_]) -> pa
     return pa.table({**columns, "others": pc.or_(table["others"], pc.invert(mask)), **rest})
 
 
-class Summing:
+class AggregatingSink:
     """A sink in front of another: what passes is summed up, and so is what comes as sums."""
 
     def __init__(self, sink: Sink, by: str) -> None:
@@ -200,12 +200,12 @@ class Summing:
         self.written = 0
 
     @property
-    def hurry(self) -> bool:
-        return self.sink.hurry
+    def draining(self) -> bool:
+        return self.sink.draining
 
-    @hurry.setter
-    def hurry(self, value: bool) -> None:
-        self.sink.hurry = value
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self.sink.draining = value
 
     def write(self, batch: Batch) -> None:
         if len(batch.events):

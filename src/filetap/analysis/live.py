@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from filetap.analysis import summary
-from filetap.analysis.aggregation import Accumulated, Sums, condensed, of_batch, of_folds, of_kernel
+from filetap.analysis.aggregation import Accumulated, AggregateTables, condensed, of_batch, of_folds, of_kernel
 from filetap.analysis.rates import rates
 from filetap.analysis.summary import KEYS
 from filetap.core.batch import Batch, Fold
@@ -28,12 +28,12 @@ class Interval:
     totals: dict[str, pa.Table] = field(default_factory=dict)
 
 
-class Live:
+class LiveAggregator:
     """A sink for a session that aggregates."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.written = 0
-        self.hurry = False
+        self.draining = False
         self._now, self._began = now, now()
         self._totals = {by: Accumulated(by, fine=False) for by in KEYS}
         self._coming = {by: Accumulated(by) for by in KEYS}
@@ -55,7 +55,7 @@ class Live:
     def pending(self, batch: Batch) -> None:
         """They are no events."""
 
-    def _add(self, sums: Sums) -> None:
+    def _add(self, sums: AggregateTables) -> None:
         for by in KEYS:
             table = condensed(summary.keyed(*sums, by), KEYS[by])
             self._totals[by].add_table(table)

@@ -34,7 +34,7 @@ class Recording:
 
     @property
     def metadata(self) -> list[Metadata]:
-        """trace.json of each: node, kernel, when it began, the account of what was lost."""
+        """trace.json of each: node, kernel, when it began, the statistics of what was lost."""
         return [trace.metadata for trace in self._traces]
 
     @cached_property

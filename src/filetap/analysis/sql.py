@@ -25,8 +25,8 @@ from filetap.analysis.timezone import chosen, set_zone
 from filetap.core.errors import FiletapError, UsageError
 from filetap.core.zone import Zone
 from filetap.recording.format import COLUMNS, KEY, TABLES, Version, stored
+from filetap.recording.progress import Begin, no_progress
 from filetap.recording.reader import Trace, compare
-from filetap.recording.steps import Begin, unseen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ class UnansweredError(FiletapError):
     """The question is right, but it could not be answered."""
 
 
-def open_traces(folders: Sequence[str | Path], begin: Begin = unseen) -> list[Trace]:
+def open_traces(folders: Sequence[str | Path], begin: Begin = no_progress) -> list[Trace]:
     """Raises TraceError where one is none, UsageError where one is named twice."""
     traces = [Trace(Path(folder), begin) for folder in folders]
     for place, trace in enumerate(traces):
@@ -103,22 +103,22 @@ class Answer:
         """Of EXPLAIN."""
 
     def arrow(self) -> Iterator[pa.RecordBatch]:
-        with failing(self._question):
+        with translate_errors(self._question):
             yield from self._relation.to_arrow_reader(BATCH)
 
     def schema(self) -> pa.Schema:
-        with failing(self._question):
+        with translate_errors(self._question):
             return self._relation.limit(0).to_arrow_table().schema
 
     def table(self) -> pa.Table:
-        with failing(self._question):
+        with translate_errors(self._question):
             return self._relation.to_arrow_table()
 
     def rows(self, expressions: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
         """Some at a time. ``expressions``: of columns c0, c1, ..."""
         columns = ", ".join(f"c{number}" for number in range(len(self.names)))
         before = "FROM ("
-        with failing(self._question, len(before)):
+        with translate_errors(self._question, len(before)):
             self._connection.execute(f"{before}{self._statement}\n) AS answer({columns}) SELECT {', '.join(expressions)}")
             while rows := self._connection.fetchmany(BATCH):
                 yield rows
@@ -131,7 +131,7 @@ class Database:
     """One connection. To be closed."""
 
     def __init__(
-        self, traces: Sequence[Trace], begin: Begin = unseen, zone: Zone | None = None, within: tuple[int, int] | None = None
+        self, traces: Sequence[Trace], begin: Begin = no_progress, zone: Zone | None = None, within: tuple[int, int] | None = None
     ) -> None:
         """``zone``: of times that are printed, and of those that are given without one; UTC by default. ``within``: only events from
         the first to before the second, ns since 1970."""
@@ -148,7 +148,7 @@ class Database:
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
         self._locked = False
         begin("reading", self.progress)
-        with failing():
+        with translate_errors():
             self._define()
 
     def _define(self) -> None:
@@ -238,7 +238,7 @@ class Database:
     def query(self, sql: str) -> Answer:
         """The answer to a question that may be anybody's. Raises QueryError or UnansweredError; so does reading it."""
         require_text(sql)
-        with failing(sql):
+        with translate_errors(sql):
             self.lock()
             statement = single(self.connection.extract_statements(sql))
             self._begin()
@@ -265,12 +265,12 @@ class Database:
 
     def run(self, sql: str) -> None:
         """Of our own statements."""
-        with failing():
+        with translate_errors():
             self.connection.execute(sql)
 
     def table(self, sql: str) -> pa.Table:
         """Of our own questions."""
-        with failing():
+        with translate_errors():
             return self.connection.sql(sql).to_arrow_table()
 
     def progress(self) -> float:
@@ -444,7 +444,7 @@ def is_of_reading(error: BaseException | None) -> bool:
     return isinstance(error, OSError) or bool(arrow and isinstance(error, arrow.ArrowException))
 
 
-class failing:  # noqa: N801 - reads as a word
+class translate_errors:  # noqa: N801 - reads as a word
     """DuckDB's errors as ours, on one line."""
 
     def __init__(self, sql: str = "", before: int = 0) -> None:
@@ -477,8 +477,8 @@ def said(error: duckdb.Error) -> tuple[str, list[int] | None]:
     kind, brace, rest = text.partition(": {")
     if brace and "\n" not in kind:
         with suppress(json.JSONDecodeError):
-            told = json.loads("{" + rest)
-            text, place = told["exception_message"], json.loads(told["location"]) if "location" in told else None
+            details = json.loads("{" + rest)
+            text, place = details["exception_message"], json.loads(details["location"]) if "location" in details else None
     else:
         text = text.partition(" Error: ")[2] or text
     lines = (line.strip().rstrip("!") for line in text.splitlines() if line.strip() and set(line) - set(" ^"))

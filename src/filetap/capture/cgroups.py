@@ -36,11 +36,11 @@ class Identified(NamedTuple):
 class Cgroups:
     """Those that are targets. ``settle`` is called once what makes and removes cgroups is attached."""
 
-    def __init__(self, named: Sequence[Cgroup], seed: Object, shared: Records, clock: Clock) -> None:
-        """``shared``: struct globals."""
+    def __init__(self, named: Sequence[Cgroup], iterators: Object, kernel_globals: Records, clock: Clock) -> None:
+        """``kernel_globals``: struct globals."""
         self._named, self._clock = named, clock
-        self._table = shared["cgroups"][0]
-        self._found = _identify(named, seed) if named else []
+        self._table = kernel_globals["cgroups"][0]
+        self._found = _identify(named, iterators) if named else []
         for row, found in zip(self._table, self._found, strict=False):
             row["id"], row["level"] = found.id, found.level
         self._known = [found.id for found in self._found]
@@ -108,9 +108,9 @@ def _is_empty(cgroup: Cgroup) -> bool:
         return False
 
 
-def _identify(named: Sequence[Cgroup], seed: Object) -> list[Identified]:
+def _identify(named: Sequence[Cgroup], iterators: Object) -> list[Identified]:
     """What is behind the descriptors, which are closed then."""
-    found = dict(parse(seed.run_iterator("cgroup_ids")))
+    found = dict(parse(iterators.run_iterator("cgroup_ids")))
     for cgroup in named:
         os.close(cgroup.fd)
         there = found[cgroup.fd]

@@ -51,7 +51,7 @@ def components(record: bytes, without: int = 0) -> list[bytes]:
 
 def inside(record: bytes) -> bytes:
     """The path inside the file system, where it was asked for."""
-    start = wire.DEFINITION_FIXED + _HEAD.unpack_from(record)[3] - file_record(record)["inside"]
+    start = wire.DEFINITION_FIXED + _HEAD.unpack_from(record)[3] - file_record(record)["fs_path"]
     return b"/" + b"/".join(record[start:].split(b"\0")[-2::-1])
 
 
@@ -67,7 +67,7 @@ def text(field: bytes) -> bytes:
 
 def decode_file(record: bytes) -> File:
     row = file_record(record)
-    path = _path(components(record, row["inside"]), row["flags"], row["inode"], row["magic"])
+    path = _path(components(record, row["fs_path"]), row["flags"], row["inode"], row["magic"])
     return File(
         id=row["id"],
         path=path,
@@ -209,7 +209,7 @@ class Files(Mapping[int, File]):
         """A file that ``add`` brought."""
         self.made.pop(number, None)
 
-    def give_up(self) -> Records:
+    def evict(self) -> Records:
         """Once there are more than ``limit``: the older ones but for half of it, as keys of the kernel's cache, from which
         they are to go."""
         now = self._now()
@@ -354,26 +354,26 @@ class Definitions:
         self.files.add(made)
         self._ending.append((self._drain, -made.id))
 
-    def lend(self, made: File | Task) -> None:
-        """A file or task that the reader made for one event, until ``take_back``."""
+    def add_temporary(self, made: File | Task) -> None:
+        """A file or task that the reader made for one event, until ``drop_temporary``."""
         if isinstance(made, Task):
             self.tasks[made.id] = made
         else:
             self.files.add(made)
         self._lent.append(made.id)
 
-    def take_back(self) -> None:
+    def drop_temporary(self) -> None:
         """The events that what was lent was for are with the sinks."""
         for number in self._lent:
             self.files.forget(number)
             self.tasks.pop(number, None)
         self._lent.clear()
 
-    def give_up(self) -> tuple[Records, Records]:
+    def evict(self) -> tuple[Records, Records]:
         """Once there are too many: the older half of the files, and of the names, as keys of the kernel's tables."""
-        return self.files.give_up(), self._give_up_names()
+        return self.files.evict(), self._evict_names()
 
-    def _give_up_names(self) -> Records:
+    def _evict_names(self) -> Records:
         if len(self._names) <= self._name_limit:
             return np.zeros(0, wire.NAME_KEY)
         many = len(self._names) - self._name_limit // 2

@@ -26,7 +26,7 @@ from filetap.core.errors import KernelError
 from filetap.kernel.libbpf import library
 from filetap.kernel.loader import TASKS, Object
 from filetap.kernel.types import BTF, REGISTERS, KernelTypes
-from filetap.probes import aio, fitting, kept_on_cpu, seed, syscalls, uring, vfs
+from filetap.probes import aio, fitting, iterators, preempt_safe, syscalls, uring, vfs
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ _HELPERS: Final = {
     "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
 }
 """What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
-OBJECTS: Final = ("process", "syscalls", "seed", "faults", "uring", "aio", "cgroup")
+OBJECTS: Final = ("process", "syscalls", "iter", "faults", "uring", "aio", "cgroup")
 NOT_TRIED: Final = "not tried"
 _REMEDY: Final = "run filetap where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
 """What to do about all that was tried in vain; the version is advice, no test."""
@@ -193,9 +193,9 @@ def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
     preempted = types.preempts_tracepoints()
     if loaded.name == "uring":
         plan = uring.plan(types)
-        return (kept_on_cpu(plan) if preempted else plan).programs
-    if loaded.name == "seed":
-        return seed.plan(types, everywhere=True, judge=True).programs
+        return (preempt_safe(plan) if preempted else plan).programs
+    if loaded.name == "iter":
+        return iterators.plan(types, everywhere=True, judge=True).programs
     return fitting(loaded.programs, preempted) - (set() if types.has_kfunc(REGISTERS) else syscalls.CLASSIC | aio.CLASSIC)
 
 
@@ -212,11 +212,11 @@ class Plan(NamedTuple):
     """What to do where no way works."""
     needed: bool = True
     preempted: Mapping[str, tuple[trials.Attempt, ...]] = MappingProxyType({})
-    """In place of ``ways`` where the kernel preempts programs of raw tracepoints (probes.kept_on_cpu)."""
+    """In place of ``ways`` where the kernel preempts programs of raw tracepoints (probes.preempt_safe)."""
 
 
 _BY_HOOK: Final[dict[str, tuple[trials.Attempt, ...]]] = {
-    way: (partial(trials.hook, way, "file_permission"),) for way in vfs.ways(preempted=False)
+    way: (partial(trials.hook, way, "file_permission"),) for way in vfs.attach_types(preempted=False)
 }
 PLANS: Final = (
     Plan(
@@ -254,7 +254,7 @@ PLANS: Final = (
         "--level vfs and -e permission; rename, unlink and similar calls have the path as the caller wrote it, without an inode",
         remedy="run a kernel with BPF trampolines (fentry, LSM with lsm=...,bpf) or kprobes, and with the right to attach them",
         needed=False,
-        preempted={way: _BY_HOOK[way] for way in vfs.ways(preempted=True)},
+        preempted={way: _BY_HOOK[way] for way in vfs.attach_types(preempted=True)},
     ),
     Plan(
         "faults",
@@ -341,7 +341,7 @@ def _namespaces(types: KernelTypes) -> Iterator[Requirement]:
     there = {kind: is_initial(kind) for kind in ("pid", "time", "cgroup")}
     inside = "not the initial one: -p takes pids of this namespace, events have pids of the host"
     blind = f"{inside}; -c does not find processes that already run outside: share the host's namespace (--pid=host)"
-    walks = types.has_kfunc(seed.WALK)
+    walks = types.has_kfunc(iterators.WALK)
     yield Requirement("pid namespace", there["pid"] or walks, False, initial if there["pid"] else inside if walks else blind)
     if os.readlink("/proc/self") != str(os.getpid()):
         other = "/proc belongs to another pid namespace, so -p takes no thread ids: mount a /proc of this one (mount -t proc)"

@@ -14,7 +14,7 @@ from filetap.capture import trials
 from filetap.core.errors import KernelError
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.types import KernelTypes
-from filetap.probes.vfs import NEWER, NO_LSM_HOOK, Hook, ways
+from filetap.probes.vfs import NEWER, NO_LSM_HOOK, Hook, attach_types
 
 _SAMPLE: Final = "file_open"
 """What a way is tried on: every kernel has it."""
@@ -25,31 +25,31 @@ class Attached:
     """What came of it."""
 
     links: list[Link] = field(default_factory=list)
-    ways: dict[str, str] = field(default_factory=dict)
+    attach_types: dict[str, str] = field(default_factory=dict)
     """Function to way."""
     reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Way to why not, to the functions that it was not possible for."""
 
-    def refuse(self, way: str, reason: str, hooks: Sequence[Hook]) -> None:
+    def refuse(self, attach_type: str, reason: str, hooks: Sequence[Hook]) -> None:
         for hook in hooks:
-            self.reasons.setdefault(way, {}).setdefault(reason, []).append(hook.function)
+            self.reasons.setdefault(attach_type, {}).setdefault(reason, []).append(hook.function)
 
     def missed(self, wanted: Sequence[Hook]) -> list[Hook]:
         """Those that attached in no way, though this kernel should have them."""
-        return [hook for hook in wanted if hook.function not in self.ways and hook.function not in NEWER]
+        return [hook for hook in wanted if hook.function not in self.attach_types and hook.function not in NEWER]
 
     def notes(self, wanted: Sequence[Hook]) -> list[str]:
         """Which of the hooks attached another way than the best, and which not at all; each reason once."""
         return [
-            f"hooks attach by {', '.join(sorted(taken))}, not by {way} ({reason}){_which(functions, wanted)}"
-            for way, reasons in self.reasons.items()
+            f"hooks attach by {', '.join(sorted(taken))}, not by {attach_type} ({reason}){_which(functions, wanted)}"
+            for attach_type, reasons in self.reasons.items()
             for reason, functions in reasons.items()
-            if reason != NO_LSM_HOOK and (taken := {self.ways[function] for function in functions if function in self.ways})
+            if reason != NO_LSM_HOOK and (taken := {self.attach_types[function] for function in functions if function in self.attach_types})
         ] + [f"not seen: {hook.function}, because no hook type attaches to it" for hook in self.missed(wanted)]
 
     def why(self) -> str:
         """Why nothing attached."""
-        return "; ".join(f"{way}: {', '.join(reasons)}" for way, reasons in self.reasons.items())
+        return "; ".join(f"{attach_type}: {', '.join(reasons)}" for attach_type, reasons in self.reasons.items())
 
 
 def _which(functions: Sequence[str], wanted: Sequence[Hook]) -> str:
@@ -62,53 +62,56 @@ Load = Callable[[str, Sequence[Hook]], Object]
 
 def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
     done = Attached()
-    for way in ways(kernel.preempts_tracepoints()):
-        left = [hook for hook in wanted if hook.function not in done.ways]
+    for attach_type in attach_types(kernel.preempts_tracepoints()):
+        left = [hook for hook in wanted if hook.function not in done.attach_types]
         if not left:
             break
-        fit = _fitting(left, way, kernel, done)
+        fit = _fitting(left, attach_type, kernel, done)
         if fit:
-            _attach(fit, way, load, kernel, done)
+            _attach(fit, attach_type, load, kernel, done)
     return done
 
 
 def refusals(kernel: KernelTypes) -> str:
     """Why no hook at all attaches in any way; "": some way works."""
-    refused = {way: trials.reason(partial(trials.hook, way, _SAMPLE), kernel) for way in ways(kernel.preempts_tracepoints())}
-    return "; ".join(f"{way}: {reason}" for way, reason in refused.items()) if all(refused.values()) else ""
+    refused = {
+        attach_type: trials.reason(partial(trials.hook, attach_type, _SAMPLE), kernel)
+        for attach_type in attach_types(kernel.preempts_tracepoints())
+    }
+    return "; ".join(f"{attach_type}: {reason}" for attach_type, reason in refused.items()) if all(refused.values()) else ""
 
 
-def _fitting(hooks: Sequence[Hook], way: str, kernel: KernelTypes, done: Attached) -> list[Hook]:
-    refused = trials.reason(partial(trials.hook, way, _SAMPLE), kernel)
+def _fitting(hooks: Sequence[Hook], attach_type: str, kernel: KernelTypes, done: Attached) -> list[Hook]:
+    refused = trials.reason(partial(trials.hook, attach_type, _SAMPLE), kernel)
     if refused:
-        done.refuse(way, refused, hooks)
+        done.refuse(attach_type, refused, hooks)
         return []
     fit = []
     for hook in hooks:
-        misfit = hook.misfit(way, kernel)
-        if misfit:
-            done.refuse(way, misfit, [hook])
+        incompatibility = hook.incompatibility(attach_type, kernel)
+        if incompatibility:
+            done.refuse(attach_type, incompatibility, [hook])
         else:
             fit.append(hook)
     return fit
 
 
-def _attach(hooks: Sequence[Hook], way: str, load: Load, kernel: KernelTypes, done: Attached) -> None:
+def _attach(hooks: Sequence[Hook], attach_type: str, load: Load, kernel: KernelTypes, done: Attached) -> None:
     """What the kernel refuses of several is found in parts: that of one hook is no reason to do without the others."""
     try:
-        loaded = load(way, hooks)
+        loaded = load(attach_type, hooks)
     except KernelError as error:
         if len(hooks) == 1:
-            done.refuse(way, str(error), hooks)
+            done.refuse(attach_type, str(error), hooks)
         for part in _parts(hooks, kernel):
-            _attach(part, way, load, kernel, done)
+            _attach(part, attach_type, load, kernel, done)
         return
     for hook in hooks:
         try:
-            done.links.append(loaded.attach_hook(hook.program, way, hook.target(way)))
-            done.ways[hook.function] = way
+            done.links.append(loaded.attach_hook(hook.program, attach_type, hook.target(attach_type)))
+            done.attach_types[hook.function] = attach_type
         except OSError as error:
-            done.refuse(way, trials.reason_of(error), [hook])
+            done.refuse(attach_type, trials.reason_of(error), [hook])
 
 
 def _parts(hooks: Sequence[Hook], kernel: KernelTypes) -> list[Sequence[Hook]]:

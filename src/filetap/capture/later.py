@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from filetap.capture.definitions import Definitions, Given
 from filetap.capture.name_filter import UnresolvedNameFilter
 from filetap.capture.openat2 import RESOLVE_NO_SYMLINKS, open_in_root
-from filetap.capture.rules import HASH_CHAIN, HASH_PRIME, HASH_SEED, LONGEST, MASK, Names, name_hash
+from filetap.capture.rules import HASH_CHAIN, HASH_PRIME, HASH_SEED, LONGEST, MASK, NameRules, name_hash
 from filetap.core import wire
 from filetap.core.batch import Batch, File, Task
 from filetap.core.calls import CALLS, CHANGES, NOFOLLOW
@@ -185,9 +185,9 @@ def _is_at(place: bytes, namespace: int, root: bytes) -> bool:
 class Judge:
     """The kernel's rules, asked about files behind descriptors of ours."""
 
-    def __init__(self, seed: Object, names: Names) -> None:
-        self._seed, self._lengths = seed, names.lengths
-        self._asked = Map(seed.map_fd("asked_files"), U32, wire.ASKED_FILE)
+    def __init__(self, iterators: Object, names: NameRules) -> None:
+        self._iterators, self._lengths = iterators, names.lengths
+        self._asked = Map(iterators.map_fd("asked_files"), U32, wire.ASKED_FILE)
 
     def __call__(self, opened: list[Opened]) -> dict[int, Answer]:
         """By descriptor; not of those whose path the kernel could not tell as a whole."""
@@ -199,7 +199,7 @@ class Judge:
                 row["hash"] = name_hash(one.entry)
         self._asked.put_all(fds, asked)
         try:
-            said = dict(_answers(self._seed.run_iterator_on_ourselves("judge_files")))
+            said = dict(_answers(self._iterators.run_iterator_on_ourselves("judge_files")))
         finally:
             self._asked.delete(fds)
         return {one.fd: self._complete(said[one.fd], one) for one in opened if one.fd in said}
@@ -269,11 +269,11 @@ class Later:
     """Changes of one batch whose names are in doubt: those that led to something wanted, with the files in place of the names."""
 
     def __init__(
-        self, judge: Judge, definitions: Definitions, elsewhere: Elsewhere, names: UnresolvedNameFilter, leaves: Collection[int]
+        self, judge: Judge, definitions: Definitions, elsewhere: Elsewhere, names: UnresolvedNameFilter, basenames: Collection[int]
     ) -> None:
-        """``leaves``: hashes of the last names of PATHs."""
+        """``basenames``: hashes of the last names of PATHs."""
         self._judge, self._definitions, self._elsewhere, self._wanted = judge, definitions, elsewhere, names
-        self._leaves = frozenset(leaves)
+        self._basenames = frozenset(basenames)
         self._own = os.stat("/proc/self/ns/mnt").st_ino
         self._ids = count(FIRST_ID)
         self.missed = 0
@@ -329,7 +329,7 @@ class Later:
 
     def _entry(self, name: bytes) -> bytes:
         last = _last(name)
-        return last if last in (b"", b".", b"..") or name_hash(last) in self._leaves else ANY
+        return last if last in (b"", b".", b"..") or name_hash(last) in self._basenames else ANY
 
     def _answer(self, questions: list[Question], roots: Roots) -> dict[Question, Answer]:
         opened = {question: found for question in questions if (found := open_named(question, roots)) is not None}
@@ -471,11 +471,11 @@ def _last(name: bytes) -> bytes:
 
 def _replaced(batch: Batch, kept: NDArray[np.bool_], files: dict[int, int]) -> Batch:
     """With files in the place of names."""
-    events, more = batch.events.copy(), batch.more.copy()
-    two = events["flags"] & wire.HAS_MORE != 0
-    for column, rows in ((events["file"], kept), (more["target"], kept[two])):
+    events, ext = batch.events.copy(), batch.ext.copy()
+    two = events["flags"] & wire.HAS_EXT != 0
+    for column, rows in ((events["file"], kept), (ext["target"], kept[two])):
         column[rows] = [files.get(number, number) for number in column[rows].tolist()]
-    return replace(batch, events=events, more=more)
+    return replace(batch, events=events, ext=ext)
 
 
 def changes_later(calls: Iterable[int]) -> bool:

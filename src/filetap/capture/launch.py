@@ -149,7 +149,7 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
             os.initgroups(user.pw_name, user.pw_gid)
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
-        libraries.take_back()
+        libraries.restore_environment()
         descriptors.restore_limit()
         os.environb.pop(NOTIFY_SOCKET, None)
         os.execv(path, arguments)

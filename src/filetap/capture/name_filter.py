@@ -30,7 +30,7 @@ class UnresolvedNameFilter:
         """A name that starts below a PATH is wanted for that, whatever its text is."""
         if not name.foreign and self._exclude and is_below_any(name.path, self._exclude):
             return False
-        if not self._paths or name.steps in (0, 1) or (name.steps > 0 and self._recursive):
+        if not self._paths or name.depth in (0, 1) or (name.depth > 0 and self._recursive):
             return True
         return bool(name.path) and not name.foreign and self.leads_to(name.path)
 

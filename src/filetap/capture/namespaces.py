@@ -43,7 +43,7 @@ class Ourselves(NamedTuple):
     """ns that its time namespace adds to CLOCK_BOOTTIME."""
 
 
-def find_ourselves(seed: Object) -> Ourselves:
-    """Ask the kernel, by an iterator of bpf/seed.bpf.c."""
-    (found,) = np.frombuffer(seed.run_iterator("find_self"), wire.OURSELVES)
+def find_ourselves(iterators: Object) -> Ourselves:
+    """Ask the kernel, by an iterator of bpf/iter.bpf.c."""
+    (found,) = np.frombuffer(iterators.run_iterator("find_self"), wire.OURSELVES)
     return Ourselves(int(found["tgid"]), int(found["boot_offset"]))

@@ -55,7 +55,7 @@ LOCKS: Final = (6, 7, 37, 38)
 """F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW."""
 FICLONE, FICLONERANGE, FIDEDUPERANGE = 0x40049409, 0x4020940D, 0xC0189436
 WITH_SECOND: Final = ("link", "symlink", "rename", "mmap")
-"""Of hooks: has_second_slot() of bpf/lib/tell.bpf.h."""
+"""Of hooks: has_second_slot() of bpf/lib/emit_hook.bpf.h."""
 AIO: Final = [number for number, call in enumerate(CALLS) if call.name == "io_submit"]
 REQUESTS: Final = frozenset(number for number, call in enumerate(CALLS) if call.nr >= MAX_NR or call.name == "io_submit")
 """Indices into CALLS: what no thread waits in."""
@@ -87,7 +87,7 @@ def keys(records: Records, moment: str) -> list[tuple[str, bytes]]:
 
 
 def meaning(record: Any, chosen: frozenset[int]) -> int:
-    """Index into CALLS, as choose_meaning() of bpf/lib/draft.bpf.h; 0: not one of ``chosen``."""
+    """Index into CALLS, as choose_meaning() of bpf/lib/call_event.bpf.h; 0: not one of ``chosen``."""
     if record["call"]:
         return int(record["call"])
     numbers = _BY_NR.get(int(record["nr"]), ())
@@ -161,15 +161,15 @@ class Pending:
     def batch(self, listing: Listing, began: int, realtime: int) -> Batch:
         """``began``: since when calls' beginnings are seen, CLOCK_BOOTTIME; 0: they are not."""
         rows = list(self._rows(listing, began))
-        events, more = np.zeros(len(rows), wire.EVENT), np.zeros(sum(bool(second) for _, second in rows), wire.MORE)
+        events, ext = np.zeros(len(rows), wire.EVENT), np.zeros(sum(bool(second) for _, second in rows), wire.EVENT_EXT)
         for event, (first, _) in zip(events, rows, strict=True):
             for name, value in first.items():
                 event[name] = value
-        for record, second in zip(more, filter(None, (second for _, second in rows)), strict=True):
+        for record, second in zip(ext, filter(None, (second for _, second in rows)), strict=True):
             for name, value in second.items():
                 record[name] = value
         known = self._definitions
-        return Batch(events, known.files, known.tasks, realtime, more, known.files.made)
+        return Batch(events, known.files, known.tasks, realtime, ext, known.files.made)
 
     def _rows(self, listing: Listing, began: int) -> Iterator[tuple[Row, Row]]:
         for record, number, asked in zip(listing.records, self.calls(listing.records), listing.asked, strict=True):
@@ -180,7 +180,7 @@ class Pending:
             if not record["call"] and "name" in call.shape.split() and not self._name(call, record, asked, first, second):
                 continue
             flags, took = duration(record, began)
-            first["flags"] |= flags | wire.PENDING | wire.NO_RESULT | wire.HAS_MORE * bool(second)
+            first["flags"] |= flags | wire.PENDING | wire.NO_RESULT | wire.HAS_EXT * bool(second)
             first |= {"time": int(record["time"]), "call": number, "duration": took, "tid": int(record["tid"]), "task": self._task(record)}
             yield first, second
 
@@ -195,7 +195,7 @@ class Pending:
         comm, who = text(bytes(record["comm"]).ljust(16, b"\0")), (int(record["pid"]), int(record["tid"]))
         user = replace(UNKNOWN_USER, euid=int(record["euid"]))
         task = Task(self._new_id(), *who, comm, comm, ppid=int(record["ppid"]), credentials=user)
-        self._definitions.lend(task)
+        self._definitions.add_temporary(task)
         return task.id
 
     def _name(self, call: Call, record: Any, asked: Asked, first: Row, second: Row) -> bool:
@@ -205,7 +205,7 @@ class Pending:
         if "to_name" in given:
             second["target"] = self._defined(asked.to_name, Origin.of(record, "to_start", asked.to_name))
         if call.op == "symlink":
-            first["file"] = self._defined(name, Origin(second["target"], int(record["root"]), wire.BESIDE))
+            first["file"] = self._defined(name, Origin(second["target"], int(record["root"]), wire.RELATIVE_TO_LINK))
         elif has_source(call, record):
             first["file"] = self._defined(name, Origin.of(record, "start", name, wire.SOURCE), asked.kind)
         elif name == b"" and "dir" in given:
@@ -229,7 +229,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a name starts, and what ".." does not leave: as struct origin of bpf/lib/named.bpf.h."""
+    """Where a name starts, and what ".." does not leave: as struct origin of bpf/lib/path_rules.bpf.h."""
 
     start: int
     root: int
@@ -281,7 +281,7 @@ def _described(call: Call, record: Any) -> tuple[Row, Row]:
 
 
 def _row(call: Call, record: Any, asked: Asked) -> tuple[Row, Row]:
-    """As the drafts of bpf/lib: what is no argument is the kernel's, or was read."""
+    """As the pending events of bpf/lib: what is no argument is the kernel's, or was read."""
     given, (first, second) = given_by(call, record), _found(record)
     first |= {"fd": number32(given.get("fd", -1)), "offset": given.get("offset", 0), "size": given.get("size", 0)}
     second["argument"] = given.get("argument", 0) & 0xFFFFFFFF

@@ -1,6 +1,6 @@
-"""Drains the lanes and the definitions ring into batches, in an order that holds.
+"""Drains the CPU rings and the definitions ring into batches, in an order that holds.
 
-Apart from the session, so that decoding is tested without a kernel. The rule: read the lanes' positions, then all
+Apart from the session, so that decoding is tested without a kernel. The rule: read the CPU rings' positions, then all
 definitions, then the events up to those positions; so no event names what is not known.
 """
 
@@ -19,14 +19,14 @@ from filetap.core.batch import UNKNOWN_USER, Batch, File, Task
 from filetap.core.clock import Clock
 from filetap.core.errors import KernelError
 from filetap.core.wire import Records
-from filetap.kernel.ring import Lanes, Ring
+from filetap.kernel.ring import CpuRings, Ring
 
 MOST: Final = 16384
-"""Events of a lane per batch: what stays in the cache."""
+"""Events of a CPU ring per batch: what stays in the cache."""
 FEW: Final = 2048
 PID_LIMIT: Final = 1 << 22
 """PID_MAX_LIMIT, include/linux/threads.h."""
-NO_MORE: Final = np.zeros(0, wire.MORE)
+NO_EXT: Final = np.zeros(0, wire.EVENT_EXT)
 MADE: Final = 1 << 31
 """Ids from here on are made by the reader: the kernel's start at zero."""
 
@@ -34,29 +34,29 @@ MADE: Final = 1 << 31
 class Reader:
     """Both rings and what they have said so far."""
 
-    def __init__(self, lanes: Lanes, ring: Ring, definitions: Definitions, clock: Clock) -> None:
-        self.lanes, self.ring, self.definitions, self.clock = lanes, ring, definitions, clock
+    def __init__(self, cpu_rings: CpuRings, ring: Ring, definitions: Definitions, clock: Clock) -> None:
+        self.cpu_rings, self.ring, self.definitions, self.clock = cpu_rings, ring, definitions, clock
         self._met = np.zeros(PID_LIMIT, bool)
         self._made = MADE
 
     def drain(self, final: bool = False) -> Iterator[Batch]:
         """What there is now. ``final``: the probes are detached and nothing more will come."""
         horizon = (1 << 63) if final else self.clock.boot()
-        positions = self.lanes.produced()
+        positions = self.cpu_rings.produced()
         self._read_definitions()
         offset = self.clock.offset()
-        while (busy := np.nonzero(positions > self.lanes.consumed())[0]).size:
-            views = {int(lane): self._view(int(lane), int(positions[lane]), horizon) for lane in busy}
+        while (busy := np.nonzero(positions > self.cpu_rings.consumed())[0]).size:
+            views = {int(cpu): self._view(int(cpu), int(positions[cpu]), horizon) for cpu in busy}
             views = self._common_horizon(views, positions)
-            taken = {lane: len(view) for lane, view in views.items()}
+            taken = {cpu: len(view) for cpu, view in views.items()}
             if not sum(taken.values()):
                 break
             for events in self._in_thread_order([view for view in views.values() if len(view)]):
-                whole, more = self._whole(events)
-                yield Batch(whole, self.definitions.files, self.definitions.tasks, offset, more, self.definitions.files.made)
-                self.definitions.take_back()
-            for lane, count in taken.items():
-                self.lanes.release(lane, count)
+                whole, ext = self._whole(events)
+                yield Batch(whole, self.definitions.files, self.definitions.tasks, offset, ext, self.definitions.files.made)
+                self.definitions.drop_temporary()
+            for cpu, count in taken.items():
+                self.cpu_rings.release(cpu, count)
         self.definitions.end_drain()
 
     def _read_definitions(self) -> None:
@@ -73,29 +73,29 @@ class Reader:
                 if len(record) >= wire.DEFINITION_FIXED:
                     self.definitions.apply(record)
 
-    def _view(self, lane: int, until: int, horizon: int) -> Records:
-        """A lane's next slots up to ``horizon``, both slots of an event or neither."""
-        view = self.lanes.slots_of(lane, until, MOST)
-        if len(view) and not view["call"][0]:  # the lane's last slot, left empty before an event of two
-            self.lanes.release(lane, 1)
-            view = self.lanes.slots_of(lane, until, MOST)
+    def _view(self, cpu: int, until: int, horizon: int) -> Records:
+        """A CPU ring's next slots up to ``horizon``, both slots of an event or neither."""
+        view = self.cpu_rings.slots_of(cpu, until, MOST)
+        if len(view) and not view["call"][0]:  # the CPU ring's last slot, left empty before an event of two
+            self.cpu_rings.release(cpu, 1)
+            view = self.cpu_rings.slots_of(cpu, until, MOST)
         late = (view["time"] > horizon) & (view["call"] != 0)
         if late.any():
             view = view[: int(late.argmax())]
-        return view[:-1] if len(view) and view["call"][-1] and view["flags"][-1] & wire.HAS_MORE else view
+        return view[:-1] if len(view) and view["call"][-1] and view["flags"][-1] & wire.HAS_EXT else view
 
     def _common_horizon(self, views: dict[int, Records], positions: np.ndarray) -> dict[int, Records]:
         """Cut all views where the first that goes on ends, so that no thread's events overtake each other."""
-        consumed = self.lanes.consumed()
+        consumed = self.cpu_rings.consumed()
         ends = [
             int(view["time"][view["call"] != 0].max())
-            for lane, view in views.items()
-            if len(view) and int(consumed[lane]) + len(view) < int(positions[lane])
+            for cpu, view in views.items()
+            if len(view) and int(consumed[cpu]) + len(view) < int(positions[cpu])
         ]
         if not ends or len(views) == 1:
             return views
         end = min(ends)
-        return {lane: self._until(view, end) for lane, view in views.items()}
+        return {cpu: self._until(view, end) for cpu, view in views.items()}
 
     @staticmethod
     def _until(view: Records, end: int) -> Records:
@@ -124,14 +124,14 @@ class Reader:
         """Rows that are events, and the second slots of those that have one. An event without an id for its file or
         task carries the identity there; it gets ids of ours."""
         if events["call"].all():
-            return events, NO_MORE
-        first = np.nonzero(events["flags"] & wire.HAS_MORE * (events["call"] != 0))[0]
-        whole, more = events.copy(), events[first + 1].view(wire.MORE)
-        for i in np.nonzero((more["inode"] != 0) | (more["pid"] != 0))[0].tolist():
+            return events, NO_EXT
+        first = np.nonzero(events["flags"] & wire.HAS_EXT * (events["call"] != 0))[0]
+        whole, ext = events.copy(), events[first + 1].view(wire.EVENT_EXT)
+        for i in np.nonzero((ext["inode"] != 0) | (ext["pid"] != 0))[0].tolist():
             row = first[i]
-            whole["file"][row] = whole["file"][row] or self._make_file(more[i])
-            whole["task"][row] = whole["task"][row] or self._make_task(more[i], int(events["tid"][row]))
-        return whole[events["call"] != 0], more
+            whole["file"][row] = whole["file"][row] or self._make_file(ext[i])
+            whole["task"][row] = whole["task"][row] or self._make_task(ext[i], int(events["tid"][row]))
+        return whole[events["call"] != 0], ext
 
     def new_id(self) -> int:
         """For a file or task that is no definition of the kernel's."""
@@ -142,7 +142,7 @@ class Reader:
         file = File(self.new_id(), b"", resolved=False, inode=int(identity["inode"]), generation=int(identity["generation"]))
         if not file.inode:
             return 0
-        self.definitions.lend(file)
+        self.definitions.add_temporary(file)
         return file.id
 
     def _make_task(self, identity: np.void, tid: int) -> int:
@@ -151,5 +151,5 @@ class Reader:
         comm = text(bytes(identity["comm"]))
         user = replace(UNKNOWN_USER, euid=int(identity["euid"]))
         task = Task(self.new_id(), int(identity["pid"]), tid, comm, comm, ppid=int(identity["ppid"]), credentials=user)
-        self.definitions.lend(task)
+        self.definitions.add_temporary(task)
         return task.id

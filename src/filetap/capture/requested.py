@@ -20,7 +20,7 @@ class Joined(NamedTuple):
     """A name, joined to where it starts."""
 
     path: bytes
-    steps: int
+    depth: int
     """How many names below its start it leads; -1: it leads out of it."""
     certain: bool = True
     """Nothing but the start's own path was taken back by "..": what a symbolic link leads to has another parent."""
@@ -92,14 +92,14 @@ class Request(NamedTuple):
         if start is None or not start.path.startswith(b"/"):
             return File(number, b"", resolved=False, requested=name, filesystem=kind, truncated=cut)
         joined = self._joined(start, name)
-        wanted = self.flags & (wire.FROM_WANTED if joined.steps else wire.START_WANTED)
-        deleted = start.deleted and joined.steps >= 0
+        wanted = self.flags & (wire.FROM_WANTED if joined.depth else wire.START_WANTED)
+        deleted = start.deleted and joined.depth >= 0
         return File(
             number,
             joined.path,
             resolved=False,
             requested=b"" if joined.certain else name,
-            steps=joined.steps if wanted else -1,
+            depth=joined.depth if wanted else -1,
             foreign=self._foreign(start, home) or deleted,
             deleted=deleted,
             truncated=cut,
@@ -107,7 +107,7 @@ class Request(NamedTuple):
 
     def _foreign(self, start: File, home: Home | None) -> bool:
         """A symbolic link that is known by name alone has no mount namespace: what it says is as foreign as its own name."""
-        if self.flags & wire.BESIDE and not start.resolved:
+        if self.flags & wire.RELATIVE_TO_LINK and not start.resolved:
             return start.foreign
         return bool(home and not home.shares(start, self.root))
 
@@ -115,7 +115,7 @@ class Request(NamedTuple):
         root = self.root.path if self.root else b"/"
         if self.flags & wire.BENEATH and leaves(name):
             return Joined(start.path, 0, certain=False)
-        if not self.flags & wire.BESIDE:
+        if not self.flags & wire.RELATIVE_TO_LINK:
             return join(start.path, root, name)
         joined = join(root if name.startswith(b"/") else start.path.rpartition(b"/")[0], root, name)
-        return Joined(joined.path, -1, joined.certain and joined.steps >= 0)
+        return Joined(joined.path, -1, joined.certain and joined.depth >= 0)

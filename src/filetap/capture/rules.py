@@ -1,6 +1,6 @@
 """PATHs as the kernel's rules: by identity, which it reads itself behind descriptors of ours, and by name, as hashes.
 
-Apart from filters.py, which says what is wanted: here it is found on this machine. bpf/lib/named.bpf.h makes the same
+Apart from filters.py, which says what is wanted: here it is found on this machine. bpf/lib/path_rules.bpf.h makes the same
 hashes.
 """
 
@@ -55,7 +55,7 @@ def names_hash(names: Iterable[bytes]) -> int:
     return value
 
 
-class Place(NamedTuple):
+class WatchPath(NamedTuple):
     """Where a PATH is or will be."""
 
     path: str
@@ -79,7 +79,7 @@ def _why_not(path: str, real: str) -> int:
     return 0 if os.path.lexists(real) else errno.ENOENT
 
 
-def find_place(path: str, wait: bool) -> Place:
+def find_watch_path(path: str, wait: bool) -> WatchPath:
     """``wait``: it need not exist. Raises UsageError with what to do."""
     if not path:
         raise UsageError("a PATH is empty: give the name of a file or directory")
@@ -95,40 +95,42 @@ def find_place(path: str, wait: bool) -> Place:
             raise UsageError(f"{path}: {directory} is not a directory, so no file can appear below it")
         directory, name = os.path.split(directory)
         names.insert(0, name)
-    if len(names) > wire.MAX_NAMED:
-        raise UsageError(f"{path}: {len(names)} components of this path do not exist; --missing-ok allows at most {wire.MAX_NAMED}")
-    return Place(real, directory, tuple(map(os.fsencode, names)))
+    if len(names) > wire.MAX_PATH_RULE_DEPTH:
+        raise UsageError(
+            f"{path}: {len(names)} components of this path do not exist; --missing-ok allows at most {wire.MAX_PATH_RULE_DEPTH}"
+        )
+    return WatchPath(real, directory, tuple(map(os.fsencode, names)))
 
 
 @dataclass(slots=True)
-class Names:
+class NameRules:
     """What the kernel is told of names before it can be told of identities."""
 
-    places: list[Place] = field(default_factory=list)
+    watch_paths: list[WatchPath] = field(default_factory=list)
     """Of each PATH, where they are watched by name."""
-    leaves: list[int] = field(default_factory=list)
+    basenames: list[int] = field(default_factory=list)
     """Hashes of the last names of all PATHs: an asked name that has none of them cannot lead there."""
 
     @classmethod
-    def of(cls, filters: Filters) -> Names:
+    def of(cls, filters: Filters) -> NameRules:
         """Raises UsageError for a PATH that cannot be watched."""
-        places = [find_place(path, filters.wait) for path in filters.paths] if filters.places else []
+        watch_paths = [find_watch_path(path, filters.wait) for path in filters.paths] if filters.places else []
         last = {os.path.basename(form(path)) for path in filters.paths for form in (os.path.abspath, os.path.realpath)}
-        return cls(places, [name_hash(os.fsencode(name)) for name in sorted(last | {".."})])
+        return cls(watch_paths, [name_hash(os.fsencode(name)) for name in sorted(last | {".."})])
 
     @property
     def longest(self) -> int:
         """The most names of a place."""
-        return max((len(place.names) for place in self.places), default=0)
+        return max((len(watched.names) for watched in self.watch_paths), default=0)
 
     @property
     def lengths(self) -> int:
         """Bit per length of a name."""
-        return _bits(min(len(name), LONGEST) for place in self.places for name in place.names)
+        return _bits(min(len(name), LONGEST) for watched in self.watch_paths for name in watched.names)
 
     @property
-    def leaf_bits(self) -> int:
-        return _bits(leaf & 63 for leaf in self.leaves)
+    def basename_bits(self) -> int:
+        return _bits(leaf & 63 for leaf in self.basenames)
 
 
 def _bits(numbers: Iterable[int]) -> int:
@@ -141,20 +143,20 @@ def _bits(numbers: Iterable[int]) -> int:
 class Rules:
     """The maps of rules, filled from descriptors of ours: the kernel alone knows a file's identity."""
 
-    def __init__(self, seed: Object) -> None:
-        self._seed = seed
-        self._rules = Map(seed.map_fd("rules"), wire.RULE_KEY, U32)
-        self._named = Map(seed.map_fd("named"), wire.NAMED_KEY, U32)
-        self._leaves = Map(seed.map_fd("leaves"), U64, U32)
+    def __init__(self, iterators: Object) -> None:
+        self._iterators = iterators
+        self._inode_rules = Map(iterators.map_fd("inode_rules"), wire.RULE_KEY, U32)
+        self._path_rules = Map(iterators.map_fd("path_rules"), wire.PATH_RULE_KEY, U32)
+        self._basenames = Map(iterators.map_fd("basenames"), U64, U32)
         self._written: dict[bytes, int] = {}
 
-    def write(self, filters: Filters, names: Names) -> None:
+    def write(self, filters: Filters, names: NameRules) -> None:
         """All that is known before anything is attached."""
-        self._leaves.put_all(np.array(names.leaves, U64), np.ones(len(names.leaves), U32))
+        self._basenames.put_all(np.array(names.basenames, U64), np.ones(len(names.basenames), U32))
         if filters.places:
-            self._write_members(filters, names.places)
-            self._write_names(filters, names.places)
-            for some in portions(lasting(filters, names.places)):
+            self._write_hardlinks(filters, names.watch_paths)
+            self._write_names(filters, names.watch_paths)
+            for some in portions(lasting(filters, names.watch_paths)):
                 self._put(open_paths(some, gone=True))
             return
         for some in portions(filters.rules()):
@@ -163,37 +165,37 @@ class Rules:
             for paths in portions(below(filters)):
                 self._put(open_paths([(path, wire.RULE_TREE) for path in paths], gone=True))
 
-    def _write_members(self, filters: Filters, places: list[Place]) -> None:
+    def _write_hardlinks(self, filters: Filters, watch_paths: list[WatchPath]) -> None:
         """First, for whatever else is said of the same file is to stay."""
-        rule = filters.member
-        files = (place.path for place in places if not os.path.isdir(place.path))
+        rule = filters.hardlink_rule
+        files = (watched.path for watched in watch_paths if not os.path.isdir(watched.path))
         many = 0
         for paths in portions(chain(files, below(filters, directories=filters.follow))):
             many += len(paths)
             if many > FOLLOWED:
                 raise UsageError(f"more than {FOLLOWED} files: watch fewer, or use filetap trace --all PATH without --follow")
             keys = np.unique(self._identify(open_paths([(path, rule) for path in paths], gone=True))["key"])
-            self._rules.put_all(keys, np.full(len(keys), rule, U32))
+            self._inode_rules.put_all(keys, np.full(len(keys), rule, U32))
 
-    def add_members(self, paths: list[str], rule: int) -> int:
+    def add_hardlinks(self, paths: list[str], rule: int) -> int:
         """Files that have come since. What is said of them already stays. Returns for how many there was no room."""
         identified = self._identify(open_paths([(path, rule) for path in paths], gone=True))
-        return sum(not self._rules.add(row["key"], rule) for row in identified)
+        return sum(not self._inode_rules.add(row["key"], rule) for row in identified)
 
-    def _write_names(self, filters: Filters, places: list[Place]) -> None:
+    def _write_names(self, filters: Filters, watch_paths: list[WatchPath]) -> None:
         """A PATH is what bears its name, whatever that is by then."""
-        named = [place for place in places if place.names]
+        named = [watched for watched in watch_paths if watched.names]
         for some in portions(named):
-            opened = open_paths([(place.directory, number) for number, place in enumerate(some)], gone=True)
+            opened = open_paths([(watched.directory, number) for number, watched in enumerate(some)], gone=True)
             keys = [(row["key"], names_hash(some[opened[int(row["fd"])]].names)) for row in self._identify(dict(opened))]
-            self._named.put_all(np.array(keys, wire.NAMED_KEY), np.full(len(keys), filters.include, U32))
+            self._path_rules.put_all(np.array(keys, wire.PATH_RULE_KEY), np.full(len(keys), filters.include, U32))
 
     def _put(self, opened: dict[int, int]) -> None:
         """``opened``: descriptor to RULE_*. Of several rules for one file all are heeded."""
         for row in self._identify(opened):
             key = row["key"].tobytes()
             self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
-            self._rules.put(row["key"], self._written[key])
+            self._inode_rules.put(row["key"], self._written[key])
 
     def identity_of(self, path: str) -> Records:
         """One of wire.RULE_KEY."""
@@ -202,21 +204,21 @@ class Rules:
     def _identify(self, opened: dict[int, int]) -> Records:
         """What is behind descriptors, which are closed afterwards."""
         try:
-            identified = np.frombuffer(self._seed.run_iterator("file_ids") if opened else b"", wire.IDENTIFIED)
+            identified = np.frombuffer(self._iterators.run_iterator("file_ids") if opened else b"", wire.IDENTIFIED)
         finally:
             for fd in opened:
                 os.close(fd)
         return identified[np.isin(identified["fd"], list(opened))]
 
 
-class Arrivals:
+class NewFileTracker:
     """Files that rename(2) and link(2) bring to a watched name. Such a call tells names alone where no hook says which file it
     is; so user space looks at them, and the file counts under its other names too before anybody uses it there. Whatever
     is found at a watched name is meant, even where another call came between."""
 
-    def __init__(self, rules: Rules, filters: Filters, places: list[Place]) -> None:
-        self._rules, self._rule = rules, filters.member
-        self._watched = UnresolvedNameFilter(Filters(paths=[place.path for place in places], recursive=filters.recursive))
+    def __init__(self, rules: Rules, filters: Filters, watch_paths: list[WatchPath]) -> None:
+        self._rules, self._rule = rules, filters.hardlink_rule
+        self._watched = UnresolvedNameFilter(Filters(paths=[watched.path for watched in watch_paths], recursive=filters.recursive))
         self._names: set[bytes] = set()
         self._due = 0.0
         self.missed = 0
@@ -224,9 +226,9 @@ class Arrivals:
 
     def note(self, batch: Batch) -> None:
         """Both names of each, for two files may have been exchanged. What is too much for one look waits for its first use."""
-        two = batch.events[batch.events["flags"] & wire.HAS_MORE != 0]
+        two = batch.events[batch.events["flags"] & wire.HAS_EXT != 0]
         done = np.isin(wire.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
-        for number in {*two["file"][done].tolist(), *batch.more["target"][done].tolist()} if done.any() else ():
+        for number in {*two["file"][done].tolist(), *batch.ext["target"][done].tolist()} if done.any() else ():
             name = batch.names.get(number)
             if not name or not name.path or name.foreign:
                 continue
@@ -238,13 +240,13 @@ class Arrivals:
     def _add(self, files: list[str]) -> int:
         """For how many there was no room."""
         try:
-            return self._rules.add_members(files, self._rule)
+            return self._rules.add_hardlinks(files, self._rule)
         except DescriptorLimitError:
             return len(files)
 
     def look(self) -> bool:
         """Now and then, for the kernel goes through all descriptors there are to say what is behind ours. Returns whether files
-        may be wanted now that are known as strangers."""
+        may be wanted now that are known as rejected."""
         if not self._names or time.monotonic() < self._due:
             return False
         found = {os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name)) for name in self._names}
@@ -256,9 +258,9 @@ class Arrivals:
         return bool(files)
 
 
-def lasting(filters: Filters, places: list[Place]) -> list[tuple[str, int]]:
+def lasting(filters: Filters, watch_paths: list[WatchPath]) -> list[tuple[str, int]]:
     """Path and RULE_* of what is meant by its identity alone: with --follow whatever is there, and always what a file system
     shows at a mount point, for elsewhere that bears another name."""
     points = {mount.point for mount in mountinfo.parse(Path(mountinfo.MOUNTINFO).read_bytes())}
-    here = [place.path for place in places if place.exists]
+    here = [watched.path for watched in watch_paths if watched.exists]
     return [(path, filters.include) for path in here if filters.follow or os.fsencode(path) in points]

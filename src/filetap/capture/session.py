@@ -1,4 +1,4 @@
-"""A run: a source, a filter, a sink and the account, in the order in which an event meets them.
+"""A run: a source, a filter, a sink and the statistics, in the order in which an event meets them.
 
 Apart, because it is the one place that wires them; the command line, the node agent and the tests use it alike.
 """
@@ -21,7 +21,7 @@ from filetap.capture.name_filter import UnresolvedNameFilter
 from filetap.capture.peer import Wanted, completed, read
 from filetap.capture.pending import AIO, REQUESTS, Listing, Pending, same, wanted
 from filetap.capture.source import KernelSource, Options
-from filetap.capture.statistics import Account, Delivery, Summed, balance, kernel_notes
+from filetap.capture.statistics import AggregateTotals, Delivery, Statistics, balance, kernel_notes
 from filetap.core import wire
 from filetap.core.batch import Batch, Fold, Sink
 from filetap.core.calls import CALLS, OP_NUMBER, OPS
@@ -42,7 +42,7 @@ class OutputError(FiletapError):
     """The sink could not take more; what it took stays."""
 
 
-class SumSink(Protocol):
+class AggregateSink(Protocol):
     """Where the kernel's sums go, of a run that aggregates."""
 
     def summed(self, keys: Records, values: Records, batch: Batch) -> None:
@@ -53,8 +53,8 @@ class SumSink(Protocol):
 class Session:
     """Attached from construction to ``finish``."""
 
-    def __init__(self, options: Options, sink: Sink, started: float | None = None, sums: SumSink | None = None) -> None:
-        """``started``: time.monotonic() of the start that ``Account.attached`` counts from. ``sums``: with
+    def __init__(self, options: Options, sink: Sink, started: float | None = None, sums: AggregateSink | None = None) -> None:
+        """``started``: time.monotonic() of the start that ``Statistics.attached`` counts from. ``sums``: with
         ``options.aggregate``, who takes them."""
         self._started = time.monotonic() if started is None else started
         self._sink = sink
@@ -71,7 +71,7 @@ class Session:
         self.pending = self._nothing()
         """Calls that were under way when they were last listed."""
         self._sums = sums if options.aggregate else None
-        self._summed = Summed()
+        self._summed = AggregateTotals()
         self.sum_interval, self._sums_due = SUM_INTERVAL, 0.0
         self._wait = SHORTEST_WAIT
         self._wakers: set[int] = set()
@@ -83,12 +83,12 @@ class Session:
         """Seconds from the start until everything was attached."""
         return self._attached - self._started
 
-    def wake_by(self, fd: int) -> None:
-        """A descriptor that ends ``pump``'s sleep, once, when it becomes readable."""
+    def add_wakeup_fd(self, fd: int) -> None:
+        """A descriptor that ends ``run_once``'s sleep, once, when it becomes readable."""
         self._poll.register(fd, select.POLLIN)
         self._wakers.add(fd)
 
-    def pump(self, limit: float = LONGEST_WAIT) -> int:
+    def run_once(self, limit: float = LONGEST_WAIT) -> int:
         """Sleep at most ``limit`` seconds, then hand over what there is. Returns the number of events."""
         for fd, _ in self._poll.poll(max(0.0, min(self._wait, limit)) * 1000):
             if fd in self._wakers:
@@ -97,7 +97,7 @@ class Session:
             else:
                 self.source.woken()
                 self._sums_due = 0.0
-        self.source.mind_threads()
+        self.source.enable_enter_probes()
         if self._sums:
             return self._sum_up(self._sums) if time.monotonic() >= self._sums_due else 0
         count = self._deliver(final=False)
@@ -109,7 +109,7 @@ class Session:
         if self._sums:
             self._sum_up(self._sums)
 
-    def _sum_up(self, sums: SumSink, final: bool = False) -> int:
+    def _sum_up(self, sums: AggregateSink, final: bool = False) -> int:
         """What the sums name is known once the definitions behind them are read."""
         self._wait = LONGEST_WAIT
         self._sums_due = time.monotonic() + self.sum_interval
@@ -145,8 +145,8 @@ class Session:
         finally:
             self._delivery.settle(self._sink.written)
 
-    def finish(self) -> Account:
-        """Detach, hand over the rest, settle the account, give everything back. The sink stays open."""
+    def finish(self) -> Statistics:
+        """Detach, hand over the rest, settle the statistics, give everything back. The sink stays open."""
         before = self._lister.look()
         if len(before):
             time.sleep(GAP)
@@ -157,9 +157,9 @@ class Session:
         try:
             self._deliver_the_rest(listing)
         finally:
-            account = self._account(self.source.folds(), ended)
+            stats = self._stats(self.source.folds(), ended)
             self.source.close()
-        return account
+        return stats
 
     def list_pending(self) -> Batch:
         """Hand over the calls under way now."""
@@ -178,7 +178,7 @@ class Session:
     def _hand_over_pending(self, batch: Batch) -> None:
         if len(batch.events):
             self._to_sink(partial(self._sink.pending, batch))
-        self.source.definitions.take_back()
+        self.source.definitions.drop_temporary()
 
     def _deliver_the_rest(self, listing: Listing) -> None:
         """After a failure of the output nothing more is written, and that is no second failure."""
@@ -199,20 +199,20 @@ class Session:
         known = self.source.definitions
         return Batch(np.zeros(0, wire.EVENT), known.files, known.tasks, self._clock.offset(), names=known.files.made)
 
-    def account_so_far(self) -> Account:
+    def stats_so_far(self) -> Statistics:
         """Of the events that are through: those under way are not seen yet."""
-        account = self._account(self.source.folds(), time.monotonic())
+        stats = self._stats(self.source.folds(), time.monotonic())
         lost = self.source.counters()["lost"].sum(axis=0)
-        for name, op in account.ops.items():
+        for name, op in stats.ops.items():
             op.lost = int(lost[OP_NUMBER[name]])
             op.seen = op.delivered + op.aggregated + op.lost
-        return account
+        return stats
 
-    def _account(self, folds: list[Fold], ended: float) -> Account:
+    def _stats(self, folds: list[Fold], ended: float) -> Statistics:
         counters = self.source.counters()
         used = os.times()
         ops = balance(counters, self._delivery.tally, folds, self._names.dropped, self._summed if self._sums else None)
-        return Account(
+        return Statistics(
             ops=ops,
             aggregated=self._sums is not None,
             files=int(counters["files"].sum()),
@@ -333,9 +333,9 @@ class NameFilter:
         """Events of which no name is wanted as it was asked for."""
         named = {n for n in np.unique(batch.events["file"]).tolist() if not self._wanted(batch, n)}
         drop = np.isin(batch.events["file"], list(named)) if named else np.zeros(len(batch.events), bool)
-        if len(batch.more):
-            two = batch.events["flags"] & wire.HAS_MORE != 0
-            unsaid = (batch.events["file"][two] == 0) & (batch.more["target"] != 0) & self._names.exclusive
+        if len(batch.ext):
+            two = batch.events["flags"] & wire.HAS_EXT != 0
+            unsaid = (batch.events["file"][two] == 0) & (batch.ext["target"] != 0) & self._names.exclusive
             drop[two] = (drop[two] | unsaid) & ~self._wanted_targets(batch)
         return drop
 
@@ -355,7 +355,7 @@ class NameFilter:
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
         """Of two names one is enough."""
-        targets = batch.more["target"]
+        targets = batch.ext["target"]
         wanted = [n for n in np.unique(targets).tolist() if n and self._wanted(batch, n)]
         return np.isin(targets, wanted)
 

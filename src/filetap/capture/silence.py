@@ -1,6 +1,6 @@
 """Why a run may have seen nothing: of all reasons those that can apply to it.
 
-Apart from account.py, which says that it is so: "nothing lost" would be true of it, and no help.
+Apart from report/stats.py, which says that it is so: "nothing lost" would be true of it, and no help.
 """
 
 from __future__ import annotations

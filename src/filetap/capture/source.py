@@ -22,15 +22,15 @@ from filetap.capture.ancestors import Ancestors
 from filetap.capture.cgroups import Cgroups
 from filetap.capture.definitions import Arguments, Definitions, no_arguments
 from filetap.capture.later import Elsewhere, Judge, Later, changes_later
-from filetap.capture.liveness import Living
+from filetap.capture.liveness import TargetLiveness
 from filetap.capture.mounts import Mounts
 from filetap.capture.name_filter import UnresolvedNameFilter
 from filetap.capture.namespaces import find_ourselves, is_initial
 from filetap.capture.reader import Reader
 from filetap.capture.requested import Home
-from filetap.capture.rules import Arrivals, Names, Rules
+from filetap.capture.rules import NameRules, NewFileTracker, Rules
 from filetap.capture.silence import Facts, reasons
-from filetap.capture.sums import Sums
+from filetap.capture.sums import AggregateMaps
 from filetap.capture.underway import Underway
 from filetap.capture.users import accounts
 from filetap.core import descriptors, wire
@@ -43,24 +43,24 @@ from filetap.kernel.libbpf import library
 from filetap.kernel.loader import Link, Object
 from filetap.kernel.maps import Map
 from filetap.kernel.perf import MissingTracepointError
-from filetap.kernel.ring import Lanes, Ring, view_globals
+from filetap.kernel.ring import CpuRings, Ring, view_globals
 from filetap.kernel.types import REGISTERS, KernelTypes
-from filetap.probes import Plan, aio, cgroup, faults, kept_on_cpu, process, seed, syscalls, uring, vfs
+from filetap.probes import Plan, aio, cgroup, faults, iterators, preempt_safe, process, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.render import command_line
-from filetap.selection.filters import Filters, by_system_call, told_by_hooks_alone
+from filetap.selection.filters import Filters, by_system_call, reported_by_hooks_alone
 from filetap.selection.targets import Targets
 
 RING_SIZE: Final = 128 << 20
 DEFINITIONS_SIZE: Final = 16 << 20
-WAKES_SIZE: Final = 4096
+WAKEUPS_SIZE: Final = 4096
 FILE_CACHE: Final = 64 << 10
 NAME_CACHE: Final = 32 << 10
 FAULTS: Final = ("page_fault_user", "page_fault_kernel")
 PARENTS: Final = 16 << 10
 FOLLOWED: Final = 128 << 10
 """Processes that the kernel half knows at a time: those with children that were defined, or all that were forked."""
-SMALLEST_LANE: Final = 64
+SMALLEST_CPU_RING: Final = 64
 SUMS: Final = 64 << 10
 RING_BESIDE_SUMS: Final = 4 << 20
 U32: Final = np.dtype("<u4")
@@ -140,7 +140,7 @@ class KernelSource:
         self.forgotten = 0
         """Files of which the definition was given up to make room."""
         self._underway: Underway | None = None
-        self._paths, self._clock = Names.of(options.filters), clock
+        self._paths, self._clock = NameRules.of(options.filters), clock
         self.later: Later | None = None
         """Where there are PATHs: who looks up names that text does not lead there."""
         try:
@@ -169,7 +169,7 @@ class KernelSource:
         """Go on without the hooks, or say what to do instead. Where system calls tell nothing of what is wanted, there is
         nothing to go on with."""
         chosen = options.filters.calls
-        alone = ", ".join(sorted(told_by_hooks_alone(chosen)))
+        alone = ", ".join(sorted(reported_by_hooks_alone(chosen)))
         if not by_system_call(chosen):
             raise KernelError(f"cannot trace {alone}: {what}, and no system call reports it. Run filetap doctor.")
         if not options.best_effort:
@@ -179,11 +179,11 @@ class KernelSource:
 
     def _load(self, clock: Clock, kernel: KernelTypes) -> None:
         self._cpus = int(library().libbpf_num_possible_cpus())
-        self._slots = lane_slots(self._options.room, self._cpus)
+        self._slots = ring_slots(self._options.room, self._cpus)
         chosen = self._options.filters.calls
         self._config = config = configuration(self._options, self._paths, self._cpus, self._slots)
         preempted = kernel.preempts_tracepoints()
-        steady = kept_on_cpu if preempted else (lambda plan: plan)
+        steady = preempt_safe if preempted else (lambda plan: plan)
         single = kernel.has_kfunc(REGISTERS) and not preempted
         self._plan = steady(syscalls.plan(chosen, self._options.timed, single, self._options.moving))
         config["every_call"] = "call_exit" not in self._plan.attached
@@ -201,34 +201,34 @@ class KernelSource:
         ]
         others = [plan for plan in others if plan.programs]
         self._process = self._object(self._following, config)
-        plans = [self._plan, seed.plan(kernel, self._everywhere, self._options.looks_later), *others]
+        plans = [self._plan, iterators.plan(kernel, self._everywhere, self._options.looks_later), *others]
         with ThreadPoolExecutor() as pool:  # the verifier takes a third of a second for all of them
             loaded = list(pool.map(lambda plan: self._object(plan, config), plans))
-        self._syscalls, self._seed = loaded[:2]
+        self._syscalls, self._iterators = loaded[:2]
         self._others = list(zip(loaded[2:], others, strict=True))
         fd = self._process.map_fd
-        self._globals = view_globals(fd("shared"))
-        ourselves = find_ourselves(self._seed)
+        self._globals = view_globals(fd("globals"))
+        ourselves = find_ourselves(self._iterators)
         self._globals["self"][0], clock.boot_offset = ourselves.tgid, ourselves.boot_offset
-        self._living = Living(self._globals, self._process, self._seed)
-        self._cgroups = Cgroups(self._options.targets.cgroups, self._seed, self._globals, clock)
+        self._liveness = TargetLiveness(self._globals, self._process, self._iterators)
+        self._cgroups = Cgroups(self._options.targets.cgroups, self._iterators, self._globals, clock)
         self._files = Map(fd("files"), wire.FILE_KEY, wire.FILE_ENTRY)
-        self._names = Map(fd("names"), wire.NAME_KEY, U32)
-        self._is_own_root = own_root(Rules(self._seed))
+        self._names = Map(fd("requested"), wire.NAME_KEY, U32)
+        self._is_own_root = own_root(Rules(self._iterators))
         self.definitions = Definitions(
             FILE_CACHE * 3 // 4,
             NAME_CACHE * 3 // 4,
             mounts=self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None,
-            aggregated=FoldKeys(fd("folds"), fd("counts"), self._cpus),
+            aggregated=FoldKeys(fd("folds"), fd("counters"), self._cpus),
             accounts=accounts(self._is_own_root),
             ancestors=Ancestors(ProcessIds(fd("processes"))),
             arguments=self._arguments(clock),
         )
-        self._wakes = Ring(fd("wakes"), WAKES_SIZE)
-        lanes = Lanes(fd("events"), fd("lanes"), self._cpus, self._slots)
-        self._reader = Reader(lanes, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
+        self._wakeups = Ring(fd("wakeups"), WAKEUPS_SIZE)
+        cpu_rings = CpuRings(fd("events"), fd("cpu_rings"), self._cpus, self._slots)
+        self._reader = Reader(cpu_rings, Ring(fd("definitions"), DEFINITIONS_SIZE), self.definitions, clock)
         if self._options.aggregate:
-            self._sums = Sums(fd("aggregates"), fd("sums_one"), fd("sums_other"))
+            self._sums = AggregateMaps(fd("aggregates"), fd("sums_one"), fd("sums_other"))
 
     def _arguments(self, clock: Clock) -> Arguments:
         """From /proc, whose numbers are the kernel's in the initial pid namespace alone, and whose times are ours."""
@@ -244,35 +244,35 @@ class KernelSource:
         loaded.compare_layouts()
         chosen, moving = self._options.filters.calls, self._options.moving
         loaded.configure(config, aio.call_table(chosen) if plan.object == "aio" else syscalls.call_table(chosen, moving))
-        loaded.resize({"events": self._slots * self._cpus, "lanes": self._cpus, "definitions": DEFINITIONS_SIZE})
-        loaded.resize({"files": FILE_CACHE, "names": NAME_CACHE, "rules": self._options.filters.rule_space})
-        loaded.resize({"named": max(1, len(self._paths.places)), "leaves": max(1, len(self._paths.leaves))})
-        loaded.resize({"strangers": FILE_CACHE, "processes": FOLLOWED if self._options.ancestors else PARENTS})
+        loaded.resize({"events": self._slots * self._cpus, "cpu_rings": self._cpus, "definitions": DEFINITIONS_SIZE})
+        loaded.resize({"files": FILE_CACHE, "requested": NAME_CACHE, "inode_rules": self._options.filters.rule_space})
+        loaded.resize({"path_rules": max(1, len(self._paths.watch_paths)), "basenames": max(1, len(self._paths.basenames))})
+        loaded.resize({"rejected": FILE_CACHE, "processes": FOLLOWED if self._options.ancestors else PARENTS})
         if self._options.aggregate:
             loaded.resize({"sums_one": self._options.sums, "sums_other": self._options.sums})
         if not self._task_storage:
             loaded.keep_tasks_in_table()
         if plan.object != "process":
-            loaded.share(self._process, {"pending": underway.OWN, "seed": seed.OWN}.get(plan.object, ()))
+            loaded.share(self._process, {"pending": underway.OWN, "iter": iterators.OWN}.get(plan.object, ()))
         for name, other in also.items():
             loaded.share(other, loaded.maps.keys() - underway.TABLES[name])
-        for program, (way, function) in plan.aimed.items():
-            loaded.aim(program, way, function)
+        for program, (attach_type, function) in plan.attach_targets.items():
+            loaded.set_attach_target(program, attach_type, function)
         loaded.load(plan.programs)
         return loaded
 
     def _write_rules(self) -> None:
         """Paths become identities and names."""
-        rules, filters = Rules(self._seed), self._options.filters
+        rules, filters = Rules(self._iterators), self._options.filters
         rules.write(filters, self._paths)
         if filters.paths or filters.exclude:
             self.definitions.home = Home(os.stat("/proc/self/ns/mnt").st_ino, self._is_own_root)
         if self._options.looks_later:
             elsewhere = Elsewhere(self._process.map_fd("elsewhere"), self._globals, self._clock)
             self.later = Later(
-                Judge(self._seed, self._paths), self.definitions, elsewhere, UnresolvedNameFilter(filters), self._paths.leaves
+                Judge(self._iterators, self._paths), self.definitions, elsewhere, UnresolvedNameFilter(filters), self._paths.basenames
             )
-        self._arrivals = Arrivals(rules, filters, self._paths.places) if filters.places else None
+        self._new_files = NewFileTracker(rules, filters, self._paths.watch_paths) if filters.places else None
 
     def _attach(self) -> None:
         for program in self._plan.raw:
@@ -304,17 +304,17 @@ class KernelSource:
             return
         done = hooks.attach(wanted, self._load_hooks, kernel)
         self._links += done.links
-        self.hooks = done.ways
-        if done.ways:
+        self.hooks = done.attach_types
+        if done.attach_types:
             self.notes += done.notes(wanted)
         else:
             self._miss(f"no VFS hook attaches on this kernel ({done.why()})", self._options)
 
-    def _load_hooks(self, way: str, wanted: Sequence[Hook]) -> Object:
+    def _load_hooks(self, attach_type: str, wanted: Sequence[Hook]) -> Object:
         """The object anew for each way, for it is told where its arguments are."""
         config = self._config.copy()
-        config["way"] = wire.WAYS.index(way)
-        return self._object(Plan("vfs", aimed={hook.program: (way, hook.target(way)) for hook in wanted}), config)
+        config["attach_type"] = wire.ATTACH_TYPES.index(attach_type)
+        return self._object(Plan("vfs", attach_targets={hook.program: (attach_type, hook.target(attach_type)) for hook in wanted}), config)
 
     def _attach_if_allowed(self, loaded: Object, plan: Plan) -> None:
         """Classic tracepoints are found in tracefs, which is root's: without them a hook set of a few calls is missed."""
@@ -325,33 +325,33 @@ class KernelSource:
 
     def _write_targets(self) -> None:
         """Twice, for a child of a process not yet seen may be born behind the iterator's back."""
-        pids = Map(self._seed.map_fd("pids"), U32, U32)
-        for pid, member in self._options.targets.seeds().items():
-            pids.put(pid, member)
-        program = self._seed_program()
+        pids = Map(self._iterators.map_fd("pids"), U32, U32)
+        for pid, mark in self._options.targets.marks().items():
+            pids.put(pid, mark)
+        program = self._marking_program()
         for _ in range(2):
-            self._seed.run_iterator(program)
+            self._iterators.run_iterator(program)
         self._options.targets.check_processes()
         if self._options.targets.pids and self.live <= 0:
             raise UsageError(f"process {self._options.targets.pids[0]} has ended: nothing to trace")
         self._options.targets.close()
-        self.mind_threads()
+        self.enable_enter_probes()
 
     @property
     def _everywhere(self) -> bool:
         """May targets run where our pid namespace does not show them?"""
         return bool(self._options.targets.comms) and not is_initial("pid")
 
-    def _seed_program(self) -> str:
+    def _marking_program(self) -> str:
         """What is named by its number is in our pid namespace, and so are its descendants."""
         if not self._everywhere:
-            return "seed_tasks"
-        if seed.EVERYWHERE in self._seed.loaded:
-            return seed.EVERYWHERE
+            return "mark_targets"
+        if iterators.EVERYWHERE in self._iterators.loaded:
+            return iterators.EVERYWHERE
         self.notes.append("not seen: processes of -c outside this pid namespace that were already running (this kernel cannot list them)")
-        return "seed_tasks"
+        return "mark_targets"
 
-    def mind_threads(self) -> None:
+    def enable_enter_probes(self) -> None:
         """Once a target has threads, what their descriptors mean is to be seen at the enter."""
         if self._plan.later and self._globals["threads"][0]:
             self._links += [self._syscalls.attach(program) for program in self._plan.later]
@@ -360,25 +360,25 @@ class KernelSource:
 
     @property
     def fd(self) -> int:
-        """Becomes readable when a lane is a quarter full, until ``woken``."""
-        return self._wakes.fd
+        """Becomes readable when a CPU ring is a quarter full, until ``woken``."""
+        return self._wakeups.fd
 
     def woken(self) -> None:
         """The wake-up has been heard."""
-        self._wakes.release(self._wakes.produced())
+        self._wakeups.release(self._wakeups.produced())
 
     @property
     def live(self) -> int:
         """Processes named as targets, and their descendants, that still run."""
-        return self._living.count()
+        return self._liveness.count()
 
     def drain(self, final: bool = False) -> Iterator[Batch]:
         """What there is now, as Reader.drain."""
         for batch in self._reader.drain(final):
-            if self._arrivals:
-                self._arrivals.note(batch)
+            if self._new_files:
+                self._new_files.note(batch)
             yield batch
-        if self._arrivals and not final and self._arrivals.look():
+        if self._new_files and not final and self._new_files.look():
             self._globals["arrived"][0] += 1
         if not self._options.aggregate:
             self.forget_files()
@@ -390,7 +390,7 @@ class KernelSource:
 
     def forget_files(self) -> None:
         """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
-        files, names = self.definitions.give_up()
+        files, names = self.definitions.evict()
         self.forgotten += len(files)
         if len(names):
             self._names.delete(names)
@@ -440,8 +440,8 @@ class KernelSource:
 
     def counters(self) -> Records:
         """struct counters, one record per CPU; what user space could not make a rule of counts with the first."""
-        counters = Map(self._process.map_fd("counts"), U32, wire.COUNTERS).per_cpu(self._cpus)
-        counters["rules_full"][0] += self._arrivals.missed if self._arrivals else 0
+        counters = Map(self._process.map_fd("counters"), U32, wire.COUNTERS).per_cpu(self._cpus)
+        counters["rules_full"][0] += self._new_files.missed if self._new_files else 0
         counters["unresolved"][0] += self.later.missed if self.later else 0
         return counters
 
@@ -464,7 +464,7 @@ class KernelSource:
         return list(self._cgroups.gone())
 
     def folds(self) -> list[Fold]:
-        """What the lanes could not take."""
+        """What the CPU rings could not take."""
         keys, values = Map(self._process.map_fd("folds"), wire.FOLD_KEY, wire.FOLD).items()
         return [
             Fold(**{n: int(k[n]) for n in ("task", "file", "op", "pid")}, **{n: int(v[n]) for n in ("count", "bytes", "first", "last")})
@@ -528,18 +528,18 @@ def close_all(links: Sequence[Link]) -> Thread:
     return whole
 
 
-def lane_slots(ring_size: int, cpus: int) -> int:
-    """Slots of each CPU's lane: the largest power of two that fits ``ring_size`` bytes over all CPUs."""
+def ring_slots(ring_size: int, cpus: int) -> int:
+    """Slots of each CPU's ring: the largest power of two that fits ``ring_size`` bytes over all CPUs."""
     slots = ring_size // wire.EVENT.itemsize // cpus
-    if slots < SMALLEST_LANE:
-        least = SMALLEST_LANE * cpus * wire.EVENT.itemsize
+    if slots < SMALLEST_CPU_RING:
+        least = SMALLEST_CPU_RING * cpus * wire.EVENT.itemsize
         raise UsageError(f"--ring-size {ring_size}: at least {least} bytes with {cpus} CPUs")
     if ring_size > 1 << 32:
         raise UsageError(f"--ring-size {ring_size}: at most 4G")
     return 1 << slots.bit_length() - 1
 
 
-def configuration(options: Options, names: Names, cpus: int, slots: int) -> Records:
+def configuration(options: Options, names: NameRules, cpus: int, slots: int) -> Records:
     """struct config of bpf/event.h, one record."""
     targets, filters = options.targets, options.filters
     config = np.zeros(1, wire.CONFIG)
@@ -552,13 +552,13 @@ def configuration(options: Options, names: Names, cpus: int, slots: int) -> Reco
         row["comm"][i] = comm
     row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
     row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
-    row["named"], row["members"] = names.longest, filters.places and not filters.follow
-    row["lengths"], row["leaves"] = names.lengths, names.leaf_bits
+    row["path_rule_depth"], row["track_hardlinks"] = names.longest, filters.places and not filters.follow
+    row["lengths"], row["basenames"] = names.lengths, names.basename_bits
     row["aggregate"] = max(1, options.sums // 4 // cpus) if options.aggregate else 0
     row["latency"], row["args"], row["ancestry"] = options.timed, options.arguments, options.ancestry
     row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
     row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
-    row["moved"], row["inside"] = filters.follow, options.host_paths
+    row["follow_renames"], row["fs_path"] = filters.follow, options.host_paths
     row["later"] = options.looks_later
     row["level"], row["hooks"] = wire.LEVELS.index(options.level), vfs.choices(filters.calls)
     return config

@@ -1,4 +1,4 @@
-"""The account of a run: what was seen, and what became of it.
+"""The statistics of a run: what was seen, and what became of it.
 
 Apart, because it must hold whatever happened: seen = delivered + aggregated + lost, per op.
 """
@@ -20,7 +20,7 @@ from filetap.core.wire import Records
 
 
 @dataclass(slots=True)
-class OpAccount:
+class OpStatistics:
     """One op's events; ``bytes`` are those that reads, writes and copies returned, aggregated ones included."""
 
     seen: int = 0
@@ -32,10 +32,10 @@ class OpAccount:
 
 
 @dataclass(slots=True)
-class Account:
+class Statistics:
     """A run as a whole. Times in seconds."""
 
-    ops: dict[str, OpAccount] = field(default_factory=dict)
+    ops: dict[str, OpStatistics] = field(default_factory=dict)
     files: int = 0
     """Files, each under each of its paths, that events named; one that was forgotten meanwhile counts again, one that
     could not be described does not."""
@@ -45,7 +45,7 @@ class Account:
     ended: str = ""
     elapsed: float = 0.0
     cpu: float = 0.0
-    """filetap's own CPU time, user and system, from start to account."""
+    """filetap's own CPU time, user and system, from start to the statistics."""
     attached: float = 0.0
     """From start to attached."""
     aggregated: bool = False
@@ -63,12 +63,12 @@ class Account:
         return asdict(self)
 
     @property
-    def total(self) -> OpAccount:
+    def total(self) -> OpStatistics:
         names = ("seen", "delivered", "aggregated", "lost", "bytes", "errors")
-        return OpAccount(**{name: sum(getattr(op, name) for op in self.ops.values()) for name in names})
+        return OpStatistics(**{name: sum(getattr(op, name) for op in self.ops.values()) for name in names})
 
 
-class Summed:
+class AggregateTotals:
     """What the kernel has summed up and handed over, by op."""
 
     def __init__(self) -> None:
@@ -121,7 +121,9 @@ class Delivery:
                 self._waiting.appendleft((calls[out:], results[out:]))
 
 
-def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: Summed | None = None) -> dict[str, OpAccount]:
+def balance(
+    counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: AggregateTotals | None = None
+) -> dict[str, OpStatistics]:
     """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
     filter in user space let go, which were never meant to be seen. ``summed``: of a run that aggregates, what has come."""
     aggregated_bytes, fold_counts = np.zeros((2, wire.MAX_OPS), np.int64)
@@ -130,9 +132,9 @@ def balance(counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Rec
         fold_counts[fold.op] += fold.count
     seen = counters["seen"].sum(axis=0).astype(np.int64) - dropped
     aggregated = fold_counts + summed.count if summed else counters["aggregated"].sum(axis=0).astype(np.int64)
-    summed = summed or Summed()
+    summed = summed or AggregateTotals()
     return {
-        OPS[op]: OpAccount(
+        OPS[op]: OpStatistics(
             seen=int(seen[op]),
             delivered=int(tally.delivered[op]),
             aggregated=int(aggregated[op]),

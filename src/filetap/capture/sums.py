@@ -16,7 +16,7 @@ from filetap.kernel.maps import Map
 U32: Final = np.dtype("<u4")
 
 
-class Sums:
+class AggregateMaps:
     """Both maps, the first in its place."""
 
     def __init__(self, place: int, one: int, other: int) -> None:

@@ -159,9 +159,9 @@ def reason_of(error: OSError) -> str:
     return f"denied by this system ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
 
 
-def hook(way: str, name: str, types: KernelTypes) -> None:
+def hook(attach_type: str, name: str, types: KernelTypes) -> None:
     """A program of the VFS level on one LSM hook, or on the function that calls it."""
-    if way == "lsm":
+    if attach_type == "lsm":
         lsm(name, types)
     else:
-        (fentry if way == "fentry" else kprobe)(f"security_{name}", types)
+        (fentry if attach_type == "fentry" else kprobe)(f"security_{name}", types)

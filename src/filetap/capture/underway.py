@@ -20,7 +20,7 @@ from filetap.probes import Plan
 PLAN: Final = Plan("pending", raw=["list_calls", "list_reqs", "list_living"])
 TABLES: Final = {"uring": ("slots", "requests"), "aio": ("under_way",)}
 """By object: its maps of requests."""
-OWN: Final = ("scratches", "texts", "counts", "ancestors")
+OWN: Final = ("path_scratch", "name_scratch", "counters", "ancestors")
 """Maps that it does not share with the others: an iterator may be preempted by any of their programs."""
 IDS: Final = 3 << 30
 """Ids from here on are of definitions that the iterators have made; the reader's begin at 2 << 30."""
@@ -45,22 +45,22 @@ class Underway:
 
     def _requests(self) -> Iterator[Records]:
         """Where they are: those of io_uring by address alone."""
-        yield np.zeros(0, wire.AIO_PLACE)
+        yield np.zeros(0, wire.AIO_REQUEST_KEY)
         if ring := self._objects.get("uring"):
             slots = Map(ring.map_fd("slots"), U32, wire.RING_SLOT).items()[1]["key"]
             others = Map(ring.map_fd("requests"), U64, wire.RING_SLOT["request"]).items()[0]
             keys = np.concatenate([slots[slots != 0], others])
-            places = np.zeros(len(keys), wire.AIO_PLACE)
+            places = np.zeros(len(keys), wire.AIO_REQUEST_KEY)
             places["address"] = keys
             yield places
         if aio := self._objects.get("aio"):
-            yield Map(aio.map_fd("under_way"), wire.AIO_PLACE, aio.value_type("under_way")).items()[0]
+            yield Map(aio.map_fd("under_way"), wire.AIO_REQUEST_KEY, aio.value_type("under_way")).items()[0]
 
     def _answers(self, places: Records) -> Iterator[Records]:
         for start in range(0, len(places), AT_ONCE):
             asked = np.zeros(min(AT_ONCE, len(places) - start + 1), wire.ASKED)
             part = places[start : start + AT_ONCE]
-            asked["place"][: len(part)] = part
+            asked["key"][: len(part)] = part
             self._asked.put_all(np.arange(len(asked), dtype=U32), asked)
             self._loaded.run_iterator("list_reqs")
             answers = self._asked.items()[1]["answer"][: len(part)]
@@ -78,7 +78,7 @@ class Underway:
         return records
 
     def rings(self) -> tuple[Records, Records]:
-        """Of io_submit: the contexts, as wire.AIO_PLACE, and how far the ring of each has been read."""
+        """Of io_submit: the contexts, as wire.AIO_REQUEST_KEY, and how far the ring of each has been read."""
         if "aio" not in self._objects:
-            return np.zeros(0, wire.AIO_PLACE), np.zeros(0, U32)
-        return Map(self._objects["aio"].map_fd("rings"), wire.AIO_PLACE, U32).items()
+            return np.zeros(0, wire.AIO_REQUEST_KEY), np.zeros(0, U32)
+        return Map(self._objects["aio"].map_fd("rings"), wire.AIO_REQUEST_KEY, U32).items()

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from filetap.cli.say import say
+from filetap.cli.messages import log_message
 from filetap.core import descriptors
 from filetap.core.descriptors import DescriptorLimitError
 from filetap.core.errors import FiletapError
@@ -91,17 +91,17 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except FiletapError as error:
-        say(str(error))
+        log_message(str(error))
         status = error.status
     except BrokenPipeError:  # whoever reads has enough, such as head
         status = 1
     except OSError as error:
-        say(_reason(error))
+        log_message(_reason(error))
         status = 1
     except RuntimeError as error:
         if str(error) != NO_THREAD:
             raise
-        say("cannot start a thread: too many processes (ulimit -u, pids.max), or a time namespace entered without unshare --fork")
+        log_message("cannot start a thread: too many processes (ulimit -u, pids.max), or a time namespace entered without unshare --fork")
         status = 1
     _leave(status)
 

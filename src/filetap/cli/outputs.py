@@ -12,7 +12,7 @@ from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
     from filetap.capture.session import Session
-    from filetap.capture.statistics import Account
+    from filetap.capture.statistics import Statistics
     from filetap.core.batch import Sink
 
 
@@ -42,9 +42,9 @@ class Outputs:
         streams = [make_sink(self._given.shown, stream, self._given.zone, self._given.ancestors)] if stream else []
         if not self.recording:
             return streams[0]
-        from filetap.sinks.tee import Tee
+        from filetap.sinks.fanout import Fanout
 
-        return Tee(self.recording.sink, streams)
+        return Fanout(self.recording.sink, streams)
 
     def begin(self, session: Session) -> None:
         """Everything is attached: replace older files."""
@@ -63,13 +63,13 @@ class Outputs:
     def _files(self) -> list[OutputFile]:
         return [file for file in (self._file, self._stats) if file]
 
-    def finish(self, account: Account) -> FiletapError | None:
+    def finish(self, stats: Statistics) -> FiletapError | None:
         """Write what is held back and seal the recording. Return what could not be done."""
         with suppress(OSError):
             self.sink.close()
         try:
             if self.recording:
-                self.recording.end(account)
+                self.recording.end(stats)
         except FiletapError as error:
             return error
         return None

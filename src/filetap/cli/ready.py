@@ -15,7 +15,7 @@ from typing import Final
 import click
 
 from filetap.capture.launch import NOTIFY_SOCKET
-from filetap.cli.say import say
+from filetap.cli.messages import log_message
 from filetap.core.errors import UsageError
 
 LINE: Final = b"ready\n"
@@ -41,13 +41,13 @@ def check_ready_fd(fd: int) -> None:
 def announce(line: str, fd: int | None) -> None:
     """Everything is attached. ``line``: for standard error; "": nothing is said there."""
     if line:
-        say(line)
+        log_message(line)
     if fd is not None:
         _write(fd)
     try:
         _notify(b"READY=1")
     except OSError as error:
-        say(f"NOTIFY_SOCKET={os.environ['NOTIFY_SOCKET']}: {error.strerror or error}")
+        log_message(f"NOTIFY_SOCKET={os.environ['NOTIFY_SOCKET']}: {error.strerror or error}")
 
 
 def stopping() -> None:
@@ -62,7 +62,7 @@ def _write(fd: int) -> None:
     except BrokenPipeError:
         pass  # nobody waits any more
     except OSError as error:
-        say(f"--ready-fd {fd}: {error.strerror}")
+        log_message(f"--ready-fd {fd}: {error.strerror}")
     os.close(fd)
 
 

@@ -14,10 +14,10 @@ import click
 
 from filetap.cli import options
 from filetap.cli.arguments import Arguments
+from filetap.cli.messages import write_stderr
 from filetap.cli.options import TraceCommand
 from filetap.cli.recorder import SUFFIX
 from filetap.cli.run import Stop, View, trace_with
-from filetap.cli.say import tell
 from filetap.core.errors import UsageError
 
 LONGEST_NAME: Final = 40
@@ -83,4 +83,4 @@ class RecordView(View):
 
     def end(self) -> None:
         if os.path.isdir(self._folder):
-            tell(f"to analyze it:\n  filetap summary {self._folder}\n  filetap replay {self._folder}")
+            write_stderr(f"to analyze it:\n  filetap summary {self._folder}\n  filetap replay {self._folder}")

@@ -13,18 +13,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from filetap.cli.messages import log_message
 from filetap.cli.options import FLIGHT_MEMORY
 from filetap.cli.progress import Progress
-from filetap.cli.say import say
 from filetap.core import libraries
 from filetap.core.clock import utc
 from filetap.core.errors import FiletapError, UsageError
 from filetap.core.units import is_time, parse_seconds, parse_size
-from filetap.recording.limits import Keep, Limits
+from filetap.recording.retention import Keep, Limits
 
 if TYPE_CHECKING:
     from filetap.capture.session import Session
-    from filetap.capture.statistics import Account
+    from filetap.capture.statistics import Statistics
     from filetap.core.batch import Sink
     from filetap.recording.flight import FlightSink
     from filetap.recording.format import Metadata
@@ -104,7 +104,7 @@ class Recording:
     """One trace, or what a flight recorder makes; ``sink`` takes the batches."""
 
     def __init__(self, output: str, force: bool, given: RecordingArguments, options: dict[str, Any]) -> None:
-        libraries.tell("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps 60 MB more after sealing (measured)
+        libraries.set_variable("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps 60 MB more after sealing (measured)
         self.folder, self._force = Path(output), force
         self._metadata = metadata(options)
         self._session: Session | None = None
@@ -144,38 +144,38 @@ class Recording:
         if self._trace:
             self._trace.discard()
 
-    def mind(self, failed: bool) -> None:
+    def poll(self, failed: bool) -> None:
         """Again and again. ``failed``: the traced command has."""
         if self._flight and self._session and self._flight.is_due(failed):
             self._session.list_pending()
-            self._flight.dump(self._settled(self._session.account_so_far()), say)
+            self._flight.dump(self._settled(self._session.stats_so_far()), log_message)
 
     def stop(self) -> None:
         """Tracing is over."""
         if self._flight:
             self._flight.stop()
 
-    def end(self, account: Account) -> None:
-        """Seal it, with the account in it. Raises FiletapError when not all of that could be done."""
+    def end(self, stats: Statistics) -> None:
+        """Seal it, with the statistics in it. Raises FiletapError when not all of that could be done."""
         try:
             if self._flight:
-                self._flight.end(self._settled(account), say, shown)
+                self._flight.end(self._settled(stats), log_message, shown)
             elif self._trace:
-                self._settled(account)
+                self._settled(stats)
                 self._trace.close(shown)
         except OSError as error:
             why = error.strerror or str(error)
             raise FiletapError(f"{self.folder} could not be finished ({why}); the part already written can be read") from None
 
-    def _settled(self, account: Account) -> Metadata:
-        """With an account."""
+    def _settled(self, stats: Statistics) -> Metadata:
+        """With statistics."""
         import msgspec
 
-        told = [*account.notes, *(note for note in self._metadata.notes if note not in account.notes)]
+        all_notes = [*stats.notes, *(note for note in self._metadata.notes if note not in stats.notes)]
         if self._trace:
-            self._metadata.statistics, self._metadata.notes = account.as_json(), told
+            self._metadata.statistics, self._metadata.notes = stats.as_json(), all_notes
             return self._metadata
-        return msgspec.structs.replace(self._metadata, statistics=account.as_json(), notes=told)
+        return msgspec.structs.replace(self._metadata, statistics=stats.as_json(), notes=all_notes)
 
 
 def metadata(options: dict[str, Any]) -> Metadata:

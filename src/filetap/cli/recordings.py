@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, TYPE_CHECKING
 
+from filetap.cli.messages import log_message
 from filetap.cli.progress import Progress, ended_by_signals, interruptible
-from filetap.cli.say import say
 
 if TYPE_CHECKING:
     from filetap.analysis.sql import Database
@@ -46,18 +46,18 @@ def say_state(traces: list[Trace]) -> None:
     """What was repaired, and what could not be read or was never recorded: the answer is without it."""
     for trace in traces:
         for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages)), *unrecorded(trace)]:
-            say(line)
+            log_message(line)
 
 
 def unrecorded(trace: Trace) -> Iterator[str]:
-    """What its account says of events that are not among the trace's, if it was closed."""
-    account = trace.metadata.statistics or {"ops": {}, "missed": 0}
-    aggregated, lost = (sum(op[name] for op in account["ops"].values()) for name in ("aggregated", "lost"))
+    """What its statistics say of events that are not among the trace's, if it was closed."""
+    stats = trace.metadata.statistics or {"ops": {}, "missed": 0}
+    aggregated, lost = (sum(op[name] for op in stats["ops"].values()) for name in ("aggregated", "lost"))
     if aggregated:
         yield f"{trace.folder}: {aggregated} events were aggregated while recording because the ring was full: see the table aggregated"
     if lost:
         yield f"{trace.folder}: {lost} events were lost while recording"
-    if account.get("reasons"):
-        yield f"{trace.folder}: nothing was seen while recording; perhaps: {'; '.join(account['reasons'])}"
-    if account["missed"]:
-        yield f"{trace.folder}: events may be missing: the kernel skipped a BPF program {account['missed']} times"
+    if stats.get("reasons"):
+        yield f"{trace.folder}: nothing was seen while recording; perhaps: {'; '.join(stats['reasons'])}"
+    if stats["missed"]:
+        yield f"{trace.folder}: events may be missing: the kernel skipped a BPF program {stats['missed']} times"

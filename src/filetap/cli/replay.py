@@ -11,10 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from filetap.cli import options
+from filetap.cli.messages import log_message
 from filetap.cli.output import destination, make_sink
 from filetap.cli.progress import Progress, ended_by_signals
 from filetap.cli.recordings import say_state, within
-from filetap.cli.say import say
 from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
 from filetap.core.zone import Zone
@@ -136,4 +136,4 @@ def _replay(given: Arguments, wanted: Wanted, stream: IO[bytes]) -> None:
             raise FiletapError(f"{given.output or 'standard output'}: {error.strerror}") from None
     say_state([trace])
     if given.form == "none":
-        say(f"{sink.written} events")
+        log_message(f"{sink.written} events")

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 from filetap.capture.launch import Command, find_user
 from filetap.cli import ready
 from filetap.cli.arguments import Arguments, options_of
+from filetap.cli.messages import log_message, write_stderr
 from filetap.cli.output import make_sink, standard_stream
 from filetap.cli.outputs import Outputs
-from filetap.cli.say import say, tell
 from filetap.cli.start import BLOCKED, IGNORED
 from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
-    from filetap.capture.session import Session, SumSink
+    from filetap.capture.session import AggregateSink, Session
     from filetap.capture.source import Options
-    from filetap.capture.statistics import Account
+    from filetap.capture.statistics import Statistics
     from filetap.core.batch import Batch, Sink
     from filetap.selection.targets import Sandbox
 
@@ -73,7 +73,7 @@ class View:
     on_terminal = False
     """Does it draw on the terminal? Then lines on standard error would spoil it."""
 
-    def wrap(self, sink: Sink) -> tuple[Sink, SumSink | None]:
+    def wrap(self, sink: Sink) -> tuple[Sink, AggregateSink | None]:
         """Return the sink for the session, and the one for what the kernel has summed up."""
         return sink, None
 
@@ -133,7 +133,7 @@ class Run:
             raise
         self._outputs.begin(self.session)
         if self.command:
-            self.session.wake_by(self.command.pidfd)
+            self.session.add_wakeup_fd(self.command.pidfd)
 
     def _make_session(self, options: Options, started: float) -> Session:
         from filetap.capture.session import Session
@@ -143,7 +143,7 @@ class Run:
         self._view.adjust(session)
         wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
-        session.wake_by(wakeup)
+        session.add_wakeup_fd(wakeup)
         self.stop.also = self._on_signal
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))  # in this thread only
         return session
@@ -161,10 +161,10 @@ class Run:
             self._on_detached()
             raise
         self._outlived = bool(self.command and not self.command.poll() and not self.stop.number)
-        account = self._finish()
-        unfinished = self._outputs.finish(account)
+        stats = self._finish()
+        unfinished = self._outputs.finish(stats)
         self._failure = self.session.failure or unfinished
-        self._print_statistics(account)
+        self._print_statistics(stats)
         self._on_detached()
         status = self._status()
         if self._failure:
@@ -192,7 +192,7 @@ class Run:
         elif self.command:
             self.command.release()
 
-    def _finish(self) -> Account:
+    def _finish(self) -> Statistics:
         with undisturbed():
             return self.session.finish()
 
@@ -200,13 +200,13 @@ class Run:
         """Read events until a signal, the end of --duration, or the end of all targets."""
         end = time.monotonic() + self.given.seconds
         while not self.stop.number and (left := end - time.monotonic()) > 0 and not self.over():
-            self.session.pump(min(left, 1.0))
+            self.session.run_once(min(left, 1.0))
             for line in self.session.source.cgroup_news():
-                say(line)
+                log_message(line)
             self.list_if_asked()
             if self._outputs.recording:
                 with undisturbed():
-                    self._outputs.recording.mind(self._has_failed())
+                    self._outputs.recording.poll(self._has_failed())
 
     def list_if_asked(self) -> None:
         """List the calls under way after a SIGUSR2: among the events, or on standard error where none are printed."""
@@ -221,26 +221,26 @@ class Run:
         if self._view.on_terminal:
             return
         if not len(found.events):
-            say("no call is pending")
+            log_message("no call is pending")
             return
         with suppress(OSError):
             sink = make_sink("table", standard_stream("error"), self.given.zone)
             sink.pending(found)
             sink.close()
 
-    def _print_statistics(self, account: Account) -> None:
-        from filetap.report import account as report
+    def _print_statistics(self, stats: Statistics) -> None:
+        from filetap.report import stats as report
 
         self._view.report()
-        if self.given.pending and (not self.given.prints or not account.pending):
+        if self.given.pending and (not self.given.prints or not stats.pending):
             self._show_pending(self.session.pending)
-        tell(report.as_text(account))
-        failure = self._outputs.write_statistics(report.as_json(account))
+        write_stderr(report.as_text(stats))
+        failure = self._outputs.write_statistics(report.as_json(stats))
         self._failure = self._failure or failure
 
     def _on_signal(self, number: int) -> None:
         """Comes at any moment."""
-        self._outputs.sink.hurry = True
+        self._outputs.sink.draining = True
         if self.command:
             self.command.signal(number)
 
@@ -261,9 +261,9 @@ class Run:
     def _on_detached(self) -> None:
         line = self._sandbox.remove() if self._sandbox else ""
         if line:
-            say(line)
+            log_message(line)
         if self._outlived:
-            say("tracing has ended; waiting for the command")
+            log_message("tracing has ended; waiting for the command")
 
     def _status(self) -> int:
         status = self.command.wait() if self.command else 0

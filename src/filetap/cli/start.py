@@ -20,7 +20,7 @@ def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR2,))  # a question: it neither ends us nor disturbs the loading of programs
-    libraries.tell("OPENBLAS_NUM_THREADS", "1")  # nobody asks numpy for algebra: its threads spin for 0.3 s of CPU and get no work
+    libraries.set_variable("OPENBLAS_NUM_THREADS", "1")  # nobody asks numpy for algebra: its threads spin for 0.3 s of CPU and get no work
     from filetap.cli.main import main as run
 
     run()

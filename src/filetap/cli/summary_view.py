@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from filetap.cli.messages import write_stderr
 from filetap.cli.run import View
-from filetap.cli.say import tell
 
 if TYPE_CHECKING:
-    from filetap.capture.session import SumSink
+    from filetap.capture.session import AggregateSink
     from filetap.core.batch import Sink
     from filetap.core.zone import Zone
 
@@ -21,13 +21,13 @@ class SummaryView(View):
     def __init__(self, by: str | None, limit: int | None, zone: Zone) -> None:
         self._by, self._limit, self._zone = by or "file", limit or LINES, zone
 
-    def wrap(self, sink: Sink) -> tuple[Sink, SumSink | None]:
-        from filetap.analysis.aggregation import Summing
+    def wrap(self, sink: Sink) -> tuple[Sink, AggregateSink | None]:
+        from filetap.analysis.aggregation import AggregatingSink
 
-        self._summing = Summing(sink, self._by)
+        self._summing = AggregatingSink(sink, self._by)
         return self._summing, self._summing
 
     def report(self) -> None:
         from filetap.report import summary
 
-        tell(summary.as_text(self._summing.total.summary(self._limit), self._summing.total.cut, self._zone))
+        write_stderr(summary.as_text(self._summing.total.summary(self._limit), self._summing.total.cut, self._zone))

@@ -20,7 +20,7 @@ from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
-    from filetap.capture.session import Session, SumSink
+    from filetap.capture.session import AggregateSink, Session
     from filetap.cli.terminal import Terminal
     from filetap.core.batch import Sink
     from filetap.report.top import Status
@@ -125,16 +125,16 @@ class TopView(View):
     """Pictures of the rates, on a terminal or as text."""
 
     def __init__(self, choice: Choice) -> None:
-        from filetap.analysis.live import Live
+        from filetap.analysis.live import LiveAggregator
         from filetap.report.top import View as Shown
 
         self._choice, self._interval = choice, choice.seconds
         self.on_terminal = not choice.batch
         self._view = Shown(by=choice.by, sort=choice.sort)
-        self._live = Live()
+        self._live = LiveAggregator()
         self._pictures, self._size = 0, (0, 0)
 
-    def wrap(self, sink: Sink) -> tuple[Sink, SumSink | None]:
+    def wrap(self, sink: Sink) -> tuple[Sink, AggregateSink | None]:
         return self._live, self._live
 
     def adjust(self, session: Session) -> None:
@@ -157,7 +157,7 @@ class TopView(View):
         """Sum up for a moment. Is it to go on?"""
         left = min(until, self._end) - time.monotonic()
         if left > 0:
-            self._session.pump(left)
+            self._session.run_once(left)
             self._run.list_if_asked()
         return not self._run.stop.number and time.monotonic() < self._end and not self._run.over() and not self._view.over
 
@@ -188,13 +188,13 @@ class TopView(View):
 
     def _show_until_the_end(self, terminal: Terminal) -> None:
         due = time.monotonic() + min(FIRST, self._interval)  # the first picture is not waited for
-        self._session.wake_by(terminal.fd)
+        self._session.add_wakeup_fd(terminal.fd)
         self._draw(terminal)
         while self._wait(due):
             pressed = list(terminal.pressed())
             for key in pressed:
                 self._press(key)
-            self._session.wake_by(terminal.fd)
+            self._session.add_wakeup_fd(terminal.fd)
             late = time.monotonic() >= due
             if late and not self._view.paused:
                 self._turn()

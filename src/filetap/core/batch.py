@@ -46,7 +46,7 @@ class File:
     """The caller's string, where ``path`` does not say all of it: there is none, or it is a guess."""
     later: bool = False
     """``path`` is where ``requested`` led when user space looked, right after the call; ``resolved`` is False all the same."""
-    steps: int = -1
+    depth: int = -1
     """Of a name that starts where PATHs are wanted: how many names below that it leads; -1: it starts elsewhere, or leads out again."""
     foreign: bool = False
     """The text of ``path`` is none of filetap's own mount namespace: no PATH can be compared with it."""
@@ -178,20 +178,20 @@ class Batch:
     tasks: Mapping[int, Task]
     realtime: int
     """Nanoseconds to add to ``events["time"]`` (CLOCK_BOOTTIME) for CLOCK_REALTIME."""
-    more: Records = field(default_factory=lambda: np.zeros(0, wire.MORE))
-    """Of wire.MORE: one row for each event with the flag HAS_MORE, in the same order."""
+    ext: Records = field(default_factory=lambda: np.zeros(0, wire.EVENT_EXT))
+    """Of wire.EVENT_EXT: one row for each event with the flag HAS_EXT, in the same order."""
     names: Mapping[int, File] = field(default_factory=dict)
     """Those of ``files`` that are names as they were asked for: not resolved. To ask for another one is dear."""
 
     def where(self, keep: NDArray[np.bool_]) -> Batch:
         """The events that ``keep`` marks, with what belongs to them."""
-        kept = keep[self.events["flags"] & wire.HAS_MORE != 0]
-        return replace(self, events=self.events[keep], more=self.more[kept])
+        kept = keep[self.events["flags"] & wire.HAS_EXT != 0]
+        return replace(self, events=self.events[keep], ext=self.ext[kept])
 
     def portion(self, start: int, stop: int) -> Batch:
         """The events from ``start`` to before ``stop``."""
-        first, last = (np.count_nonzero(self.events["flags"][:at] & wire.HAS_MORE) for at in (start, stop))
-        return replace(self, events=self.events[start:stop], more=self.more[first:last])
+        first, last = (np.count_nonzero(self.events["flags"][:at] & wire.HAS_EXT) for at in (start, stop))
+        return replace(self, events=self.events[start:stop], ext=self.ext[first:last])
 
 
 class Sink(Protocol):
@@ -200,7 +200,7 @@ class Sink(Protocol):
     written: int
     """Events that are completely out, whatever happens next."""
 
-    hurry: bool
+    draining: bool
     """Set when the run is to end: wait no longer for somebody who reads."""
 
     def write(self, batch: Batch) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from typing import Final
 
-_told: Final[set[str]] = set()
+_set: Final[set[str]] = set()
 
 
-def tell(name: str, value: str) -> None:
+def set_variable(name: str, value: str) -> None:
     """Unless the user has said otherwise."""
     if name not in os.environ:
         os.environ[name] = value
-        _told.add(name)
+        _set.add(name)
 
 
-def take_back() -> None:
+def restore_environment() -> None:
     """All that was told; what was loaded keeps it."""
-    while _told:
-        os.environ.pop(_told.pop(), None)
+    while _set:
+        os.environ.pop(_set.pop(), None)

@@ -25,7 +25,7 @@ CALL_RETURNS_BYTES: Final = np.array([call.op in BYTE_OPS for call in CALLS])
 OP_RETURNS_BYTES: Final = np.array([op in BYTE_OPS for op in OPS] + [False] * (MAX_OPS - len(OPS)))
 """By operation number: is the result a number of bytes?"""
 
-(HAS_MORE, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, NO_RESULT, FAULT_WRITE, FAULT_EXEC, FAULT_MAJOR) = (1 << bit for bit in range(9))
+(HAS_EXT, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, NO_RESULT, FAULT_WRITE, FAULT_EXEC, FAULT_MAJOR) = (1 << bit for bit in range(9))
 PENDING, AT_LEAST, MILLISECONDS, LATER = (1 << bit for bit in range(9, 13))
 """``event.flags``: EVENT_* of bpf/event.h."""
 
@@ -46,9 +46,9 @@ EVENT: Final = np.dtype(
         ("flags", "<u4"),
     ]
 )
-"""One slot of a lane: ``struct event``, 64 bytes."""
+"""One slot of a CPU ring: ``struct event``, 64 bytes."""
 
-MORE: Final = np.dtype(
+EVENT_EXT: Final = np.dtype(
     [
         ("inode", "<u8"),
         ("target_offset", "<u8"),
@@ -62,14 +62,13 @@ MORE: Final = np.dtype(
         ("argument", "<u4"),
     ]
 )
-"""The second slot of an event with ``HAS_MORE``: ``struct more``."""
+"""The second slot of an event with ``HAS_EXT``: ``struct event_ext``."""
 
-LANE: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
+CPU_RING: Final = np.dtype([("produced", "<u8"), ("busy", "<u8"), ("line", "<u8", 6), ("consumed", "<u8"), ("line2", "<u8", 7)])
 
 DEFINE_FILE, DEFINE_NAME, DEFINE_TASK, DEFINE_CGROUP, DEFINE_RETIRE = range(1, 6)
-(TRUNCATED, DELETED, RACED, DETACHED, ONCE, BESIDE, FROM_WANTED, NO_TREE, NO_PATH, START_WANTED, BENEATH, SOURCE, ANCESTOR, ADOPTED) = (
-    1 << bit for bit in range(14)
-)
+TRUNCATED, DELETED, RACED, DETACHED, ONCE, RELATIVE_TO_LINK, FROM_WANTED = (1 << bit for bit in range(7))
+NO_TREE, NO_PATH, START_WANTED, BENEATH, SOURCE, ANCESTOR, ADOPTED = (1 << bit for bit in range(7, 14))
 """``definition.flags``: DEFINITION_* of bpf/event.h."""
 DEFINITION_FIXED: Final = 160
 MAX_GROUPS: Final = 256
@@ -96,7 +95,7 @@ FILE_DEFINITION: Final = np.dtype(
         ("mount", "<u4"),
         ("magic", "<u8"),
         ("mount_namespace", "<u4"),
-        ("inside", "<u4"),
+        ("fs_path", "<u4"),
         ("filesystem", "S16"),
         ("real_inode", "<u8"),
         ("real_device", "<u4"),
@@ -126,8 +125,8 @@ MAX_HOOKS: Final = 32
 HOOK_CHOICE: Final = np.dtype([("call", "<u2"), ("op", "u1"), ("reserved", "u1")])
 LEVELS: Final = ("syscall", "auto", "vfs")
 """``enum level``."""
-WAYS: Final = ("fentry", "lsm", "kprobe")
-"""``enum way``."""
+ATTACH_TYPES: Final = ("fentry", "lsm", "kprobe")
+"""``enum attach_type``."""
 
 MAX_OPCODES: Final = 64
 MAX_CGROUPS: Final = 8
@@ -151,11 +150,12 @@ CONFIG: Final = np.dtype(
         ("rule", "<u2"),
         ("exit_call", "<u2"),
         ("fault_calls", "<u2", 2),
-        *((name, "u1") for name in "all follow failed latency enter paths moved inside".split()),
-        *((name, "u1") for name in "args cgroups comms command_in_cgroup level way named members every_call ancestry later".split()),
+        *((name, "u1") for name in "all follow failed latency enter paths follow_renames fs_path".split()),
+        *((name, "u1") for name in "args cgroups comms command_in_cgroup level attach_type path_rule_depth".split()),
+        *((name, "u1") for name in "track_hardlinks every_call ancestry later".split()),
         ("first_id", "<u4"),
         ("lengths", "<u8"),
-        ("leaves", "<u8"),
+        ("basenames", "<u8"),
         ("comm", "S16", MAX_COMMS),
         ("hooks", HOOK_CHOICE, MAX_HOOKS),
     ],
@@ -215,19 +215,19 @@ PENDING_CALL: Final = np.dtype(
     ]
 )
 LIVING: Final = np.dtype([("start", "<u8"), ("pid", "<u4"), ("number", "<u4")])
-AIO_PLACE: Final = np.dtype([("address", "<u8"), ("start", "<u8"), ("tgid", "<u4"), ("execs", "<u4")])
+AIO_REQUEST_KEY: Final = np.dtype([("address", "<u8"), ("start", "<u8"), ("tgid", "<u4"), ("execs", "<u4")])
 RING_SLOT: Final = np.dtype([("key", "<u8"), ("claims", "<u8"), ("request", "V112")])
-ASKED: Final = np.dtype([("place", AIO_PLACE), ("answer", PENDING_CALL)])
+ASKED: Final = np.dtype([("key", AIO_REQUEST_KEY), ("answer", PENDING_CALL)])
 FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
 AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2"), ("cpu", "<u4")])
 NO_BUCKET: Final = 0xFFFF
 AGGREGATE: Final = np.dtype([(name, "<u8") for name in ("count", "errors", "bytes", "total", "max", "first", "last")])
 
-RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_MEMBER = (1 << bit for bit in range(4))
+RULE_TREE, RULE_CHILDREN, RULE_EXCLUDE, RULE_HARDLINK = (1 << bit for bit in range(4))
 RULE_KEY: Final = np.dtype([("inode", "<u8"), ("layer", "<u8"), ("device", "<u4"), ("generation", "<u4")])
-NAMED_KEY: Final = np.dtype([("directory", RULE_KEY), ("names", "<u8")])
-MAX_NAMED: Final = 8
+PATH_RULE_KEY: Final = np.dtype([("directory", RULE_KEY), ("names", "<u8")])
+MAX_PATH_RULE_DEPTH: Final = 8
 OURSELVES: Final = np.dtype([("boot_offset", "<i8"), ("tgid", "<u4"), ("reserved", "<u4")])
 CGROUP_PATH_SPACE: Final = 1024
 MAX_CGROUP_LEVELS: Final = 64
@@ -249,12 +249,12 @@ PROCESS_ENTRY: Final = np.dtype([("comm", "<u8", 2), *((name, "<u4") for name in
 ANCESTRY_NONE, ANCESTRY_PRESENT, ANCESTRY_AT_FORK, ANCESTRY_FORKS = range(4)
 """``enum ancestry``."""
 
-MEMBER_PID, MEMBER_COMM, MEMBER_SEEN, MEMBER_HELD, MEMBER_LIVE = (1 << bit for bit in range(5))
+TARGET_PID, TARGET_COMM, TARGET_SEEN, TARGET_HELD, TARGET_LIVE = (1 << bit for bit in range(5))
 
 LAYOUTS: Final = {
     "event": EVENT,
-    "more": MORE,
-    "lane": LANE,
+    "event_ext": EVENT_EXT,
+    "cpu_ring": CPU_RING,
     "file_definition": FILE_DEFINITION,
     "name_definition": NAME_DEFINITION,
     "task_definition": TASK_DEFINITION,
@@ -265,7 +265,7 @@ LAYOUTS: Final = {
     "globals": GLOBALS,
     "pending_call": PENDING_CALL,
     "living": LIVING,
-    "aio_place": AIO_PLACE,
+    "aio_request_key": AIO_REQUEST_KEY,
     "ring_slot": RING_SLOT,
     "asked": ASKED,
     "fold_key": FOLD_KEY,
@@ -273,7 +273,7 @@ LAYOUTS: Final = {
     "aggregate_key": AGGREGATE_KEY,
     "aggregate": AGGREGATE,
     "rule_key": RULE_KEY,
-    "named_key": NAMED_KEY,
+    "path_rule_key": PATH_RULE_KEY,
     "identified": IDENTIFIED,
     "judged": JUDGED,
     "asked_file": ASKED_FILE,

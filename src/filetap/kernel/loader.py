@@ -76,7 +76,7 @@ class Object:
                 self.set_constant(name, value)
 
     def set_constant(self, name: str, value: np.ndarray) -> None:
-        """Before the load. libbpf would make and fill the map too, but not alone on its CPU (maps.alone_on_cpu): each start
+        """Before the load. libbpf would make and fill the map too, but not alone on its CPU (maps.fifo_scheduling): each start
         would cost other runs events."""
         with os.fdopen(make_constant(name, np.ascontiguousarray(value))) as made:
             check(library().bpf_map__reuse_fd(self.maps[name], made.fileno()), f"{self.name}: {name}")
@@ -141,21 +141,21 @@ class Object:
             os.close(fd)
             raise
 
-    def aim(self, program: str, way: str, function: str) -> None:
+    def set_attach_target(self, program: str, attach_type: str, function: str) -> None:
         """Before the load: what a program of the VFS level is to be, and on which function or LSM hook."""
         handle = self.programs[program]
-        kind, attach = _KINDS[way]
+        kind, attach = _KINDS[attach_type]
         check(library().bpf_program__set_type(handle, kind), program)
         check(library().bpf_program__set_expected_attach_type(handle, attach), program)
-        if way != "kprobe":
+        if attach_type != "kprobe":
             check(library().bpf_program__set_attach_target(handle, 0, function.encode()), f"{program}: {function}")
 
-    def attach_hook(self, program: str, way: str, function: str) -> Link:
+    def attach_hook(self, program: str, attach_type: str, function: str) -> Link:
         """Attach what was aimed. Raises OSError as the kernel says."""
         handle = self.programs[program]
-        if way == "kprobe":
+        if attach_type == "kprobe":
             return Link(pointer(library().bpf_program__attach_kprobe(handle, False, function.encode()), function))
-        attach = library().bpf_program__attach_lsm if way == "lsm" else library().bpf_program__attach_trace
+        attach = library().bpf_program__attach_lsm if attach_type == "lsm" else library().bpf_program__attach_trace
         return Link(pointer(attach(handle), function))
 
     def run_iterator(self, program: str) -> bytes:

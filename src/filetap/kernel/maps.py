@@ -29,7 +29,7 @@ BPF_ANY, BPF_NOEXIST = 0, 1
 
 
 @contextmanager
-def alone_on_cpu() -> Iterator[None]:
+def fifo_scheduling() -> Iterator[None]:
     """Nobody runs on this thread's CPU before it leaves the block, while it does not sleep.
 
     While bpf(2) works on a map, the kernel skips programs of classic tracepoints and kprobes on that CPU
@@ -80,7 +80,7 @@ class Map:
 
     def _update(self, key: object, value: object, flags: int) -> int:
         k, v = np.array([key], self._key), np.array([value], self._value)
-        with alone_on_cpu():
+        with fifo_scheduling():
             return int(library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, flags))
 
     def put_all(self, keys: Records, values: Records) -> None:
@@ -88,7 +88,7 @@ class Map:
         for at in range(0, len(keys), BATCH):
             k, v = (np.ascontiguousarray(part[at : at + BATCH]) for part in (keys, values))
             count = c_uint32(len(k))
-            with alone_on_cpu():
+            with fifo_scheduling():
                 error = library().bpf_map_update_batch(self.fd, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None)
             check(error, "bpf map")
 
@@ -99,7 +99,7 @@ class Map:
         while done < len(keys):
             count = c_uint32(min(BATCH, len(keys) - done))
             given, address = count.value, keys.ctypes.data + done * keys.itemsize
-            with alone_on_cpu():
+            with fifo_scheduling():
                 library().bpf_map_delete_batch(self.fd, address, ctypes.byref(count), None)
             done += count.value + (count.value < given)  # it stops at a key that is not there
 
@@ -117,7 +117,7 @@ class Map:
         previous: int | None = None
         while True:
             k, v, count = np.zeros(BATCH, self._key), np.zeros(BATCH, self._value), c_uint32(BATCH)
-            with alone_on_cpu():
+            with fifo_scheduling():
                 error = look_up(self.fd, previous, token.ctypes.data, k.ctypes.data, v.ctypes.data, ctypes.byref(count), None)
             keys.append(k[: count.value])
             values.append(v[: count.value])
@@ -129,7 +129,7 @@ class Map:
         """A per-CPU array's only value, one record per CPU."""
         value = np.zeros(cpus, self._value)
         key = c_uint32(0)
-        with alone_on_cpu():
+        with fifo_scheduling():
             error = library().bpf_map_lookup_elem(self.fd, ctypes.byref(key), value.ctypes.data)
         check(error, "bpf map")
         return value

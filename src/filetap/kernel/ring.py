@@ -1,4 +1,4 @@
-"""What the kernel writes and we read in place: the lanes of events, and the definitions ring.
+"""What the kernel writes and we read in place: the CPU rings of events, and the definitions ring.
 
 Apart, because it is the one place where memory that another CPU writes is read.
 """
@@ -36,38 +36,38 @@ def _map(fd: int, size: int, writable: bool, offset: int = 0) -> mmap.mmap:
     return mmap.mmap(fd, -(-size // PAGE) * PAGE, mmap.MAP_SHARED, protection, offset=offset)
 
 
-class Lanes:
-    """The events: one lane of slots for each CPU, in two BPF arrays. Positions count slots and never wrap."""
+class CpuRings:
+    """The events: one CPU ring of slots for each CPU, in two BPF arrays. Positions count slots and never wrap."""
 
-    def __init__(self, events: int, lanes: int, cpus: int, slots: int) -> None:
-        """``events``, ``lanes``: the maps' descriptors; ``slots``: of each lane, a power of two."""
+    def __init__(self, events: int, cpu_rings: int, cpus: int, slots: int) -> None:
+        """``events``, ``cpu_rings``: the maps' descriptors; ``slots``: of each CPU ring, a power of two."""
         self.slots = slots
         size = cpus * slots
         self._events = np.frombuffer(_map(events, size * wire.EVENT.itemsize, False), wire.EVENT, size)
-        self._ends = np.frombuffer(_map(lanes, cpus * wire.LANE.itemsize, True), wire.LANE, cpus)
+        self._ends = np.frombuffer(_map(cpu_rings, cpus * wire.CPU_RING.itemsize, True), wire.CPU_RING, cpus)
 
     def produced(self) -> NDArray[np.uint64]:
-        """Where the kernel will write next, one position per lane."""
+        """Where the kernel will write next, one position per CPU."""
         positions = self._ends["produced"].copy()
         barrier()
         return positions
 
     def consumed(self) -> NDArray[np.uint64]:
-        """Where we are, one position per lane. A view: it moves with ``release``."""
+        """Where we are, one position per CPU. A view: it moves with ``release``."""
         view: NDArray[Any] = self._ends["consumed"]
         return view
 
-    def slots_of(self, lane: int, until: int, most: int) -> Records:
-        """The next slots of a lane before ``until``: at most ``most``, and not past the lane's end. A view."""
-        position = int(self._ends["consumed"][lane])
+    def slots_of(self, cpu: int, until: int, most: int) -> Records:
+        """The next slots of a CPU ring before ``until``: at most ``most``, and not past the CPU ring's end. A view."""
+        position = int(self._ends["consumed"][cpu])
         start = position & (self.slots - 1)
         count = min(until - position, most, self.slots - start)
-        return self._events[lane * self.slots + start :][:count]
+        return self._events[cpu * self.slots + start :][:count]
 
-    def release(self, lane: int, count: int) -> None:
+    def release(self, cpu: int, count: int) -> None:
         """Give the next ``count`` slots back to the kernel. Views of them are void from now on."""
         barrier()
-        self._ends["consumed"][lane] += np.uint64(count)
+        self._ends["consumed"][cpu] += np.uint64(count)
 
 
 def view_globals(fd: int) -> Records:

@@ -25,8 +25,8 @@ class Plan:
     """Programs loaded now and attached once a target has threads."""
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
     """Tracepoints given up when ``later`` is attached."""
-    aimed: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Program of the VFS level to how and to what it is attached: ``way`` and function."""
+    attach_targets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Program of the VFS level to how and to what it is attached: ``attach_type`` and function."""
     handlers: dict[tuple[str, int], str] = field(default_factory=dict)
     """(map, place) to the program that the syscalls object hands on to."""
 
@@ -37,10 +37,10 @@ class Plan:
 
     @property
     def programs(self) -> set[str]:
-        return self.attached | {*self.later, *self.aimed, *self.handlers.values()}
+        return self.attached | {*self.later, *self.attach_targets, *self.handlers.values()}
 
 
-def kept_on_cpu(plan: Plan) -> Plan:
+def preempt_safe(plan: Plan) -> Plan:
     """The same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would skip them for
     whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off, but for those of single
     calls: of them there must be none."""

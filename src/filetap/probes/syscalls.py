@@ -1,6 +1,6 @@
 """The system call hook set: which calls are read, and how little can be attached for them.
 
-Apart, because what is attached is what bystanders pay: measured, in docs/adr/0002. bpf/syscalls.bpf.c is its kernel
+Apart, because what is attached is what untraced tasks pay: measured, in docs/adr/0002. bpf/syscalls.bpf.c is its kernel
 half.
 """
 
@@ -75,10 +75,10 @@ FIELDS: Final = "FOALPS3"
 
 
 def plan(chosen: frozenset[int], latency: bool, single: bool, moving: Collection[str] = ()) -> Plan:
-    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is owed. ``moving``: as in call_table.
+    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is needed. ``moving``: as in call_table.
 
     ``single``: calls' own tracepoints can be used: the kernel has bpf_task_pt_regs, without which a classic tracepoint's program
-    cannot read its call's registers, and does not preempt such programs (kept_on_cpu).
+    cannot read its call's registers, and does not preempt such programs (preempt_safe).
     """
     wanted = [CALLS[number] for number in sorted(chosen) if 0 <= CALLS[number].nr < MAX_NR and CALLS[number].kind not in (0, KIND_FORK)]
     if not single:

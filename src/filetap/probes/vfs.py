@@ -15,15 +15,15 @@ from filetap.core.calls import CALLS, FIRST_HOOK, GROUPS, HOOKS, OP_NUMBER
 from filetap.core.wire import Records
 from filetap.probes import Plan
 
-WAYS: Final = ("lsm", "fentry", "kprobe")
+ATTACH_TYPES: Final = ("lsm", "fentry", "kprobe")
 """In order of preference, where nothing is preempted."""
 NO_LSM_HOOK: Final = "it is not an LSM hook"
 
 
-def ways(preempted: bool) -> tuple[str, ...]:
-    """In order of preference. On kernels that preempt programs (kept_on_cpu) fentry is the last: its programs are skipped for whoever
+def attach_types(preempted: bool) -> tuple[str, ...]:
+    """In order of preference. On kernels that preempt programs (preempt_safe) fentry is the last: its programs are skipped for whoever
     comes to a CPU where one was preempted. LSM has no such guard, and a kprobe's are called with preemption off."""
-    return tuple(sorted(WAYS, key=lambda way: preempted and way == "fentry"))
+    return tuple(sorted(ATTACH_TYPES, key=lambda attach_type: preempted and attach_type == "fentry"))
 
 
 class Functions(Protocol):
@@ -52,18 +52,18 @@ class Hook(NamedTuple):
         subject, _, action = self.function.removeprefix("security_").partition("_")
         return f"{subject}_{SHORT.get(action, action)}"
 
-    def target(self, way: str) -> str:
+    def target(self, attach_type: str) -> str:
         """What the program is attached to."""
-        return self.lsm if way == "lsm" else self.function
+        return self.lsm if attach_type == "lsm" else self.function
 
-    def misfit(self, way: str, kernel: Functions) -> str:
+    def incompatibility(self, attach_type: str, kernel: Functions) -> str:
         """Why it cannot be attached this way, by the kernel's types; "": it can. A wrong signature would load all the
         same, and read whatever lies there."""
-        if way == "lsm" and not self.lsm:
+        if attach_type == "lsm" and not self.lsm:
             return NO_LSM_HOOK
-        name = f"bpf_lsm_{self.lsm}" if way == "lsm" else self.function
+        name = f"bpf_lsm_{self.lsm}" if attach_type == "lsm" else self.function
         found = kernel.parameters_of(name)
-        known = self.lsm_parameters if way == "lsm" else self.parameters
+        known = self.lsm_parameters if attach_type == "lsm" else self.parameters
         if found is None:
             return f"this kernel has no {name}"
         return "" if found in known else f"{name} takes {found} parameters here, not {' or '.join(map(str, known))}"

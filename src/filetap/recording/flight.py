@@ -24,14 +24,14 @@ from filetap.core.batch import Batch, File, Fold, Task
 from filetap.core.errors import FiletapError, UsageError
 from filetap.recording import tables
 from filetap.recording.format import Metadata
-from filetap.recording.writer import Shown, TraceSink, check_replaceable, unseen
+from filetap.recording.writer import Shown, TraceSink, check_replaceable, no_progress
 
 OVERHEAD: Final = 4096
 """Bytes of a batch beside its columns."""
 DESCRIBED: Final = 1024
 """Bytes of a file or task beside its names."""
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def size(item: File | Task) -> int:
 class FlightSink:
     """A sink that forgets."""
 
-    hurry = False
+    draining = False
 
     def __init__(self, folder: Path, seconds: float, memory: int, force: bool, now: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._seconds, self._memory, self._force, self._now = folder, seconds, memory, force, now
@@ -143,7 +143,7 @@ class FlightSink:
 
     def _hold(self, batch: Batch) -> Held:
         events = tables.recorded(batch)
-        files = self._files.use(_ids(batch.events["file"], batch.more["target"]), batch.files)
+        files = self._files.use(_ids(batch.events["file"], batch.ext["target"]), batch.files)
         tasks = self._tasks.use(_ids(batch.events["task"]), batch.tasks)
         self._bytes += events.nbytes + OVERHEAD
         return Held(self._now(), (int(batch.events["time"][0]), batch.realtime), events, files, tasks)
@@ -183,18 +183,18 @@ class FlightSink:
         self.asked, self._failed = False, failed
         return due
 
-    def dump(self, metadata: Metadata, tell: Tell) -> None:
+    def dump(self, metadata: Metadata, log_message: Log) -> None:
         """A trace of what is held now, written beside the recording."""
-        thread = threading.Thread(target=self._write_beside, args=(self._snapshot(metadata), tell), name="flight")
+        thread = threading.Thread(target=self._write_beside, args=(self._snapshot(metadata), log_message), name="flight")
         thread.start()
         self._writing = [*(one for one in self._writing if one.is_alive()), thread]
 
-    def end(self, metadata: Metadata, tell: Tell, shown: Shown) -> None:
+    def end(self, metadata: Metadata, log_message: Log, shown: Shown) -> None:
         """The last trace, unless nothing has come since one was made."""
         for thread in self._writing:
             thread.join()
         if self.written > self._since or not self._since:
-            self._write(self._snapshot(metadata), tell, shown)
+            self._write(self._snapshot(metadata), log_message, shown)
 
     def _snapshot(self, metadata: Metadata) -> Snapshot:
         self._forget()
@@ -204,15 +204,15 @@ class FlightSink:
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
         return self.written, own, list(self._held), list(self._pending), dict(self._files.items), dict(self._tasks.items)
 
-    def _write_beside(self, snapshot: Snapshot, tell: Tell) -> None:
+    def _write_beside(self, snapshot: Snapshot, log_message: Log) -> None:
         try:
-            self._write(snapshot, tell, unseen)
+            self._write(snapshot, log_message, no_progress)
         except OSError as error:
-            tell(f"flight recorder: {self._folder} could not be finished ({error.strerror}); the part already written can be read")
+            log_message(f"flight recorder: {self._folder} could not be finished ({error.strerror}); the part already written can be read")
         except FiletapError as error:
-            tell(f"flight recorder: {error}")
+            log_message(f"flight recorder: {error}")
 
-    def _write(self, snapshot: Snapshot, tell: Tell, shown: Shown) -> None:
+    def _write(self, snapshot: Snapshot, log_message: Log, shown: Shown) -> None:
         taken, metadata, held, pending, files, tasks = snapshot
         sink = TraceSink(self._free_name(), metadata)
         try:
@@ -229,7 +229,7 @@ class FlightSink:
                 metadata.notes.append(f"flight recorder: {missing} events did not fit in memory")
             sink.close(shown)
         self._since = max(self._since, taken)
-        tell(f"flight recorder: {sink.written} events are in {sink.folder}")
+        log_message(f"flight recorder: {sink.written} events are in {sink.folder}")
 
     def _free_name(self) -> Path:
         """NAME.tap, NAME-2.tap, NAME-3.tap, ..., the first that there is not."""

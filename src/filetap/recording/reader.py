@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from filetap.recording import sealed
+from filetap.recording import segment_reader
+from filetap.recording.checksum_index import Damage
 from filetap.recording.format import ADDED_TABLES, TABLES, Metadata, TraceError, segment, table_of
-from filetap.recording.journal import Damage
+from filetap.recording.progress import Begin, Count, no_progress
 from filetap.recording.repair import Repair, numbers
-from filetap.recording.steps import Begin, Count, unseen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +27,7 @@ READERS: Final = 4
 class Trace:
     """A folder that ``filetap trace -o NAME.tap`` wrote, or is writing. Raises TraceError when it is none."""
 
-    def __init__(self, folder: Path, begin: Begin = unseen) -> None:
+    def __init__(self, folder: Path, begin: Begin = no_progress) -> None:
         self.folder = folder
         with reading(folder):
             found = Repair(folder, begin)
@@ -71,7 +71,9 @@ class Trace:
     def compare(self, paths: list[Path], progress: Callable[[int], None] = lambda size: None) -> None:
         """Sealed files with their checksums."""
         with reading(self.folder), ThreadPoolExecutor(READERS) as readers:
-            self._whole |= dict(zip(paths, readers.map(lambda path: sealed.is_whole(path, self.metadata, progress), paths), strict=True))
+            self._whole |= dict(
+                zip(paths, readers.map(lambda path: segment_reader.is_whole(path, self.metadata, progress), paths), strict=True)
+            )
 
     def whole(self, name: str) -> list[Path]:
         """The sealed files of a table that were whole when they were compared, the oldest first."""
@@ -115,7 +117,7 @@ class Trace:
                 path = path.with_suffix(".parquet")
         from filetap.recording.schemas import SCHEMAS
 
-        yield from sealed.read(path, self.metadata, SCHEMAS[name], self.damages)
+        yield from segment_reader.read(path, self.metadata, SCHEMAS[name], self.damages)
 
     def _count(self, path: Path, name: str) -> int | None:
         """Rows that a missing file had."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from filetap.core.clock import utc
-from filetap.recording import journal
+from filetap.recording import checksum_index
+from filetap.recording.checksum_index import Damage
 from filetap.recording.format import LOCK, TABLES, VERSION, Metadata, directory, parsed, read_metadata, segment, write_metadata
-from filetap.recording.journal import Damage
-from filetap.recording.steps import Begin, Count, unseen
+from filetap.recording.progress import Begin, Count, no_progress
 
 KILLED: Final = "the recording was not closed: filetap was killed, and events it had not written by then are lost"
 
@@ -23,7 +23,7 @@ KILLED: Final = "the recording was not closed: filetap was killed, and events it
 class Repair:
     """What was found at the opening of a trace."""
 
-    def __init__(self, folder: Path, begin: Begin = unseen) -> None:
+    def __init__(self, folder: Path, begin: Begin = no_progress) -> None:
         self._begin = begin
         self.metadata = read_metadata(folder)
         self.live = False
@@ -75,7 +75,7 @@ class Repair:
             sealer.remove(folder, number)
         known = {entry.number for entry in metadata.segments}
         left = sorted(unsealed(folder) | numbers(folder) - known)
-        count = Count(sum(journal.counted(segment(folder, "events", number, "crc")) for number in left))
+        count = Count(sum(checksum_index.counted(segment(folder, "events", number, "crc")) for number in left))
         self._begin("repairing", count.share)
         for number in left:
             entry = seal.seal(folder, number, metadata, self.damages, progress=count.add)
@@ -122,7 +122,7 @@ def unbegun(folder: Path) -> set[int]:
 
     number = max(numbers(folder), default=0)
     sealed = any(segment(folder, name, number, "parquet").exists() for name in TABLES)
-    rows = any(journal.counted(segment(folder, name, number, "crc")) for name in TABLES)
+    rows = any(checksum_index.counted(segment(folder, name, number, "crc")) for name in TABLES)
     bare = all(stream.is_bare(segment(folder, name, number, "arrow")) for name in TABLES)
     return {number} if number and bare and not (sealed or rows) else set()
 

@@ -124,13 +124,13 @@ class Replay:
         """A batch for each value of the clock's offset, which changes when the clock is set."""
         if not self._files or (self._trace.live and not self._knows(rows)):
             self._describe()
-        events, more, realtime = tables.replayed(rows)
-        whole = Batch(events, self._files, self._tasks, int(realtime[0]) if len(realtime) else 0, more)
+        events, ext, realtime = tables.replayed(rows)
+        whole = Batch(events, self._files, self._tasks, int(realtime[0]) if len(realtime) else 0, ext)
         changes = np.nonzero(np.diff(realtime))[0] + 1
         ends = [0, *changes.tolist(), len(events)]
         for start, stop in pairwise(ends):
             part = whole if stop - start == len(events) else whole.portion(start, stop)
-            yield Batch(part.events, part.files, part.tasks, int(realtime[start]) if len(realtime) else 0, part.more)
+            yield Batch(part.events, part.files, part.tasks, int(realtime[start]) if len(realtime) else 0, part.ext)
 
 
 class Chosen:

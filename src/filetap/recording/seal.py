@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filetap.core.batch import Batch
-from filetap.recording import journal, sealed, stream, tables
+from filetap.recording import checksum_index, segment_reader, stream, tables
+from filetap.recording.checksum_index import Damage, Entry
 from filetap.recording.format import OF_EVENTS, VERSION, Metadata, Segment, directory, segment, stored
-from filetap.recording.journal import Damage, Entry
 from filetap.recording.schemas import EVENTS, SCHEMAS
 
 ROW_GROUP: Final = 1 << 17
@@ -33,12 +33,12 @@ PATHS: Final = ("path", "host_path", "requested")
 
 def options(schema: pa.Schema) -> dict[str, Any]:
     """What was measured to be smallest of what every reader of Parquet knows (docs/adr/0017-trace-on-disk.md)."""
-    told = [field.name for field in schema if tables.value_type(field.type) == pa.string() and field.name not in PATHS]
+    dictionaries = [field.name for field in schema if tables.value_type(field.type) == pa.string() and field.name not in PATHS]
     deltas = {name: "DELTA_BINARY_PACKED" for name in DELTAS if name in schema.names}
     return {
         "compression": "zstd",
         "compression_level": 1,
-        "use_dictionary": told,
+        "use_dictionary": dictionaries,
         "column_encoding": deltas,
         "write_page_checksum": True,
         "write_statistics": True,
@@ -93,10 +93,10 @@ def _as_stored(batches: Iterable[pa.RecordBatch], names: dict[str, str]) -> Iter
 def _entry(folder: Path, number: int, metadata: Metadata) -> Segment:
     """What the metadata says of a sealed segment."""
     events = segment(folder, "events", number, "parquet")
-    times = list(_times(events)) if sealed.is_whole(events, metadata) else []
+    times = list(_times(events)) if segment_reader.is_whole(events, metadata) else []
     began, ended = (min(low for low, _ in times), max(high for _, high in times)) if times else (None, None)
     size = sum(path.stat().st_size for name in SCHEMAS for path in directory(folder, name).glob(f"{number:06}.parquet*"))
-    return Segment(number=number, events=journal.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)
+    return Segment(number=number, events=checksum_index.counted(events.with_suffix(".parquet.crc")), began=began, ended=ended, bytes=size)
 
 
 def _times(events: Path) -> Iterator[tuple[int, int]]:
@@ -124,7 +124,7 @@ def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], liv
         else:
             keys = tables.key_columns(metadata, batch.num_rows)
             known = dict(zip(batch.schema.names, batch.columns, strict=True)) | keys
-            yield sealed.in_columns(known, schema, batch.num_rows)
+            yield segment_reader.in_columns(known, schema, batch.num_rows)
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -139,11 +139,11 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _parquet(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema, aside: Aside) -> None:
-    """The file with its journal, or, after an error, neither."""
+    """The file with its checksum index, or, after an error, neither."""
     new, beside = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
     try:
         _write(new, schema, batches, aside)
-        beside.write_bytes(b"".join(map(journal.sealed, pieces(new))))
+        beside.write_bytes(b"".join(map(checksum_index.sealed, pieces(new))))
         os.replace(new, path)
     except BaseException:
         with suppress(OSError):
@@ -177,7 +177,7 @@ def pieces(path: Path) -> Iterator[Entry]:
         size, counts = os.fstat(data.fileno()).st_size, [group.num_rows for group in groups]
         ends = [max(map(_end, (group.column(at) for at in range(group.num_columns)))) for group in groups]
         for begin, end, count in zip([0, *ends], [*ends, size], [*counts, 0], strict=True):
-            yield Entry(begin, end - begin, journal.crc(data.fileno(), begin, end - begin), count)
+            yield Entry(begin, end - begin, checksum_index.crc(data.fileno(), begin, end - begin), count)
 
 
 def _end(column: Any) -> int:

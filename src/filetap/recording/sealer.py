@@ -19,9 +19,9 @@ from typing import Final
 import pyarrow as pa
 
 from filetap.recording import seal
+from filetap.recording.checksum_index import Damage
 from filetap.recording.format import TABLES, Metadata, directory, segment, write_metadata
-from filetap.recording.journal import Damage
-from filetap.recording.limits import Keep
+from filetap.recording.retention import Keep
 
 LOWEST: Final = 19
 NAME: Final = "filetap-seal"

@@ -1,6 +1,6 @@
-"""A table while it is written: an Arrow IPC stream, and beside it a journal with the CRC of each message.
+"""A table while it is written: an Arrow IPC stream, and beside it a checksum index with the CRC of each message.
 
-Apart, because it alone knows what a kill leaves behind: what the journal names is whole or damaged, what it does not name
+Apart, because it alone knows what a kill leaves behind: what the checksum index names is whole or damaged, what it does not name
 was under way.
 """
 
@@ -16,7 +16,7 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from filetap.recording.journal import Damage, Entry, entries, sealed, whole
+from filetap.recording.checksum_index import Damage, Entry, entries, sealed, whole
 
 END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 """End of an Arrow IPC stream."""
@@ -26,14 +26,14 @@ OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
 class StreamWriter:
-    """Writes ``path`` and its journal. OSError when there is no room; then what was written before stays readable."""
+    """Writes ``path`` and its checksum index. OSError when there is no room; then what was written before stays readable."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._message = Message()
         self._ipc = pa.ipc.new_stream(self._message, schema, options=OPTIONS)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o644)
-        self._journal = os.open(path.with_suffix(".crc"), flags, 0o644)
+        self._index = os.open(path.with_suffix(".crc"), flags, 0o644)
         self.size = 0
         """Bytes; so many rows: ``rows``."""
         self.rows = 0
@@ -51,7 +51,7 @@ class StreamWriter:
         view = memoryview(message)
         entry = memoryview(sealed(Entry(self.size, len(view), crc32(view), rows)))
         _write(self._fd, view, self.size)
-        _write(self._journal, entry, self._entries)
+        _write(self._index, entry, self._entries)
         if not os.fstat(self._fd).st_nlink:
             raise OSError(errno.ENOENT, "it was deleted")
         self.size += len(view)
@@ -60,10 +60,10 @@ class StreamWriter:
     def close(self) -> None:
         """The stream's end, where there is room for it, and nothing of what found none."""
         with suppress(OSError):
-            for fd, size in ((self._fd, self.size), (self._journal, self._entries)):
+            for fd, size in ((self._fd, self.size), (self._index, self._entries)):
                 os.ftruncate(fd, size)
             _write(self._fd, memoryview(END), self.size)
-        for fd in (self._fd, self._journal):
+        for fd in (self._fd, self._index):
             os.close(fd)
 
 
@@ -123,7 +123,7 @@ def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool 
     version has these columns and no others. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
     with open(path, "rb", buffering=0) as stream:
         try:
-            journal = list(entries(path.with_suffix(".crc"), damages))
+            index = list(entries(path.with_suffix(".crc"), damages))
         except FileNotFoundError:
             if live and not path.exists():
                 raise  # it was sealed in between
@@ -131,7 +131,7 @@ def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool 
                 damages.append(Damage(path, 0, None, "its checksum file (.crc) is missing"))
             return
         schema = known
-        for entry in filter(None, journal):
+        for entry in filter(None, index):
             if (message := whole(stream.fileno(), path, entry, damages)) is None:
                 continue
             if not entry.offset:
@@ -143,14 +143,14 @@ def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool 
             else:
                 damages.append(Damage(path, entry.offset, entry.rows, "its schema message is damaged"))
         if not live:
-            _look_behind(stream.fileno(), path, journal, damages)
+            _look_behind(stream.fileno(), path, index, damages)
 
 
-def _look_behind(fd: int, path: Path, journal: Sequence[Entry | None], damages: list[Damage]) -> None:
+def _look_behind(fd: int, path: Path, index: Sequence[Entry | None], damages: list[Damage]) -> None:
     """Behind the last piece nothing stands but the stream's end, or a piece that was under way when the recorder was killed."""
-    if journal and not journal[-1]:
+    if index and not index[-1]:
         return
-    end = journal[-1].offset + journal[-1].size if journal and journal[-1] else 0
+    end = index[-1].offset + index[-1].size if index and index[-1] else 0
     rest = os.fstat(fd).st_size - end
     if rest > 0 and os.pread(fd, len(END) + 1, end) != END:
         damages.append(Damage(path, end, None, "an incomplete batch"))

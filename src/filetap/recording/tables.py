@@ -67,11 +67,11 @@ def _records(columns: Mapping[str, NDArray[Any]]) -> tuple[Records, Records, NDA
     events = np.zeros(len(columns["time"]), wire.EVENT)
     for name in FIRST:
         events[name] = columns[name]
-    two = events["flags"] & wire.HAS_MORE != 0
-    more = np.zeros(int(two.sum()), wire.MORE)
+    two = events["flags"] & wire.HAS_EXT != 0
+    ext = np.zeros(int(two.sum()), wire.EVENT_EXT)
     for name in SECOND:
-        more[name] = columns[name][two]
-    return events, more, columns["realtime"]
+        ext[name] = columns[name][two]
+    return events, ext, columns["realtime"]
 
 
 def key_columns(metadata: Metadata, count: int) -> Columns:
@@ -116,7 +116,7 @@ def _numbers(batch: Batch) -> Columns:
     """What is told as a number; where it is none, it is told in ``arguments``."""
     events, calls, flags = batch.events, batch.events["call"], batch.events["flags"]
     target, target_fd, target_offset = (second(batch, name) for name in ("target", "target_fd", "target_offset"))
-    copies = arguments.COPIES[calls] & (flags & wire.HAS_MORE != 0)
+    copies = arguments.COPIES[calls] & (flags & wire.HAS_EXT != 0)
     address, addressed = arguments.addresses(events, target_offset)
     duration = durations(events).astype(np.int64)
     return {
@@ -161,20 +161,20 @@ def _words(batch: Batch) -> Columns:
 
 def _arguments(batch: Batch) -> pa.Array:
     """What calls tell beside numbers, as JSON: each combination is written once."""
-    tells = arguments.TELLS[batch.events["call"]]
-    if not tells.any():
-        return pa.DictionaryArray.from_arrays(pa.nulls(len(tells), pa.int32()), pa.array([], pa.string()))
-    used = arguments.used(batch, tells)
-    distinct, rows = encode(pack(call=batch.events["call"][tells], **used))
+    has_args = arguments.HAS_ARGS[batch.events["call"]]
+    if not has_args.any():
+        return pa.DictionaryArray.from_arrays(pa.nulls(len(has_args), pa.int32()), pa.array([], pa.string()))
+    used = arguments.used(batch, has_args)
+    distinct, rows = encode(pack(call=batch.events["call"][has_args], **used))
     texts = [_told(row[0], dict(zip(used, row[1:], strict=True))) for row in distinct.tolist()]
-    places = np.zeros(len(tells), np.int32)
-    places[tells] = rows
+    places = np.zeros(len(has_args), np.int32)
+    places[has_args] = rows
     said = np.array([text != "{}" for text in texts])
-    return pa.DictionaryArray.from_arrays(_where(places, tells & said[places]), pa.array(texts, pa.string()))
+    return pa.DictionaryArray.from_arrays(_where(places, has_args & said[places]), pa.array(texts, pa.string()))
 
 
 def _told(call: int, values: Mapping[str, int]) -> str:
-    return jsontext.ENCODER.encode(arguments.told(call, values)).decode()
+    return jsontext.ENCODER.encode(arguments.decode_call(call, values)).decode()
 
 
 def replayed(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]:

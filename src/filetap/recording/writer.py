@@ -24,7 +24,7 @@ from filetap.core.clock import utc
 from filetap.core.errors import FiletapError, UsageError
 from filetap.recording import tables
 from filetap.recording.format import LOCK, METADATA, TABLES, Metadata, segment, write_metadata
-from filetap.recording.limits import Limits
+from filetap.recording.retention import Limits
 from filetap.recording.sealer import Sealer
 from filetap.recording.stream import StreamWriter
 from filetap.render.columns import encode
@@ -93,7 +93,7 @@ def new(ids: Sequence[Any], known: set[int], items: Mapping[int, Any]) -> list[A
     return [items[number] for number in distinct if number in items]
 
 
-def unseen(progress: Iterator[tuple[int, int]]) -> None:
+def no_progress(progress: Iterator[tuple[int, int]]) -> None:
     """To its end."""
     for _ in progress:
         pass
@@ -106,7 +106,7 @@ Shown = Callable[[Iterator[tuple[int, int]]], None]
 class TraceSink:
     """A sink: the folder of a trace, from its first batch to its last segment sealed."""
 
-    hurry = False
+    draining = False
 
     def __init__(self, folder: Path, metadata: Metadata, limits: Limits | None = None, force: bool = False) -> None:
         self.folder, self.metadata, self.written = folder, metadata, 0
@@ -177,7 +177,7 @@ class TraceSink:
         """As ``take``, of calls under way."""
         self._segment.write(calls, files, tasks, "pending")
 
-    def close(self, shown: Shown = unseen) -> None:
+    def close(self, shown: Shown = no_progress) -> None:
         """Seals the rest. OSError: that could not be done, or the metadata not be written; what is on disk can be read."""
         self._close_segment()
         shown(self._sealer.finish())
@@ -195,7 +195,7 @@ class TraceSink:
     def discard(self) -> None:
         """It never began."""
         self._close_segment()
-        unseen(self._sealer.finish())
+        no_progress(self._sealer.finish())
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
         self._put_back()

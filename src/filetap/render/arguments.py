@@ -34,13 +34,13 @@ Members = dict[str, Any]
 """Of ``io``, by name."""
 
 
-class Told(NamedTuple):
-    """What some calls tell beside offset and size."""
+class ArgumentDecoder(NamedTuple):
+    """What some calls say besides offset and size."""
 
     op: str
     uses: tuple[str, ...]
-    """Columns of the event: what ``say`` is given, and so no number of bytes. ``argument`` is in the second slot."""
-    say: Callable[..., Members]
+    """Columns of the event: what ``decode`` is given, and so no number of bytes. ``argument`` is in the second slot."""
+    decode: Callable[..., Members]
     calls: str = ""
     """Which of the op's; none named: all that no other line names."""
 
@@ -95,60 +95,60 @@ def _page_fault(flags: int) -> Members:
     return {"access": access, "fault": "major" if flags & wire.FAULT_MAJOR else "minor"}
 
 
-TOLD: Final = (
-    Told("open", ("offset", "size"), _opening),
-    Told("open", (), dict, "memfd_create"),
-    Told("open", ("offset",), lambda flags: {"flags": constants.open_flags(flags)}, "security_file_open"),
-    Told("access", ("size",), _access),
-    Told("mmap", ("argument",), _mapping),
-    Told("mremap", ("argument",), _flags(constants.MREMAP)),
-    Told("mprotect", ("argument",), _protection),
-    Told("madvise", ("argument",), lambda advice: {"advice": constants.number(advice, constants.MEMORY_ADVICE)}),
-    Told("fault", ("flags",), _page_fault),
-    Told("rename", ("argument",), _flags(constants.RENAME)),
-    Told("link", ("argument",), _flags(constants.LINK)),
-    Told("mkdir", ("size",), _mode),
-    Told("mknod", ("size", "offset"), lambda mode, device: _mode(mode)),
-    Told("mount", ("argument",), _flags(constants.MOUNT)),
-    Told("mount", ("argument",), _flags(constants.MOVE_MOUNT), "move_mount"),
-    Told("umount", ("argument",), _flags(constants.UMOUNT)),
-    Told("setattr", ("size",), _mode, "chmod fchmod fchmodat security_path_chmod"),
-    Told("setattr", ("size", "argument"), lambda mode, flags: _lookup(flags) | _mode(mode), "fchmodat2"),
-    Told("setattr", ("offset", "size"), _owner, "chown fchown lchown security_path_chown"),
-    Told("setattr", ("offset", "size", "argument"), lambda uid, gid, flags: _lookup(flags) | _owner(uid, gid), "fchownat"),
-    Told("setattr", ("argument",), _lookup, "utimensat file_setattr"),
-    Told("setxattr", ("argument",), _lookup, "setxattrat"),
-    Told("removexattr", ("argument",), _lookup, "removexattrat"),
-    Told("permission", ("size",), _permission),
-    Told("fallocate", ("argument",), _flags(constants.FALLOCATE)),
-    Told("splice", ("argument",), _flags(constants.SPLICE)),
-    Told("tee", ("argument",), _flags(constants.SPLICE)),
-    Told("vmsplice", ("argument",), _flags(constants.SPLICE)),
-    Told("copy_file_range", ("argument",), _flags({})),
-    Told("seek", ("size",), lambda whence: {"whence": constants.number(whence & 0xFFFFFFFF, constants.WHENCE)}),
-    Told("sync", ("argument",), _flags(constants.SYNC_RANGE), "sync_file_range io_uring:sync_file_range"),
-    Told("sync", ("argument",), _flags(constants.MSYNC), "msync"),
-    Told("advise", ("argument",), lambda advice: {"advice": constants.number(advice, constants.ADVICE)}),
-    Told("lock", ("argument",), lambda bits: {"operation": "|".join(constants.flags(bits, constants.FLOCK)) or "0"}, "flock"),
-    Told("lock", ("argument",), lambda command: {"operation": constants.number(command >> 8, constants.LOCK_COMMANDS)}, "fcntl"),
+DECODERS: Final = (
+    ArgumentDecoder("open", ("offset", "size"), _opening),
+    ArgumentDecoder("open", (), dict, "memfd_create"),
+    ArgumentDecoder("open", ("offset",), lambda flags: {"flags": constants.open_flags(flags)}, "security_file_open"),
+    ArgumentDecoder("access", ("size",), _access),
+    ArgumentDecoder("mmap", ("argument",), _mapping),
+    ArgumentDecoder("mremap", ("argument",), _flags(constants.MREMAP)),
+    ArgumentDecoder("mprotect", ("argument",), _protection),
+    ArgumentDecoder("madvise", ("argument",), lambda advice: {"advice": constants.number(advice, constants.MEMORY_ADVICE)}),
+    ArgumentDecoder("fault", ("flags",), _page_fault),
+    ArgumentDecoder("rename", ("argument",), _flags(constants.RENAME)),
+    ArgumentDecoder("link", ("argument",), _flags(constants.LINK)),
+    ArgumentDecoder("mkdir", ("size",), _mode),
+    ArgumentDecoder("mknod", ("size", "offset"), lambda mode, device: _mode(mode)),
+    ArgumentDecoder("mount", ("argument",), _flags(constants.MOUNT)),
+    ArgumentDecoder("mount", ("argument",), _flags(constants.MOVE_MOUNT), "move_mount"),
+    ArgumentDecoder("umount", ("argument",), _flags(constants.UMOUNT)),
+    ArgumentDecoder("setattr", ("size",), _mode, "chmod fchmod fchmodat security_path_chmod"),
+    ArgumentDecoder("setattr", ("size", "argument"), lambda mode, flags: _lookup(flags) | _mode(mode), "fchmodat2"),
+    ArgumentDecoder("setattr", ("offset", "size"), _owner, "chown fchown lchown security_path_chown"),
+    ArgumentDecoder("setattr", ("offset", "size", "argument"), lambda uid, gid, flags: _lookup(flags) | _owner(uid, gid), "fchownat"),
+    ArgumentDecoder("setattr", ("argument",), _lookup, "utimensat file_setattr"),
+    ArgumentDecoder("setxattr", ("argument",), _lookup, "setxattrat"),
+    ArgumentDecoder("removexattr", ("argument",), _lookup, "removexattrat"),
+    ArgumentDecoder("permission", ("size",), _permission),
+    ArgumentDecoder("fallocate", ("argument",), _flags(constants.FALLOCATE)),
+    ArgumentDecoder("splice", ("argument",), _flags(constants.SPLICE)),
+    ArgumentDecoder("tee", ("argument",), _flags(constants.SPLICE)),
+    ArgumentDecoder("vmsplice", ("argument",), _flags(constants.SPLICE)),
+    ArgumentDecoder("copy_file_range", ("argument",), _flags({})),
+    ArgumentDecoder("seek", ("size",), lambda whence: {"whence": constants.number(whence & 0xFFFFFFFF, constants.WHENCE)}),
+    ArgumentDecoder("sync", ("argument",), _flags(constants.SYNC_RANGE), "sync_file_range io_uring:sync_file_range"),
+    ArgumentDecoder("sync", ("argument",), _flags(constants.MSYNC), "msync"),
+    ArgumentDecoder("advise", ("argument",), lambda advice: {"advice": constants.number(advice, constants.ADVICE)}),
+    ArgumentDecoder("lock", ("argument",), lambda bits: {"operation": "|".join(constants.flags(bits, constants.FLOCK)) or "0"}, "flock"),
+    ArgumentDecoder("lock", ("argument",), lambda command: {"operation": constants.number(command >> 8, constants.LOCK_COMMANDS)}, "fcntl"),
 )
 
-NOTHING: Final = Told("", (), dict)
+NOTHING: Final = ArgumentDecoder("", (), dict)
 
 
-def _told(call: Call) -> Told:
-    rows = [row for row in TOLD if row.op == call.op and (not row.calls or call.name in row.calls.split())]
+def _decoder_of(call: Call) -> ArgumentDecoder:
+    rows = [row for row in DECODERS if row.op == call.op and (not row.calls or call.name in row.calls.split())]
     return max(rows, key=lambda row: bool(row.calls), default=NOTHING)
 
 
-BY_CALL: Final = [_told(call) for call in CALLS]
+BY_CALL: Final = [_decoder_of(call) for call in CALLS]
 _USES: Final = {source: np.array([source in row.uses for row in BY_CALL]) for source in ("offset", "size", "argument", "flags")}
-TELLS: Final = np.array([row is not NOTHING for row in BY_CALL])
+HAS_ARGS: Final = np.array([row is not NOTHING for row in BY_CALL])
 """By call: is there anything to tell?"""
 
 
 def used(batch: Batch, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Of these events the columns that ``told`` needs; 0 where a call does not use one, so that few values are distinct."""
+    """Of these events the columns that ``decode_call`` needs; 0 where a call does not use one, so that few values are distinct."""
     calls = batch.events["call"][rows]
     columns = {}
     for source, uses in _USES.items():
@@ -159,9 +159,9 @@ def used(batch: Batch, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def told(call: int, values: Mapping[str, int]) -> Members:
+def decode_call(call: int, values: Mapping[str, int]) -> Members:
     row = BY_CALL[call]
-    return row.say(*(values[source] for source in row.uses))
+    return row.decode(*(values[source] for source in row.uses))
 
 
 _MOVES_BYTES: Final = {KIND_READ, KIND_WRITE, KIND_SUBMIT, KIND_TRANSFER, KIND_IOCTL, KIND_MMAP, KIND_MAPPED}

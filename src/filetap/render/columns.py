@@ -45,9 +45,9 @@ def ops(calls: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 def second(batch: Batch, name: str) -> NDArray[Any]:
     """A column of the second slots, at the rows of their events; 0 at the others."""
-    column = np.zeros(len(batch.events), wire.MORE[name])
-    if len(batch.more):
-        column[batch.events["flags"] & wire.HAS_MORE != 0] = batch.more[name]
+    column = np.zeros(len(batch.events), wire.EVENT_EXT[name])
+    if len(batch.ext):
+        column[batch.events["flags"] & wire.HAS_EXT != 0] = batch.ext[name]
     return column
 
 

@@ -27,8 +27,8 @@ def printable(value: bytes) -> str:
 
 def one_line(text: str) -> str:
     """Words of ours with names and the like in them, of which the same is true but that a backslash may be ours."""
-    told = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return "".join([c if c.isprintable() else escape(c) for c in told])
+    readable = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join([c if c.isprintable() else escape(c) for c in readable])
 
 
 def columns_of(character: str) -> int:

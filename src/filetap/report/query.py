@@ -51,11 +51,11 @@ def finite(row: str) -> str:
 
 def unlike(names: Sequence[str]) -> list[str]:
     """No two alike: of several that are, the later ones get a number."""
-    told: list[str] = []
+    unique: list[str] = []
     for name in names:
         alike = (f"{name}_{number}" for number in range(1, len(names) + 1))
-        told.append(next(other for other in (name, *alike) if other not in told))
-    return told
+        unique.append(next(other for other in (name, *alike) if other not in unique))
+    return unique
 
 
 def key_of(name: str, kind: str) -> str:

@@ -15,7 +15,7 @@ from filetap.analysis.labels import Named
 from filetap.analysis.summary import USER
 from filetap.core.zone import SECOND, Fixed, Zone, decimals
 from filetap.render.terminal import printable
-from filetap.report.account import human
+from filetap.report.stats import human
 
 HEADS: Final = {
     "count": ("COUNT", 9),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from filetap.analysis.rates import COLUMNS, chosen, whole
 from filetap.analysis.summary import KEYS
 from filetap.render.terminal import columns_of, printable
-from filetap.report.account import human
+from filetap.report.stats import human
 from filetap.report.summary import UNKNOWN, duration, name_heads, user
 
 VIEWS: Final = tuple(KEYS)
@@ -154,7 +154,7 @@ _ACTS: Final[dict[str, Any]] = {
 
 
 def screen(view: View, table: pa.Table, status: Status, width: int, height: int) -> list[Line]:
-    """At most ``height`` lines of at most ``width`` columns. ``table``: what Live.table gives."""
+    """At most ``height`` lines of at most ``width`` columns. ``table``: what LiveAggregator.table gives."""
     if view.help:
         return [[(fitted(line, width), PLAIN)] for line in HELP.splitlines()[:height]]
     rows = view.rows(table)

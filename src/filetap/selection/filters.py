@@ -55,9 +55,9 @@ class Filters:
         return wire.RULE_TREE if self.recursive else wire.RULE_CHILDREN
 
     @property
-    def member(self) -> int:
+    def hardlink_rule(self) -> int:
         """RULE_* of a file below a PATH."""
-        return wire.RULE_TREE if self.follow else wire.RULE_MEMBER
+        return wire.RULE_TREE if self.follow else wire.RULE_HARDLINK
 
     @property
     def links(self) -> bool:
@@ -106,7 +106,7 @@ def by_system_call(calls: frozenset[int]) -> frozenset[int]:
     return frozenset(call for call in calls.union(*map(_calls_of_op, ops)) if call < FIRST_HOOK)
 
 
-def told_by_hooks_alone(calls: frozenset[int]) -> set[str]:
+def reported_by_hooks_alone(calls: frozenset[int]) -> set[str]:
     """Operations among these that no system call makes."""
     return {CALLS[call].op for call in calls} - {CALLS[call].op for call in by_system_call(calls)}
 

@@ -71,13 +71,13 @@ class Targets:
             if len(values) > most:
                 raise UsageError(f"{name} can be given at most {most} times")
 
-    def seeds(self) -> dict[int, int]:
-        """Process to MEMBER_*: the targets that are running already."""
-        own = wire.MEMBER_PID | wire.MEMBER_LIVE
-        seeds = dict.fromkeys(self.pids, own)
+    def marks(self) -> dict[int, int]:
+        """Process to TARGET_*: the targets that are running already."""
+        own = wire.TARGET_PID | wire.TARGET_LIVE
+        marks = dict.fromkeys(self.pids, own)
         if self.command:
-            seeds[self.command] = own | wire.MEMBER_HELD
-        return seeds
+            marks[self.command] = own | wire.TARGET_HELD
+        return marks
 
     @property
     def ends_by_itself(self) -> bool:

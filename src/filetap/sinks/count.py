@@ -27,7 +27,7 @@ class CountSink:
         """Events that name a file or a task which the batch does not have. None, unless the reader or a probe has a bug."""
         self.written = 0
         self._files, self._tasks = Known(), Known()
-        self.hurry = False
+        self.draining = False
 
     def write(self, batch: Batch) -> None:
         events = batch.events

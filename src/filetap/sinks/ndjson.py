@@ -25,7 +25,6 @@ from filetap.core.calls import BYTE_OPS, CALLS, OPS, Call
 from filetap.core.wire import Records
 from filetap.render import arguments, jsontext
 from filetap.render.columns import clock, durations, encode, pack, second
-from filetap.render.fragments import Descriptions
 from filetap.render.strings import (
     Strings,
     Text,
@@ -43,6 +42,7 @@ from filetap.render.strings import (
     strings,
     timestamps,
 )
+from filetap.render.text_cache import Descriptions
 
 
 class RawFile(Protocol):
@@ -103,7 +103,7 @@ class LineSink:
         self._held: list[Strings] = []
         self._waits = waits(file)
         self._writeback = None if self._waits else Writeback(file)
-        self.hurry = False
+        self.draining = False
         """The run is to end: wait no longer for somebody who reads."""
         self.written = 0
         """Events whose line is in the file to its end."""
@@ -167,7 +167,7 @@ class LineSink:
         poll.register(self._file.fileno(), select.POLLOUT)
         waited = 0.0
         while not poll.poll(100):
-            waited += 0.1 * self.hurry
+            waited += 0.1 * self.draining
             if waited > self.PATIENCE:
                 raise OSError(errno.EAGAIN, "it is full and not read")
 
@@ -220,7 +220,7 @@ def columns(batch: Batch, file: Text, process: Text, cgroup: Text, target: Text 
         process,
         Text(head_strings(keys, layout), rows),
         *(offset_columns(events, layout[rows]) if (layout & OFFSET).any() else []),
-        *(told_columns(batch, layout[rows]) if (layout & TOLD).any() else [outcome_column(events, layout[rows])]),
+        *(decoded_columns(batch, layout[rows]) if (layout & DECODED).any() else [outcome_column(events, layout[rows])]),
         cgroup,
     ]
 
@@ -277,8 +277,8 @@ def action_columns(events: Records) -> list[Text]:
     return [lookup(ACTIONS, place), only(timed, repeated(duration))]
 
 
-OFFSET, SIZE, RESULT, TOLD, UNCERTAIN, DESCRIPTOR = (1 << bit for bit in range(6))
-"""Layouts of ``io``: what there is. ``TOLD``: something beside offset, size and result."""
+OFFSET, SIZE, RESULT, DECODED, UNCERTAIN, DESCRIPTOR = (1 << bit for bit in range(6))
+"""Layouts of ``io``: what there is. ``DECODED``: something beside offset, size and result."""
 
 LAYOUTS: Final = range(64)
 
@@ -301,15 +301,15 @@ def behind(preceded: int, parts: Sequence[str]) -> bytes:
 def before_rest(layout: int) -> bytes:
     """From the descriptor to where the next number stands, or to what is told."""
     uncertain = ['"offset_uncertain":true'] if layout & UNCERTAIN else []
-    return behind(layout & DESCRIPTOR, uncertain + first_label(layout & OFFSET if layout & TOLD else layout))
+    return behind(layout & DESCRIPTOR, uncertain + first_label(layout & OFFSET if layout & DECODED else layout))
 
 
 def before_size(layout: int) -> bytes:
-    return b',"size":' if layout & SIZE and layout & OFFSET and not layout & TOLD else b""
+    return b',"size":' if layout & SIZE and layout & OFFSET and not layout & DECODED else b""
 
 
 def before_result(layout: int) -> bytes:
-    return b',"result":' if layout & RESULT and (layout & SIZE or (layout & OFFSET and not layout & TOLD)) else b""
+    return b',"result":' if layout & RESULT and (layout & SIZE or (layout & OFFSET and not layout & DECODED)) else b""
 
 
 BEFORE_FD: Final = strings([b'},"io":{', b'},"io":{"fd":'])
@@ -325,7 +325,7 @@ def layouts(keys: Records) -> NDArray[np.int32]:
         OFFSET: arguments.OFFSETS[calls] & (flags & wire.NO_OFFSET == 0),
         SIZE: arguments.SIZES[calls] & (flags & wire.NO_SIZE == 0),
         RESULT: flags & wire.NO_RESULT == 0,
-        TOLD: (arguments.TELLS | arguments.COPIES | arguments.ADDRESSED)[calls],
+        DECODED: (arguments.HAS_ARGS | arguments.COPIES | arguments.ADDRESSED)[calls],
         UNCERTAIN: wire.CALL_RETURNS_BYTES[calls] & (flags & wire.UNCERTAIN != 0),
         DESCRIPTOR: (keys["fd"] != -1) | (keys["open"] != 0),
     }
@@ -346,12 +346,12 @@ def head_strings(keys: Records, layout: NDArray[np.int32]) -> Strings:
     return join(columns)
 
 
-def told_columns(batch: Batch, layout: NDArray[np.int32]) -> list[Text]:
+def decoded_columns(batch: Batch, layout: NDArray[np.int32]) -> list[Text]:
     """What calls tell beside offset, size and result: numbers of all kinds first, then what has few values."""
     preceded = layout & (DESCRIPTOR | UNCERTAIN | OFFSET) != 0
     copied, preceded = copy_columns(batch, preceded)
     addressed, quoted = address_columns(batch, preceded)
-    members = members_column(batch, layout & (SIZE | RESULT | TOLD) | PRECEDED * preceded | QUOTED * quoted)
+    members = members_column(batch, layout & (SIZE | RESULT | DECODED) | PRECEDED * preceded | QUOTED * quoted)
     return [*copied, *addressed, outcome_column(batch.events, layout, members)]
 
 
@@ -363,7 +363,7 @@ NO_POSITION: Final = 2**64 - 1
 
 def copy_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Text], NDArray[np.bool_]]:
     """Where a copy went, and in which rows something stands then."""
-    copies = arguments.COPIES[batch.events["call"]] & (batch.events["flags"] & wire.HAS_MORE != 0)
+    copies = arguments.COPIES[batch.events["call"]] & (batch.events["flags"] & wire.HAS_EXT != 0)
     if not copies.any():
         return [], preceded
     fd, offset = second(batch, "target_fd"), second(batch, "target_offset")
@@ -391,15 +391,15 @@ PRECEDED, QUOTED = UNCERTAIN, DESCRIPTOR
 
 def members_column(batch: Batch, layout: NDArray[np.int32]) -> Text:
     """Flags, modes, owners: each combination is written once. From the end of an address to where the next number stands."""
-    told = layout & TOLD != 0
-    used = arguments.used(batch, told)
-    distinct, rows = encode(pack(call=batch.events["call"][told], layout=layout[told], **used))
+    decoded = layout & DECODED != 0
+    used = arguments.used(batch, decoded)
+    distinct, rows = encode(pack(call=batch.events["call"][decoded], layout=layout[decoded], **used))
     texts = [members_text(row[0], row[1], dict(zip(used, row[2:], strict=True))) for row in distinct.tolist()]
-    return some(told, Text(strings(texts), rows))
+    return some(decoded, Text(strings(texts), rows))
 
 
 def members_text(call: int, layout: int, values: Mapping[str, int]) -> bytes:
-    parts = [given] if (given := jsontext.members(arguments.told(call, values))) else []
+    parts = [given] if (given := jsontext.members(arguments.decode_call(call, values))) else []
     return b'"' * bool(layout & QUOTED) + behind(layout & (PRECEDED | QUOTED), parts + first_label(layout))
 
 
@@ -415,8 +415,8 @@ def offset_columns(events: Records, layout: NDArray[np.int32]) -> list[Text]:
 def outcome_column(events: Records, layout: NDArray[np.int32], members: Text | None = None) -> Text:
     """From the offset to the end of ``io`` and the error. Sizes and results repeat, so each pair is written once."""
     size = events["size"] * (layout & SIZE != 0) if members else events["size"]  # else it may be an address
-    told = {"members": members.rows} if members else {}
-    distinct, rows = encode(pack(size=size, result=events["result"], layout=layout, **told))
+    decoded = {"members": members.rows} if members else {}
+    distinct, rows = encode(pack(size=size, result=events["result"], layout=layout, **decoded))
     sized, ended = (distinct["layout"] & bit != 0 for bit in (SIZE, RESULT))
     columns = [
         *([Text(members.strings, distinct["members"])] if members else []),

@@ -20,7 +20,6 @@ from filetap.core.wire import Records
 from filetap.core.zone import SECOND, Fixed, Zone
 from filetap.render import arguments, lineage
 from filetap.render.columns import clock, durations, encode, ops, second
-from filetap.render.fragments import Descriptions
 from filetap.render.strings import (
     Strings,
     Text,
@@ -37,6 +36,7 @@ from filetap.render.strings import (
     whole,
 )
 from filetap.render.terminal import fitted, printable
+from filetap.render.text_cache import Descriptions
 from filetap.sinks.ndjson import LineSink, RawFile
 
 COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 15, 4, 8, 7, 6, 6

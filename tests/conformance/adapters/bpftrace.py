@@ -103,34 +103,34 @@ def _events(text: str) -> Iterator[Event]:
                 yield event
 
 
-def _event(told: Event, said: dict[str, str]) -> Event | None:
+def _event(reported: Event, said: dict[str, str]) -> Event | None:
     """None: the command of fcntl or ioctl, or memory without a file."""
     source = _file({word: value for word, value in said.items() if not word.startswith("to_")})
     target = _file({word.removeprefix("to_"): value for word, value in said.items() if word.startswith("to_")})
-    told |= source | {f"target_{name}": target.pop(name) for name in ("fd", "offset") if name in target}
+    reported |= source | {f"target_{name}": target.pop(name) for name in ("fd", "offset") if name in target}
     if target:
-        told["target"] = target
-    if "command" in told and (told["call"], told["command"]) not in OPS:
+        reported["target"] = target
+    if "command" in reported and (reported["call"], reported["command"]) not in OPS:
         return None
-    told["op"] = OPS.get((told["call"], told.pop("command", 0)), told["op"])
-    if told.pop("removal", 0) & AT_REMOVEDIR:
-        told["op"] = "rmdir"
-    return _finish(told)
+    reported["op"] = OPS.get((reported["call"], reported.pop("command", 0)), reported["op"])
+    if reported.pop("removal", 0) & AT_REMOVEDIR:
+        reported["op"] = "rmdir"
+    return _finish(reported)
 
 
-def _finish(told: Event) -> Event | None:
+def _finish(reported: Event) -> Event | None:
     """What the result says, and what the arguments do not."""
-    if told["op"] == "mmap" and told["result"] >= 0:
-        told["address"] = hex(told["result"])
-    if told["op"] == "open" and told["result"] >= 0:
-        told["fd"] = told["result"]
-    if told["op"] in ("read", "write") and told.get("offset", 0) < 0:
-        del told["offset"]  # -1 means the position, of which nothing is printed
-    if told["op"] == "reflink":
-        told["target_fd"] = told.pop("fd")
-    if told["call"] == "io_submit":
-        del told["result"]  # how many requests there were
-    return None if told["op"] == "mmap" and told.get("fd") == -1 else told
+    if reported["op"] == "mmap" and reported["result"] >= 0:
+        reported["address"] = hex(reported["result"])
+    if reported["op"] == "open" and reported["result"] >= 0:
+        reported["fd"] = reported["result"]
+    if reported["op"] in ("read", "write") and reported.get("offset", 0) < 0:
+        del reported["offset"]  # -1 means the position, of which nothing is printed
+    if reported["op"] == "reflink":
+        reported["target_fd"] = reported.pop("fd")
+    if reported["call"] == "io_submit":
+        del reported["result"]  # how many requests there were
+    return None if reported["op"] == "mmap" and reported.get("fd") == -1 else reported
 
 
 def _file(said: dict[str, str]) -> dict[str, Any]:
@@ -138,18 +138,18 @@ def _file(said: dict[str, str]) -> dict[str, Any]:
     numbers = {word: int(value) for word, value in said.items() if word in NUMBERS}
     for word in {"fd", "dir"} & numbers.keys():
         numbers[word] -= (numbers[word] & 1 << 31) << 1 if numbers[word] > 0 else 0
-    told: dict[str, Any] = {word: numbers[word] for word in ("fd", "offset", "size", "command", "removal") if word in numbers}
+    reported: dict[str, Any] = {word: numbers[word] for word in ("fd", "offset", "size", "command", "removal") if word in numbers}
     if "mode" in numbers:
-        told["mode"] = f"0{numbers['mode'] & 0o177777:o}"
+        reported["mode"] = f"0{numbers['mode'] & 0o177777:o}"
     if "address" in numbers:
-        told["address"] = hex(numbers["address"])
+        reported["address"] = hex(numbers["address"])
     if "uid" in numbers:
-        told["owner"] = {"uid": numbers["uid"], "gid": numbers["gid"]}
+        reported["owner"] = {"uid": numbers["uid"], "gid": numbers["gid"]}
     if said.get("name", "").startswith("/"):
-        told["path"] = os.path.normpath(said["name"])
+        reported["path"] = os.path.normpath(said["name"])
     elif said.get("name") == "" and numbers.get("dir", -1) >= 0:
-        told["fd"] = numbers["dir"]
-    return told
+        reported["fd"] = numbers["dir"]
+    return reported
 
 
 TRACER: Final = Tracer("bpftrace", _command, _read, "boot", Manner(frozenset({"resolved", "real"}), names_files=False))

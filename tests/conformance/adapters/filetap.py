@@ -37,9 +37,9 @@ def _read(folder: Path) -> list[Event]:
 
 def flat(line: dict[str, Any]) -> Event:
     """``file`` and ``io`` in one, as cases write them."""
-    told: Event = {"op": line["event"]["action"], "call": line["event"].get("call"), "time": nanoseconds(line["@timestamp"])}
-    told |= {"pid": line["process"]["pid"], "tid": line["thread"]["id"]}
-    return told | dict(line.get("file", {})) | dict(line.get("io", {}))
+    reported: Event = {"op": line["event"]["action"], "call": line["event"].get("call"), "time": nanoseconds(line["@timestamp"])}
+    reported |= {"pid": line["process"]["pid"], "tid": line["thread"]["id"]}
+    return reported | dict(line.get("file", {})) | dict(line.get("io", {}))
 
 
 def nanoseconds(stamp: str) -> int:

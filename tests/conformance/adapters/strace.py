@@ -61,14 +61,14 @@ def _events(text: str, head: Event) -> Iterator[Event]:
     if not shape:
         return
     arguments, outcome = split(rest)
-    told = head | {"op": shape.op, "call": name, **_result(outcome.partition("= ")[2])}
+    reported = head | {"op": shape.op, "call": name, **_result(outcome.partition("= ")[2])}
     if name == "io_submit":
-        yield from (told | request for request in _requests(arguments[2]))
-    elif event := _event(told, shape, arguments, outcome):
+        yield from (reported | request for request in _requests(arguments[2]))
+    elif event := _event(reported, shape, arguments, outcome):
         yield event
 
 
-def _event(told: Event, shape: Shape, arguments: list[str], outcome: str) -> Event | None:
+def _event(reported: Event, shape: Shape, arguments: list[str], outcome: str) -> Event | None:
     """With all that the arguments say; None: the command of fcntl or ioctl, or memory without a file."""
     source: dict[str, Any] = {}
     target: dict[str, Any] = {}
@@ -77,12 +77,12 @@ def _event(told: Event, shape: Shape, arguments: list[str], outcome: str) -> Eve
         _tell(into, word.removeprefix("to_"), text)
     _place(source)
     _place(target)
-    if told["op"] in ("read", "write") and source.get("offset", 0) < 0:
+    if reported["op"] in ("read", "write") and source.get("offset", 0) < 0:
         del source["offset"]  # -1 means the position, of which nothing is printed
-    told |= source | {f"target_{name}": target.pop(name) for name in ("fd", "offset") if name in target}
+    reported |= source | {f"target_{name}": target.pop(name) for name in ("fd", "offset") if name in target}
     if target:
-        told["target"] = target
-    return _FINISH.get(told["op"], _as_it_is)(told, arguments, outcome)
+        reported["target"] = target
+    return _FINISH.get(reported["op"], _as_it_is)(reported, arguments, outcome)
 
 
 def split(text: str) -> tuple[list[str], str]:
@@ -112,12 +112,12 @@ def descriptor(text: str) -> dict[str, Any]:
     found = DESCRIPTOR.match(text)
     if not found:
         return {}
-    told: dict[str, Any] = {} if found["fd"] == "AT_FDCWD" else {"fd": int(found["fd"])}
+    reported: dict[str, Any] = {} if found["fd"] == "AT_FDCWD" else {"fd": int(found["fd"])}
     if found["path"]:
-        told["path"] = string(f'"{found["path"]}"')
+        reported["path"] = string(f'"{found["path"]}"')
     if anonymous := re.match(r"(?:pipe|socket):\[(\d+)\]", found["path"] or ""):
-        told["inode"] = anonymous[1]
-    return told | ({"deleted": True} if found["deleted"] else {})
+        reported["inode"] = anonymous[1]
+    return reported | ({"deleted": True} if found["deleted"] else {})
 
 
 def _tell(into: dict[str, Any], word: str, text: str) -> None:
@@ -197,46 +197,46 @@ def _result(text: str) -> dict[str, Any]:
     return {"result": int(found[0], 0)} if found else {}
 
 
-def _as_it_is(told: Event, arguments: list[str], outcome: str) -> Event | None:
-    return told
+def _as_it_is(reported: Event, arguments: list[str], outcome: str) -> Event | None:
+    return reported
 
 
-def _opened(told: Event, arguments: list[str], outcome: str) -> Event:
-    return told | descriptor(outcome.partition("= ")[2]) if told.get("result", -1) >= 0 else told
+def _opened(reported: Event, arguments: list[str], outcome: str) -> Event:
+    return reported | descriptor(outcome.partition("= ")[2]) if reported.get("result", -1) >= 0 else reported
 
 
-def _statted(told: Event, arguments: list[str], outcome: str) -> Event:
+def _statted(reported: Event, arguments: list[str], outcome: str) -> Event:
     """With what stat(2) itself has answered, where it was asked of an open file."""
-    found = re.search(r"st_dev=makedev\((\w+), (\w+)\), st_ino=(\d+)", " ".join(arguments)) if "fd" in told else None
+    found = re.search(r"st_dev=makedev\((\w+), (\w+)\), st_ino=(\d+)", " ".join(arguments)) if "fd" in reported else None
     identity = {"inode": found[3], "device": f"{int(found[1], 0)}:{int(found[2], 0)}"} if found else {}
-    return told | identity
+    return reported | identity
 
 
-def _mapped(told: Event, arguments: list[str], outcome: str) -> Event | None:
+def _mapped(reported: Event, arguments: list[str], outcome: str) -> Event | None:
     address = re.search(r"= (0x[0-9a-f]+)", outcome)
-    return None if told.get("fd") == -1 else told | ({"address": address[1]} if address else {})
+    return None if reported.get("fd") == -1 else reported | ({"address": address[1]} if address else {})
 
 
-def _removed(told: Event, arguments: list[str], outcome: str) -> Event:
-    return told | {"op": "rmdir"} if arguments[-1] == "AT_REMOVEDIR" else told
+def _removed(reported: Event, arguments: list[str], outcome: str) -> Event:
+    return reported | {"op": "rmdir"} if arguments[-1] == "AT_REMOVEDIR" else reported
 
 
-def _linked(told: Event, arguments: list[str], outcome: str) -> Event:
+def _linked(reported: Event, arguments: list[str], outcome: str) -> Event:
     """What a symbolic link says, from the link's directory on."""
-    text, link = told.pop("text", None) or "", told.get("target", {}).get("path", "")
+    text, link = reported.pop("text", None) or "", reported.get("target", {}).get("path", "")
     if text.startswith("/") or link:
-        told["path"] = os.path.normpath(os.path.join(os.path.dirname(link), text))
-    return told
+        reported["path"] = os.path.normpath(os.path.join(os.path.dirname(link), text))
+    return reported
 
 
-def _commanded(told: Event, arguments: list[str], outcome: str) -> Event | None:
+def _commanded(reported: Event, arguments: list[str], outcome: str) -> Event | None:
     """fcntl(2): a duplicate or a lock."""
-    if told["call"] != "fcntl" or arguments[1].startswith("F_DUPFD"):
-        return told
-    return told | {"op": "lock", "operation": arguments[1]} if "SETLK" in arguments[1] else None
+    if reported["call"] != "fcntl" or arguments[1].startswith("F_DUPFD"):
+        return reported
+    return reported | {"op": "lock", "operation": arguments[1]} if "SETLK" in arguments[1] else None
 
 
-def _cloned(told: Event, arguments: list[str], outcome: str) -> Event | None:
+def _cloned(reported: Event, arguments: list[str], outcome: str) -> Event | None:
     """ioctl(2): the destination is the descriptor that it is made on; the source is an argument, or inside of one."""
     here, command, what = descriptor(arguments[0]), arguments[1], arguments[2]
     if command.endswith(("FICLONE", "BTRFS_IOC_CLONE")):
@@ -244,12 +244,12 @@ def _cloned(told: Event, arguments: list[str], outcome: str) -> Event | None:
     elif command.endswith(("FICLONERANGE", "BTRFS_IOC_CLONE_RANGE")):
         other = descriptor(what.partition("src_fd=")[2])
     elif command.endswith(("FIDEDUPERANGE", "BTRFS_IOC_FILE_EXTENT_SAME")):
-        told["op"], other, here = "dedupe", here, descriptor(what.partition("dest_fd=")[2])
+        reported["op"], other, here = "dedupe", here, descriptor(what.partition("dest_fd=")[2])
     else:
         return None
     fields = {name: int(value) for name, value in re.findall(r"(src_offset|src_length|dest_offset)=(\d+)", what)}
     named = {"src_offset": "offset", "src_length": "size", "dest_offset": "target_offset"}
-    base = {name: told[name] for name in ("op", "call", "tid", "time", "result") if name in told}
+    base = {name: reported[name] for name in ("op", "call", "tid", "time", "result") if name in reported}
     return base | other | {"target_fd": here.pop("fd"), "target": here} | {named[name]: value for name, value in fields.items()}
 
 

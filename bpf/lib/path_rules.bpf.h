@@ -4,8 +4,8 @@
  * may lead to such a place at all.
  * Apart, because user space makes the same hashes (selection/filters.py).
  */
-#ifndef FILETAP_NAMED_H
-#define FILETAP_NAMED_H
+#ifndef FILETAP_PATH_RULES_H
+#define FILETAP_PATH_RULES_H
 
 #include "../event.h"
 #include "compat.bpf.h"
@@ -20,9 +20,9 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct named_key);
+	__type(key, struct path_rule_key);
 	__type(value, __u32);
-} ft_named SEC(".maps");
+} ft_path_rules SEC(".maps");
 
 /* The last names of all that is wanted, and "..", which may lead anywhere. */
 struct {
@@ -30,7 +30,7 @@ struct {
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, __u32);
-} ft_leaves SEC(".maps");
+} ft_basenames SEC(".maps");
 
 /* Where a name starts, and what ".." in it cannot leave. */
 struct origin {
@@ -47,7 +47,7 @@ struct text {
 	struct name_key asked;
 	char rest[COMPONENT_SPACE - NAME_KEY_SPACE];
 	__u64 hash; /* of the component of 'asked' that is being read */
-	__u32 leaf; /* one before it is in 'leaves' */
+	__u32 has_basename; /* one before it is in 'basenames' */
 	__u32 reserved;
 	struct origin origin; /* of 'asked': here for the sake of the stack */
 	__u64 whole; /* the hash of all bytes of 'asked' so far */
@@ -56,7 +56,7 @@ struct text {
 	__u32 length;
 };
 
-PER_CPU(text, struct text, ft_texts)
+PER_CPU(text, struct text, ft_name_scratch)
 
 /* 0: no rule has a name of this length. */
 static __always_inline __u64 hash_of(struct dentry *dentry)
@@ -68,15 +68,15 @@ static __always_inline __u64 hash_of(struct dentry *dentry)
 	if (!t || length >= COMPONENT_SPACE || !(config.lengths >> (length < 63 ? length : 63) & 1))
 		return 0;
 	asm volatile("%0 &= %1" : "+r"(length) : "i"(COMPONENT_SPACE - 1)); /* said in the register that the verifier will look at */
-	bpf_probe_read_kernel(t->dentry, length, load(dentry, d_name.name));
+	bpf_probe_read_kernel(t->dentry, length, read_word(dentry, d_name.name));
 	for (__u32 i = 0; i < COMPONENT_SPACE && i < length; i++)
 		hash = (hash ^ t->dentry[i]) * HASH_PRIME;
 	return hash;
 }
 
-static __always_inline bool is_leaf(__u64 hash)
+static __always_inline bool is_basename(__u64 hash)
 {
-	return config.leaves >> (hash & 63) & 1 && bpf_map_lookup_elem(&ft_leaves, &hash);
+	return config.basenames >> (hash & 63) & 1 && bpf_map_lookup_elem(&ft_basenames, &hash);
 }
 
 /* Eight bytes of the asked name; returns 1 when there is no more to be looked for. Global, so that the verifier
@@ -95,24 +95,24 @@ __noinline int scan_bytes(__u32 index)
 		if (!byte)
 			return 1;
 		if (byte == '/') {
-			t->leaf |= is_leaf(t->hash);
+			t->has_basename |= is_basename(t->hash);
 			t->hash = HASH_SEED;
 		} else {
 			t->hash = (t->hash ^ byte) * HASH_PRIME;
 		}
 	}
-	return t->leaf != 0;
+	return t->has_basename != 0;
 }
 
 /* May the asked name, read with its NUL as 'length' bytes, be one that a rule wants, wherever it starts? */
 SUBPROGRAM bool may_lead_there(struct text *t, long length)
 {
 	t->hash = HASH_SEED;
-	t->leaf = 0;
+	t->has_basename = 0;
 	for (__u32 i = 0; i < COMPONENT_SPACE / 8; i++)
 		if (scan_bytes(i))
 			break;
-	return length == COMPONENT_SPACE || t->leaf || is_leaf(t->hash);
+	return length == COMPONENT_SPACE || t->has_basename || is_basename(t->hash);
 }
 
 /* Eight bytes of the asked name, for mix_name(); returns 1 behind the last. */

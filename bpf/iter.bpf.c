@@ -54,70 +54,70 @@ int ft_find_self(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* MEMBER_* that the process of this leader has by itself. A global function: the verifier looks at it once. */
-__noinline __u32 own_member(__u64 address)
+/* TARGET_* that the process of this leader has by itself. A global function: the verifier looks at it once. */
+__noinline __u32 own_target(__u64 address)
 {
 	struct task_struct *leader = (struct task_struct *)address;
-	__u32 number = number_here(BPF_CORE_READ(leader, signal, pids[PIDTYPE_TGID])), member = 0;
-	__u32 *seed = number ? bpf_map_lookup_elem(&ft_pids, &number) : NULL;
+	__u32 number = number_here(BPF_CORE_READ(leader, signal, pids[PIDTYPE_TGID])), target = 0;
+	__u32 *mark = number ? bpf_map_lookup_elem(&ft_pids, &number) : NULL;
 	__u64 comm[2] = {};
 
-	if (seed)
-		member |= *seed;
+	if (mark)
+		target |= *mark;
 	bpf_probe_read_kernel(comm, sizeof(comm), leader->comm);
 	if (config.comms && comm_matches(comm))
-		member |= MEMBER_COMM;
-	return member;
+		target |= TARGET_COMM;
+	return target;
 }
 
-static __always_inline __u32 member_of(struct task_struct *task)
+static __always_inline __u32 target_of(struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader), *parent;
-	__u32 handed_on = config.follow ? MEMBER_PID | MEMBER_LIVE | MEMBER_COMM : MEMBER_COMM;
-	__u32 member = own_member((__u64)leader);
+	__u32 handed_on = config.follow ? TARGET_PID | TARGET_LIVE | TARGET_COMM : TARGET_COMM;
+	__u32 target = own_target((__u64)leader);
 
 	for (int i = 0; i < MAX_ANCESTORS; i++) {
 		parent = BPF_CORE_READ(leader, real_parent, group_leader);
 		if (!parent || parent == leader)
 			break; /* the first of all processes */
 		leader = parent;
-		member |= own_member((__u64)leader) & handed_on;
+		target |= own_target((__u64)leader) & handed_on;
 	}
-	return member;
+	return target;
 }
 
-static __always_inline void seed(struct task_struct *task)
+static __always_inline void mark_target(struct task_struct *task)
 {
 	struct globals *g = globals();
 	struct task_state *s;
-	__u32 member;
+	__u32 target;
 
 	if (!g || is_self(task))
 		return;
 	if (!task->signal->live.counter)
 		return; /* ended, and not waited for: its exit will not be seen */
-	member = member_of(task);
-	if (!member)
+	target = target_of(task);
+	if (!target)
 		return;
 	s = new_state(task);
-	if (!s || s->member & (MEMBER_PID | MEMBER_COMM))
+	if (!s || s->target & (TARGET_PID | TARGET_COMM))
 		return; /* joined at a fork meanwhile, or in an earlier run of this iterator */
-	s->member |= member;
-	if (member & MEMBER_COMM)
+	s->target |= target;
+	if (target & TARGET_COMM)
 		__sync_fetch_and_add(&g->named, 1);
-	if (task->pid == task->tgid && member & MEMBER_LIVE)
+	if (task->pid == task->tgid && target & TARGET_LIVE)
 		__sync_fetch_and_add(&g->live, 1);
 	if (task->pid != task->tgid)
 		__sync_fetch_and_add(&g->threads, 1);
 }
 
 SEC("iter/task")
-int ft_seed_tasks(struct bpf_iter__task *ctx)
+int ft_mark_targets(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
 	if (task)
-		seed(task);
+		mark_target(task);
 	return 0;
 }
 
@@ -129,7 +129,7 @@ extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym __weak;
 
 /* The same of tasks that filetap's pid namespace does not show: they can be targets by their names. */
 SEC("iter/task")
-int ft_seed_all(struct bpf_iter__task *ctx)
+int ft_mark_all(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task;
 	struct bpf_iter_task it;
@@ -138,7 +138,7 @@ int ft_seed_all(struct bpf_iter__task *ctx)
 		return 0;
 	bpf_iter_task_new(&it, NULL, BPF_TASK_ITER_ALL_THREADS);
 	while ((task = bpf_iter_task_next(&it)))
-		seed(task);
+		mark_target(task);
 	bpf_iter_task_destroy(&it);
 	return 0;
 }
@@ -155,7 +155,7 @@ int ft_find_living(struct bpf_iter__task *ctx)
 	if (!task || task->exit_state)
 		return 0;
 	s = state_of(task->group_leader);
-	if (!s || !(s->member & MEMBER_LIVE))
+	if (!s || !(s->target & TARGET_LIVE))
 		return 0;
 	pid = task->tgid;
 	bpf_seq_write(ctx->meta->seq, &pid, sizeof(pid));

@@ -2,16 +2,16 @@
 /*
  * What hooks below the system calls have seen of the call under way, kept with the task until the call returns: they run
  * before the operation, and its result comes with the return.
- * Apart, because both sides use it: vfs.bpf.c notes and tells, draft.bpf.h takes the resolved names of a call.
+ * Apart, because both sides use it: vfs.bpf.c records and emits, pending event.bpf.h takes the resolved names of a call.
  */
-#ifndef FILETAP_NOTED_H
-#define FILETAP_NOTED_H
+#ifndef FILETAP_PENDING_HOOK_H
+#define FILETAP_PENDING_HOOK_H
 
 #include "../event.h"
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "numbers.h"
 #include "state.bpf.h"
 
@@ -19,20 +19,21 @@
 static __always_inline __u64 call_under_way(struct task_struct *task)
 {
 	const struct pt_regs *regs = registers_of(task);
-	__u64 nr = load(regs, orig_ax);
+	__u64 nr = read_word(regs, orig_ax);
 	bool narrow = is_compat(task);
 
-	if (of_task(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || is_call(narrow, nr, IO_SUBMIT) || is_call(narrow, nr, IO_URING_ENTER))
+	if (task_field(task, flags) & (PF_KTHREAD | PF_IO_WORKER) || is_call(narrow, nr, IO_SUBMIT) || is_call(narrow, nr, IO_URING_ENTER))
 		return 0;
-	return (load(regs, ip) * 0x9e3779b97f4a7c15ull + load(regs, sp)) * 0x9e3779b97f4a7c15ull + nr + 1;
+	return (read_word(regs, ip) * 0x9e3779b97f4a7c15ull + read_word(regs, sp)) * 0x9e3779b97f4a7c15ull + nr + 1;
 }
 
-/* Is the dentry still the one that was noted, and has it a file by now? Its memory may be another's. */
-static __always_inline bool came_to_be(const struct note *n)
+/* Is the dentry still the one that was recorded, and has it a file by now? Its memory may be another's. */
+static __always_inline bool came_to_be(const struct pending_hook *n)
 {
 	struct dentry *dentry = (struct dentry *)n->dentry;
 
-	return load(dentry, d_inode) && (__u64)load(dentry, d_parent) == n->parent && load(dentry, d_name.hash_len) == n->hash;
+	return read_word(dentry, d_inode) && (__u64)read_word(dentry, d_parent) == n->parent &&
+	       read_word(dentry, d_name.hash_len) == n->hash;
 }
 
 static __always_inline bool makes_second_file(__u8 hook)
@@ -41,13 +42,13 @@ static __always_inline bool makes_second_file(__u8 hook)
 }
 
 /* After a success: the file that has come to be has an inode now, and a rename has moved the old one there. */
-SUBPROGRAM int settle_place(struct note *n)
+SUBPROGRAM int settle_hook_path(struct pending_hook *n)
 {
 	__u32 found;
 
 	if (!n->dentry || !came_to_be(n))
 		return 0;
-	found = find_file(n->dentry, n->mnt, OWED_ALWAYS).id;
+	found = find_file(n->dentry, n->mnt, NEED_ALWAYS).id;
 	if (makes_second_file(n->hook))
 		n->target = found;
 	else
@@ -58,20 +59,20 @@ SUBPROGRAM int settle_place(struct note *n)
 enum taken { NOT_SEEN, SEEN, NOT_WANTED };
 
 /* What the hook has resolved for the call that returns now: its names, by file and no longer as they were asked for. */
-SUBPROGRAM enum taken take_note(struct task_state *s, long result)
+SUBPROGRAM enum taken take_pending_hook(struct task_state *s, long result)
 {
 	struct task_struct *task = current_task();
-	struct note *n = &s->notes[0];
-	struct draft *d = &s->draft;
-	bool seen = s->note_count && s->note_call && s->note_call == call_under_way(task);
+	struct pending_hook *n = &s->pending_hooks[0];
+	struct pending_event *d = &s->pending_event;
+	bool seen = s->pending_hook_count && s->pending_hook_call && s->pending_hook_call == call_under_way(task);
 
-	s->note_count = 0;
+	s->pending_hook_count = 0;
 	if (!seen || config.hooks[n->hook & (MAX_HOOKS - 1)].op != d->op)
 		return NOT_SEEN;
 	if (!n->wanted)
 		return NOT_WANTED;
 	if (result >= 0)
-		settle_place(n);
+		settle_hook_path(n);
 	d->target = n->target;
 	if (n->hook != HOOK_SYMLINK)
 		d->file = n->file;

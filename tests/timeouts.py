@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 
 
-def patience(seconds: float) -> float:
+def scaled(seconds: float) -> float:
     return seconds * float(os.environ.get("FILETAP_TEST_PATIENCE", "1"))
 
 
 def wait_for(condition: Callable[[], object], limit: float = 20) -> None:
-    end = time.monotonic() + patience(limit)
+    end = time.monotonic() + scaled(limit)
     while not condition():
         assert time.monotonic() < end, "this should have happened by now"
         time.sleep(0.002)

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from filetap.core.batch import Batch, Fold, Sink
 
 
-class Tee:
+class Fanout:
     def __init__(self, recording: Sink, streams: Sequence[Sink]) -> None:
         self._recording, self._streams = recording, streams
         self.written = 0
-        self._hurry = False
+        self._draining = False
 
     @property
-    def hurry(self) -> bool:
-        return self._hurry
+    def draining(self) -> bool:
+        return self._draining
 
-    @hurry.setter
-    def hurry(self, value: bool) -> None:
-        self._hurry = value
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._draining = value
         for sink in self._streams:
-            sink.hurry = value
+            sink.draining = value
 
     def write(self, batch: Batch) -> None:
         try:
@@ -50,6 +50,6 @@ class Tee:
             sink.pending(batch)
 
     def close(self) -> None:
-        """The streams: the recording is closed when its account is known."""
+        """The streams: the recording is closed when its statistics are known."""
         for sink in self._streams:
             sink.close()

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From what a hook has noted to its events: when the call returns, with its result, or at once where none returns.
+ * From what a hook has seen to its events: when the call returns, with its result, or at once where none returns.
  * Apart from the hooks, which know nothing of results.
  */
-#ifndef FILETAP_TELL_H
-#define FILETAP_TELL_H
+#ifndef FILETAP_EMIT_HOOK_H
+#define FILETAP_EMIT_HOOK_H
 
 #include "../event.h"
 #include "compat.bpf.h"
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
-#include "noted.bpf.h"
+#include "pending_event.bpf.h"
+#include "pending_hook.bpf.h"
 #include "numbers.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
@@ -27,11 +27,11 @@ static __always_inline bool is_chosen(__u8 hook)
 SUBPROGRAM bool changes_contents(__u8 hook, long result)
 {
 	const struct pt_regs *regs = registers_of(current_task());
-	__u32 nr = load(regs, orig_ax), command = load(regs, si);
+	__u32 nr = read_word(regs, orig_ax), command = read_word(regs, si);
 	bool narrow = is_compat(current_task());
 
 	if (narrow)
-		command = load(regs, cx);
+		command = read_word(regs, cx);
 	if (hook != HOOK_WRITE || result > 0)
 		return result >= 0;
 	return !result &&
@@ -54,7 +54,7 @@ static __always_inline bool has_own_number(__u8 hook)
 	return hook == HOOK_OPEN || hook == HOOK_READ || hook == HOOK_WRITE || hook == HOOK_MODIFY || hook == HOOK_MMAP;
 }
 
-/* The event that tells of a change beside the one that asks for it; HOOK_OPEN: none. */
+/* The event that reports a change, next to the one that asks for it; HOOK_OPEN: none. */
 static __always_inline __u8 change_of(__u8 hook)
 {
 	switch (hook) {
@@ -78,7 +78,8 @@ static __always_inline struct task_state *own_state(void)
 	return state_of(current_task());
 }
 
-static __always_inline void fill_draft(struct draft *d, struct task_state *s, const struct note *n, __u8 hook, long result)
+static __always_inline void fill_pending_event(struct pending_event *d, struct task_state *s, const struct pending_hook *n, __u8 hook,
+					       long result)
 {
 	d->offset = n->offset;
 	d->size = n->size;
@@ -92,46 +93,46 @@ static __always_inline void fill_draft(struct draft *d, struct task_state *s, co
 	if (hook == HOOK_OPEN && result >= 0 && known_opening(fd_address(current_task(), result)) == n->open)
 		d->fd = result;
 	if (has_second_slot(hook)) {
-		add_more(d);
+		add_ext(d);
 		d->target = n->target;
 		d->argument = n->argument;
 	}
 }
 
-/* One event of the current task's note number 'at', as that of 'hook'. Global, so that the verifier looks at it once and
- * not for each note. */
-__noinline int tell(__u32 at, __u32 hook, __s64 result)
+/* One event of the current task's pending hook number 'at', as that of 'hook'. Global, so that the verifier looks at it once and
+ * not for each hook. */
+__noinline int emit_hook_event(__u32 at, __u32 hook, __s64 result)
 {
 	const struct hook_choice chosen = config.hooks[hook & (MAX_HOOKS - 1)];
 	struct task_state *s = own_state();
-	struct note *n;
-	struct draft *d;
+	struct pending_hook *n;
+	struct pending_event *d;
 
 	if (!s || !chosen.call)
 		return 0;
-	n = &s->notes[at & (MAX_NOTES - 1)];
+	n = &s->pending_hooks[at & (MAX_PENDING_HOOKS - 1)];
 	s->entered = n->time;
 	if (result > 0 && !has_own_number(hook))
 		result = 0;
-	d = new_draft(s, chosen.op, chosen.call, result);
+	d = new_pending_event(s, chosen.op, chosen.call, result);
 	if (too_quick(d) || (config.failed && result >= 0))
 		return 0;
-	fill_draft(d, s, n, hook, result);
-	hand_over(d, of_task(current_task(), pid), s);
+	fill_pending_event(d, s, n, hook, result);
+	hand_over(d, task_field(current_task(), pid), s);
 	return 0;
 }
 
-/* What one note has come to. exec's success is told by process.bpf.c. */
-__noinline int tell_note(__u32 at, __s64 result)
+/* What one pending hook has come to. exec's success is reported by process.bpf.c. */
+__noinline int emit_pending_hook(__u32 at, __s64 result)
 {
 	struct task_state *s = own_state();
-	struct note *n;
+	struct pending_hook *n;
 	__u8 change;
 	bool known;
 
 	if (!s)
 		return 0;
-	n = &s->notes[at & (MAX_NOTES - 1)];
+	n = &s->pending_hooks[at & (MAX_PENDING_HOOKS - 1)];
 	if (n->hook != HOOK_EXEC && in_exec())
 		n->flags |= EVENT_NO_RESULT;
 	known = !(n->flags & EVENT_NO_RESULT);
@@ -139,32 +140,32 @@ __noinline int tell_note(__u32 at, __s64 result)
 	if (n->hook == HOOK_EXEC && (!known || result >= 0))
 		return 0;
 	if (known && result >= 0)
-		settle_place(n);
+		settle_hook_path(n);
 	if (!known)
 		result = 0;
-	tell(at, n->hook, result);
+	emit_hook_event(at, n->hook, result);
 	if (change != HOOK_OPEN && (!known || changes_contents(n->hook, result)))
-		tell(at, change, result);
+		emit_hook_event(at, change, result);
 	return 0;
 }
 
-/* All that is owed. Without 'known' no call returns with their result. */
-__noinline int tell_notes(__s64 result, bool known)
+/* All that is pending. Without 'known' no call returns with their result. */
+__noinline int emit_pending_hooks(__s64 result, bool known)
 {
 	struct task_state *s = own_state();
-	__u32 count = s ? s->note_count : 0;
+	__u32 count = s ? s->pending_hook_count : 0;
 
 	if (!s || !count)
 		return 0;
 	check_task(current_task(), s);
-	for (__u32 i = 0; i < MAX_NOTES; i++) {
+	for (__u32 i = 0; i < MAX_PENDING_HOOKS; i++) {
 		if (i >= count)
 			break;
 		if (!known)
-			s->notes[i].flags |= EVENT_NO_RESULT;
-		tell_note(i, known ? result : 0);
+			s->pending_hooks[i].flags |= EVENT_NO_RESULT;
+		emit_pending_hook(i, known ? result : 0);
 	}
-	s->note_count = 0;
+	s->pending_hook_count = 0;
 	return 0;
 }
 

@@ -41,8 +41,8 @@ def group_table(verdicts: Verdicts) -> Table:
 
 def in_short(count: Counter[Verdict]) -> str:
     """The first four verdicts' numbers, in colour."""
-    told = [f"[{COLOURS[verdict]}]{count[verdict]:3}[/]" if count[verdict] else "[dim]  0[/]" for verdict in VERDICTS[:4]]
-    return " ".join(told)
+    reported = [f"[{COLOURS[verdict]}]{count[verdict]:3}[/]" if count[verdict] else "[dim]  0[/]" for verdict in VERDICTS[:4]]
+    return " ".join(reported)
 
 
 def case_table(verdicts: Verdicts, titles: Mapping[str, str]) -> Table:

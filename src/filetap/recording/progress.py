@@ -14,7 +14,7 @@ Begin = Callable[[str, Share], None]
 """Something begins that may last: what it is, and whom to ask."""
 
 
-def unseen(_what: str, _done: Share) -> None:
+def no_progress(_what: str, _done: Share) -> None:
     """Nobody waits."""
 
 

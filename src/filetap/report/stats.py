@@ -1,6 +1,6 @@
-"""The account of a run as text for a person and as JSON for a program.
+"""The statistics of a run as text for a person and as JSON for a program.
 
-Apart, because a report never computes: account.py did.
+Apart, because a report never computes: statistics.py does.
 """
 
 from __future__ import annotations
@@ -8,35 +8,35 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from filetap.capture.statistics import Account
+from filetap.capture.statistics import Statistics
 from filetap.core.calls import OPS
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _WIDTH = max(map(len, OPS)) + 1
 
 
-def as_json(account: Account) -> str:
+def as_json(stats: Statistics) -> str:
     """One object, indented."""
-    return json.dumps(account.as_json(), indent=2) + "\n"
+    return json.dumps(stats.as_json(), indent=2) + "\n"
 
 
-def as_text(account: Account) -> str:
+def as_text(stats: Statistics) -> str:
     """A line per op, then the whole and what it means."""
     columns = ("seen", "delivered", "aggregated", "lost")
     lines = [f"{'op':<{_WIDTH}}" + "".join(f"{name:>12}" for name in columns) + f"{'errors':>10}{'bytes':>12}"]
-    rows = sorted(account.ops.items(), key=lambda item: -item[1].seen)
+    rows = sorted(stats.ops.items(), key=lambda item: -item[1].seen)
     for name, op in rows:
         counts = "".join(f"{getattr(op, column):>12}" for column in columns)
         lines.append(f"{name:<{_WIDTH}}{counts}{op.errors:>10}{human(op.bytes) if op.bytes else '':>12}")
-    total = account.total
+    total = stats.total
     lines.append(
-        f"{total.seen} events, {account.files} files, {account.processes} processes in {account.elapsed:.2f} s; "
-        f"filetap used {account.cpu:.2f} s of CPU, attached in {account.attached:.2f} s"
+        f"{total.seen} events, {stats.files} files, {stats.processes} processes in {stats.elapsed:.2f} s; "
+        f"filetap used {stats.cpu:.2f} s of CPU, attached in {stats.attached:.2f} s"
     )
-    lines.append(verdict(account))
-    if account.pending:
-        lines.append(under_way(account.pending))
-    return "\n".join(lines + [f"perhaps: {reason}" for reason in account.reasons] + [f"note: {note}" for note in account.notes])
+    lines.append(verdict(stats))
+    if stats.pending:
+        lines.append(under_way(stats.pending))
+    return "\n".join(lines + [f"perhaps: {reason}" for reason in stats.reasons] + [f"note: {note}" for note in stats.notes])
 
 
 def under_way(pending: Mapping[str, int]) -> str:
@@ -46,19 +46,19 @@ def under_way(pending: Mapping[str, int]) -> str:
     return f"{calls} pending at the end: {ops}"
 
 
-def verdict(account: Account) -> str:
+def verdict(stats: Statistics) -> str:
     """What the sum means, in a sentence; and what it cannot know, in another."""
-    if not account.missed:
-        return balanced(account)
-    skipped = f"events may be missing: the kernel skipped a BPF program {account.missed} times because it was already running on that CPU"
-    return f"{skipped}; of the events seen, {balanced(account)}" if account.total.seen else f"{skipped}; nothing was seen"
+    if not stats.missed:
+        return balanced(stats)
+    skipped = f"events may be missing: the kernel skipped a BPF program {stats.missed} times because it was already running on that CPU"
+    return f"{skipped}; of the events seen, {balanced(stats)}" if stats.total.seen else f"{skipped}; nothing was seen"
 
 
-def balanced(account: Account) -> str:
-    total = account.total
+def balanced(stats: Statistics) -> str:
+    total = stats.total
     if not total.seen:
         return "nothing was seen"
-    if account.aggregated:
+    if stats.aggregated:
         parts = {"delivered": total.delivered, "aggregated in the kernel": total.aggregated, "lost": total.lost}
         lost = f"{total.lost} lost, because the aggregation table was full" if total.lost else "nothing lost"
         return f"{lost}: {total.seen} seen = " + " + ".join(f"{number} {name}" for name, number in parts.items() if number)

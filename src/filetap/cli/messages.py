@@ -11,11 +11,11 @@ from contextlib import suppress
 from filetap.render.terminal import one_line
 
 
-def say(text: str) -> None:
-    tell(f"filetap: {one_line(text)}")
+def log_message(text: str) -> None:
+    write_stderr(f"filetap: {one_line(text)}")
 
 
-def tell(text: str) -> None:
+def write_stderr(text: str) -> None:
     """As it is. Standard error may be closed, and standard output must not stand in for it; or nobody may read it."""
     if sys.stderr:
         with suppress(OSError):

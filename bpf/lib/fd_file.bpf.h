@@ -3,15 +3,15 @@
  * The file that a call is about, found from its descriptor: at the enter where the exit would be too late, else at the
  * exit. Apart, because every kind of call starts here.
  */
-#ifndef FILETAP_SUBJECT_H
-#define FILETAP_SUBJECT_H
+#ifndef FILETAP_FD_FILE_H
+#define FILETAP_FD_FILE_H
 
 #include "../event.h"
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "descriptor.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
 
@@ -23,8 +23,8 @@ struct exit_context {
 	long result;
 };
 
-/* What becomes of a draft. EMIT_EACH: it is that of several, but for what sets them apart. */
-enum outcome { EMIT_NOT, EMIT, EMIT_NAME, EMIT_EACH, DRAFT_RARE };
+/* What becomes of a pending event. EMIT_EACH: it is that of several, but for what sets them apart. */
+enum outcome { EMIT_NOT, EMIT, EMIT_NAME, EMIT_EACH, FILL_RARE };
 
 static __always_inline bool seekable(__u32 mode)
 {
@@ -40,14 +40,14 @@ static __always_inline bool wanted_without_file(void)
 	return (config.types & ALL_TYPES) == ALL_TYPES && !(config.paths & 1);
 }
 
-static __always_inline int owed_by(const struct call *call)
+static __always_inline int need_of(const struct call *call)
 {
-	return call->flags & CALL_ANY ? OWED_ANY : OWED_TYPE;
+	return call->flags & CALL_ANY ? NEED_ANY : NEED_TYPE;
 }
 
-static __always_inline bool type_passes(struct file *file, int owed)
+static __always_inline bool type_passes(struct file *file, int need)
 {
-	return owed != OWED_TYPE || config.types & 1u << ((get(file, f_inode, i_mode) & S_IFMT) >> 12);
+	return need != NEED_TYPE || config.types & 1u << ((read_field(file, f_inode, i_mode) & S_IFMT) >> 12);
 }
 
 /* What the enter has found, for the exit of the same call. */
@@ -56,11 +56,11 @@ static __always_inline bool resolved_at_enter(const struct exit_context *x)
 	return x->state->resolved == (__u16)(x->regs->orig_ax + 1);
 }
 
-static __always_inline bool recall(const struct exit_context *x, struct draft *d, int owed)
+static __always_inline bool recall(const struct exit_context *x, struct pending_event *d, int need)
 {
 	struct task_state *s = x->state;
 	struct globals *g = globals();
-	bool wanted = s->wanted && is_owed(s->wanted, owed), valid = g && s->generation == (__u32)g->generation;
+	bool wanted = s->wanted && is_needed(s->wanted, need), valid = g && s->generation == (__u32)g->generation;
 
 	d->flags |= s->flags;
 	give_file(d, valid ? s->file : 0, wanted, s->open);
@@ -69,23 +69,23 @@ static __always_inline bool recall(const struct exit_context *x, struct draft *d
 
 /* s->last becomes that of the open file at 'address', which a descriptor leads to; false: its type is not wanted. Where nobody shares the
  * descriptors and each call is seen, a file that this task has not closed is the one that it was. */
-static __always_inline bool resolve_descriptor(struct task_state *s, __u64 address, int owed, bool shared)
+static __always_inline bool resolve_descriptor(struct task_state *s, __u64 address, int need, bool shared)
 {
 	struct file *file = file_at(address);
 
-	if (likely(s->held == address && !shared && is_still_so(&s->last, owed)))
+	if (likely(s->held == address && !shared && is_still_so(&s->last, need)))
 		return true;
-	if (!type_passes(file, owed))
+	if (!type_passes(file, need))
 		return false;
-	resolve(s, file, owed);
+	resolve(s, file, need);
 	opening_of(s, address); /* before it is held: memory that was used again has another number */
 	s->held = config.every_call && !shared ? address : 0;
 	return true;
 }
 
-/* d->file, d->open: the descriptor's file, from the enter where that was owed, else from now. Returns the file as it is
+/* d->file, d->open: the descriptor's file, from the enter where that was needed, else from now. Returns the file as it is
  * now, or NULL. */
-static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct draft *d, int owed, bool *wanted)
+static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct pending_event *d, int need, bool *wanted)
 {
 	struct task_state *s = x->state;
 	__u64 address = fd_address(x->task, fd);
@@ -99,17 +99,16 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 		return NULL;
 	}
 	if (resolved_at_enter(x)) {
-		*wanted = recall(x, d, owed);
+		*wanted = recall(x, d, need);
 		/* Its own change is no doubt: the file of a close or a dup2 is the one it began with. */
-		if (descriptors_shared(x->task) && s->changing != change_place(x->task, fd) + 1 &&
-		    may_have_changed(x->task, fd, s->changes))
+		if (descriptors_shared(x->task) && s->changing != change_slot(x->task, fd) + 1 && may_have_changed(x->task, fd, s->changes))
 			d->flags |= EVENT_UNCERTAIN;
 		return file;
 	}
 	shared = descriptors_shared(x->task);
-	if (!file || !resolve_descriptor(s, address, owed, shared))
+	if (!file || !resolve_descriptor(s, address, need, shared))
 		return NULL;
-	*wanted = is_owed(s->last.wanted, owed);
+	*wanted = is_needed(s->last.wanted, need);
 	give_file(d, s->last.id, *wanted, opening_of(s, address));
 	if (shared)
 		d->flags |= EVENT_UNCERTAIN;
@@ -117,11 +116,11 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 }
 
 /* The same without the caller's interest in the file. */
-static __always_inline bool find_subject(const struct exit_context *x, const struct call *call, struct draft *d)
+static __always_inline bool find_fd_file(const struct exit_context *x, const struct call *call, struct pending_event *d)
 {
 	bool wanted = false;
 
-	resolve_exit(x, d->fd, d, owed_by(call), &wanted);
+	resolve_exit(x, d->fd, d, need_of(call), &wanted);
 	return wanted;
 }
 
@@ -142,18 +141,18 @@ static __always_inline void resolve_enter(struct task_struct *task, struct task_
 	__u64 before = changes_of(task, fd), address = fd_address(task, fd);
 	struct file *file = address ? file_at(address) : NULL;
 	const struct call call = call_of(nr);
-	int owed = owed_by(&call);
+	int need = need_of(&call);
 
 	s->changes = before;
 	remember(s, nr);
-	if (!file || !resolve_descriptor(s, address, owed, descriptors_shared(task)))
+	if (!file || !resolve_descriptor(s, address, need, descriptors_shared(task)))
 		return;
 	s->file = s->last.id;
 	s->wanted = s->last.wanted;
 	s->generation = s->last.generation;
 	s->open = opening_of(s, address);
-	s->position = get(file, f_pos);
-	if (!seekable(get(file, f_inode, i_mode)))
+	s->position = read_field(file, f_pos);
+	if (!seekable(read_field(file, f_inode, i_mode)))
 		s->flags = EVENT_NO_OFFSET;
 }
 

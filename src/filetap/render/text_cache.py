@@ -27,7 +27,7 @@ PORTION: Final = 4 << 20
 """Bytes of text that one portion of a batch brings along. Sixteen thousand paths of 4000 bytes would take 300 MB at once."""
 
 
-class Fragments(Generic[T]):
+class TextCache(Generic[T]):
     """``make`` gives the texts of one file or task, always equally many; of None for an id that is 0 or not known.
 
     They are kept by id alone: an id means the same as long as the trace lasts, and to ask for the object may be dear.
@@ -85,7 +85,7 @@ class Descriptions:
     """The texts of all that a batch's events name, as a format makes them."""
 
     def __init__(self, file: MakeFile, task: MakeTask, target: MakeFile) -> None:
-        self._files, self._tasks, self._targets = Fragments(file), Fragments(task), Fragments(target)
+        self._files, self._tasks, self._targets = TextCache(file), TextCache(task), TextCache(target)
 
     def of(self, fold: Fold, batch: Batch) -> tuple[bytes, ...]:
         """The texts of an aggregated row: of its file, then of its task."""
@@ -106,4 +106,4 @@ class Descriptions:
         """Of the file, of the task, and where there is any, of the second file."""
         events, files = batch.events, batch.files
         texts = self._files.columns(events["file"], files) + self._tasks.columns(events["task"], batch.tasks)
-        return texts + (self._targets.columns(second(batch, "target"), files) if batch.more["target"].any() else [])
+        return texts + (self._targets.columns(second(batch, "target"), files) if batch.ext["target"].any() else [])

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filetap.recording.checksum_index import Damage, Entry, crc, entries
 from filetap.recording.format import OLD_COLUMNS, Metadata, stored, table_of
-from filetap.recording.journal import Damage, Entry, crc, entries
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,12 +24,12 @@ def read(path: Path, trace: Metadata, schema: pa.Schema, damages: list[Damage]) 
     import pyarrow.parquet as pq  # a trace that is whole is asked without it, and sooner
 
     with open(path, "rb", buffering=0) as data:
-        journal = _journal(path, damages)
-        if not journal or not _has_end(data.fileno(), path, trace, journal, damages):
+        index = _read_index(path, damages)
+        if not index or not _has_end(data.fileno(), path, trace, index, damages):
             return
         name = os.fsencode(path)  # as text, Arrow takes UTF-8 alone
         with pa.OSFile(name, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
-            for number, entry in enumerate(journal[:-1]):
+            for number, entry in enumerate(index[:-1]):
                 if entry and _is_whole(data.fileno(), entry):
                     for batch in file.iter_batches(row_groups=[number]):
                         yield in_columns(dict(zip(batch.schema.names, batch.columns, strict=True)), schema, batch.num_rows)
@@ -42,38 +42,38 @@ def is_whole(path: Path, trace: Metadata, progress: Callable[[int], None] = lamb
     damages: list[Damage] = []
     try:
         with open(path, "rb", buffering=0) as data:
-            journal = _journal(path, damages)
+            index = _read_index(path, damages)
             return (
-                bool(journal)
-                and _has_end(data.fileno(), path, trace, journal, damages)
-                and all(entry and _is_whole(data.fileno(), entry, progress) for entry in journal[:-1])
+                bool(index)
+                and _has_end(data.fileno(), path, trace, index, damages)
+                and all(entry and _is_whole(data.fileno(), entry, progress) for entry in index[:-1])
             )
     except FileNotFoundError:
         return False
 
 
-def _journal(path: Path, damages: list[Damage]) -> list[Entry | None]:
+def _read_index(path: Path, damages: list[Damage]) -> list[Entry | None]:
     try:
-        journal = list(entries(path.with_suffix(".parquet.crc"), damages))
+        index = list(entries(path.with_suffix(".parquet.crc"), damages))
     except FileNotFoundError:
         if not path.exists():
             raise  # the whole segment was dropped
-        journal = []
-    if not journal:
+        index = []
+    if not index:
         damages.append(Damage(path, 0, None, "its checksum file (.crc) is missing"))
-    return journal
+    return index
 
 
-def _has_end(fd: int, path: Path, trace: Metadata, journal: list[Entry | None], damages: list[Damage]) -> bool:
+def _has_end(fd: int, path: Path, trace: Metadata, index: list[Entry | None], damages: list[Damage]) -> bool:
     """Behind the row groups, where they are described: without it nothing of the file can be read."""
-    end, why = journal[-1], "its footer is damaged"
+    end, why = index[-1], "its footer is damaged"
     if end and not end.rows and os.fstat(fd).st_size == end.offset + end.size and _is_whole(fd, end):
-        words = [*stored(table_of(path), trace.form).values(), trace.uuid if any(entry and entry.rows for entry in journal) else ""]
+        words = [*stored(table_of(path), trace.form).values(), trace.uuid if any(entry and entry.rows for entry in index) else ""]
         if _has_words(os.pread(fd, end.size, end.offset), words):
             return True
         why = "it belongs to another recording or table"
-    known = [entry.rows for entry in journal if entry]
-    rows = sum(known) if len(known) == len(journal) and end and not end.rows else None
+    known = [entry.rows for entry in index if entry]
+    rows = sum(known) if len(known) == len(index) and end and not end.rows else None
     damages.append(Damage(path, end.offset if end else 0, rows, why))
     return False
 

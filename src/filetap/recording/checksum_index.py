@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 ENTRY: Final = struct.Struct("<QQII")
-"""Of the journal: where a piece begins, its bytes, their CRC-32 (as zlib's), rows; behind it the CRC-32 of these 24 bytes."""
+"""Of the checksum index: where a piece begins, its bytes, their CRC-32 (as zlib's), rows; behind it the CRC-32 of these 24 bytes."""
 CHECK: Final = struct.Struct("<I")
 PART: Final = 1 << 20
 
@@ -36,7 +36,7 @@ class Damage:
 
 
 class Entry(NamedTuple):
-    """Of a journal."""
+    """Of a checksum index."""
 
     offset: int
     size: int
@@ -51,7 +51,7 @@ def sealed(entry: Entry) -> bytes:
 
 
 def entries(path: Path, damages: list[Damage]) -> Iterator[Entry | None]:
-    """A journal's entries. None: this one is damaged. What is less than an entry was under way."""
+    """A checksum index's entries. None: this one is damaged. What is less than an entry was under way."""
     text, step = path.read_bytes(), ENTRY.size + CHECK.size
     for at in range(0, len(text) // step * step, step):
         entry, check = text[at : at + ENTRY.size], text[at + ENTRY.size : at + step]
@@ -62,10 +62,10 @@ def entries(path: Path, damages: list[Damage]) -> Iterator[Entry | None]:
             yield None
 
 
-def counted(journal: Path) -> int:
+def counted(index: Path) -> int:
     """The rows that it names."""
     with suppress(FileNotFoundError):
-        return sum(entry.rows for entry in entries(journal, []) if entry)
+        return sum(entry.rows for entry in entries(index, []) if entry)
     return 0
 
 

@@ -18,20 +18,20 @@ from typing import Any, Final, Self
 import pytest
 
 from filetap.capture.session import Session
-from filetap.capture.source import SMALLEST_LANE, Options
-from filetap.capture.statistics import Account
+from filetap.capture.source import SMALLEST_CPU_RING, Options
+from filetap.capture.statistics import Statistics
 from filetap.core import wire
 from filetap.core.batch import Batch, File, Fold, Sink, Task
 from filetap.core.calls import CALLS
 from filetap.selection.filters import Filters, select_calls, select_types
 from filetap.selection.targets import Targets
-from tests.conformance.cannot import no_request_in_completions
-from tests.patience import patience, wait_for
+from tests.conformance.unsupported import no_request_in_completions
+from tests.timeouts import scaled, wait_for
 
 NOBODY: Final = 65534
 CPUS: Final = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
-"""There may be more than are there: each has a lane."""
-SMALLEST_RING: Final = SMALLEST_LANE * 64 * CPUS
+"""There may be more than are there: each has a CPU ring."""
+SMALLEST_RING: Final = SMALLEST_CPU_RING * 64 * CPUS
 READING: Final = """
 import os, time
 def wait_until_it_reads(pid, fd):
@@ -97,7 +97,7 @@ class Nowhere:
 
     def __init__(self) -> None:
         self.written = 0
-        self.hurry = False
+        self.draining = False
         self.folds: list[Fold] = []
 
     def write(self, batch: Batch) -> None:
@@ -139,17 +139,17 @@ class Collector(Nowhere):
         assert (batch.events["flags"] & wire.PENDING != 0).all()
 
     def _events(self, batch: Batch) -> Iterator[Event]:
-        seconds = iter(rows(batch.more))
+        seconds = iter(rows(batch.ext))
         for row in rows(batch.events):
-            more = next(seconds) if row["flags"] & wire.HAS_MORE else None
-            yield self._event(row, more, batch)
+            ext = next(seconds) if row["flags"] & wire.HAS_EXT else None
+            yield self._event(row, ext, batch)
         assert next(seconds, None) is None
 
     @staticmethod
-    def _event(row: dict[str, Any], more: dict[str, Any] | None, batch: Batch) -> Event:
+    def _event(row: dict[str, Any], ext: dict[str, Any] | None, batch: Batch) -> Event:
         call, flags = CALLS[row["call"]], row["flags"]
         opens = call.op == "open"
-        second = {name: more[name] for name in ("target_fd", "target_offset", "argument")} if more else {}
+        second = {name: ext[name] for name in ("target_fd", "target_offset", "argument")} if ext else {}
         return Event(
             op=call.op,
             call=call.name,
@@ -165,7 +165,7 @@ class Collector(Nowhere):
             uncertain=bool(flags & wire.UNCERTAIN),
             file=batch.files.get(row["file"]) if row["file"] else None,
             task=batch.tasks[row["task"]],
-            target=batch.files.get(more["target"]) if more and more["target"] else None,
+            target=batch.files.get(ext["target"]) if ext and ext["target"] else None,
             known=not flags & wire.NO_RESULT,
             **second,
         )
@@ -192,21 +192,21 @@ class Counter(Nowhere):
 
 
 class Watch:
-    """A session for the time of a ``with`` block; ``events`` and ``account`` are there afterwards. What a kernel's hooks add
+    """A session for the time of a ``with`` block; ``events`` and ``stats`` are there afterwards. What a kernel's hooks add
     to system calls is left out unless it is the matter, so that the same is told everywhere. Where all processes are targets,
     ``events`` are those of this one's descendants: filetap itself, in a test beside, looks up names in what is watched here."""
 
     def __init__(self, targets: Targets, filters: Filters | None = None, *, sink: Sink | None = None, **options: Any) -> None:
         self.options = Options(targets, filters or Filters(), **({"level": "syscall"} | options))
         self.sink: Sink = sink or Collector(os.getpid() if targets.all else None)
-        self.account = Account()
+        self.stats = Statistics()
 
     def __enter__(self) -> Self:
         self.session = Session(self.options, self.sink)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self.account = self.session.finish()
+        self.stats = self.session.finish()
 
     @property
     def events(self) -> list[Event]:
@@ -225,14 +225,14 @@ class Watch:
         return self.sink.listings
 
     def produced(self) -> int:
-        """Slots that the kernel has written into the lanes so far."""
-        return int(self.session.source._reader.lanes.produced().sum())
+        """Slots that the kernel has written into the CPU rings so far."""
+        return int(self.session.source._reader.cpu_rings.produced().sum())
 
-    def pump_until(self, done: Callable[[], bool], limit: float = 60) -> None:
-        end = time.monotonic() + patience(limit)
+    def run_until(self, done: Callable[[], bool], limit: float = 60) -> None:
+        end = time.monotonic() + scaled(limit)
         while not done():
             assert time.monotonic() < end, "the workload does not end"
-            self.session.pump()
+            self.session.run_once()
 
 
 @dataclass(slots=True)
@@ -240,15 +240,15 @@ class Run:
     """What became of one traced command."""
 
     events: list[Event]
-    account: Account
+    stats: Statistics
     output: bytes
     status: int
     pid: int
     produced: int = 0
-    """Slots of the lanes."""
+    """Slots of the CPU rings."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     """The output, where it is JSON by line."""
-    ways: dict[str, str] = field(default_factory=dict)
+    attach_types: dict[str, str] = field(default_factory=dict)
     """Of the VFS level: function to how it attached."""
     notes: list[str] = field(default_factory=list)
     """What was not seen although it was asked for."""
@@ -276,19 +276,17 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
     tracer = Watch(Targets(command=held.pid), filters, **(watch or {}))
     with held, tracer:
         release(held)
-        output = held.communicate(timeout=patience(60))[0]
+        output = held.communicate(timeout=scaled(60))[0]
         wait_for(lambda: tracer.session.source.live <= 0)
     produced = tracer.produced()
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
     source = tracer.session.source
-    return Run(tracer.events, tracer.account, output, held.returncode, held.pid, produced, lines, source.hooks, source.notes)
+    return Run(tracer.events, tracer.stats, output, held.returncode, held.pid, produced, lines, source.hooks, source.notes)
 
 
-def notes(account: Account) -> list[str]:
+def notes(stats: Statistics) -> list[str]:
     """But for those that say what this kernel has not."""
-    return [
-        note for note in account.notes if not (note.startswith("not seen: operations through io_uring") and no_request_in_completions())
-    ]
+    return [note for note in stats.notes if not (note.startswith("not seen: operations through io_uring") and no_request_in_completions())]
 
 
 def wanted(*events: str, types: Sequence[str] = (), **filters: Any) -> Filters:
@@ -328,7 +326,7 @@ class Shell:
         self.process.stdin.close()
         assert self.process.stdout
         self.process.stdout.close()
-        self.process.wait(patience(10))
+        self.process.wait(scaled(10))
 
     def __enter__(self) -> Self:
         return self

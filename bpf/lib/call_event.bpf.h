@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a call that has returned to its event: a draft by the call's kind, then the names it gave, then out with it.
- * Apart, because a request of io_uring is drafted as the system call that it is like.
+ * From a call that has returned to its event: a pending event by the call's kind, then the names it gave, then out with it.
+ * Apart, because a request of io_uring is filled in as the system call that it is like.
  */
-#ifndef FILETAP_DRAFT_H
-#define FILETAP_DRAFT_H
+#ifndef FILETAP_CALL_EVENT_H
+#define FILETAP_CALL_EVENT_H
 
 #include "../event.h"
 #include "argument.bpf.h"
@@ -13,19 +13,19 @@
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
 #include "kernel.h"
-#include "making.bpf.h"
+#include "pending_event.bpf.h"
 #include "mapping.bpf.h"
 #include "name.bpf.h"
-#include "named.bpf.h"
-#include "noted.bpf.h"
+#include "path_rules.bpf.h"
+#include "pending_hook.bpf.h"
 #include "numbers.h"
 #include "path.bpf.h"
 #include "state.bpf.h"
-#include "subject.bpf.h"
+#include "fd_file.bpf.h"
 #include "task.bpf.h"
 #include "transfer.bpf.h"
 
-static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct draft *d)
+static __always_inline void open_arguments(const struct pt_regs *regs, const struct call *call, struct pending_event *d)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 
@@ -42,23 +42,23 @@ static __always_inline void open_arguments(const struct pt_regs *regs, const str
 	d->size = (__u32)argument(regs, shape.size);
 }
 
-static __always_inline enum outcome opened(const struct exit_context *x, const struct call *call, struct draft *d)
+static __always_inline enum outcome opened(const struct exit_context *x, const struct call *call, struct pending_event *d)
 {
 	open_arguments(x->regs, call, d);
 	if (x->result >= 0) {
 		d->fd = x->result;
 		x->state->resolved = 0;
-		return find_subject(x, call, d);
+		return find_fd_file(x, call, d);
 	}
 	if (shape_of(x->regs->orig_ax).name)
 		return EMIT_NAME;
 	return config.paths & 1 ? EMIT_NOT : EMIT;
 }
 
-static __always_inline bool closed(const struct exit_context *x, const struct call *call, struct draft *d)
+static __always_inline bool closed(const struct exit_context *x, const struct call *call, struct pending_event *d)
 {
 	d->fd = x->regs->di;
-	return x->state->resolved && find_subject(x, call, d);
+	return x->state->resolved && find_fd_file(x, call, d);
 }
 
 /* A call whose arguments are what its shape says. */
@@ -68,12 +68,12 @@ SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *sta
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	const struct call call = call_of(regs->orig_ax);
 	const struct shape shape = shape_of(regs->orig_ax);
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 
 	d->offset = argument(regs, shape.offset);
 	d->size = argument(regs, shape.size);
 	if (shape.argument || shape.to_name) {
-		add_more(d);
+		add_ext(d);
 		d->argument = argument(regs, shape.argument);
 	}
 	if (call.flags & CALL_VECTORED) { /* vmsplice */
@@ -86,10 +86,10 @@ SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *sta
 	if (!shape.fd)
 		return config.paths & 1 ? EMIT_NOT : EMIT;
 	d->fd = argument(regs, shape.fd);
-	if (!find_subject(&x, &call, d))
+	if (!find_fd_file(&x, &call, d))
 		return EMIT_NOT;
 	if (call.kind == KIND_FCNTL && d->op != OP_DUP) {
-		add_more(d);
+		add_ext(d);
 		d->argument = (__u32)regs->si << 8;
 	}
 	d->flags &= ~EVENT_NO_OFFSET;
@@ -103,7 +103,7 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 	struct task_struct *task = current_task();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	const struct call call = call_of(regs->orig_ax);
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 	bool wanted;
 
 	if (regs->r10 & MAP_ANONYMOUS)
@@ -111,9 +111,9 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 	d->fd = regs->r8;
 	d->offset = regs->r9;
 	d->size = regs->si;
-	add_more(d);
+	add_ext(d);
 	d->argument = (regs->dx & 0xff) | (__u32)regs->r10 << 8;
-	wanted = find_subject(&x, &call, d);
+	wanted = find_fd_file(&x, &call, d);
 	d->flags &= ~EVENT_NO_OFFSET; /* it is an argument, whatever the descriptor is */
 	return wanted;
 }
@@ -122,20 +122,20 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 SUBPROGRAM enum outcome entered_directory(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = current_task();
-	struct draft *d = &state->draft;
-	struct fs_struct *fs = of_task(task, fs);
+	struct pending_event *d = &state->pending_event;
+	struct fs_struct *fs = task_field(task, fs);
 	struct path *path;
 	struct found found;
 
 	if (result < 0 || !fs)
 		return EMIT_NAME;
 	path = regs->orig_ax == NR_CHROOT ? &fs->root : &fs->pwd;
-	found = find_file((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), OWED_ANY);
+	found = find_file((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), NEED_ANY);
 	d->file = found.id;
 	return found.wanted & WANTED_PATH ? EMIT : EMIT_NOT;
 }
 
-static __always_inline enum outcome draft(const struct exit_context *x, const struct call *call, struct draft *d)
+static __always_inline enum outcome fill_common(const struct exit_context *x, const struct call *call, struct pending_event *d)
 {
 	switch (call->kind) {
 	case KIND_READ:
@@ -147,19 +147,19 @@ static __always_inline enum outcome draft(const struct exit_context *x, const st
 		return closed(x, call, d);
 	case KIND_DUP:
 		d->fd = x->regs->di;
-		return find_subject(x, call, d);
+		return find_fd_file(x, call, d);
 	}
 	return EMIT_NOT;
 }
 
 /* A failed exec, at the level where bprm_check is asked for. */
-static __always_inline bool told_by_hook(void)
+static __always_inline bool reported_by_hook(void)
 {
 	return config.level == LEVEL_VFS && config.hooks[HOOK_EXEC].call;
 }
 
 /* Kinds that are rarer. */
-static __always_inline enum outcome draft_rare(const struct pt_regs *regs, struct task_state *state, long result, __u8 kind)
+static __always_inline enum outcome fill_rare(const struct pt_regs *regs, struct task_state *state, long result, __u8 kind)
 {
 	switch (kind) {
 	case KIND_PLAIN:
@@ -177,7 +177,7 @@ static __always_inline enum outcome draft_rare(const struct pt_regs *regs, struc
 		return entered_directory(regs, state, result);
 	case KIND_EXEC:
 		state->exec_nr = 0;
-		return result >= 0 || told_by_hook() ? EMIT_NOT : EMIT_NAME; /* process.bpf.c saw the one that succeeded */
+		return result >= 0 || reported_by_hook() ? EMIT_NOT : EMIT_NAME; /* process.bpf.c saw the one that succeeded */
 	}
 	return EMIT_NOT;
 }
@@ -209,37 +209,37 @@ static __always_inline bool ambiguous(const struct call *call)
 	return call->other || call->kind == KIND_FCNTL || call->kind == KIND_IOCTL;
 }
 
-/* Begins state->draft, and fills it for the kinds that are frequent. Each stage of an event returns before the next is
+/* Begins state->pending_event, and fills it for the kinds that are frequent. Each stage of an event returns before the next is
  * called: nested, they would need more stack and more frames than a program has. */
-SUBPROGRAM enum outcome begin_draft(const struct pt_regs *regs, struct task_state *state, long result)
+SUBPROGRAM enum outcome begin_pending_event(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = current_task();
 	struct exit_context x = { .task = task, .state = state, .regs = regs, .result = result };
 	struct call call = call_of(regs->orig_ax);
-	struct draft *d;
+	struct pending_event *d;
 
 	if (unlikely(call.kind > KIND_DUP && ambiguous(&call)))
 		choose_meaning(&call, regs);
-	d = new_draft(state, call.op, call.call, result);
+	d = new_pending_event(state, call.op, call.call, result);
 	if (!call.call || too_quick(d))
 		return EMIT_NOT;
 	if (unlikely(call.kind > KIND_DUP))
-		return DRAFT_RARE;
-	return draft(&x, &call, d);
+		return FILL_RARE;
+	return fill_common(&x, &call, d);
 }
 
 /* An empty name means the descriptor, or the directory that the call starts from (AT_EMPTY_PATH). */
 static __always_inline bool name_descriptor(struct task_state *state, int fd)
 {
 	struct task_struct *task = current_task();
-	struct draft *d = &state->draft;
-	struct fs_struct *fs = of_task(task, fs);
+	struct pending_event *d = &state->pending_event;
+	struct fs_struct *fs = task_field(task, fs);
 	struct file *file;
 	struct found found = {};
 
 	if (fd == AT_FDCWD) {
 		if (fs)
-			found = find_place(&fs->pwd, OWED_ALWAYS);
+			found = find_path_file(&fs->pwd, NEED_ALWAYS);
 		d->file = found.id;
 		return found.wanted & WANTED_PATH;
 	}
@@ -280,7 +280,7 @@ static __always_inline bool content_may_be_wanted(const char *content)
 /* What a symbolic link says, from where the link lies. */
 static __always_inline bool name_content(const struct pt_regs *regs, struct task_state *state, const char *name, bool needed)
 {
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 
 	if (!needed) {
 		if (!content_may_be_wanted(name))
@@ -335,7 +335,7 @@ SUBPROGRAM __u32 define_source(const struct pt_regs *regs, const struct origin *
 
 SUBPROGRAM bool name_source(const struct pt_regs *regs, struct task_state *state, bool needed)
 {
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 	struct text *t = text();
 	long length;
 
@@ -352,11 +352,11 @@ SUBPROGRAM bool name_source(const struct pt_regs *regs, struct task_state *state
 }
 
 /* Is it wanted? Or needed, for the other name is. */
-SUBPROGRAM bool name_subject(const struct pt_regs *regs, struct task_state *state, bool needed)
+SUBPROGRAM bool name_first(const struct pt_regs *regs, struct task_state *state, bool needed)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 	int directory = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
-	struct draft *d = &state->draft;
+	struct pending_event *d = &state->pending_event;
 	const char *name = (const char *)argument(regs, shape.name);
 	struct text *t = text();
 	enum name_kind kind;
@@ -403,35 +403,35 @@ static __always_inline bool is_looked_up(const struct pt_regs *regs, const struc
 static __always_inline bool name_asked(const struct pt_regs *regs, struct task_state *state)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
-	bool later = is_looked_up(regs, &shape, state->draft.result), needed = later || !(config.paths & 1), told = true;
+	bool later = is_looked_up(regs, &shape, state->pending_event.result), needed = later || !(config.paths & 1), reported = true;
 	enum name_kind kind;
 
 	if (later)
-		state->draft.flags |= EVENT_LATER;
+		state->pending_event.flags |= EVENT_LATER;
 	if (shape.to_name) {
 		kind = asked_target(regs, state, needed);
-		told = needed || kind == NAME_DEFINED;
-		needed = told;
-		state->draft.target = state->name;
+		reported = needed || kind == NAME_DEFINED;
+		needed = reported;
+		state->pending_event.target = state->name;
 	}
-	if (!name_subject(regs, state, needed))
+	if (!name_first(regs, state, needed))
 		return false;
-	if (!told) {
+	if (!reported) {
 		asked_target(regs, state, true);
-		state->draft.target = state->name;
+		state->pending_event.target = state->name;
 	}
 	return true;
 }
 
 /* The close of a file that the enter has found not to be wanted. */
-static __always_inline bool closes_stranger(const struct pt_regs *regs, struct task_state *state)
+static __always_inline bool closes_rejected_file(const struct pt_regs *regs, struct task_state *state)
 {
 	return config.paths & 1 && state->resolved == (__u16)(regs->orig_ax + 1) && !(state->wanted & WANTED_PATH) &&
 	       call_of(regs->orig_ax).kind == KIND_CLOSE;
 }
 
 /* The descriptor that an empty name, or none, stands for. */
-static __always_inline void name_given_descriptor(const struct pt_regs *regs, struct draft *d)
+static __always_inline void name_given_descriptor(const struct pt_regs *regs, struct pending_event *d)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
 	int fd = shape.dir ? (int)argument(regs, shape.dir) : AT_FDCWD;
@@ -450,38 +450,38 @@ static __always_inline void name_given_descriptor(const struct pt_regs *regs, st
  * wants them. */
 static __always_inline bool name_files(const struct pt_regs *regs, struct task_state *state, long result)
 {
-	enum taken taken = config.level == LEVEL_AUTO ? take_note(state, result) : NOT_SEEN;
+	enum taken taken = config.level == LEVEL_AUTO ? take_pending_hook(state, result) : NOT_SEEN;
 
 	if (taken == NOT_WANTED)
 		return false;
 	if (taken == NOT_SEEN)
 		return name_asked(regs, state);
 	if (is_symlink(regs))
-		return name_subject(regs, state, true);
-	name_given_descriptor(regs, &state->draft);
+		return name_first(regs, state, true);
+	name_given_descriptor(regs, &state->pending_event);
 	return true;
 }
 
 /* The event of a call that has returned, if it is one. */
 static __always_inline void report(const struct pt_regs *regs, struct task_struct *task, struct task_state *state, long result)
 {
-	enum outcome outcome = closes_stranger(regs, state) ? EMIT_NOT : begin_draft(regs, state, result);
+	enum outcome outcome = closes_rejected_file(regs, state) ? EMIT_NOT : begin_pending_event(regs, state, result);
 
-	if (unlikely(outcome == DRAFT_RARE))
-		outcome = draft_rare(regs, state, result, call_of(regs->orig_ax).kind);
+	if (unlikely(outcome == FILL_RARE))
+		outcome = fill_rare(regs, state, result, call_of(regs->orig_ax).kind);
 	state->resolved = 0;
 	if (outcome == EMIT_NAME && !name_files(regs, state, result))
 		outcome = EMIT_NOT;
 	state->kept = 0;
 	if (config.level == LEVEL_AUTO)
-		state->note_count = 0;
+		state->pending_hook_count = 0;
 	if (outcome == EMIT_NOT)
 		return;
 	check_task(task, state);
 	if (unlikely(outcome == EMIT_EACH))
 		report_deduped(regs->dx);
 	else
-		hand_over(&state->draft, of_task(task, pid), state);
+		hand_over(&state->pending_event, task_field(task, pid), state);
 }
 
 #endif

@@ -3,15 +3,15 @@
  * The event in the making: begun with what every event has, then given its file and its second slot where it has them.
  * Apart, because calls, hooks, requests and faults all make one, and emit.bpf.h alone sends it.
  */
-#ifndef FILETAP_MAKING_H
-#define FILETAP_MAKING_H
+#ifndef FILETAP_PENDING_EVENT_H
+#define FILETAP_PENDING_EVENT_H
 
 #include "compat.bpf.h"
 #include "kernel.h"
 
 /* What emit() needs beside the wire's own fields. Kept with the task, not on the stack, where the verifier would follow each value
  * it may have and take ten times as long to load. */
-struct draft {
+struct pending_event {
 	__u64 time;
 	__u64 entered;
 	__u64 offset;
@@ -25,7 +25,7 @@ struct draft {
 	__u16 call;
 	__u8 op;
 	__u8 undefined; /* the file has no id: its definition could not be sent */
-	__u8 more; /* the rest is to be sent too */
+	__u8 has_ext; /* the rest is to be sent too */
 	__u8 reserved[3];
 	__u64 target_offset;
 	__u32 target;
@@ -35,7 +35,7 @@ struct draft {
 };
 
 /* Nothing in it but what every event has. 'entered': when the call began; 0: not known. */
-static __always_inline void begin_event(struct draft *d, __u64 time, __u64 entered, __u8 op, __u16 call, __s64 result)
+static __always_inline void begin_event(struct pending_event *d, __u64 time, __u64 entered, __u8 op, __u16 call, __s64 result)
 {
 	d->time = time;
 	d->entered = entered;
@@ -50,11 +50,11 @@ static __always_inline void begin_event(struct draft *d, __u64 time, __u64 enter
 	d->call = call;
 	d->op = op;
 	d->undefined = 0;
-	d->more = 0;
+	d->has_ext = 0;
 }
 
 /* The file behind a descriptor. One that is wanted and has no id could not be described: its event says which it is. */
-static __always_inline void give_file(struct draft *d, __u32 id, bool wanted, __u32 open)
+static __always_inline void give_file(struct pending_event *d, __u32 id, bool wanted, __u32 open)
 {
 	d->file = id;
 	d->undefined = wanted && !id;
@@ -62,9 +62,9 @@ static __always_inline void give_file(struct draft *d, __u32 id, bool wanted, __
 }
 
 /* The second slot. */
-static __always_inline void add_more(struct draft *d)
+static __always_inline void add_ext(struct pending_event *d)
 {
-	d->more = 1;
+	d->has_ext = 1;
 	d->target = 0;
 	d->target_fd = -1;
 	d->target_offset = 0;

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.capture.statistics import Account, Delivery, OpAccount, Tally, balance, kernel_notes
+from filetap.capture.statistics import Delivery, OpStatistics, Statistics, Tally, balance, kernel_notes
 from filetap.core import wire
 from filetap.core.batch import Fold
 from filetap.core.calls import CALL_NUMBER, CALLS, OP_NUMBER, OPS
 from filetap.core.wire import Records
-from filetap.report import account as report
+from filetap.report import stats as report
 
 CPUS = 3
 OP = OP_NUMBER
@@ -60,19 +60,19 @@ def test_nothing_seen_is_an_empty_account() -> None:
 
 def test_cpus_are_summed_and_ops_are_apart() -> None:
     ops = balance(counters(seen={"read": [1, 0, 2], "open": [0, 1, 0]}), tallied((READ, 5), (PREAD, 7), (READ, -9), (OPEN, 3)), [], NOTHING)
-    assert ops == {"read": OpAccount(3, 3, 0, 0, 12, 1), "open": OpAccount(1, 1, 0, 0, 0, 0)}
+    assert ops == {"read": OpStatistics(3, 3, 0, 0, 12, 1), "open": OpStatistics(1, 1, 0, 0, 0, 0)}
 
 
 def test_aggregated_and_lost() -> None:
     folds = [Fold(1, 1, OP["read"], 3, 30, 0, 9), Fold(1, 2, OP["read"], 1, 4, 0, 9)]
     seen = counters(seen={"read": [10, 0, 0]}, aggregated={"read": [3, 1, 0]}, lost={"read": [0, 0, 4]})
-    assert balance(seen, tallied((READ, 1), (READ, 1)), folds, NOTHING) == {"read": OpAccount(10, 2, 4, 4, 36, 0)}
+    assert balance(seen, tallied((READ, 1), (READ, 1)), folds, NOTHING) == {"read": OpStatistics(10, 2, 4, 4, 36, 0)}
 
 
 def test_what_was_meant_for_nobody_was_not_seen() -> None:
     dropped = NOTHING.copy()
     dropped[OP["open"]] = 2
-    assert balance(counters(seen={"open": [3, 0, 0]}), tallied((OPEN, -2)), [], dropped) == {"open": OpAccount(1, 1, 0, 0, 0, 1)}
+    assert balance(counters(seen={"open": [3, 0, 0]}), tallied((OPEN, -2)), [], dropped) == {"open": OpStatistics(1, 1, 0, 0, 0, 1)}
     dropped[OP["open"]] = 3
     assert balance(counters(seen={"open": [3, 0, 0]}), Tally(), [], dropped) == {}
 
@@ -137,8 +137,8 @@ def test_notes_say_only_what_happened() -> None:
     assert "32-bit" in notes[0]
 
 
-def account(**ops: OpAccount) -> Account:
-    return Account(
+def stats(**ops: OpStatistics) -> Statistics:
+    return Statistics(
         ops=dict(ops),
         began="2026-11-20T23:00:00.000001Z",
         ended="2026-11-20T23:00:01.500001Z",
@@ -151,10 +151,10 @@ def account(**ops: OpAccount) -> Account:
 
 
 def test_json_has_the_promised_form() -> None:
-    told = json.loads(report.as_json(account(read=OpAccount(10, 4, 5, 1, 77, 2))))
-    assert told["ops"] == {"read": {"seen": 10, "delivered": 4, "aggregated": 5, "lost": 1, "bytes": 77, "errors": 2}}
-    assert (told["began"], told["ended"]) == ("2026-11-20T23:00:00.000001Z", "2026-11-20T23:00:01.500001Z")
-    assert {name: told[name] for name in ("files", "processes", "elapsed", "cpu", "attached", "notes")} == {
+    reported = json.loads(report.as_json(stats(read=OpStatistics(10, 4, 5, 1, 77, 2))))
+    assert reported["ops"] == {"read": {"seen": 10, "delivered": 4, "aggregated": 5, "lost": 1, "bytes": 77, "errors": 2}}
+    assert (reported["began"], reported["ended"]) == ("2026-11-20T23:00:00.000001Z", "2026-11-20T23:00:01.500001Z")
+    assert {name: reported[name] for name in ("files", "processes", "elapsed", "cpu", "attached", "notes")} == {
         "files": 3,
         "processes": 2,
         "elapsed": 1.5,
@@ -165,7 +165,7 @@ def test_json_has_the_promised_form() -> None:
 
 
 def test_text_has_a_line_per_op_the_most_frequent_first() -> None:
-    lines = report.as_text(account(open=OpAccount(seen=2, delivered=2), read=OpAccount(9, 9, 0, 0, 2048, 0))).splitlines()
+    lines = report.as_text(stats(open=OpStatistics(seen=2, delivered=2), read=OpStatistics(9, 9, 0, 0, 2048, 0))).splitlines()
     assert lines[0].split() == ["op", "seen", "delivered", "aggregated", "lost", "errors", "bytes"]
     assert lines[1].split() == ["read", "9", "9", "0", "0", "0", "2.0", "KiB"]
     assert lines[2].split() == ["open", "2", "2", "0", "0", "0"]
@@ -174,8 +174,8 @@ def test_text_has_a_line_per_op_the_most_frequent_first() -> None:
 
 
 def test_the_columns_of_the_text_stand_below_each_other() -> None:
-    rows = {op: OpAccount(seen=10**9, delivered=1) for op in OPS[1:]}
-    header, *lines = report.as_text(account(**rows)).splitlines()
+    rows = {op: OpStatistics(seen=10**9, delivered=1) for op in OPS[1:]}
+    header, *lines = report.as_text(stats(**rows)).splitlines()
     ends = {header.index(name) + len(name) for name in ("seen", "delivered")}
     assert all(line[end - 1] in "01" and line[end] == " " for line in lines[: len(rows)] for end in ends)
     assert {line.split()[0] for line in lines[: len(rows)]} == set(OPS[1:])
@@ -183,15 +183,15 @@ def test_the_columns_of_the_text_stand_below_each_other() -> None:
 
 def test_what_the_kernel_skipped_comes_first() -> None:
     """On kernels that call tracepoints' programs with preemption on."""
-    whole = account(read=OpAccount(seen=5, delivered=5))
+    whole = stats(read=OpStatistics(seen=5, delivered=5))
     whole.missed = 7
     assert report.verdict(whole).startswith("events may be missing: the kernel skipped a BPF program 7 times")
-    assert not report.verdict(account(read=OpAccount(seen=5, delivered=5))).startswith("events may")
+    assert not report.verdict(stats(read=OpStatistics(seen=5, delivered=5))).startswith("events may")
 
 
 def test_the_verdict_does_not_gloss_over() -> None:
-    aggregated = report.verdict(account(read=OpAccount(seen=5, delivered=3, aggregated=2)))
-    lost = report.verdict(account(read=OpAccount(seen=5, delivered=3, lost=2)))
+    aggregated = report.verdict(stats(read=OpStatistics(seen=5, delivered=3, aggregated=2)))
+    lost = report.verdict(stats(read=OpStatistics(seen=5, delivered=3, lost=2)))
     assert "nothing lost" not in aggregated + lost
     assert "5 seen = 3 delivered + 2 aggregated + 0 lost" in aggregated
     assert "--ring-size" in aggregated
@@ -200,7 +200,7 @@ def test_the_verdict_does_not_gloss_over() -> None:
 
 def test_nothing_seen_is_not_nothing_lost() -> None:
     """And what may be why stands before the notes."""
-    whole = account()
+    whole = stats()
     whole.reasons, whole.notes = ["nobody came", "or nobody knows"], ["a note"]
     lines = report.as_text(whole).splitlines()
     assert lines[-4:] == ["nothing was seen", "perhaps: nobody came", "perhaps: or nobody knows", "note: a note"]
@@ -210,7 +210,7 @@ def test_nothing_seen_is_not_nothing_lost() -> None:
 
 
 def test_notes_are_told() -> None:
-    made = account(read=OpAccount(1, 1))
+    made = stats(read=OpStatistics(1, 1))
     made.notes = ["3 32-bit calls were not decoded"]
     assert report.as_text(made).splitlines()[-1] == "note: 3 32-bit calls were not decoded"
 
