@@ -58,7 +58,7 @@ def test_an_empty_cgroup_and_one_that_goes(ft: Filetap, cgroup: Path, tmp_path: 
     assert any("removed at" in note for note in said["notes"])
 
 
-@pytest.mark.parametrize("event_ext", [["-f", "none"], ["--summary"]], ids=["stream", "summary"])
+@pytest.mark.parametrize("more", [["-f", "none"], ["--summary"]], ids=["stream", "summary"])
 def test_no_regular_file(ft: Filetap, puppet: Puppet, more: list[str]) -> None:
     """What is read from a pipe and written to one is not told without --type."""
     with ft.started("trace", "-p", puppet.pid, "-e", "io", *more) as run:
