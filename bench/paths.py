@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap.capture.definitions import components
+from filetap.capture.decode import components
 from filetap.core import wire
 from filetap.core.wire import Records
 from filetap.kernel.libbpf import library

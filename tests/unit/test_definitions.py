@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.capture import definitions
-from filetap.capture.definitions import Definitions, Files, decode_file
+from filetap.capture import decode
+from filetap.capture.decode import decode_file
+from filetap.capture.definitions import Definitions
+from filetap.capture.files import Files
 from filetap.capture.mounts import Mounts
 from filetap.capture.users import Accounts
 from filetap.core import wire
@@ -416,4 +418,4 @@ def test_decoded_files_are_bounded() -> None:
 
 
 def test_text_ends_at_the_first_nul() -> None:
-    assert [definitions.text(field) for field in (b"", b"a\0b", b"\0", b"abc")] == [b"", b"a", b"", b"abc"]
+    assert [decode.text(field) for field in (b"", b"a\0b", b"\0", b"abc")] == [b"", b"a", b"", b"abc"]

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from filetap.capture.definitions import Definitions, text
+from filetap.capture.decode import text
+from filetap.capture.definitions import Definitions
 from filetap.capture.mounts import has_plain_source, makes_new
 from filetap.capture.peer import Asked, Wanted
 from filetap.core import wire

@@ -13,7 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from filetap.capture.definitions import Definitions, text
+from filetap.capture.decode import text
+from filetap.capture.definitions import Definitions
 from filetap.core import wire
 from filetap.core.batch import UNKNOWN_USER, Batch, File, Task
 from filetap.core.clock import Clock

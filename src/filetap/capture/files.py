@@ -1,0 +1,129 @@
+"""The table of files: ids to the definitions that the kernel sent, within a limit.
+
+Apart, because decoding is on demand: a definition is kept as it came, a third of the size, until a sink reads it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+import numpy as np
+
+from filetap.capture.decode import decode_file, file_record, fs_path
+from filetap.capture.mounts import Mounts
+from filetap.core import wire
+from filetap.core.batch import File
+from filetap.core.wire import Records
+
+Aggregated = Callable[[str], set[int]]
+"""The ids that folds name, of "file" or "task": they are told at the end, so what they name must be known until then."""
+
+
+def none_aggregated(_kind: str) -> set[int]:
+    return set()
+
+
+class Files(Mapping[int, File]):
+    """Id to File. Holds ``limit`` of the kernel's definitions, those evicted for a while longer, those that folds name to
+    the end; decodes when asked."""
+
+    DECODED: Final = 8192
+    """Files kept as decoded: what sinks ask for again and again."""
+    GRACE: Final = 2.0
+    """Seconds that an id outlives its end in the kernel: an event that names it may be under way."""
+
+    def __init__(
+        self,
+        limit: int,
+        mounts: Mounts | None = None,
+        now: Callable[[], float] = time.monotonic,
+        aggregated: Aggregated = none_aggregated,
+    ) -> None:
+        """``mounts``: where to find the host's paths of files, when they are wanted."""
+        self.limit, self._mounts, self._now, self._aggregated = limit, mounts, now, aggregated
+        self._records: dict[int, bytes] = {}
+        self._kept: dict[int, bytes] = {}
+        self._evicted: deque[tuple[float, dict[int, bytes]]] = deque()
+        self.made: dict[int, File] = {}
+        """Those that are no definition of the kernel's."""
+        self._decoded: dict[int, File] = {}
+
+    def __getitem__(self, number: int) -> File:
+        file = self.made.get(number) or self._decoded.get(number)
+        if file is None:
+            file = self._decode(self._record(number))
+            if len(self._decoded) >= self.DECODED:
+                self._decoded.clear()
+            self._decoded[number] = file
+        return file
+
+    def _decode(self, record: bytes) -> File:
+        file = decode_file(record)
+        return replace(file, host_path=self._mounts.path(file.device, fs_path(record))) if self._mounts else file
+
+    def _record(self, number: int) -> bytes:
+        for records in self._tables():
+            if number in records:
+                return records[number]
+        raise KeyError(number)
+
+    def _tables(self) -> Iterator[dict[int, bytes]]:
+        """The kernel's definitions, wherever they are by now."""
+        yield self._records
+        yield from (records for _, records in self._evicted)
+        yield self._kept
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.made
+        for records in self._tables():
+            yield from records
+
+    def __len__(self) -> int:
+        return len(self.made) + sum(map(len, self._tables()))
+
+    def __contains__(self, number: object) -> bool:
+        return number in self.made or any(number in records for records in self._tables())
+
+    def path(self, number: int) -> bytes:
+        """The path of a file, empty for an unknown id."""
+        return self[number].path if number in self else b""
+
+    def define(self, number: int, record: bytes) -> None:
+        self._records[number] = record
+
+    def add(self, file: File) -> None:
+        """A file that is no definition of the kernel's."""
+        self.made[file.id] = file
+
+    def forget(self, number: int) -> None:
+        """A file that ``add`` brought."""
+        self.made.pop(number, None)
+
+    def evict(self) -> Records:
+        """Once there are more than ``limit``: the older ones but for half of it, as keys of the kernel's cache, from which
+        they are to go."""
+        now = self._now()
+        while self._evicted and self._evicted[0][0] < now:
+            self._release(self._evicted.popleft()[1])
+        if len(self._records) <= self.limit:
+            return np.zeros(0, wire.FILE_KEY)
+        many = len(self._records) - self.limit // 2
+        half = {number: self._records.pop(number) for number in list(islice(self._records, many))}
+        self._evicted.append((now + self.GRACE, half))
+        return np.array([self._key(record) for record in half.values()], wire.FILE_KEY)
+
+    def _release(self, records: dict[int, bytes]) -> None:
+        aggregated = self._aggregated("file")
+        self._kept |= {number: record for number, record in records.items() if number in aggregated}
+        for number in records:
+            self._decoded.pop(number, None)
+
+    @staticmethod
+    def _key(record: bytes) -> tuple[int, ...]:
+        row = file_record(record)
+        return row["inode"], row["key_dentry"], row["key_mount"], row["key_name"], row["key_origin"], row["generation"], row["sequence"]
