@@ -88,6 +88,10 @@ class Session:
         self._poll.register(fd, select.POLLIN)
         self._wakers.add(fd)
 
+    def set_draining(self) -> None:
+        """Let the sink wait for a slow reader only a little longer. Safe in a signal handler."""
+        self._sink.draining = True
+
     def run_once(self, limit: float = LONGEST_WAIT) -> int:
         """Sleep at most ``limit`` seconds, then hand over what there is. Returns the number of events."""
         for fd, _ in self._poll.poll(max(0.0, min(self._wait, limit)) * 1000):

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import click
 
+from filetap.capture.signals import Stop
 from filetap.cli import options
 from filetap.cli.arguments import Arguments
 from filetap.cli.messages import write_stderr
 from filetap.cli.options import TraceCommand
 from filetap.cli.recorder import SUFFIX
-from filetap.cli.run import Stop, View, trace_with
+from filetap.cli.run import View, trace_with
 from filetap.core.errors import UsageError
 
 LONGEST_NAME: Final = 40

@@ -1,18 +1,15 @@
-"""One run of a command that traces: from attaching, through its loop, to the statistics and the exit status.
+"""One run of a command that traces: its outputs, what is shown at its ends, and the exit status.
 
-What a command shows apart from its events is a View's; targets and filters are those of arguments.py.
+What a command shows apart from its events is a View's; capture/runner.py has the loop and the traced command's life.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from filetap.capture.launch import Command, find_user
+from filetap.capture.signals import Stop, undisturbed
 from filetap.cli import ready
 from filetap.cli.arguments import Arguments, options_of
 from filetap.cli.messages import log_message, write_stderr
@@ -22,49 +19,12 @@ from filetap.cli.start import BLOCKED, IGNORED
 from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
+    from filetap.capture.runner import Runner
     from filetap.capture.session import AggregateSink, Session
     from filetap.capture.source import Options
     from filetap.capture.statistics import Statistics
     from filetap.core.batch import Batch, Sink
     from filetap.selection.targets import Sandbox
-
-
-class Stop:
-    """SIGINT and SIGTERM, and SIGUSR2, which asks for the calls under way. Made before a command is forked.
-
-    Python's own way, an exception, is lost in a callback.
-    """
-
-    def __init__(self) -> None:
-        self.number = 0
-        """The last one; 0: none yet."""
-        self.also: Callable[[int], None] = lambda number: None
-        self._asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
-        signal.signal(signal.SIGUSR2, self._ask)
-
-    def asked(self) -> bool:
-        """Return whether SIGUSR2 came since the last time."""
-        asked, self._asked = self._asked, False
-        return asked
-
-    def _ask(self, _number: int, _frame: object) -> None:
-        self._asked = True
-
-    def _note(self, number: int, _frame: object) -> None:
-        self.number = number
-        self.also(number)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Block SIGUSR2: no program is loaded for a thread with pending signals (kernel/bpf/verifier.c)."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR2,))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))
 
 
 class View:
@@ -82,7 +42,7 @@ class View:
 
     def loop(self, run: Run) -> None:
         """Trace until the run is over."""
-        run.pump_until_over()
+        run.until_over()
 
     def report(self) -> None:
         """Print what comes before the statistics."""
@@ -97,11 +57,15 @@ def trace_with(given: Arguments, stop: Stop, started: float, view: View, launchi
     if given.command:
         with launching or nullcontext():
             command = Command(given.command, find_user(given.user), IGNORED, BLOCKED)
+    sandbox = None
     try:
-        run = Run(given, command, stop, started, view)
+        sandbox = _sandbox_of(given, command)
+        run = Run(given, view, stop, started, command=command, sandbox=sandbox)
     except BaseException:
         if command:
             command.abandon()
+        if sandbox:
+            sandbox.remove()
         raise
     return run.to_the_end()
 
@@ -109,31 +73,20 @@ def trace_with(given: Arguments, stop: Stop, started: float, view: View, launchi
 class Run:
     """Attached when made; ``to_the_end`` traces and returns the exit status."""
 
-    def __init__(self, given: Arguments, command: Command | None, stop: Stop, started: float, view: View) -> None:
-        self.given, self.command, self.stop, self._view = given, command, stop, view
+    def __init__(
+        self, given: Arguments, view: View, stop: Stop, started: float, *, command: Command | None, sandbox: Sandbox | None
+    ) -> None:
+        self._given, self._view = given, view
         self._failure: FiletapError | None = None
-        self._abandoned = self._outlived = False
-        self._sandbox = _sandbox_of(given, command)
-        try:
-            self._attach(started)
-        except BaseException:
-            if self._sandbox and command:
-                command.abandon()
-                self._sandbox.remove()
-            raise
-
-    def _attach(self, started: float) -> None:
-        options = options_of(self.given, self.command, self._sandbox)
-        self._by_itself = options.targets.ends_by_itself
-        self._outputs = Outputs(self.given, "error" if self.command else "output")
+        options = options_of(given, command, sandbox)
+        self._outputs = Outputs(given, "error" if command else "output")
         try:
             self.session = self._make_session(options, started)
+            self.runner = self._make_runner(options, stop, command, sandbox)
         except BaseException:
             self._outputs.discard()
             raise
         self._outputs.begin(self.session)
-        if self.command:
-            self.session.add_wakeup_fd(self.command.pidfd)
 
     def _make_session(self, options: Options, started: float) -> Session:
         from filetap.capture.session import Session
@@ -141,12 +94,13 @@ class Run:
         self._outputs.sink, sums = self._view.wrap(self._outputs.sink)
         session = Session(options, self._outputs.sink, started, sums)
         self._view.adjust(session)
-        wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
-        session.add_wakeup_fd(wakeup)
-        self.stop.also = self._on_signal
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2,))  # in this thread only
         return session
+
+    def _make_runner(self, options: Options, stop: Stop, command: Command | None, sandbox: Sandbox | None) -> Runner:
+        from filetap.capture.runner import Runner
+
+        given = self._given
+        return Runner(self.session, options.targets, stop, command, sandbox, seconds=given.seconds, no_wait=given.no_wait)
 
     def to_the_end(self) -> int:
         """Trace, print the statistics, and return the exit status."""
@@ -157,16 +111,18 @@ class Run:
         except OutputError:
             pass  # session.failure keeps it
         except FiletapError:
-            self._outputs.finish(self._finish())
-            self._on_detached()
+            self._outputs.finish(self.runner.finish())
+            self._remove_sandbox()
             raise
-        self._outlived = bool(self.command and not self.command.poll() and not self.stop.number)
-        stats = self._finish()
+        outlived = self.runner.outlived()
+        stats = self.runner.finish()
         unfinished = self._outputs.finish(stats)
         self._failure = self.session.failure or unfinished
         self._print_statistics(stats)
-        self._on_detached()
-        status = self._status()
+        self._remove_sandbox()
+        if outlived:
+            log_message("tracing has ended; waiting for the command")
+        status = self.runner.status()
         if self._failure:
             raise self._failure
         self._view.end()
@@ -174,47 +130,33 @@ class Run:
 
     def _trace(self) -> None:
         try:
-            if not self.stop.number:
-                line = "" if self._view.on_terminal else f"tracing {self.given.scope()}; attached in {self.session.attached:.1f} s"
-                ready.announce(line, self.given.ready_fd)
-            self._release_command()
+            if not self.runner.stop.number:
+                line = "" if self._view.on_terminal else f"tracing {self._given.scope()}; attached in {self.session.attached:.1f} s"
+                ready.announce(line, self._given.ready_fd)
+            self.runner.release()
             self._view.loop(self)
         finally:
             if self._outputs.recording:
                 self._outputs.recording.stop()
             ready.stopping()
 
-    def _release_command(self) -> None:
-        """Let the command exec, now that everything is attached."""
-        if self.command and self.stop.number:
-            self._abandoned = True
-            self.command.abandon()
-        elif self.command:
-            self.command.release()
+    def until_over(self) -> None:
+        """Read events until the run is over; report meanwhile what is asked for, and what becomes of target cgroups."""
+        self.runner.run(self._after_each)
 
-    def _finish(self) -> Statistics:
-        with undisturbed():
-            return self.session.finish()
-
-    def pump_until_over(self) -> None:
-        """Read events until a signal, the end of --duration, or the end of all targets."""
-        end = time.monotonic() + self.given.seconds
-        while not self.stop.number and (left := end - time.monotonic()) > 0 and not self.over():
-            self.session.run_once(min(left, 1.0))
-            for line in self.session.source.cgroup_news():
-                log_message(line)
-            self.list_if_asked()
-            if self._outputs.recording:
-                with undisturbed():
-                    self._outputs.recording.poll(self._has_failed())
+    def _after_each(self) -> None:
+        for line in self.session.source.cgroup_news():
+            log_message(line)
+        self.list_if_asked()
+        if self._outputs.recording:
+            with undisturbed():
+                self._outputs.recording.poll(self.runner.failed())
 
     def list_if_asked(self) -> None:
         """List the calls under way after a SIGUSR2: among the events, or on standard error where none are printed."""
-        if self.stop.asked():
-            with undisturbed():
-                found = self.session.list_pending()
-            if not self.given.prints:
-                self._show_pending(found)
+        found = self.runner.list_pending()
+        if found is not None and not self._given.prints:
+            self._show_pending(found)
 
     def _show_pending(self, found: Batch) -> None:
         """Print a table to standard error."""
@@ -224,7 +166,7 @@ class Run:
             log_message("no call is pending")
             return
         with suppress(OSError):
-            sink = make_sink("table", standard_stream("error"), self.given.zone)
+            sink = make_sink("table", standard_stream("error"), self._given.zone)
             sink.pending(found)
             sink.close()
 
@@ -232,42 +174,15 @@ class Run:
         from filetap.report import stats as report
 
         self._view.report()
-        if self.given.pending and (not self.given.prints or not stats.pending):
+        if self._given.pending and (not self._given.prints or not stats.pending):
             self._show_pending(self.session.pending)
         write_stderr(report.as_text(stats))
         failure = self._outputs.write_statistics(report.as_json(stats))
         self._failure = self._failure or failure
 
-    def _on_signal(self, number: int) -> None:
-        """Comes at any moment."""
-        self._outputs.sink.draining = True
-        if self.command:
-            self.command.signal(number)
-
-    def over(self) -> bool:
-        """Return whether the processes have ended that this run is about."""
-        given = self.given
-        if self.command and not self.command.poll():
-            return False
-        if self.command and given.no_wait and not given.pids:
-            return True
-        if self._sandbox and not given.cgroups and not given.comms and not given.everything:
-            return not self._sandbox.populated() and self.session.source.live <= 0
-        return self._by_itself and self.session.source.live <= 0
-
-    def _has_failed(self) -> bool:
-        return bool(self.command and self.command.poll() and self.command.wait())
-
-    def _on_detached(self) -> None:
-        line = self._sandbox.remove() if self._sandbox else ""
-        if line:
+    def _remove_sandbox(self) -> None:
+        if line := self.runner.remove_sandbox():
             log_message(line)
-        if self._outlived:
-            log_message("tracing has ended; waiting for the command")
-
-    def _status(self) -> int:
-        status = self.command.wait() if self.command else 0
-        return 128 + self.stop.number if self._abandoned else status
 
 
 def _sandbox_of(given: Arguments, command: Command | None) -> Sandbox | None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from filetap.capture.signals import Stop
 from filetap.cli import options
 from filetap.cli.arguments import Arguments
 from filetap.cli.options import TraceCommand
-from filetap.cli.run import Run, Stop, View, trace_with
+from filetap.cli.run import Run, View, trace_with
 from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
 
@@ -144,7 +145,7 @@ class TopView(View):
         self._run, self._session = run, run.session
         self._began = time.monotonic()
         self._live.begin()
-        self._end = self._began + run.given.seconds
+        self._end = self._began + run.runner.seconds
         if self._choice.batch:
             self._print_until_the_end()
             return
@@ -159,7 +160,8 @@ class TopView(View):
         if left > 0:
             self._session.run_once(left)
             self._run.list_if_asked()
-        return not self._run.stop.number and time.monotonic() < self._end and not self._run.over() and not self._view.over
+        runner = self._run.runner
+        return not runner.stop.number and time.monotonic() < self._end and not runner.over() and not self._view.over
 
     def _print_until_the_end(self) -> None:
         from filetap.report.top import plain

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from filetap.capture.signals import Stop
 from filetap.cli import options
 from filetap.cli.arguments import Arguments
 from filetap.cli.options import TraceCommand
-from filetap.cli.run import Stop, View, trace_with
+from filetap.cli.run import View, trace_with
 from filetap.cli.summary_view import SummaryView
 
 
