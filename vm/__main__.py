@@ -20,7 +20,10 @@ from vm.debian import ROOT, VMError
 from vm.machine import MACHINES, Machine, Report
 
 FOLDERS: Final = ("tests/kernel", "tests/conformance")
-SLOWEST: Final = "filters identity watch process loss paths counts targets aggregation threads aio ends vfs_paths names".split()
+SLOWEST: Final = (
+    "filters identity_names watch_names watch_changes process loss paths counts targets aggregation threads aio identity_follow "
+    "identity_mounts watch_paths ends vfs_paths names"
+).split()
 """Test files by the time they take, from twenty minutes down to two."""
 
 

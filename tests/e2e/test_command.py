@@ -1,6 +1,6 @@
 """A launched command: held, run, awaited, and its exit status made ours.
 
-Apart from test_options.py, as these are about processes and not about events. The oracle is what the command says of
+Apart from test_options_events.py, as these are about processes and not about events. The oracle is what the command says of
 itself.
 """
 

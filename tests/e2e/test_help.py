@@ -1,6 +1,6 @@
 """The help texts: their examples work as pasted, and printing them costs next to nothing.
 
-Apart from test_options.py, because the examples are taken out of what ``--help`` prints. Each runs in bash, unchanged,
+Apart from test_options_events.py, because the examples are taken out of what ``--help`` prints. Each runs in bash, unchanged,
 with ``filetap`` found on PATH.
 """
 

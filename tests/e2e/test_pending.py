@@ -1,6 +1,6 @@
 """Calls under way, from the command line: a process hangs, and the question is on which file.
 
-Apart from tests/kernel/test_pending.py, which has every call. The oracle is what the commands are made to wait for, and
+Apart from tests/kernel/test_pending_calls.py, which has every call. The oracle is what the commands are made to wait for, and
 /proc/PID/syscall, which says that they do.
 """
 

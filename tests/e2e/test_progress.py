@@ -30,7 +30,7 @@ from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
 from tests.e2e.conftest import Filetap, wait_until
 from tests.e2e.screen import Screen
-from tests.unit.test_ndjson import FILE, TASK
+from tests.unit.batches import FILE, TASK
 from tests.unit.traces import metadata
 
 ROOT: Final = Path(__file__).parents[2]

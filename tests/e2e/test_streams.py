@@ -1,6 +1,6 @@
 """Where ``-o`` leads to what is no file: devices, FIFOs and the standard streams need no --force, as with strace -o.
 
-Apart from test_output.py, which is about files.
+Apart from test_output_files.py, which is about files.
 """
 
 from __future__ import annotations

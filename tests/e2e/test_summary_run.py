@@ -1,6 +1,6 @@
 """filetap trace --summary: the same counts from the kernel's sums and from a stream, and words that are refused.
 
-Apart from test_options.py, because what is compared is a table at the end. The oracle is the workload's own count, and the stream.
+Apart from test_options_events.py, because what is compared is a table at the end. The oracle is the workload's own count, and the stream.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``filetap watch`` as it is installed: its options, its forms, its ends.
 
-Apart from tests/kernel/test_watch.py, which asks what is watched.
+Apart from tests/kernel/test_watch_*.py, which asks what is watched.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Helper programs in C, built once per run, and a clean cgroup: what several files of tests/kernel share.
+"""Helper programs in C, built once per run, small trees of files, and a clean cgroup: what several files of tests/kernel share.
 
-Apart from lab.py, because pytest wants fixtures here.
+Apart from harness.py, because pytest wants fixtures here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,25 @@ from tests.kernel import programs
 def program() -> Callable[[str], str]:
     """The name of a .c file beside this one to the program built from it."""
     return lambda name: str(programs.build(name))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return _make_tree(tmp_path, "in/one", "in/two", "in/sub/three", "in/sub/deep/four", "out/five", "out/sub/six")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """``in`` is the PATH of a test; ``out`` is not."""
+    return _make_tree(tmp_path, "in/one", "in/sub/two", "out/three")
+
+
+def _make_tree(path: Path, *names: str) -> Path:
+    """Each file contains its own name."""
+    for name in names:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(name)
+    return path
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Changes by names that lead to a watched place through symbolic links, bind mounts or other roots, where no hook says so.
 
-Apart from test_watch.py, where the kernel or text knows what a name means: here user space looks after the call. The oracle is what
+Apart from test_watch_names.py, where the kernel or text knows what a name means: here user space looks after the call. The oracle is what
 the workload did, with os.path.realpath and os.stat.
 """
 

@@ -1,6 +1,6 @@
 """Memory and numbers that come again: a dentry's, an inode's, a parent's, and each file still has its own name.
 
-Apart from test_identity.py, where names change on purpose: here the kernel gives what was freed to somebody else. The oracle is
+Apart from test_identity_*.py, where names change on purpose: here the kernel gives what was freed to somebody else. The oracle is
 what /proc/self/fd says while the file is open.
 """
 

@@ -23,7 +23,7 @@ from filetap.core.calls import CALLS, OP_NUMBER
 from filetap.core.wire import NO_RESULT
 from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
-from tests.unit.test_ndjson import batch_of
+from tests.unit.batches import batch_of
 from tests.unit.test_summary import Event, check, directory, rows_of
 from tests.unit.traces import metadata
 

@@ -14,7 +14,7 @@ from filetap.core.calls import CALL_NUMBER, OP_NUMBER
 from filetap.core.errors import UsageError
 from filetap.recording.writer import TraceSink
 from filetap.report import summary as report
-from tests.unit.test_ndjson import batch_of
+from tests.unit.batches import batch_of
 from tests.unit.traces import metadata
 
 CALLS = ("pread64", "read", "pread64", "openat", "read", "pread64", "copy_file_range")

@@ -1,6 +1,6 @@
 """Calls under way in user space: which of two looks show the same call, how long it has lasted, and what becomes of the rows.
 
-Apart from tests/kernel/test_pending.py, where calls really wait. What no kernel can be made to do in a test, waiting for hours,
+Apart from tests/kernel/test_pending_calls.py, where calls really wait. What no kernel can be made to do in a test, waiting for hours,
 is tested here.
 """
 
@@ -36,7 +36,8 @@ from filetap.sinks.count import CountSink
 from filetap.sinks.fanout import Fanout
 from filetap.sinks.ndjson import NdjsonSink
 from filetap.sinks.table import TableSink, least
-from tests.unit.test_ndjson import FILE, TASK, batch_of, decoded, expected_line
+from tests.unit.batches import FILE, TASK, batch_of
+from tests.unit.ndjson_oracle import decoded, expected_line
 from tests.unit.traces import metadata
 
 READ, FLOCK = CALL_NUMBER["read"], CALL_NUMBER["flock"]

@@ -1,6 +1,6 @@
 """PATHs as places, and names as hashes: what the kernel is told, without one.
 
-Apart from tests/kernel/test_watch.py, where it is obeyed. The published vectors of FNV-1a are the oracle of the hash.
+Apart from tests/kernel/test_watch_*.py, where it is obeyed. The published vectors of FNV-1a are the oracle of the hash.
 """
 
 from __future__ import annotations

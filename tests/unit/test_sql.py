@@ -29,7 +29,7 @@ from filetap.recording.retention import Limits
 from filetap.recording.sealer import remove
 from filetap.recording.writer import TraceSink
 from tests.timeouts import wait_for
-from tests.unit.test_ndjson import BATCHES, batch_of
+from tests.unit.batches import BATCHES, batch_of
 from tests.unit.test_trace_writer import batch
 from tests.unit.traces import metadata, plain, record
 

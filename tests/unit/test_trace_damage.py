@@ -30,7 +30,7 @@ from filetap.recording.reader import Trace
 from filetap.recording.retention import Limits
 from filetap.recording.schemas import SCHEMAS
 from filetap.recording.writer import TraceSink
-from tests.unit.test_ndjson import TASK, batch_of
+from tests.unit.batches import TASK, batch_of
 from tests.unit.traces import Row, metadata, plain, record
 
 WHICH: Final = st.integers(0, 1 << 16)

@@ -23,7 +23,7 @@ from filetap.core.calls import CALL_NUMBER
 from filetap.recording.format import OF_EVENTS, TABLES
 from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
-from tests.unit.test_ndjson import TASK, batch_of
+from tests.unit.batches import TASK, batch_of
 from tests.unit.traces import metadata
 
 TEXT: Final = (Path(__file__).parents[2] / "docs" / "trace-format.md").read_text()

@@ -18,7 +18,7 @@ from filetap.recording import tables
 from filetap.recording.flight import FlightSink
 from filetap.recording.reader import Trace
 from filetap.recording.writer import TraceSink, no_progress
-from tests.unit.test_ndjson import batch_of
+from tests.unit.batches import batch_of
 from tests.unit.traces import metadata, rows_in, rows_of
 
 

@@ -23,7 +23,7 @@ from filetap.recording.format import TraceError
 from filetap.recording.reader import Trace
 from filetap.recording.retention import Limits
 from filetap.recording.writer import TraceSink
-from tests.unit.test_ndjson import BATCHES, TASK, batch_of
+from tests.unit.batches import BATCHES, TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 
 SETTINGS = settings(max_examples=60, deadline=None)

@@ -27,7 +27,7 @@ from filetap.recording.retention import Keep, Limits
 from filetap.recording.sealer import Sealer
 from filetap.recording.writer import TraceSink
 from tests.timeouts import wait_for
-from tests.unit.test_ndjson import TASK, batch_of
+from tests.unit.batches import TASK, batch_of
 from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 
 

@@ -15,7 +15,7 @@ from filetap.core.batch import Fold
 from filetap.core.errors import UsageError
 from filetap.core.zone import SECOND, Zone, parse, range_of
 from filetap.sinks.table import TableSink
-from tests.unit.test_ndjson import batch_of
+from tests.unit.batches import batch_of
 
 MOMENT = 1_795_215_600 * SECOND + 123_456_789
 """2026-11-20 23:00:00.123456789 UTC."""
