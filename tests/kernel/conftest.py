@@ -18,7 +18,7 @@ from tests.kernel import programs
 
 @pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
-    """The name of a .c file beside this one to the program built from it."""
+    """Return a function that builds a C program of this directory by its name, and returns its path."""
     return lambda name: str(programs.build(name))
 
 

@@ -1,4 +1,4 @@
-"""The C programs and BPF objects beside this file, built when they are older than their sources.
+"""The C programs and BPF objects of this directory, built when they are older than their sources.
 
 Apart from conftest.py, because a machine of vm/ has no compiler: what it runs is built before.
 """
@@ -20,10 +20,12 @@ FLAGS: Final = ("-O2", "-Wall", "-Werror", "-pthread", "-D_GNU_SOURCE")
 
 
 def build(name: str) -> Path:
-    source, program = HERE / f"{name}.c", BUILD / name
-    if not program.exists() or program.stat().st_mtime <= source.stat().st_mtime:
+    """Build the program of NAME.c, or of the files in the directory NAME."""
+    sources, program = [*HERE.glob(f"{name}.c"), *(HERE / name).glob("*.[ch]")], BUILD / name
+    if not program.exists() or program.stat().st_mtime <= max(source.stat().st_mtime for source in sources):
+        files = [str(source) for source in sources if source.suffix == ".c"]
         with _made_whole(program) as made:
-            subprocess.run(["gcc", *FLAGS, "-o", str(made), str(source)], check=True)
+            subprocess.run(["gcc", *FLAGS, "-o", str(made), *files], check=True)
     return program
 
 
@@ -52,3 +54,5 @@ def build_all() -> None:
             build_object(source.name.removesuffix(".bpf.c"))
         else:
             build(source.stem)
+    for folder in {source.parent for source in HERE.glob("*/*.c")}:
+        build(folder.name)

@@ -1,6 +1,6 @@
 """Each call of open, close, read, write and dup, made by number in C: the events are what the program says it did.
 
-Apart from the tests of processes and targets. The oracles, all in calls.c: the program's own arguments and results,
+Apart from the tests of processes and targets. The oracles, all in calls/: the program's own arguments and results,
 lseek, fstat, /proc/self/fd and the clock around each call.
 """
 
@@ -30,7 +30,7 @@ CASES: Final = (
 
 
 def make_tree(folder: Path) -> Path:
-    """What calls.c expects."""
+    """What calls/ expects."""
     (folder / "data").write_bytes(bytes(range(250)) * 40)
     (folder / "link").symlink_to("data")
     (folder / "loop").symlink_to("loop")

@@ -1,6 +1,6 @@
 """Operations as the VFS level sees them, the same whichever way its hooks attached; and what they say of names at auto.
 
-Apart, because it needs hooks that not every machine allows. The oracle is vfs.c: it says of each call which paths it led
+Apart, because it needs hooks that not every machine allows. The oracle is vfs/: it says of each call which paths it led
 to, which inodes lstat tells there, and the time around it.
 """
 
