@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Linux AIO by number, without a library. Each case has a file of its own name and says of each request, in the order in
- * which they are to be told, what io_event.res and its own iocb say: one JSON line each.
- * Usage: aio DIRECTORY [IMAGES], on a file system that has O_DIRECT
+ * Linux AIO by number, without a library. Each case has a file of its own name and prints one JSON line per request, in
+ * the order of their events, with the values of io_event.res and of its own iocb.
+ * Usage: aio DIRECTORY [IMAGES], on a file system that supports O_DIRECT
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +47,7 @@ static void setup(unsigned requests)
 	check(!syscall(SYS_io_setup, requests, &context), "io_setup");
 }
 
-/* A file of SIZE bytes, opened. */
+/* Creates and opens a file of SIZE bytes. */
 static int begin(const char *name_, int flags)
 {
 	int fd = open(name_, O_CREAT | O_TRUNC | O_RDWR, 0644);
@@ -108,7 +108,7 @@ static void buffered(void)
 
 	one(request(IOCB_CMD_PWRITE, fd, 600, 1000));
 	one(request(IOCB_CMD_PREAD, fd, 5000, SIZE - 100)); /* short */
-	one(request(IOCB_CMD_PREAD, fd, 5000, SIZE + 100)); /* nothing there */
+	one(request(IOCB_CMD_PREAD, fd, 5000, SIZE + 100)); /* at the end of the file */
 	one(request(IOCB_CMD_PWRITEV, fd, 0, 8));
 	one(request(IOCB_CMD_PREADV, fd, 0, SIZE - 5000));
 	one(request(IOCB_CMD_FSYNC, fd, 0, 0));
@@ -126,7 +126,7 @@ static void several(void)
 	reap(3);
 }
 
-/* More than the first page of the ring holds. */
+/* More than fit in the first page of the ring. */
 static void many(void)
 {
 	static struct iocb iocbs[MANY];
@@ -163,7 +163,7 @@ static void *reaper(void *unused)
 	return NULL;
 }
 
-/* What one thread submits another sees complete, which may be before the first is back. */
+/* One thread submits, another sees the completion, perhaps before io_submit returns. */
 static void threads(void)
 {
 	static struct iocb iocbs[200];
@@ -199,7 +199,7 @@ static void from_ring(void)
 	setup(1);
 }
 
-/* Not fetched, and where it stands in the ring is in no page table: a fault brings 64 KiB, and nobody looks behind. */
+/* Not fetched, and its place in the ring is in no page table: a fault maps 64 KiB, and no later page is read. */
 static void unknown(void)
 {
 	static struct io_event events[MOST + 1];
@@ -242,7 +242,7 @@ static void refused(void)
 	reap(1);
 }
 
-/* The end is where it goes, whatever is asked for. */
+/* The data goes to the end of the file, whatever offset is given. */
 static void append(void)
 {
 	int fd = begin("append", O_WRONLY | O_APPEND);
@@ -255,7 +255,7 @@ static void append(void)
 	say(&iocb, event.res);
 }
 
-/* A program that ends while a request is under way, and the next image of its process has one at the same address. */
+/* A program that ends while a request is under way; the next image of its process has one at the same address. */
 static void images(char **argv, int left)
 {
 	char number[16], *words[] = { argv[0], ".", number, NULL };

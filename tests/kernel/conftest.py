@@ -1,7 +1,4 @@
-"""Helper programs in C, built once per run, small trees of files, and a clean cgroup: what several files of tests/kernel share.
-
-Apart from harness.py, because pytest wants fixtures here.
-"""
+"""Fixtures of tests/kernel: C programs built once per run, small trees of files, a clean cgroup."""
 
 from __future__ import annotations
 
@@ -29,12 +26,12 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """``in`` is the PATH of a test; ``out`` is not."""
+    """Return a directory in which ``in`` is the PATH of a test and ``out`` is not."""
     return _make_tree(tmp_path, "in/one", "in/sub/two", "out/three")
 
 
 def _make_tree(path: Path, *names: str) -> Path:
-    """Each file contains its own name."""
+    """Create files that contain their own names."""
     for name in names:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text(name)
@@ -43,7 +40,7 @@ def _make_tree(path: Path, *names: str) -> Path:
 
 @pytest.fixture
 def cgroup(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A cgroup2 directory, removed with all below it at the end."""
+    """Create a cgroup2 directory; it is removed with everything below it at the end."""
     path = Path(mkdtemp(prefix="filetap-test-", dir=cgroup_root()))
     yield path
     for below, _, _ in os.walk(path, topdown=False):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The kernel's own words for what is opened: bpf_d_path of each file at security_file_open, with its inode and process.
- * The oracle of test_vfs_paths.py, so it shares nothing with bpf/.
+ * The kernel's own path of each file that is opened: bpf_d_path at security_file_open, with inode and process. It is the
+ * oracle of test_vfs_paths.py, so it shares nothing with bpf/.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
@@ -51,7 +51,7 @@ struct {
 	__type(value, __u64);
 } count SEC(".maps");
 
-/* Does the test's own process stand above this one? Others open files too. */
+/* Is the test's own process an ancestor of this one? Others open files too. */
 static __always_inline int ours(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Names that come and go, and calls of the 32-bit kind. What is written into a file is its own name, so that a test
- * can ask whether an event's path is that of the file which was really open.
- * Usage: files tumble DIRECTORY ROUNDS | files recreate DIRECTORY ROUNDS | files swap DIRECTORY ROUNDS | files compat FILE | files deep DIRECTORY NAME DEPTH
+ * Names that are created and removed, and 32-bit calls. Each file contains its own name, so that a test can compare an
+ * event's path with the file that was really open.
+ * Usage: files tumble DIRECTORY ROUNDS | files recreate DIRECTORY ROUNDS | files swap DIRECTORY ROUNDS |
+ * files compat FILE | files deep DIRECTORY NAME DEPTH
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -16,8 +17,8 @@
 
 static char text[5000];
 
-/* Makes, writes and removes a few names over and over: inode numbers and dentries are used again at once. The size of
- * each write tells the name. Prints the inode of each. */
+/* Creates, writes and removes a few names repeatedly: inode numbers and dentries are reused at once. The size of each write
+ * identifies the name. Prints the inode of each. */
 static void recreate(const char *directory, int rounds)
 {
 	char name[4096];
@@ -79,7 +80,7 @@ static void compat(const char *file)
 	close(fd);
 }
 
-/* A file DEPTH directories deep, each of that name, made step by step, for the whole is longer than a path may be. */
+/* A file DEPTH directories deep, each of that name, created step by step: the whole path is longer than a path may be. */
 static void deep(const char *directory, const char *name, int depth)
 {
 	char byte = 'x';

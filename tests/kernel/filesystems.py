@@ -1,7 +1,7 @@
-"""File systems of a test's own: made, mounted, and gone at its end.
+"""File systems that a test creates, mounts and removes.
 
-Apart from conftest.py, because a file system that a kernel does not have is said so in one place, with what was missing. The
-images are sparse files behind loop devices.
+Separate from conftest.py, because a file system that the kernel does not support is reported here, with the missing
+part. The images are sparse files behind loop devices.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Final
 import pytest
 
 MAKERS: Final = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q"), "btrfs": ("mkfs.btrfs", "-q")}
-"""Of file systems that need a device."""
+"""Options of file systems that need a device."""
 IMAGE_SIZE: Final = 400 << 20
-"""Bytes. xfs wants 300 MB at least."""
+"""Bytes. xfs needs at least 300 MB."""
 NAMES: Final = ("tmpfs", *MAKERS, "overlay on ext4", "overlay on tmpfs")
 
 
 @contextmanager
 def mounted(name: str, folder: Path) -> Iterator[Path]:
-    """An empty directory on a file system of its own, one of NAMES."""
+    """Mount a new file system, one of NAMES, on an empty directory."""
     kind, _, beneath = name.partition(" on ")
     if beneath:
         with mounted(beneath, folder) as below:

@@ -1,7 +1,7 @@
 """How these tests trace: a sink that collects events as plain rows, a command held until it is traced, a shell to command.
 
-Apart from the tests, which say only what was done and what must have been seen. Oracles never come from here but from
-os.stat, /proc and the workloads themselves.
+The tests contain only what is done and what must be reported. Expected values never come from here but from os.stat,
+/proc and the workloads themselves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.timeouts import scaled, wait_for
 
 NOBODY: Final = 65534
 CPUS: Final = int(Path("/sys/devices/system/cpu/possible").read_text().rpartition("-")[2]) + 1
-"""There may be more than are there: each has a CPU ring."""
+"""Possible CPUs, which may be more than are present: each has a CPU ring."""
 SMALLEST_RING: Final = SMALLEST_CPU_RING * 64 * CPUS
 READING: Final = """
 import os, time
@@ -43,16 +43,16 @@ def wait_until_it_reads(pid, fd):
             return
         time.sleep(0.0005)
 """
-"""For programs in Python of which one process waits for another."""
+"""Python code for programs in which one process waits for another."""
 SEARCH: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-"""Without a search for locales, and a short one for programs."""
+"""Environment without a search for locales and with a short PATH."""
 names_requests = pytest.mark.skipif(no_request_in_completions(), reason="a completion of io_uring that names its request")
 HOLD: Final = ("/bin/sh", "-c", 'read -r go && exec "$@"', "held")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, with what it names in place of numbers."""
+    """One event, with files and tasks in place of their numbers."""
 
     op: str
     call: str
@@ -69,15 +69,15 @@ class Event:
     file: File | None
     task: Task
     target: File | None = None
-    """The second file of an operation on two."""
+    """The second file of an operation on two files."""
     target_fd: int | None = None
-    """None: the event has no second slot; so have ``target_offset`` and ``argument``."""
+    """None if the event has no second slot; ``target_offset`` and ``argument`` likewise."""
     target_offset: int | None = None
     argument: int | None = None
     known: bool = True
-    """A call has returned with its result."""
+    """False if the call returned without a known result."""
     at_least: bool = False
-    """``duration`` is no more than known of a call under way."""
+    """``duration`` is a lower bound, for a call under way."""
 
     @property
     def path(self) -> bytes:
@@ -93,7 +93,7 @@ class Event:
 
 
 class Nowhere:
-    """A sink that writes nothing; folds are kept."""
+    """A sink that discards events and keeps folds."""
 
     def __init__(self) -> None:
         self.written = 0
@@ -107,31 +107,31 @@ class Nowhere:
         self.folds += folds
 
     def pending(self, _batch: Batch) -> None:
-        """Calls under way."""
+        """Ignore calls under way."""
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: nothing is open."""
 
 
 class Collector(Nowhere):
-    """A sink that keeps everything; with ``alone`` what that process and its descendants did, and of others the number."""
+    """A sink that keeps all events; with ``alone`` only those of that process and its descendants, and the number of the others."""
 
     def __init__(self, alone: int | None = None) -> None:
         super().__init__()
         self.alone = alone
         self.events: list[Event] = []
-        self.strangers = 0
+        self.foreign_events = 0
         self.listings: list[list[Event]] = []
-        """Calls under way, each time that they were listed."""
+        """Calls under way, one list for each listing."""
 
     def write(self, batch: Batch) -> None:
         events = list(self._events(batch))
         ours = [event for event in events if self.alone is None or self.alone in {task.pid for task in (event.task, *event.task.ancestors)}]
         self.events += ours
-        self.strangers += len(events) - len(ours)
+        self.foreign_events += len(events) - len(ours)
         super().write(batch)
 
     def pending(self, batch: Batch) -> None:
@@ -192,9 +192,9 @@ class Counter(Nowhere):
 
 
 class Watch:
-    """A session for the time of a ``with`` block; ``events`` and ``stats`` are there afterwards. What a kernel's hooks add
-    to system calls is left out unless it is the matter, so that the same is told everywhere. Where all processes are targets,
-    ``events`` are those of this one's descendants: filetap itself, in a test beside, looks up names in what is watched here."""
+    """A session for the duration of a ``with`` block; ``events`` and ``stats`` are available afterwards. The level is "syscall" unless
+    given, so that results do not depend on the hooks that a kernel allows. If all processes are targets, ``events`` are those of this
+    process's descendants: the filetap of a parallel test also looks up names in what is watched here."""
 
     def __init__(self, targets: Targets, filters: Filters | None = None, *, sink: Sink | None = None, **options: Any) -> None:
         self.options = Options(targets, filters or Filters(), **({"level": "syscall"} | options))
@@ -214,10 +214,10 @@ class Watch:
         return self.sink.events
 
     @property
-    def strangers(self) -> int:
-        """Events that others' were, where all processes are targets."""
+    def foreign_events(self) -> int:
+        """Return the number of events of other processes, if all processes are targets."""
         assert isinstance(self.sink, Collector)
-        return self.sink.strangers
+        return self.sink.foreign_events
 
     @property
     def listings(self) -> list[list[Event]]:
@@ -225,7 +225,7 @@ class Watch:
         return self.sink.listings
 
     def produced(self) -> int:
-        """Slots that the kernel has written into the CPU rings so far."""
+        """Return the number of slots that the kernel has written into the CPU rings so far."""
         return int(self.session.source._reader.cpu_rings.produced().sum())
 
     def run_until(self, done: Callable[[], bool], limit: float = 60) -> None:
@@ -237,7 +237,7 @@ class Watch:
 
 @dataclass(slots=True)
 class Run:
-    """What became of one traced command."""
+    """The result of one traced command."""
 
     events: list[Event]
     stats: Statistics
@@ -245,22 +245,22 @@ class Run:
     status: int
     pid: int
     produced: int = 0
-    """Slots of the CPU rings."""
+    """Slots written to the CPU rings."""
     lines: list[dict[str, Any]] = field(default_factory=list)
-    """The output, where it is JSON by line."""
+    """The output, if it is JSON lines."""
     attach_types: dict[str, str] = field(default_factory=dict)
-    """Of the VFS level: function to how it attached."""
+    """VFS functions and how they attached."""
     notes: list[str] = field(default_factory=list)
-    """What was not seen although it was asked for."""
+    """Requested operations that were not traced."""
 
     @property
     def slots(self) -> int:
-        """What the events take: some have two."""
+        """Return the slots that the events take: some take two."""
         return len(self.events) + sum(event.target_fd is not None for event in self.events)
 
 
 def hold(command: Sequence[str | bytes | os.PathLike[str]], **popen: Any) -> subprocess.Popen[bytes]:
-    """A command that waits before its exec for a line on its standard input."""
+    """Start a command that waits before its exec for a line on its standard input."""
     return subprocess.Popen([*HOLD, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **popen)
 
 
@@ -271,7 +271,7 @@ def release(held: subprocess.Popen[bytes], word: bytes = b"go\n") -> None:
 
 
 def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[str, Any] | None = None, **popen: Any) -> Run:
-    """Run ``command`` to its end, and to that of its descendants, traced from its exec on."""
+    """Run ``command`` and its descendants to their end, traced from its exec on."""
     held = hold([os.fspath(word) for word in command], **popen)
     tracer = Watch(Targets(command=held.pid), filters, **(watch or {}))
     with held, tracer:
@@ -285,23 +285,23 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
 
 
 def notes(stats: Statistics) -> list[str]:
-    """But for those that say what this kernel has not."""
+    """Return the notes, without those about facilities that this kernel lacks."""
     return [note for note in stats.notes if not (note.startswith("not seen: operations through io_uring") and no_request_in_completions())]
 
 
 def wanted(*events: str, types: Sequence[str] = (), **filters: Any) -> Filters:
-    """Filters in the words of the command line."""
+    """Return filters given in the words of the command line."""
     return Filters(calls=select_calls(events), types=select_types(types), **filters)
 
 
 def at_level(level: str, *events: str, types: Sequence[str] = (), **filters: Any) -> tuple[Filters, dict[str, Any]]:
-    """Filters and options of a run at one level, for trace()."""
+    """Return filters and options of a run at one level, for trace()."""
     return Filters(calls=select_calls(events, level), types=select_types(types), **filters), {"level": level}
 
 
 class Shell:
-    """A shell that does what it is told, when it is told: ``: <FILE`` opens a file in the shell itself. It looks for programs
-    where they are: a PATH may have "." and ".." in it, and what a test watches below them."""
+    """A shell that runs one script at a time: ``: <FILE`` opens a file in the shell itself. Its PATH is short: a longer one may contain
+    "." and "..", and so what a test watches below them."""
 
     def __init__(self, *command: str) -> None:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -310,7 +310,7 @@ class Shell:
         self.do(":")
 
     def do(self, script: str) -> list[str]:
-        """Run to its end; the lines it printed."""
+        """Run a script to its end; return the lines it printed."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{script}\necho '--done--'\n".encode())
@@ -336,7 +336,7 @@ class Shell:
 
 
 def device(path: str | bytes | Path) -> int:
-    """st_dev in the kernel's own encoding."""
+    """Return st_dev in the kernel's own encoding."""
     number = os.stat(path).st_dev
     return os.major(number) << 20 | os.minor(number)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Renames by the ways in that libraries do not take, and names by the thousand.
+ * Renames by calls that libraries do not use, and thousands of names.
  * Usage: identity compat OLD NEW | identity ring OLD NEW | identity names DIRECTORY COUNT DISTINCT
  */
 #include "../conformance/uring.h"
@@ -15,7 +15,7 @@ static long int80(long nr, long a, long b)
 	return result;
 }
 
-/* A 32-bit call: its pointers must be as short. */
+/* A 32-bit call: its pointers must fit in 32 bits. */
 static int rename_compat(const char *from, const char *to)
 {
 	char *low = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
@@ -34,7 +34,7 @@ static int rename_ring(const char *from, const char *to)
 	return uring_run(&ring);
 }
 
-/* Asks for COUNT relative names, DISTINCT ones in turn; none is there. */
+/* Looks up COUNT relative names, DISTINCT ones in turn; none exists. */
 static int ask(const char *directory, int count, int distinct)
 {
 	char name[64];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * More than a tracer can hold: too fast, too many files, too many processes. Says what it did in JSON lines, each of
- * which a test can look up, so that nothing needs to be taken from the tracer itself.
+ * More than a tracer can hold: too fast, too many files, too many processes. Prints JSON lines about what it did, so
+ * that a test needs nothing from the tracer itself.
  * Usage: losses storm DIRECTORY THREADS FILES ROUNDS | losses matrix DIRECTORY THREADS FILES CALLS [STEP]
- *        losses number FILE THREADS | losses files DIRECTORY COUNT KEPT [STEP] | losses vain DIRECTORY COUNT [STEP]
- *        losses children FILE FORKS EXECS | losses pending - COUNT ENTRIES
+ * losses number FILE THREADS | losses files DIRECTORY COUNT KEPT [STEP] | losses vain DIRECTORY COUNT [STEP]
+ * losses children FILE FORKS EXECS | losses pending - COUNT ENTRIES
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -35,7 +35,7 @@ static void check(int ok, const char *what)
 	}
 }
 
-/* Runs one function in so many threads; each gets its number. */
+/* Runs one function in several threads; each gets its number. */
 static void run(int threads, void *(*function)(void *))
 {
 	pthread_attr_t small;
@@ -89,8 +89,8 @@ static void *storm(void *unused)
 	return unused;
 }
 
-/* Every thread reads every file so often, each thread its own number of bytes. Each STEP times it waits
- * until it is told. */
+/* Every thread reads every file this many times, each thread its own number of bytes. After every STEP reads it waits for a
+ * line. */
 static int descriptors[MOST];
 
 static void *matrix(void *number)
@@ -129,7 +129,7 @@ static void on_signal(int unused)
 	stopped = unused;
 }
 
-/* Each call has the next number for its offset, until SIGTERM. */
+/* Each call has the next number as its offset, until SIGTERM. */
 static void *number(void *unused)
 {
 	struct timespec pause = { .tv_nsec = 20000 };
@@ -149,7 +149,7 @@ static void name_of(char *name, const char *kind, long i)
 	snprintf(name, 4096, "%s/%ld/%s%ld", directory, i / 1000, kind, i);
 }
 
-/* How many bytes file i is given. */
+/* The size of file i. */
 static int size_of(long i)
 {
 	return i % 61 + 1;
@@ -182,8 +182,8 @@ static void read_again(long i)
 	check(!unlink(name), name);
 }
 
-/* So many files, of which the newest KEPT exist at a time; a file is read again before it goes. After every STEP of them
- * a line is waited for, if there is a STEP. */
+/* This many files, of which the newest KEPT exist at a time; a file is read again before it is removed. After every STEP of
+ * them it waits for a line, if STEP is given. */
 static void many_files(long count, long kept, long step)
 {
 	char name[4096];
@@ -206,7 +206,7 @@ static void many_files(long count, long kept, long step)
 	}
 }
 
-/* So many names of no file, each asked for once. After every STEP of them a line is waited for, if there is a STEP. */
+/* This many failed names, each used once. After every STEP of them it waits for a line, if STEP is given. */
 static void in_vain(long count, long step)
 {
 	char name[4096];
@@ -219,9 +219,9 @@ static void in_vain(long count, long step)
 	}
 }
 
-/* So many reads of one byte under way at once, by io_uring, before there is anything to read. Twice as many completions
- * as ENTRIES find room in the ring, the others have to wait behind it. With a file instead of "-" the kernel's workers read that,
- * several at a time. Exits 77 without io_uring. */
+/* This many reads of one byte under way at once, by io_uring, before there is anything to read. The ring has room for twice as
+ * many completions as ENTRIES, the others wait in the overflow list. With a file instead of "-" kernel workers read it, several
+ * at a time. Exits 77 without io_uring. */
 static void pending(unsigned count, unsigned entries)
 {
 	struct io_uring_params p = { 0 };
@@ -259,7 +259,7 @@ static void child(int fd, long size)
 	_exit(pread(fd, bytes, size, 0) != size);
 }
 
-/* The i-th child reads as many bytes as size_of(i) says; the last of them by an exec of this program. */
+/* The i-th child reads size_of(i) bytes; the last ones after an exec of this program. */
 static void children(const char *self, long forks, long execs)
 {
 	int fd = open(directory, O_RDONLY), status;
@@ -290,7 +290,7 @@ int main(int argc, char **argv)
 	files = argc > 4 ? atoi(argv[4]) : 1;
 	rounds = argc > 5 ? atoi(argv[5]) : 0;
 	in_step = argc > 6 ? atoi(argv[6]) : 0;
-	setlinebuf(stdout); /* children must not have it to say again */
+	setlinebuf(stdout); /* children must not inherit buffered output */
 	if (!strcmp(verb, "storm"))
 		run(count, storm);
 	else if (!strcmp(verb, "matrix")) {

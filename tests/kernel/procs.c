@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Processes and threads that are born, become something else and end, each in every way there is; says what it did in
- * one JSON line each. Every child leaves a trace of its own: a failed open of /child/WAY.
+ * Processes and threads that are created, exec and end, each in every possible way; prints one JSON line for each. Every
+ * child makes a failed open of /child/WAY as a marker.
  * Usage: procs births | exec HOW PATH | execs DIRECTORY | storm DIRECTORY N | die SIGNAL | leave STATUS | chain N FILE |
- *        worker
+ * worker
  */
 #include <dirent.h>
 #include <errno.h>
@@ -139,7 +139,7 @@ static void storm(const char *directory, int count)
 	printf("{\"failed\":%d}\n", failed);
 }
 
-/* Executes itself so often, then reads the file. */
+/* Executes itself N times, then reads the file. */
 static void chain(char **argv)
 {
 	char count[16], byte[16];
@@ -155,7 +155,7 @@ static void chain(char **argv)
 		exit(1);
 }
 
-/* All other threads of this process run when nobody else wants to. */
+/* All other threads of this process run only when the CPU is idle. */
 static void yield_to_me(void)
 {
 	const struct sched_param none = { 0 };
@@ -167,7 +167,7 @@ static void yield_to_me(void)
 	closedir(tasks);
 }
 
-/* A read by a worker of io_uring's, on the one CPU that it shares with us: we end before it does. Exits 77 without io_uring. */
+/* A read by an io_uring worker on the one CPU that it shares with this process, which ends first. Exits 77 without io_uring. */
 static void worker(void)
 {
 	struct io_uring_params p = { 0 };

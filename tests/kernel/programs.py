@@ -1,6 +1,6 @@
-"""The C programs and BPF objects of this directory, built when they are older than their sources.
+"""Build the C programs and BPF objects of this directory when they are older than their sources.
 
-Apart from conftest.py, because a machine of vm/ has no compiler: what it runs is built before.
+Separate from conftest.py, because the machines of vm/ have no compiler: their programs are built beforehand.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ def build(name: str) -> Path:
     sources, program = [*HERE.glob(f"{name}.c"), *(HERE / name).glob("*.[ch]")], BUILD / name
     if not program.exists() or program.stat().st_mtime <= max(source.stat().st_mtime for source in sources):
         files = [str(source) for source in sources if source.suffix == ".c"]
-        with _made_whole(program) as made:
+        with _replace_when_complete(program) as made:
             subprocess.run(["gcc", *FLAGS, "-o", str(made), *files], check=True)
     return program
 
 
 def build_object(name: str) -> Path:
-    """Build NAME.bpf.c, compiled as the product's are, but with nothing of them."""
+    """Build NAME.bpf.c with the product's compiler flags."""
     source, target = HERE / f"{name}.bpf.c", BUILD / f"{name}.bpf.o"
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-        with _made_whole(target) as made:
+        with _replace_when_complete(target) as made:
             command = (sys.executable, "hatch_build.py", str(source.relative_to(ROOT)), str(made.relative_to(ROOT)))
             subprocess.run(command, check=True, cwd=ROOT)
     return target
 
 
 @contextmanager
-def _made_whole(target: Path) -> Iterator[Path]:
-    """A path for a compiler; the file appears as ``target`` when it is whole, for another worker may use it at once."""
+def _replace_when_complete(target: Path) -> Iterator[Path]:
+    """Yield a path for the compiler's output and rename it to ``target`` at the end: another worker may use the file at any time."""
     made = target.with_name(f"{os.getpid()}-{target.name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     yield made

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes kernel memory and inode numbers come again: reuse COUNT RECLAIM TEXT MODE..., in the directory that it works in. RECLAIM is a
- * file that frees unused dentries when TEXT is written to it. Each file is read once; a line on standard output has its inode, its
- * size, what /proc/self/fd calls it while it is open, and the mode.
- * Apart from files.c, because here the order of creating and removing is what matters.
+ * Makes the kernel reuse memory and inode numbers: reuse COUNT RECLAIM TEXT MODE..., in its working directory. RECLAIM
+ * is a file that frees unused dentries when TEXT is written to it. Each file is read once; a line on standard output has
+ * its inode, its size, its name in /proc/self/fd while it is open, and the mode.
+ * Separate from files.c, because here the order of creating and removing matters.
  */
 #include <err.h>
 #include <errno.h>
@@ -39,7 +39,7 @@ static void reclaim(void)
 	int fd = open(reclaim_file, O_WRONLY);
 
 	CHECK(fd >= 0);
-	/* EAGAIN: less was found to reclaim than the text asks for. */
+	/* EAGAIN: less was reclaimed than the text requests. */
 	CHECK(write(fd, reclaim_text, strlen(reclaim_text)) > 0 || errno == EAGAIN || errno == EBUSY);
 	close(fd);
 	settle();
@@ -96,7 +96,7 @@ static void same_name(int at)
 	CHECK(!unlink("same"));
 }
 
-/* One file under names that come and go. */
+/* One file under names that are created and removed. */
 static void links(int at)
 {
 	char name[32];
@@ -117,7 +117,7 @@ static void two_directories(int at)
 	CHECK(!unlink(name));
 }
 
-/* One file and names that are alike, below directories that are made anew. */
+/* One file and similar names, below directories that are created again each time. */
 static void new_directories(int at)
 {
 	char directory[32], inner[40], name[48];
@@ -130,7 +130,7 @@ static void new_directories(int at)
 	CHECK(!unlink(name) && !rmdir(inner) && !rmdir(directory));
 }
 
-/* New files of one name below directories that are made anew. */
+/* New files of one name below directories that are created again each time. */
 static void new_trees(int at)
 {
 	char directory[32], inner[40], name[48];
@@ -169,7 +169,7 @@ static void reclaimed_links(int at)
 	reclaim();
 }
 
-/* What has no name in any directory. */
+/* Files that have no name in any directory. */
 static void anonymous(int at)
 {
 	sigset_t mask;

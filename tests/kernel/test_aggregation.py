@@ -1,7 +1,7 @@
-"""Events summed up in the kernel: exact in number, bytes and failures, whatever comes between; and never lost in silence.
+"""Aggregation in the kernel: exact numbers of events, bytes and failures, and no silent loss.
 
-Apart from test_counts.py, because no single event is to be seen. The oracle is what the workloads say they did, and how long
-they were made to wait.
+Separate from test_counts.py, because no single events are reported here. Expected values come from what the workloads
+report they did, and how long they were made to wait.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from tests.timeouts import scaled
 
 
 class Totals(Nowhere):
-    """Sums by each kind of group, how often they came, and how many."""
+    """Sums by each kind of group, how often they were read, and how many there were."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Totals(Nowhere):
 
     @staticmethod
     def _check(bucket: NDArray[np.uint16], values: wire.Records) -> None:
-        """The longest is of its own bucket, and the others, none of which is longer, make up the rest of the sum."""
+        """Check that the longest duration is in its own bucket, and that the rest of the sum fits the other buckets."""
         count, longest, total = (values[name].astype(np.int64) for name in ("count", "max", "total"))
         timed = bucket != wire.NO_BUCKET
         assert (summary.bucket_of(longest[timed]) == bucket[timed]).all()
@@ -74,7 +74,7 @@ class Totals(Nowhere):
 
 
 class Output(threading.Thread):
-    """Reads along, so that the command never waits."""
+    """Read the command's output while it runs, so that it never blocks."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         super().__init__()
@@ -91,8 +91,9 @@ class Output(threading.Thread):
 
 
 class Aggregated:
-    """One command, summed up to its end; ``every``: how often the sums are taken, in seconds. ``read``: not at the end alone.
-    They are taken once before it begins; whenever some were taken later a command in step is told a line, for it may be waiting."""
+    """One aggregated command. ``every``: seconds between two reads of the sums. ``read``: whether they are also read before the end. The
+    sums are read once before the command begins; after each later read with new sums a command in step mode gets a line, because it
+    may wait for it."""
 
     def __init__(
         self, command: list[str], filters: Filters, *, every: float = 0.05, sums: int = SUMS, read: bool = True, in_step: bool = False
@@ -126,8 +127,8 @@ class Aggregated:
                 os.write(held.stdin.fileno(), b"\n")
 
 
-def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_path: Path) -> None:
-    """Sums are taken all the time while four threads add to them: none is lost, none counts twice."""
+def test_concurrent_reads_of_four_threads_are_all_counted(program: Callable[[str], str], tmp_path: Path) -> None:
+    """Four threads add to the sums while they are read all the time: no event is lost or counted twice."""
     threads, files, calls = 4, 50, 5000
     for file in range(files):
         (tmp_path / str(file)).write_bytes(b"x" * 64)
@@ -136,7 +137,7 @@ def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_pa
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), every=0.0, in_step=True)
     stats = run.stats.ops["read"]
     assert (stats.seen, stats.aggregated, stats.lost, stats.delivered) == (threads * files * calls,) * 2 + (0, 0)
-    assert run.totals.times >= 2 + 4, "none was taken meanwhile"  # before, at the end, and for each time that it waited
+    assert run.totals.times >= 2 + 4, "no sums were read meanwhile"  # before, at the end, and for each time that it waited
     assert run.slots == 0
     paths = {row["path"]: row for row in run.totals.rows("file")}
     assert set(paths) == {os.fsencode(tmp_path / str(file)) for file in range(files)}
@@ -153,7 +154,7 @@ def test_every_read_of_four_threads_counts(program: Callable[[str], str], tmp_pa
 
 @names_requests
 def test_requests_that_complete_on_several_cpus_at_once(program: Callable[[str], str], tmp_path: Path) -> None:
-    """The kernel's workers complete them, all of one thread and one file: each sum has one writer all the same."""
+    """Kernel workers complete requests of one thread on one file: each sum still has only one writer."""
     (tmp_path / "file").write_bytes(b"x")
     count = 8000
     command = [program("losses"), "pending", str(tmp_path / "file"), str(count), "4096"]
@@ -166,13 +167,13 @@ def test_requests_that_complete_on_several_cpus_at_once(program: Callable[[str],
 
 
 def written(output: bytes) -> int:
-    """The bytes that the workload says it has read."""
+    """Return the bytes that the workload reports it has read."""
     return sum(json.loads(line)["bytes"] for line in output.splitlines() if line.startswith(b"{"))
 
 
 @pytest.mark.parametrize("sums", [64, 4096])
-def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path, sums: int) -> None:
-    """90,000 pairs of thread and file: what finds no room is lost, and said to be. Between the rounds some are taken."""
+def test_more_groups_than_the_table_holds(program: Callable[[str], str], tmp_path: Path, sums: int) -> None:
+    """90,000 pairs of thread and file: events without room are lost and reported as lost. Some sums are read between the rounds."""
     threads, files, calls = 300, 300, 3
     for file in range(files):
         (tmp_path / str(file)).write_bytes(b"x" * 64)
@@ -188,22 +189,22 @@ def test_a_flood_with_little_room(program: Callable[[str], str], tmp_path: Path,
 
 
 def test_new_files_wake_the_reader(program: Callable[[str], str], tmp_path: Path) -> None:
-    """50,000 names asked for in vain, then it waits until some were taken: long before the interval ends they are."""
+    """50,000 failed names, then the workload waits until some sums are read: this happens long before the interval ends."""
     count = 50_000
     run = Aggregated([program("losses"), "vain", str(tmp_path), str(count), str(count)], wanted("openat"), every=600.0, in_step=True)
     named = {row["path"]: row for row in run.totals.rows("file") if (row["path"] or b"").startswith(os.fsencode(tmp_path))}
     stats = run.stats.ops["open"]
     assert stats.seen == stats.aggregated + stats.lost
-    assert run.totals.times > 2  # before and at the end they are taken in any case
+    assert run.totals.times > 2  # before and at the end they are read in any case
     assert stats.lost == 0
     assert {row["errors"] for row in named.values()} <= {0, 1}
     assert sum(row["errors"] for row in run.totals.rows("file")) == stats.errors >= count
     assert set(named) <= {os.fsencode(tmp_path / f"none{i}") for i in range(count)}
 
 
-def test_percentiles_of_waits_that_are_known(tmp_path: Path) -> None:
-    """Reads of a FIFO: 90 short ones, 8 of 20 ms, 2 of 100 ms, and its end. Each lasted what its writer waited at least, and no
-    longer than the reader's own clock says."""
+def test_percentiles_of_known_waits(tmp_path: Path) -> None:
+    """Reads of a FIFO: 90 short ones, 8 of 20 ms, 2 of 100 ms, and the end of file. Each lasted at least as long as its writer waited,
+    and no longer than the reader's own clock says."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     waits = [2_000_000] * 90 + [20_000_000] * 8 + [100_000_000] * 2
@@ -242,8 +243,8 @@ print(took)
 """
 
 
-def test_names_that_no_path_wants_are_let_go(tmp_path: Path) -> None:
-    """A failed open is judged by its name, in user space; a rename by both of its names."""
+def test_names_outside_the_paths_are_dropped(tmp_path: Path) -> None:
+    """A failed open is filtered by its name, in user space; a rename by both of its names."""
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "in" / "file").write_bytes(b"x")
@@ -260,8 +261,8 @@ def test_names_that_no_path_wants_are_let_go(tmp_path: Path) -> None:
     assert (renamed.seen, renamed.delivered) == (2, 2)
 
 
-def test_processes_that_cannot_be_described_have_their_pid(program: Callable[[str], str], tmp_path: Path) -> None:
-    """So many arguments that few of 8000 children can be described, for nobody reads."""
+def test_undescribed_processes_keep_their_pid(program: Callable[[str], str], tmp_path: Path) -> None:
+    """Arguments so long that few of 8000 children can be described while user space does not read."""
     (tmp_path / "file").write_bytes(b"x" * 64)
     command = [program("losses"), "children", str(tmp_path / "file"), "8000", "0", "x" * 3500]
     run = Aggregated(command, wanted("pread64", paths=[str(tmp_path)]), read=False)
@@ -270,8 +271,8 @@ def test_processes_that_cannot_be_described_have_their_pid(program: Callable[[st
     assert reported == Counter({line["child"]: line["size"] for line in map(json.loads, run.output.splitlines())})
 
 
-def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
-    """The two maps in turn, without a program."""
+def test_read_sums_are_removed_and_the_rest_stays() -> None:
+    """Use the two maps in turn, without a program."""
     outer = Object("process")
     try:
         outer.configure(np.zeros(1, wire.CONFIG), np.zeros(wire.MAX_OPCODES + 512, wire.CALL_RECORD))
@@ -292,8 +293,8 @@ def test_what_is_taken_is_gone_and_the_rest_stays() -> None:
         outer.close()
 
 
-def test_the_cpu_is_kept_for_a_moment_only() -> None:
-    """From everybody but real-time tasks."""
+def test_the_cpu_is_kept_only_briefly() -> None:
+    """The thread gets the CPU for itself only briefly, except from real-time tasks."""
     before = os.sched_getscheduler(0), os.nice(0)
     with fifo_scheduling():
         assert os.sched_getscheduler(0) == os.SCHED_FIFO

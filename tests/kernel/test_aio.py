@@ -1,7 +1,7 @@
-"""Requests of io_submit: told once each, with the result that their completion has, whoever fetches it.
+"""Requests of io_submit are reported once each, with the result of their completion, whichever thread reads it.
 
-Apart from test_calls.py, because a request outlives its call. The oracles, all in aio.c: io_event.res and the program's
-own requests.
+Separate from test_calls.py, because a request outlives its call. Expected values come from aio.c: io_event.res and the
+program's own requests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LATENCY: Final = {"latency": True, "no-latency": False}
 
 
 class Flags(Collector):
-    """Each event's flags too."""
+    """Collect each event's flags too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Flags(Collector):
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """tmpfs, where /tmp may be, has O_DIRECT in name only."""
+    """Return a directory on a disk: tmpfs, where /tmp may be, supports O_DIRECT in name only."""
     with TemporaryDirectory(dir="/var/tmp") as name:
         yield Path(name)
 
@@ -53,7 +53,7 @@ def run(request: pytest.FixtureRequest, program: Build, folder: Path) -> tuple[R
 
 
 def of_case(run: Run, case: str) -> list[Event]:
-    """By the file's name; the bad descriptor's is the one event without a file."""
+    """Return the events of a case by the file's name; the bad descriptor's event is the only one without a file."""
     return [e for e in run.events if os.path.basename(e.path).decode() == case or (case == "refused" and not e.file)]
 
 
@@ -68,7 +68,7 @@ def reported(event: Event) -> tuple[Any, ...]:
 
 
 def expected(line: dict[str, Any]) -> tuple[Any, ...]:
-    """fsync is asked of the whole file, and a descriptor that is none has no position."""
+    """fsync applies to the whole file, and an invalid descriptor has no position."""
     offset = None if line["op"] == "sync" or line["fd"] == 999 else line["offset"]
     return line["op"], "io_submit", line["fd"], offset, line["size"], line["result"]
 
@@ -79,7 +79,7 @@ def test_every_case_is_in_the_table(run: tuple[Run, Flags]) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_requests(run: tuple[Run, Flags], case: str, folder: Path) -> None:
-    """Nothing is missing, nothing is twice, in the order of their ends; of two threads each tells its own order."""
+    """No event is missing or reported twice, in the order of completion; with two threads, in each thread's own order."""
     events, truth = of_case(run[0], case), [expected(line) for line in lines(run[0], case)]
     seen = [reported(event) for event in events]
     assert (sorted(seen) if case == "threads" else seen) == (sorted(truth) if case == "threads" else truth)
@@ -88,8 +88,8 @@ def test_requests(run: tuple[Run, Flags], case: str, folder: Path) -> None:
     assert {event.tid for event in events} == {run[0].pid}
 
 
-def test_results_that_nobody_knows_are_not_told(run: tuple[Run, Flags]) -> None:
-    """Two requests at one address, the second before the end of the first was seen; no other."""
+def test_unknown_results_are_not_reported(run: tuple[Run, Flags]) -> None:
+    """Two requests at one address, the second before the end of the first was seen: only these have no result."""
     events, flags = run[0].events, run[1].flags
     unknown = [e for e, f in zip(events, flags, strict=True) if f & wire.NO_RESULT]
     assert unknown == of_case(run[0], "unknown")
@@ -106,16 +106,16 @@ def test_durations(run: tuple[Run, Flags], request: pytest.FixtureRequest) -> No
     assert {bool(event.duration) for event in known} == {timed}
 
 
-def test_a_request_has_the_number_of_the_open_that_it_is_on(program: Build, folder: Path) -> None:
-    """Of the call that opened the file, which another hook set reports."""
+def test_a_request_has_the_open_id_of_its_file(program: Build, folder: Path) -> None:
+    """The open is reported by a call of another hook set."""
     run = trace([program("aio"), folder], wanted("open", "io_submit", paths=[str(folder)]))
     opened = {(event.path, event.open) for event in run.events if event.op == "open" and event.open}
-    asked = {(event.path, event.open) for event in run.events if event.call == "io_submit"}
-    assert asked
-    assert asked <= opened
+    requests_on = {(event.path, event.open) for event in run.events if event.call == "io_submit"}
+    assert requests_on
+    assert requests_on <= opened
 
 
-def test_account(run: tuple[Run, Flags]) -> None:
+def test_statistics(run: tuple[Run, Flags]) -> None:
     for name, op in run[0].stats.ops.items():
         assert (op.seen, op.aggregated, op.lost) == (op.delivered, 0, 0), name
     assert set(run[0].stats.ops) == {"read", "write", "sync"}
@@ -148,8 +148,8 @@ def test_min_latency(program: Build, folder: Path) -> None:
     assert run.events == []
 
 
-def test_the_next_image_has_requests_of_its_own(program: Build, folder: Path) -> None:
-    """A request that was under way at an exec is not taken for the one at the same address that the next image submits."""
+def test_requests_are_separate_across_exec(program: Build, folder: Path) -> None:
+    """A request under way at an exec is not confused with one at the same address that the next image submits."""
     sink = Flags()
     run = trace([program("aio"), folder, "8"], wanted("io_submit"), {"sink": sink})
     reaped = [reported(event) for event in run.events if event.offset == 4096]

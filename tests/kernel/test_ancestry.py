@@ -1,7 +1,7 @@
-"""What a process descends from: its parent, that one's parent, and so on up to the first, whoever is traced.
+"""Ancestors of a process: its parent, that process's parent, and so on up to the first, whichever of them are traced.
 
-Apart from test_process.py, because these are no targets. The oracle is /proc, as the program itself walks it at that moment, and
-what the program knows of what it has forked.
+Separate from test_process.py, because ancestors need not be targets. Expected values come from /proc, which the program
+walks at that moment, and from what the program knows of its forks.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def above(pid):
     return found
 
 def program(pid):
-    # None: the first of all may keep it from everybody.
+    # None: the link of the first process may be unreadable.
     try:
         return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
     except PermissionError:
         return None
 
-def touch(name, **said):
+def touch(name, **fields):
     os.close(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT))
-    print(json.dumps({"file": name, "above": above(os.getpid()), "ppid": os.getppid()} | said), flush=True)
+    print(json.dumps({"file": name, "above": above(os.getpid()), "ppid": os.getppid()} | fields), flush=True)
 
 def child(act):
     # Forked, and waited for.
@@ -73,7 +73,7 @@ def orphan(act):
     return pid
 
 """
-"""Programs that touch files and say what they descended from by then."""
+"""Programs that touch files and report their ancestors at that moment."""
 OPENS: Final = wanted("open")
 
 
@@ -89,7 +89,7 @@ def run(text: str, folder: Path, **options: Any) -> Run:
 
 
 def same(ancestors: Sequence[Task], above: Sequence[list[Any]]) -> bool:
-    """Are these processes what /proc showed, one by one?"""
+    """Return whether these processes are the ones that /proc showed."""
     found = [(process.pid, os.fsdecode(process.comm)) for process in ancestors]
     programs = zip(ancestors, above, strict=True)
     return found == [(pid, comm) for pid, comm, _ in above] and all(
@@ -98,7 +98,7 @@ def same(ancestors: Sequence[Task], above: Sequence[list[Any]]) -> bool:
 
 
 def agrees(done: Run, folder: Path) -> None:
-    """Each touch has the ancestors that /proc showed."""
+    """Check that each touch has the ancestors that /proc showed."""
     assert done.lines
     for line in done.lines:
         (event,) = by_path(done.events, folder / line["file"])
@@ -111,8 +111,8 @@ BY_OPTION: Final = pytest.mark.parametrize("options", [{}, {"arguments": True}, 
 
 
 @BY_OPTION
-def test_the_whole_line_up_to_the_first_process(tmp_path: Path, options: dict[str, Any]) -> None:
-    """Of the command itself, of a child, and of a child's child; none of those above is a target."""
+def test_all_ancestors_up_to_the_first_process(tmp_path: Path, options: dict[str, Any]) -> None:
+    """For the command itself, a child, and a grandchild; none of their ancestors is a target."""
     done = run("touch('a'); child(lambda: (touch('b'), child(lambda: touch('c'))))", tmp_path, **options)
     agrees(done, tmp_path)
     assert {line["file"] for line in done.lines} == {"a", "b", "c"}
@@ -121,7 +121,7 @@ def test_the_whole_line_up_to_the_first_process(tmp_path: Path, options: dict[st
 
 
 @BY_OPTION
-def test_none_is_marked_as_adopted_that_is_not(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_only_adopted_processes_are_marked_as_adopted(tmp_path: Path, options: dict[str, Any]) -> None:
     done = run("touch('a'); child(lambda: (touch('b'), child(lambda: touch('c'))))", tmp_path, **options)
     for event in done.events:
         ours = [event.task, *event.task.ancestors]
@@ -129,7 +129,7 @@ def test_none_is_marked_as_adopted_that_is_not(tmp_path: Path, options: dict[str
 
 
 def test_ancestors_are_the_same_rows_for_all(tmp_path: Path) -> None:
-    """Each process is described once, not once for each child."""
+    """Each process is described once, not once per child."""
     done = run("for i in range(50): child(lambda: touch(str(i)))", tmp_path)
     agrees(done, tmp_path)
     rows = {process.pid: process.id for event in done.events for process in event.task.ancestors}
@@ -137,8 +137,8 @@ def test_ancestors_are_the_same_rows_for_all(tmp_path: Path) -> None:
     assert len({event.task.id for event in done.events}) == 50
 
 
-def test_who_is_traced_by_name_descends_from_who_is_not(tmp_path: Path) -> None:
-    """The everyday case: rm, and the script that called it."""
+def test_untraced_parent_of_a_command_traced_by_name(tmp_path: Path) -> None:
+    """The everyday case: rm is traced by name, and the script that called it is not."""
     job = tmp_path / "cleanup-job.sh"
     job.write_text(f"#!/bin/sh\ntouch {tmp_path}/made; :\n")
     job.chmod(0o755)
@@ -153,7 +153,7 @@ def test_who_is_traced_by_name_descends_from_who_is_not(tmp_path: Path) -> None:
 
 
 def test_a_parent_that_execs_is_another_row(tmp_path: Path) -> None:
-    """Before and after, it is two programs; its children are of one or the other."""
+    """Before and after the exec it is two programs; each child is of one or the other."""
     text = f"""
 child(lambda: touch("before"))
 os.execv("/bin/sh", ["/bin/sh", "-c", "(: >{tmp_path}/after); :"])
@@ -175,8 +175,8 @@ def test_a_parent_that_renames_itself_has_its_new_name(tmp_path: Path) -> None:
     }
 
 
-def test_a_parent_by_another_thread_is_its_process(tmp_path: Path) -> None:
-    """To the kernel the parent is the thread that forked."""
+def test_a_fork_by_another_thread_has_the_process_as_parent(tmp_path: Path) -> None:
+    """In the kernel the parent is the thread that forked."""
     text = """
 import threading
 def fork(): child(lambda: touch("a"))
@@ -197,7 +197,7 @@ orphan(lambda forker: (touch("a", forker=forker)))
 
 @pytest.mark.parametrize("reaper", ["", "reaper"])
 def test_an_orphan_has_the_parent_that_adopted_it(tmp_path: Path, reaper: str) -> None:
-    """And says so: a subreaper, or the first process, did not fork it."""
+    """Its parent is a subreaper or the first process, and is marked as not having forked it."""
     done = trace(script(ORPHAN, tmp_path, reaper), wanted("open", paths=[str(tmp_path)]))
     agrees(done, tmp_path)
     (event,) = done.events
@@ -206,8 +206,8 @@ def test_an_orphan_has_the_parent_that_adopted_it(tmp_path: Path, reaper: str) -
     assert event.task.ancestors[0].pid != done.lines[0]["forker"]
 
 
-def test_an_orphan_that_nobody_saw_being_forked_is_marked_too(tmp_path: Path) -> None:
-    """Forked before tracing began. What it was forked by had made an exec that the one which adopted it has not made."""
+def test_an_orphan_forked_before_tracing_is_marked_too(tmp_path: Path) -> None:
+    """It was forked before tracing began. Its original parent had made an exec that the adopting process has not made."""
     text = """
 libc.prctl(PR_SET_NAME, b"grandfather")
 def late(forker):
@@ -229,7 +229,7 @@ orphan(late)
 
 @pytest.mark.parametrize("reaper", ["", "reaper"])
 def test_with_ancestors_an_orphan_has_the_parent_that_forked_it(tmp_path: Path, reaper: str) -> None:
-    """Which has ended, and which no event was about."""
+    """That parent has ended, and no event was about it."""
     options = {"ancestors": True, "arguments": True}
     done = trace(script(ORPHAN, tmp_path, reaper), wanted("open", paths=[str(tmp_path)]), options)
     (event,) = done.events
@@ -244,8 +244,8 @@ def test_with_ancestors_an_orphan_has_the_parent_that_forked_it(tmp_path: Path, 
     assert (forker.args[0], forker.args[-1], forker.args_late) == (os.fsencode(sys.executable), reaper.encode(), False)
 
 
-def test_with_ancestors_a_whole_line_of_processes_that_have_ended(tmp_path: Path) -> None:
-    """Each is forked by the one before, which ends at once: who was first is known all the same."""
+def test_with_ancestors_a_chain_of_ended_processes(tmp_path: Path) -> None:
+    """Each process is forked by the one before, which ends at once: the first one is still known."""
     text = """
 def hop(left, line):
     libc.prctl(PR_SET_NAME, f"hop{left}".encode())
@@ -270,8 +270,8 @@ os.read(out, 1)
 
 
 @pytest.mark.parametrize("options", [{}, {"ancestors": True}], ids=["", "ancestors"])
-def test_a_child_of_a_sibling_s_making(tmp_path: Path, options: dict[str, Any]) -> None:
-    """CLONE_PARENT: the child of one process is another one's from its birth on."""
+def test_clone_parent(tmp_path: Path, options: dict[str, Any]) -> None:
+    """CLONE_PARENT: the child of one process belongs to another from its birth on."""
     text = """
 CLONE_PARENT, SIGCHLD, clone = 0x8000, 17, 56
 def middle():
@@ -300,8 +300,8 @@ os.wait()
 DEEP: Final = MAX_ANCESTORS + 16
 
 
-def test_a_line_that_is_too_long_is_cut_and_says_so(tmp_path: Path) -> None:
-    """The nearest are those that are known."""
+def test_too_many_ancestors_are_cut_and_marked(tmp_path: Path) -> None:
+    """The nearest ancestors are kept."""
     text = f"""
 def deeper(left):
     if left: child(lambda: deeper(left - 1))
@@ -319,8 +319,8 @@ deeper({DEEP})
 
 
 @BY_OPTION
-def test_a_storm_of_short_lives(tmp_path: Path, options: dict[str, Any]) -> None:
-    """Three hundred processes, each with a child of its own that touches a file: every one has its own parent."""
+def test_many_short_lived_processes(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Three hundred processes, each with a child that touches a file: every child has its own parent."""
     text = """
 def one(i):
     def leaf(): os.close(os.open(f"{folder}/{i}", os.O_WRONLY | os.O_CREAT))
@@ -339,7 +339,7 @@ for first in range(0, 300, 20):
 
 
 def test_arguments_of_parents_that_have_ended(tmp_path: Path) -> None:
-    """They were read when these forked: the script was gone when anybody could have looked into /proc."""
+    """The arguments are read at the fork: the script ends before anything could be read from /proc."""
     job = tmp_path / "job.sh"
     job.write_text('#!/bin/sh\n/usr/bin/touch "$1"\nexit 0\n')
     job.chmod(0o755)
@@ -354,8 +354,8 @@ def test_arguments_of_parents_that_have_ended(tmp_path: Path) -> None:
         assert not parent.args_late
 
 
-def test_arguments_of_who_forked_before_are_from_proc(tmp_path: Path) -> None:
-    """And say so."""
+def test_arguments_of_earlier_parents_come_from_proc(tmp_path: Path) -> None:
+    """They are marked as read late."""
     shell = Shell("/bin/sh", "-s", "long lived", "last")
     with shell, Watch(Targets(pids=[shell.pid]), wanted("open", paths=[str(tmp_path)]), arguments=True) as tracer:
         shell.do(f": >{tmp_path}/a")
@@ -367,8 +367,8 @@ def test_arguments_of_who_forked_before_are_from_proc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"arguments": True}, {"ancestors": True}], ids=["args", "ancestors"])
-def test_what_has_ended_is_forgotten(tmp_path: Path, options: dict[str, Any]) -> None:
-    """In the kernel's table there are processes that run, and no others."""
+def test_ended_processes_are_removed_from_the_table(tmp_path: Path, options: dict[str, Any]) -> None:
+    """The kernel table contains running processes only."""
     held = hold(script("for i in range(200): child(lambda: child(lambda: touch(str(i))))", tmp_path))
     tracer = Watch(Targets(command=held.pid), wanted("open", paths=[str(tmp_path)]), **options)
     with held, tracer:
@@ -394,8 +394,8 @@ def test_forks_by_classic_tracepoints(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.hooks
-def test_where_hooks_of_the_kernel_are_at_work_too(tmp_path: Path) -> None:
-    """They may be preempted, and use what each CPU has once."""
+def test_ancestors_with_vfs_hooks(tmp_path: Path) -> None:
+    """Such kernels may preempt the programs, which use per-CPU memory."""
     done = trace(
         script("for i in range(100): child(lambda: touch(str(i)))", tmp_path), wanted("open", paths=[str(tmp_path)]), {"level": "auto"}
     )

@@ -1,7 +1,7 @@
-"""Each call of open, close, read, write and dup, made by number in C: the events are what the program says it did.
+"""Each call of open, close, read, write and dup, made by number in C: the events match what the program reports.
 
-Apart from the tests of processes and targets. The oracles, all in calls/: the program's own arguments and results,
-lseek, fstat, /proc/self/fd and the clock around each call.
+Separate from the tests of processes and targets. Expected values come from calls/: the program's own arguments and
+results, lseek, fstat, /proc/self/fd and the clock around each call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CASES: Final = (
 
 
 def make_tree(folder: Path) -> Path:
-    """What calls/ expects."""
+    """Create the files that calls/ expects."""
     (folder / "data").write_bytes(bytes(range(250)) * 40)
     (folder / "link").symlink_to("data")
     (folder / "loop").symlink_to("loop")
@@ -50,7 +50,7 @@ def run(request: pytest.FixtureRequest, program: Callable[[str], str], tmp_path_
 
 
 def events_of(run: Run, case: str) -> list[Event]:
-    """Between the case's marker and the next."""
+    """Return the events between the case's marker and the next."""
     found: list[Event] = []
     inside = False
     for event in run.events:
@@ -73,13 +73,13 @@ def test_every_case_is_in_the_table(run: Run) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_calls_results_and_descriptors(run: Run, case: str) -> None:
-    """The same calls in the same order: nothing is missing, nothing is twice, nothing is another call."""
+    """The same calls in the same order: none is missing, reported twice or confused with another."""
     assert [(e.call, e.fd, e.result) for e in events_of(run, case)] == [(x["call"], x["fd"], x["result"]) for x in lines_of(run, case)]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_offsets_and_sizes(run: Run, case: str) -> None:
-    """Of an open: flags and mode."""
+    """For an open: flags and mode."""
     lines = lines_of(run, case)
     expected = [tuple(None if x[name] == NONE else x[name] for name in ("offset", "size")) for x in lines]
     events = events_of(run, case)
@@ -92,7 +92,7 @@ def test_offsets_and_sizes(run: Run, case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_files(run: Run, case: str) -> None:
-    """Path, inode, device and type, as the descriptor itself has them."""
+    """Path, inode, device and type are those of the descriptor itself."""
     for event, line in zip(events_of(run, case), lines_of(run, case), strict=True):
         if not line["inode"]:
             continue
@@ -107,33 +107,33 @@ def test_files(run: Run, case: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith(("open", "creat"))])
 def test_names_of_failed_opens(run: Run, case: str) -> None:
-    """A path as it was asked for, joined to where it starts, and marked as not the kernel's."""
+    """The path is the requested one, joined to its start directory, and marked as not resolved."""
     folder = Path(next(x for x in run.lines if x["case"] == "open")["path"]).parent
     for event, line in zip(events_of(run, case), lines_of(run, case), strict=True):
         if line["result"] >= 0:
             continue
         starts = {"open_relative": folder / "dir", "openat": folder, "openat2": folder}.get(case, Path("/"))
-        if case == "openat" and line["asked"] == "none":
+        if case == "openat" and line["requested"] == "none":
             starts = folder / "dir"
-        if case == "openat" and line["asked"] == "x":
+        if case == "openat" and line["requested"] == "x":
             starts = folder / "data"
-        if line["asked"] == "../escape":
+        if line["requested"] == "../escape":
             assert event.file is not None
             assert (event.path, event.file.requested) == (os.fsencode(folder), b"../escape")  # refused there, and looked up no further
             continue
         if line["result"] == -errno.EFAULT:
             assert event.file is None  # nothing could be read of its name
             continue
-        if not line["asked"]:
+        if not line["requested"]:
             starts = Path.cwd()
         assert event.file is not None
         assert not event.file.resolved
-        assert event.path == os.fsencode(os.path.normpath(starts / line["asked"]))
+        assert event.path == os.fsencode(os.path.normpath(starts / line["requested"]))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_times(run: Run, case: str) -> None:
-    """Each event ends within the program's own two looks at the clock; so does its beginning."""
+    """Each event begins and ends between the program's two readings of the clock."""
     timed = any(event.duration for event in run.events)
     for event, line in zip(events_of(run, case), lines_of(run, case), strict=True):
         assert line["before"] <= event.time <= line["after"]
@@ -141,7 +141,7 @@ def test_times(run: Run, case: str) -> None:
             assert 0 < event.duration <= event.time - line["before"]
 
 
-def test_latency_is_there_when_it_was_asked_for(run: Run, request: pytest.FixtureRequest) -> None:
+def test_latency_is_reported_only_on_request(run: Run, request: pytest.FixtureRequest) -> None:
     wanted_ = "[latency]" in request.node.name
     of_calls = [event for event in run.events if event.op in ("open", "read", "write", "close", "dup")]
     assert of_calls
@@ -153,8 +153,8 @@ def test_deleted_is_flagged_from_the_unlink_on(run: Run) -> None:
     assert flags == [False, True, True, True]
 
 
-def test_who(run: Run) -> None:
-    """Process, parent, credentials, executable, command and cgroup, from /proc while it ran and from the parent."""
+def test_process_fields(run: Run) -> None:
+    """Process, parent, credentials, executable, command and cgroup, compared with /proc and with what the parent knows."""
     tasks = {event.task.credentials.euid: event.task for event in run.events if event.op == "open"}
     assert set(tasks) == {0, 65534}
     for task in tasks.values():
@@ -166,8 +166,8 @@ def test_who(run: Run) -> None:
     assert {event.tid for event in run.events if event.op == "read"} == {run.pid}
 
 
-def test_account(run: Run) -> None:
-    """Seen is delivered, and what was delivered is what the program did (markers and its start besides)."""
+def test_statistics(run: Run) -> None:
+    """Delivered equals seen, and matches what the program did (plus markers and its start)."""
     for name, op in run.stats.ops.items():
         assert (op.seen, op.aggregated, op.lost) == (op.delivered, 0, 0), name
     moved = {"read": 0, "write": 0}
@@ -183,7 +183,7 @@ def test_account(run: Run) -> None:
 
 @pytest.mark.parametrize("latency", FLAGS)
 def test_classic_tracepoints_see_the_same(program: Callable[[str], str], tmp_path: Path, latency: str) -> None:
-    """With opens and dups alone other hooks are attached; what they say of each call is no less."""
+    """With only opens and dups other hooks are attached; they report the same about each call."""
     run = trace([program("calls"), make_tree(tmp_path)], wanted("open", "dup"), FLAGS[latency])
     cases = [case for case in CASES if case.startswith(("open", "creat", "dup", "fcntl"))]
     for case in cases:
@@ -204,12 +204,12 @@ ALONE = (
 
 @pytest.mark.parametrize("case", ALONE)
 def test_nothing_is_uncertain_for_one_thread_alone(run: Run, case: str) -> None:
-    """The flag means something: no event has it that has no reason to."""
+    """No event of a single-threaded program is flagged as uncertain."""
     assert [event for event in events_of(run, case) if event.uncertain] == []
 
 
 def test_one_number_per_open_file(tmp_path: Path) -> None:
-    """The same from open over dup to the last close; another one for another open of the same file."""
+    """The same id from open over dup to the last close; another one for another open of the same file."""
     (tmp_path / "file").write_text("x")
     code = f"import os; a=os.open('{tmp_path}/file',0); b=os.open('{tmp_path}/file',0); c=os.dup(a); [os.pread(f,1,0) for f in (a,b,c)]"
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("open", "pread64", "dup", "fcntl"))
@@ -229,7 +229,7 @@ def test_one_number_per_open_file(tmp_path: Path) -> None:
 
 
 def test_interrupted_and_restarted() -> None:
-    """One event per attempt: ERESTARTSYS (512), then what the call brought."""
+    """One event per attempt: ERESTARTSYS (512), then the result of the call."""
     code = """
 import signal
 signal.signal(signal.SIGUSR1, lambda *a: None); signal.siginterrupt(signal.SIGUSR1, False)
@@ -246,8 +246,8 @@ os.read(77, 10)
     assert all(event.duration >= 100_000_000 for event in mine)
 
 
-def test_descriptor_that_is_none() -> None:
-    """EBADF is an attempt too: with its descriptor, and no file."""
+def test_invalid_descriptor() -> None:
+    """EBADF is an attempt too: it is reported with its descriptor, and no file."""
     code = """
 import os  # os.dup() is fcntl(F_DUPFD_CLOEXEC)
 for attempt in (lambda: os.read(999, 1), lambda: os.close(998), lambda: os.dup(997), lambda: os.pwrite(996, b'x', 7)):
@@ -262,8 +262,8 @@ for attempt in (lambda: os.read(999, 1), lambda: os.close(998), lambda: os.dup(9
 
 
 def refusable() -> list[tuple[str, int, list[list[int]]]]:
-    """Every system call that is given a file's descriptor: its name, number, and arguments to try. The descriptor is none; what
-    else it is given is nothing, or nothing that any call takes."""
+    """Return every system call that takes a file descriptor: its name, number, and arguments to try. The descriptor is invalid, and the
+    other arguments are zero, or values that every call refuses."""
     rows = []
     for call in CALLS:
         words = call.shape.split()
@@ -273,18 +273,18 @@ def refusable() -> list[tuple[str, int, list[list[int]]]]:
         tries = [[999 if at in places else rest for at in range(6)] for rest in (0, -1)]
         for arguments in tries:
             if call.name == "mmap":
-                arguments[3] &= ~0x20  # of MAP_ANONYMOUS no file is meant
+                arguments[3] &= ~0x20  # MAP_ANONYMOUS uses no file
             if call.name in ("fcntl", "ioctl"):
                 arguments[1] = {"dup": 0, "lock": 6, "reflink": 0x40049409, "dedupe": 0xC0189436}[call.op]
             if "name" in words:
-                arguments[words.index("name")] = 0  # names are another test's
+                arguments[words.index("name")] = 0  # another test covers names
         rows.append((call.name, call.nr, tries))
     return rows
 
 
-def test_no_call_on_a_descriptor_that_is_none_is_missed() -> None:
-    """Whatever the kernel finds fault with first: EBADF, EINVAL, EFAULT, ... or with nothing. The oracle is what calls returned. With
-    EFAULT for its name a call has not looked at the descriptor."""
+def test_calls_on_invalid_descriptors_are_all_reported() -> None:
+    """Whatever the kernel checks first: EBADF, EINVAL, EFAULT, ... or no error. The oracle is what the calls returned. A call that
+    returns EFAULT for its name has not looked at the descriptor."""
     code = f"""
 import ctypes, json
 libc = ctypes.CDLL(None, use_errno=True)
@@ -303,7 +303,7 @@ for name, number, tries in {refusable()!r}:
 
 
 def test_32_bit_calls(program: Callable[[str], str], tmp_path: Path) -> None:
-    """int $0x80 has other numbers: nothing of it is taken for another call, it is said how many there were."""
+    """int $0x80 has other numbers: these calls are not confused with others, and a note says how many there were."""
     file = tmp_path / "file"
     file.write_text("hello")
     run = trace([program("files"), "compat", file], wanted("open", "io", "close", "dup", types=["all"], paths=[str(file.parent)]))

@@ -1,7 +1,7 @@
-"""Cgroups that come, go and come again while they are traced: by path they are followed, by id their end is told.
+"""Cgroups that are created, removed and created again while they are traced: by path they are followed, by id their end is reported.
 
-Apart from test_targets.py, where they stay. The oracle is a shell that moves itself: what it touches inside must be seen, also
-right after a mkdir(2), and what it touches outside must not.
+Separate from test_targets.py, where cgroups stay. The oracle is a shell that moves itself: files that it touches inside
+must be reported, also right after a mkdir(2), and files that it touches outside must not.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ ROOT = cgroup_root() / "cgroup.procs"
 
 
 class Mover(Shell):
-    """A shell that goes into cgroups, touches a file there, and comes out."""
+    """A shell that enters cgroups, touches a file there, and leaves."""
 
     def __init__(self, folder: Path, *command: str) -> None:
         super().__init__(*command)
         self.folder = folder
 
     def visit(self, cgroup: Path, name: str, *, make: bool = False, remove: bool = False) -> None:
-        """In one breath: nobody else comes between."""
+        """Enter, touch and leave in one script."""
         (self.folder / name).touch()
         steps = [f"mkdir -p {cgroup}"] * make
         steps += [f"echo $$ >{cgroup}/cgroup.procs", f": <{self.folder / name}", f"echo $$ >{ROOT}", f": <{self.folder}/outside"]
@@ -51,7 +51,7 @@ def mover(tmp_path: Path) -> Iterator[Mover]:
 
 
 def names(watch: Watch, folder: Path) -> list[str]:
-    """Of the files below ``folder`` that were opened, in order."""
+    """Return the names of the files below ``folder`` that were opened, in order."""
     return [event.path[len(bytes(folder)) + 1 :].decode() for event in watch.events if event.path.startswith(bytes(folder) + b"/")]
 
 
@@ -59,8 +59,8 @@ def opened(targets: Targets) -> Watch:
     return Watch(targets, wanted("open"))
 
 
-def test_it_is_made_again(cgroup: Path, mover: Mover) -> None:
-    """Again and again, and the first access after each mkdir is seen."""
+def test_cgroup_is_created_again(cgroup: Path, mover: Mover) -> None:
+    """Repeatedly: the first access after each mkdir is reported."""
     place = cgroup / "service"
     place.mkdir()
     with opened(Targets(cgroups=[find_cgroup(str(place))])) as watch:
@@ -73,8 +73,8 @@ def test_it_is_made_again(cgroup: Path, mover: Mover) -> None:
     assert notes(watch.stats) == []
 
 
-def test_its_parents_are_made_again(cgroup: Path, mover: Mover) -> None:
-    """And it counts with what is below."""
+def test_parents_are_created_again(cgroup: Path, mover: Mover) -> None:
+    """The subtree of the new cgroup counts too."""
     place = cgroup / "a.slice" / "b.slice" / "c.service"
     place.mkdir(parents=True)
     with opened(Targets(cgroups=[find_cgroup(str(place))])) as watch:
@@ -87,8 +87,8 @@ def test_its_parents_are_made_again(cgroup: Path, mover: Mover) -> None:
     assert names(watch, mover.folder) == ["before", "after", "itself"]
 
 
-def test_others_are_not_taken_for_it(cgroup: Path, mover: Mover) -> None:
-    """Of the same name elsewhere, of a longer or shorter one in its place, above it and below others."""
+def test_other_cgroups_do_not_match(cgroup: Path, mover: Mover) -> None:
+    """Same name elsewhere, a longer or shorter name in its place, a cgroup above it, and one below another."""
     place = cgroup / "a" / "service"
     place.mkdir(parents=True)
     others = [cgroup / "b" / "service", cgroup / "service", cgroup / "a" / "service2", cgroup / "a" / "servic", cgroup / "a"]
@@ -116,7 +116,7 @@ def test_names_of_any_bytes(cgroup: Path, mover: Mover) -> None:
 
 @pytest.fixture
 def hierarchy(tmp_path: Path) -> Iterator[Path]:
-    """One of cgroup v1, without controllers."""
+    """Mount a hierarchy of cgroup v1, without controllers."""
     point = tmp_path / "v1"
     point.mkdir()
     subprocess.run(["mount", "-t", "cgroup", "-o", "none,name=filetap-test", "none", point], check=True)
@@ -125,7 +125,7 @@ def hierarchy(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_same_path_in_another_hierarchy(cgroup: Path, mover: Mover, hierarchy: Path) -> None:
-    """That of cgroup v1 neither takes its place nor ends it."""
+    """A path in a cgroup v1 hierarchy neither replaces the traced cgroup nor ends it."""
     other = hierarchy / cgroup.relative_to(cgroup_root())
     with opened(Targets(cgroups=[find_cgroup(str(cgroup))])) as watch:
         other.mkdir()
@@ -142,8 +142,8 @@ def moment(note: str) -> datetime:
     return datetime.fromisoformat(found[0])
 
 
-def test_it_is_gone_at_the_end(cgroup: Path, mover: Mover) -> None:
-    """Since when, says a note: it is no error, and the run goes on."""
+def test_cgroup_is_missing_at_the_end(cgroup: Path, mover: Mover) -> None:
+    """A note says since when: it is not an error, and the run goes on."""
     place = cgroup / "service"
     place.mkdir()
     with opened(Targets(cgroups=[find_cgroup(str(place)), find_cgroup(str(cgroup / ".." / cgroup.name))])) as watch:
@@ -158,8 +158,8 @@ def test_it_is_gone_at_the_end(cgroup: Path, mover: Mover) -> None:
     assert began <= moment(note) <= ended
 
 
-def test_by_id_it_is_gone_for_good(cgroup: Path, mover: Mover) -> None:
-    """The one that is made in its place is another."""
+def test_cgroup_by_id_does_not_come_back(cgroup: Path, mover: Mover) -> None:
+    """A new cgroup of the same path is another cgroup."""
     place = cgroup / "service"
     place.mkdir()
     number = place.stat().st_ino
@@ -173,7 +173,7 @@ def test_by_id_it_is_gone_for_good(cgroup: Path, mover: Mover) -> None:
 
 
 def test_with_a_command_by_name(cgroup: Path, mover: Mover, tmp_path: Path) -> None:
-    """Both must hold, also in the cgroup that came again."""
+    """Both conditions must hold, also in the new cgroup."""
     place, namesake = cgroup / "service", tmp_path / "namesake"
     place.mkdir()
     shutil.copy("/bin/sh", namesake)
@@ -206,8 +206,8 @@ done 2>/dev/null
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_it_comes_and_goes_while_tracing_begins(cgroup: Path, tmp_path: Path, attempt: int) -> None:
-    """Whatever it was when it was looked for: from the beginning on all is seen."""
+def test_cgroup_changes_while_tracing_begins(cgroup: Path, tmp_path: Path, attempt: int) -> None:
+    """Whatever existed when the cgroup was looked up: all events from the beginning on are reported."""
     place, numbers = cgroup / "service", tmp_path / "done"
     place.mkdir()
 
@@ -234,7 +234,7 @@ def test_it_comes_and_goes_while_tracing_begins(cgroup: Path, tmp_path: Path, at
 
 
 def find_there(place: Path) -> Cgroup:
-    """It is away now and then."""
+    """Find the cgroup, which does not exist all the time."""
     while True:
         with suppress(UsageError, FileNotFoundError):
             return find_cgroup(str(place))
@@ -251,7 +251,7 @@ INSIDE = {
 
 @pytest.mark.parametrize("by", INSIDE)
 def test_below_a_root_that_is_not_the_hierarchys(cgroup: Path, tmp_path: Path, filetap: tuple[str, ...], mover: Mover, by: str) -> None:
-    """As a container has one: what counts is how deep it lies below the hierarchy's own."""
+    """As in a container: the depth below the hierarchy's own root counts."""
     unshare, mount = INSIDE[by]
     service, point, run = cgroup / "service", tmp_path / "mnt", tmp_path / "run"
     for folder in (service, point, run):

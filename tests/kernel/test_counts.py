@@ -1,6 +1,6 @@
-"""Nothing is lost in silence: exact at full speed, and where there is no room, seen = delivered + aggregated + lost.
+"""Counts are exact at full speed, and where there is no room seen = delivered + aggregated + lost.
 
-Apart, because the oracle is the workload's own count and the events are too many to keep.
+Separate, because the oracle is the workload's own count and there are too many events to keep.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def count(command: list[str], filters: Filters, **options: Any) -> tuple[Watch, dict[str, Any], Counter]:
-    """Run the workload, reading along. Its own counts, and ours."""
+    """Run the workload and read along. Return its own counts and ours."""
     held = hold(command)
     sink = Counter()
     watch = Watch(Targets(command=held.pid), filters, sink=sink, **options)
@@ -43,15 +43,15 @@ def count(command: list[str], filters: Filters, **options: Any) -> tuple[Watch, 
 
 
 STEP = 100_000
-"""Events that have room in the CPU ring of one CPU, whoever reads them when."""
+"""Events that fit in the CPU ring of one CPU, however slowly it is read."""
 MANY = pytest.mark.native("two million events of four threads take minutes in a machine")
 
 
 @pytest.mark.parametrize("latency", [True, False])
 @pytest.mark.parametrize(("calls", "threads"), [(1_000_000, 1), pytest.param(500_000, 4, marks=MANY)])
 def test_pread_at_full_speed(program: Callable[[str], str], tmp_path: Path, calls: int, threads: int, latency: bool) -> None:
-    """Every event and every byte, with the default ring, read while they come. Each time that it could be full the threads wait,
-    for whether a reader keeps up says something about the machine."""
+    """Every event and every byte is delivered with the default ring, read during the run. The threads wait each time that the ring could
+    be full: otherwise the result would depend on the machine's speed."""
     file, counter = tmp_path / "0", Counter()
     file.write_bytes(b"x" * 50)
     held = hold([program("losses"), "matrix", str(tmp_path), str(threads), "1", str(calls), str(STEP // threads)])
@@ -78,7 +78,7 @@ def test_pread_at_full_speed(program: Callable[[str], str], tmp_path: Path, call
 
 
 def test_open_read_close_over_many_files(workload: str, tmp_path: Path) -> None:
-    """A thousand files six levels deep by four threads: each file as often as the others."""
+    """A thousand files six levels deep, four threads: each file is reported equally often."""
     subprocess.run([workload, "tree", str(tmp_path), "1000"], check=True)
     watch, truth, counter = count([workload, "orc", str(tmp_path), "1000", "20", "4"], wanted("open", "read", "close"))
     names = {os.fsencode(path): path for path in tmp_path.rglob("file*")}
@@ -94,7 +94,7 @@ def test_open_read_close_over_many_files(workload: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_forced_loss(workload: str, file: Path, threads: int) -> None:
-    """A small ring and nobody who reads: what did not fit is aggregated, exact in number and bytes."""
+    """A small ring that is not read: events that do not fit are aggregated, exact in number and bytes."""
     calls = 50_000
     held = hold([workload, "pread", str(file), str(calls), str(threads)])
     sink = Counter()
@@ -117,7 +117,7 @@ def test_forced_loss(workload: str, file: Path, threads: int) -> None:
 
 
 def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path) -> None:
-    """Every op of three hundred children balances, though most found no room."""
+    """Every op of three hundred children balances, though most events found no room."""
     for i in range(300):
         (tmp_path / str(i)).write_text("hello")
     held = hold([program("procs"), "storm", str(tmp_path), "300"])
@@ -136,7 +136,7 @@ def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path)
 
 
 def test_definitions_without_room(tmp_path: Path, program: Callable[[str], str]) -> None:
-    """100,000 names while nobody reads fill the definitions' ring: each event is there still, none with another's name."""
+    """100,000 names fill the definitions' ring while it is not read: each event is still delivered, none with another's name."""
     held = hold([program("files"), "recreate", str(tmp_path), "100000"])
     watch = Watch(Targets(command=held.pid), wanted("write", paths=[str(tmp_path)]))
     with held, watch:

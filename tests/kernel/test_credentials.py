@@ -1,6 +1,6 @@
-"""Whose user: every id of a task that is reported, and that each change of one is noticed before the next event.
+"""Credentials: every id of a task that is reported; each change is noticed before the next event.
 
-Apart from test_process.py, because the oracle is /proc/self/status, as the program itself reads it at that moment.
+Separate from test_process.py, because the oracle is /proc/self/status, which the program reads at that moment.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def touch(name):
     print(json.dumps({"file": name, **ids}), flush=True)
 
 """
-"""Programs that touch files and say who they were then."""
+"""Programs that touch files and report their credentials at that moment."""
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Open to all users. Pytest's own folders are root's alone, and another run of it sees to that again."""
+    """Return a directory that all users may search: pytest makes its own accessible to root only."""
     made = Path(mkdtemp(prefix="filetap-test-"))
     made.chmod(0o777)
     yield made
@@ -43,7 +43,7 @@ def folder() -> Iterator[Path]:
 
 
 def steps(folder: Path, script: str, names: Iterable[object] = "0", filters: Filters | None = None, *args: str, **options: Any) -> Run:
-    """``script`` touches the files of these names."""
+    """Return a script that touches the files of these names."""
     for name in names:
         (folder / str(name)).touch(0o644)
     command = [sys.executable, "-S", "-E", "-c", WORKLOAD + script, folder, *args]
@@ -53,7 +53,7 @@ def steps(folder: Path, script: str, names: Iterable[object] = "0", filters: Fil
 
 
 def reported(event: Event) -> dict[str, list[int | None]]:
-    """As /proc/self/status has them: real, effective, saved, file system."""
+    """Return real, effective, saved and file system ids, as in /proc/self/status."""
     c = event.task.credentials
     return {
         "Uid": [c.uid, c.euid, c.suid, c.fsuid],
@@ -62,16 +62,16 @@ def reported(event: Event) -> dict[str, list[int | None]]:
     }
 
 
-def said(line: dict[str, Any]) -> dict[str, list[int]]:
+def printed_ids(line: dict[str, Any]) -> dict[str, list[int]]:
     return {name: sorted(line[name]) if name == "Groups" else line[name] for name in ("Uid", "Gid", "Groups")}
 
 
 def agrees(run: Run, folder: Path) -> None:
-    """Each touch is by who the program was."""
+    """Check that each touch has the program's credentials at that moment."""
     assert run.lines
     for line in run.lines:
         (event,) = by_path(run.events, folder / line["file"])
-        assert reported(event) == said(line), line["file"]
+        assert reported(event) == printed_ids(line), line["file"]
 
 
 CHANGES: Final = (
@@ -90,7 +90,7 @@ CHANGES: Final = (
 
 
 def test_each_change_is_noticed(folder: Path) -> None:
-    """From a first touch, by which the task is known, to one behind the change; each in a process of its own."""
+    """From a first touch, by which the task is known, to one after the change; each in a process of its own."""
     names = [f"{number}-{when}" for number in range(len(CHANGES)) for when in ("before", "after")]
     script = "os.setgroups([7])\n" + "".join(
         f"if not os.fork(): touch('{number}-before'); {change}; touch('{number}-after'); os._exit(0)\nassert os.wait()[1] == 0\n"
@@ -106,7 +106,7 @@ def test_each_change_is_noticed(folder: Path) -> None:
 
 @pytest.mark.parametrize("hooked", ["all calls", "single calls"])
 def test_groups_whose_memory_is_used_again(folder: Path, hooked: str) -> None:
-    """The kernel frees a list of groups some time after it was replaced: the one after the next may be at its address."""
+    """The kernel frees a list of groups some time after it was replaced: a later list may have the same address."""
     script = """
 for i in range(20):
     os.setgroups([i]); touch(f"{i}-a"); os.setgroups([i + 1000]); time.sleep(0.05); os.setgroups([i + 2000]); touch(f"{i}-b")
@@ -118,7 +118,7 @@ for i in range(20):
 
 
 def test_ids_of_a_thread_are_its_own(folder: Path) -> None:
-    """To the kernel each thread has credentials of its own: what the C library does about that is left out here."""
+    """In the kernel each thread has its own credentials; the C library's synchronisation is bypassed."""
     script = """
 import threading
 def other():
@@ -134,7 +134,7 @@ touch("2")
 
 
 def test_more_groups_than_are_kept(folder: Path) -> None:
-    """The first 256, and a mark."""
+    """The first 256 are kept, and the list is marked as truncated."""
     run = steps(folder, "os.setgroups(list(range(5000, 6000))); touch('0')")
     (event,) = by_path(run.events, folder / "0")
     assert event.task.credentials.groups == tuple(range(5000, 5256))
@@ -142,7 +142,7 @@ def test_more_groups_than_are_kept(folder: Path) -> None:
 
 
 def test_groups_and_arguments(folder: Path) -> None:
-    """Both are behind the definition; neither is taken for the other."""
+    """Both follow the definition; neither is confused with the other."""
     run = steps(folder, "os.setgroups([31, 32, 33]); touch('0')", "0", None, "last", arguments=True)
     (event,) = by_path(run.events, folder / "0")
     assert event.task.credentials.groups == (31, 32, 33)
@@ -151,7 +151,7 @@ def test_groups_and_arguments(folder: Path) -> None:
 
 
 def test_loginuid_is_noticed(folder: Path) -> None:
-    """Never set, it is none: 4294967295 is how the kernel says so."""
+    """An unset loginuid is 4294967295 in the kernel and is not reported."""
     if not Path("/proc/self/loginuid").exists():
         pytest.skip("a kernel with loginuid (CONFIG_AUDIT)")
     script = """
@@ -164,8 +164,8 @@ login("4294967295"); touch("0"); login("1234"); touch("1")
     assert found == [None, 1234]
 
 
-def test_the_user_s_own_namespace_does_not_renumber(folder: Path) -> None:
-    """In a user namespace a process is root and on the host it is who it was: the host's number is told."""
+def test_ids_in_a_user_namespace_are_the_hosts(folder: Path) -> None:
+    """In a user namespace a process is root; the host's user id is reported."""
     script = """
 os.setresgid(4321, 4321, 4321); os.setresuid(1234, 1234, 1234)
 PR_SET_DUMPABLE = 4
@@ -182,8 +182,8 @@ touch("0")
     assert (c.uid, c.euid, c.suid, c.fsuid) == (1234,) * 4
 
 
-def test_a_file_belongs_to_who_is_told(folder: Path) -> None:
-    """The oracle is the owner of what was made."""
+def test_a_created_file_has_the_reported_owner(folder: Path) -> None:
+    """The oracle is the owner of the created file."""
     script = "os.setegid(4321); os.seteuid(1234); os.close(os.open(folder + '/made', os.O_CREAT | os.O_WRONLY))"
     run = steps(folder, script, "")
     (event,) = by_path(run.events, folder / "made")

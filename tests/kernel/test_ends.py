@@ -1,6 +1,6 @@
-"""However a run ends, the kernel keeps nothing of it.
+"""However a run ends, nothing of it stays in the kernel.
 
-Apart, as the oracle is bpftool: it lists every program and map there is. The last of tests/kernel.
+Separate, as the oracle is bpftool: it lists all programs and maps. This is the last file of tests/kernel.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(BPFTOOL is None, reason="the oracle, bpftool, is
 
 
 def kept(pid: int) -> set[tuple[str, int]]:
-    """Programs, maps and links that ``pid`` holds, by its descriptors."""
+    """Return programs, maps and links that ``pid`` holds, by its descriptors."""
     found: set[tuple[str, int]] = set()
     for info in Path(f"/proc/{pid}/fdinfo").glob("*"):
         with suppress(OSError):
@@ -43,8 +43,8 @@ def kept(pid: int) -> set[tuple[str, int]]:
 
 
 def exists(kind: str, number: int) -> bool:
-    asked = subprocess.run([str(BPFTOOL), "-j", kind, "show", "id", str(number)], capture_output=True, check=False)
-    return asked.returncode == 0 and b'"error"' not in asked.stdout
+    shown = subprocess.run([str(BPFTOOL), "-j", kind, "show", "id", str(number)], capture_output=True, check=False)
+    return shown.returncode == 0 and b'"error"' not in shown.stdout
 
 
 def gone(mine: set[tuple[str, int]]) -> bool:
@@ -53,7 +53,7 @@ def gone(mine: set[tuple[str, int]]) -> bool:
 
 @pytest.fixture
 def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], set[tuple[str, int]]]]:
-    """The command, tracing, and what it keeps in the kernel: what it only tries, it has given up by then."""
+    """Start the command; yield it while it traces, and what it keeps in the kernel. What it only probes is released by then."""
     out = tmp_path / "out"
     with Shell() as shell:
         command = [*filetap, "trace", "-f", "json", "-o", str(out), "-p", str(shell.pid)]
@@ -70,7 +70,7 @@ def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subproces
 def test_nothing_is_left(tracer: tuple[subprocess.Popen[bytes], set[tuple[str, int]]], number: signal.Signals) -> None:
     running, mine = tracer
     assert {kind for kind, _ in mine} == set(KINDS)
-    wait_for(lambda: all(exists(*one) for one in mine))  # bpftool fails now and then, when something of others goes away meanwhile
+    wait_for(lambda: all(exists(*one) for one in mine))  # bpftool fails now and then when another process's object disappears meanwhile
     running.send_signal(number)
     running.communicate(timeout=scaled(10))
     assert running.returncode == (0 if number in (signal.SIGINT, signal.SIGTERM) else -number)
@@ -84,7 +84,7 @@ def children(pid: int) -> list[int]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("later", [0, 0.05, 0.2])
 def test_killed_at_any_moment_of_the_start(filetap: tuple[str, ...], kind: str, later: float) -> None:
-    """The kernel keeps nothing, and a command that is held yet does not wait for ever."""
+    """The kernel keeps nothing, and a command that is still held does not wait for ever."""
     running = subprocess.Popen([*filetap, "trace", "-f", "none", "--", "sleep", "1"], stderr=subprocess.DEVNULL)
     mine: set[tuple[str, int]] = set()
 
@@ -114,14 +114,14 @@ def test_nothing_is_left_by_the_library(tmp_path: Path) -> None:
             shell.do(f"cat {tmp_path}/none")
         assert watch.events
     wait_for(lambda: gone({(kind, number) for kind, number in mine if kind != "map"}))
-    del watch  # what was read of the maps is still looked at until here
+    del watch  # arrays that were read from the maps are still used until here
     gc.collect()
     wait_for(lambda: gone(mine))
 
 
 @pytest.mark.parametrize("events", [("open",), ("read",), ("all",)])
 def test_descriptors_are_given_back(events: tuple[str, ...]) -> None:
-    """Three runs in one process leave no descriptor and no mapping of a map behind."""
+    """Three runs in one process leave no descriptor and no mapping of a map."""
 
     def run() -> tuple[int, int]:
         with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted(*events)):

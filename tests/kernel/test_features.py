@@ -1,6 +1,6 @@
-"""kernel/features.py against the kernel that is there, and against oracles that share no code with it.
+"""kernel/features.py against the running kernel, and against oracles that share no code with it.
 
-Apart, as it needs root. The oracles: bpftool's dump of the BTF, /proc/kallsyms, capget(2), tracefs and securityfs
+Separate, as it needs root. The oracles: bpftool's dump of the BTF, /proc/kallsyms, capget(2), tracefs and securityfs
 mounted in a mount namespace of their own, and a trace that really begins.
 """
 
@@ -56,7 +56,7 @@ def symbols() -> frozenset[str]:
 
 
 def mounted(file_system: str, command: str) -> str:
-    """Output of a shell command in a fresh mount of the file system, in a mount namespace that ends with it."""
+    """Return the output of a shell command in a fresh mount of the file system, in a mount namespace that ends with it."""
     with TemporaryDirectory() as point:
         script = f"mount -t {file_system} none {point} && cd {point} && {command}"
         return subprocess.run(["unshare", "-m", "sh", "-c", script], check=True, capture_output=True, text=True).stdout
@@ -73,7 +73,7 @@ def met(found: Features, name: str) -> bool:
 @pytest.mark.hooks
 @pytest.mark.parametrize("way", ["fentry", "kprobe"])
 def test_hooks_below_the_system_calls_attach(found: Features, way: str) -> None:
-    """As every kernel of Debian lets them. Whether LSM may is chosen at boot: securityfs says so, below."""
+    """All Debian kernels allow them. Whether LSM is allowed is chosen at boot: see securityfs below."""
     assert works(found, "vfs", way)
 
 
@@ -88,7 +88,7 @@ def test_has_kfunc(name: str) -> None:
 
 
 def test_task_storage() -> None:
-    """The verifier knows the helper (enum bpf_func_id: 156), or does not, whatever the members of a task are."""
+    """Whether the verifier knows the helper (enum bpf_func_id: 156), whatever the members of a task are."""
     with KernelTypes() as types:
         try:
             trials.helper(156, types)
@@ -98,8 +98,9 @@ def test_task_storage() -> None:
         assert types.has_task_storage() == allowed
 
 
-def parameters_told(tracepoint: str) -> int:
-    """bpftool's dump: [1] TYPEDEF 'btf_trace_x' type_id=2, [2] PTR .. type_id=3, [3] FUNC_PROTO .. vlen=, the first its own."""
+def listed_parameters(tracepoint: str) -> int:
+    """Return the parameters in bpftool's dump: [1] TYPEDEF 'btf_trace_x' type_id=2, [2] PTR .. type_id=3, [3] FUNC_PROTO .. vlen=; the
+    first is internal."""
     named = re.search(rf"TYPEDEF 'btf_trace_{tracepoint}' type_id=(\d+)", btf_dump())
     if not named:
         return 0
@@ -114,7 +115,7 @@ def parameters_told(tracepoint: str) -> int:
 @pytest.mark.parametrize("tracepoint", ["sys_enter", "sys_exit", "io_uring_complete", "io_uring_submit_req", "no_such_tracepoint"])
 def test_parameters_of_a_tracepoint(tracepoint: str) -> None:
     with KernelTypes() as types:
-        assert types.parameters(tracepoint) == parameters_told(tracepoint)
+        assert types.parameters(tracepoint) == listed_parameters(tracepoint)
 
 
 @pytest.mark.parametrize(
@@ -153,12 +154,12 @@ def test_tracepoints_with_types(found: Features) -> None:
     def there(*events: str) -> bool:
         return all(f"TYPEDEF 'btf_trace_{event}'" in btf_dump() for event in events)
 
-    way = "tracepoint" if "TYPEDEF 'class_srcu_fast_notrace_t'" in btf_dump() else "tp_btf"  # as 7.x is told from others
+    way = "tracepoint" if "TYPEDEF 'class_srcu_fast_notrace_t'" in btf_dump() else "tp_btf"  # how 7.x is distinguished from others
     assert works(found, "syscalls", way) == there("sys_enter", "sys_exit")
     assert works(found, "process", way) == there("sched_process_fork", "sched_process_exec", "sched_process_exit")
     assert works(found, "faults", "tp_btf") == there("page_fault_user", "page_fault_kernel")
     submit = there("io_uring_submit_req") or there("io_uring_submit_sqe")
-    reported = parameters_told("io_uring_complete") in (3, 7)  # 5.10's has four, and the request is none of them
+    reported = listed_parameters("io_uring_complete") in (3, 7)  # 5.10's has four, and the request is none of them
     assert works(found, "io_uring", way) == (submit and reported)
 
 
@@ -183,20 +184,20 @@ def test_security_modules(found: Features) -> None:
         assert "bpf_lsm_file_open" in symbols()
 
 
-def test_each_way_says_why_not(found: Features) -> None:
+def test_each_attach_type_gives_its_reason(found: Features) -> None:
     ways = [way for hook_set in found.hook_sets for way in hook_set.ways]
     assert all(bool(way.reason) != way.works for way in ways)
     assert features.NOT_TRIED not in {way.reason for way in ways}
 
 
-def test_a_trace_begins_where_it_says_so(found: Features) -> None:
+def test_a_trace_begins_if_the_requirements_are_met(found: Features) -> None:
     code = "from filetap.cli.main import main; main()"
     done = python(code, "trace", "-f", "none", "--", "true")
     assert (done.returncode == 0) == found.tracing, done.stderr
 
 
 def test_capabilities(found: Features) -> None:
-    """capget(2), whose two halves of 32 bits are effective, permitted, inheritable each."""
+    """Return the sets of capget(2), whose two halves of 32 bits are effective, permitted and inheritable each."""
     header, data = ctypes.create_string_buffer(struct.pack("<Ii", 0x20080522, 0)), ctypes.create_string_buffer(24)
     assert ctypes.CDLL(None).capget(header, data) == 0
     low, _, _, high, _, _ = struct.unpack("<6I", data.raw)
@@ -221,13 +222,13 @@ print(filetap.report.doctor.as_json(features.examine()))
 
 
 def python(code: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` in another process, that finds the modules that this one finds."""
+    """Run ``code`` in another process that finds the same modules as this one."""
     environment = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
     return subprocess.run([*prefix, sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True, env=environment)
 
 
 def run(change: str = "", *prefix: str) -> tuple[str, dict[str, object]]:
-    """require()'s error and what doctor says, in a process that changed first or was started by another command."""
+    """Return require()'s error and doctor's output, from a process that changed its credentials first or was started by another command."""
     done = python(PROGRAM.format(change=change), prefix=prefix)
     assert done.stderr == ""
     error, document = done.stdout.splitlines()
@@ -263,16 +264,16 @@ def test_root_of_a_user_namespace() -> None:
 
 
 def listed(kind: str) -> list[dict[str, Any]]:
-    """It fails when one of somebody else's goes away under its hands."""
+    """Return bpftool's list; it fails when an object of another process disappears meanwhile."""
     for _ in range(100):
-        asked = subprocess.run([str(BPFTOOL), "-j", kind], check=False, capture_output=True)
-        if asked.returncode == 0:
-            return list(json.loads(asked.stdout))
-    raise AssertionError(asked.stderr.decode())
+        shown = subprocess.run([str(BPFTOOL), "-j", kind], check=False, capture_output=True)
+        if shown.returncode == 0:
+            return list(json.loads(shown.stdout))
+    raise AssertionError(shown.stderr.decode())
 
 
 def ours() -> set[tuple[str, int]]:
-    """What doctor has loaded; but for what another process holds, for then another doctor has."""
+    """Return what this doctor has loaded, without what another doctor process holds."""
     found = {(kind, item["id"]) for kind in ("prog", "map", "link") for item in listed(kind) if item.get("name") == "ft_doctor"}
     for pid in filter(str.isdigit, os.listdir("/proc") if found else ()):
         with suppress(OSError):  # it has ended
@@ -286,13 +287,13 @@ ALIKE: Final = {
     "faults": ("fault_user",),
     "io_uring": ("complete_cqe", "complete_val", "classic_cqe"),
 }
-"""Programs of a hook set that do the same by one way and by another."""
+"""Programs of a hook set that do the same by different attach types."""
 
 
 @needs_bpftool
 @pytest.mark.parametrize("preempted", [False, pytest.param(True, marks=pytest.mark.native("kernels before 6.12 refuse these programs"))])
 def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preempted: bool) -> None:
-    """Here, and as on kernels that preempt programs of raw tracepoints: bpftool tells the types of what a session has loaded."""
+    """Here, and as on kernels that preempt programs of raw tracepoints: bpftool shows the types of what a session has loaded."""
     if preempted:
         monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
     chosen = {hook_set.name: hook_set.chosen for hook_set in features.examine().hook_sets}
@@ -306,8 +307,8 @@ def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preemp
 
 @needs_bpftool
 @pytest.mark.parametrize("options", [{"level": "auto"}, {"level": "vfs", "best_effort": True}, {"aggregate": True}], ids=str)
-def test_what_bpftool_shows_says_whose_it_is(options: dict[str, Any]) -> None:
-    """All programs and maps of a session, those of the iterators over calls under way too."""
+def test_names_in_bpftool_have_the_prefix(options: dict[str, Any]) -> None:
+    """All programs and maps of a session have the prefix, also those of the iterators over calls under way."""
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all", paths=["/"]), **options) as tracer:
         tracer.session.source.underway()
         held = kept(os.getpid())

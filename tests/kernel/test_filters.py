@@ -1,7 +1,7 @@
-"""Which events count: paths, operations, types, failures, latency. What does not match never reaches the CPU rings.
+"""Filters: paths, operations, types, failures, latency. Events that do not match never reach the CPU rings.
 
-Apart from test_targets.py, which asks whose. Where nothing may match, the oracle is the kernel's own producer position:
-it has not moved.
+Separate from test_targets.py, which selects processes. Where nothing may match, the oracle is the kernel's producer
+position: it has not moved.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.kernel.harness import READING, Run, Shell, Watch, names_requests, tra
 
 IO = ("open", "read", "close")
 PLAIN = {"LC_ALL": "C", "PATH": os.defpath}
-"""Without a search for locales: no failed opens but those that a test makes."""
+"""Without a search for locales: the only failed opens are those of a test."""
 TREE = ("d/one", "d/two", "d/sub/three", "d/sub/deep/four", "d2/five", "six", "d/sub2/seven")
 
 
@@ -36,12 +36,12 @@ def tree(tmp_path: Path) -> Path:
 
 
 def cat_all(tree: Path, names: Sequence[str] = TREE, **filters: Any) -> Run:
-    """All files of the tree are read by one command; filtered by what is given."""
+    """Read all files of the tree with one command and return the filtered events."""
     return trace(["cat", *(tree / name for name in names)], wanted(*IO, **filters), cwd=tree, env=PLAIN, stderr=DEVNULL)
 
 
 def seen(run: Run, tree: Path) -> set[str]:
-    """Files that events name; each of them was opened, read to its end (twice) and closed."""
+    """Return the files of the events; each file was opened, read to its end (twice) and closed."""
     names = {event.path.decode().removeprefix(f"{tree}/") for event in run.events}
     for name in names:
         mine = [event.op for event in run.events if event.path == os.fsencode(tree / name)]
@@ -64,7 +64,7 @@ def seen(run: Run, tree: Path) -> set[str]:
     ],
 )
 def test_path(tree: Path, paths: list[str], names: set[str]) -> None:
-    """A file, or everything below a directory; never a prefix of a string (d is not d2, sub is not sub2)."""
+    """A file, or everything below a directory; never a string prefix (d is not d2, sub is not sub2)."""
     assert seen(cat_all(tree, paths=[str(tree / path) if ".." not in path else f"{tree}/{path}" for path in paths]), tree) == names
 
 
@@ -90,13 +90,13 @@ def test_exclude(tree: Path, paths: list[str], exclude: list[str], names: set[st
 
 
 def test_exclude_alone(tree: Path) -> None:
-    """All but these."""
+    """All files except these."""
     run = cat_all(tree, exclude=[str(tree / "d"), "/usr", "/etc", "/lib", "/proc"])
     assert {event.path for event in run.events if event.result >= 0} == {os.fsencode(tree / "d2/five"), os.fsencode(tree / "six")}
 
 
 def test_symlinked_path(tree: Path) -> None:
-    """A symlink on the command line means what it points to; so does one on the way of the access."""
+    """A symlink on the command line means its target; so does one on the way of the access."""
     (tree / "to-d").symlink_to("d")
     (tree / "to-six").symlink_to("six")
     names = ("to-d/one", "d/two", "to-six", "d2/five")
@@ -104,7 +104,7 @@ def test_symlinked_path(tree: Path) -> None:
 
 
 def test_hard_link(tree: Path) -> None:
-    """The same file under another name is the file that was named: a filter means identity."""
+    """The same file under another name is the given file: a filter means identity."""
     os.link(tree / "six", tree / "d2" / "other")
     run = cat_all(tree, ("d2/other", "six", "d2/five"), paths=[str(tree / "six")])
     assert seen(run, tree) == {"d2/other", "six"}
@@ -112,7 +112,7 @@ def test_hard_link(tree: Path) -> None:
 
 
 def test_file_replaced_under_its_name_is_another(tree: Path) -> None:
-    """Identity, not name: what takes the name while tracing is not what was given when tracing began."""
+    """A file that takes the name while tracing is not the file that was given when tracing began."""
     with Shell() as shell:
         with Watch(Targets(pids=[shell.pid]), wanted(*IO, paths=[str(tree / "six")])) as watch:
             shell.do(f"cat {tree}/six >/dev/null; mv {tree}/six {tree}/old; echo new >{tree}/six; : <{tree}/six; : <{tree}/old")
@@ -121,7 +121,7 @@ def test_file_replaced_under_its_name_is_another(tree: Path) -> None:
 
 
 def test_file_moved_in_and_out(tree: Path) -> None:
-    """Below the directory at the time of the access, though the file was known from before its move."""
+    """The location at the time of the access counts, even if the file was known before its move."""
     move = f"mv {tree}/six {tree}/d/; : <{tree}/d/six; mv {tree}/d/six {tree}/d2/; : <{tree}/d2/six"
     with Shell() as shell:
         with Watch(Targets(pids=[shell.pid]), wanted("open", "read", paths=[str(tree / "d")])) as watch:
@@ -136,7 +136,7 @@ def test_new_files_below_a_directory(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "matches"),
+    ("requested", "matches"),
     [
         ("d/none", True),
         ("d/sub/none", True),
@@ -147,10 +147,10 @@ def test_new_files_below_a_directory(tree: Path) -> None:
         ("dnone", False),
     ],
 )
-def test_failed_paths_lexically(tree: Path, asked: str, matches: bool) -> None:
-    """A failure has no inode: its path as asked for is compared, whole components of it."""
-    run = trace(["cat", asked], wanted(*IO, paths=[str(tree / "d")]), cwd=tree, stderr=DEVNULL)
-    expected = [(-2, os.fsencode(os.path.normpath(tree / asked)))] if matches else []
+def test_failed_paths_lexically(tree: Path, requested: str, matches: bool) -> None:
+    """A failed call has no inode: its requested path is compared by whole components."""
+    run = trace(["cat", requested], wanted(*IO, paths=[str(tree / "d")]), cwd=tree, stderr=DEVNULL)
+    expected = [(-2, os.fsencode(os.path.normpath(tree / requested)))] if matches else []
     assert [(event.result, event.path) for event in run.events] == expected
     assert run.stats.total.seen == run.stats.total.delivered == len(expected)
 
@@ -164,7 +164,7 @@ def test_failed_paths_without_recursion_and_excluded(tree: Path) -> None:
 
 
 def test_failed(tree: Path) -> None:
-    """Failures only: of any op, and of nothing else."""
+    """Failures only, of any op."""
     script = f"cat {tree}/six; cat {tree}/none; (: >>{tree}/d); {tree}/nothing"
     run = trace(["sh", "-c", script], wanted("all", failed=True, paths=[str(tree)]), stderr=DEVNULL)
     assert {(event.op, event.result, event.path.decode().removeprefix(f"{tree}/")) for event in run.events} == {
@@ -176,7 +176,7 @@ def test_failed(tree: Path) -> None:
 
 
 def late_read(seconds: float, min_latency: int) -> tuple[Run, int]:
-    """A read of a pipe that waits so long, one that does not; and what the program's clock says that the first has taken."""
+    """A read of a pipe that waits this long, one that does not, and the duration of the first by the program's clock."""
     code = f"""
 r, w = os.pipe(); reader = os.getpid()
 if not os.fork():
@@ -191,7 +191,7 @@ os.read(r, 4)
 
 
 def test_min_latency() -> None:
-    """Reads of a pipe that come late, and none that come at once."""
+    """Slow reads of a pipe are reported, and quick ones are not."""
     run, took = late_read(0.3, min_latency=200_000_000)
     (read,) = run.events
     assert read.result == 4
@@ -204,8 +204,8 @@ def test_min_latency_beyond_everything(tree: Path) -> None:
     assert (run.events, run.produced, run.stats.ops) == ([], 0, {})
 
 
-def test_a_latency_of_seconds_is_told_in_nanoseconds() -> None:
-    """Above 4.29 s the wire changes to microseconds."""
+def test_a_latency_of_seconds_is_reported_in_nanoseconds() -> None:
+    """Above 4.29 s the unit in the event changes to microseconds."""
     run, took = late_read(4.4, min_latency=1_000_000_000)
     (read,) = run.events
     assert 4_399_999_000 <= read.duration <= took
@@ -229,7 +229,7 @@ OPS = {
 @pytest.mark.parametrize("latency", [True, False])
 @pytest.mark.parametrize("events", OPS, ids=lambda events: "+".join(events) or "default")
 def test_ops_groups_and_calls(tmp_path: Path, events: tuple[str, ...], latency: bool) -> None:
-    """One script that makes every call of the table; only those asked for come."""
+    """One script makes every call of the table; only the selected ones are reported."""
     (tmp_path / "in").write_text("x")
     code = f"""
 import os, fcntl
@@ -271,7 +271,7 @@ TYPES = {
 
 @pytest.mark.parametrize("name", TYPES)
 def test_type(other_types: str, tmp_path: Path, name: str) -> None:
-    """Each type beside regular files, and no other."""
+    """The given type is reported in addition to regular files, and no other."""
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", other_types], wanted("read", "close", types=[name]))
     begins, mode = TYPES[name]
     odd = [e for e in run.events if (e.file and e.file.mode & 0o170000 != 0o100000) or e.path.startswith(b"anon_inode")]
@@ -292,7 +292,7 @@ def test_type_directory(other_types: str, tmp_path: Path) -> None:
 
 
 ON_DIRECTORIES = {"getdents", "statfs", "chdir"}
-"""Told of whatever type: a directory is what they are about."""
+"""Operations on directories are reported whatever the types."""
 
 
 def test_regular_files_only_by_default(other_types: str) -> None:
@@ -302,11 +302,11 @@ def test_regular_files_only_by_default(other_types: str) -> None:
     assert not any(event.path.startswith((b"pipe", b"socket", b"anon", b"/dev")) for event in run.events)
 
 
-def test_nothing_of_strangers_reaches_the_lanes(tree: Path) -> None:
-    """Not of another process, not of another path, not of another op: the producers stand still."""
-    with Shell() as target, Shell() as stranger:
+def test_filtered_events_do_not_reach_the_cpu_rings(tree: Path) -> None:
+    """Events of another process, another path or another op do not move the producers."""
+    with Shell() as target, Shell() as other:
         with Watch(Targets(pids=[target.pid]), wanted("read", paths=[str(tree / "d")])) as watch:
-            stranger.do(f"cat {tree}/d/one >/dev/null; cat {tree}/d/none 2>/dev/null")
+            other.do(f"cat {tree}/d/one >/dev/null; cat {tree}/d/none 2>/dev/null")
             target.do(f"cat {tree}/six >/dev/null; : <{tree}/d/one; echo x >>{tree}/d/two")
             assert watch.produced() == 0
             target.do(f"cat {tree}/d/one >/dev/null")
@@ -334,7 +334,7 @@ def test_own_process_is_never_seen(tmp_path: Path) -> None:
 
 
 def test_two_sessions_do_not_mix(tree: Path) -> None:
-    """Each has maps of its own: what one filters, the other may want."""
+    """Each session has its own maps: what one filters, the other may report."""
     with Shell() as shell:
         with (
             Watch(Targets(pids=[shell.pid]), wanted("open", "read", paths=[str(tree / "d")])) as one,
@@ -346,7 +346,7 @@ def test_two_sessions_do_not_mix(tree: Path) -> None:
 
 
 def test_an_empty_name_means_the_working_directory(tree: Path) -> None:
-    """AT_EMPTY_PATH from AT_FDCWD: that directory's own verdict counts."""
+    """AT_EMPTY_PATH from AT_FDCWD: the filter applies to the working directory itself."""
     code = "import ctypes, os\nfor d in ('d', '..'):\n os.chdir(d); ctypes.CDLL(None).fstatat(-100, b'', bytes(256), 0x1000)"
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("newfstatat", paths=[str(tree / "d")]), cwd=tree)
     assert [event.path for event in run.events] == [os.fsencode(tree / "d")]
@@ -355,7 +355,7 @@ def test_an_empty_name_means_the_working_directory(tree: Path) -> None:
 @names_requests
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_request_without_a_completion(tmp_path: Path, inside: bool) -> None:
-    """It is reported when it is submitted, as what it is on, and only if that passes."""
+    """It is reported when it is submitted, with its file, and only if that file passes the filter."""
     (case,) = cases.all_cases(["uring/read_no_completion"])
     cases.build([case])
     for name in ("run", "other"):

@@ -29,19 +29,19 @@ def reading(shell: Shell, path: Path) -> None:
 
 @contextmanager
 def watching(tree: Path, **filters: Any) -> Iterator[tuple[Shell, Watch]]:
-    """A shell whose opens of files below ``in`` are traced."""
+    """Trace the opens of files below ``in`` by a shell."""
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("open", paths=[str(tree / "in")], **filters)) as watch:
         yield shell, watch
 
 
 @FOLLOW
-@pytest.mark.parametrize("stranger", [False, True], ids=["target", "stranger"])
-def test_file_moved_out(tree: Path, follow: bool, stranger: bool) -> None:
-    """Whoever moves it, and wherever it is moved next."""
+@pytest.mark.parametrize("by_other", [False, True], ids=["target", "stranger"])
+def test_file_moved_out(tree: Path, follow: bool, by_other: bool) -> None:
+    """Moved by a target or by another process, and then moved again."""
     with watching(tree, follow=follow) as (shell, watch):
         reading(shell, tree / "in/one")
         for old, new in (("in/one", "out/one"), ("out/one", "out/other")):
-            if stranger:
+            if by_other:
                 (tree / old).rename(tree / new)
             else:
                 shell.do(f"mv {tree}/{old} {tree}/{new}")
@@ -60,7 +60,7 @@ def test_file_moved_out_while_open(tree: Path, follow: bool) -> None:
 
 @FOLLOW
 def test_directory_moved_out(tree: Path, follow: bool) -> None:
-    """The files that were met in it."""
+    """Files of the directory that were seen before the move."""
     with watching(tree, follow=follow) as (shell, watch):
         reading(shell, tree / "in/sub/two")
         (tree / "in/sub").rename(tree / "out/sub")
@@ -70,7 +70,7 @@ def test_directory_moved_out(tree: Path, follow: bool) -> None:
 
 @FOLLOW
 def test_hard_link_outside(tree: Path, follow: bool) -> None:
-    """It is the file that was below the PATH when tracing began."""
+    """The link refers to the file that was below the PATH when tracing began."""
     os.link(tree / "in/one", tree / "out/link")
     with watching(tree, follow=follow) as (shell, watch):
         for name in ("out/link", "in/one", "out/link", "out/three"):
@@ -79,7 +79,7 @@ def test_hard_link_outside(tree: Path, follow: bool) -> None:
 
 
 @FOLLOW
-def test_moved_out_before_it_was_met(tree: Path, follow: bool) -> None:
+def test_moved_out_before_its_first_use(tree: Path, follow: bool) -> None:
     """A file and a directory, with a file in it."""
     with watching(tree, follow=follow) as (shell, watch):
         (tree / "in/one").rename(tree / "out/one")
@@ -91,7 +91,7 @@ def test_moved_out_before_it_was_met(tree: Path, follow: bool) -> None:
 
 
 @FOLLOW
-def test_file_made_below_while_tracing(tree: Path, follow: bool) -> None:
+def test_file_created_below_while_tracing(tree: Path, follow: bool) -> None:
     with watching(tree, follow=follow) as (shell, watch):
         shell.do(f"echo x >{tree}/in/new; ln {tree}/in/new {tree}/out/link; mv {tree}/in/new {tree}/out/new")
         reading(shell, tree / "out/link")
@@ -100,7 +100,7 @@ def test_file_made_below_while_tracing(tree: Path, follow: bool) -> None:
 
 
 def test_followed_without_recursion(tree: Path) -> None:
-    """What is no direct child is not followed either."""
+    """A file that is not a direct child is not followed either."""
     with watching(tree, follow=True, recursive=False) as (shell, watch):
         reading(shell, tree / "in/sub/two")
         (tree / "in/sub/two").rename(tree / "out/two")
@@ -111,7 +111,7 @@ def test_followed_without_recursion(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("excluded", ["in/sub", "in/sub/two"])
-def test_followed_but_for_what_is_excluded(tree: Path, excluded: str) -> None:
+def test_excluded_files_are_not_followed(tree: Path, excluded: str) -> None:
     with watching(tree, follow=True, exclude=[str(tree / excluded)]) as (shell, watch):
         reading(shell, tree / "in/sub/two")
         (tree / "in/sub/two").rename(tree / "out/two")
@@ -120,7 +120,7 @@ def test_followed_but_for_what_is_excluded(tree: Path, excluded: str) -> None:
     assert below(watch.events, tree) == ["in/one"]
 
 
-def test_followed_into_what_is_excluded(tree: Path) -> None:
+def test_followed_into_an_excluded_directory(tree: Path) -> None:
     with watching(tree, follow=True, exclude=[str(tree / "out")]) as (shell, watch):
         reading(shell, tree / "in/one")
         (tree / "in/one").rename(tree / "out/one")
@@ -130,7 +130,7 @@ def test_followed_into_what_is_excluded(tree: Path) -> None:
     assert below(watch.events, tree) == ["in/one", "back"]
 
 
-def test_what_takes_a_followed_files_name_is_another(tree: Path) -> None:
+def test_a_new_file_under_a_followed_files_name_is_another_file(tree: Path) -> None:
     with watching(tree, follow=True) as (shell, watch):
         reading(shell, tree / "in/one")
         (tree / "in/one").rename(tree / "out/one")

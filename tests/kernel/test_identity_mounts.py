@@ -23,7 +23,7 @@ from tests.timeouts import wait_for
 
 
 def private(script: str, **filters: Any) -> Run:
-    """A script in a mount namespace of its own."""
+    """Run a script in a mount namespace of its own."""
     return trace([*PRIVATE, script], wanted("open", "read", "write", **filters), {"host_paths": True}, env=SEARCH)
 
 
@@ -32,7 +32,7 @@ def reads_of(run: Run, end: str) -> list[Event]:
 
 
 def host_path(event: Event) -> str:
-    """It leads to this file, for the test sees what the host sees."""
+    """Return the host path, after checking that it leads to this file: the test runs in the host's mount namespace."""
     assert event.file
     path = os.fsdecode(event.file.host_path)
     if path:
@@ -55,7 +55,7 @@ def test_host_path_of_a_bind_mounted_file(tree: Path) -> None:
 
 
 def test_host_path_in_a_containers_root(tmp_path: Path) -> None:
-    """After pivot_root the paths are the container's, and the host's are those of the directory it was made of."""
+    """After pivot_root paths are the container's, and host paths those of the directory that it was made of."""
     root = make_root(tmp_path)
     (root / "old").mkdir()
     script = f"mount --bind {root} {root}; cd {root}; pivot_root . old; exec /old/usr/sbin/chroot . /bin/cat /inside"
@@ -64,15 +64,15 @@ def test_host_path_in_a_containers_root(tmp_path: Path) -> None:
     assert (read.path, host_path(read)) == (b"/inside", str(root / "inside"))
 
 
-def test_host_path_of_what_the_host_does_not_see(tree: Path) -> None:
-    """A tmpfs of the namespace's own has no path here; nor has it one that is another file's."""
+def test_host_path_of_a_file_invisible_to_the_host(tree: Path) -> None:
+    """A tmpfs of the namespace's own has no path on the host, and must not get the path of another file."""
     run = private(f"mount -t tmpfs tmpfs {tree}/out; echo hidden >{tree}/out/three; cat {tree}/out/three")
     (read,) = reads_of(run, "/three")
     assert host_path(read) == ""
 
 
 def test_host_path_covered_on_the_host(tree: Path) -> None:
-    """What the namespace still sees, the host has hidden beneath a mount."""
+    """The namespace still sees the file, but on the host a mount covers it."""
     with Shell(*PRIVATE[:4], "/bin/sh") as inside, Watch(Targets(pids=[inside.pid]), wanted("read"), host_paths=True) as watch:
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tree / "in"], check=True)
         try:
@@ -86,13 +86,13 @@ def test_host_path_covered_on_the_host(tree: Path) -> None:
 
 
 def watch_now(watch: Watch) -> list[Event]:
-    """What there is up to now, described as things are now."""
+    """Return the events so far, described at this moment."""
     wait_for(lambda: not watch.session.run_once())
     return watch.events
 
 
-def test_host_path_is_what_mountinfo_says(tree: Path) -> None:
-    """Plain files of every file system that is mounted here: their own paths, without a namespace between."""
+def test_host_path_of_each_mounted_file_system(tree: Path) -> None:
+    """Plain files of all mounted file systems have their own paths as host paths, without a namespace in between."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     assert "/proc" in points
     with NamedTemporaryFile(dir="/dev/shm") as shared:
@@ -102,7 +102,7 @@ def test_host_path_is_what_mountinfo_says(tree: Path) -> None:
     assert {name: found[name] for name in names} == {name: name for name in names}
 
 
-def test_no_host_path_unless_asked_for(tree: Path) -> None:
+def test_no_host_path_by_default(tree: Path) -> None:
     run = trace(["cat", tree / "in/one"], wanted("read"))
     assert {event.file.host_path for event in run.events if event.file} == {b""}
 
@@ -120,7 +120,7 @@ cd {0}/merged
 
 
 def overlay(tree: Path, script: str) -> tuple[Run, list[tuple[int, int]]]:
-    """And what ``stat`` printed: the inode and the device of each file it was given."""
+    """Return the run, and what ``stat`` printed: inode and device of each given file."""
     run = trace([*PRIVATE, OVERLAY.format(tree) + script], wanted("open", "read", "write"), env=SEARCH)
     assert run.status == 0
     numbers = [list(map(int, line.split()[1:])) for line in run.output.splitlines() if line.startswith(b"stat ")]
@@ -128,7 +128,7 @@ def overlay(tree: Path, script: str) -> tuple[Run, list[tuple[int, int]]]:
 
 
 def real(run: Run, name: str) -> list[tuple[str, int, int]]:
-    """Op, inode and device beneath, of each event on the file in the overlay."""
+    """Return op, inode and device of the underlying file, for each event on the file in the overlay."""
     mine = [e for e in run.events if e.path.endswith(f"/merged/{name}".encode()) and e.result >= 0 and e.file]
     return [(event.op, event.file.real_inode, event.file.real_device) for event in mine if event.file]
 
@@ -152,7 +152,7 @@ def test_real_inode_of_an_upper_file(tree: Path) -> None:
 
 @needs_types
 def test_real_inode_after_a_copy_up(tree: Path) -> None:
-    """From the open that copies it on it is the upper file's."""
+    """From the open that copies the file on, it is the upper file's."""
     run, (lower, upper) = overlay(tree, f"cat one >/dev/null; echo more >>one; cat one >/dev/null; {STAT} {tree}/in/one {tree}/work/u/one")
     assert lower != upper
     assert real(run, "one") == [
@@ -163,7 +163,7 @@ def test_real_inode_after_a_copy_up(tree: Path) -> None:
 
 @needs_types
 def test_real_inode_of_a_file_open_before_its_copy_up(tree: Path) -> None:
-    """The descriptor stays; what lies beneath the file has changed all the same."""
+    """The descriptor stays, but the underlying file has changed."""
     run, (upper,) = overlay(tree, f"exec 5<one; cat <&5 >/dev/null; echo more >>one; cat <&5 >/dev/null; {STAT} {tree}/work/u/one")
     assert real(run, "one")[-1] == ("read", *upper)
 

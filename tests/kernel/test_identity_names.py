@@ -26,11 +26,11 @@ Build = Callable[[str], str]
 BY_NAME = ("stat", "access", "mkdir", "rmdir", "rename", "unlink", "link", "symlink", "setattr", "truncate")
 
 
-# names that are asked for
+# requested names
 
 
 def named(run: Run, tree: Path) -> list[tuple[str, str, str]]:
-    """Call, name and target of the operations by name, relative to the tree."""
+    """Return call, name and target of the operations by name, relative to the tree."""
     cut = len(str(tree)) + 1
     mine = [event for event in run.events if event.path.startswith(os.fsencode(f"{tree}/"))]
     assert all(event.file and not event.file.resolved for event in mine)
@@ -59,7 +59,7 @@ def test_names_from_a_descriptor(tree: Path) -> None:
 
 
 def test_names_from_a_descriptor_that_came_through_a_symlink(tree: Path) -> None:
-    """The directory is the kernel's own, whatever it was called."""
+    """The path is the directory's real one, whatever name was used to open it."""
     (tree / "link").symlink_to("in/sub")
     code = f"d = os.open('link', os.O_RDONLY){RELATIVE}"
     assert named(python(code, tree, *BY_NAME), tree) == FOUND
@@ -78,7 +78,7 @@ def test_names_after_chdir(tree: Path) -> None:
 
 
 def test_names_in_a_chroot(tree: Path) -> None:
-    """Absolute ones start from the task's root, relative ones from where it stands, even outside."""
+    """Absolute names start from the task's root, relative ones from its working directory, even outside the root."""
     code = "os.access('in/one', 0); os.chroot('in'); os.access('/one', 0); os.access('out/three', 0); os.chdir('/sub'); os.access('two', 0)"
     names = ["in/one", "in/one", "out/three", "in/sub/two"]
     assert named(python(code, tree, "access"), tree) == [("access", name, "") for name in names]
@@ -98,8 +98,8 @@ def test_chdir_names_the_directory_itself(tree: Path) -> None:
     ]
 
 
-def ask(program: Build, tree: Path, count: int, distinct: int, *, along: bool) -> Watch:
-    """``along``: read while it runs."""
+def access_names(program: Build, tree: Path, count: int, distinct: int, *, along: bool) -> Watch:
+    """Make ``count`` failed calls by ``distinct`` names; ``along``: read during the run."""
     held = hold([program("identity"), "names", str(tree), str(count), str(distinct)])
     watch = Watch(Targets(command=held.pid), wanted("access", paths=[str(tree)]))
     with held, watch:
@@ -116,8 +116,8 @@ def ask(program: Build, tree: Path, count: int, distinct: int, *, along: bool) -
     return watch
 
 
-def test_a_name_again_and_again_is_defined_once(program: Build, tree: Path) -> None:
-    watch = ask(program, tree, 10_000, 1, along=False)
+def test_a_repeated_name_is_defined_once(program: Build, tree: Path) -> None:
+    watch = access_names(program, tree, 10_000, 1, along=False)
     assert len({event.file.id for event in watch.events if event.file}) == 1
     assert len(watch.session.source.definitions.files) < 20
     assert notes(watch.stats) == []
@@ -125,23 +125,23 @@ def test_a_name_again_and_again_is_defined_once(program: Build, tree: Path) -> N
 
 @pytest.mark.parametrize("along", [True, False], ids=["along", "afterwards"])
 def test_more_names_than_the_table_holds(program: Build, tree: Path, along: bool) -> None:
-    """Each is told; what the table could not hold was described again, which is no loss."""
-    watch = ask(program, tree, 60_000, 60_000, along=along)
+    """Each name is reported; names that did not fit in the table are described again, which is no loss."""
+    watch = access_names(program, tree, 60_000, 60_000, along=along)
     assert [note for note in notes(watch.stats) if "the name table was full" not in note] == []
 
 
-def test_names_come_round_again(program: Build, tree: Path) -> None:
-    """A table that is emptied by half while it is used names nothing by another's name."""
-    watch = ask(program, tree, 120_000, 40_000, along=True)
+def test_names_return_after_eviction(program: Build, tree: Path) -> None:
+    """While the table is emptied by half, no event gets another's name."""
+    watch = access_names(program, tree, 120_000, 40_000, along=True)
     assert len(watch.session.source.definitions.files) < 60_000
 
 
-# renames that nobody is told of
+# renames that the target's own hooks do not see
 
 
 needs_ring = pytest.mark.skipif(no_ring_operation(IORING_OP_RENAMEAT), reason="a rename through io_uring")
 RING = pytest.param("ring", marks=needs_ring)
-ODD_WAYS = [
+RENAME_METHODS = [
     pytest.param("ring", ("open",), marks=needs_ring),
     *(
         pytest.param(way, ("open", op), marks=needs_ring if way == "ring" else ())
@@ -149,13 +149,15 @@ ODD_WAYS = [
         for op in ("read", "access")
     ),
 ]
-"""The kernel calls no classic tracepoint for a 32-bit call: where these alone are attached such a rename is missed
-(docs/coverage.md says so)."""
+"""The kernel calls no classic tracepoint for a 32-bit call: where only these are attached such a rename is missed (docs/coverage.md
+lists this)."""
 
 
-@pytest.mark.parametrize(("way", "ops"), ODD_WAYS, ids=lambda value: "+".join(value) if isinstance(value, tuple) else value)
-def test_directory_renamed_by_a_stranger_by_an_odd_way(program: Build, tree: Path, way: str, ops: tuple[str, ...]) -> None:
-    """What is known of paths is looked at anew; whichever hooks are attached."""
+@pytest.mark.parametrize(("way", "ops"), RENAME_METHODS, ids=lambda value: "+".join(value) if isinstance(value, tuple) else value)
+def test_directory_renamed_by_another_process_through_ring_or_compat_call(
+    program: Build, tree: Path, way: str, ops: tuple[str, ...]
+) -> None:
+    """Cached paths are looked up again, whichever hooks are attached."""
     with Shell() as shell:
         shell.do(f"cd {tree}/in/sub")
         with Watch(Targets(pids=[shell.pid]), wanted(*ops)) as watch:
@@ -167,7 +169,7 @@ def test_directory_renamed_by_a_stranger_by_an_odd_way(program: Build, tree: Pat
 
 
 @pytest.mark.parametrize("way", ["compat", RING])
-def test_rename_by_an_odd_way_of_a_target(program: Build, tree: Path, way: str) -> None:
+def test_rename_by_a_target_through_ring_or_compat_call(program: Build, tree: Path, way: str) -> None:
     script = f': <{tree}/in/one; "$0" {way} {tree}/in {tree}/on; : <{tree}/on/one'
     run = trace(["sh", "-c", script, program("identity")], wanted("open", "rename", "read"))
     assert below([event for event in run.events if event.op == "open"], tree) == ["in/one", "on/one"]
@@ -180,7 +182,7 @@ def test_rename_by_an_odd_way_of_a_target(program: Build, tree: Path, way: str) 
 
 
 def reported(run: Run, tree: Path) -> list[tuple[str, str, str]]:
-    """Op, name and target; and the statistics have no more than these."""
+    """Return op, name and target, after checking that the statistics have no other events."""
     assert run.stats.total.seen == run.stats.total.delivered == len(run.events)
     return [(event.op, *named_by(event, tree)) for event in run.events]
 
@@ -191,7 +193,7 @@ def named_by(event: Event, tree: Path) -> tuple[str, str]:
 
 
 def test_path_and_names(tree: Path) -> None:
-    """Only what is below; of two names one is enough."""
+    """Only names below the PATH are reported; for an operation on two names one match is enough."""
     code = """
 for d in ('in', 'out'):
     os.mkdir(d + '/new'); os.rmdir(d + '/new'); os.access(d + '/none', 0); os.chmod(d + '/sub' * (d == 'in'), 0o755)

@@ -1,7 +1,7 @@
-"""Changes by names that lead to a watched place through symbolic links, bind mounts or other roots, where no hook says so.
+"""Changes by names that lead to a watched path through symbolic links, bind mounts or other roots, without a hook that reports it.
 
-Apart from test_watch_names.py, where the kernel or text knows what a name means: here user space looks after the call. The oracle is what
-the workload did, with os.path.realpath and os.stat.
+Separate from test_watch_names.py, where the kernel or the text of a name is enough: here user space looks the name up
+after the call. The oracle is what the workload did, with os.path.realpath and os.stat.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def private() -> Iterator[Shell]:
-    """A shell in a mount namespace of its own."""
+    """Start a shell in a mount namespace of its own."""
     with Shell("unshare", "-m", "--propagation", "private", "/bin/sh") as shell:
         yield shell
 
@@ -51,8 +51,8 @@ def watching(place: Path, *paths: str, targets: Targets | None = None, **filters
         yield watch
 
 
-def said(events: Sequence[Event], place: Path) -> list[tuple[str, ...]]:
-    """Call and names, below the place."""
+def operations(events: Sequence[Event], place: Path) -> list[tuple[str, ...]]:
+    """Return call and names, relative to the tree."""
     names = [(event.path, event.target_path) for event in events]
     return [
         (event.call, *(name.decode().removeprefix(f"{place}/") for name in both if name)) for event, both in zip(events, names, strict=True)
@@ -85,15 +85,17 @@ TOLD: Final = [
 
 @pytest.mark.parametrize("absolute", [True, False])
 @pytest.mark.parametrize("way", ["to", "mounted", "in"])
-def test_each_change_is_told(place: Path, private: Shell, way: str, absolute: bool) -> None:
-    """Once each, and nothing of what was done elsewhere; "in", where text tells already, is told as ever."""
+def test_each_change_is_reported(place: Path, private: Shell, way: str, absolute: bool) -> None:
+    """Once each, and no change elsewhere; changes in "in", which the text of the name shows, are reported as always."""
     private.do(f"cd {place}; mount --bind in mounted")
     with watching(place, "in", recursive=True) as watch:
         name = f"{place}/{way}" if absolute else way
         code = CHANGES.replace("X", name).replace("O/", "mounted/sub/../" if way == "mounted" else "out/")
         private.do(python(code.replace('"out/', f'"{place}/out/') if absolute else code))
     shown = {"X": "in" if way == "to" else way, "O": "mounted" if way == "mounted" else "out"}
-    assert said(watch.events, place) == [tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in TOLD]
+    assert operations(watch.events, place) == [
+        tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in TOLD
+    ]
     assert watch.stats.total.seen == watch.stats.total.delivered == len(TOLD)
     assert watch.stats.total.lost == watch.stats.total.aggregated == 0
     files = [file for event in watch.events for file in (event.file, event.target) if file and file.path.startswith(os.fsencode(place))]
@@ -104,14 +106,14 @@ def test_each_change_is_told(place: Path, private: Shell, way: str, absolute: bo
     assert inodes == ({os.stat(place / "in/sub/three").st_ino} if way != "in" else set())
 
 
-def test_a_named_file_through_a_directory_that_was_looked_at(place: Path, private: Shell) -> None:
-    """What is known of a directory says nothing of the one name in it that is wanted."""
+def test_a_watched_file_through_a_cached_directory(place: Path, private: Shell) -> None:
+    """The cached result for a directory is not used for the one watched name in it."""
     private.do(f"cd {place}; mount --bind in mounted")
     with watching(place, "in/one") as watch:
         private.do("rm mounted/two; chmod 600 mounted/sub/three; touch out/x; mv out/x out/y")
         watch.session.run_once()
         private.do(f"rm mounted/sub/three; rm mounted/one; echo x >out/new; mv out/new {place}/to/one; cd mounted; rm one")
-    assert said(watch.events, place) == [
+    assert operations(watch.events, place) == [
         ("unlinkat", "mounted/one"),
         ("renameat2", "out/new", "in/one"),
         ("unlinkat", "mounted/one"),
@@ -119,26 +121,26 @@ def test_a_named_file_through_a_directory_that_was_looked_at(place: Path, privat
 
 
 def test_links_themselves(place: Path) -> None:
-    """A change of a link is none of what it leads to, and the other way round."""
+    """A change of a link is not a change of its target, and vice versa."""
     (place / "out/link").symlink_to("../in/one")
     (place / "in/away").symlink_to("../out/five")
     with watching(place, "in") as watch, Shell() as shell:
         shell.do(f"cd {place}; chown 0 out/link; chown 0 to/away")
-        wait_for(lambda: (watch.session.run_once(), watch.events)[1])  # looked at, before the links themselves are changed
+        wait_for(lambda: (watch.session.run_once(), watch.events)[1])  # looked up before the links themselves are changed
         shell.do("chown -h 0 out/link; chown -h 0 to/away")
     reported = [(event.path.decode().removeprefix(f"{place}/"), event.file.inode) for event in watch.events if event.file]
     assert reported == [(name, os.lstat(place / name).st_ino) for name in ("in/one", "in/away")]
 
 
-def test_a_link_that_is_another_by_now(place: Path) -> None:
-    """What it leads to when it is looked at was not changed by that call: not told, but counted."""
+def test_a_link_that_was_replaced_meanwhile(place: Path) -> None:
+    """The call did not change the link's target at the time of the look-up: it is not reported, but counted."""
     (place / "to").unlink()
     (place / "to").symlink_to("out")
     (place / "in/five").write_text("")
     time.sleep(0.1)  # the file is older than the call
     with watching(place, "in") as watch, Shell() as shell:
         shell.do(f"cd {place}; chmod 600 to/five; rm to; ln -s in to")
-    assert said(watch.events, place) == [("symlinkat", "in", "to")]
+    assert operations(watch.events, place) == [("symlinkat", "in", "to")]
     assert [note.split()[0] for note in notes(watch.stats) if GONE in note] != []
 
 
@@ -151,13 +153,13 @@ for number in range(20 * turn, 20 * turn + 20):
 """
 
 
-def test_no_wrong_file_is_claimed(place: Path) -> None:
-    """A link that is made anew before a round of calls, in it, or not at all; files on both sides that change all the time. Each call
-    has an owner of its own."""
+def test_no_wrong_file_is_reported(place: Path) -> None:
+    """A link that is replaced before a round of calls, during it, or not at all; files on both sides change all the time. Each call sets
+    a different owner."""
     truth: dict[int, str] = {}
     with Shell() as shell, watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
         for turn in range(15):
-            shell.do("sleep 0.15")  # a look holds for 0.1 s, a link must have stood for 0.02 s
+            shell.do("sleep 0.15")  # a look-up is cached for 0.1 s, a link must be 0.02 s old
             lines = shell.do(python(f'place = "{place}"; turn = {turn}{TURN}'))
             truth |= {int(number): name for number, name in map(str.split, lines)}
             watch.session.run_once()
@@ -171,21 +173,21 @@ def test_no_wrong_file_is_claimed(place: Path) -> None:
     assert len(inside) <= len(reported) + counted
 
 
-def test_what_is_gone_is_counted(place: Path) -> None:
+def test_removed_files_are_counted(place: Path) -> None:
     mine = "mkdir out/d; touch out/d/x; mv out/d/x out/d/y; rm -r out/d"
     with Shell() as shell:
         shell.do(f"cd {place}")
         with watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
             shell.do(f"{mine}; ln -s ../in/one out/l; chmod 600 out/l; rm out/l; touch out/z; chmod 600 out/z; rm out/z")
-    assert [event.op for event in watch.events] == ["symlink"]  # which says what is wanted
+    assert [event.op for event in watch.events] == ["symlink"]  # which names the file that is watched
     assert [note.split()[0] for note in notes(watch.stats) if GONE in note] == ["1"]
     assert [note.split()[0] for note in notes(watch.stats) if REMOVED in note] == ["2"]
 
 
-def test_a_file_that_is_gone_is_told_by_its_directory(place: Path) -> None:
+def test_a_removed_file_is_reported_by_its_directory(place: Path) -> None:
     with watching(place, "in") as watch, Shell() as shell:
         shell.do(f"chmod 600 {place}/to/one; rm {place}/to/one")
-    assert said(watch.events, place) == [("fchmodat", "in/one"), ("unlinkat", "in/one")]
+    assert operations(watch.events, place) == [("fchmodat", "in/one"), ("unlinkat", "in/one")]
 
 
 def test_names_in_a_chroot_through_a_link(place: Path) -> None:
@@ -197,26 +199,27 @@ def test_names_in_a_chroot_through_a_link(place: Path) -> None:
     with watching(place, "in/inner") as watch, Shell() as shell:
         code = f'os.chroot("{place}/in"); os.chdir("/"); os.chmod("/soft/file", 0o600); os.chmod("soft/../../soft/file", 0o600)'
         shell.do(python(code))
-    assert said(watch.events, place) == [("chmod", "in/inner/file")] * 2
+    assert operations(watch.events, place) == [("chmod", "in/inner/file")] * 2
 
 
 def test_proc_self_is_the_callers(place: Path) -> None:
-    """Not ours: what our own descriptor of that number leads to is another file."""
+    """Our own descriptor of that number leads to another file."""
     fd = os.open(place / "in/one", os.O_RDONLY)
     try:
         os.dup2(fd, 200)
         with watching(place, "in") as watch, Shell() as shell:
             code = f'os.dup2(os.open("{place}/out/five", os.O_RDONLY), 200); os.chmod("/proc/self/fd/200", 0o600)'
             shell.do(python(code))
-            os.chmod(place / "in/one", 0o640)  # by ourselves, which is not told
+            os.chmod(place / "in/one", 0o640)  # by this process, which is not traced
     finally:
         os.close(200)
         os.close(fd)
     assert watch.events == []
 
 
-def test_what_led_elsewhere_is_not_handed_over_again(place: Path) -> None:
-    """Until something is moved or mounted, or a symbolic link made: then the name may lead to a watched place."""
+def test_names_that_lead_elsewhere_are_not_looked_up_again(place: Path) -> None:
+    """The negative cache lasts until something is moved or mounted, or a symbolic link is created: then the name may lead to a watched
+    path."""
     with Shell() as shell:
         shell.do(f"cd {place}; touch out/1 out/2 out/3; rm to; ln -s out to")
         with watching(place, "in", targets=Targets(pids=[shell.pid])) as watch:
@@ -229,25 +232,25 @@ def test_what_led_elsewhere_is_not_handed_over_again(place: Path) -> None:
                     break
             assert watch.produced() == before
             shell.do("rm to; ln -s in to")
-            time.sleep(0.15)  # a look holds for 0.1 s
+            time.sleep(0.15)  # a look-up is cached for 0.1 s
             shell.do("rm to/one; chmod 600 to/two")
-    assert said(watch.events, place) == [("symlinkat", "in", "to"), ("unlinkat", "in/one"), ("fchmodat", "in/two")]
+    assert operations(watch.events, place) == [("symlinkat", "in", "to"), ("unlinkat", "in/one"), ("fchmodat", "in/two")]
 
 
 @pytest.mark.skipif(no_ring_operation(IORING_OP_RENAMEAT) or no_request_in_completions(), reason="a rename through io_uring")
 def test_a_request_of_a_ring(program: Callable[[str], str], place: Path) -> None:
-    """Looked up when it has completed; one that fails is told as text has it."""
+    """It is looked up when it has completed; a failed one is reported by the text of its name."""
     ring = f"{program('identity')} ring {place}"
     with watching(place, "in") as watch, Shell() as shell:
         shell.do(
             f"{ring}/to/one {place}/to/uno; {ring}/in/none {place}/in/any; {ring}/to/none {place}/to/any; {ring}/out/one {place}/out/uno"
         )
     assert [event.result for event in watch.events] == [0, -errno.ENOENT]
-    assert said(watch.events, place) == [("io_uring:renameat", "in/one", "in/uno"), ("io_uring:renameat", "in/none", "in/any")]
+    assert operations(watch.events, place) == [("io_uring:renameat", "in/one", "in/uno"), ("io_uring:renameat", "in/none", "in/any")]
     assert watch.stats.total.seen == watch.stats.total.delivered == 2
 
 
-def test_an_excluded_place(place: Path) -> None:
+def test_an_excluded_path(place: Path) -> None:
     with watching(place, "in", recursive=True, places=False, exclude=[str(place / "in/sub")]) as watch, Shell() as shell:
         shell.do(f"cd {place}; chmod 600 to/sub/three to/two; rm to/sub/three")
-    assert said(watch.events, place) == [("fchmodat", "in/two")]
+    assert operations(watch.events, place) == [("fchmodat", "in/two")]

@@ -1,7 +1,7 @@
-"""When the kernel half has no room: each table that fills is counted, and what is told then is less, never wrong.
+"""Full kernel tables: each is counted, and what is reported may be less, but never wrong.
 
-Apart from test_counts.py, because what is missing must be missing for one reason only. The oracle is what losses.c and
-files.c say they did.
+Separate from test_counts.py, because each loss must have exactly one cause. Expected values come from losses.c and
+files.c.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.timeouts import scaled, wait_for
 
 
 class Unread:
-    """What became of a command while nobody read: everything is handed over at its end."""
+    """The result of a command while user space did not read: everything is read at its end."""
 
     def __init__(self, command: list[str], *events: str, options: dict[str, Any] | None = None, **filters: Any) -> None:
         self.sink = Collector()
@@ -40,7 +40,7 @@ class Unread:
         self.lines = [json.loads(line) for line in self.output.splitlines() if line.startswith(b"{")]
 
     def note(self, words: str) -> int:
-        """The number in front of a note, 0 without one."""
+        """Return the number in front of a note, 0 without one."""
         return next((int(note.split()[0]) for note in self.stats.notes if words in note), 0)
 
 
@@ -48,7 +48,7 @@ NO_ROOM = "an inode number and no path"
 
 
 def test_more_folds_than_the_table_holds(program: Callable[[str], str], tmp_path: Path) -> None:
-    """90,000 pairs of thread and file, 65,536 places: the rest is lost, and said to be."""
+    """90,000 pairs of thread and file for 65,536 slots: the rest is lost and reported as lost."""
     threads, files, calls = 300, 300, 3
     for file in range(files):
         (tmp_path / str(file)).write_bytes(b"x" * 64)
@@ -74,7 +74,7 @@ def test_more_folds_than_the_table_holds(program: Callable[[str], str], tmp_path
 
 
 def test_definitions_without_room_name_no_other_file(program: Callable[[str], str], tmp_path: Path) -> None:
-    """100,000 files with long names: those without a path have the inode that was really written to."""
+    """100,000 files with long names: events without a path have the inode that was really written to."""
     count = 100_000
     folder = tmp_path / ("long" * 50) / ("name" * 50)
     folder.mkdir(parents=True)
@@ -91,8 +91,8 @@ def test_definitions_without_room_name_no_other_file(program: Callable[[str], st
 
 
 @pytest.mark.parametrize("filters", [{}, {"exclude": ["/etc"]}, {"paths": ["/"]}], ids=["all", "exclude", "paths"])
-def test_names_asked_for_in_vain_without_room(program: Callable[[str], str], tmp_path: Path, filters: dict[str, Any]) -> None:
-    """A failed open has no file: without its name it must not take the one that was open before, nor get lost."""
+def test_failed_names_without_room(program: Callable[[str], str], tmp_path: Path, filters: dict[str, Any]) -> None:
+    """A failed open has no file: without its name it must not get the previously open file, nor be lost."""
     count, folder = 60_000, tmp_path / ("long" * 50) / ("name" * 50)
     folder.mkdir(parents=True)
     run = Unread([program("losses"), "vain", str(folder), str(count)], "openat", **filters)
@@ -107,7 +107,7 @@ def test_names_asked_for_in_vain_without_room(program: Callable[[str], str], tmp
 
 
 def test_names_that_were_aggregated(program: Callable[[str], str], tmp_path: Path) -> None:
-    """Each name has a row of its own; the table of names is full by then, which is counted and costs no name."""
+    """Each name has its own row; the table of names becomes full, which is counted and loses no name."""
     count = 50_000
     run = Unread([program("losses"), "vain", str(tmp_path), str(count)], "openat", options={"ring_size": SMALLEST_RING})
     reported = Counter(event.path for event in run.events)
@@ -122,14 +122,14 @@ def test_names_that_were_aggregated(program: Callable[[str], str], tmp_path: Pat
 
 @pytest.fixture
 def family(program: Callable[[str], str], tmp_path: Path) -> list[str]:
-    """A command with 8000 children and so many arguments that few of them can be described."""
+    """A command with 8000 children and arguments so long that few of them can be described."""
     (tmp_path / "file").write_bytes(b"x" * 64)
     return [program("losses"), "children", str(tmp_path / "file"), "8000", "0", "x" * 3500]
 
 
 def test_births_and_ends_without_room(family: list[str], tmp_path: Path) -> None:
-    """Processes that could not be described are told by their pid, without a file that is not theirs. Of several processes, each
-    on some CPU, time alone tells the order."""
+    """Undescribed processes are reported by their pid, without a file of another process. Several processes run on different CPUs: only
+    the time gives their order."""
     run = Unread(family, "process", "pread64", options={"arguments": True})
     children, events = [line["child"] for line in run.lines], sorted(run.events, key=lambda event: event.time)
     reads = [event for event in events if event.op == "read" and event.pid != run.pid]
@@ -142,8 +142,8 @@ def test_births_and_ends_without_room(family: list[str], tmp_path: Path) -> None
     assert {(event.task.comm, event.task.ppid) for event in reads} == {(b"losses", run.pid)}
 
 
-def test_what_can_neither_be_described_nor_told_singly(family: list[str], tmp_path: Path) -> None:
-    """Both rings full: it is summed up by process all the same."""
+def test_both_rings_full(family: list[str], tmp_path: Path) -> None:
+    """Both rings are full: the events are still aggregated by process."""
     run = Unread(family, "pread64", paths=[str(tmp_path)], options={"arguments": True, "ring_size": SMALLEST_RING})
     stats = run.stats.ops["read"]
     reported = Counter({event.pid: event.result for event in run.events})
@@ -157,7 +157,7 @@ def test_what_can_neither_be_described_nor_told_singly(family: list[str], tmp_pa
 
 @pytest.fixture
 def pending(program: Callable[[str], str]) -> Callable[[int, int], Unread]:
-    """So many reads by io_uring under way at once, and so many places in its ring, traced."""
+    """Trace this many simultaneous reads by io_uring, with a ring of this many entries."""
 
     def run(count: int, entries: int) -> Unread:
         command = [program("losses"), "pending", "-", str(count), str(entries)]
@@ -170,18 +170,18 @@ def pending(program: Callable[[str], str]) -> Callable[[int, int], Unread]:
 
 @names_requests
 def test_more_requests_under_way_than_the_table_holds(pending: Callable[[int, int], Unread]) -> None:
-    """Requests of io_uring that cannot be remembered until they complete are told when they are submitted."""
+    """Requests of io_uring that do not fit in the table of pending requests are reported when they are submitted."""
     count = 40_000
     run = pending(count, 32_768)
     untold = run.note("requests of io_uring or io_submit were reported")
-    assert untold >= count - 2 * 16384  # a slot for each by its address, and a table for those that share one
+    assert untold >= count - 2 * 16384  # a slot for each address, and a table for requests that share one
     assert run.stats.ops["read"].seen == run.stats.ops["read"].delivered == count
     assert Counter(event.result for event in run.events) == {1: count - untold, 0: untold}
 
 
 @names_requests
 def test_completions_without_room_in_their_queue(pending: Callable[[int, int], Unread]) -> None:
-    """The kernel does not say which requests they are of: they are counted."""
+    """The kernel does not identify their requests: they are counted."""
     run = pending(40, 8)
     assert len(run.events) + run.note("io_uring requests may be missing") == 40
     assert len(run.events) >= 16

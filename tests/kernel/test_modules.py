@@ -1,6 +1,6 @@
-"""A file system whose structures are not known when filetap's programs are loaded: said, not silent.
+"""A file system whose structures are unknown when filetap's programs are loaded is reported in a note.
 
-Apart, as it takes a module away that other tests use: it runs in machines of vm/, before all others and alone.
+Separate, as it removes a module that other tests use: it runs in machines of vm/, before all others and alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def test_inodes_beneath_an_overlay(tmp_path: Path, late: bool) -> None:
     if late:
         subprocess.run(["modprobe", "-r", "overlay"], check=True)
     assert ("overlay " in Path("/proc/modules").read_text()) is not late
-    known = Path("/sys/kernel/btf/overlay").exists()  # since v5.11 the kernel describes modules
+    known = Path("/sys/kernel/btf/overlay").exists()  # since v5.11 the kernel has BTF of modules
     run = trace(["/bin/sh", "-ec", SCRIPT], wanted("open"), cwd=tmp_path)
     assert run.status == 0
     assert {bool(event.file.real_inode) for event in run.events if event.file and event.path.endswith(b"/all/one")} == {known}

@@ -1,6 +1,6 @@
-"""Names as bytes: what no terminal should see, what is no UTF-8, what is as long as may be, and what is in no directory.
+"""Names as bytes: control characters, invalid UTF-8, very long names, and files that are in no directory.
 
-Apart from test_paths.py, where names change. The oracle is the name that the test itself made.
+Separate from test_paths.py, where names change. The oracle is the name that the test itself created.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names(tmp_path: Path, name: str) -> None:
-    """Exact bytes, for the file, for a directory, and for a name that failed."""
+    """Exact bytes, for a file, for a directory, and for a failed name."""
     folder = os.fsencode(tmp_path) + b"/" + NAMES[name]
     os.mkdir(folder)
     path = folder + b"/" + NAMES[name]
@@ -49,7 +49,7 @@ def test_names(tmp_path: Path, name: str) -> None:
 
 
 def test_name_of_the_command(tmp_path: Path) -> None:
-    """Not UTF-8 either."""
+    """Invalid UTF-8 too."""
     path = os.fsencode(tmp_path) + b"/c\xe9t\n"
     shutil.copy(b"/bin/cat", path)
     (tmp_path / "file").write_text("x")
@@ -60,7 +60,7 @@ def test_name_of_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("total", [4000, 4094, 4095])
 def test_long_paths(total: int, tmp_path: Path) -> None:
-    """Up to the longest that open(2) takes, PATH_MAX with its NUL."""
+    """Up to the longest that open(2) accepts, PATH_MAX with its NUL."""
     path = os.fsencode(tmp_path)
     while total - len(path) > 400:
         path += b"/" + b"d" * 250
@@ -82,7 +82,8 @@ def test_long_paths(total: int, tmp_path: Path) -> None:
 
 
 def test_deeper_than_a_path_may_be(program: Build, tmp_path: Path) -> None:
-    """A file below 5,000 bytes of directories, reached step by step: whole, or its end flagged as cut; never wrong."""
+    """A file below 5,000 bytes of directories, reached step by step: the path is complete, or its end with the truncation flag; never
+    wrong."""
     run = trace([program("files"), "deep", tmp_path, "d" * 200, "25"], wanted("open", "write"))
     (write,) = [event for event in run.events if event.op == "write"]
     assert write.file
@@ -115,9 +116,9 @@ for fd in fds:
 """
 
 
-def test_what_is_in_no_directory(tmp_path: Path) -> None:
-    """Name and type as /proc/PID/fd and fstat(2) have them: namespaces, pidfds, pipes, sockets, memfds, anonymous inodes.
-    Files of pidfs are regular files, also since fstat(2) hides that."""
+def test_files_in_no_directory(tmp_path: Path) -> None:
+    """Name and type as in /proc/PID/fd and fstat(2): namespaces, pidfds, pipes, sockets, memfds, anonymous inodes. Files of pidfs are
+    regular files, also where fstat(2) hides that."""
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", OUTSIDE], wanted("close", types=["all"]), cwd=tmp_path)
     last = {event.fd: event.file for event in run.events if event.file}
     assert len(run.lines) > 20
@@ -129,7 +130,7 @@ def test_what_is_in_no_directory(tmp_path: Path) -> None:
 
 
 def test_what_a_program_does_with_its_namespaces_and_pidfds(tmp_path: Path) -> None:
-    """They are regular files: nobody has to ask for types."""
+    """They are regular files: no --type is needed."""
     run = trace(["/usr/bin/python3", "-I", "-S", "-c", OUTSIDE], wanted("close"), cwd=tmp_path)
     paths = [event.path.decode() for event in run.events]
     pidfs = [event for event in run.events if event.file and event.file.filesystem == b"pidfs"]
@@ -138,7 +139,7 @@ def test_what_a_program_does_with_its_namespaces_and_pidfds(tmp_path: Path) -> N
 
 
 def test_shared_memory_of_system_v() -> None:
-    """The kernel makes a file of it that has a name in no directory, as /proc/PID/maps says."""
+    """The kernel creates a file for it whose name is in no directory, as /proc/PID/maps shows."""
     code = """
 import ctypes, json
 libc = ctypes.CDLL(None, use_errno=True)

@@ -1,7 +1,7 @@
-"""filetap inside a pid, time or cgroup namespace, as in a container that has not the host's: it sees what it would outside.
+"""filetap inside a pid, time or cgroup namespace, as in a container: it reports the same as outside.
 
-Apart from test_targets.py, because here the command itself is run inside. The oracles: /proc of the host, which shows its own numbers
-of processes inside, and the clock of the test, which is in no time namespace.
+Separate from test_targets.py, because here the command itself runs inside. The oracles: /proc of the host, which shows
+the host's pids of processes inside, and the clock of the test, which is in no time namespace.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Container(Shell):
         os.mkfifo(folder / "ready")
 
     def run(self, words: str) -> list[dict[str, Any]]:
-        """The events of a run to its end."""
+        """Return the events of a run to its end."""
         self.do(f"{self._filetap} {words.replace('OUT', self._out)} 2>{self._folder}/err; echo $? >{self._folder}/status")
         return self._events()
 
     def during(self, words: str, act: Callable[[], object]) -> list[dict[str, Any]]:
-        """The events of a run that is stopped once ``act`` has returned."""
+        """Return the events of a run that is stopped once ``act`` has returned."""
         line = f"{self._filetap} {words.replace('OUT', self._out)} --ready-fd 9 9>{self._folder}/ready 2>{self._folder}/err & T=$!"
         self.do(f"{line}; read -r line <{self._folder}/ready")
         act()
@@ -50,7 +50,7 @@ class Container(Shell):
         return self._events()
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         return (self._folder / "err").read_text()
 
     @property
@@ -58,13 +58,13 @@ class Container(Shell):
         return f"-f json -o {self._folder}/out --force --stats {self._folder}/account"
 
     def _events(self) -> list[dict[str, Any]]:
-        assert (self._folder / "status").read_text() == "0\n", self.said
+        assert (self._folder / "status").read_text() == "0\n", self.stderr
         return [json.loads(line) for line in (self._folder / "out").read_text().splitlines()]
 
 
 @pytest.fixture(params=["own", "hosts"])
 def container(request: pytest.FixtureRequest, filetap: Command, tmp_path: Path) -> Iterator[Container]:
-    """In a pid namespace of its own, with a /proc of that, or with the one of the host."""
+    """Start a shell in a pid namespace of its own, with a /proc of that namespace or of the host."""
     (tmp_path / "run").mkdir()
     with Container(filetap, tmp_path / "run", "--pid", "--fork", *(["--mount-proc"] if request.param == "own" else [])) as made:
         yield made
@@ -82,7 +82,7 @@ def touched(events: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
 
 
 def hosts_pid(inside: int, within: int) -> int:
-    """The host's number of a process, by its number inside, below the process ``within``."""
+    """Return the host's pid of a process, given its pid inside, below the process ``within``."""
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
@@ -106,8 +106,8 @@ def test_a_command(container: Container, file: Path) -> None:
     assert len(touched(events, file)) == 2
 
 
-def test_a_process_is_named_by_its_number_inside(container: Container, file: Path) -> None:
-    """And told with the host's, as everything is."""
+def test_a_pid_is_given_by_its_number_inside(container: Container, file: Path) -> None:
+    """Its events have the host's pid."""
     with Shell() as other:
         work = f"while [ ! -e {file}.go ]; do sleep 0.01; done; : <{file}; (: <{file}); : >{file}.gone; sleep 100"
         (pid,) = container.do(f"({work}) >/dev/null & echo $!")
@@ -128,7 +128,7 @@ def test_a_process_is_named_by_its_number_inside(container: Container, file: Pat
 
 
 def test_a_call_under_way(container: Container, tmp_path: Path) -> None:
-    """Its name is read from its memory, for which its number in /proc is needed."""
+    """The name is read from its memory, for which its pid in /proc is needed."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     (pid,) = container.do(f"cat {fifo} >/dev/null & echo $!")
@@ -139,14 +139,14 @@ def test_a_call_under_way(container: Container, tmp_path: Path) -> None:
     assert (event["event"]["kind"], event["file"]["path"], event["process"]["pid"]) == ("pending", str(fifo), oracle)
 
 
-def test_a_watch_sees_those_outside_and_inside(container: Container, file: Path) -> None:
+def test_a_watch_traces_processes_outside_and_inside(container: Container, file: Path) -> None:
     with Shell() as outside:
         events = container.during(f"watch -e open OUT {file}", lambda: [shell.do(f": <{file}") for shell in (outside, container)])
         assert [event["process"]["pid"] for event in touched(events, file)] == [outside.pid, hosts_pid(1, container.pid)]
 
 
 def test_all_but_filetap_itself(container: Container, file: Path, tmp_path: Path) -> None:
-    """What it writes lies below the same directory."""
+    """Its output lies below the same directory."""
     with Shell() as outside:
         events = container.during(f"trace OUT --all {tmp_path}", lambda: outside.do(f": <{file}"))
     assert [event["process"]["pid"] for event in events] == [outside.pid] * len(events)
@@ -154,13 +154,13 @@ def test_all_but_filetap_itself(container: Container, file: Path, tmp_path: Path
 
 
 def walks_tasks() -> bool:
-    """Those outside can be found where a program may walk all tasks (v6.7)."""
+    """Return whether processes outside can be found: a program may walk all tasks since v6.7."""
     with KernelTypes() as types:
         return types.has_kfunc("bpf_iter_task_new")
 
 
-def test_commands_by_name_that_run_already(container: Container, file: Path, tmp_path: Path) -> None:
-    """Outside too; where they cannot be found, a note says so, and what execs later is seen all the same."""
+def test_running_commands_by_name(container: Container, file: Path, tmp_path: Path) -> None:
+    """Processes outside count too; where they cannot be found, a note is printed, and later execs are still traced."""
     namesake = tmp_path / "namesake"
     shutil.copy("/bin/sh", namesake)
     with Shell(str(namesake)) as outside, Shell() as other:
@@ -175,13 +175,13 @@ def test_commands_by_name_that_run_already(container: Container, file: Path, tmp
         container.do("exec 8>&-")
         found = [event["process"]["name"] for event in touched(events, file)]
     assert found == ["namesake"] * (4 if walks_tasks() else 2)
-    assert ("outside this pid namespace" in container.said) == (not walks_tasks())
+    assert ("outside this pid namespace" in container.stderr) == (not walks_tasks())
 
 
-def test_a_process_that_is_not_here(container: Container) -> None:
-    """The test's own is none of those inside."""
+def test_a_process_outside_the_namespace(container: Container) -> None:
+    """The test's own process does not exist inside."""
     container.do(f"{container._filetap} trace -p 2000000 2>{container._folder}/err; echo $? >{container._folder}/status")
-    assert "no process 2000000" in container.said
+    assert "no process 2000000" in container.stderr
     assert (container._folder / "status").read_text() == "2\n"
 
 
@@ -204,7 +204,7 @@ def test_the_doctor_knows_namespaces(filetap: Command) -> None:
 
 @pytest.fixture
 def clocked(file: Path, filetap: Command, tmp_path: Path) -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any], float, float]]:
-    """A run in a time namespace: its events, its statistics, and when it began and ended by the test's own clock."""
+    """Return a run in a time namespace: its events, its statistics, and when it began and ended by the test's own clock."""
 
     def run(offset: int, *words: str) -> tuple[list[dict[str, Any]], dict[str, Any], float, float]:
         command = ["unshare", "--time", "--fork", "--boottime", str(offset), "--monotonic", str(offset), *filetap, "trace", "-e", "open"]
@@ -224,7 +224,7 @@ def seconds(text: str) -> float:
 
 @pytest.mark.parametrize("offset", ["later", "sooner"])
 def test_times_are_the_hosts(clocked: Callable[..., Any], offset: str) -> None:
-    """Of events, and of the statistics: by a clock that no time namespace changes."""
+    """Times of events and of the statistics use a clock that no time namespace changes."""
     events, stats, began, ended = clocked(86400 if offset == "later" else -int(time.clock_gettime(time.CLOCK_BOOTTIME) / 2), "-f", "json")
     (event,) = events
     times = [began, seconds(stats["began"]), seconds(event["@timestamp"]), seconds(stats["ended"]), ended]
@@ -266,8 +266,8 @@ os.kill(other, signal.SIGKILL)
 """
 
 
-def test_a_number_that_is_anothers_by_now() -> None:
-    """In a pid namespace of its own, where clone3(2) gives a process the number of one that ended."""
+def test_a_reused_pid() -> None:
+    """In a pid namespace of its own, where clone3(2) gives a process the number of one that has ended."""
     command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", REUSED]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=scaled(60), env=environment)

@@ -1,7 +1,7 @@
-"""What a file is called: symlinks, mounts, roots, renames, and names that come again.
+"""Paths: symlinks, mounts, roots, renames, and names that are used again.
 
-Apart from test_filters.py, which asks whether it counts. The oracles: os.stat, os.path.realpath, and sizes of reads and
-writes that say which file was truly open.
+Separate from test_filters.py, which tests whether a file matches. The oracles: os.stat, os.path.realpath, and sizes of
+reads and writes that identify the file that was open.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PRIVATE = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-ec")
 
 
 def files_of(run: Run, op: str = "read") -> list[Event]:
-    """Events on regular files below /tmp and the like; not the libraries'."""
+    """Return the events on regular files below /tmp, without libraries."""
     return [event for event in run.events if event.op == op and not event.path.startswith((b"/usr", b"/etc", b"/lib", b"/proc"))]
 
 
 def private(script: str, *events: str) -> Run:
-    """A script in a mount namespace of its own, in which nothing it mounts is seen by others."""
+    """Run a script in a mount namespace of its own, whose mounts no other process sees."""
     return trace([*PRIVATE, script], wanted(*(events or IO)), env=SEARCH)
 
 
@@ -60,7 +60,7 @@ def mount_id(path: Path) -> int:
 
 
 def test_namespaces_and_start(file: Path) -> None:
-    """A process in pid, mount, user and cgroup namespaces of its own: numbers as /proc/PID/ns has them."""
+    """A process in pid, mount, user and cgroup namespaces of its own: their numbers are those in /proc/PID/ns."""
     script = "readlink /proc/self/ns/mnt /proc/self/ns/cgroup /proc/self/ns/user; cat "
     run = trace(["unshare", "--fork", "--pid", "--mount", "--cgroup", "--user", "-r", "sh", "-c", script + str(file)], wanted(*IO))
     (mnt, cgroup, user) = (int(line.split(b"[")[1][:-1]) for line in run.output.splitlines()[:3])
@@ -83,7 +83,7 @@ def test_symlinks_on_the_way(file: Path) -> None:
 
 
 def test_hard_links_keep_their_names(file: Path) -> None:
-    """The name that was opened, each with the same inode."""
+    """The path is the name that was opened; the inode is the same for all."""
     os.link(file, file.parent / "other")
     run = trace(["cat", file, file.parent / "other", file], wanted("read"))
     names = [event.path for event in files_of(run)]
@@ -104,8 +104,8 @@ def test_renamed_file(file: Path) -> None:
 
 
 @pytest.mark.parametrize("events", [("read",), ("open", "read"), ("open", "dup")])
-def test_renamed_by_a_stranger(tmp_path: Path, events: tuple[str, ...]) -> None:
-    """A directory two levels up is renamed by a process that is no target; whichever hooks are attached."""
+def test_renamed_by_another_process(tmp_path: Path, events: tuple[str, ...]) -> None:
+    """A directory two levels up is renamed by a process that is not a target, whichever hooks are attached."""
     (tmp_path / "a/b/c").mkdir(parents=True)
     (tmp_path / "a/b/c/file").write_text("hello")
     with Shell() as shell:
@@ -123,7 +123,7 @@ def test_renamed_by_a_stranger(tmp_path: Path, events: tuple[str, ...]) -> None:
 
 
 def test_exchanged_names(tmp_path: Path) -> None:
-    """renameat2(RENAME_EXCHANGE) by a stranger."""
+    """renameat2(RENAME_EXCHANGE) by another process."""
     (tmp_path / "one").write_text("1")
     (tmp_path / "two").write_text("22")
     code = f"import ctypes; raise SystemExit(ctypes.CDLL(None).renameat2(-100, b'{tmp_path}/one', -100, b'{tmp_path}/two', 2))"
@@ -142,7 +142,7 @@ def test_exchanged_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("latency", [True, False])
 def test_names_used_again(program: Build, tmp_path: Path, latency: bool) -> None:
-    """2,000 times the same seven names are made and removed: each write has the right name, and the right inode."""
+    """The same seven names are created and removed 2,000 times: each write has the right name and the right inode."""
     run = trace([program("files"), "recreate", tmp_path, "2000"], wanted("open", "write", "close"), {"latency": latency})
     inodes = [int(line) for line in run.output.split()]
     for op in ("open", "write", "close"):
@@ -165,8 +165,8 @@ def test_renames_at_speed(program: Build, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("latency", [True, False])
-def test_walk_that_a_rename_crosses(program: Build, tmp_path: Path, latency: bool) -> None:
-    """A directory far above is renamed all the time: each path is one of the two that were, or says that it is not sure."""
+def test_rename_during_a_path_walk(program: Build, tmp_path: Path, latency: bool) -> None:
+    """A directory far above is renamed all the time: each path is one of the two, or is marked as uncertain."""
     (tmp_path / "here/a/b/c/d/e/f").mkdir(parents=True)
     for i in range(50):
         (tmp_path / f"here/a/b/c/d/e/f/file{i}").write_text("x")
@@ -189,8 +189,8 @@ def test_deleted_while_open(file: Path) -> None:
     assert [event.file.deleted for event in mine if event.file and event.op == "close"][-1]
 
 
-def test_deleted_and_made_again(file: Path) -> None:
-    """The new file of the name is not the deleted one."""
+def test_deleted_and_created_again(file: Path) -> None:
+    """The new file of this name is not marked as deleted."""
     with Shell() as shell:
         with Watch(Targets(pids=[shell.pid]), wanted("read")) as watch:
             shell.do(f"exec 5<{file}; cat <&5 >/dev/null; rm {file}; echo hello world >{file}; cat <&5; cat {file} >/dev/null")
@@ -205,7 +205,7 @@ def test_deleted_and_made_again(file: Path) -> None:
 
 
 def test_bind_mount(file: Path) -> None:
-    """The path by which it was reached, in the namespace's own tree."""
+    """The path is the one that was used, in the namespace's own tree."""
     other = file.parent / "mounted"
     other.mkdir()
     (file.parent / "in").mkdir()
@@ -223,7 +223,7 @@ def test_bind_mount_of_a_file(file: Path) -> None:
 
 
 def test_filter_through_a_bind_mount(file: Path) -> None:
-    """A filter means identity: what is reached through another mount is the same file."""
+    """A filter means identity: a file that is reached through another mount is the same file."""
     (file.parent / "in").mkdir()
     (file.parent / "in/deep").write_text("deep")
     (file.parent / "mounted").mkdir()
@@ -233,7 +233,7 @@ def test_filter_through_a_bind_mount(file: Path) -> None:
 
 
 def test_tmpfs_mounted_over(file: Path) -> None:
-    """The same path is another file after a mount, and again after it is gone."""
+    """The same path is another file after the mount, and again after the unmount."""
     folder = file.parent
     run = private(f"cat {file}; mount -t tmpfs tmpfs {folder}; echo longer >{file}; cat {file}; umount {folder}; cat {file}")
     mine = [event for event in by_path(run.events, file) if event.op == "read" and event.result]
@@ -246,7 +246,7 @@ def test_tmpfs_mounted_over(file: Path) -> None:
 
 
 def test_mount_moved(file: Path) -> None:
-    """A file that is open below a mount which moves: later events have the new path."""
+    """A file is open below a mount that moves: later events have the new path."""
     one, two = file.parent / "one", file.parent / "two"
     one.mkdir()
     two.mkdir()
@@ -280,7 +280,7 @@ def test_overlay(tmp_path: Path) -> None:
 
 
 def make_root(folder: Path) -> Path:
-    """A tree to chroot into, with busybox or the few programs that the test needs."""
+    """Create a tree to chroot into, with busybox or the few programs that the test needs."""
     root = folder / "root"
     for program in ("/bin/cat", "/bin/sh"):
         libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
@@ -293,7 +293,7 @@ def make_root(folder: Path) -> Path:
 
 
 def test_chroot(tmp_path: Path) -> None:
-    """Paths run to the root of the mount namespace; the task says that its own root is elsewhere."""
+    """Paths start at the root of the mount namespace; the task's own root is reported separately."""
     root = make_root(tmp_path)
     run = trace(
         ["/usr/sbin/chroot", root, "/bin/cat", "/inside", "/none", "none"], wanted("open", "read", "exec"), stderr=subprocess.DEVNULL
@@ -318,7 +318,7 @@ def test_chroot_from_within(tmp_path: Path) -> None:
 
 
 def test_other_mount_namespace(file: Path) -> None:
-    """A process that enters another's: the same path is another file there, and the namespace's number says so."""
+    """A process that enters another mount namespace: the same path is another file there, and the namespace's number is reported."""
     with Shell(*PRIVATE[:4], "/bin/sh") as inside:
         inside.do(f"mount -t tmpfs tmpfs {file.parent}; echo other >{file}")
         number = os.stat(f"/proc/{inside.pid}/ns/mnt").st_ino
@@ -335,7 +335,7 @@ def test_other_mount_namespace(file: Path) -> None:
 
 
 def test_pivot_root(tmp_path: Path) -> None:
-    """What runs in a container's tree has that tree's paths."""
+    """Paths of a process in a container's tree are those of that tree."""
     root = make_root(tmp_path)
     (root / "old").mkdir()
     script = f"mount --bind {root} {root}; cd {root}; pivot_root . old; exec chroot . /bin/cat /inside"
@@ -348,7 +348,7 @@ def test_pivot_root(tmp_path: Path) -> None:
 
 
 def test_detached_mount(file: Path) -> None:
-    """umount -l while a file is open: it has no way up to the root any more, and must not claim one that is another's."""
+    """umount -l while a file is open: it is no longer connected to the root, and must not get a path that belongs to another file."""
     folder = file.parent
     script = f"mount -t tmpfs tmpfs {folder}; echo x >{file}; exec 5<{file}; umount -l {folder}; read -r a <&5; cat {file}"
     run = private(script, "read")
@@ -361,7 +361,7 @@ def test_detached_mount(file: Path) -> None:
 
 
 def test_shared_memory() -> None:
-    """A tmpfs: device and inode as stat has them."""
+    """A tmpfs: device and inode are those of stat."""
     path = Path(f"/dev/shm/filetap-test-{os.getpid()}")
     path.write_text("shared")
     try:

@@ -1,6 +1,6 @@
-"""Calls under way: every process here waits in a call that does not return by itself, and says which.
+"""Calls under way: every process here waits in a call that does not return by itself, and reports which.
 
-Apart from test_calls.py, because what is listed has made no event.
+Separate from test_calls.py, because calls under way have no event yet.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ begin("fcntl", lambda: fcntl.fcntl(theirs(), 38, whole), path=locked, argument=3
 
 @pytest.mark.parametrize("hung", [False, True])
 def test_what_each_call_waits_for(tmp_path: Path, hung: bool) -> None:
-    """A call of each kind, begun under the trace, or before it."""
+    """One call of each kind, begun during the trace or before it."""
     with waiting(BLOCKED, tmp_path) as program:
         found, watch = listed(program, wanted("all", types=["all"]), hung=hung)
         lines = {line["pid"]: line for line in program.lines}
         mine = {event.pid: event for event in found if event.pid in lines}
-        for pid, said in lines.items():
-            assert described(mine[pid], said) == said
+        for pid, line in lines.items():
+            assert described(mine[pid], line) == line
         assert {event.pid for event in found} - {program.pid} == set(lines)
         assert {event.at_least for event in mine.values()} == {hung}
         assert Counter(event.op for event in found) == Counter(watch.stats.pending)
@@ -85,14 +85,14 @@ def test_what_each_call_waits_for(tmp_path: Path, hung: bool) -> None:
 
 
 def above(pid: int) -> list[int]:
-    """The numbers of the processes that this one descends from, as /proc has them."""
+    """Return the pids of the ancestors of this process, from /proc."""
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return [parent, *above(parent)] if parent else []
 
 
 @pytest.mark.parametrize("hung", [False, True])
 def test_what_a_waiting_process_descends_from(tmp_path: Path, hung: bool) -> None:
-    """Also where it has made no call under the trace: only the listing describes it then."""
+    """Also if it has made no call during the trace: then only the listing describes it."""
     with waiting("begin('read', lambda: os.read(os.pipe()[0], 1))", tmp_path) as program:
         found, _ = listed(program, wanted("read", types=["all"]), hung=hung)
         (event,) = [event for event in found if event.pid == program.lines[0]["pid"]]
@@ -101,8 +101,8 @@ def test_what_a_waiting_process_descends_from(tmp_path: Path, hung: bool) -> Non
 
 
 @pytest.mark.parametrize("hung", [False, True])
-def test_threads_wait_each_for_itself(tmp_path: Path, hung: bool) -> None:
-    """Ten of one process, in the same call on pipes of their own."""
+def test_threads_of_one_process(tmp_path: Path, hung: bool) -> None:
+    """Ten threads of one process, in the same call on pipes of their own."""
     code = """
     def wait(fd):
         tids.append(threading.get_native_id())
@@ -112,17 +112,17 @@ def test_threads_wait_each_for_itself(tmp_path: Path, hung: bool) -> None:
         count = len(tids)
         threading.Thread(target=wait, args=(out,), daemon=True).start()
         while len(tids) == count: time.sleep(0.001)
-        say("read", os.getpid(), tid=tids[-1], fd=out, path=os.readlink(f"/proc/self/fd/{out}"))
+        report("read", os.getpid(), tid=tids[-1], fd=out, path=os.readlink(f"/proc/self/fd/{out}"))
     """
     with waiting(textwrap.dedent(code), tmp_path) as program:
         found, _ = listed(program, wanted("read", types=["pipe"]), hung=hung)
         mine = {event.tid: event for event in found if event.tid != program.pid}
-        assert [described(mine[said["tid"]], said) for said in program.lines] == program.lines
+        assert [described(mine[line["tid"]], line) for line in program.lines] == program.lines
         assert len(mine) == 10
 
 
-def test_how_long_they_have_waited(tmp_path: Path) -> None:
-    """By the clock of whoever began them; no more than since the trace began where that was later."""
+def test_durations(tmp_path: Path) -> None:
+    """Compared with the clock of the process that began the call; a lower bound if the trace began later."""
     code = """
     out, into = os.pipe()
     began = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -130,10 +130,10 @@ def test_how_long_they_have_waited(tmp_path: Path) -> None:
     """
     with waiting(textwrap.dedent(code), tmp_path) as program:
         found, _ = listed(program, wanted("read", types=["pipe"]))
-        (said,) = program.lines
-        (event,) = (event for event in found if event.pid == said["pid"])
+        (line,) = program.lines
+        (event,) = (event for event in found if event.pid == line["pid"])
         assert not event.at_least
-        assert 50_000_000 <= event.duration <= event.time - said["began"]
+        assert 50_000_000 <= event.duration <= event.time - line["began"]
     (tmp_path / "other").mkdir()
     with waiting(textwrap.dedent(code), tmp_path / "other") as program:
         program.begin()
@@ -147,7 +147,7 @@ def test_how_long_they_have_waited(tmp_path: Path) -> None:
             assert event.time - began <= event.duration <= event.time - before
 
 
-def test_without_latency_nobody_knows_how_long(tmp_path: Path) -> None:
+def test_without_latency_there_are_no_durations(tmp_path: Path) -> None:
     with waiting('out, into = os.pipe()\nbegin("read", lambda: os.read(out, 1))', tmp_path) as program:
         found, _ = listed(program, wanted("read", types=["pipe"]), latency=False)
         assert {event.duration for event in found} == {0}
@@ -171,19 +171,19 @@ def test_a_call_that_returns_is_an_event_and_no_longer_listed(tmp_path: Path) ->
             release(program.process)
             program.begin()
             watch.session.run_once()
-        (said,) = program.lines
-        during = [event for event in watch.listings[0] if event.pid == said["pid"]]
-        assert not [event for listing in watch.listings[1:] for event in listing if event.pid == said["pid"]]
-        (event,) = (event for event in watch.events if event.pid == said["pid"] and event.fd == said["fd"])
-        assert [one.fd for one in during] == [said["fd"]]
+        (line,) = program.lines
+        during = [event for event in watch.listings[0] if event.pid == line["pid"]]
+        assert not [event for listing in watch.listings[1:] for event in listing if event.pid == line["pid"]]
+        (event,) = (event for event in watch.events if event.pid == line["pid"] and event.fd == line["fd"])
+        assert [one.fd for one in during] == [line["fd"]]
         assert (event.result, event.known) == (1, True)
         assert event.duration > during[0].duration
         stats = watch.stats.ops["read"]
         assert stats.seen == stats.delivered == len(watch.events)
 
 
-def test_who_runs_or_was_stopped_is_in_no_call(tmp_path: Path) -> None:
-    """A loop that makes no call, one that makes short ones, and a read that a stop has interrupted."""
+def test_running_and_stopped_processes_are_in_no_call(tmp_path: Path) -> None:
+    """A loop that makes no call, one that makes short calls, and a read that SIGSTOP has interrupted."""
     code = """
     out, into = os.pipe()
     begin("read", lambda: os.read(out, 1))
@@ -205,11 +205,11 @@ def test_who_runs_or_was_stopped_is_in_no_call(tmp_path: Path) -> None:
             os.kill(stopped, signal.SIGSTOP)
             wait_for(lambda: Path(f"/proc/{stopped}/stat").read_text().rpartition(") ")[2][0] == "T")
         (found,) = watch.listings
-        assert {event.pid for event in found} == {program.pid}, "it waits for a line"
+        assert {event.pid for event in found} == {program.pid}, "the program waits for a line"
 
 
-def test_the_file_that_it_began_with(tmp_path: Path) -> None:
-    """Another thread puts another file behind the descriptor meanwhile."""
+def test_the_file_is_that_of_the_beginning(tmp_path: Path) -> None:
+    """Another thread replaces the file behind the descriptor meanwhile."""
     code = """
     out, into = os.pipe()
     was = os.readlink(f"/proc/self/fd/{out}")
@@ -221,21 +221,21 @@ def test_the_file_that_it_began_with(tmp_path: Path) -> None:
     while not tids or not waits_in(tids[0], "read"): time.sleep(0.001)
     other = os.open(root, os.O_RDONLY)
     os.dup2(other, out)
-    say("read", os.getpid(), tid=tids[0], path=was)
+    report("read", os.getpid(), tid=tids[0], path=was)
     """
     with waiting(textwrap.dedent(code), tmp_path) as program:
         found, _ = listed(program, wanted("read", types=["all"]))
-        (said,) = program.lines
-        (event,) = (event for event in found if event.tid == said["tid"])
-        assert described(event, said) == said
+        (line,) = program.lines
+        (event,) = (event for event in found if event.tid == line["tid"])
+        assert described(event, line) == line
 
 
-def test_a_child_that_was_told_nothing_of_has_a_name(tmp_path: Path) -> None:
-    """What has made no event is described all the same: who it is, where it runs, whose child it is."""
+def test_a_child_without_events_is_described(tmp_path: Path) -> None:
+    """A process without events is described in full: command, executable, parent."""
     with waiting('out, into = os.pipe()\nbegin("read", lambda: os.read(out, 1))', tmp_path) as program:
         found, _ = listed(program, wanted("read", types=["pipe"]), hung=True)
-        (said,) = program.lines
-        (task,) = (event.task for event in found if event.pid == said["pid"])
-        assert task.comm == Path(f"/proc/{said['pid']}/comm").read_bytes().strip()
-        assert task.exe == os.fsencode(os.readlink(f"/proc/{said['pid']}/exe"))
+        (line,) = program.lines
+        (task,) = (event.task for event in found if event.pid == line["pid"])
+        assert task.comm == Path(f"/proc/{line['pid']}/comm").read_bytes().strip()
+        assert task.exe == os.fsencode(os.readlink(f"/proc/{line['pid']}/exe"))
         assert (task.ppid, task.credentials.euid, task.credentials.egid) == (program.pid, os.geteuid(), os.getegid())

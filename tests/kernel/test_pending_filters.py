@@ -48,7 +48,7 @@ begin("read", lambda: os.read(out, 1), path=os.readlink(f"/proc/self/fd/{out}"))
     ],
 )
 def test_filters(tmp_path: Path, filters: dict[str, Any], names: list[str]) -> None:
-    """PATHs are below the test's own directory."""
+    """PATHs are relative to the test's own directory."""
     where = {name: [str(tmp_path / path) for path in filters[name]] for name in ("paths", "exclude") if name in filters}
     with waiting(BOTH, tmp_path) as program:
         program.begin()
@@ -63,8 +63,8 @@ def test_filters(tmp_path: Path, filters: dict[str, Any], names: list[str]) -> N
         assert sorted(paths) == names
 
 
-def test_whose(tmp_path: Path, cgroup: Path) -> None:
-    """By cgroup, by name, and of everybody; never filetap's own."""
+def test_targets(tmp_path: Path, cgroup: Path) -> None:
+    """By cgroup, by name, and all processes except filetap's own."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     thread = threading.Thread(target=lambda: os.close(os.open(fifo, os.O_RDONLY)), daemon=True)
@@ -94,8 +94,8 @@ def test_whose(tmp_path: Path, cgroup: Path) -> None:
 
 
 @pytest.mark.hooks
-def test_at_the_level_of_hooks_what_they_have_noted(tmp_path: Path) -> None:
-    """The kernel has resolved the FIFO by the time that its open waits; locks have no hook."""
+def test_at_the_vfs_level_pending_hooks_are_listed(tmp_path: Path) -> None:
+    """By the time that its open waits the kernel has resolved the FIFO; locks have no hook."""
     with waiting(BOTH, tmp_path) as program:
         chosen, options = at_level("vfs", types=["pipe"])
         found, _ = listed(program, chosen, **options)

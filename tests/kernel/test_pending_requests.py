@@ -24,8 +24,8 @@ from tests.kernel.waiting import described, listed, waiting
 
 
 class DeadServer(threading.Thread):
-    """Of a file system (include/uapi/linux/fuse.h): it has one file, "there", which can be opened. Every other name is waited for, and
-    so is every read: as over a network whose host is gone."""
+    """A FUSE server (include/uapi/linux/fuse.h) with one file, "there", which can be opened. Look-ups of other names and all reads get
+    no reply, as over a network whose host is down."""
 
     MOUNT, ENTRY, OPENED = 26, 1, 14
 
@@ -69,14 +69,14 @@ def dead_mount(folder: Path) -> Iterator[Path]:
         libc.umount2(os.fsencode(folder), 2)  # MNT_DETACH
         server.over = True
         server.join()
-        os.close(device)  # whoever waits is told that nobody answers; until then nothing can kill them
+        os.close(device)  # waiting processes get an error; until then nothing can kill them
 
 
 NAMED: Final = """
 dead, near = root + "/dead", root + "/near"
 os.mkdir(near)
 held = os.open(near, os.O_RDONLY)
-def named(call_, act, path, **said): begin(call_, act, path=path, **said)
+def named(call_, act, path, **fields): begin(call_, act, path=path, **fields)
 one, two = dead + "/one", dead + "/two"
 named("newfstatat", lambda: call("newfstatat", held, text("../dead/./one"), bytes(144), 0), one)
 named("statx", lambda: call("statx", -100, text(one), 0, 0, bytes(256)), one)
@@ -113,10 +113,10 @@ def test_names_on_a_file_system_that_does_not_answer(tmp_path: Path) -> None:
     with waiting(NAMED, tmp_path) as program, dead_mount(tmp_path / "dead"):
         found, _ = listed(program, wanted("all"), hung=True)
         mine = {event.pid: event for event in found}
-        for said in program.lines:
-            event = mine[said["pid"]]
-            assert described(event, said) == {name: value for name, value in said.items() if name != "op"}
-            assert event.op == said.get("op", event.op)
+        for line in program.lines:
+            event = mine[line["pid"]]
+            assert described(event, line) == {name: value for name, value in line.items() if name != "op"}
+            assert event.op == line.get("op", event.op)
             assert not event.file or not event.file.resolved
         assert len(found) == len(program.lines)
 
@@ -138,13 +138,13 @@ class Ring:
         self.tail, self.sq, self.sqes = tail, mmap.mmap(self.fd, array + 32), mmap.mmap(self.fd, 8 * 64, offset=0x10000000)
         for n in range(8): struct.pack_into("<I", self.sq, array + 4 * n, n)
         self.pushed = 0
-    def push(self, call_, opcode, flags, of, place, address, length, more=0, **said):
+    def push(self, call_, opcode, flags, of, place, address, length, more=0, **fields):
         entry = struct.pack("<BBHiQQII", opcode, flags, 0, of, place, address, length, more).ljust(64, bytes(1))
         self.sqes[self.pushed * 64:(self.pushed + 1) * 64] = entry
         self.pushed += 1
         struct.pack_into("<I", self.sq, self.tail, self.pushed)
         assert libc.syscall(426, self.fd, 1, 0, 0, 0, 0) == 1
-        print(json.dumps({"call": call_, "pid": os.getpid(), "tid": os.getpid()} | said), flush=True)
+        print(json.dumps({"call": call_, "pid": os.getpid(), "tid": os.getpid()} | fields), flush=True)
 
 def by_ring():
     ring, there = Ring(), open_there()
@@ -172,22 +172,22 @@ def by_aio(also=()):
         assert libc.syscall(209, context, 1, ctypes.byref(ctypes.c_void_p(ctypes.addressof(block)))) == 1
         print(json.dumps({"call": "io_submit", "pid": os.getpid(), "tid": os.getpid(), "fd": fd, "offset": offset, "size": size} |
                          ({"over": True} if over else {"path": root + "/dead/there"})), flush=True)
-    # What is complete stands in the ring, and nobody has fetched it: its tail is the fourth number.
+    # Wait for a completion in the ring that has not been fetched: the ring's tail is the fourth number.
     while not ctypes.c_uint32.from_address(context.value + 12).value: time.sleep(0.001)
 blocks = []
 """
-"""Requests as plain numbers, for there are no libraries of them here. What is "over" has completed."""
+"""Requests built as plain numbers, because there is no library for them here. Requests with "over" have completed."""
 
 
 @names_requests
 @pytest.mark.parametrize("latency", [True, False])
 def test_requests_of_io_uring_that_have_not_completed(tmp_path: Path, latency: bool) -> None:
-    """On descriptors, on a registered file, in a worker of the kernel's; not those that have."""
+    """Requests on descriptors, on a registered file, and in a kernel worker are listed; completed ones are not."""
     with waiting(REQUESTED + "by_ring()", tmp_path) as program, dead_mount(tmp_path / "dead"):
         found, watch = listed(program, wanted("all", types=["pipe"]), latency=latency)
-        waits = [said for said in program.lines if "over" not in said]
+        waits = [line for line in program.lines if "over" not in line]
         requests = [event for event in found if event.call.startswith("io_uring:")]
-        reported = [described(event, said) for event, said in zip(sorted_as(requests, waits), waits, strict=True)]
+        reported = [described(event, line) for event, line in zip(sorted_as(requests, waits), waits, strict=True)]
         assert reported == waits
         assert len(requests) == len(waits)
         assert {event.duration > 0 for event in requests} == {latency}
@@ -195,23 +195,23 @@ def test_requests_of_io_uring_that_have_not_completed(tmp_path: Path, latency: b
 
 
 def sorted_as(events: list[Event], lines: list[dict[str, Any]]) -> list[Event]:
-    """In the order of these lines: no two have one call and size."""
+    """Return the events in the order of these lines: no two have the same call and size."""
     order = [(line["call"], line.get("size")) for line in lines]
     return sorted(events, key=lambda event: order.index((event.call, event.size if "read" in event.call else None)))
 
 
 def test_requests_of_io_submit_that_have_not_completed(tmp_path: Path) -> None:
-    """Not the one whose completion the process has not fetched."""
+    """A request whose completion the process has not fetched is not listed."""
     with waiting(REQUESTED + "by_aio([(open_there(), 8192, 1024, False)])", tmp_path) as program, dead_mount(tmp_path / "dead"):
         found, _ = listed(program, wanted("read"))
-        (waits,) = (said for said in program.lines if "over" not in said)
+        (waits,) = (line for line in program.lines if "over" not in line)
         (request,) = (event for event in found if event.call == "io_submit")
         assert described(request, waits) == waits
         assert request.duration > 0
 
 
 def test_requests_end_with_their_process(tmp_path: Path) -> None:
-    """One of io_submit whose completion was never fetched: nobody can say any more that it has one."""
+    """A request of io_submit whose completion was never fetched: after the process ends nothing shows that it has completed."""
     with waiting(REQUESTED + "by_aio()", tmp_path) as program, Watch(Targets(all=True), wanted("read", paths=[str(tmp_path)])) as watch:
         program.begin()
         watch.session.list_pending()

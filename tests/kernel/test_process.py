@@ -1,6 +1,6 @@
-"""How processes are born, execute and end: op, call, result, who is who, and what is executed.
+"""Processes: birth, exec and end, with op, call, result, identity, and the executed file.
 
-Apart from test_calls.py, because the oracle is another: what the parent and wait(2) know.
+Separate from test_calls.py, because the oracle is what the parent and wait(2) report.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def test_birth(births: Run, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["fork", "vfork", "clone", "sharing", "clone3"])
 def test_child(births: Run, way: str) -> None:
-    """The child's own events carry its pid, its parent's, and the definition of the task that forked it."""
+    """The child's own events have its pid, its parent's pid, and the definition of the task that forked it."""
     line = next(x for x in births.lines if x["way"] == way)
     (touched,) = by_path(births.events, f"/child/{way}")
     assert (touched.pid, touched.tid, touched.task.ppid) == (line["child"], line["child"], line["parent"])
@@ -56,7 +56,7 @@ def test_a_new_thread_is_no_fork(births: Run) -> None:
     assert (touched.pid, touched.tid) == (births.pid, line["child"])
 
 
-def test_births_are_accounted(births: Run) -> None:
+def test_births_are_in_the_statistics(births: Run) -> None:
     expected = Counter(line["op"] for line in births.lines)
     found = {op: (a.seen, a.delivered, a.lost) for op, a in births.stats.ops.items() if op in ("fork", "thread")}
     assert found == {op: (n, n, 0) for op, n in expected.items()}
@@ -64,7 +64,7 @@ def test_births_are_accounted(births: Run) -> None:
 
 @pytest.mark.native("7.x is where these are used by themselves, and kernels before 6.12 do not let them call for a task")
 def test_births_and_ends_by_classic_tracepoints(program: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where programs of raw ones would be skipped: a child that was not seen to end would be waited for for ever."""
+    """As on kernels that would skip programs of raw tracepoints: the tracer would wait for ever for a child whose end was not seen."""
     monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
     run = trace([program("procs"), "births"], wanted("process"))
     children = {op: {x["child"] for x in run.lines if x["op"] == op} for op in ("fork", "thread")}
@@ -73,8 +73,8 @@ def test_births_and_ends_by_classic_tracepoints(program: Build, monkeypatch: pyt
 
 
 @pytest.mark.native("7.x is where this is used by itself, and kernels before 6.12 do not let it call for a task")
-def test_an_exec_that_is_skipped_hides_nothing_but_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A held command begins to count with its exec. Skipped as a program that is not there."""
+def test_a_skipped_exec_hides_no_other_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A held command is traced from its exec on. The exec is skipped as if its program were missing."""
 
     def without_exec(plan: Plan) -> Plan:
         kept = preempt_safe(plan)
@@ -90,14 +90,14 @@ def test_an_exec_that_is_skipped_hides_nothing_but_itself(monkeypatch: pytest.Mo
 
 
 def test_only_threads(program: Build) -> None:
-    """``-e thread`` is threads, and nothing else (the program writes to no file)."""
+    """``-e thread`` means threads only (the program writes to no file)."""
     run = trace([program("procs"), "births"], wanted("thread", "write"))
     tid = next(x["child"] for x in run.lines if x["op"] == "thread")
     assert [(event.op, event.result) for event in run.events] == [("thread", tid)]
 
 
-def test_only_one_way_of_birth(program: Build) -> None:
-    """``-e vfork`` is an exact call."""
+def test_only_vfork(program: Build) -> None:
+    """``-e vfork`` is one exact call."""
     run = trace([program("procs"), "births"], wanted("vfork", "write"))
     child = next(x["child"] for x in run.lines if x["way"] == "vfork")
     assert [(event.call, event.result) for event in run.events] == [("vfork", child)]
@@ -110,8 +110,8 @@ def test_exit_status(program: Build, status: int) -> None:
     assert run.status == status
 
 
-def test_a_worker_of_a_ring_may_end_last(program: Build) -> None:
-    """The kernel makes it without a fork that is seen, and no hook need have met it before its end."""
+def test_an_io_uring_worker_may_end_last(program: Build) -> None:
+    """The kernel creates it without a visible fork, and it may not pass any hook before its end."""
     for _ in range(5):
         run = trace([program("procs"), "worker"], wanted("exit"))
         assert run.status == 0
@@ -120,14 +120,14 @@ def test_a_worker_of_a_ring_may_end_last(program: Build) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT, signal.SIGUSR1])
 def test_death_by_signal(program: Build, number: int) -> None:
-    """The status as a shell tells it."""
+    """The status is the one that a shell reports."""
     run = trace([program("procs"), "die", str(int(number))], wanted("exit", "write"))
     assert run.status == -number
     assert [(e.op, e.pid, e.result) for e in run.events] == [("exit", run.pid, 128 + number)]
 
 
 def test_one_exit_per_process(births: Run) -> None:
-    """Not per thread; with the children's statuses."""
+    """Not one per thread; with the children's statuses."""
     statuses = {"fork": 3, "vfork": 4, "clone": 6, "sharing": 6, "clone3": 5}
     children = {x["child"]: statuses[x["way"]] for x in births.lines if x["op"] == "fork"}
     assert {e.pid: e.result for e in births.events if e.op == "exit"} == {**children, births.pid: 0}
@@ -136,7 +136,7 @@ def test_one_exit_per_process(births: Run) -> None:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """A program to execute."""
+    """Return a program to execute."""
     path = tmp_path / "target"
     path.write_bytes(Path("/bin/true").read_bytes())
     path.chmod(0o755)
@@ -152,7 +152,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def second_exec(run: Run) -> Event:
-    """The first is that of the workload itself."""
+    """The first one is that of the workload itself."""
     return [event for event in run.events if event.op == "exec" and event.result >= 0][1]
 
 
@@ -176,7 +176,7 @@ def test_exec(program: Build, target: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["execve", "relative", "execveat", "fexecve"])
 def test_script(program: Build, script: Path, how: str) -> None:
-    """The file is the script as named; the interpreter is the executable, and its reading of the script shows."""
+    """The file is the script as named; the executable is the interpreter, and its reading of the script is reported."""
     run = trace([program("procs"), "exec", how, str(script)], wanted("exec", "open", "read"))
     event = second_exec(run)
     assert run.status == 0
@@ -194,7 +194,7 @@ FAILING = [("missing", errno.ENOENT), ("plain", errno.EACCES), ("garbage", errno
     [(how, *failing) for how in ("execve", "relative", "execveat") for failing in FAILING] + [("execve", "target/x", errno.ENOTDIR)],
 )
 def test_failed_exec(program: Build, target: Path, how: str, name: str, code: int) -> None:
-    """From its call, with the path as asked; the task goes on as it was."""
+    """Reported by the call, with the requested path; the task is unchanged."""
     folder = target.parent
     (folder / "plain").touch()
     (folder / "garbage").write_bytes(b"\0\1\2\3")
@@ -208,8 +208,8 @@ def test_failed_exec(program: Build, target: Path, how: str, name: str, code: in
     assert sum(e.op == "exec" for e in run.events) == 2
 
 
-def test_arguments_that_are_too_long() -> None:
-    """Cut, and said to be."""
+def test_arguments_too_long() -> None:
+    """They are truncated and marked as such."""
     words = [f"{number:05d}" for number in range(2000)]
     run = trace(["/bin/true", *words], wanted("exec", "read"), {"arguments": True})
     (event,) = [event for event in run.events if event.op == "exec"]
@@ -220,7 +220,7 @@ def test_arguments_that_are_too_long() -> None:
     assert whole.startswith(b"\0".join(event.task.args))
 
 
-def test_no_arguments_unless_asked_for() -> None:
+def test_no_arguments_by_default() -> None:
     run = trace(["/bin/true", "secret"], wanted("exec", "read"))
     assert {event.task.args for event in run.events} == {None}
 
@@ -233,7 +233,7 @@ def test_exec_by_a_thread_takes_the_leader_s_place(program: Build, target: Path)
 
 
 def test_an_exec_that_changes_the_user(tmp_path: Path, program: Build) -> None:
-    """set-user-ID: the events after the exec are the new user's."""
+    """set-user-ID: the events after the exec have the new user."""
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     program_ = tmp_path / "setuid"
@@ -248,7 +248,7 @@ def test_an_exec_that_changes_the_user(tmp_path: Path, program: Build) -> None:
 
 
 def test_exec_chain(program: Build, tmp_path: Path) -> None:
-    """Fifty execs are fifty tasks of one process, each named the parent of the next."""
+    """Fifty execs are fifty tasks of one process, each with the previous one as parent."""
     file = tmp_path / "end"
     file.write_text("12345")
     run = trace([program("procs"), "chain", "50", str(file)], wanted("exec", "read", "open", "close"))
@@ -263,8 +263,8 @@ def test_exec_chain(program: Build, tmp_path: Path) -> None:
     assert run.stats.processes == 1
 
 
-def test_the_image_counts_from_its_name(program: Build, tmp_path: Path) -> None:
-    """While exec(2) is under way still, the kernel clears the rest of a page of it: that is the new image's, not the old one's."""
+def test_a_page_fault_during_exec_belongs_to_the_new_image(program: Build, tmp_path: Path) -> None:
+    """While exec(2) is still under way, the kernel clears the rest of a page: this belongs to the new image, not to the old one."""
     file = tmp_path / "end"
     file.write_text("12345")
     run = trace(["/bin/sh", "-c", f"exec {program('procs')} chain 0 {file}"], wanted("fault", "exec", "read"))
@@ -276,7 +276,7 @@ def test_the_image_counts_from_its_name(program: Build, tmp_path: Path) -> None:
 
 
 def test_fork_storm(program: Build, tmp_path: Path) -> None:
-    """Three hundred children at once, each with a file of its own: every one of them, by pid."""
+    """Three hundred simultaneous children, each with a file of its own: every one is reported, by pid."""
     for i in range(300):
         (tmp_path / str(i)).write_text("hello")
     run = trace([program("procs"), "storm", str(tmp_path), "300"], wanted("all"))

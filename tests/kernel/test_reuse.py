@@ -1,7 +1,7 @@
-"""Memory and numbers that come again: a dentry's, an inode's, a parent's, and each file still has its own name.
+"""Memory and numbers that the kernel uses again: dentries, inodes, parents. Each file keeps its own name.
 
-Apart from test_identity_*.py, where names change on purpose: here the kernel gives what was freed to somebody else. The oracle is
-what /proc/self/fd says while the file is open.
+Separate from test_identity_*.py, where names change on purpose: here the kernel reuses freed memory. The oracle is
+/proc/self/fd while the file is open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.kernel.harness import Event, Run, Shell, Watch, notes, trace, wanted
 Build = Callable[[str], str]
 ROUNDS: Final = 40
 MODES: Final = "new_files same_name links two_directories new_directories new_trees renamed reclaimed_links".split()
-"""Of reuse.c."""
+"""Operations of reuse.c."""
 MEMORY_CGROUPS: Final = Path("/sys/fs/cgroup/memory")
 """Version 1."""
 Reclaim = tuple[list[str], Callable[[], None]]
@@ -37,8 +37,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def reclaim(pytestconfig: pytest.Config) -> Iterator[Reclaim]:
-    """What frees unused dentries and inodes: a file and a text to write to it, and what the process that uses them must run first.
-    Natively it frees those of that process's memory cgroup alone; a machine of `make vm` frees all that it has."""
+    """Return how to free unused dentries and inodes: a file, a text to write to it, and a command that the process must run first.
+    Natively this frees those of that process's memory cgroup only; a machine of `make vm` frees all."""
     if pytestconfig.getoption("vm"):
         yield ["/proc/sys/vm/drop_caches", "2"], lambda: None
         return
@@ -52,30 +52,30 @@ def reclaim(pytestconfig: pytest.Config) -> Iterator[Reclaim]:
 
 
 def seen(run: Run) -> list[tuple[str, ...]]:
-    """What the program saw, read by read: inode, size, path, mode."""
+    """Return what the program saw, read by read: inode, size, path, mode."""
     assert run.status == 0
     return [tuple(line.split()) for line in run.output.decode().splitlines()]
 
 
 def differences(run: Run, events: list[Event]) -> list[str]:
-    """Of what the program saw, by mode, what its events say otherwise."""
+    """Return the differences between what the program saw and its events, by mode."""
     assert [note for note in notes(run.stats) if not (modules_without_types() and "whose structures were not known" in note)] == []
     files = [event.file for event in events if event.file and event.file.resolved]
     reported = [(str(file.inode), str(file.size), file.path.decode()) for file in files]
     rows = seen(run)
     assert len(reported) == len(rows)
-    return [f"{row[-1]}: {row[:3]} is told as {mine}" for mine, row in zip(reported, rows, strict=True) if mine != row[:3]]
+    return [f"{row[-1]}: {row[:3]} is reported as {mine}" for mine, row in zip(reported, rows, strict=True) if mine != row[:3]]
 
 
 def test_each_file_has_its_own_name(program: Build, place: Path, reclaim: Reclaim) -> None:
-    """Whatever memory and numbers it has from files and names that were there before. The sizes tell files of one name apart."""
+    """Whatever freed memory and numbers it reuses. The sizes distinguish files of the same name."""
     words, join = reclaim
     run = trace([program("reuse"), str(ROUNDS), *words, *MODES], wanted("read"), cwd=place, preexec_fn=join)
     assert differences(run, [event for event in run.events if event.path.startswith(os.fsencode(f"{place}/"))]) == []
 
 
 def test_a_path_filter_passes_its_own_files(program: Build, place: Path) -> None:
-    """One file's names in two directories, in turn, of which one is wanted."""
+    """One file's names in two directories, in turn; only one of the directories is selected."""
     (place / "d1").mkdir()
     command = [program("reuse"), str(ROUNDS), "-", "-", "two_directories"]
     run = trace(command, wanted("read", paths=[str(place / "d1")]), cwd=place)
@@ -86,7 +86,7 @@ def test_a_path_filter_passes_its_own_files(program: Build, place: Path) -> None
 
 
 def test_anonymous_files(program: Build, tmp_path: Path) -> None:
-    """All of them have one inode; their names are the only difference."""
+    """They all have the same inode; their names are the only difference."""
     run = trace([program("reuse"), "20", "-", "-", "anonymous"], wanted("close", types=["all"]), cwd=tmp_path)
     own = [event.path.decode() for event in run.events if event.path.startswith(b"anon_inode:")]
     assert own == [row[2] for row in seen(run)]
@@ -94,7 +94,7 @@ def test_anonymous_files(program: Build, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chosen", [("open", "read", "close"), ("read",)], ids=["open", "read"])
 def test_each_open_has_its_own_number(tmp_path: Path, chosen: tuple[str, ...]) -> None:
-    """The memory of an open file goes to the next one that is opened, whether its open is wanted or not."""
+    """The memory of an open file is reused for the next one, whether its open is selected or not."""
     file = tmp_path / "file"
     file.write_text("x")
     code = f"import os\nfor _ in range(30): f = os.open({str(file)!r}, 0); os.read(f, 1); os.close(f)"
@@ -105,7 +105,7 @@ def test_each_open_has_its_own_number(tmp_path: Path, chosen: tuple[str, ...]) -
     assert len(set(numbers)) == 30
 
 
-# What is wanted by its identity
+# Files selected by identity
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def overlay(tmp_path: Path) -> Iterator[Path]:
 
 
 def with_inode(directory: Path, number: int) -> Path:
-    """A new file that has this inode number."""
+    """Create files until one has this inode number."""
     for at in range(1000):
         file = directory / f"other{at}"
         file.write_text("x")
@@ -130,8 +130,8 @@ def with_inode(directory: Path, number: int) -> Path:
     [{}, {"follow": True}, {"places": True}, {"places": True, "follow": True}],
     ids=["path", "path-follow", "watch", "watch-follow"],
 )
-def test_the_next_file_of_a_number_is_another(overlay: Path, meant: dict[str, Any]) -> None:
-    """On overlayfs, whose inodes have generation 0. With two links it is not taken for one that was moved away either."""
+def test_a_new_file_with_the_same_inode_number_is_another(overlay: Path, meant: dict[str, Any]) -> None:
+    """On overlayfs, whose inodes have generation 0. With two links it is not confused with a moved file either."""
     (overlay / "in").mkdir()
     (overlay / "out").mkdir()
     file = overlay / "in/file"
@@ -147,8 +147,8 @@ def test_the_next_file_of_a_number_is_another(overlay: Path, meant: dict[str, An
     assert watch.stats.total.seen == 1
 
 
-def test_a_file_that_is_copied_up_stays_the_same(tmp_path: Path) -> None:
-    """Its contents move from the lower layer to the upper one, and it is still the file that was named."""
+def test_a_copied_up_file_stays_the_same(tmp_path: Path) -> None:
+    """Its contents move from the lower layer to the upper one, and it is still the given file."""
     for directory in ("lower", "upper", "work", "all"):
         (tmp_path / directory).mkdir()
     for name in ("file", "same"):
@@ -165,11 +165,11 @@ def test_a_file_that_is_copied_up_stays_the_same(tmp_path: Path) -> None:
     assert [event.path for event in watch.events] == [os.fsencode(file)] * 3 + [os.fsencode(f"{file}2")]
 
 
-# What a task is in
+# Objects of a task
 
 
-def test_the_cgroup_is_the_one_that_the_task_is_in(cgroup: Path, tmp_path: Path) -> None:
-    """Moved twice between two events: the kernel's memory for the first cgroup is free then, and goes to the third."""
+def test_the_cgroup_is_the_current_one(cgroup: Path, tmp_path: Path) -> None:
+    """Moved twice between two events: the kernel's memory of the first cgroup is freed and reused for the third."""
     (tmp_path / "file").write_text("x")
     inodes = []
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("open", paths=[str(tmp_path)])) as watch:
@@ -183,7 +183,7 @@ def test_the_cgroup_is_the_one_that_the_task_is_in(cgroup: Path, tmp_path: Path)
     assert [event.task.cgroup for event in watch.events] == inodes
 
 
-def test_the_user_namespace_is_the_one_that_the_task_is_in(tmp_path: Path) -> None:
+def test_the_user_namespace_is_the_current_one(tmp_path: Path) -> None:
     """unshare(2) of it alone changes neither ids nor other namespaces."""
     file = tmp_path / "file"
     file.write_text("x")

@@ -1,8 +1,8 @@
-"""Programs that the kernel skips (docs/adr/0019): none because another task was in the middle of one, none for filetap's own work
-on maps; what others' work costs is counted, and no end is waited for that was skipped.
+"""Programs that the kernel skips (docs/adr/0019): counted, and never waited for.
 
-Apart, because it is about what the kernel half never sees. The oracles are the kernel's own word on who calls bpf(2), /proc, and
-what was told of births.
+None is skipped because another task was inside a program, none because of filetap's own map operations; skips caused by other
+processes are counted. Separate, because it is about events that the kernel half never sees. The oracles are the kernel's seccomp
+notifications of bpf(2), /proc, and the reported births.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.kernel.harness import Run, Watch, at_level, by_path, hold, names_requ
 from tests.timeouts import scaled, wait_for
 
 WORK: Final = (1, 2, 3, 21, 24, 25, 26, 27)
-"""BPF_MAP_*_ELEM and BPF_MAP_*_BATCH, but for GET_NEXT_KEY: those inside of bpf_disable_instrumentation()."""
+"""BPF_MAP_*_ELEM and BPF_MAP_*_BATCH, except GET_NEXT_KEY: the operations inside of bpf_disable_instrumentation()."""
 _SECCOMP, _BPF = 317, 321
 _FILTER, _NEW_LISTENER, _CONTINUE = 1, 8, 1
 _RECEIVE, _ANSWER = 0xC0502100, 0xC0182101
@@ -42,7 +42,7 @@ _ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
 
 
 def listener() -> int:
-    """A descriptor on which this thread's work on maps, and that of threads it starts, is asked for leave, call by call."""
+    """Return a seccomp descriptor that must permit each map operation of this thread and of threads it starts."""
     notify = len(WORK) + 4
     code = [(_LOAD, 0, 0, 0), (_SAME, 0, notify - 3, _BPF), (_LOAD, 0, 0, 16)]
     code += [(_SAME, notify - 3 - at, 0, command) for at, command in enumerate(WORK, start=1)]
@@ -55,7 +55,7 @@ def listener() -> int:
 
 
 def policies(work: Callable[[], object]) -> list[int]:
-    """How the thread was scheduled at each work on a map, of what a child of ours does."""
+    """Return the thread's scheduling policy at each map operation of a child process."""
     ours, its = socket.socketpair()
     child = os.fork()
     if not child:
@@ -68,29 +68,29 @@ def policies(work: Callable[[], object]) -> list[int]:
             os._exit(status)
     its.close()
     with ours:
-        found = list(_asked(socket.recv_fds(ours, 1, 1)[1][0], os.pidfd_open(child)))
+        found = list(_answer_requests(socket.recv_fds(ours, 1, 1)[1][0], os.pidfd_open(child)))
     assert os.waitpid(child, 0)[1] == 0
     return found
 
 
-def _asked(fd: int, child: int) -> Iterator[int]:
-    """Until the child has ended: older kernels do not let go of its filter before somebody has waited for it."""
+def _answer_requests(fd: int, child: int) -> Iterator[int]:
+    """Answer until the child has ended: older kernels release its filter only after a wait for it."""
     waiting = poll()
     waiting.register(fd, POLLIN)
     waiting.register(child, POLLIN)
     while child not in (ready := dict(waiting.poll())):
         if not ready[fd] & POLLIN:
             break
-        asked = bytearray(80)  # struct seccomp_notif
-        fcntl.ioctl(fd, _RECEIVE, asked)
-        number, thread = struct.unpack_from("<QI", asked)
+        request = bytearray(80)  # struct seccomp_notif
+        fcntl.ioctl(fd, _RECEIVE, request)
+        number, thread = struct.unpack_from("<QI", request)
         yield os.sched_getscheduler(thread)
         fcntl.ioctl(fd, _ANSWER, struct.pack("<QqiI", number, 0, 0, _CONTINUE))
     os.close(fd)
     os.close(child)
 
 
-def test_who_works_on_a_map_is_alone_on_its_cpu(tmp_path: Path) -> None:
+def test_map_operations_are_not_preempted(tmp_path: Path) -> None:
     """From the start to the statistics: constants, rules, targets, handlers, sums."""
 
     def work() -> None:
@@ -122,9 +122,9 @@ def fault():
         mapped.madvise(mmap.MADV_DONTNEED)
         yield mapped[0]
 def ring():
-    told, page = ctypes.create_string_buffer(120), ctypes.create_string_buffer(mmap.PAGESIZE)  # struct io_uring_params
-    ring = libc.syscall(425, 1, told)
-    tail, head = struct.unpack_from("<44xI32xI", told.raw)  # of submissions, of completions
+    params, page = ctypes.create_string_buffer(120), ctypes.create_string_buffer(mmap.PAGESIZE)  # struct io_uring_params
+    ring = libc.syscall(425, 1, params)
+    tail, head = struct.unpack_from("<44xI32xI", params.raw)  # of submissions, of completions
     rings, requests = mmap.mmap(ring, mmap.PAGESIZE), mmap.mmap(ring, mmap.PAGESIZE, offset=0x10000000)
     requests[:28] = struct.pack("<B3xiQQI", 22, fd, 0, ctypes.addressof(page), len(page))  # IORING_OP_READ
     for count in range(1, 1 << 32):
@@ -144,7 +144,7 @@ print(json.dumps({"pid": os.getpid(), "done": done}), flush=True)
 if not above:
     os.wait()
 """
-"""Two on one CPU; one comes on top of the other at any moment, also in the middle of a program of filetap's."""
+"""Two threads on one CPU; one preempts the other at any moment, also inside a program of filetap's."""
 
 
 def all_is_told(run: Run, file: Path) -> None:
@@ -155,15 +155,15 @@ def all_is_told(run: Run, file: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "name"), [("chmod", "chmod"), ("fault", "page_fault_user"), pytest.param("ring", "read", marks=names_requests)]
 )
-def test_what_is_preempted_in_a_program_hides_nobody(what: str, name: str, tmp_path: Path) -> None:
+def test_a_preempted_program_hides_no_event(what: str, name: str, tmp_path: Path) -> None:
     run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], wanted(name))
     all_is_told(run, tmp_path / "file")
 
 
 @pytest.mark.hooks
 @pytest.mark.parametrize(("what", "hook"), [("chmod", "security_path_chmod"), ("utime", "vfs_utimes")])
-def test_what_is_preempted_in_a_hook_hides_nobody(what: str, hook: str, tmp_path: Path) -> None:
-    """One that LSM knows, and one that it does not."""
+def test_a_preempted_hook_hides_no_event(what: str, hook: str, tmp_path: Path) -> None:
+    """One hook that LSM provides, and one that it does not."""
     run = trace([sys.executable, "-c", TWO, what, str(tmp_path / "file"), "3"], *at_level("vfs", "setattr"))
     assert hook in run.attach_types
     all_is_told(run, tmp_path / "file")
@@ -179,14 +179,14 @@ signal.pause()
 
 @pytest.fixture
 def family(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Held; its own children with it in a group of processes that does not outlive the test."""
+    """Start a held command and its children in a process group that ends with the test."""
     with hold([sys.executable, "-c", FAMILY, str(tmp_path / "pids")], start_new_session=True) as held:
         yield held
         os.killpg(held.pid, signal.SIGKILL)
 
 
-def test_those_that_run_are_found(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    """Children too; not who has ended, though nobody has waited for it."""
+def test_running_processes_are_found(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Running children too; not zombies."""
     pids = tmp_path / "pids"
     with Watch(Targets(command=family.pid), wanted("exit")) as watch:
         release(family)
@@ -203,7 +203,7 @@ def test_those_that_run_are_found(family: subprocess.Popen[bytes], tmp_path: Pat
 
 @contextmanager
 def worker_on_maps() -> Iterator[None]:
-    """Somebody who works on a map of 4 MB on the first CPU, all the time, and may be preempted."""
+    """Start a preemptible process that works on a map of 4 MB on the first CPU all the time."""
     size = 4000 << 10
     fd = check(library().bpf_map_create(ARRAY, b"filetap_test", 4, size, 1, None), "map")
     key, value = ctypes.c_uint32(0), ctypes.create_string_buffer(size)
@@ -232,7 +232,7 @@ for _ in range(100):
     os.wait()
     time.sleep(0.005)
 """
-"""Each sleep ends on top of whoever has the first CPU."""
+"""Each wake-up preempts the thread on the first CPU."""
 
 
 def nothing_is_skipped() -> bool:
@@ -251,6 +251,6 @@ def test_an_end_that_was_skipped_is_not_waited_for(filetap: tuple[str, ...], tmp
     rows = [json.loads(line) for line in events.read_text().splitlines()]
     born = {row["io"]["result"] for row in rows if row["event"]["action"] == "fork"}
     ended = {row["process"]["pid"] for row in rows if row["event"]["action"] == "exit"}
-    assert born - ended, "no end was skipped whose birth was seen"
+    assert born - ended, "no end was skipped of a process whose birth was seen"
     assert json.loads(stats.read_text())["missed"] > 0
     assert b"events may be missing: " in done.stderr

@@ -1,7 +1,7 @@
-"""Whose events count: commands, running processes, names of commands, cgroups, everything, and their children.
+"""Targets: commands, running processes, names of commands, cgroups, all processes, and their children.
 
-Apart from test_filters.py, which asks which of their events. The oracle is a shell that does one thing at a time: what it
-did inside the target must be seen, what it did outside must not.
+Separate from test_filters.py, which selects among their events. The oracle is a shell that does one thing at a time:
+what it does inside the target must be reported, what it does outside must not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Build = Callable[[str], str]
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Files to touch, by name."""
+    """Return files to touch, by name."""
     paths = {name: tmp_path / name for name in ("before", "inside", "outside", "child", "grandchild", "after", "execed", "moved")}
     for path in paths.values():
         path.write_text("hello")
@@ -34,13 +34,13 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def touched(watch: Watch, files: dict[str, Path]) -> set[str]:
-    """Names of the files that events name."""
+    """Return the names of the files of the events."""
     names = {os.fsencode(path): name for name, path in files.items()}
     return {names[event.path] for event in watch.events if event.path in names}
 
 
 def test_pid(files: dict[str, Path]) -> None:
-    """A running process from now on, its future children and theirs; nobody else."""
+    """A running process from now on, its future children and theirs; no other process."""
     with Shell() as shell, Shell() as other:
         shell.do(f": <{files['before']}")
         with Watch(Targets(pids=[shell.pid])) as watch:
@@ -59,8 +59,8 @@ def test_pid_without_children(files: dict[str, Path]) -> None:
         assert touched(watch, files) == {"inside"}
 
 
-def test_pid_with_children_that_run_already(files: dict[str, Path]) -> None:
-    """Children, and grandchildren whose parent has no part in it but by descent."""
+def test_pid_with_running_children(files: dict[str, Path]) -> None:
+    """Children, and grandchildren whose parent counts only by descent."""
     script = f"(while [ ! -e {files['inside']}.go ]; do sleep 0.01; done; : <{files['child']}; (: <{files['grandchild']})) & :"
     with Shell() as shell:
         shell.do(script)
@@ -81,7 +81,7 @@ def test_running_children_are_left_out_without_follow(files: dict[str, Path]) ->
 
 @pytest.mark.parametrize("follow", [True, False])
 def test_pid_means_all_its_threads(program: Build, files: dict[str, Path], follow: bool) -> None:
-    """Those that run already and those to come, --no-children or not."""
+    """Existing threads and future ones, with --no-children or not."""
     shell = Shell(program("threads"), "agent")
     with shell:
         shell.do("start")
@@ -117,14 +117,14 @@ def test_two_pids_are_a_union(files: dict[str, Path]) -> None:
 
 @pytest.fixture
 def namesake(tmp_path: Path) -> Path:
-    """A shell under a name longer than comm's 15 bytes."""
+    """Start a shell whose name is longer than comm's 15 bytes."""
     path = tmp_path / "a-name-of-20-bytes!!"
     shutil.copy("/bin/sh", path)
     return path
 
 
 def test_command_name(files: dict[str, Path], namesake: Path) -> None:
-    """Running ones, those that exec later, and their children; compared in 15 bytes."""
+    """Running processes, later execs, and their children; 15 bytes are compared."""
     with Shell(str(namesake)) as running, Shell() as other:
         with Watch(Targets(comms=[find_comm(namesake.name)])) as watch:
             running.do(f": <{files['inside']}; (: <{files['child']}); cat {files['grandchild']}")
@@ -132,7 +132,7 @@ def test_command_name(files: dict[str, Path], namesake: Path) -> None:
         assert touched(watch, files) == {"inside", "child", "grandchild", "execed"}
 
 
-def test_command_name_that_is_left_by_exec(files: dict[str, Path], namesake: Path) -> None:
+def test_command_name_before_an_exec(files: dict[str, Path], namesake: Path) -> None:
     """Its children count, whatever they execute."""
     with Watch(Targets(comms=[find_comm(namesake.name)])) as watch:
         subprocess.run([str(namesake), "-c", f"exec cat {files['execed']}"], check=True, stdout=subprocess.DEVNULL)
@@ -141,7 +141,7 @@ def test_command_name_that_is_left_by_exec(files: dict[str, Path], namesake: Pat
 
 @pytest.mark.parametrize("by", ["id", "path", "below the root"])
 def test_cgroup(files: dict[str, Path], cgroup: Path, by: str) -> None:
-    """The whole subtree; a task counts while it is in it."""
+    """The whole subtree counts; a task counts while it is in it."""
     (cgroup / "deep" / "deeper").mkdir(parents=True)
     name = {"id": str(cgroup.stat().st_ino), "path": str(cgroup), "below the root": cgroup.name}[by]
     with Shell() as shell, Shell() as other:
@@ -169,7 +169,7 @@ def test_sibling_cgroup_is_not_below(files: dict[str, Path], cgroup: Path) -> No
 
 
 def test_cgroup_and_command_both(files: dict[str, Path], cgroup: Path, namesake: Path) -> None:
-    """-c with --cgroup: only where both hold."""
+    """-c with --cgroup: both conditions must hold."""
     with Shell(str(namesake)) as both, Shell() as other:
         with Watch(Targets(cgroups=[find_cgroup(str(cgroup))], comms=[find_comm(namesake.name)])) as watch:
             both.do(f": <{files['outside']}; echo $$ >{cgroup}/cgroup.procs; : <{files['inside']}; (: <{files['child']})")
@@ -188,7 +188,7 @@ def test_pid_and_cgroup_are_a_union(files: dict[str, Path], cgroup: Path) -> Non
 
 
 def test_all(files: dict[str, Path], tmp_path: Path) -> None:
-    """Every process but filetap itself, here: this one."""
+    """Every process except filetap itself; here that is this process."""
     with Shell() as one:
         with Watch(Targets(all=True), wanted(*IO, paths=[str(tmp_path)])) as watch:
             one.do(f": <{files['inside']}; (: <{files['child']})")
@@ -197,7 +197,7 @@ def test_all(files: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_launched_command_begins_at_its_exec(files: dict[str, Path]) -> None:
-    """Nothing of what stood in for it before, everything after."""
+    """No event of the process that held the command's place before, and every event after."""
     run = trace(["cat", str(files["inside"])], wanted("all"))
     first, last = run.events[0], run.events[-1]
     assert (first.op, first.path) == ("exec", os.fsencode(os.path.realpath("/bin/cat")))
@@ -207,7 +207,7 @@ def test_launched_command_begins_at_its_exec(files: dict[str, Path]) -> None:
 
 
 def test_grandchildren_whose_parent_is_gone(files: dict[str, Path]) -> None:
-    """A daemon is a descendant still, though its parent is init by now."""
+    """A daemon is still a descendant, though its parent is init by then."""
     script = f"(setsid sh -c 'sleep 0.2; : <{files['grandchild']}' >/dev/null 2>&1 </dev/null &)"
     run = trace(["sh", "-c", script], wanted(*IO))
     assert any(event.path == os.fsencode(files["grandchild"]) for event in run.events)
@@ -218,7 +218,7 @@ def ndjson(path: Path) -> list[dict[str, object]]:
 
 
 def test_sandbox_with_a_daemon(files: dict[str, Path], tmp_path: Path, filetap: tuple[str, ...]) -> None:
-    """A daemon that has left parent and session behind still counts, and the end waits for it."""
+    """A daemon that has left parent and session still counts, and the end of the trace waits for it."""
     output = tmp_path / "events.json"
     script = (
         f"cat /proc/self/cgroup; (setsid sh -c 'sleep 0.5; : <{files['grandchild']}' >/dev/null 2>&1 </dev/null &); : <{files['inside']}"
@@ -240,7 +240,7 @@ def test_sandbox_with_a_daemon(files: dict[str, Path], tmp_path: Path, filetap: 
     assert str(files["inside"]) in text
 
 
-def test_sandbox_counts_a_stranger_moved_in(files: dict[str, Path], tmp_path: Path, filetap: tuple[str, ...]) -> None:
+def test_sandbox_counts_a_process_that_was_moved_in(files: dict[str, Path], tmp_path: Path, filetap: tuple[str, ...]) -> None:
     output, go = tmp_path / "events.json", tmp_path / "go"
     script = f"while [ ! -e {go} ]; do sleep 0.01; done"
     with Shell() as shell:
@@ -255,8 +255,8 @@ def test_sandbox_counts_a_stranger_moved_in(files: dict[str, Path], tmp_path: Pa
             shell.do(f"echo $$ >{cgroup}/cgroup.procs; : <{files['inside']}; echo $$ >{cgroup_root()}/cgroup.procs; : <{files['after']}")
             go.touch()
             assert sandboxed.stderr
-            said = sandboxed.stderr.read()
-    assert b"could not be removed" not in said
+            errors = sandboxed.stderr.read()
+    assert b"could not be removed" not in errors
     assert not cgroup.exists()
     text = output.read_text()
     assert str(files["inside"]) in text

@@ -1,7 +1,7 @@
-"""Threads that share descriptors and positions: what is said is true, or said to be uncertain.
+"""Threads that share descriptors and positions: events are correct or marked as uncertain.
 
-Apart from test_calls.py, where one thread has all to itself. The oracle is what was read: files of one letter say which
-file, a file of its own offsets says where.
+Separate from test_calls.py, which has one thread. The oracle is the data that was read: files of one letter identify
+the file, a file of its own offsets identifies the position.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ LATENCY = pytest.mark.parametrize("latency", [True, False])
 
 @LATENCY
 def test_descriptor_changed_by_another_thread(program: Build, tmp_path: Path, latency: bool) -> None:
-    """20,000 reads of a descriptor that another thread points to this file and that: never the wrong one in silence."""
+    """20,000 reads of a descriptor that another thread points to two files in turn: never the wrong file without a mark."""
     for name in "ab":
         (tmp_path / name).write_text(name * 1000)
     run = trace([program("threads"), "dup2", tmp_path / "a", tmp_path / "b", "20000"], wanted("pread64"), {"latency": latency})
     truth = next(line for line in run.output.decode().splitlines() if len(line) == 20000)
     mine = [event for event in run.events if event.fd == 100]
     assert len(mine) == 20000
-    said = [os.path.basename(event.path).decode() for event in mine]
-    silent = [i for i, event in enumerate(mine) if said[i] != truth[i] and not event.uncertain]
+    reported = [os.path.basename(event.path).decode() for event in mine]
+    silent = [i for i, event in enumerate(mine) if reported[i] != truth[i] and not event.uncertain]
     assert silent == []
     assert [event.offset for event in mine] == [i % 1000 for i in range(20000)]
     assert {"a", "b"} <= set(truth)
@@ -39,7 +39,7 @@ def test_descriptor_changed_by_another_thread(program: Build, tmp_path: Path, la
 @LATENCY
 @pytest.mark.parametrize("threads", [2, 4])
 def test_shared_position(program: Build, tmp_path: Path, threads: int, latency: bool) -> None:
-    """Each offset is that of the bytes which were read, or it is flagged."""
+    """Each offset is that of the bytes which were read, or is marked as uncertain."""
     rounds = 5000
     file = tmp_path / "offsets"
     file.write_bytes(b"".join(struct.pack("<q", at) for at in range(0, 8 * threads * rounds, 8)))
@@ -57,7 +57,7 @@ def test_shared_position(program: Build, tmp_path: Path, threads: int, latency: 
 
 @LATENCY
 def test_pipe_that_becomes_a_file(program: Build, tmp_path: Path, latency: bool) -> None:
-    """A read that sleeps on a pipe is that pipe's, though its descriptor is a file by the time it returns."""
+    """A read that sleeps on a pipe is reported for that pipe, though its descriptor is a file when it returns."""
     (tmp_path / "file").write_text("hello")
     run = trace([program("threads"), "pipe", tmp_path / "file"], wanted("read", types=["pipe"]), {"latency": latency})
     assert run.lines == [{"result": 1}]
@@ -68,14 +68,14 @@ def test_pipe_that_becomes_a_file(program: Build, tmp_path: Path, latency: bool)
 
 
 def test_pipe_is_not_taken_for_the_file(program: Build, tmp_path: Path) -> None:
-    """The same with files alone asked for: it must not appear."""
+    """The same with regular files only: the read must not be reported."""
     (tmp_path / "file").write_text("hello")
     run = trace([program("threads"), "pipe", tmp_path / "file"], wanted("read"))
     assert [event for event in run.events if event.fd == 100] == []
 
 
 def test_threads_have_names_of_their_own(tmp_path: Path) -> None:
-    """comm is the process's, thread the thread's; both from prctl."""
+    """comm is the process's name, thread the thread's; both set by prctl."""
     (tmp_path / "file").write_text("x")
     code = f"""
 import threading, ctypes
@@ -102,7 +102,7 @@ def test_first_thread_ends_first(program: Build, tmp_path: Path) -> None:
 
 
 def test_threads_that_come_later_without_latency(program: Build, tmp_path: Path) -> None:
-    """Calls are looked at in their beginning from then on: a read that sleeps on a pipe is the pipe's, surely."""
+    """From then on calls are recorded at their beginning: a read that sleeps on a pipe is reported for the pipe, without a mark."""
     (tmp_path / "file").write_text("hello")
     with Shell(program("threads"), "agent") as shell:
         filters = wanted("read", "close", types=["pipe"])
@@ -120,7 +120,7 @@ def test_threads_that_come_later_without_latency(program: Build, tmp_path: Path)
 
 
 def test_order_within_a_thread(tmp_path: Path) -> None:
-    """As the thread made them, wherever it ran: offsets of a private position only grow."""
+    """In the order in which the thread made them, on whichever CPU: offsets of a private position only grow."""
     file = tmp_path / "file"
     file.write_bytes(b"x" * 200000)
     code = f"""

@@ -1,7 +1,7 @@
-"""Operations as the VFS level sees them, the same whichever way its hooks attached; and what they say of names at auto.
+"""Operations at the VFS level, the same for each attach type; and the names at the level auto.
 
-Apart, because it needs hooks that not every machine allows. The oracle is vfs/: it says of each call which paths it led
-to, which inodes lstat tells there, and the time around it.
+Separate, because it needs hooks that not every machine allows. The oracle is vfs/: for each call it prints the paths,
+the inodes from lstat, and the time around it.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ HOOKS: Final = {
     **dict.fromkeys(("chown", "lchown", "fchown", "fchownat"), "security_path_chown"),
     "utimensat": "vfs_utimes",
 }
-"""By call, or by op."""
+"""Time limits by call or by op."""
 NUMBERS: Final = ("security_file_open", "security_file_permission", "security_mmap_file")
-"""Hooks of calls whose result is more than that they succeeded."""
+"""Hooks of calls whose result is more than success."""
 
 Line = dict[str, Any]
 Row = tuple[Any, ...]
 
 
 def tree(folder: Path) -> Path:
-    """A directory that anybody may search."""
+    """Return a directory that all users may search."""
     for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)
     return folder
@@ -48,14 +48,14 @@ def tree(folder: Path) -> Path:
 
 @pytest.fixture(scope="module", params=[pytest.param(attach_type, marks=pytest.mark.hooks(attach_type)) for attach_type in ATTACH_TYPES])
 def attach_type(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The best way that hooks attach meanwhile; those that it is not for take the next."""
+    """Make this the best available attach type; hooks that do not support it take the next."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hooks, "attach_types", lambda _: ATTACH_TYPES[ATTACH_TYPES.index(request.param) :])
         yield request.param
 
 
-def took(run: Run, attach_type: str) -> bool:
-    """Every hook, that way: but one has no LSM hook, and one the ways of a kernel before v6.1 do not take."""
+def all_took(run: Run, attach_type: str) -> bool:
+    """Return whether every hook all_took that type: one has no LSM hook, and one does not take the types of a kernel before v6.1."""
     others = {function for function, found in run.attach_types.items() if found != attach_type}
     return others <= {"vfs_utimes" if attach_type == "lsm" else "", "security_path_chown"}
 
@@ -64,7 +64,7 @@ def took(run: Run, attach_type: str) -> bool:
 def vfs(attach_type: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"vfs-{attach_type}"))], *at_level("vfs", *VFS_OPS))
     assert run.status == 0
-    assert took(run, attach_type)
+    assert all_took(run, attach_type)
     return run
 
 
@@ -72,7 +72,7 @@ def vfs(attach_type: str, program: Callable[[str], str], tmp_path_factory: pytes
 def auto(attach_type: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = trace([program("vfs"), tree(tmp_path_factory.mktemp(f"auto-{attach_type}"))], *at_level("auto", *OPS))
     assert run.status == 0
-    assert took(run, attach_type)
+    assert all_took(run, attach_type)
     return run
 
 
@@ -88,21 +88,21 @@ def lines_of(run: Run, case: str) -> list[Line]:
 
 
 def events_of(run: Run, line: Line) -> list[Event]:
-    """Those of the line's call: its thread's, or a worker's of the kernel for it."""
+    """Return the events of the line's call: its thread's, or those of a kernel worker on its behalf."""
     found = [event for event in run.events if line["begun"] < event.time < line["ended"]]
     return sorted((event for event in found if line["unknown"] or event.tid == line["tid"]), key=lambda event: event.time)
 
 
 def row_of(event: Event, line: Line) -> Row:
-    """What is compared; of numbers, those that the program has said. An overlay's inodes are not those of lstat."""
-    said = line if event.op == line["op"] else {}
-    numbers = tuple(getattr(event, name) if name in said else None for name in ("size", "offset", "argument"))
+    """Return the compared fields; of numbers, those that the program printed. An overlay's inodes are not those of lstat."""
+    printed = line if event.op == line["op"] else {}
+    numbers = tuple(getattr(event, name) if name in printed else None for name in ("size", "offset", "argument"))
     first, second = (file.inode if file and line["case"] != "overlay" else 0 for file in (event.file, event.target))
     return (event.op, event.call, event.path, first, event.target_path, second, event.result, event.known, *numbers)
 
 
 def hook_row(line: Line, hook: str) -> Row:
-    """What a hook, as FUNCTION/OP, is to tell of the call."""
+    """Return what a hook, as FUNCTION/OP, should report of the call."""
     function, _, op = hook.partition("/")
     if function == "security_file_truncate" and not has(function):
         function = "security_path_truncate"
@@ -131,7 +131,7 @@ def test_the_vfs_level(vfs: Run, case: str) -> None:
 
 
 def by_thread(run: Run) -> Iterator[tuple[list[Line], list[Event]]]:
-    """What each thread did, and all its events, in order. Not by the time around each call: on another CPU it may differ."""
+    """Group lines and events by thread, in order. Not by the time around each call: another CPU's clock may differ."""
     lines = lines_of(run, "thread")
     for tid in {line["tid"] for line in lines}:
         yield [line for line in lines if line["tid"] == tid], [event for event in run.events if event.tid == tid]
@@ -150,14 +150,14 @@ def test_threads_at_auto(auto: Run) -> None:
 
 
 def called(line: Line, which: str, *, as_asked: bool) -> str:
-    """One of its paths: the one that it led to, or the one that the caller gave."""
-    asked = "asked" if which == "path" else "asked_target"
-    path: str = line.get(asked if as_asked and asked in line else which, "")
+    """Return whether it is one of its paths: the resolved one, or the one that the caller gave."""
+    requested = "requested" if which == "path" else "requested_target"
+    path: str = line.get(requested if as_asked and requested in line else which, "")
     return path
 
 
 def call_row(line: Line) -> Row:
-    """What a system call is to tell: the files that its hook has found, or the names as they were asked for."""
+    """Return what a system call should report: the files that its hook resolved, or the requested names."""
     named = line["early"] and (line["op"] in (*NAMING, "open"))
     path, target = (called(line, end, as_asked=named) for end in ("path", "target"))
     inodes = (0, 0) if named else (line.get("inode", 0), line.get("target_inode", 0))
@@ -168,7 +168,7 @@ def call_row(line: Line) -> Row:
 
 @pytest.mark.parametrize("case", CASES)
 def test_auto(auto: Run, case: str) -> None:
-    """Each call has one event: resolved where a hook has seen it, and never another of the hook."""
+    """Each call has one event, resolved if a hook saw it, and no separate event of the hook."""
     for line in lines_of(auto, case):
         assert [call_row_of(event, line) for event in events_of(auto, line)] == expected_calls(line), auto.stats.notes
 
@@ -181,12 +181,12 @@ def call_row_of(event: Event, line: Line) -> Row:
 def expected_calls(line: Line) -> list[Row]:
     if not line["silent"]:
         return [call_row(line)]
-    call = seen_otherwise(line["call"])
+    call = reported_otherwise(line["call"])
     return [call_row(line | {"call": call.replace("OP", line["op"])})] if call else []
 
 
-def seen_otherwise(call: str) -> str:
-    """How requests are told at auto: by their own hook sets, where these attach. 32-bit calls are not."""
+def reported_otherwise(call: str) -> str:
+    """Return how requests are reported at auto: by their own hook sets, where these attach. 32-bit calls are not reported."""
     with KernelTypes() as kernel:
         if call in ("ring", "worker"):
             return "io_uring:OP" if uring.programs(kernel) else ""

@@ -1,7 +1,7 @@
-"""What the VFS level names and whom it heeds: paths as bpf_d_path tells them, watched inodes, filters, execs, failures.
+"""Paths and filters at the VFS level: paths as bpf_d_path gives them, watched inodes, filters, execs, failures.
 
-Apart from test_vfs.py, which compares call by call. The oracle of paths is a BPF program of its own, d_path.bpf.c, which
-asks the kernel.
+Separate from test_vfs.py, which compares call by call. The oracle of paths is a BPF program of its own, d_path.bpf.c,
+which calls the kernel.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAY_EXEC, MAY_WRITE, MAY_READ, MAY_ACCESS, MAY_OPEN = 1, 2, 4, 16, 32
 
 @contextmanager
 def d_path() -> Iterator[Callable[[], list[tuple[int, int, bytes]]]]:
-    """Process, inode and path of each file that a child of ours, or theirs, opens meanwhile, by the kernel's own function."""
+    """Return process, inode and path of each file that a descendant of this process opens meanwhile, by the kernel's own function."""
     loaded = Object(str(programs.build_object("d_path").with_name("d_path")))
     try:
         own = np.array([os.getpid()], "<u4")
@@ -55,7 +55,7 @@ def _opened(loaded: Object) -> list[tuple[int, int, bytes]]:
 
 
 def in_words(event: Event) -> bytes:
-    """The path as the process itself would be told it."""
+    """Return the path as the process itself would see it."""
     assert event.file
     path = event.path.removeprefix(event.task.root.rstrip(b"/"))
     return path + b" (deleted)" * event.file.deleted
@@ -63,7 +63,7 @@ def in_words(event: Event) -> bytes:
 
 @pytest.mark.hooks("fentry")
 def test_paths_are_those_of_bpf_d_path(program: Callable[[str], str], tmp_path: Path) -> None:
-    """Deep, bound elsewhere, in a chroot, in an overlay, unlinked, as long as may be."""
+    """Very deep, bind-mounted, in a chroot, in an overlay, unlinked, as long as possible."""
     with d_path() as opened:
         run = trace([program("vfs"), tree(tmp_path), "hidden"], *at_level("vfs", "open", types=["all"]))
         reported = opened()
@@ -72,7 +72,7 @@ def test_paths_are_those_of_bpf_d_path(program: Callable[[str], str], tmp_path: 
     for pid in {event.pid for event in run.events}:
         ours = [(event.file.inode, in_words(event)) for event in run.events if event.pid == pid and event.file]
         kernels = [(inode, path) for number, inode, path in reported if number == pid]
-        rest = iter(kernels)  # also of what came before the exec, and of what overlayfs opens beneath
+        rest = iter(kernels)  # also events before the exec, and files that overlayfs opens underneath
         assert [row for row in ours if row not in rest] == []
         assert {path for _, path in kernels if path.startswith(below)} == {path for _, path in ours if path.startswith(below)}
     names = {in_words(event) for event in run.events}
@@ -86,8 +86,8 @@ def permissions(run: Run) -> list[tuple[bytes, int]]:
 
 
 @pytest.mark.parametrize("level", ["vfs", "auto"])
-def test_permission_on_watched_inodes_alone(tmp_path: Path, level: str) -> None:
-    """With the mask asked for: that of open(2), of access(2), and of a directory on the way."""
+def test_permission_on_watched_inodes_only(tmp_path: Path, level: str) -> None:
+    """With the requested mask: that of open(2), of access(2), and of a directory on the way."""
     tree(tmp_path)
     (tmp_path / "d").mkdir()
     for name in ("watched", "other", "d/below"):
@@ -107,7 +107,7 @@ def test_permission_on_watched_inodes_alone(tmp_path: Path, level: str) -> None:
 
 @pytest.mark.parametrize(("level", "call"), [("vfs", "security_path_chmod"), ("auto", "fchmodat")])
 def test_a_path_is_an_inode(tmp_path: Path, level: str, call: str) -> None:
-    """Through a symbolic link and another hard link too; and what is not wanted never leaves the kernel."""
+    """Through a symbolic link and another hard link too; events that do not match stay in the kernel."""
     tree(tmp_path)
     for name in ("wanted", "other"):
         (tmp_path / name).touch()
@@ -126,8 +126,8 @@ def test_a_path_is_an_inode(tmp_path: Path, level: str, call: str) -> None:
 
 
 @pytest.mark.parametrize("level", ["vfs", "auto"])
-def test_failures_alone(program: Callable[[str], str], tmp_path: Path, level: str) -> None:
-    """A hundred renames of one place in the code, by turns good, failed before the hook and failed behind it."""
+def test_failures_only(program: Callable[[str], str], tmp_path: Path, level: str) -> None:
+    """A hundred renames from one line of code, in turn successful, failed before the hook and failed after it."""
     run = trace([program("vfs"), tree(tmp_path), "loop"], *at_level(level, "rename", failed=True))
     lines = [line for line in run.lines if line["result"] < 0 and not (level == "vfs" and line["early"])]
     assert [(e.path.decode(), e.target_path.decode(), e.result) for e in run.events] == [
@@ -138,7 +138,7 @@ def test_failures_alone(program: Callable[[str], str], tmp_path: Path, level: st
 
 @pytest.mark.parametrize("level", ["vfs", "auto"])
 def test_exec(program: Callable[[str], str], tmp_path: Path, level: str) -> None:
-    """Failures: at the hook, which those never reach that have no permission. A script is executed once."""
+    """Failures are reported at the hook, which is not reached without permission. A script is executed once."""
     run = trace([program("vfs"), tree(tmp_path), "exec"], *at_level(level, "exec"))
     assert run.status == 0
     execs = [(event.call, event.path, event.result) for event in run.events]
@@ -152,7 +152,7 @@ def test_exec(program: Callable[[str], str], tmp_path: Path, level: str) -> None
 
 
 def test_what_an_exec_does_itself(tmp_path: Path) -> None:
-    """Each file that it opens and reads is told once, and without a result, for there is none but the exec's."""
+    """Each file that it opens and reads is reported once, and without a result, for only the exec has one."""
     run = trace(["/bin/sh", "-c", "/bin/true; :"], *at_level("vfs", "open", "read", "exec"))
     binary = os.fsencode(os.path.realpath("/bin/true"))
     before = [event for event in run.events if not event.known]
@@ -164,7 +164,7 @@ def test_what_an_exec_does_itself(tmp_path: Path) -> None:
 
 def test_a_core_dump_has_no_result(tmp_path: Path) -> None:
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
-    assert not pattern.startswith(("|", "@")), "a machine of its own writes core files"
+    assert not pattern.startswith(("|", "@")), "this machine writes core files"
     tree(tmp_path)
     run = trace(["/bin/sh", "-c", "ulimit -c unlimited; kill -SEGV $$"], *at_level("vfs", "open", "write", "mknod"), cwd=tmp_path)
     (core,) = tmp_path.glob("core*")
@@ -178,23 +178,23 @@ AGAIN: Final = """
 import os, sys
 for number in range(100):
     os.mkdir(f"{number}")
-    os.symlink("said", f"{number}/link")
+    os.symlink("target", f"{number}/link")
     os.unlink(f"{number}/link")
     os.rmdir(f"{number}")
 """
 
 
-def test_names_that_get_the_memory_of_others(tmp_path: Path) -> None:
-    """What has no file yet has no inode that would tell it from what was there before."""
+def test_names_in_reused_memory(tmp_path: Path) -> None:
+    """A file that does not exist yet has no inode to distinguish it from the previous one at the same address."""
     run = trace([sys.executable, "-I", "-S", "-c", AGAIN], *at_level("vfs", "symlink"), cwd=tmp_path)
-    expected = [(f"{number}/said", f"{number}/link") for number in range(100)]
+    expected = [(f"{number}/target", f"{number}/link") for number in range(100)]
     assert [(event.path, event.target_path) for event in run.events] == [
-        (os.fsencode(tmp_path / said), os.fsencode(tmp_path / link)) for said, link in expected
+        (os.fsencode(tmp_path / target), os.fsencode(tmp_path / link)) for target, link in expected
     ]
 
 
-def test_a_wrong_signature_refuses_the_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """And no other; it is said once."""
+def test_a_wrong_signature_refuses_the_attach_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Other hooks still attach; the error is reported once."""
     doctored = [hook._replace(parameters=(7,), lsm_parameters=(7,)) if hook.program == "path_mkdir" else hook for hook in vfs.TABLE]
     monkeypatch.setattr(vfs, "TABLE", tuple(doctored))
     run = trace(["/bin/mkdir", tmp_path / "new"], *at_level("vfs", "mkdir", "rmdir"))
@@ -203,7 +203,7 @@ def test_a_wrong_signature_refuses_the_way(monkeypatch: pytest.MonkeyPatch, tmp_
     assert run.events == []
 
 
-def test_a_way_that_fits_not_leads_to_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unsuitable_attach_type_leads_to_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     doctored = [hook._replace(lsm_parameters=(7,)) if hook.program == "path_mkdir" else hook for hook in vfs.TABLE]
     monkeypatch.setattr(vfs, "TABLE", tuple(doctored))
     monkeypatch.setattr(hooks, "attach_types", lambda _: ("lsm", "kprobe"))

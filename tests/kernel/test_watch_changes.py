@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.harness import notes
-from tests.kernel.watching import python, reported, said, touches, watching
+from tests.kernel.watching import operations, python, reported, touches, watching
 
-# As they appear, are moved and go
+# Files that appear, are moved or removed
 
 
 def test_new_files_and_directories(place: Path) -> None:
@@ -46,17 +46,17 @@ ARRIVED = {
 
 @pytest.mark.parametrize("follow", [True, False])
 @pytest.mark.parametrize("how", ARRIVED)
-def test_what_arrived_is_known_before_its_first_use(place: Path, how: str, follow: bool) -> None:
-    """Once the call that brought it is told, under its other names too; what went elsewhere instead is not, nor a stranger."""
+def test_an_arrived_file_is_known_before_its_first_use(place: Path, how: str, follow: bool) -> None:
+    """Once the call that moved it is reported, its other names are reported too; the file that left instead is not, nor any other file."""
     script, other = ARRIVED[how]
     with watching(place, "in", ops=("open", "rename", "link"), follow=follow) as (shell, watch):
         shell.do(f"{touches('out/five')}; {script}")
         watch.run_until(lambda: any(event.op in ("rename", "link") for event in watch.events))
         shell.do(f"{touches(other, 'out/sub/six')}")
-    assert [name for op, name, _ in said(watch.events, place) if op == "open" and name.startswith("out/")] == [other]
+    assert [name for op, name, _ in operations(watch.events, place) if op == "open" and name.startswith("out/")] == [other]
 
 
-def test_what_is_too_much_for_one_look_is_noted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_arrivals_are_noted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("filetap.capture.rules.NAMES_IN_A_LOOK", 1)
     with watching(place, "in", ops=("open", "link")) as (shell, watch):
         shell.do("for n in 1 2 3 4 5; do ln out/five in/$n; done")
@@ -64,12 +64,12 @@ def test_what_is_too_much_for_one_look_is_noted(place: Path, monkeypatch: pytest
     assert note.startswith("4 ")
 
 
-def test_what_arrived_and_was_moved_out_is_dropped(place: Path) -> None:
+def test_an_arrived_file_that_is_moved_out_is_dropped(place: Path) -> None:
     with watching(place, "in", ops=("open", "rename")) as (shell, watch):
         shell.do("mv out/five in/five")
         watch.run_until(lambda: len(watch.events) == 1)
         shell.do(f"mv in/five out/five; {touches('out/five')}")
-    assert said(watch.events, place) == [("rename", "out/five", "in/five"), ("rename", "in/five", "out/five")]
+    assert operations(watch.events, place) == [("rename", "out/five", "in/five"), ("rename", "in/five", "out/five")]
 
 
 LINKED = {
@@ -86,19 +86,20 @@ LINKED = {
 @pytest.mark.parametrize("follow", [True, False])
 @pytest.mark.parametrize("path", ["in", "in/a"])
 @pytest.mark.parametrize("how", LINKED)
-def test_writing_through_a_descriptor_from_before_the_name(place: Path, how: str, path: str, follow: bool) -> None:
-    """At once: nothing of the run is read meanwhile, and links are not even asked for. The oracle is the file's size."""
+def test_writes_through_a_descriptor_older_than_the_name(place: Path, how: str, path: str, follow: bool) -> None:
+    """Immediately, without reading any event meanwhile, and even though links are not selected. The oracle is the file's size."""
     with watching(place, path, ops=("write",), follow=follow, wait=True) as (shell, watch):
         shell.do(python(f'{LINKED[how]}\nos.write(fd, b"x" * 1000); os.write(fd, b"x" * 1001)'))
-    told_of = [event for event in watch.events if event.result > 6]
-    assert [event.result for event in told_of] == [1000, 1001]
+    written = [event for event in watch.events if event.result > 6]
+    assert [event.result for event in written] == [1000, 1001]
     status = os.stat(place / "in/a")
-    assert {event.file.inode for event in told_of if event.file} == {status.st_ino}
-    assert sum(event.result for event in watch.events) <= status.st_size <= sum(event.result for event in told_of) + len(b"before")
+    assert {event.file.inode for event in written if event.file} == {status.st_ino}
+    assert sum(event.result for event in watch.events) <= status.st_size <= sum(event.result for event in written) + len(b"before")
 
 
-def test_a_descriptor_from_before_the_name_when_that_is_gone(place: Path) -> None:
-    """Moved out it is watched no more, unless all that has moved stays; removed it is as any file that was removed while open."""
+def test_writes_through_a_descriptor_after_the_name_is_gone(place: Path) -> None:
+    """A file that is moved out is no longer watched, unless moves are followed; a removed file is reported like any file that was
+    removed while open."""
     end = 'os.write(fd, b"x" * 7); os.rename("in/a", "out/b"); os.write(fd, b"x" * 8); open("out/b", "ab", 0).write(b"x" * 9)'
     for follow, sizes in ((False, [7]), (True, [7, 8, 9])):
         with watching(place, "in", ops=("write",), follow=follow) as (shell, watch):
@@ -109,7 +110,7 @@ def test_a_descriptor_from_before_the_name_when_that_is_gone(place: Path) -> Non
     assert [event.result for event in watch.events] == [7, 8]
 
 
-def test_an_excluded_name_makes_no_file_wanted(place: Path) -> None:
+def test_an_excluded_name_selects_no_file(place: Path) -> None:
     with watching(place, "in", ops=("write",), exclude=[str(place / "in/sub")], recursive=True, places=False, follow=True) as (
         shell,
         watch,
@@ -151,7 +152,7 @@ def test_moved_out_and_back(place: Path, follow: bool) -> None:
 
 
 def test_moved_out_with_another_link(place: Path) -> None:
-    """Nobody can say that it is not watched under the other."""
+    """It may be watched under the other name."""
     os.link(place / "in/one", place / "in/again")
     with watching(place, "in") as (shell, watch):
         shell.do(f"mv in/one out/one; {touches('out/one')}")
@@ -167,7 +168,7 @@ def test_directory_moved_out(place: Path, follow: bool) -> None:
 
 @FOLLOW
 def test_the_directory_itself_moved(place: Path, follow: bool) -> None:
-    """What takes its name is watched then."""
+    """A new directory under the old name is watched."""
     with watching(place, "in", follow=follow) as (shell, watch):
         shell.do(f"mv in old; {touches('old/one')}; mkdir in; echo x >in/new; echo x >old/new")
     assert [name for name in reported(watch, place) if name != "in"] == [*["old/one"] * follow, "in/new", *["old/new"] * follow]
@@ -184,19 +185,19 @@ REPLACED = {
 
 @pytest.mark.parametrize("how", REPLACED)
 def test_replaced(place: Path, how: str) -> None:
-    """Whatever bears the name is watched: at once, under its own identity, and under its other names."""
+    """The new file under the name is watched immediately, under its own identity and under its other names."""
     before = os.stat(place / "in/one").st_ino
     with watching(place, "in/one") as (shell, watch):
         shell.do(f"{REPLACED[how]}; exec 7<in/one; ln -f in/one out/link; {touches('out/link')}")
         after = os.stat(place / "in/one").st_ino
         assert watch.produced() >= 2
-    assert before != after or how == "recreated"  # that may have the number again: its generation tells them apart
+    assert before != after or how == "recreated"  # its number may be used again: the generation distinguishes them
     assert [(e.path, e.file.inode) for e in watch.events if e.file][-2:] == [
         (os.fsencode(place / name), after) for name in ("in/one", "out/link")
     ]
 
 
-def test_what_was_replaced_is_dropped(place: Path) -> None:
+def test_a_replaced_file_is_dropped(place: Path) -> None:
     for follow in (False, True):
         (place / "in/one").write_text("x")
         with watching(place, "in/one", follow=follow) as (shell, watch):
@@ -204,8 +205,8 @@ def test_what_was_replaced_is_dropped(place: Path) -> None:
         assert reported(watch, place) == ["in/one", *["out/old"] * follow, "in/one"]
 
 
-def test_what_takes_an_inode_number_again_is_another(place: Path) -> None:
-    """A member that is gone leaves a rule behind, and its number may come again elsewhere: the generation tells them apart."""
+def test_a_reused_inode_number_is_another_file(place: Path) -> None:
+    """A removed file leaves a rule behind, and its number may be used again elsewhere: the generation distinguishes them."""
     with watching(place, "in") as (shell, watch):
         for number in range(50):
             shell.do(f"echo x >in/new{number}; rm in/new{number}; echo x >out/new{number}")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.harness import Shell
-from tests.kernel.watching import python, reported, said, touches, watching
+from tests.kernel.watching import operations, python, reported, touches, watching
 
-# Under any name
+# Any name of a file
 
 
 def test_hard_links_made_before_and_after(place: Path) -> None:
@@ -28,14 +28,14 @@ def test_hard_links_made_before_and_after(place: Path) -> None:
     ]
 
 
-def test_hard_links_of_what_is_new(place: Path) -> None:
+def test_hard_links_of_new_files(place: Path) -> None:
     with watching(place, "in") as (shell, watch):
         shell.do(f"echo x >in/new; ln in/new out/link; {touches('out/link')}")
     assert reported(watch, place) == ["in/new", "out/link"]
 
 
 def test_hard_link_made_into_the_directory(place: Path) -> None:
-    """From its first use there on, the file's old name counts too, though it was known as nobody's."""
+    """From its first use by the new name on, the file's old name is reported too, though it was in the negative cache."""
     with watching(place, "in") as (shell, watch):
         shell.do(f"{touches('out/five')}; ln out/five in/five; {touches('in/five', 'out/five')}")
     assert reported(watch, place) == ["in/five", "out/five"]
@@ -58,7 +58,7 @@ def test_path_that_is_a_symbolic_link(place: Path) -> None:
 
 @pytest.fixture
 def private() -> Iterator[Shell]:
-    """A shell in a mount namespace of its own."""
+    """Start a shell in a mount namespace of its own."""
     with Shell("unshare", "-m", "--propagation", "private", "/bin/sh") as shell:
         yield shell
 
@@ -76,7 +76,7 @@ def private() -> Iterator[Shell]:
 def test_bind_mounts_in_another_mount_namespace(
     place: Path, private: Shell, recursive: bool, source: str, told_of: dict[str, bool]
 ) -> None:
-    """Of the directory, of what lies below it, of a file, of what lies above; told without -r too, or with it alone."""
+    """Of the directory, of a path below it, of a file, of a path above it; reported without -r too, or only with it."""
     target = place / "mounted"
     target.touch() if (place / source).is_file() else target.mkdir()
     private.do(f"cd {place}; mount --bind {source} mounted")
@@ -112,19 +112,19 @@ print(*sorted(os.path.relpath(e.path.decode()) for e in watch.events))
 
 
 def test_names_in_another_mount_namespace(place: Path, private: Shell) -> None:
-    """An operation that has no file to be known by is known by where its name starts."""
+    """An operation without a file is matched by its start directory."""
     (place / "mounted").mkdir()
     private.do(f"cd {place}; mount --bind in mounted; cd mounted")
     with watching(place, "in", ops=("unlink", "mkdir", "rename")) as (_, watch):
         private.do("rm one; mkdir new; cd sub; rm three; cd ..; rm sub/deep/four; mv two six")
-    assert said(watch.events, place) == [
+    assert operations(watch.events, place) == [
         ("unlink", "mounted/one", ""),
         ("mkdir", "mounted/new", ""),
         ("rename", "mounted/two", "mounted/six"),
     ]
 
 
-# Names that begin where text does not tell
+# Names whose text is not enough
 
 
 JAILED = """
@@ -134,12 +134,13 @@ os.mkdir("../../../new"); os.rename("../../new", "/../newer"); os.stat("../../..
 
 
 def test_names_in_a_chroot(place: Path) -> None:
-    """The kernel does not leave the root by "..": who watches below it is told, who watches the names that text would make is not."""
+    """The kernel does not leave the root by "..": changes are reported for the directory inside, and not for the names that the text
+    would give."""
     ops = ("mkdir", "rename", "stat", "rmdir")
     with watching(place, "in", ops=ops, recursive=True) as (shell, watch):
         shell.do(python(JAILED))
     expected = [("mkdir", "in/new", ""), ("rename", "in/new", "in/newer"), ("stat", "in/one", ""), ("rmdir", "in/newer", "")]
-    assert said(watch.events, place) == expected
+    assert operations(watch.events, place) == expected
     above = place.parent.parent
     with watching(place, *(str(above / name) for name in ("new", "newer", "one")), ops=ops, wait=True) as (shell, watch):
         shell.do(python(JAILED))
@@ -158,7 +159,7 @@ os.chdir("/"); os.stat(PLACE + "/in/one"); os.unlink(PLACE + "/in/one"); os.rmdi
 
 
 def test_names_in_a_container(place: Path) -> None:
-    """The same text is another file there, whose root is another directory."""
+    """The same text is another file there, where the root is another directory."""
     (place / "mounted").mkdir()
     with watching(place, "in", "in/one", ops=("stat", "unlink", "rmdir"), recursive=True) as (shell, watch):
         assert shell.do(python(CONTAINED.replace("PLACE", f'"{place}"'))) == []
@@ -169,7 +170,7 @@ def test_names_in_a_container(place: Path) -> None:
 
 
 def test_absolute_names_in_another_mount_namespace_of_the_same_root(place: Path, private: Shell) -> None:
-    """As of a service with a private /tmp: they mean the same."""
+    """As for a service with a private /tmp: the names mean the same."""
     with watching(place, "in/one", ops=("stat", "unlink")) as (_, watch):
         private.do(f"stat {place}/in/one; rm {place}/in/one")
     assert [event.op for event in watch.events if event.task.comm == b"stat"] == ["stat"]
@@ -177,7 +178,7 @@ def test_absolute_names_in_another_mount_namespace_of_the_same_root(place: Path,
 
 
 def test_names_in_a_removed_directory(place: Path) -> None:
-    """They lead nowhere, though another directory has the name by now; what is above is still there."""
+    """They lead nowhere, even after another directory got the name; the parent directory still exists."""
     (place / "in/empty").mkdir()
     with watching(place, "in/empty/new", "in/one", ops=("mkdir", "stat"), wait=True) as (shell, watch):
         shell.do("cd in/empty; rmdir ../empty; mkdir ../empty")
@@ -198,7 +199,7 @@ for name, resolve in ((b"/none", 16), (b"../../none", 16), (b"/in/none", 8), (b"
 """
 
 
-def test_names_that_may_not_leave_a_directory(place: Path) -> None:
+def test_openat2_restricted_to_a_directory(place: Path) -> None:
     """openat2 with RESOLVE_IN_ROOT stays below it; with RESOLVE_BENEATH the kernel goes no further than the directory itself."""
     with watching(place, "in") as (shell, watch):
         shell.do(python(IN_ROOT))
@@ -208,8 +209,8 @@ def test_names_that_may_not_leave_a_directory(place: Path) -> None:
     assert watch.events == []
 
 
-def test_a_name_that_means_where_it_starts(place: Path) -> None:
-    """Of a watched directory's child, which is no directory whose children are wanted."""
+def test_a_name_that_is_its_start_directory(place: Path) -> None:
+    """The start directory is a watched directory's child, whose own children are not watched."""
     with watching(place, "in", ops=("setattr",)) as (shell, watch):
         shell.do("cd in/sub; chmod 755 . ; chmod 755 deep/..; chmod 755 deep; chmod 755 ..")
     assert reported(watch, place) == ["in/sub", "in/sub", "in"]
@@ -218,8 +219,8 @@ def test_a_name_that_means_where_it_starts(place: Path) -> None:
 # Names
 
 
-def test_names_that_lead_there(place: Path) -> None:
-    """Absolute, relative, from a descriptor, up and down again, long; and their failures."""
+def test_names_of_watched_files(place: Path) -> None:
+    """Absolute, relative, from a descriptor, up and down again, long; and failed names."""
     long = "in/" + "./" * 200 + "one"
     with watching(place, "in", ops=("stat", "open")) as (shell, watch):
         shell.do(
@@ -235,12 +236,12 @@ def test_names_that_lead_there(place: Path) -> None:
     assert set(reported(watch, place)) == {"in/one", "in/two", "in/none"}
 
 
-def test_names_of_strangers_are_dropped_in_the_kernel(place: Path) -> None:
-    """Not a slot in the CPU rings, not a definition."""
+def test_other_names_are_dropped_in_the_kernel(place: Path) -> None:
+    """No slot in the CPU rings and no definition is written."""
     with watching(place, "in", ops=("all",), alone=True) as (shell, watch):
-        for _ in range(100):  # what other processes move meanwhile makes names be looked at again
+        for _ in range(100):  # moves by other processes clear the negative cache meanwhile
             shell.do("mkfifo out/pipe; rm out/pipe")
-            watch.session.run_once()  # it has been looked where "out" leads
+            watch.session.run_once()  # the start directory "out" has been looked up
             before = watch.produced(), watch.session.source._reader.ring.produced()
             shell.do("stat /etc/passwd /etc/none out/five >/dev/null 2>&1; ls /etc >/dev/null")
             shell.do("mkfifo out/pipe; rm out/pipe; mkdir out/new")
@@ -251,12 +252,12 @@ def test_names_of_strangers_are_dropped_in_the_kernel(place: Path) -> None:
         assert after == before
 
 
-def test_two_names_of_which_one_is_wanted(place: Path) -> None:
+def test_two_names_of_which_one_is_watched(place: Path) -> None:
     with watching(place, "in", ops=("rename", "link", "symlink")) as (shell, watch):
         shell.do(
             "mv out/five in/five; mv in/five out/five; ln out/five in/link; ln -s /etc/none in/sym; ln -s in/one out/sym; ln -s none out/no"
         )
-    assert said(watch.events, place) == [
+    assert operations(watch.events, place) == [
         ("rename", "out/five", "in/five"),
         ("rename", "in/five", "out/five"),
         ("link", "out/five", "in/link"),

@@ -19,7 +19,7 @@ from filetap.capture.source import KernelSource
 from filetap.core.errors import UsageError
 from filetap.selection.targets import Targets
 from tests.kernel.harness import Watch, notes, wanted
-from tests.kernel.watching import OPS, reported, said, touches, watching
+from tests.kernel.watching import OPS, operations, reported, touches, watching
 
 # What a PATH means
 
@@ -37,16 +37,21 @@ def test_recursive_means_all_below(place: Path) -> None:
     assert reported(watch, place) == ["in", "in/one", "in/sub", "in/sub/three", "in/sub/deep/four"]
 
 
-def test_files_and_nothing_beside(place: Path) -> None:
+def test_files_and_no_other(place: Path) -> None:
     with watching(place, "in/one", "out/five", ops=OPS, alone=True) as (shell, watch):
         shell.do(f"{touches('in/one', 'in/two', 'out/five', 'in', 'in/one')}; stat in/one in/two /etc/passwd >/dev/null")
         assert watch.produced() == 4
-    assert said(watch.events, place) == [("open", "in/one", ""), ("open", "out/five", ""), ("open", "in/one", ""), ("stat", "in/one", "")]
+    assert operations(watch.events, place) == [
+        ("open", "in/one", ""),
+        ("open", "out/five", ""),
+        ("open", "in/one", ""),
+        ("stat", "in/one", ""),
+    ]
     assert {event.file.inode for event in watch.events if event.file} == {0, *(os.stat(place / n).st_ino for n in ("in/one", "out/five"))}
 
 
 def test_own_kinds_of_files(place: Path) -> None:
-    """What is no regular file is touched as well: a pipe, a device."""
+    """Files that are not regular are reported too: a pipe, a device."""
     os.mkfifo(place / "in/pipe")
     with watching(place, "in", types=["pipe"]) as (shell, watch):
         shell.do("exec 7<>in/pipe; exec 7>&-")
@@ -54,8 +59,8 @@ def test_own_kinds_of_files(place: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/proc/self/mounts"])
-def test_what_has_no_name_of_its_own(path: str) -> None:
-    """The root, and a file whose name a symbolic link makes up."""
+def test_paths_without_a_name_of_their_own(path: str) -> None:
+    """The root, and a file that is reached through a generated symbolic link."""
     with Watch(Targets(all=True), wanted("open", paths=[path], places=True, recursive=False, types=["directory"])) as watch:
         subprocess.run(["/bin/sh", "-c", ": </; : </proc/self/mounts"], check=True)
     assert b"/" in {event.path for event in watch.events} if path == "/" else watch.events == []
@@ -67,7 +72,7 @@ def test_what_has_no_name_of_its_own(path: str) -> None:
 def test_wait_for_a_file(place: Path) -> None:
     with watching(place, "in/soon", wait=True, ops=("open", "unlink")) as (shell, watch):
         shell.do("echo x >in/sooner; echo x >in/soon; rm in/soon; echo x >in/soon; ln in/soon out/link; : <out/link")
-    assert said(watch.events, place) == [
+    assert operations(watch.events, place) == [
         ("open", "in/soon", ""),
         ("unlink", "in/soon", ""),
         ("open", "in/soon", ""),
@@ -84,7 +89,7 @@ def test_wait_for_a_directory(place: Path, recursive: bool) -> None:
 
 @pytest.mark.parametrize("missing", range(2, 9))
 def test_wait_for_missing_parents(place: Path, missing: int) -> None:
-    """Up to eight names that are not there: the last of them is watched, and none before it."""
+    """Up to eight missing components: only the last one is watched."""
     names = [f"n{number}" for number in range(missing)]
     path, parent = "/".join(names), "/".join(names[:-1])
     with watching(place, path, wait=True, recursive=True) as (shell, watch):
@@ -94,7 +99,7 @@ def test_wait_for_missing_parents(place: Path, missing: int) -> None:
     assert reported(watch, place) == [f"{path}/file"]
 
 
-def test_one_too_many_to_wait_for(place: Path) -> None:
+def test_too_many_missing_components(place: Path) -> None:
     with (
         pytest.raises(UsageError, match="9 components of this path do not exist; --missing-ok allows at most 8"),
         watching(place, "/".join("abcdefghi"), wait=True),
@@ -102,23 +107,23 @@ def test_one_too_many_to_wait_for(place: Path) -> None:
         pass
 
 
-def test_without_wait_a_path_must_be_there(place: Path) -> None:
+def test_without_missing_ok_a_path_must_exist(place: Path) -> None:
     with pytest.raises(UsageError, match=r"in/none: No such file or directory; --missing-ok"), watching(place, "in/none"):
         pass
 
 
-def test_below_a_file_nothing_can_appear(place: Path) -> None:
+def test_a_path_below_a_file(place: Path) -> None:
     with pytest.raises(UsageError, match="in/one is not a directory"), watching(place, "in/one/none", wait=True):
         pass
 
 
 @pytest.mark.parametrize("recursive", [True, False])
-def test_deleted_and_made_again(place: Path, recursive: bool) -> None:
+def test_deleted_and_created_again(place: Path, recursive: bool) -> None:
     with watching(place, "in", recursive=recursive, ops=("open", "rmdir")) as (shell, watch):
         shell.do("rm -r in; mkdir in; echo x >in/one; mkdir in/sub; echo x >in/sub/three")
     names = reported(watch, place)
     assert names[names.index("in/one", len(names) - 2) :] == ["in/one", *["in/sub/three"] * recursive]
-    assert ("rmdir", "in", "") in said(watch.events, place)
+    assert ("rmdir", "in", "") in operations(watch.events, place)
 
 
 # Many
@@ -126,7 +131,7 @@ def test_deleted_and_made_again(place: Path, recursive: bool) -> None:
 
 @pytest.mark.native("200,000 names fill a machine's memory, and take minutes there")
 def test_a_hundred_thousand_files(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    """Each touched through a hard link outside: exactly those are told, by their inode numbers."""
+    """Each is touched through a hard link outside: exactly these are reported, by their inode numbers."""
     count, chosen = 100_000, 1000
     for number in range(count // 1000):
         (tmp_path / "in" / str(number)).mkdir(parents=True)
@@ -148,14 +153,14 @@ def test_a_hundred_thousand_files(tmp_path: Path, record_property: Callable[[str
     assert len(watch.events) == chosen
 
 
-def test_more_files_than_there_is_room_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_files(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("filetap.capture.rules.FOLLOWED", 3)
     with pytest.raises(UsageError, match="more than 3 files"), watching(place, "in", recursive=True):
         pass
 
 
-def test_strangers_do_not_fill_the_table(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More files of others than the tables of files hold: no note, and what is watched is told."""
+def test_other_files_do_not_fill_the_table(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More other files than the tables of files hold: no note, and watched files are reported."""
     monkeypatch.setattr("filetap.capture.source.FILE_CACHE", 1024)
     (place / "many").mkdir()
     for number in range(5000):
@@ -164,4 +169,4 @@ def test_strangers_do_not_fill_the_table(place: Path, monkeypatch: pytest.Monkey
         assert isinstance(watch.session.source, KernelSource)
         shell.do(f"for file in many/*; do : <$file; done; {touches('in/one')}")
     assert reported(watch, place) == ["in/one"]
-    assert [note for note in notes(watch.stats) if "32-bit calls" not in note] == []  # whoever makes such beside
+    assert [note for note in notes(watch.stats) if "32-bit calls" not in note] == []  # other processes may make such calls

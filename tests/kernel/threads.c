@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Threads that share a descriptor table. 'agent' starts threads and has each of them open a file when told; the other
- * verbs race and say what truly happened.
- * Usage: threads survivor FILE | threads agent | threads dup2 ONE TWO ROUNDS | threads shared FILE THREADS ROUNDS | threads pipe FILE ROUNDS
+ * Threads that share a descriptor table. 'agent' starts threads and has each of them open a file on command; the other
+ * verbs race and print what really happened.
+ * Usage: threads survivor FILE | threads agent | threads dup2 ONE TWO ROUNDS |
+ * threads shared FILE THREADS ROUNDS | threads pipe FILE ROUNDS
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -91,7 +92,7 @@ static void obey(void)
 	}
 }
 
-/* Until the kernel's file on one of our threads says so: what it is, and how it begins from that character on. */
+/* Waits until a thread's file in /proc has this value: which file, and the text from which character on. */
 static void wait_until(long tid, const char *file, char from, const char *beginning)
 {
 	char name[64], text[256], *at;
@@ -122,9 +123,8 @@ static void *swap(void *unused)
 	return unused;
 }
 
-/* Reads through a descriptor that another thread points now here, now there. The files hold 'a' and 'b' only, so what
- * was read says from which. Prints the truth: one letter per read. Now and then it waits for the other, which may share
- * its CPU. */
+/* Reads through a descriptor that another thread points to two files in turn. The files contain only 'a' or only 'b', so the
+ * data identifies the file. Prints one letter per read. Now and then it waits for the other thread, which may share its CPU. */
 static void race(const char *first, const char *second)
 {
 	char *truth = calloc(1, rounds + 1);
@@ -149,7 +149,7 @@ static int shared;
 
 struct reads {
 	long tid;
-	long long *offsets; /* what was read says where: the file holds its own offsets, 8 bytes each */
+	long long *offsets; /* the data gives the position: the file holds its own offsets, 8 bytes each */
 };
 
 static void *read_shared(void *context)

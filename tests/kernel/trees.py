@@ -15,13 +15,13 @@ PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
 
 
 def below(events: Sequence[Event], tree: Path) -> list[str]:
-    """Paths relative to the tree, of the events on it."""
+    """Return the paths of the events below the tree, relative to it."""
     start = f"{tree}/"
     return [event.path.decode().removeprefix(start) for event in events if event.path.decode().startswith(start)]
 
 
 def python(code: str, tree: Path, *ops: str, watch: dict[str, Any] | None = None, **filters: Any) -> Run:
-    """Lines of Python, run in the tree, which they know as ``here``."""
+    """Trace lines of Python that run in the tree, which they know as ``here``."""
     run = trace([*PYTHON, f"import os; here = {str(tree)!r}\n{code}"], wanted(*ops, **filters), watch, cwd=tree)
     assert run.status == 0
     return run

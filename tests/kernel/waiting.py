@@ -1,6 +1,6 @@
-"""Programs whose processes wait in calls that do not return by themselves: what the tests of test_pending_*.py share.
+"""Programs whose processes wait in calls that do not return by themselves: shared by test_pending_*.py.
 
-The oracle is what the program says it does, and /proc/PID/syscall, by which it waits until its children have begun.
+The oracle is what the program reports, and /proc/PID/syscall, by which it waits until its children have begun.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ def waits_in(task, name):
     words = open(f"/proc/{{task}}/syscall").read().split()
     assert words[0] != "-1", f"{{name}} has returned"
     return words[0] == str(numbers[name])
-def say(call, pid, **said):
-    while not waits_in(said.get("tid", pid), call):
+def report(call, pid, **fields):
+    while not waits_in(fields.get("tid", pid), call):
         time.sleep(0.001)
-    print(json.dumps({{"call": call, "pid": pid, "tid": pid}} | said), flush=True)
-def begin(call, act, **said):
+    print(json.dumps({{"call": call, "pid": pid, "tid": pid}} | fields), flush=True)
+def begin(call, act, **fields):
     pid = os.fork()
     if not pid:
         act()
         os._exit(0)
     children.append(pid)
-    say(call, pid, **said)
+    report(call, pid, **fields)
 def end():
     print("begun", flush=True)
     sys.stdin.readline()
@@ -52,11 +52,11 @@ def end():
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 """
-"""A program that begins with this has children that wait; it says what each of them does, and ends them at a line of input."""
+"""A program that begins with this has waiting children; it reports what each of them does, and ends them at a line of input."""
 
 
 class Waiting:
-    """A program of COMMON. Held first, it does nothing until ``begin``."""
+    """A program that begins with COMMON. It is held and does nothing until ``begin``."""
 
     def __init__(self, code: str, root: Path) -> None:
         self.process = hold([sys.executable, "-S", "-E", "-c", COMMON + code + "\nend()", str(root)], start_new_session=True)
@@ -64,7 +64,7 @@ class Waiting:
         self.lines: list[dict[str, Any]] = []
 
     def begin(self) -> None:
-        """Until all of its children wait."""
+        """Wait until all of its children wait."""
         release(self.process)
         assert self.process.stdout
         while (line := self.process.stdout.readline()) != b"begun\n":
@@ -72,7 +72,7 @@ class Waiting:
             self.lines.append(json.loads(line))
 
     def close(self) -> None:
-        """With all of its children."""
+        """End it with all of its children."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.communicate()
@@ -88,7 +88,7 @@ def waiting(code: str, root: Path) -> Iterator[Waiting]:
 
 
 def listed(program: Waiting, filters: Filters, *, hung: bool = False, **options: Any) -> tuple[list[Event], Watch]:
-    """What is listed at the end of a trace of it, which begins before they wait, or when they are ``hung`` already."""
+    """Return what is listed at the end of a trace of it, which begins before the children wait or, with ``hung``, afterwards."""
     if hung:
         program.begin()
     watch = Watch(Targets(pids=[program.pid]) if hung else Targets(command=program.pid), filters, **options)
@@ -100,12 +100,12 @@ def listed(program: Waiting, filters: Filters, *, hung: bool = False, **options:
     return found, watch
 
 
-def described(event: Event, said: dict[str, Any]) -> dict[str, Any]:
-    """The same of an event as a line says."""
+def described(event: Event, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an event that a line has too."""
     known = {"call": event.call, "pid": event.pid, "tid": event.tid, "path": os.fsdecode(event.path)}
     known |= {"target": os.fsdecode(event.target_path), "fd": event.fd, "size": event.size, "offset": event.offset}
     known |= {"target_fd": event.target_fd, "argument": event.argument}
-    return {name: value for name, value in known.items() if name in said}
+    return {name: value for name, value in known.items() if name in fields}
 
 
 def waits_in(pid: int, call: str) -> bool:

@@ -1,7 +1,7 @@
-"""Sessions that watch files: what the tests of test_watch_*.py share.
+"""Sessions that watch files: shared by test_watch_*.py.
 
-Apart from harness.py, because only they watch: all processes are targets, as in ``filetap watch``. The oracle is what the
-shell was told to do, and os.stat.
+Separate from harness.py, because only these tests watch: all processes are targets, as in ``filetap watch``. The oracle
+is what the shell did, and os.stat.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ OPS = ("open", "rename", "link", "unlink", "exec", "stat", "mkdir", "rmdir")
 def watching(
     place: Path, *paths: str, ops: Sequence[str] = ("open",), types: Sequence[str] = ("directory",), alone: bool = False, **filters: Any
 ) -> Iterator[tuple[Shell, Watch]]:
-    """A shell in the place, and what is told of all processes while the block lasts; or of the shell ``alone``, where slots
-    are counted: a stranger's name with ".." takes one, until user space has looked at it."""
+    """Start a shell in the directory and trace all processes; or the shell ``alone``, where slots are counted: another process's name
+    with ".." takes a slot until user space has looked at it."""
     filters = {"recursive": False, "places": True} | filters
     with Shell() as shell:
         shell.do(f"cd {place}")
@@ -33,13 +33,13 @@ def watching(
 
 
 def reported(watch: Watch, place: Path) -> list[str]:
-    """Paths of the events, below the place."""
-    assert watch.stats.total.seen == watch.stats.total.delivered == len(watch.events) + watch.strangers
+    """Return the paths of the events, relative to the directory."""
+    assert watch.stats.total.seen == watch.stats.total.delivered == len(watch.events) + watch.foreign_events
     return [event.path.decode().removeprefix(f"{place}/") for event in watch.events]
 
 
-def said(events: Sequence[Event], place: Path) -> list[tuple[str, str, str]]:
-    """op, path, and the second path."""
+def operations(events: Sequence[Event], place: Path) -> list[tuple[str, str, str]]:
+    """Return op, path, and the second path of each event."""
     paths = [[name.decode().removeprefix(f"{place}/") for name in (event.path, event.target_path)] for event in events]
     return [(event.op, path, second) for event, (path, second) in zip(events, paths, strict=True)]
 
@@ -49,6 +49,6 @@ def touches(*names: str) -> str:
 
 
 def python(code: str) -> str:
-    """A command for the shell; failures of calls are the test's own."""
+    """Return a command for the shell; the code checks the results of its calls itself."""
     calls = "import ctypes, os; from contextlib import suppress; libc = ctypes.CDLL(None, use_errno=True)"
     return f"/usr/bin/python3 -I -S -c '{calls}\n{code}'"

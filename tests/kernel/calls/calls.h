@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes each system call of a table once, by number, and says what it did: one JSON line per call, with the file and the
- * position as lseek, fstat and /proc tell them, and the time around it. Cases are parted by an open of /case/NAME.
- * Usage: calls DIRECTORY, which holds: data (10000 bytes), link -> data, loop -> loop, dir/, secret (mode 0), fifo.
+ * Makes each system call of a table once, by number, and prints one JSON line per call: its values, the file and the
+ * position from lseek, fstat and /proc, and the time around it. Cases are separated by an open of /case/NAME.
+ * Usage: calls DIRECTORY, which contains: data (10000 bytes), link -> data, loop -> loop, dir/, secret (mode 0), fifo.
  */
 #ifndef CALLS_H
 #define CALLS_H
@@ -21,23 +21,23 @@
 
 #define NONE (-1000)
 
-extern const char *here;
+extern const char *directory;
 
-struct what {
+struct expected {
 	const char *call;
 	long nr;
 	int fd; /* described before the call; NONE: the result is a descriptor, described after */
 	long long offset; /* NONE: the event has none; of an open: its flags */
 	long long size; /* the same; its mode */
-	const char *asked; /* of a failed open */
+	const char *requested; /* of a failed open */
 };
 
 long raw(long nr, long a, long b, long c, long d, long e, long f);
 void begin(const char *name);
-long shoot(struct what w, long a, long b, long c, long d, long e, long f);
+long make_call(struct expected w, long a, long b, long c, long d, long e, long f);
 void print_lines(void);
 const char *at(const char *name);
-/* Without a trace: the case's own set-up is made with calls that are no operation of ours, or before its marker. */
+/* For the set-up of a case, before its marker or with calls that are not traced. */
 int quiet_open(const char *path, int flags);
 
 void close_(int fd);

@@ -4,7 +4,7 @@
 
 static int dup_(const char *call, long nr, int fd, long b, long c)
 {
-	return shoot((struct what){ call, nr, fd, NONE, NONE, NULL }, fd, b, c, 0, 0, 0);
+	return make_call((struct expected){ call, nr, fd, NONE, NONE, NULL }, fd, b, c, 0, 0, 0);
 }
 
 static void dups(void)
@@ -36,7 +36,7 @@ static void dups(void)
 static void special(void)
 {
 	int memory = memfd_create("my memory", 0), gone = quiet_open(at("doomed"), O_CREAT | O_RDWR);
-	int nameless = quiet_open(here, O_TMPFILE | O_RDWR);
+	int nameless = quiet_open(directory, O_TMPFILE | O_RDWR);
 
 	begin("memfd");
 	write_(memory, 11, 0);
@@ -56,7 +56,7 @@ static void special(void)
 
 int main(int argc, char **argv)
 {
-	here = argv[1];
+	directory = argv[1];
 	umask(0);
 	opens();
 	closes();

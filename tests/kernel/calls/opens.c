@@ -7,32 +7,34 @@
 /* The four ways to open. */
 static int open_(const char *path, int flags, int mode)
 {
-	return shoot((struct what){ "open", SYS_open, NONE, flags, mode, path }, (long)path, flags, mode, 0, 0, 0);
+	return make_call((struct expected){ "open", SYS_open, NONE, flags, mode, path }, (long)path, flags, mode, 0, 0, 0);
 }
 
 static int openat_(int dir, const char *path, int flags, int mode)
 {
-	return shoot((struct what){ "openat", SYS_openat, NONE, flags, mode, path }, dir, (long)path, flags, mode, 0, 0);
+	return make_call((struct expected){ "openat", SYS_openat, NONE, flags, mode, path }, dir, (long)path, flags, mode, 0, 0);
 }
 
 static int openat2_(int dir, const char *path, struct open_how how, size_t size)
 {
-	return shoot((struct what){ "openat2", SYS_openat2, NONE, how.flags, how.mode, path }, dir, (long)path, (long)&how, size, 0, 0);
+	return make_call((struct expected){ "openat2", SYS_openat2, NONE, how.flags, how.mode, path }, dir, (long)path, (long)&how, size, 0,
+			 0);
 }
 
 static int creat_(const char *path, int mode)
 {
-	return shoot((struct what){ "creat", SYS_creat, NONE, O_CREAT | O_WRONLY | O_TRUNC, mode, path }, (long)path, mode, 0, 0, 0, 0);
+	return make_call((struct expected){ "creat", SYS_creat, NONE, O_CREAT | O_WRONLY | O_TRUNC, mode, path }, (long)path, mode, 0, 0, 0,
+			 0);
 }
 
 void close_(int fd)
 {
-	shoot((struct what){ "close", SYS_close, fd, NONE, NONE, NULL }, fd, 0, 0, 0, 0, 0);
+	make_call((struct expected){ "close", SYS_close, fd, NONE, NONE, NULL }, fd, 0, 0, 0, 0, 0);
 }
 
 void opens(void)
 {
-	int dir = quiet_open(here, O_RDONLY | O_DIRECTORY), data = quiet_open(at("data"), O_RDONLY);
+	int dir = quiet_open(directory, O_RDONLY | O_DIRECTORY), data = quiet_open(at("data"), O_RDONLY);
 	struct open_how how = { .flags = O_RDWR | O_CLOEXEC };
 
 	begin("open");
@@ -58,7 +60,7 @@ void opens(void)
 	open_(at("fifo"), O_WRONLY | O_NONBLOCK, 0);
 	open_(at("./dir//.././missing"), O_RDONLY, 0);
 	open_("", O_RDONLY, 0);
-	shoot((struct what){ "open", SYS_open, NONE, O_RDONLY, 0, "" }, 8, O_RDONLY, 0, 0, 0, 0);
+	make_call((struct expected){ "open", SYS_open, NONE, O_RDONLY, 0, "" }, 8, O_RDONLY, 0, 0, 0, 0);
 	begin("open_relative");
 	if (chdir(at("dir")))
 		exit(3);
@@ -90,7 +92,7 @@ void opens(void)
 	creat_(at("dir"), 0644);
 	creat_(at("missing/x"), 0644);
 	begin("open_tmpfile");
-	open_(here, O_TMPFILE | O_RDWR, 0600);
+	open_(directory, O_TMPFILE | O_RDWR, 0600);
 	begin("open_denied");
 	if (seteuid(65534))
 		exit(3);

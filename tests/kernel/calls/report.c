@@ -4,8 +4,8 @@
 
 #include "calls.h"
 
-const char *here;
-static const char *now_case = "";
+const char *directory;
+static const char *current_case = "";
 static char text[1 << 20];
 static size_t length;
 
@@ -28,7 +28,7 @@ void begin(const char *name)
 {
 	char marker[256];
 
-	now_case = name;
+	current_case = name;
 	snprintf(marker, sizeof(marker), "/case/%s", name);
 	raw(SYS_open, (long)marker, O_RDONLY, 0, 0, 0, 0);
 }
@@ -47,7 +47,7 @@ static void describe(int fd, char *path, size_t size, struct stat *st)
 	path[n > 0 ? n : 0] = 0;
 }
 
-long shoot(struct what w, long a, long b, long c, long d, long e, long f)
+long make_call(struct expected w, long a, long b, long c, long d, long e, long f)
 {
 	char path[4096];
 	struct stat st;
@@ -63,10 +63,10 @@ long shoot(struct what w, long a, long b, long c, long d, long e, long f)
 	length += snprintf(
 		text + length, sizeof(text) - length,
 		"{\"case\":\"%s\",\"call\":\"%s\",\"fd\":%ld,\"offset\":%lld,\"size\":%lld,\"result\":%ld,"
-		"\"path\":\"%s\",\"inode\":%llu,\"major\":%u,\"minor\":%u,\"mode\":%u,\"asked\":\"%s\",\"before\":%lld,\"after\":%lld}\n",
-		now_case, w.call, w.fd == NONE ? (result >= 0 ? result : -1) : w.fd, w.offset, w.size, result, path,
+		"\"path\":\"%s\",\"inode\":%llu,\"major\":%u,\"minor\":%u,\"mode\":%u,\"requested\":\"%s\",\"before\":%lld,\"after\":%lld}\n",
+		current_case, w.call, w.fd == NONE ? (result >= 0 ? result : -1) : w.fd, w.offset, w.size, result, path,
 		(unsigned long long)st.st_ino, (unsigned)(st.st_dev >> 8 & 0xfff), (unsigned)(st.st_dev & 0xff), st.st_mode,
-		w.asked ? w.asked : "", before, after);
+		w.requested ? w.requested : "", before, after);
 	return result;
 }
 
@@ -76,7 +76,7 @@ const char *at(const char *name)
 	static int next;
 	char *full = names[next++ % 16];
 
-	snprintf(full, 8192, "%s/%s", here, name);
+	snprintf(full, 8192, "%s/%s", directory, name);
 	return full;
 }
 

@@ -24,31 +24,31 @@ static long long size_of(int fd)
 
 void read_(int fd, long size)
 {
-	shoot((struct what){ "read", SYS_read, fd, position(fd), size, NULL }, fd, (long)buffer, size, 0, 0, 0);
+	make_call((struct expected){ "read", SYS_read, fd, position(fd), size, NULL }, fd, (long)buffer, size, 0, 0, 0);
 }
 
 static struct iovec three[3] = { { buffer, 7 }, { buffer + 100, 0 }, { buffer + 200, 20 } };
 
 static void readv_(int fd, struct iovec *v, int count, long long size)
 {
-	shoot((struct what){ "readv", SYS_readv, fd, position(fd), size, NULL }, fd, (long)v, count, 0, 0, 0);
+	make_call((struct expected){ "readv", SYS_readv, fd, position(fd), size, NULL }, fd, (long)v, count, 0, 0, 0);
 }
 
 void pread_(int fd, long size, long long offset)
 {
-	shoot((struct what){ "pread64", SYS_pread64, fd, offset, size, NULL }, fd, (long)buffer, size, offset, 0, 0);
+	make_call((struct expected){ "pread64", SYS_pread64, fd, offset, size, NULL }, fd, (long)buffer, size, offset, 0, 0);
 }
 
 static void preadv_(int fd, long long offset)
 {
-	shoot((struct what){ "preadv", SYS_preadv, fd, offset, 27, NULL }, fd, (long)three, 3, offset, 0, 0);
+	make_call((struct expected){ "preadv", SYS_preadv, fd, offset, 27, NULL }, fd, (long)three, 3, offset, 0, 0);
 }
 
 static void preadv2_(int fd, long long offset, int flags)
 {
 	long long expect = offset == -1 ? position(fd) : offset;
 
-	shoot((struct what){ "preadv2", SYS_preadv2, fd, expect, 27, NULL }, fd, (long)three, 3, offset, 0, flags);
+	make_call((struct expected){ "preadv2", SYS_preadv2, fd, expect, 27, NULL }, fd, (long)three, 3, offset, 0, flags);
 }
 
 void reads(void)
@@ -75,7 +75,7 @@ void reads(void)
 	read_(big, 10);
 	begin("read_errors");
 	lseek(fd, 17, SEEK_SET);
-	shoot((struct what){ "read", SYS_read, fd, 17, 100, NULL }, fd, 8, 100, 0, 0, 0);
+	make_call((struct expected){ "read", SYS_read, fd, 17, 100, NULL }, fd, 8, 100, 0, 0, 0);
 	read_(out, 10);
 	begin("readv");
 	lseek(fd, 11, SEEK_SET);
@@ -108,27 +108,27 @@ void reads(void)
 
 void write_(int fd, long size, long long offset)
 {
-	shoot((struct what){ "write", SYS_write, fd, offset, size, NULL }, fd, (long)buffer, size, 0, 0, 0);
+	make_call((struct expected){ "write", SYS_write, fd, offset, size, NULL }, fd, (long)buffer, size, 0, 0, 0);
 }
 
 static void writev_(int fd, long long offset)
 {
-	shoot((struct what){ "writev", SYS_writev, fd, offset, 27, NULL }, fd, (long)three, 3, 0, 0, 0);
+	make_call((struct expected){ "writev", SYS_writev, fd, offset, 27, NULL }, fd, (long)three, 3, 0, 0, 0);
 }
 
 static void pwrite_(int fd, long size, long long offset, long long lands)
 {
-	shoot((struct what){ "pwrite64", SYS_pwrite64, fd, lands, size, NULL }, fd, (long)buffer, size, offset, 0, 0);
+	make_call((struct expected){ "pwrite64", SYS_pwrite64, fd, lands, size, NULL }, fd, (long)buffer, size, offset, 0, 0);
 }
 
 static void pwritev_(int fd, long long offset, long long lands)
 {
-	shoot((struct what){ "pwritev", SYS_pwritev, fd, lands, 27, NULL }, fd, (long)three, 3, offset, 0, 0);
+	make_call((struct expected){ "pwritev", SYS_pwritev, fd, lands, 27, NULL }, fd, (long)three, 3, offset, 0, 0);
 }
 
 static void pwritev2_(int fd, long long offset, int flags, long long lands)
 {
-	shoot((struct what){ "pwritev2", SYS_pwritev2, fd, lands, 27, NULL }, fd, (long)three, 3, offset, 0, flags);
+	make_call((struct expected){ "pwritev2", SYS_pwritev2, fd, lands, 27, NULL }, fd, (long)three, 3, offset, 0, flags);
 }
 
 void writes(void)
@@ -151,7 +151,7 @@ void writes(void)
 	writev_(log, size_of(log));
 	begin("write_errors");
 	lseek(fd, 40, SEEK_SET);
-	shoot((struct what){ "write", SYS_write, fd, 40, 100, NULL }, fd, 8, 100, 0, 0, 0);
+	make_call((struct expected){ "write", SYS_write, fd, 40, 100, NULL }, fd, 8, 100, 0, 0, 0);
 	write_(in, 10, 0);
 	begin("write_limit");
 	signal(SIGXFSZ, SIG_IGN);

@@ -5,31 +5,31 @@
 /* Children that exec, or try to. */
 static void exec_garbage(void)
 {
-	char *words[] = { in("garbage"), NULL };
+	char *words[] = { path_of("garbage"), NULL };
 	long r = CALL(execve, words[0], words, NULL);
 
-	DID("exec", "execve", .path = "garbage", INODE("garbage"), .result = r);
+	REPORT("exec", "execve", .path = "garbage", INODE("garbage"), .result = r);
 }
 
 static void exec_denied(void)
 {
-	char *words[] = { in("denied"), NULL };
+	char *words[] = { path_of("denied"), NULL };
 	long r = CALL(execve, words[0], words, NULL);
 
-	DID("exec", "execve", .path = "denied", .result = r, .early = true);
+	REPORT("exec", "execve", .path = "denied", .result = r, .early = true);
 }
 
 static void exec_lost(void)
 {
-	char *words[] = { in("lost"), NULL };
+	char *words[] = { path_of("lost"), NULL };
 	long r = CALL(execve, words[0], words, NULL);
 
-	DID("exec", "execve", .path = "lost", INODE("lost"), .result = r);
+	REPORT("exec", "execve", .path = "lost", INODE("lost"), .result = r);
 }
 
 static void make_executable(const char *name, const char *contents, int mode)
 {
-	int fd = open(in(name), O_CREAT | O_WRONLY, 0644);
+	int fd = open(path_of(name), O_CREAT | O_WRONLY, 0644);
 
 	CHECK(fd >= 0 && write(fd, contents, strlen(contents)) == (ssize_t)strlen(contents) && !fchmod(fd, mode) && !close(fd));
 }
@@ -49,7 +49,7 @@ void executed(void)
 	pid = fork();
 	CHECK(pid >= 0);
 	if (!pid) {
-		char *words[] = { in("script"), NULL };
+		char *words[] = { path_of("script"), NULL };
 
 		execve(words[0], words, NULL);
 		_exit(99);

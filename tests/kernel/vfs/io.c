@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Files that are opened, and bytes that are moved. */
+/* Opens, reads, writes, copies. */
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
@@ -13,35 +13,35 @@ void opened_files(void)
 	long r;
 
 	make("o", 10);
-	CHECK(!mkdir(in("od"), 0755) && !symlink("od", in("os")));
-	r = CALL(open, in("o"), O_RDONLY);
-	DID("open", "open", .path = "o", INODE("o"), .result = r);
+	CHECK(!mkdir(path_of("od"), 0755) && !symlink("od", path_of("os")));
+	r = CALL(open, path_of("o"), O_RDONLY);
+	REPORT("open", "open", .path = "o", INODE("o"), .result = r);
 	close(r);
-	r = CALL(open, in("os/new"), O_CREAT | O_EXCL | O_RDWR, 0640);
-	DID("open", "open", .path = "od/new", INODE("od/new"), .offset = O_CREAT | O_EXCL | O_RDWR, .hooks = CREATED, .result = r);
+	r = CALL(open, path_of("os/new"), O_CREAT | O_EXCL | O_RDWR, 0640);
+	REPORT("open", "open", .path = "od/new", INODE("od/new"), .offset = O_CREAT | O_EXCL | O_RDWR, .hooks = CREATED, .result = r);
 	close(r);
-	r = CALL(open, in("o"), O_CREAT | O_WRONLY, 0640);
-	DID("open", "open", .path = "o", INODE("o"), .offset = O_CREAT | O_WRONLY, .result = r);
+	r = CALL(open, path_of("o"), O_CREAT | O_WRONLY, 0640);
+	REPORT("open", "open", .path = "o", INODE("o"), .offset = O_CREAT | O_WRONLY, .result = r);
 	close(r);
 	d = opened("od", O_RDONLY | O_DIRECTORY);
 	r = CALL(openat, d, "../o", O_CREAT | O_TRUNC | O_WRONLY, 0640);
-	DID("open", "openat", .path = "o", INODE("o"), .offset = O_CREAT | O_TRUNC | O_WRONLY,
-	    .hooks = "security_file_open/open " FILE_TRUNCATED, .result = r);
+	REPORT("open", "openat", .path = "o", INODE("o"), .offset = O_CREAT | O_TRUNC | O_WRONLY,
+	       .hooks = "security_file_open/open " FILE_TRUNCATED, .result = r);
 	close(r);
-	r = CALL(open, in("o"), O_CREAT | O_EXCL, 0640);
-	DID("open", "open", .path = "o", .offset = O_CREAT | O_EXCL, .result = r, .early = true);
-	r = CALL(open, in("absent"), O_RDONLY);
-	DID("open", "open", .path = "absent", .result = r, .early = true);
-	CHECK(!chmod(in("o"), 0) && !seteuid(NOBODY));
-	r = CALL(open, in("o"), O_RDONLY);
+	r = CALL(open, path_of("o"), O_CREAT | O_EXCL, 0640);
+	REPORT("open", "open", .path = "o", .offset = O_CREAT | O_EXCL, .result = r, .early = true);
+	r = CALL(open, path_of("absent"), O_RDONLY);
+	REPORT("open", "open", .path = "absent", .result = r, .early = true);
+	CHECK(!chmod(path_of("o"), 0) && !seteuid(NOBODY));
+	r = CALL(open, path_of("o"), O_RDONLY);
 	CHECK(!seteuid(0));
-	DID("open", "open", .path = "o", .result = r, .early = true);
-	r = CALL(open, in("od"), O_TMPFILE | O_RDWR, 0600);
+	REPORT("open", "open", .path = "o", .result = r, .early = true);
+	r = CALL(open, path_of("od"), O_TMPFILE | O_RDWR, 0600);
 	CHECK(r >= 0 && !fstat(r, &st));
 	snprintf(link, sizeof(link), "/proc/self/fd/%ld", r);
 	CHECK(readlink(link, name, sizeof(name) - 1) > 0);
 	*strstr(name, " (deleted)") = 0;
-	DID("open", "open", .path = name, .inode = st.st_ino, .offset = O_TMPFILE | O_RDWR, .result = r);
+	REPORT("open", "open", .path = name, .inode = st.st_ino, .offset = O_TMPFILE | O_RDWR, .result = r);
 	CHECK(!close(r) && !close(d));
 }
 
@@ -59,34 +59,34 @@ void moved_bytes(void)
 	fd = opened("i", O_RDWR);
 	to = opened("j", O_RDWR);
 	r = CALL(read, fd, buffer, 100);
-	DID("read", "read", .path = "i", INODE("i"), .result = r);
+	REPORT("read", "read", .path = "i", INODE("i"), .result = r);
 	r = CALL(pread64, fd, buffer, 100, 150);
-	DID("read", "pread64", .path = "i", INODE("i"), .result = r);
+	REPORT("read", "pread64", .path = "i", INODE("i"), .result = r);
 	r = CALL(readv, fd, two, 2);
-	DID("read", "readv", .path = "i", INODE("i"), .result = r);
+	REPORT("read", "readv", .path = "i", INODE("i"), .result = r);
 	r = CALL(pread64, fd, buffer, 100, 1000);
-	DID("read", "pread64", .path = "i", INODE("i"), .result = r);
+	REPORT("read", "pread64", .path = "i", INODE("i"), .result = r);
 	r = CALL(write, to, buffer, 100);
-	DID("write", "write", .path = "j", INODE("j"), .hooks = WRITTEN, .result = r);
+	REPORT("write", "write", .path = "j", INODE("j"), .hooks = WRITTEN, .result = r);
 	r = CALL(pwritev, to, two, 2, 500, 0);
-	DID("write", "pwritev", .path = "j", INODE("j"), .hooks = WRITTEN, .result = r);
+	REPORT("write", "pwritev", .path = "j", INODE("j"), .hooks = WRITTEN, .result = r);
 	r = CALL(write, to, buffer, 0);
-	DID("write", "write", .path = "j", INODE("j"), .hooks = "security_file_permission/write", .result = r);
+	REPORT("write", "write", .path = "j", INODE("j"), .hooks = "security_file_permission/write", .result = r);
 	r = CALL(fallocate, to, 0, 0, 8192);
-	DID("fallocate", "fallocate", .path = "j", INODE("j"), .hooks = WRITTEN, .result = r);
+	REPORT("fallocate", "fallocate", .path = "j", INODE("j"), .hooks = WRITTEN, .result = r);
 	r = CALL(sendfile, to, fd, &zero, 50);
-	DID("sendfile", "sendfile", .path = "i", INODE("i"), .target = there("j"), .hooks = COPIED, .result = r);
+	REPORT("sendfile", "sendfile", .path = "i", INODE("i"), .target = target_at("j"), .hooks = COPIED, .result = r);
 	zero = 0;
 	r = CALL(copy_file_range, fd, &zero, to, NULL, 60, 0);
-	DID("copy_file_range", "copy_file_range", .path = "i", INODE("i"), .target = there("j"), .hooks = COPIED, .result = r);
-	CHECK(!mkdir(in("tiny"), 0755) && !mount("tiny", in("tiny"), "tmpfs", 0, "size=4096"));
+	REPORT("copy_file_range", "copy_file_range", .path = "i", INODE("i"), .target = target_at("j"), .hooks = COPIED, .result = r);
+	CHECK(!mkdir(path_of("tiny"), 0755) && !mount("tiny", path_of("tiny"), "tmpfs", 0, "size=4096"));
 	make("tiny/f", 4096);
 	full = opened("tiny/f", O_WRONLY | O_APPEND);
 	r = CALL(write, full, buffer, 100);
-	DID("write", "write", .path = "tiny/f", INODE("tiny/f"), .hooks = "security_file_permission/write", .result = r);
-	CHECK(!close(full) && !umount(in("tiny")));
+	REPORT("write", "write", .path = "tiny/f", INODE("tiny/f"), .hooks = "security_file_permission/write", .result = r);
+	CHECK(!close(full) && !umount(path_of("tiny")));
 	r = CALL(mmap, NULL, 200, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	DID("mmap", "mmap", .path = "i", INODE("i"), .argument = PROT_READ | PROT_WRITE | MAP_PRIVATE << 8, .result = r);
+	REPORT("mmap", "mmap", .path = "i", INODE("i"), .argument = PROT_READ | PROT_WRITE | MAP_PRIVATE << 8, .result = r);
 	at = (char *)r;
 	CHECK(!munmap(at, 200));
 	CHECK(!close(fd) && !close(to));

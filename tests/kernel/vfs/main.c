@@ -26,15 +26,15 @@ static bool wanted(const char *name, char **words)
 int main(int argc, char **argv)
 {
 	CHECK(argc > 1);
-	here = argv[1];
-	begin_report();
+	directory = argv[1];
+	open_report();
 	umask(0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		if (!wanted(cases[i].name, argv + 2))
 			continue;
-		now_case = cases[i].name;
-		CHECK(!chdir(here));
+		current_case = cases[i].name;
+		CHECK(!chdir(directory));
 		cases[i].act();
 	}
-	return end_report();
+	return print_report();
 }

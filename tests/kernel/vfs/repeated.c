@@ -4,10 +4,11 @@
 
 #define THREADS 4
 
-/* The same places in code: what one round has noted must not be told of the next. */
+/* The same lines of code: what a hook records in one round must not appear in the next. */
 void loops(void)
 {
-	CHECK(!mkdir(in("l"), 0755) && !mkdir(in("l/full"), 0755) && !mkdir(in("l/full/x"), 0755) && !mkdir(in("l/d"), 0755));
+	CHECK(!mkdir(path_of("l"), 0755) && !mkdir(path_of("l/full"), 0755) && !mkdir(path_of("l/full/x"), 0755) &&
+	      !mkdir(path_of("l/d"), 0755));
 	for (int i = 0; i < ROUNDS; i++) {
 		char from[64], to[64];
 		unsigned long long inode;
@@ -18,13 +19,13 @@ void loops(void)
 		if (i % 5 != 3)
 			make(from, 1);
 		inode = inode_of(from);
-		r = CALL(rename, i % 10 == 0 ? in("l/d") : in(from), i % 10 == 0 ? in("l/full") : in(to));
+		r = CALL(rename, i % 10 == 0 ? path_of("l/d") : path_of(from), i % 10 == 0 ? path_of("l/full") : path_of(to));
 		if (i % 10 == 0)
-			DID("rename", "rename", .path = "l/d", INODE("l/d"), .target = there("l/full"), .result = r);
+			REPORT("rename", "rename", .path = "l/d", INODE("l/d"), .target = target_at("l/full"), .result = r);
 		else if (r)
-			DID("rename", "rename", .path = from, .target.name = to, .result = r, .early = true);
+			REPORT("rename", "rename", .path = from, .target.name = to, .result = r, .early = true);
 		else
-			DID("rename", "rename", .path = from, .inode = inode, .target = there(to), .result = r);
+			REPORT("rename", "rename", .path = from, .inode = inode, .target = target_at(to), .result = r);
 	}
 }
 
@@ -38,15 +39,15 @@ static void *one_thread(void *number)
 		snprintf(path, sizeof(path), "th/%ld.%d", (long)number, i / 2);
 		snprintf(to, sizeof(to), "th/%ld-%d", (long)number, i / 2);
 		if (i % 2) { /* it was renamed */
-			r = CALL(mkdir, in(to), 0700);
-			DID("mkdir", "mkdir", .path = to, .size = 0700, .result = r, .early = true);
+			r = CALL(mkdir, path_of(to), 0700);
+			REPORT("mkdir", "mkdir", .path = to, .size = 0700, .result = r, .early = true);
 			continue;
 		}
-		r = CALL(mkdir, in(path), 0700);
+		r = CALL(mkdir, path_of(path), 0700);
 		inode = inode_of(path);
-		DID("mkdir", "mkdir", .path = path, .inode = inode, .size = 0700, .result = r);
-		r = CALL(rename, in(path), in(to));
-		DID("rename", "rename", .path = path, .inode = inode, .target = there(to), .result = r);
+		REPORT("mkdir", "mkdir", .path = path, .inode = inode, .size = 0700, .result = r);
+		r = CALL(rename, path_of(path), path_of(to));
+		REPORT("rename", "rename", .path = path, .inode = inode, .target = target_at(to), .result = r);
 	}
 	return NULL;
 }
@@ -55,7 +56,7 @@ void threads(void)
 {
 	pthread_t thread[THREADS];
 
-	CHECK(!mkdir(in("th"), 0755));
+	CHECK(!mkdir(path_of("th"), 0755));
 	for (long i = 0; i < THREADS; i++)
 		CHECK(!pthread_create(&thread[i], NULL, one_thread, (void *)i));
 	for (int i = 0; i < THREADS; i++)

@@ -2,9 +2,9 @@
 /* How a case makes its calls and reports what each did. */
 #include "vfs.h"
 
-const char *here, *now_case;
+const char *directory, *current_case;
 __thread long long begun, ended;
-static FILE *said;
+static FILE *output;
 static char *text;
 static size_t length;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -17,13 +17,13 @@ long long clock_ns(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-char *in(const char *name)
+char *path_of(const char *name)
 {
 	static __thread char buffers[8][512];
 	static __thread int next;
 	char *buffer = buffers[next++ % 8];
 
-	snprintf(buffer, sizeof(buffers[0]), name[0] == '/' ? "%s%s" : "%s/%s", name[0] == '/' ? "" : here, name);
+	snprintf(buffer, sizeof(buffers[0]), name[0] == '/' ? "%s%s" : "%s/%s", name[0] == '/' ? "" : directory, name);
 	return buffer;
 }
 
@@ -31,45 +31,45 @@ unsigned long long inode_of(const char *name)
 {
 	struct stat st;
 
-	return lstat(in(name), &st) ? 0 : st.st_ino;
+	return lstat(path_of(name), &st) ? 0 : st.st_ino;
 }
 
-struct place there(const char *name)
+struct target target_at(const char *name)
 {
-	return (struct place){ name, inode_of(name) };
+	return (struct target){ name, inode_of(name) };
 }
 
-static void member(const char *key, const char *path)
+static void print_path(const char *key, const char *path)
 {
 	if (path)
-		fprintf(said, ",\"%s\":\"%s\"", key, in(path));
+		fprintf(output, ",\"%s\":\"%s\"", key, path_of(path));
 }
 
-long did(struct deed d)
+long report(struct operation d)
 {
 	pthread_mutex_lock(&lock);
-	fprintf(said, "{\"case\":\"%s\",\"tid\":%ld,\"op\":\"%s\",\"call\":\"%s\",\"result\":%lld", now_case, syscall(SYS_gettid), d.op,
-		d.call, d.result);
-	fprintf(said, ",\"begun\":%lld,\"ended\":%lld", begun, ended);
+	fprintf(output, "{\"case\":\"%s\",\"tid\":%ld,\"op\":\"%s\",\"call\":\"%s\",\"result\":%lld", current_case, syscall(SYS_gettid),
+		d.op, d.call, d.result);
+	fprintf(output, ",\"begun\":%lld,\"ended\":%lld", begun, ended);
 	if (d.hooks)
-		fprintf(said, ",\"hooks\":\"%s\"", d.hooks);
-	member("path", d.path);
-	member("target", d.target.name);
-	member("asked", d.asked);
-	member("asked_target", d.asked_target);
+		fprintf(output, ",\"hooks\":\"%s\"", d.hooks);
+	print_path("path", d.path);
+	print_path("target", d.target.name);
+	print_path("requested", d.requested);
+	print_path("requested_target", d.requested_target);
 	if (d.inode)
-		fprintf(said, ",\"inode\":%llu", d.inode);
+		fprintf(output, ",\"inode\":%llu", d.inode);
 	if (d.target.inode)
-		fprintf(said, ",\"target_inode\":%llu", d.target.inode);
+		fprintf(output, ",\"target_inode\":%llu", d.target.inode);
 	if (d.offset)
-		fprintf(said, ",\"offset\":%lld", d.offset);
+		fprintf(output, ",\"offset\":%lld", d.offset);
 	if (d.size)
-		fprintf(said, ",\"size\":%lld", d.size);
+		fprintf(output, ",\"size\":%lld", d.size);
 	if (d.argument)
-		fprintf(said, ",\"argument\":%lld", d.argument);
+		fprintf(output, ",\"argument\":%lld", d.argument);
 	if (d.fd)
-		fprintf(said, ",\"fd\":%d", d.fd - 1);
-	fprintf(said, ",\"early\":%d,\"silent\":%d,\"unknown\":%d}\n", d.early, d.silent, d.unknown);
+		fprintf(output, ",\"fd\":%d", d.fd - 1);
+	fprintf(output, ",\"early\":%d,\"silent\":%d,\"unknown\":%d}\n", d.early, d.silent, d.unknown);
 	pthread_mutex_unlock(&lock);
 	return d.result;
 }
@@ -95,20 +95,20 @@ long call(long nr, long a, long b, long c, long d, long e, long f)
 void make(const char *name, int size)
 {
 	static const char zeroes[8192];
-	int fd = open(in(name), O_CREAT | O_WRONLY, 0644);
+	int fd = open(path_of(name), O_CREAT | O_WRONLY, 0644);
 
 	CHECK(fd >= 0 && write(fd, zeroes, size) == size && !close(fd));
 }
 
 int opened(const char *name, int flags)
 {
-	int fd = open(in(name), flags, 0644);
+	int fd = open(path_of(name), flags, 0644);
 
 	CHECK(fd >= 0);
 	return fd;
 }
 
-/* A child's operations, and its end. */
+/* Runs a function in a child process. */
 static int child(void (*act)(void))
 {
 	int status;
@@ -118,7 +118,7 @@ static int child(void (*act)(void))
 	CHECK(pid >= 0);
 	if (!pid) {
 		act();
-		fclose(said);
+		fclose(output);
 		if (write(STDOUT_FILENO, text, length) != (ssize_t)length)
 			_exit(1);
 		_exit(0);
@@ -129,21 +129,21 @@ static int child(void (*act)(void))
 
 void forked(void (*act)(void))
 {
-	fflush(said);
+	fflush(output);
 	CHECK(write(STDOUT_FILENO, text, length) == (ssize_t)length);
-	fclose(said);
+	fclose(output);
 	free(text);
-	said = open_memstream(&text, &length);
+	output = open_memstream(&text, &length);
 	CHECK(WEXITSTATUS(child(act)) == 0);
 }
 
-void begin_report(void)
+void open_report(void)
 {
-	said = open_memstream(&text, &length);
+	output = open_memstream(&text, &length);
 }
 
-int end_report(void)
+int print_report(void)
 {
-	fclose(said);
+	fclose(output);
 	return write(STDOUT_FILENO, text, length) != (ssize_t)length;
 }

@@ -5,7 +5,7 @@
 
 #include "vfs.h"
 
-/* One request, taken by the kernel at once or given to a worker of its own. Returns its result. */
+/* Submits one request, which the kernel executes at once or gives to a worker. Returns its result. */
 static int ring(unsigned char op, int fd, const void *address, unsigned length_, unsigned long offset, unsigned char flags)
 {
 	struct io_uring_params p = { 0 };
@@ -43,10 +43,10 @@ void rings(void)
 		unsigned char flags = i ? IOSQE_ASYNC : 0;
 
 		r = ring(IORING_OP_WRITE, fd, buffer, 50, 0, flags);
-		DID("write", i ? "worker" : "ring", .path = "q", INODE("q"), .hooks = WRITTEN, .result = r, .silent = true,
-		    .unknown = true);
+		REPORT("write", i ? "worker" : "ring", .path = "q", INODE("q"), .hooks = WRITTEN, .result = r, .silent = true,
+		       .unknown = true);
 		r = ring(IORING_OP_READ, fd, buffer, 40, 0, flags);
-		DID("read", i ? "worker" : "ring", .path = "q", INODE("q"), .result = r, .silent = true, .unknown = true);
+		REPORT("read", i ? "worker" : "ring", .path = "q", INODE("q"), .result = r, .silent = true, .unknown = true);
 	}
 	close(fd);
 }
@@ -72,8 +72,8 @@ void requests(void)
 
 		CHECK(CALL(io_submit, context, 1, &list) == 1 && CALL(io_getevents, context, 1, 1, &event) == 1);
 		begun = start;
-		DID(write ? "write" : "read", "io_submit", .path = "p", INODE("p"), .hooks = write ? WRITTEN : NULL, .result = event.res,
-		    .silent = true, .unknown = true);
+		REPORT(write ? "write" : "read", "io_submit", .path = "p", INODE("p"), .hooks = write ? WRITTEN : NULL, .result = event.res,
+		       .silent = true, .unknown = true);
 	}
 	CHECK(!syscall(SYS_io_destroy, context) && !close(fd));
 }
@@ -99,26 +99,26 @@ void narrow(void)
 	long r;
 
 	CHECK(low != MAP_FAILED);
-	strcpy(low, in("n"));
-	strcpy(more, in("m"));
+	strcpy(low, path_of("n"));
+	strcpy(more, path_of("m"));
 	r = int80(39, (long)low, 0700, 0);
-	DID("mkdir", "mkdir", .path = "n", INODE("n"), .size = 0700, .result = r, .silent = true);
+	REPORT("mkdir", "mkdir", .path = "n", INODE("n"), .size = 0700, .result = r, .silent = true);
 	r = int80(39, (long)low, 0700, 0);
-	DID("mkdir", "mkdir", .path = "n", .size = 0700, .result = r, .early = true, .silent = true);
+	REPORT("mkdir", "mkdir", .path = "n", .size = 0700, .result = r, .early = true, .silent = true);
 	inode = inode_of("n");
 	r = int80(38, (long)low, (long)more, 0);
-	DID("rename", "rename", .path = "n", .inode = inode, .target = there("m"), .result = r, .silent = true);
+	REPORT("rename", "rename", .path = "n", .inode = inode, .target = target_at("m"), .result = r, .silent = true);
 	inode = inode_of("m");
 	r = int80(40, (long)more, 0, 0);
-	DID("rmdir", "rmdir", .path = "m", .inode = inode, .result = r, .silent = true);
+	REPORT("rmdir", "rmdir", .path = "m", .inode = inode, .result = r, .silent = true);
 	make("n", 10);
 	r = int80(15, (long)low, 0600, 0);
-	DID("setattr", "chmod", .path = "n", INODE("n"), .size = 0600, .result = r, .silent = true);
+	REPORT("setattr", "chmod", .path = "n", INODE("n"), .size = 0600, .result = r, .silent = true);
 	fd = int80(5, (long)low, O_RDWR, 0);
-	DID("open", "open", .path = "n", INODE("n"), .offset = O_RDWR, .result = fd, .silent = true);
+	REPORT("open", "open", .path = "n", INODE("n"), .offset = O_RDWR, .result = fd, .silent = true);
 	r = int80(4, fd, (long)more, 5);
-	DID("write", "write", .path = "n", INODE("n"), .hooks = WRITTEN, .result = r, .silent = true);
+	REPORT("write", "write", .path = "n", INODE("n"), .hooks = WRITTEN, .result = r, .silent = true);
 	close(fd);
-	r = CALL(rename, in("absent"), in("m"));
-	DID("rename", "rename", .path = "absent", .target.name = "m", .result = r, .early = true);
+	r = CALL(rename, path_of("absent"), path_of("m"));
+	REPORT("rename", "rename", .path = "absent", .target.name = "m", .result = r, .early = true);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes each operation that the VFS level sees, and says what it did: one JSON line per call, with the paths it led to and
- * the inodes that lstat tells. What it does for itself, between those calls, is not said.
- * Usage: vfs DIRECTORY [CASE...]; DIRECTORY is empty and anybody may search it.
+ * Makes each operation that the VFS level sees, and prints one JSON line per call, with the resolved paths and the
+ * inodes from lstat. Its own calls in between are not printed.
+ * Usage: vfs DIRECTORY [CASE...]; DIRECTORY is empty and all users may search it.
  */
 #ifndef VFS_H
 #define VFS_H
@@ -27,43 +27,43 @@
 #define NOBODY 65534
 #define ROUNDS 100
 
-extern const char *here, *now_case;
+extern const char *directory, *current_case;
 
 /* CLOCK_BOOTTIME around this thread's last call. */
 extern __thread long long begun, ended;
 
 long long clock_ns(void);
 
-struct place {
+struct target {
 	const char *name;
-	unsigned long long inode; /* of the file that is there; 0: nothing to be said of it */
+	unsigned long long inode; /* of the file at this path; 0: not compared */
 };
 
-/* What one call did. A path that does not begin with a slash is below 'here'; a zero: nothing to be said. */
-struct deed {
+/* What one call did. A path without a leading slash is below 'directory'; a zero field is not compared. */
+struct operation {
 	const char *op, *call;
-	const char *hooks; /* what of the VFS level it passed, where that is not what its name says: FUNCTION/OP ... */
+	const char *hooks; /* VFS hooks that the call passes, if its name does not show them: FUNCTION/OP ... */
 	const char *path;
-	struct place target;
-	const char *asked, *asked_target; /* how the caller called them, where a path is told as it was asked for */
+	struct target target;
+	const char *requested, *requested_target; /* the names that the caller gave, where these are reported */
 	long long result;
 	unsigned long long inode;
 	long long offset, size, argument;
 	int fd; /* 1 + the descriptor that was given */
 	bool early; /* failed before any hook */
-	bool silent; /* no system call that is decoded: of an io_uring, or 32-bit */
-	bool unknown; /* no call returns with its result */
+	bool silent; /* not a decoded system call: by io_uring, or 32-bit */
+	bool unknown; /* no call returns its result */
 };
 
-/* In a buffer of its own for each of a few calls. */
-char *in(const char *name);
+/* Uses one of a few static buffers in turn. */
+char *path_of(const char *name);
 unsigned long long inode_of(const char *name);
-struct place there(const char *name);
-void begin_report(void);
-int end_report(void);
-long did(struct deed d);
+struct target target_at(const char *name);
+void open_report(void);
+int print_report(void);
+long report(struct operation d);
 
-#define DID(...) did((struct deed){ __VA_ARGS__ })
+#define REPORT(...) report((struct operation){ __VA_ARGS__ })
 #define INODE(name) .inode = inode_of(name)
 
 void check(bool good, const char *file, int line);
@@ -75,10 +75,10 @@ long call(long nr, long a, long b, long c, long d, long e, long f);
 #define CALL_(nr, a, b, c, d, e, f, ...) call(SYS_##nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define CALL(...) CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 
-/* A file of 'size' bytes, made without a word. */
+/* Creates a file of 'size' bytes, unreported. */
 void make(const char *name, int size);
 int opened(const char *name, int flags);
-/* A child writes only what it says itself. */
+/* Runs a function in a child, which prints only its own lines. */
 void forked(void (*act)(void));
 
 #define PATH_TRUNCATED "security_path_truncate/truncate security_path_truncate/modify"
