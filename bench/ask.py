@@ -23,7 +23,7 @@ from bench.table import Row
 from filetap.capture.launch import Command
 from filetap.capture.session import Session
 from filetap.capture.source import Options
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.recording.format import METADATA, Metadata
 from filetap.recording.writer import TraceSink
 from filetap.selection.filters import Filters, select_calls
@@ -60,7 +60,7 @@ class Kept:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         """Not in this workload."""
 
     def pending(self, batch: Batch) -> None:

@@ -419,14 +419,14 @@ struct living {
 };
 
 /* What the ring could not take. */
-struct fold_key {
+struct overflow_key {
 	__u32 task;
 	__u32 file;
 	__u32 op;
 	__u32 pid;
 };
 
-struct fold {
+struct overflow {
 	__u64 count;
 	__u64 bytes;
 	__u64 first;

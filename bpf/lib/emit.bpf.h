@@ -30,10 +30,10 @@ static __always_inline bool too_quick(const struct pending_event *d)
 	return config.min_latency && (!d->entered || d->time - d->entered < config.min_latency);
 }
 
-SUBPROGRAM int fold(struct pending_event *d, __u32 task)
+SUBPROGRAM int add_overflow(struct pending_event *d, __u32 task)
 {
-	struct fold_key key = { .task = task, .file = d->file, .op = d->op, .pid = bpf_get_current_pid_tgid() >> 32 };
-	struct fold *f, first = { .count = 1, .bytes = d->bytes, .first = d->time, .last = d->time };
+	struct overflow_key key = { .task = task, .file = d->file, .op = d->op, .pid = bpf_get_current_pid_tgid() >> 32 };
+	struct overflow *f, first = { .count = 1, .bytes = d->bytes, .first = d->time, .last = d->time };
 	struct counters *c = counters();
 	__u32 op = d->op;
 
@@ -43,13 +43,13 @@ SUBPROGRAM int fold(struct pending_event *d, __u32 task)
 		c->unresolved++;
 		return 0;
 	}
-	f = bpf_map_lookup_elem(&ft_folds, &key);
-	if (!f && !bpf_map_update_elem(&ft_folds, &key, &first, BPF_NOEXIST)) {
+	f = bpf_map_lookup_elem(&ft_overflows, &key);
+	if (!f && !bpf_map_update_elem(&ft_overflows, &key, &first, BPF_NOEXIST)) {
 		c->aggregated[op]++;
 		return 0;
 	}
 	if (!f)
-		f = bpf_map_lookup_elem(&ft_folds, &key);
+		f = bpf_map_lookup_elem(&ft_overflows, &key);
 	if (!f) {
 		c->lost[op]++;
 		return 0;
@@ -151,7 +151,7 @@ SUBPROGRAM int emit_with_ext(struct pending_event *d, struct task_state *s, __u3
 	struct event *e;
 
 	if (!ring)
-		return fold(d, s->task);
+		return add_overflow(d, s->task);
 	e = slot_of(cpu, ring->produced);
 	if (e && ((ring->produced + 1) & (config.slots - 1)) == 0) {
 		__builtin_memset(e, 0, sizeof(*e));
@@ -201,7 +201,7 @@ static __always_inline void hand_over(struct pending_event *d, __u32 tid, struct
 	}
 	ring = enter_cpu_ring(cpu);
 	if (unlikely(!ring)) {
-		fold(d, s->task);
+		add_overflow(d, s->task);
 		return;
 	}
 	e = slot_of(cpu, ring->produced);

@@ -216,9 +216,9 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64 << 10);
-	__type(key, struct fold_key);
-	__type(value, struct fold);
-} ft_folds SEC(".maps");
+	__type(key, struct overflow_key);
+	__type(value, struct overflow);
+} ft_overflows SEC(".maps");
 
 /* Sums of events, in a map that user space puts in the place of the last one, which it then reads. Preallocated: memory for
  * hash maps that is taken at run time is unsafe in tracing programs until 6.1 (ee4ed53c5eb6). */

@@ -235,7 +235,7 @@ def test_arguments_only_when_asked_for(ft: Filetap) -> None:
     assert not any("args" in e["process"] for e in ft.trace(*JSON, "-e", "exec", *command).events)
 
 
-def test_a_small_ring_folds_and_the_account_balances(ft: Filetap, tmp_path: Path) -> None:
+def test_a_small_ring_aggregates_and_the_statistics_balance(ft: Filetap, tmp_path: Path) -> None:
     count = 200_000
     stats, output = tmp_path / "account.json", tmp_path / "events.json"
     words = ("--ring-size", f"{smallest_ring(16)}K", "--stats", stats, "-o", output, *JSON, "-e", "read", "/dev/zero", "--type", "char")

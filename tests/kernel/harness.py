@@ -21,7 +21,7 @@ from filetap.capture.session import Session
 from filetap.capture.source import SMALLEST_CPU_RING, Options
 from filetap.capture.statistics import Statistics
 from filetap.core import wire
-from filetap.core.batch import Batch, File, Fold, Sink, Task
+from filetap.core.batch import Batch, File, Overflow, Sink, Task
 from filetap.core.calls import CALLS
 from filetap.selection.filters import Filters, select_calls, select_types
 from filetap.selection.targets import Targets
@@ -93,18 +93,18 @@ class Event:
 
 
 class Nowhere:
-    """A sink that discards events and keeps folds."""
+    """A sink that discards events and keeps overflows."""
 
     def __init__(self) -> None:
         self.written = 0
         self.draining = False
-        self.folds: list[Fold] = []
+        self.overflows: list[Overflow] = []
 
     def write(self, batch: Batch) -> None:
         self.written += len(batch.events)
 
-    def aggregated(self, folds: Sequence[Fold], _batch: Batch) -> None:
-        self.folds += folds
+    def aggregated(self, overflows: Sequence[Overflow], _batch: Batch) -> None:
+        self.overflows += overflows
 
     def pending(self, _batch: Batch) -> None:
         """Ignore calls under way."""

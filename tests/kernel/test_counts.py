@@ -111,9 +111,9 @@ def test_forced_loss(workload: str, file: Path, threads: int) -> None:
     assert stats.lost == 0
     assert stats.aggregated > 0
     assert stats.bytes == truth["bytes"] == 50 * stats.seen
-    assert sum(fold.count for fold in sink.folds if fold.op == 3) == stats.aggregated
-    assert sum(fold.bytes for fold in sink.folds if fold.op == 3) == 50 * stats.aggregated
-    assert all(0 < fold.first <= fold.last for fold in sink.folds)
+    assert sum(overflow.count for overflow in sink.overflows if overflow.op == 3) == stats.aggregated
+    assert sum(overflow.bytes for overflow in sink.overflows if overflow.op == 3) == 50 * stats.aggregated
+    assert all(0 < overflow.first <= overflow.last for overflow in sink.overflows)
 
 
 def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Unread:
             wait_for(lambda: watch.session.source.live <= 0)
         assert held.returncode == 0
         self.pid = held.pid
-        self.events, self.folds, self.stats = self.sink.events, self.sink.folds, watch.stats
+        self.events, self.overflows, self.stats = self.sink.events, self.sink.overflows, watch.stats
         self.known = watch.session.source.definitions
         self.lines = [json.loads(line) for line in self.output.splitlines() if line.startswith(b"{")]
 
@@ -47,7 +47,7 @@ class Unread:
 NO_ROOM = "an inode number and no path"
 
 
-def test_more_folds_than_the_table_holds(program: Callable[[str], str], tmp_path: Path) -> None:
+def test_more_overflows_than_the_table_holds(program: Callable[[str], str], tmp_path: Path) -> None:
     """90,000 pairs of thread and file for 65,536 slots: the rest is lost and reported as lost."""
     threads, files, calls = 300, 300, 3
     for file in range(files):
@@ -59,16 +59,16 @@ def test_more_folds_than_the_table_holds(program: Callable[[str], str], tmp_path
     assert len(truth) == threads * files
     assert stats.seen == stats.delivered + stats.aggregated + stats.lost == threads * files * calls
     assert stats.delivered == len(run.events)
-    assert len(run.folds) == 65536
-    assert stats.aggregated == sum(fold.count for fold in run.folds)
-    assert stats.lost >= (threads * files - len(run.folds)) * calls - len(run.events) > 0
+    assert len(run.overflows) == 65536
+    assert stats.aggregated == sum(overflow.count for overflow in run.overflows)
+    assert stats.lost >= (threads * files - len(run.overflows)) * calls - len(run.events) > 0
     assert run.note("lost") == stats.lost
-    assert stats.bytes == sum(fold.bytes for fold in run.folds) + sum(event.result for event in run.events)
+    assert stats.bytes == sum(overflow.bytes for overflow in run.overflows) + sum(event.result for event in run.events)
     reported = Counter((event.tid, event.path.decode()) for event in run.events)
-    for fold in run.folds:
-        key = run.known.tasks[fold.task].tid, run.known.files[fold.file].path.decode()
-        assert fold.bytes == fold.count * truth[key]
-        reported[key] += fold.count
+    for overflow in run.overflows:
+        key = run.known.tasks[overflow.task].tid, run.known.files[overflow.file].path.decode()
+        assert overflow.bytes == overflow.count * truth[key]
+        reported[key] += overflow.count
     assert set(reported) <= set(truth)
     assert max(reported.values()) == calls
 
@@ -111,8 +111,8 @@ def test_names_that_were_aggregated(program: Callable[[str], str], tmp_path: Pat
     count = 50_000
     run = Unread([program("losses"), "vain", str(tmp_path), str(count)], "openat", options={"ring_size": SMALLEST_RING})
     reported = Counter(event.path for event in run.events)
-    for fold in run.folds:
-        reported[run.known.files.path(fold.file)] += fold.count
+    for overflow in run.overflows:
+        reported[run.known.files.path(overflow.file)] += overflow.count
     assert {path: n for path, n in reported.items() if path.startswith(os.fsencode(tmp_path))} == {
         os.fsencode(tmp_path / f"none{i}"): 1 for i in range(count)
     }
@@ -147,12 +147,12 @@ def test_both_rings_full(family: list[str], tmp_path: Path) -> None:
     run = Unread(family, "pread64", paths=[str(tmp_path)], options={"arguments": True, "ring_size": SMALLEST_RING})
     stats = run.stats.ops["read"]
     reported = Counter({event.pid: event.result for event in run.events})
-    for fold in run.folds:
-        reported[fold.pid] += fold.bytes
+    for overflow in run.overflows:
+        reported[overflow.pid] += overflow.bytes
     assert reported == Counter({line["child"]: line["size"] for line in run.lines})
     assert stats.seen == stats.delivered + stats.aggregated == len(run.lines)
     assert stats.aggregated > 1000
-    assert len([fold for fold in run.folds if fold.task not in run.known.tasks]) > 1000
+    assert len([overflow for overflow in run.overflows if overflow.task not in run.known.tasks]) > 1000
 
 
 @pytest.fixture

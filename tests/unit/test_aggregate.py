@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from filetap.analysis import aggregate, summary
 from filetap.analysis.sql import Database, open_traces
-from filetap.core.batch import Batch, Credentials, File, Fold, Task
+from filetap.core.batch import Batch, Credentials, File, Overflow, Task
 from filetap.core.calls import CALLS, OP_NUMBER
 from filetap.core.wire import NO_RESULT
 from filetap.recording.retention import Limits
@@ -56,9 +56,9 @@ ROWS = st.lists(
     ),
     max_size=40,
 )
-FOLDS = st.lists(
+OVERFLOWS = st.lists(
     st.builds(
-        Fold, st.integers(0, 5), st.integers(0, 11), st.sampled_from([OP_NUMBER["read"], OP_NUMBER["open"]]), st.integers(1, 9),
+        Overflow, st.integers(0, 5), st.integers(0, 11), st.sampled_from([OP_NUMBER["read"], OP_NUMBER["open"]]), st.integers(1, 9),
         st.integers(0, 99), st.integers(0, 10**9), st.integers(10**9, 10**10),
     ),
     max_size=4,
@@ -97,11 +97,11 @@ def user_of(c: Credentials) -> tuple[object, ...]:
     return tuple(value for number, name in zip(ids, names, strict=True) for value in (number, name or None))
 
 
-def write(folder: Path, batch: Batch, folds: list[Fold], uuid: str = "u") -> Path:
+def write(folder: Path, batch: Batch, overflows: list[Overflow], uuid: str = "u") -> Path:
     sink = TraceSink(folder, metadata(uuid=uuid), Limits(rows=15))
     for start in range(0, len(batch.events), 7):
         sink.write(batch.portion(start, start + 7))
-    sink.aggregated(folds, batch)
+    sink.aggregated(overflows, batch)
     sink.close()
     return folder
 
@@ -165,16 +165,16 @@ def test_two_traces_are_one(first: list[dict[str, int]], second: list[dict[str, 
 
 
 @SETTINGS
-@given(ROWS, FOLDS, st.sampled_from(sorted(summary.KEYS)))
-def test_aggregated_events_count(rows: list[dict[str, int]], folds: list[Fold], by: str) -> None:
+@given(ROWS, OVERFLOWS, st.sampled_from(sorted(summary.KEYS)))
+def test_aggregated_events_count(rows: list[dict[str, int]], overflows: list[Overflow], by: str) -> None:
     batch = batch_of(*rows, files=FILES, tasks=TASKS)
     with tempfile.TemporaryDirectory() as folder:
-        found = rows_of(summed(write(Path(folder, "t.tap"), batch, folds), by=by, top=3))
+        found = rows_of(summed(write(Path(folder, "t.tap"), batch, overflows), by=by, top=3))
     events = touches(batch)
-    assert sum(row["count"] for row in found) == len(events) + sum(fold.count for fold in folds)
-    assert sum(row["bytes"] for row in found) == sum(max(e.result, 0) for e in events) + sum(fold.bytes for fold in folds)
+    assert sum(row["count"] for row in found) == len(events) + sum(overflow.count for overflow in overflows)
+    assert sum(row["bytes"] for row in found) == sum(max(e.result, 0) for e in events) + sum(overflow.bytes for overflow in overflows)
     assert sum(row["errors"] for row in found) == sum(e.result < 0 for e in events)
-    times = [e.time for e in events] + [time + batch.realtime for fold in folds for time in (fold.first, fold.last)]
+    times = [e.time for e in events] + [time + batch.realtime for overflow in overflows for time in (overflow.first, overflow.last)]
     assert min((row["first"] for row in found), default=0) == min(times, default=0)
     assert max((row["last"] for row in found), default=0) == max(times, default=0)
 

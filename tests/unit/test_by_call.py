@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import filetap
-from filetap.core.batch import Fold
+from filetap.core.batch import Overflow
 from filetap.core.calls import CALL_NUMBER, OP_NUMBER
 from filetap.core.errors import UsageError
 from filetap.recording.writer import TraceSink
@@ -18,7 +18,7 @@ from tests.unit.batches import batch_of
 from tests.unit.traces import metadata
 
 CALLS = ("pread64", "read", "pread64", "openat", "read", "pread64", "copy_file_range")
-FOLD = Fold(task=0, file=0, op=OP_NUMBER["read"], count=9, bytes=90, first=5, last=6)
+OVERFLOW = Overflow(task=0, file=0, op=OP_NUMBER["read"], count=9, bytes=90, first=5, last=6)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
     sink = TraceSink(tmp_path / "t.tap", metadata())
     batch = batch_of(*({"call": CALL_NUMBER[name], "time": n, "result": n, "duration": 100 * n} for n, name in enumerate(CALLS)))
     sink.write(batch)
-    sink.aggregated([FOLD], batch)
+    sink.aggregated([OVERFLOW], batch)
     sink.close()
     return tmp_path / "t.tap"
 
@@ -36,7 +36,7 @@ def rows(folder: Path, **words: Any) -> list[dict[str, Any]]:
         return trace.summary(by="call", **words).drop_columns(["first", "last"]).to_pylist()  # type: ignore[no-any-return]
 
 
-def test_each_call_is_counted_and_folds_know_the_operation_alone(folder: Path) -> None:
+def test_each_call_is_counted_and_overflows_know_the_operation_alone(folder: Path) -> None:
     found = {(row["call"], row["op"]): row for row in rows(folder)}
     ops = {"openat": "open", "pread64": "read"}
     expected = {(name, ops.get(name, name)): count for name, count in Counter(CALLS).items()} | {(None, "read"): 9}

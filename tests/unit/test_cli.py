@@ -50,7 +50,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
     seen: list[Arguments] = []
 
     class NoRun:
-        def __init__(self, given: Arguments, *_: object) -> None:
+        def __init__(self, given: Arguments, *_: object, **__: object) -> None:
             seen.append(given)
 
         def to_the_end(self) -> int:
@@ -65,6 +65,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
 
     monkeypatch.setattr(running, "Run", NoRun)
     monkeypatch.setattr(running, "Command", NoCommand)
+    monkeypatch.setattr(running, "_sandbox_of", lambda *_: None)
     monkeypatch.setattr(running, "find_user", lambda name: name)
     return seen
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filetap.core import wire
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import CALLS, OPS
 from filetap.sinks.count import CountSink
 
@@ -42,5 +42,7 @@ def test_counts(batches: list[list[tuple[int, int, int]]]) -> None:
 
 def test_counts_aggregated_events_apart() -> None:
     sink = CountSink()
-    sink.aggregated([Fold(1, 1, 3, count=17, bytes=5, first=0, last=1), Fold(2, 1, 3, count=3, bytes=5, first=0, last=1)], batch_of([]))
-    assert (sink.written, sink.folds) == (0, 20)
+    sink.aggregated(
+        [Overflow(1, 1, 3, count=17, bytes=5, first=0, last=1), Overflow(2, 1, 3, count=3, bytes=5, first=0, last=1)], batch_of([])
+    )
+    assert (sink.written, sink.overflows) == (0, 20)

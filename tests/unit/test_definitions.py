@@ -306,7 +306,7 @@ def end_drains(known: Definitions) -> None:
         known.end_drain()
 
 
-def test_names_for_one_event_are_kept_for_folds_but_not_for_ever(known: Definitions) -> None:
+def test_names_for_one_event_are_kept_for_overflows_but_not_for_ever(known: Definitions) -> None:
     """The last of them stay; the memory of the others is given back."""
     count = 2 * Definitions.PAST
     for number in range(50, 50 + count):
@@ -335,7 +335,7 @@ def retire(number: int) -> bytes:
     return record(np.dtype(wire.DEFINITION), wire.DEFINE_RETIRE, number, b"")
 
 
-def test_ended_tasks_are_kept_for_folds_but_not_for_ever(known: Definitions) -> None:
+def test_ended_tasks_are_kept_for_overflows_but_not_for_ever(known: Definitions) -> None:
     for number in range(100, 40_000):
         known.apply(task_record(number))
         known.apply(retire(number))

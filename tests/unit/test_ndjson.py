@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filetap.core import wire
-from filetap.core.batch import Batch, Credentials, File, Fold
+from filetap.core.batch import Batch, Credentials, File, Overflow
 from filetap.core.calls import CALLS, OP_NUMBER
 from filetap.render import text_cache
 from filetap.render.strings import hexadecimal
@@ -122,10 +122,10 @@ def test_kept_texts_are_bounded() -> None:
 
 
 def test_an_aggregated_row() -> None:
-    fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9, pid=42)
+    overflow = Overflow(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=2**40, first=1, last=10**9, pid=42)
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
-    sink.aggregated([fold, replace(fold, task=0, file=9)], batch_of())
+    sink.aggregated([overflow, replace(overflow, task=0, file=9)], batch_of())
     known, unknown = map(decoded, raw.getvalue().splitlines())
     first, last = timestamp_of(1, REALTIME), timestamp_of(10**9, REALTIME)
     reported = {"action": "read", "kind": "aggregated", "count": 17, "start": first, "end": last}
@@ -134,11 +134,11 @@ def test_an_aggregated_row() -> None:
     assert sink.written == 0
 
 
-def test_folds_of_what_moves_no_bytes_have_no_sum() -> None:
+def test_overflows_of_what_moves_no_bytes_have_no_sum() -> None:
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     ops = ("write", "copy_file_range", "reflink", "fault", "stat")
-    sink.aggregated([Fold(task=1, file=1, op=OP_NUMBER[op], count=17, bytes=5, first=1, last=9) for op in ops], batch_of())
+    sink.aggregated([Overflow(task=1, file=1, op=OP_NUMBER[op], count=17, bytes=5, first=1, last=9) for op in ops], batch_of())
     reported = {line["event"]["action"]: line.get("io") for line in map(json.loads, raw.getvalue().splitlines())}
     assert reported == {"write": {"bytes": 5}, "copy_file_range": {"bytes": 5}, "reflink": None, "fault": None, "stat": None}
 

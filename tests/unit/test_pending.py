@@ -23,7 +23,7 @@ from filetap.analysis.aggregation import AggregatingSink
 from filetap.capture import pending
 from filetap.capture.statistics import Statistics
 from filetap.core import wire
-from filetap.core.batch import Batch, Fold
+from filetap.core.batch import Batch, Overflow
 from filetap.core.calls import CALL_NUMBER, OP_NUMBER
 from filetap.core.wire import AT_LEAST, MICROSECONDS, NO_OFFSET, NO_RESULT, PENDING, Records
 from filetap.recording.flight import FlightSink
@@ -185,7 +185,7 @@ def test_a_trace_keeps_them_apart(tmp_path: Path) -> None:
     sink.pending(calls())
     sink.write(batch_of({"call": READ, "result": 4, "fd": 3}))
     sink.pending(calls())
-    sink.aggregated([Fold(1, 1, OP_NUMBER["read"], 3, 30, 0, 9)], calls())
+    sink.aggregated([Overflow(1, 1, OP_NUMBER["read"], 3, 30, 0, 9)], calls())
     sink.close()
     assert sink.written == 1
     again = replayed(tmp_path / "t.tap", Wanted())

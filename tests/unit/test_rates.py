@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap.analysis import rates, summary
-from filetap.analysis.aggregation import NAMELESS, Accumulated, AggregateTables, AggregatingSink, of_batch, of_folds, of_kernel
+from filetap.analysis.aggregation import NAMELESS, Accumulated, AggregateTables, AggregatingSink, of_batch, of_kernel, of_overflows
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
 from filetap.core import wire
-from filetap.core.batch import Batch, Credentials, File, Fold, Task
+from filetap.core.batch import Batch, Credentials, File, Overflow, Task
 from filetap.core.calls import CALL_NUMBER, OP_NUMBER
 from filetap.sinks.count import CountSink
 
@@ -139,10 +139,10 @@ def test_a_stream_gives_the_same_as_the_kernel() -> None:
     events["flags"][2] = wire.MICROSECONDS
     sink = AggregatingSink(CountSink(), "file")
     sink.write(Batch(events, empty().files, empty().tasks, 0))
-    sink.aggregated([Fold(3, 7, OP_NUMBER["read"], 10, 640, 1, 9)], empty())
+    sink.aggregated([Overflow(3, 7, OP_NUMBER["read"], 10, 640, 1, 9)], empty())
     assert sink.written == 3
     (row,) = sink.total.summary(5).drop_columns(["first", "last"]).to_pylist()
     assert (row["count"], row["errors"], row["bytes"], row["total"]) == (13, 1, 64 + 10 + 640, 100 + 101 + 9000)
     assert row["max"] == 9000
     assert len(of_batch(empty()).aggregates) == 0
-    assert of_folds([Fold(0, 0, 1, 1, 1, 1, 1, 9)], empty()).tasks["pid"].to_pylist() == [9]
+    assert of_overflows([Overflow(0, 0, 1, 1, 1, 1, 1, 9)], empty()).tasks["pid"].to_pylist() == [9]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from filetap.capture.statistics import Delivery, OpStatistics, Statistics, Tally, balance, kernel_notes
 from filetap.core import wire
-from filetap.core.batch import Fold
+from filetap.core.batch import Overflow
 from filetap.core.calls import CALL_NUMBER, CALLS, OP_NUMBER, OPS
 from filetap.core.wire import Records
 from filetap.report import stats as report
@@ -64,9 +64,9 @@ def test_cpus_are_summed_and_ops_are_apart() -> None:
 
 
 def test_aggregated_and_lost() -> None:
-    folds = [Fold(1, 1, OP["read"], 3, 30, 0, 9), Fold(1, 2, OP["read"], 1, 4, 0, 9)]
+    overflows = [Overflow(1, 1, OP["read"], 3, 30, 0, 9), Overflow(1, 2, OP["read"], 1, 4, 0, 9)]
     seen = counters(seen={"read": [10, 0, 0]}, aggregated={"read": [3, 1, 0]}, lost={"read": [0, 0, 4]})
-    assert balance(seen, tallied((READ, 1), (READ, 1)), folds, NOTHING) == {"read": OpStatistics(10, 2, 4, 4, 36, 0)}
+    assert balance(seen, tallied((READ, 1), (READ, 1)), overflows, NOTHING) == {"read": OpStatistics(10, 2, 4, 4, 36, 0)}
 
 
 def test_what_was_meant_for_nobody_was_not_seen() -> None:
@@ -89,8 +89,8 @@ def test_it_balances(rows: list[tuple[int, int]], aggregated: list[int], lost: i
     seen["write"] += sum(aggregated) + lost
     for op, count in seen.items():
         extra["seen"][:, OP[op]] = [count - count // 2, count // 2, 0]
-    folds = [Fold(1, 1, OP["write"], count, 10 * count, 0, 1) for count in aggregated]
-    ops = balance(extra, tallied(*rows), folds, NOTHING)
+    overflows = [Overflow(1, 1, OP["write"], count, 10 * count, 0, 1) for count in aggregated]
+    ops = balance(extra, tallied(*rows), overflows, NOTHING)
     for op, row in ops.items():
         results = [result for call, result in rows if CALLS[call].op == op]
         assert row.seen == row.delivered + row.aggregated + row.lost == seen[op]

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filetap.core import constants, wire
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import CALL_NUMBER, CALLS, HOOKS, OP_NUMBER, Call
 from filetap.core.wire import Records
 from filetap.sinks.ndjson import LineSink
@@ -381,10 +381,10 @@ def test_errors_are_red_and_no_colour_runs_on() -> None:
 
 
 def test_an_aggregated_row_is_marked() -> None:
-    fold = Fold(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
+    overflow = Overflow(task=1, file=1, op=OP_NUMBER["read"], count=17, bytes=4096, first=1_000, last=61_000_002_000)
     raw = io.BytesIO()
     sink = TableSink(raw)
-    sink.aggregated([fold, replace(fold, task=0, file=0, op=OP_NUMBER["stat"])], batch_of())
+    sink.aggregated([overflow, replace(overflow, task=0, file=0, op=OP_NUMBER["stat"])], batch_of())
     _, known, unknown = raw.getvalue().decode().splitlines()
     assert known == "04:46:01.000      77 cat        read            AGGREGATED: 17 events, 4096 bytes since 04:45:00.000 /etc/hostname"
     assert unknown == "04:46:01.000       - -          stat            AGGREGATED: 17 events since 04:45:00.000"

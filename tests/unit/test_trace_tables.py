@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as replace_metadata
 
-from filetap.core.batch import Batch, Fold
+from filetap.core.batch import Batch, Overflow
 from filetap.core.calls import CALLS
 from filetap.recording import tables
 from filetap.recording.format import TraceError
@@ -89,7 +89,7 @@ def test_every_call_has_its_op_and_name(tmp_path: Path) -> None:
 def test_aggregated_events_are_a_table(tmp_path: Path) -> None:
     sink = TraceSink(tmp_path / "t.tap", metadata())
     empty = batch_of()
-    sink.aggregated([Fold(1, 1, 2, 5, 50, 10, 20, pid=7)], empty)
+    sink.aggregated([Overflow(1, 1, 2, 5, 50, 10, 20, pid=7)], empty)
     sink.close()
     trace = Trace(tmp_path / "t.tap")
     (row,) = plain(trace.table("aggregated"))

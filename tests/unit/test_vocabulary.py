@@ -28,7 +28,6 @@ DIALECT: Final = re.compile(r"(?<![\w/-])(" + BANNED.replace(" ", r"\s+") + r")(
 CASES: Final = "## Others, on the same cases"
 """In docs/coverage.md the comments of the conformance cases are behind this heading; they are no text of filetap's."""
 EXCEPTIONS: Final = {
-    "ARCHITECTURE.md": ("`folds`",),  # names in the code
     "SECURITY.md": ("(an account, a container",),  # of a user
     "docs/trace-format.md": ("`folded` for `aggregated`", "`account` for `statistics`"),  # names in old versions
 }

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from filetap.analysis.timezone import offset_in, set_zone
-from filetap.core.batch import Fold
+from filetap.core.batch import Overflow
 from filetap.core.errors import UsageError
 from filetap.core.zone import SECOND, Zone, parse, range_of
 from filetap.sinks.table import TableSink
@@ -96,14 +96,16 @@ def test_sql_has_the_zone_of_the_system(zone: Callable[[str], None], name: str) 
         assert offset_in(connection, MOMENT // SECOND) == 0
 
 
-def table(moments: list[int], fold: int | None = None, utc: bool = False) -> list[list[str]]:
+def table(moments: list[int], overflow: int | None = None, utc: bool = False) -> list[list[str]]:
     raw = io.BytesIO()
     sink = TableSink(raw, zone=Zone(utc))
     batch = batch_of(*({"time": moment - batch_of().realtime} for moment in moments))
     if moments:
         sink.write(batch)
-    if fold is not None:
-        sink.aggregated([Fold(task=0, file=0, op=1, count=2, bytes=0, first=fold - batch.realtime, last=fold - batch.realtime)], batch_of())
+    if overflow is not None:
+        sink.aggregated(
+            [Overflow(task=0, file=0, op=1, count=2, bytes=0, first=overflow - batch.realtime, last=overflow - batch.realtime)], batch_of()
+        )
     sink.close()
     return [line.split()[:2] for line in raw.getvalue().decode().splitlines()]
 

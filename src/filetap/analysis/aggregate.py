@@ -131,7 +131,7 @@ def aggregates(database: Database, key: str, join: str = "", group: str = "op") 
     kind = group if group in DIMENSIONS else "file"
     events, aggregated = (f"{numbered(database, source, kind)} e {join}" for source in ("events", "aggregated"))
     found = database.table(
-        f"SELECT {key}, {buckets()} FROM {events} GROUP BY ALL UNION ALL BY NAME SELECT {key}, {folds()} FROM {aggregated}"
+        f"SELECT {key}, {buckets()} FROM {events} GROUP BY ALL UNION ALL BY NAME SELECT {key}, {overflows()} FROM {aggregated}"
     )
     return in_form(found)
 
@@ -142,7 +142,7 @@ def buckets() -> str:
     return f"{summary.bucket_sql('coalesce(e.duration, 0)')} AS bucket, {figures}"
 
 
-def folds() -> str:
+def overflows() -> str:
     return "NULL::SMALLINT AS bucket, " + ", ".join(f"{sql} AS {name}" for name, sql in (AGGREGATED | AGGREGATED_TIMES).items())
 
 
@@ -163,7 +163,7 @@ def over_calls(database: Database, top: int, sort: str) -> pa.Table:
     """The summary by call. Aggregated rows know the operation alone: their ``call`` is null."""
     events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT e.call::VARCHAR AS call, e.op::VARCHAR AS op, {buckets()} FROM {events} e GROUP BY ALL"
-    found = database.table(f"{single} UNION ALL BY NAME SELECT e.op::VARCHAR AS op, {folds()} FROM {aggregated} e")
+    found = database.table(f"{single} UNION ALL BY NAME SELECT e.op::VARCHAR AS op, {overflows()} FROM {aggregated} e")
     return summary.summarise(keyed(found, "call"), ["call", "op"], top, sort)
 
 
@@ -176,7 +176,7 @@ def over_traces(database: Database, top: int, sort: str) -> pa.Table:
     """The summary by trace, each with what people know it by."""
     events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT e.label::VARCHAR AS label, {buckets()} FROM {events} e GROUP BY ALL"
-    found = database.table(f"{single} UNION ALL BY NAME SELECT e.label::VARCHAR AS label, {folds()} FROM {aggregated} e")
+    found = database.table(f"{single} UNION ALL BY NAME SELECT e.label::VARCHAR AS label, {overflows()} FROM {aggregated} e")
     result = summary.summarise(keyed(found, "label"), ["label"], top, sort)
     traces = {one.label: one for one in database.named}
     known = [traces.get(label) for label in result["label"].to_pylist()]
@@ -196,7 +196,7 @@ def over_time(database: Database, width: int | None = None) -> pa.Table:
     key = "{time} // {step} * {step} AS time"
     events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT {key.format(time='epoch_ns(e.ts)', step=step)}, {buckets()} FROM {events} e GROUP BY ALL"
-    more = f"SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {folds()} FROM {aggregated} e"
+    more = f"SELECT {key.format(time='epoch_ns(e.last)', step=step)}, {overflows()} FROM {aggregated} e"
     found = database.table(f"{single} UNION ALL BY NAME {more}")
     table = keyed(found, "time")
     result = summary.summarise(table, ["time"], len(table)).sort_by("time")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from filetap.analysis import summary
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, SUMS, TASKS, TIME
 from filetap.core import wire
-from filetap.core.batch import Batch, File, Fold, Sink, Task
+from filetap.core.batch import Batch, File, Overflow, Sink, Task
 from filetap.core.calls import OPS
 from filetap.core.wire import Records
 from filetap.render.columns import clock, durations, ops
@@ -104,18 +104,24 @@ def of_batch(batch: Batch) -> AggregateTables:
     )
 
 
-def of_folds(folds: Sequence[Fold], batch: Batch) -> AggregateTables:
+def of_overflows(overflows: Sequence[Overflow], batch: Batch) -> AggregateTables:
     """What a stream had no room for; whether it failed and how long it took is not known."""
-    column = {name: np.array([getattr(fold, name) for fold in folds], np.int64) for name in ("file", "task", "op", "count", "bytes", "pid")}
-    nothing = np.zeros(len(folds), np.int64)
+    column = {
+        name: np.array([getattr(overflow, name) for overflow in overflows], np.int64)
+        for name in ("file", "task", "op", "count", "bytes", "pid")
+    }
+    nothing = np.zeros(len(overflows), np.int64)
     return _sums(
         {
             **{name: column[name] for name in ("file", "count", "bytes")},
             "task": np.where(column["task"] == 0, column["pid"] + NAMELESS, column["task"]),
             "op": _NAMES.take(pa.array(column["op"])),
-            "bucket": pa.nulls(len(folds), pa.int16()),
+            "bucket": pa.nulls(len(overflows), pa.int16()),
             **dict.fromkeys(("errors", "total", "max"), nothing),
-            **{name: times(np.array([getattr(fold, name) for fold in folds], np.uint64), batch.realtime) for name in ("first", "last")},
+            **{
+                name: times(np.array([getattr(overflow, name) for overflow in overflows], np.uint64), batch.realtime)
+                for name in ("first", "last")
+            },
         },
         batch,
     )
@@ -216,10 +222,10 @@ class AggregatingSink:
         if len(keys):
             self.total.add(of_kernel(keys, values, batch))
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        if folds:
-            self.total.add(of_folds(folds, batch))
-        self._pass(partial(self.sink.aggregated, folds, batch))
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        if overflows:
+            self.total.add(of_overflows(overflows, batch))
+        self._pass(partial(self.sink.aggregated, overflows, batch))
 
     def pending(self, batch: Batch) -> None:
         self._pass(partial(self.sink.pending, batch))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from filetap.analysis import summary
-from filetap.analysis.aggregation import Accumulated, AggregateTables, condensed, of_batch, of_folds, of_kernel
+from filetap.analysis.aggregation import Accumulated, AggregateTables, condensed, of_batch, of_kernel, of_overflows
 from filetap.analysis.rates import rates
 from filetap.analysis.summary import KEYS
-from filetap.core.batch import Batch, Fold
+from filetap.core.batch import Batch, Overflow
 from filetap.core.wire import Records
 
 
@@ -48,9 +48,9 @@ class LiveAggregator:
         if len(keys):
             self._add(of_kernel(keys, values, batch))
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        if folds:
-            self._add(of_folds(folds, batch))
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        if overflows:
+            self._add(of_overflows(overflows, batch))
 
     def pending(self, batch: Batch) -> None:
         """They are no events."""

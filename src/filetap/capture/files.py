@@ -21,7 +21,7 @@ from filetap.core.batch import File
 from filetap.core.wire import Records
 
 Aggregated = Callable[[str], set[int]]
-"""The ids that folds name, of "file" or "task": they are told at the end, so what they name must be known until then."""
+"""The ids that overflows name, of "file" or "task". They are written when the run ends: what they name must stay known."""
 
 
 def none_aggregated(_kind: str) -> set[int]:
@@ -29,7 +29,7 @@ def none_aggregated(_kind: str) -> set[int]:
 
 
 class Files(Mapping[int, File]):
-    """Id to File. Holds ``limit`` of the kernel's definitions, those evicted for a while longer, those that folds name to
+    """Id to File. Holds ``limit`` of the kernel's definitions, those evicted for a while longer, those that overflows name to
     the end; decodes when asked."""
 
     DECODED: Final = 8192

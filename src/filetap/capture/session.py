@@ -23,7 +23,7 @@ from filetap.capture.pending import AIO, REQUESTS, Listing, Pending, same, wante
 from filetap.capture.source import KernelSource, Options
 from filetap.capture.statistics import AggregateTotals, Delivery, Statistics, balance, kernel_notes
 from filetap.core import wire
-from filetap.core.batch import Batch, Fold, Sink
+from filetap.core.batch import Batch, Overflow, Sink
 from filetap.core.calls import CALLS, OP_NUMBER, OPS
 from filetap.core.clock import Clock, utc
 from filetap.core.errors import FiletapError
@@ -161,7 +161,7 @@ class Session:
         try:
             self._deliver_the_rest(listing)
         finally:
-            stats = self._stats(self.source.folds(), ended)
+            stats = self._stats(self.source.overflows(), ended)
             self.source.close()
         return stats
 
@@ -191,31 +191,31 @@ class Session:
                 self._sum_up(self._sums, final=True)
             elif not self.failure:
                 self._deliver(final=True)
-            if not self.failure and (folds := self.source.folds()):
-                self._to_sink(partial(self._sink.aggregated, folds, self._nothing()))
+            if not self.failure and (overflows := self.source.overflows()):
+                self._to_sink(partial(self._sink.aggregated, overflows, self._nothing()))
         self.pending = self._lister.batch(listing, self._since, self._clock.offset())
         if not self.failure:
             with suppress(OutputError):
                 self._hand_over_pending(self.pending)
 
     def _nothing(self) -> Batch:
-        """No events, but what folds name."""
+        """No events, but what overflows name."""
         known = self.source.definitions
         return Batch(np.zeros(0, wire.EVENT), known.files, known.tasks, self._clock.offset(), names=known.files.made)
 
     def stats_so_far(self) -> Statistics:
         """Of the events that are through: those under way are not seen yet."""
-        stats = self._stats(self.source.folds(), time.monotonic())
+        stats = self._stats(self.source.overflows(), time.monotonic())
         lost = self.source.counters()["lost"].sum(axis=0)
         for name, op in stats.ops.items():
             op.lost = int(lost[OP_NUMBER[name]])
             op.seen = op.delivered + op.aggregated + op.lost
         return stats
 
-    def _stats(self, folds: list[Fold], ended: float) -> Statistics:
+    def _stats(self, overflows: list[Overflow], ended: float) -> Statistics:
         counters = self.source.counters()
         used = os.times()
-        ops = balance(counters, self._delivery.tally, folds, self._names.dropped, self._summed if self._sums else None)
+        ops = balance(counters, self._delivery.tally, overflows, self._names.dropped, self._summed if self._sums else None)
         return Statistics(
             ops=ops,
             aggregated=self._sums is not None,

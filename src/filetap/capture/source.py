@@ -34,7 +34,7 @@ from filetap.capture.sums import AggregateMaps
 from filetap.capture.underway import Underway
 from filetap.capture.users import accounts
 from filetap.core import descriptors, wire
-from filetap.core.batch import Batch, File, Fold
+from filetap.core.batch import Batch, File, Overflow
 from filetap.core.calls import CALL_NUMBER, FIRST_HOOK
 from filetap.core.clock import Clock
 from filetap.core.errors import KernelError, UsageError
@@ -219,7 +219,7 @@ class KernelSource:
             FILE_CACHE * 3 // 4,
             NAME_CACHE * 3 // 4,
             mounts=self._resources.enter_context(closing(Mounts())) if self._options.host_paths else None,
-            aggregated=FoldKeys(fd("folds"), fd("counters"), self._cpus),
+            aggregated=OverflowKeys(fd("overflows"), fd("counters"), self._cpus),
             accounts=accounts(self._is_own_root),
             ancestors=Ancestors(ProcessIds(fd("processes"))),
             arguments=self._arguments(clock),
@@ -463,11 +463,11 @@ class KernelSource:
         """Which of the targets are not there any more."""
         return list(self._cgroups.gone())
 
-    def folds(self) -> list[Fold]:
+    def overflows(self) -> list[Overflow]:
         """What the CPU rings could not take."""
-        keys, values = Map(self._process.map_fd("folds"), wire.FOLD_KEY, wire.FOLD).items()
+        keys, values = Map(self._process.map_fd("overflows"), wire.OVERFLOW_KEY, wire.OVERFLOW).items()
         return [
-            Fold(**{n: int(k[n]) for n in ("task", "file", "op", "pid")}, **{n: int(v[n]) for n in ("count", "bytes", "first", "last")})
+            Overflow(**{n: int(k[n]) for n in ("task", "file", "op", "pid")}, **{n: int(v[n]) for n in ("count", "bytes", "first", "last")})
             for k, v in zip(keys, values, strict=True)
         ]
 
@@ -500,17 +500,17 @@ def own_root(rules: Rules) -> Callable[[File], bool]:
     return is_own
 
 
-class FoldKeys:
-    """The ids that folds name, of "file" or "task"; looked through only when something was aggregated."""
+class OverflowKeys:
+    """The ids that overflows name, of "file" or "task"; looked through only when something was aggregated."""
 
-    def __init__(self, folds: int, counts: int, cpus: int) -> None:
-        """``folds``, ``counts``: the maps' descriptors."""
-        self._folds, self._counts, self._cpus = Map(folds, wire.FOLD_KEY, wire.FOLD), Map(counts, U32, wire.COUNTERS), cpus
+    def __init__(self, overflows: int, counts: int, cpus: int) -> None:
+        """``overflows``, ``counts``: the maps' descriptors."""
+        self._overflows, self._counts, self._cpus = Map(overflows, wire.OVERFLOW_KEY, wire.OVERFLOW), Map(counts, U32, wire.COUNTERS), cpus
 
     def __call__(self, kind: str) -> set[int]:
         if not self._counts.per_cpu(self._cpus)["aggregated"].any():
             return set()
-        return set(self._folds.items()[0][kind].tolist())
+        return set(self._overflows.items()[0][kind].tolist())
 
 
 def close_all(links: Sequence[Link]) -> Thread:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filetap.core import wire
-from filetap.core.batch import Fold
+from filetap.core.batch import Overflow
 from filetap.core.calls import OPS
 from filetap.core.wire import Records
 
@@ -122,16 +122,16 @@ class Delivery:
 
 
 def balance(
-    counters: Records, tally: Tally, folds: Sequence[Fold], dropped: Records, summed: AggregateTotals | None = None
+    counters: Records, tally: Tally, overflows: Sequence[Overflow], dropped: Records, summed: AggregateTotals | None = None
 ) -> dict[str, OpStatistics]:
     """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
     filter in user space let go, which were never meant to be seen. ``summed``: of a run that aggregates, what has come."""
-    aggregated_bytes, fold_counts = np.zeros((2, wire.MAX_OPS), np.int64)
-    for fold in folds:
-        aggregated_bytes[fold.op] += fold.bytes
-        fold_counts[fold.op] += fold.count
+    aggregated_bytes, overflow_counts = np.zeros((2, wire.MAX_OPS), np.int64)
+    for overflow in overflows:
+        aggregated_bytes[overflow.op] += overflow.bytes
+        overflow_counts[overflow.op] += overflow.count
     seen = counters["seen"].sum(axis=0).astype(np.int64) - dropped
-    aggregated = fold_counts + summed.count if summed else counters["aggregated"].sum(axis=0).astype(np.int64)
+    aggregated = overflow_counts + summed.count if summed else counters["aggregated"].sum(axis=0).astype(np.int64)
     summed = summed or AggregateTotals()
     return {
         OPS[op]: OpStatistics(

@@ -153,7 +153,7 @@ def lineage(parent: int, rows: Callable[[int], Task | None]) -> tuple[Task, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class Overflow:
     """Events of one (task, file, op) that found no room in the ring: exact in number and bytes, not single."""
 
     task: int
@@ -209,7 +209,7 @@ class Sink(Protocol):
     def flush(self) -> None:
         """Nothing is held back any more."""
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         """At the end: what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""
 
     def pending(self, batch: Batch) -> None:

@@ -218,8 +218,8 @@ LIVING: Final = np.dtype([("start", "<u8"), ("pid", "<u4"), ("number", "<u4")])
 AIO_REQUEST_KEY: Final = np.dtype([("address", "<u8"), ("start", "<u8"), ("tgid", "<u4"), ("execs", "<u4")])
 RING_SLOT: Final = np.dtype([("key", "<u8"), ("claims", "<u8"), ("request", "V112")])
 ASKED: Final = np.dtype([("key", AIO_REQUEST_KEY), ("answer", PENDING_CALL)])
-FOLD_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
-FOLD: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
+OVERFLOW_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
+OVERFLOW: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
 AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2"), ("cpu", "<u4")])
 NO_BUCKET: Final = 0xFFFF
 AGGREGATE: Final = np.dtype([(name, "<u8") for name in ("count", "errors", "bytes", "total", "max", "first", "last")])
@@ -268,8 +268,8 @@ LAYOUTS: Final = {
     "aio_request_key": AIO_REQUEST_KEY,
     "ring_slot": RING_SLOT,
     "asked": ASKED,
-    "fold_key": FOLD_KEY,
-    "fold": FOLD,
+    "overflow_key": OVERFLOW_KEY,
+    "overflow": OVERFLOW,
     "aggregate_key": AGGREGATE_KEY,
     "aggregate": AGGREGATE,
     "rule_key": RULE_KEY,

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.errors import FiletapError, UsageError
 from filetap.recording import tables
 from filetap.recording.format import Metadata
@@ -100,7 +100,7 @@ class FlightSink:
         self._held: deque[Held] = deque()
         self._files, self._tasks = Definitions(), Definitions()
         self._bytes = 0
-        self._folds: tuple[Sequence[Fold], Batch] | None = None
+        self._overflows: tuple[Sequence[Overflow], Batch] | None = None
         self._pending: deque[Held] = deque()
         """Calls under way whenever somebody asked."""
         self._listings_dropped = 0
@@ -171,8 +171,8 @@ class FlightSink:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        self._folds = folds, batch
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        self._overflows = overflows, batch
 
     def close(self) -> None:
         """What is to be written is written by ``end``."""
@@ -219,8 +219,8 @@ class FlightSink:
             for batch in held:
                 sink.note_clock(*batch.realtime)
                 sink.take(batch.events, files, tasks)
-            if self._folds:
-                sink.aggregated(*self._folds)
+            if self._overflows:
+                sink.aggregated(*self._overflows)
             for calls in pending:
                 sink.take_pending(calls.events, files, tasks)
         finally:

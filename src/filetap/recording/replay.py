@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filetap.core import wire
-from filetap.core.batch import Batch, File, Fold, Sink, Task
+from filetap.core.batch import Batch, File, Overflow, Sink, Task
 from filetap.core.calls import OP_NUMBER
 from filetap.recording import tables
 from filetap.recording.reader import Trace
@@ -103,8 +103,8 @@ class Replay:
         sink.flush()
         aggregated, pending = self._trace.table("aggregated"), self._trace.table("pending")
         self._describe()
-        folds = [fold for fold in folds_of(aggregated) if self._chosen.fold(fold)]
-        sink.aggregated(folds, Batch(np.zeros(0, wire.EVENT), self._files, self._tasks, 0))
+        overflows = [overflow for overflow in overflows_of(aggregated) if self._chosen.overflow(overflow)]
+        sink.aggregated(overflows, Batch(np.zeros(0, wire.EVENT), self._files, self._tasks, 0))
         for rows in pending.to_batches():
             for batch in self._batches(rows):
                 if len((kept := batch.where(self._chosen.of(batch))).events):
@@ -182,14 +182,14 @@ class Chosen:
         unnamed = self._unnamed & (file == 0) & (target == 0)
         return np.asarray(np.isin(file, self._files) | np.isin(target, self._files) | unnamed)
 
-    def fold(self, fold: Fold) -> bool:
+    def overflow(self, overflow: Overflow) -> bool:
         wanted = self._wanted
         return (
             not wanted.single
-            and (not wanted.within or (wanted.within[0] <= fold.first and fold.last < wanted.within[1]))
-            and (wanted.ops is None or fold.op in {OP_NUMBER[op] for op in wanted.ops})
-            and (not wanted.by_task or fold.task in self._tasks or fold.pid in wanted.pids)
-            and (not wanted.by_path or fold.file in self._files or (self._unnamed and not fold.file))
+            and (not wanted.within or (wanted.within[0] <= overflow.first and overflow.last < wanted.within[1]))
+            and (wanted.ops is None or overflow.op in {OP_NUMBER[op] for op in wanted.ops})
+            and (not wanted.by_task or overflow.task in self._tasks or overflow.pid in wanted.pids)
+            and (not wanted.by_path or overflow.file in self._files or (self._unnamed and not overflow.file))
         )
 
 
@@ -206,9 +206,9 @@ def ids(items: Mapping[int, Item], wanted: Callable[[Item], bool]) -> NDArray[np
     return np.array([number for number, item in items.items() if wanted(item)], np.uint32)
 
 
-def folds_of(table: pa.Table) -> list[Fold]:
+def overflows_of(table: pa.Table) -> list[Overflow]:
     """AGGREGATED; times are of CLOCK_REALTIME."""
     table = table.set_column(table.schema.get_field_index("first"), "first", table["first"].cast(pa.int64()))
     table = table.set_column(table.schema.get_field_index("last"), "last", table["last"].cast(pa.int64()))
     names = ("task", "file", "count", "bytes", "first", "last", "pid")
-    return [Fold(op=OP_NUMBER[row["op"]], **{name: row[name] or 0 for name in names}) for row in table.to_pylist()]
+    return [Overflow(op=OP_NUMBER[row["op"]], **{name: row[name] or 0 for name in names}) for row in table.to_pylist()]

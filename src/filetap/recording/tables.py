@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filetap.core import constants, wire
-from filetap.core.batch import Batch, Credentials, File, Fold, Task, lineage
+from filetap.core.batch import Batch, Credentials, File, Overflow, Task, lineage
 from filetap.core.calls import CALLS, OPS
 from filetap.core.constants import NEVER_SET
 from filetap.core.wire import Records
@@ -295,11 +295,11 @@ def _credentials(credentials: Sequence[Credentials]) -> Columns:
     }
 
 
-def fold_table(folds: Sequence[Fold], realtime: int, metadata: Metadata) -> pa.RecordBatch:
-    times = {name: pa.array([getattr(fold, name) + realtime for fold in folds], pa.int64()) for name in ("first", "last")}
-    columns = key_columns(metadata, len(folds)) | {"op": pa.array([OPS[fold.op] for fold in folds], pa.string())}
+def overflow_table(overflows: Sequence[Overflow], realtime: int, metadata: Metadata) -> pa.RecordBatch:
+    times = {name: pa.array([getattr(overflow, name) + realtime for overflow in overflows], pa.int64()) for name in ("first", "last")}
+    columns = key_columns(metadata, len(overflows)) | {"op": pa.array([OPS[overflow.op] for overflow in overflows], pa.string())}
     columns |= {name: times[name].cast(AGGREGATED.field(name).type) for name in times}
-    return _batch(_plain(folds, AGGREGATED, columns), AGGREGATED)
+    return _batch(_plain(overflows, AGGREGATED, columns), AGGREGATED)
 
 
 def _exact(row: Mapping[str, Any], name: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.clock import utc
 from filetap.core.errors import FiletapError, UsageError
 from filetap.recording import tables
@@ -76,10 +76,10 @@ class Segment:
         schema = tables.RECORDED_SCHEMAS[name]
         self._streams[name].write(pa.record_batch([rows.column(field.name).cast(field.type) for field in schema], schema=schema))
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        files, tasks = (np.array([getattr(fold, name) for fold in folds], np.uint32) for name in ("file", "task"))
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        files, tasks = (np.array([getattr(overflow, name) for overflow in overflows], np.uint32) for name in ("file", "task"))
         self._define(new([files], self._files, batch.files), new([tasks], self._tasks, batch.tasks))
-        self._put("aggregated", tables.fold_table(folds, batch.realtime, self._metadata))
+        self._put("aggregated", tables.overflow_table(overflows, batch.realtime, self._metadata))
 
     def close(self) -> None:
         for stream in self._streams.values():
@@ -167,8 +167,8 @@ class TraceSink:
     def flush(self) -> None:
         """Every batch is with the kernel already."""
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        self._segment.aggregated(folds, batch)
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        self._segment.aggregated(overflows, batch)
 
     def pending(self, batch: Batch) -> None:
         self.take_pending(tables.recorded(batch), batch.files, batch.tasks)

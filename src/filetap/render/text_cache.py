@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.render.columns import encode, second
 from filetap.render.strings import Text, strings
 
@@ -87,9 +87,9 @@ class Descriptions:
     def __init__(self, file: MakeFile, task: MakeTask, target: MakeFile) -> None:
         self._files, self._tasks, self._targets = TextCache(file), TextCache(task), TextCache(target)
 
-    def of(self, fold: Fold, batch: Batch) -> tuple[bytes, ...]:
+    def of(self, overflow: Overflow, batch: Batch) -> tuple[bytes, ...]:
         """The texts of an aggregated row: of its file, then of its task."""
-        return self._files.of(fold.file, batch.files) + self._tasks.of(fold.task, batch.tasks)
+        return self._files.of(overflow.file, batch.files) + self._tasks.of(overflow.task, batch.tasks)
 
     def parts(self, batch: Batch) -> Iterator[tuple[Batch, list[Text]]]:
         """The batch with its columns of text; at once, unless the names are very long."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap.core.batch import Batch, Fold
+from filetap.core.batch import Batch, Overflow
 from filetap.core.calls import OPS
 from filetap.render.columns import encode, ops
 
@@ -21,7 +21,7 @@ class CountSink:
     def __init__(self) -> None:
         self.ops: NDArray[np.int64] = np.zeros(len(OPS), np.int64)
         """Events by number of OPS."""
-        self.folds = 0
+        self.overflows = 0
         """Events that came aggregated."""
         self.unknown = 0
         """Events that name a file or a task which the batch does not have. None, unless the reader or a probe has a bug."""
@@ -38,8 +38,8 @@ class CountSink:
         self.unknown += int(strangers.sum())
         self.written += len(events)
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        self.folds += sum(fold.count for fold in folds)
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        self.overflows += sum(overflow.count for overflow in overflows)
 
     def pending(self, batch: Batch) -> None:
         """They are no events."""

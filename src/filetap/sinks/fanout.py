@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from filetap.core.batch import Batch, Fold, Sink
+from filetap.core.batch import Batch, Overflow, Sink
 
 
 class Fanout:
@@ -39,10 +39,10 @@ class Fanout:
         for sink in self._streams:
             sink.flush()
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        self._recording.aggregated(folds, batch)
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        self._recording.aggregated(overflows, batch)
         for sink in self._streams:
-            sink.aggregated(folds, batch)
+            sink.aggregated(overflows, batch)
 
     def pending(self, batch: Batch) -> None:
         self._recording.pending(batch)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filetap.core import constants, wire
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import BYTE_OPS, CALLS, OPS, Call
 from filetap.core.wire import Records
 from filetap.render import arguments, jsontext
@@ -191,19 +191,19 @@ class NdjsonSink(LineSink):
         for part, texts in self._descriptions.parts(batch):
             yield from join_in_parts(columns(part, *texts))
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         self.flush()
-        if folds:
-            self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
+        if overflows:
+            self._put(strings([self._overflow(overflow, batch) for overflow in overflows]), events=False)
 
-    def _fold(self, fold: Fold, batch: Batch) -> bytes:
-        first, last = (np.datetime64(time + batch.realtime, "ns") for time in (fold.first, fold.last))
-        task = batch.tasks.get(fold.task)
-        file, process, cgroup = self._descriptions.of(fold, batch)
-        event = f'"action":"{OPS[fold.op]}","kind":"aggregated","count":{fold.count},"start":"{first}Z","end":"{last}Z"'
+    def _overflow(self, overflow: Overflow, batch: Batch) -> bytes:
+        first, last = (np.datetime64(time + batch.realtime, "ns") for time in (overflow.first, overflow.last))
+        task = batch.tasks.get(overflow.task)
+        file, process, cgroup = self._descriptions.of(overflow, batch)
+        event = f'"action":"{OPS[overflow.op]}","kind":"aggregated","count":{overflow.count},"start":"{first}Z","end":"{last}Z"'
         head = f'{{"@timestamp":"{last}Z","event":{{{event}'.encode()
-        thread = process + b"%d}" % task.tid if task else b'},"process":{"pid":%d}' % fold.pid
-        moved = b',"io":{"bytes":%d}' % fold.bytes if OPS[fold.op] in BYTE_OPS else b""
+        thread = process + b"%d}" % task.tid if task else b'},"process":{"pid":%d}' % overflow.pid
+        moved = b',"io":{"bytes":%d}' % overflow.bytes if OPS[overflow.op] in BYTE_OPS else b""
         return b"".join((head, file, thread, moved, cgroup))
 
 

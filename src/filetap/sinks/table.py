@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filetap.core import constants, wire
-from filetap.core.batch import Batch, File, Fold, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import BYTE_OPS, CALLS, GROUPS, OP_NUMBER, OPS, Call
 from filetap.core.wire import Records
 from filetap.core.zone import SECOND, Fixed, Zone
@@ -110,12 +110,12 @@ class TableSink(LineSink):
         self._begin()
         super().flush()
 
-    def aggregated(self, folds: Sequence[Fold], batch: Batch) -> None:
-        if folds:
-            self._offset(folds[0].first + batch.realtime)
+    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
+        if overflows:
+            self._offset(overflows[0].first + batch.realtime)
         self.flush()
-        if folds:
-            self._put(strings([self._fold(fold, batch) for fold in folds]), events=False)
+        if overflows:
+            self._put(strings([self._overflow(overflow, batch) for overflow in overflows]), events=False)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -144,11 +144,11 @@ class TableSink(LineSink):
         fixed = self._offset(int(seconds[0]) * SECOND if len(seconds) else 0)
         return [f"{fixed.at(second):%H:%M:%S}.".encode() for second in seconds.tolist()]
 
-    def _fold(self, fold: Fold, batch: Batch) -> bytes:
-        first, last = (self._offset(moment).clock(moment) for moment in (fold.first + batch.realtime, fold.last + batch.realtime))
-        file, task, above = self._descriptions.of(fold, batch)
-        moved = f", {fold.bytes} bytes" if OPS[fold.op] in BYTE_OPS else ""
-        aggregated = f"{OPS[fold.op]:{CALL}} AGGREGATED: {fold.count} events{moved} since {first}"
+    def _overflow(self, overflow: Overflow, batch: Batch) -> bytes:
+        first, last = (self._offset(moment).clock(moment) for moment in (overflow.first + batch.realtime, overflow.last + batch.realtime))
+        file, task, above = self._descriptions.of(overflow, batch)
+        moved = f", {overflow.bytes} bytes" if OPS[overflow.op] in BYTE_OPS else ""
+        aggregated = f"{OPS[overflow.op]:{CALL}} AGGREGATED: {overflow.count} events{moved} since {first}"
         return b"".join((last.encode(), task, aggregated.encode(), above, file, b"\n"))
 
 
