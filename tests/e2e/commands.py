@@ -1,7 +1,6 @@
-"""Parts of command lines, and lines of JSON in the order of time: what the tests of test_options_*.py and
-test_output_*.py share.
+"""Parts of command lines, and JSON lines sorted by time: shared by test_options_*.py and test_output_*.py.
 
-Apart from conftest.py, which runs commands.
+Separate from conftest.py, which runs commands.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 JSON = ("-f", "json")
 READING = ("-e", "open", "-e", "read", "-e", "close")
 TIME = r"\d\d:\d\d:\d\d\.\d{3} +"
-"""How a row of the table begins."""
+"""The start of a row of the table."""
 
 
 def cat(*files: Path) -> tuple[str, ...]:
@@ -25,5 +24,5 @@ def cat(*files: Path) -> tuple[str, ...]:
 
 
 def lines(out: bytes) -> list[dict[str, Any]]:
-    """All that stands there, by time: across CPUs the order is not promised."""
+    """Return all lines, sorted by time: the order across CPUs is not guaranteed."""
     return sorted((json.loads(line) for line in out.splitlines()), key=lambda event: str(event["@timestamp"]))

@@ -1,6 +1,6 @@
-"""The installed command as a subprocess, and what the tests of it share: runs, their results, small things to trace.
+"""The installed command as a subprocess: runs, their results, small things to trace.
 
-Apart from the tests, because each of them is a few lines over these.
+The tests are a few lines on top of these.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from typing import IO, Any, Final
 import pytest
 
 PYTHON: Final = str(Path(sys.executable).resolve())
-"""Not a shim or a virtual environment's link: the file that is executed."""
+"""The executed file itself: neither a shim nor a virtual environment's link."""
 ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_") and k != "NO_COLOR"} | {
     "LC_ALL": "C",
     "TERM": "xterm",
 }
 READY: Final = re.compile(rb"^filetap: tracing (.+); attached in \d+\.\d s\n", re.MULTILINE)
-"""The line that says that tracing is on."""
+"""The line that reports that tracing has begun."""
 WAIT: Final = 60.0
-"""Seconds until a test gives up; what it waits for is there in a few."""
+"""Seconds until a test fails; what it waits for takes a few."""
 for ignored in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
     if signal.getsignal(ignored) == signal.SIG_IGN:
-        signal.signal(ignored, lambda *_: None)  # as behind nohup or a script's &: we stay deaf, what we start is not
+        signal.signal(ignored, lambda *_: None)  # as behind nohup or a script's &: pytest keeps ignoring it, its children do not
 
 
 @contextmanager
 def disk_of(size: str, folder: Path) -> Iterator[Path]:
-    """A file system of its own, as large as mount(8) is told, unmounted at the end."""
+    """Mount a tmpfs of this size (see mount(8)); it is unmounted at the end."""
     disk = folder / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], check=True)
@@ -53,18 +53,18 @@ def disk_of(size: str, folder: Path) -> Iterator[Path]:
 
 
 def possible_cpus() -> int:
-    """Each of them has a CPU ring of the ring, also one that is not there."""
+    """Return the number of possible CPUs, present or not: each has a CPU ring."""
     return int(Path("/sys/devices/system/cpu/possible").read_text().strip().rpartition("-")[2]) + 1
 
 
 def smallest_ring(kib: int) -> int:
-    """This size in KiB, or the smallest that the machine's CPUs allow."""
+    """Return this size in KiB, or the smallest that the machine's CPUs allow."""
     return max(kib, 4 * possible_cpus())
 
 
 @dataclass(frozen=True)
 class Result:
-    """An ended run."""
+    """A run that has ended."""
 
     status: int
     out: bytes
@@ -72,23 +72,23 @@ class Result:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """NDJSON of a launched command: on standard error, before the statistics. Each line must be UTF-8 and JSON."""
+        """Return the NDJSON events of a launched command: on standard error, before the statistics. Each line must be UTF-8 and JSON."""
         return parse(self.err)
 
     @property
-    def said(self) -> bytes:
-        """Standard error without the line that tracing is on, of which there is one at most."""
+    def messages(self) -> bytes:
+        """Return standard error without the line that tracing has begun, which occurs at most once."""
         text, found = READY.subn(b"", self.err)
         assert found <= 1
         return text
 
     @property
     def errors(self) -> list[str]:
-        """filetap's own lines, but for that one."""
-        return [line for line in self.said.decode().splitlines() if line.startswith(("filetap:", "Error:"))]
+        """Return filetap's own lines, except that one."""
+        return [line for line in self.messages.decode().splitlines() if line.startswith(("filetap:", "Error:"))]
 
     def called(self, *ops: str) -> list[tuple[str, str]]:
-        """Op and path of each event, of these ops or of all, in order."""
+        """Return op and path of each event, of these ops or of all, in order."""
         return [(e["event"]["action"], path_of(e)) for e in self.events if not ops or e["event"]["action"] in ops]
 
     @property
@@ -122,11 +122,11 @@ class Filetap:
         return self("trace", *words, **rest)
 
     def shell(self, script: str, **names: str | Path) -> Result:
-        """A bash script in which ``$filetap`` is the command."""
+        """Run a bash script in which ``$filetap`` is the command."""
         return self.run_shell(["bash", "-c", script], names)
 
     def private(self, script: str, **names: str | Path) -> Result:
-        """The same in a mount namespace of its own."""
+        """Run such a script in a mount namespace of its own."""
         return self.run_shell(["unshare", "-m", "bash", "-c", script], names)
 
     def run_shell(self, shell: list[str], names: dict[str, str | Path]) -> Result:
@@ -137,8 +137,8 @@ class Filetap:
 
     @contextmanager
     def started(self, *words: str | Path | int, env: dict[str, str] | None = None, pass_fds: Sequence[int] = ()) -> Iterator[Running]:
-        """Run it beside the test, without the terminal that pytest may have; killed at the end, if need be. ``env``: variables
-        to add."""
+        """Start it in the background, without the terminal that pytest may have; it is killed at the end if necessary. ``env``:
+        variables to add."""
         given = [*self.command, *map(str, words)]
         pipe, environment = subprocess.PIPE, ENVIRONMENT | (env or {})
         with subprocess.Popen(given, stdout=pipe, stderr=pipe, env=environment, pass_fds=pass_fds, start_new_session=True) as process:
@@ -151,12 +151,12 @@ class Filetap:
 
 
 def unread(pipe: IO[bytes]) -> int:
-    """Bytes that wait in it."""
+    """Return the number of bytes that wait in the pipe."""
     return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0])
 
 
 class Running:
-    """A run under way. From ``out`` and ``err`` lines can be read before it ends."""
+    """A run under way. Lines can be read from ``out`` and ``err`` before it ends."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -167,28 +167,28 @@ class Running:
         self.err: IO[bytes] = process.stderr
 
     def end(self, number: int | None = None) -> Result:
-        """Its result; ``number``: a signal to send first."""
+        """Return its result; ``number``: a signal to send first."""
         if number is not None:
             self.process.send_signal(number)
         out, err = self.process.communicate(timeout=WAIT)
         return Result(self.process.returncode, out, err)
 
     def wait_ready(self) -> None:
-        """Until it is attached: it holds BPF links and sleeps in its loop's poll(2)."""
+        """Wait until it is attached: it holds BPF links and sleeps in its loop's poll(2)."""
         wait_until(lambda: attached(self.pid))
 
-    def until_said(self, words: bytes) -> bytes:
-        """What it says on standard error, up to the line that has these words."""
-        said = b""
-        while words not in said:
+    def read_until(self, words: bytes) -> bytes:
+        """Return its standard error up to the line that contains these words."""
+        text = b""
+        while words not in text:
             line = self.err.readline()
-            assert line, "it has ended"
-            said += line
-        return said
+            assert line, "filetap has ended"
+            text += line
+        return text
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """It gets no time, what it observes goes on."""
+        """Stop filetap; the traced processes go on."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -197,7 +197,7 @@ class Running:
 
 
 POLL = "7"
-"""Of x86-64, as /proc/PID/syscall shows it (proc(5))."""
+"""The number of poll(2) on x86-64, as in /proc/PID/syscall (proc(5))."""
 
 
 def attached(pid: int) -> bool:
@@ -209,18 +209,18 @@ def blocked_in(pid: int, call: str) -> bool:
 
 
 def waiting(pid: int) -> float:
-    """Seconds that its threads would have run, had a CPU been free (Documentation/scheduler/sched-stats.rst)."""
+    """Return the seconds that its threads waited for a CPU (Documentation/scheduler/sched-stats.rst)."""
     return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds, user and system (proc(5))."""
+    """Return its CPU seconds, user and system (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def has_ended(pid: int) -> bool:
-    """A zombie has, too: who reaps orphans here, if anybody does, is not ours to say."""
+    """Return whether it has ended or is a zombie: nothing may reap orphans here."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -228,7 +228,7 @@ def has_ended(pid: int) -> bool:
 
 
 def descriptors(pid: int) -> Iterator[str]:
-    """What they lead to; one that is closed meanwhile is none."""
+    """Yield the targets of its descriptors, without those that are closed meanwhile."""
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
             yield os.readlink(fd)
@@ -237,7 +237,7 @@ def descriptors(pid: int) -> Iterator[str]:
 def wait_until(condition: Callable[[], object], seconds: float = WAIT) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.01)
 
 
@@ -248,7 +248,7 @@ def ft(filetap: tuple[str, ...]) -> Filetap:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A directory of the test's own: ``a`` with 12 bytes, ``sub/b`` with 5, ``sub/deep/c`` with 3."""
+    """Create a directory: ``a`` with 12 bytes, ``sub/b`` with 5, ``sub/deep/c`` with 3."""
     root = tmp_path / "tree"
     (root / "sub" / "deep").mkdir(parents=True)
     (root / "a").write_bytes(b"hello world\n")
@@ -259,7 +259,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
-    """A Python program as a command."""
+    """Return a function that makes a command of a Python program."""
 
     def write(text: str) -> tuple[str, ...]:
         file = tmp_path / "program.py"
@@ -270,7 +270,7 @@ def script(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
 
 
 class Puppet:
-    """A Python process beside the test that does what it is told."""
+    """A Python process that runs lines of code on command."""
 
     CODE: Final = "import os,sys,threading\nfor line in sys.stdin:\n exec(line)\n print(flush=True)"
 
@@ -292,7 +292,7 @@ class Puppet:
         self.do(f"os.close(os.open({str(path)!r}, os.O_RDONLY))")
 
     def end(self) -> None:
-        """Let it go; what has not ended by then is killed, with all that it started."""
+        """Let it end; whatever has not ended by then is killed, with all its children."""
         try:
             self.process.communicate(timeout=5)
         except (subprocess.TimeoutExpired, ValueError):
@@ -310,7 +310,7 @@ def puppet() -> Iterator[Puppet]:
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    """A cgroup2 directory of the test's own."""
+    """Create a cgroup2 directory."""
     mount = next(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
     path = Path(tempfile.mkdtemp(prefix="filetap-test-", dir=mount))
     yield path

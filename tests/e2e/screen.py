@@ -1,6 +1,6 @@
-"""A command on a terminal of its own, which a terminal emulator (pyte) reads at the other end.
+"""A command on its own terminal, which a terminal emulator (pyte) reads at the other end.
 
-Apart from the tests of what is drawn there: test_top.py, test_progress.py.
+Separate from the tests of what is drawn there: test_top.py, test_progress.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Screen:
 
     def __init__(self, command: list[str], columns: int = 200, lines: int = 30) -> None:
         self._ours, theirs = os.openpty()
-        self._sent = select.poll()  # select(2) takes no descriptor above 1023
+        self._sent = select.poll()  # select(2) accepts no descriptor above 1023
         self._sent.register(self._ours, select.POLLIN)
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
@@ -40,12 +40,12 @@ class Screen:
         self.process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=ENVIRONMENT)
 
     def resize(self, columns: int, lines: int) -> None:
-        """As a window does; the terminal tells its foreground processes by SIGWINCH."""
+        """Resize the terminal, which sends SIGWINCH to its foreground processes."""
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.screen.resize(lines, columns)
 
     def read(self) -> None:
-        """What it has sent by now."""
+        """Read the available output."""
         while self._sent.poll(50):
             try:
                 data = os.read(self._ours, 1 << 16)
@@ -62,24 +62,24 @@ class Screen:
         os.write(self._ours, keys.encode())
 
     def wait_for(self, condition: Callable[[str], Any]) -> str:
-        """The text once it is so."""
+        """Return the text as soon as it fulfils the condition."""
         end = time.monotonic() + WAIT
         while True:
-            ended = self.process.poll() is not None  # before its last words are read
+            ended = self.process.poll() is not None  # before its last output is read
             if condition(text := self.text()):
                 return text
-            assert time.monotonic() < end, f"waited in vain; the screen:\n{text}"
+            assert time.monotonic() < end, f"timeout; the screen:\n{text}"
             assert not ended, f"it has ended; the screen:\n{text}"
 
     def wait_for_words(self, *words: str) -> str:
         return self.wait_for(lambda text: all(word in text for word in words))
 
     def end(self) -> int:
-        """Its exit status; the terminal must be as before."""
+        """Return its exit status; the terminal must have its former settings."""
         end = time.monotonic() + WAIT
         while self.process.poll() is None:
             self.read()
-            assert time.monotonic() < end, "it does not end"
+            assert time.monotonic() < end, "the command does not end"
         self.read()
         assert termios.tcgetattr(self._theirs) == self.before
         if ALTERNATE in self.sent:

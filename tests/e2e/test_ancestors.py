@@ -1,6 +1,6 @@
-"""Who deletes my file: rm is no answer, the script that called it is. In JSON, in the table, in recordings, live and replayed.
+"""Which script deletes my file: ancestors in JSON, in the table, in recordings, live and replayed.
 
-Apart from tests/kernel/test_ancestry.py, which knows rows alone. The oracle are the scripts' own names and numbers.
+Separate from tests/kernel/test_ancestry.py, which sees rows only. The oracle is the scripts' own names and numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Jobs:
         self.janitor.write_text("import os, sys\nos.unlink(sys.argv[1])\n")
 
     def run(self) -> list[int]:
-        """Each deletes the file once. Their numbers."""
+        """Let each delete the file once; return their numbers."""
         pids = []
         for command in ([str(self.script)], [PYTHON, "-S", "-E", str(self.janitor), str(self.file)]):
             self.file.touch()
@@ -57,7 +57,7 @@ def watched(ft: Filetap, jobs: Jobs, *options: str) -> tuple[list[dict[str, Any]
     return [event for event in events if event["event"]["action"] == "unlink"], pids
 
 
-def test_who_deletes_my_file(ft: Filetap, jobs: Jobs) -> None:
+def test_which_script_deletes_my_file(ft: Filetap, jobs: Jobs) -> None:
     events, (script, janitor) = watched(ft, jobs, "--args")
     by_script, by_janitor = (event["process"] for event in events)
     assert (by_script["name"], by_script["args"]) == ("rm", ["rm", "-f", str(jobs.file)])
@@ -88,7 +88,7 @@ def test_ancestors_in_json(ft: Filetap, jobs: Jobs) -> None:
 
 
 def line_of(pid: int) -> Iterator[int]:
-    """A process and those above it, by /proc."""
+    """Return a process and its ancestors, from /proc."""
     while pid:
         yield pid
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -96,7 +96,7 @@ def line_of(pid: int) -> Iterator[int]:
 
 @pytest.mark.parametrize("option", ["", "--ancestors"])
 def test_a_parent_that_has_ended_is_known_with_ancestors(ft: Filetap, jobs: Jobs, option: str) -> None:
-    """Without, there is the process that has adopted the child, and that is said."""
+    """Without --ancestors the adopting process is reported, and marked as such."""
     orphan = f"(while kill -0 $$ 2>/dev/null; do sleep 0.01; done; exec rm -f {jobs.file}) & :"
     command = ["/bin/sh", "-c", f"/bin/sh -c '{orphan}'; while test -e {jobs.file}; do sleep 0.05; done"]
     done = ft.trace("-e", "unlink", "-f", "json", *[option] * bool(option), jobs.folder, "--", *command)
@@ -112,7 +112,7 @@ def test_a_parent_that_has_ended_is_known_with_ancestors(ft: Filetap, jobs: Jobs
 
 
 def test_the_table_has_a_column(ft: Filetap, jobs: Jobs) -> None:
-    """To a file or a pipe nothing of it is cut."""
+    """Nothing of it is cut in a file or a pipe."""
     with ft.started("watch", "-e", "unlink", "--ancestors", jobs.file) as running:
         running.wait_ready()
         script, _ = jobs.run()
@@ -128,7 +128,7 @@ def test_the_table_has_a_column(ft: Filetap, jobs: Jobs) -> None:
 
 
 def links(line: str) -> list[str]:
-    """Of the chain in a line of the table, those between the time that the call took and the path."""
+    """Return the links of the chain in a line of the table, between the call's time and the path."""
     chain = re.search(r"(?:ns|us|ms|s|-) (\S.*\)) /", line)
     assert chain
     return re.split(r" ~?> ", chain[1])
@@ -153,7 +153,7 @@ def test_on_a_terminal_the_column_leaves_room_for_the_path(ft: Filetap) -> None:
 
 
 def test_a_recording_has_them_all(ft: Filetap, jobs: Jobs, tmp_path: Path) -> None:
-    """As rows, that any question can be asked of; and a replay prints what the run did."""
+    """They are rows that SQL can query; and a replay prints what the run printed."""
     trace = tmp_path / "t.tap"
     words = ("trace", "-e", "unlink", "--args", "--ancestors", "-f", "json", "-o", trace, jobs.folder, "--", jobs.script)
     done = ft(*words)
@@ -185,7 +185,7 @@ def query(ft: Filetap, trace: Path, sql: str) -> list[dict[str, Any]]:
 
 
 def test_a_replay_chooses_by_those_above(ft: Filetap, jobs: Jobs, tmp_path: Path) -> None:
-    """``-p`` and ``-c`` count children, whoever was traced."""
+    """``-p`` and ``-c`` include children, whatever was traced."""
     trace = tmp_path / "t.tap"
     with ft.started("watch", "-e", "unlink", "-o", trace, jobs.file) as running:
         running.wait_ready()

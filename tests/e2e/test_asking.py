@@ -1,6 +1,6 @@
-"""docs/asking.md and examples/: what they show is tried, and what they list is all there is.
+"""docs/asking.md and examples/: what they show works, and what they list is complete.
 
-Apart from the tests of the commands themselves, for this one keeps words true.
+Separate from the tests of the commands themselves, because it checks the documentation.
 """
 
 from __future__ import annotations

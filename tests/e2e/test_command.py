@@ -1,7 +1,7 @@
-"""A launched command: held, run, awaited, and its exit status made ours.
+"""A launched command: held, run, waited for; its exit status becomes filetap's.
 
-Apart from test_options_events.py, as these are about processes and not about events. The oracle is what the command says of
-itself.
+Separate from test_options_events.py, as these tests are about processes, not events. The oracle is what the command
+reports about itself.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def test_not_executable_is_126(ft: Filetap, tmp_path: Path, kind: str) -> None:
     file.chmod(0o755 if kind == "garbage" else 0o644)
     done = ft.trace(*NONE, "--", file)
     assert done.status == 126
-    assert re.fullmatch(rf"filetap: {file}: (Permission denied|Exec format error)\n", done.said.decode())
+    assert re.fullmatch(rf"filetap: {file}: (Permission denied|Exec format error)\n", done.messages.decode())
 
 
 def test_missing_interpreter_is_127_as_in_a_shell(ft: Filetap, tmp_path: Path) -> None:
@@ -79,16 +79,16 @@ print(sorted(os.listdir("/proc/self/fd")), re.findall(r"(?:Sig[^Q]|Cap|Shd)\\w+:
 """
 
 
-def test_what_is_ignored_stays_so_and_nothing_else_is(ft: Filetap) -> None:
-    """As SIGINT is for what a script runs in the background; Python ignores two for itself."""
+def test_ignored_signals_stay_ignored_and_no_others_are(ft: Filetap) -> None:
+    """As SIGINT is ignored for background commands of a script; Python ignores two signals itself."""
     ignored = "grep SigIgn /proc/self/status"
     for script in ("", "trap '' INT TERM; "):
         alone, traced = ft.shell(f"{script}{ignored}; filetap trace -f none -- {ignored}").out.splitlines()
         assert alone == traced
 
 
-def test_nothing_of_ours_is_inherited(ft: Filetap) -> None:
-    """Descriptors, signal dispositions and masks are as without filetap."""
+def test_the_command_inherits_nothing_from_filetap(ft: Filetap) -> None:
+    """Descriptors, signal dispositions and masks are the same as without filetap."""
     probe = [
         sys.executable,
         "-S",
@@ -119,20 +119,20 @@ def test_user(ft: Filetap, name: str) -> None:
     assert {e["process"]["user"]["id"] for e in done.events} == {NOBODY.pw_uid}
 
 
-def test_under_sudo_it_is_who_called_it(ft: Filetap) -> None:
+def test_under_sudo_the_command_runs_as_the_caller(ft: Filetap) -> None:
     sudo = {"SUDO_UID": str(NOBODY.pw_uid), "SUDO_GID": str(NOBODY.pw_gid), "SUDO_USER": "nobody"}
     assert ft.trace(*NONE, "--", "id", "-un", env=sudo).out == b"nobody\n"
     assert ft.trace(*NONE, "--user", "root", "--", "id", "-un", env=sudo).out == b"root\n"
     assert ft.trace(*NONE, "--", "id", "-un").out == b"root\n"
 
 
-def test_a_user_may_not_execute_what_he_may_not(ft: Filetap, tmp_path: Path) -> None:
+def test_a_user_cannot_execute_without_permission(ft: Filetap, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("#!/bin/sh\necho run\n")
     file.chmod(0o700)
     done = ft.trace(*NONE, "--user", "nobody", "--", file)
     assert (done.status, done.out) == (126, b"")
-    assert done.said == f"filetap: {file}: Permission denied\n".encode()
+    assert done.messages == f"filetap: {file}: Permission denied\n".encode()
 
 
 def test_descendants_are_awaited(ft: Filetap, tree: Path) -> None:
@@ -142,7 +142,7 @@ def test_descendants_are_awaited(ft: Filetap, tree: Path) -> None:
 
 
 def test_waiting_for_descendants_costs_no_cpu(ft: Filetap, tmp_path: Path) -> None:
-    """Two seconds of waiting; what it needed to begin is another matter."""
+    """Two seconds of waiting; the CPU time of the start is not counted."""
     go = tmp_path / "go"
     os.mkfifo(go)
     with ft.started("trace", *NONE, "--", "sh", "-c", f": <{go} & exit 0") as run:
@@ -156,7 +156,7 @@ def test_waiting_for_descendants_costs_no_cpu(ft: Filetap, tmp_path: Path) -> No
     assert used < 0.5
 
 
-def test_no_thread_for_algebra(ft: Filetap) -> None:
+def test_no_numpy_threads(ft: Filetap) -> None:
     """OpenBLAS starts one for each further CPU when numpy is loaded. Arrow's allocator has one, which has a name and sleeps."""
     with ft.started("trace", *NONE, "--", "sleep", "60") as run:
         run.wait_ready()
@@ -168,7 +168,7 @@ def test_no_thread_for_algebra(ft: Filetap) -> None:
 @pytest.mark.parametrize("recorded", [False, True])
 def test_environment_is_as_given(ft: Filetap, tmp_path: Path, recorded: bool) -> None:
     output = ("-o", tmp_path / "out.tap") if recorded else NONE
-    reported = tmp_path / "told"
+    reported = tmp_path / "reported"
     done = ft.trace(*output, "--", "sh", "-c", f"exec cat /proc/self/environ >{reported}", env={"GIVEN": "a b\tc"})
     assert done.status == 0
     assert dict(one.split("=", 1) for one in reported.read_text().split("\0")[:-1]) == ENVIRONMENT | {"GIVEN": "a b\tc"}
@@ -185,16 +185,16 @@ def test_no_wait_ends_with_the_command(ft: Filetap, tree: Path) -> None:
 def test_duration_ends_the_tracing_never_the_command(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     script = f"cat {tree}/a; until [ -e {tmp_path}/go ]; do sleep 0.1; done; cat {tree}/sub/b; exit 6"
     with ft.started("trace", "-f", "json", "-e", "open", "--duration", "3", tree, "--", "sh", "-c", script) as run:
-        said = run.until_said(b"waiting for the command")
+        text = run.read_until(b"waiting for the command")
         (tmp_path / "go").touch()
         done = run.end()
-    assert [path_of(event) for event in parse(said)] == [str(tree / "a")]
+    assert [path_of(event) for event in parse(text)] == [str(tree / "a")]
     assert done.out == b"hello world\nbytes"
     assert (done.status, done.err) == (6, b"")
 
 
 def test_duration_longer_than_the_command(ft: Filetap) -> None:
-    """It is not waited for: that would take longer than a run may."""
+    """It is not waited for: that would exceed the time limit of a run."""
     assert ft.trace(*NONE, "--duration", str(2 * WAIT), "--", "sh", "-c", "exit 4").status == 4
 
 
@@ -207,14 +207,14 @@ def test_sandbox_is_a_cgroup_of_its_own(ft: Filetap) -> None:
 
 
 def test_sandbox_counts_a_daemon_left_behind(ft: Filetap, tree: Path) -> None:
-    """setsid and double fork: no descendant of anything that runs."""
+    """setsid and double fork: it descends from no running process."""
     daemon = f"setsid sh -c '(sleep 0.6; cat {tree}/a) & exit 0'"
     done = ft.trace("-f", "json", "-e", "open", "--sandbox", tree, "--", "sh", "-c", f"{daemon}; exit 3")
     assert (done.paths, done.status) == ({str(tree / "a")}, 3)
     assert not (cgroup_mount() / done.events[0]["cgroup"]["path"].lstrip("/")).exists()
 
 
-def test_a_sandbox_that_is_still_in_use_is_told(ft: Filetap, tmp_path: Path) -> None:
+def test_a_sandbox_still_in_use_is_reported(ft: Filetap, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     done = ft.trace(*NONE, "--sandbox", "--no-wait", "--", "sh", "-c", f"sleep 30 >/dev/null 2>&1 & echo $! >{pid}")
     try:

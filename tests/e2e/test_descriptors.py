@@ -1,6 +1,6 @@
-"""Few descriptors: the soft limit is raised, a traced command keeps its own, and where the hard limit is too low one line says so.
+"""Descriptors: the soft limit is raised, a traced command keeps its own, and a too low hard limit gives one error line.
 
-Apart from test_machine.py, because here it is not the machine that lacks something. The oracle is ulimit in the traced command.
+Separate from test_machine.py, because here the machine lacks nothing. The oracle is ulimit in the traced command.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def limited(ft: Filetap, limits: str, script: str, **names: str | Path) -> Resul
 
 
 def test_the_soft_limit_is_raised_and_the_command_keeps_its_own(ft: Filetap, tmp_path: Path) -> None:
-    """64 is too few for any trace."""
+    """64 is too low for any trace."""
     events = tmp_path / "events.json"
     done = limited(ft, "-Sn 64", 'filetap trace -f json -o "$OUT" -- sh -c "ulimit -Sn; ulimit -Hn"', OUT=events)
     hard = limited(ft, "-Sn 64", "ulimit -Hn").out.decode().strip()
@@ -30,7 +30,7 @@ def test_the_soft_limit_is_raised_and_the_command_keeps_its_own(ft: Filetap, tmp
 
 
 def test_more_paths_than_descriptors(ft: Filetap, tmp_path: Path) -> None:
-    """They are opened a few at a time; that each is traced is tried with the last and the first."""
+    """They are opened a few at a time; the first and the last are tried."""
     paths = [tmp_path / f"file-{number:04}" for number in range(1500)]
     for path in paths:
         path.touch()
@@ -42,7 +42,7 @@ def test_more_paths_than_descriptors(ft: Filetap, tmp_path: Path) -> None:
 @pytest.mark.parametrize("verb", ["trace", "watch", "top"])
 @pytest.mark.parametrize("limit", [12, 30, 60, 120, 140])
 def test_a_hard_limit_that_is_too_low(ft: Filetap, tmp_path: Path, verb: str, limit: int) -> None:
-    """Wherever descriptors run out: one line that names the remedy, and nothing is run."""
+    """Wherever descriptors run out: one line that names the remedy, and the command is not run."""
     words = {"trace": 'trace -f none "$DIR" -- touch "$DIR/ran"', "watch": 'watch -r "$DIR"', "top": 'top -b -n 1 "$DIR"'}[verb]
     done = limited(ft, f"-n {limit}", f"filetap {words}", DIR=tmp_path)
     lines = done.err.decode().splitlines()
@@ -53,7 +53,7 @@ def test_a_hard_limit_that_is_too_low(ft: Filetap, tmp_path: Path, verb: str, li
     assert os.listdir(tmp_path) == []
 
 
-def test_doctor_says_how_many_there_may_be(ft: Filetap) -> None:
+def test_doctor_prints_the_limit(ft: Filetap) -> None:
     rows = {
         limits: {row["name"]: row for row in json.loads(limited(ft, limits, "filetap doctor --json").out)["requirements"]}["descriptors"]
         for limits in ("-Sn 64", "-n 300")

@@ -1,7 +1,7 @@
-"""How a run ends: by signals, cleanly; by kill -9 at any moment, without a trace in the kernel.
+"""The end of a run: clean after signals; nothing left in the kernel after kill -9 at any moment.
 
-Apart from test_command.py, which is about the command's end. The oracles: bpftool's lists against what living
-processes hold, and files that a command which must not run would make.
+Separate from test_command.py, which is about the command's end. The oracles: bpftool's lists against what living
+processes hold, and files that a command which must not run would create.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def bpftool(what: str) -> list[dict[str, Any]]:
 
 
 def held(kind: str, pids: Iterable[str] = ()) -> set[int]:
-    """Ids of maps or programs that processes hold by descriptor, as /proc/PID/fdinfo tells."""
+    """Return ids of maps or programs that processes hold by descriptor, from /proc/PID/fdinfo."""
     ids: set[int] = set()
     for process in pids or (name for name in os.listdir("/proc") if name.isdigit()):
         with suppress(OSError):
@@ -48,8 +48,8 @@ def held(kind: str, pids: Iterable[str] = ()) -> set[int]:
 
 
 def orphans() -> tuple[set[int], set[int]]:
-    """Programs and maps that are in the kernel though no process holds them: other runs' are held by those, and those
-    of service managers and containers by cgroups, which we never attach to."""
+    """Return programs and maps that no process holds. Those of other runs are held by their processes, those of service managers and
+    containers by cgroups, to which filetap never attaches."""
     programs, maps = bpftool("prog"), bpftool("map")
     programs_held, maps_held = held("prog"), held("map")
     programs_held |= {row["id"] for row in programs if row["type"].startswith("cgroup_")}
@@ -58,7 +58,7 @@ def orphans() -> tuple[set[int], set[int]]:
 
 
 def new_orphans(before: tuple[set[int], set[int]]) -> tuple[set[int], set[int]]:
-    """Those that stay: the kernel frees programs after a grace period, and other runs come and go."""
+    """Return new orphans that stay: the kernel frees programs after a grace period, and other runs begin and end."""
     programs, maps = orphans()
     programs, maps = programs - before[0], maps - before[1]
     end = time.monotonic() + WAIT
@@ -74,7 +74,7 @@ def objects_of(run: Running) -> tuple[set[int], set[int]]:
 
 
 def still_there(programs: set[int], maps: set[int]) -> set[int]:
-    """Which of them the kernel still has when it had time enough to free them."""
+    """Return which of them the kernel still has after enough time to free them."""
     end = time.monotonic() + WAIT
     while left := ({row["id"] for row in bpftool("prog")} & programs) | ({row["id"] for row in bpftool("map")} & maps):
         if time.monotonic() > end:
@@ -96,7 +96,7 @@ def test_a_signal_ends_it_cleanly(ft: Filetap, tree: Path, tmp_path: Path, puppe
     assert {op: row["delivered"] for op, row in json.loads(stats.read_text())["ops"].items()} == {"open": 1, "close": 1}
 
 
-def test_an_account_of_before_is_not_left_for_that_of_a_run_that_was_killed(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
+def test_earlier_statistics_are_emptied_before_a_run_that_is_killed(ft: Filetap, tmp_path: Path, puppet: Puppet) -> None:
     stats = tmp_path / "account.json"
     stats.write_text("of before")
     with ft.started("trace", "-f", "none", "-p", puppet.pid, "--stats", stats) as run:
@@ -105,8 +105,8 @@ def test_an_account_of_before_is_not_left_for_that_of_a_run_that_was_killed(ft: 
     assert stats.read_text() == ""
 
 
-def test_a_signal_ends_it_cleanly_whoever_calls_main(puppet: Puppet) -> None:
-    """Not the installed script, but Python code."""
+def test_a_signal_ends_it_cleanly_when_python_calls_main(puppet: Puppet) -> None:
+    """From Python code, not by the installed script."""
     ft = Filetap((sys.executable, "-c", "from filetap.cli.main import main; main()"))
     with ft.started("trace", "-f", "none", "-p", puppet.pid) as run:
         run.wait_ready()
@@ -124,7 +124,8 @@ def test_a_signal_reaches_the_command(ft: Filetap, number: int) -> None:
 
 
 HANDLER = "trap 'trap \"\" INT; echo cleaned; exit 7' INT; echo ready; while :; do sleep 0.1; done"
-"""A signal for the whole group may come twice, from its sender and from filetap, and a shell would begin its trap again within it."""
+"""A signal for the whole group may arrive twice, from its sender and from filetap, and a shell would start its trap again inside the
+trap."""
 
 
 def test_a_command_that_handles_the_signal_has_its_own_status(ft: Filetap) -> None:
@@ -135,7 +136,7 @@ def test_a_command_that_handles_the_signal_has_its_own_status(ft: Filetap) -> No
 
 
 def test_a_status_of_125_is_the_commands_own(ft: Filetap) -> None:
-    """It is also what a child says that was never let go: the two must not be taken for each other."""
+    """A child that was never released also exits with 125: the two must be distinguished."""
     with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER.replace("exit 7", "exit 125")) as run:
         run.out.readline()
         done = run.end(signal.SIGINT)
@@ -143,7 +144,7 @@ def test_a_status_of_125_is_the_commands_own(ft: Filetap) -> None:
 
 
 def test_interrupt_from_the_terminal(ft: Filetap) -> None:
-    """It goes to the whole foreground group; once handled, the command is not hit a second time after its end."""
+    """It goes to the whole foreground group; once handled, the command does not get a second signal after its end."""
     with ft.started("trace", "-f", "none", "--", "sh", "-c", HANDLER) as run:
         run.out.readline()
         os.killpg(run.pid, signal.SIGINT)
@@ -165,7 +166,7 @@ print("interrupted", len(got), "times", flush=True)
 
 
 def test_an_interrupt_from_the_terminal_reaches_the_command_once(ft: Filetap) -> None:
-    """The terminal sends it to both."""
+    """The terminal sends it to both processes."""
     screen = Screen([*ft.command, "trace", "-f", "none", "--", sys.executable, "-c", COUNTED])
     try:
         screen.wait_for_words("ready")
@@ -177,7 +178,7 @@ def test_an_interrupt_from_the_terminal_reaches_the_command_once(ft: Filetap) ->
 
 
 def held_child(run: Running) -> int:
-    """The pid of the command, as soon as it is forked."""
+    """Return the pid of the command, as soon as it is forked."""
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
     end = time.monotonic() + WAIT
     while not (pids := children.read_text().split()):
@@ -189,7 +190,7 @@ def held_child(run: Running) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_before_it_is_attached(ft: Filetap, tmp_path: Path, number: int) -> None:
-    """At whatever moment from the fork on: no traceback, no command run untraced, nothing left."""
+    """At any moment from the fork on: no traceback, no command run untraced, nothing left."""
     before = orphans()
     for delay in (0.0, 0.05, 0.12, 0.2, 0.3):
         ran = tmp_path / f"ran-{delay}"
@@ -205,10 +206,8 @@ def test_a_signal_before_it_is_attached(ft: Filetap, tmp_path: Path, number: int
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_signal_while_the_interpreter_starts(ft: Filetap, tmp_path: Path, number: int) -> None:
-    """Before our first line the interpreter answers it, in words and with a status of its own; but nothing runs.
-
-    It may lose a SIGINT altogether, in a callback of its import system: then the second one is heard.
-    """
+    """Before filetap's first line the interpreter handles the signal, with its own message and status; but no command runs.  The
+    interpreter may lose a SIGINT in a callback of its import system: then the second one counts."""
     for delay in (0.01, 0.03, 0.06):
         with ft.started("trace", "-f", "none", "--", "sh", "-c", f"echo >{tmp_path}/ran; sleep 20") as run:
             time.sleep(delay)
@@ -248,7 +247,7 @@ def test_kill_9_while_attached_leaves_no_programs_and_maps(ft: Filetap, words: l
 
 
 def remove_sandbox(name: str) -> None:
-    """A killed filetap cannot remove its cgroup, so we do."""
+    """Remove the cgroup, which a killed filetap cannot do."""
     mount = next(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
     for _ in range(100):
         try:
@@ -260,7 +259,7 @@ def remove_sandbox(name: str) -> None:
 
 
 def test_kill_9_at_random_moments(ft: Filetap, tmp_path: Path) -> None:
-    """Nothing stays in the kernel, and the held command runs only when filetap has let it go."""
+    """Nothing stays in the kernel, and the held command runs only after filetap has released it."""
     before = orphans()
     seed = random.randrange(1 << 32)
     moments = random.Random(seed)
@@ -272,7 +271,7 @@ def test_kill_9_at_random_moments(ft: Filetap, tmp_path: Path) -> None:
             run.process.kill()
             run.process.wait()
             ready = (tmp_path / f"{turn}.json").exists()
-            child = run.out.readline()  # until it tells its child's pid, or has ended without
+            child = run.out.readline()  # until it prints its child's pid, or has ended without
             assert bool(child) == ran.exists()
             assert ready or not child, f"the command began before there was an output (seed {seed}, turn {turn})"
             if child:
@@ -281,7 +280,7 @@ def test_kill_9_at_random_moments(ft: Filetap, tmp_path: Path) -> None:
 
 
 def test_a_held_command_ends_with_filetap(ft: Filetap, tmp_path: Path) -> None:
-    """Killed while it loads: the child must neither run nor stay."""
+    """Filetap is killed while it loads: the child must neither run nor stay."""
     ran = tmp_path / "ran"
     with ft.started("trace", "-f", "none", "--", "touch", ran) as run:
         pid = held_child(run)
@@ -293,7 +292,7 @@ def test_a_held_command_ends_with_filetap(ft: Filetap, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
 def test_a_held_command_that_is_killed(ft: Filetap, tmp_path: Path, number: int) -> None:
-    """Somebody kills the child while it is held: its status tells, and nothing hangs."""
+    """Another process kills the child while it is held: its status is reported, and nothing hangs."""
     ran = tmp_path / "ran"
     with ft.started("trace", "-f", "none", "--", "touch", ran) as run:
         os.kill(held_child(run), number)
@@ -303,7 +302,7 @@ def test_a_held_command_that_is_killed(ft: Filetap, tmp_path: Path, number: int)
     assert not ran.exists()
 
 
-def test_an_ordinary_end_leaves_nothing_and_no_failure_does(ft: Filetap, tmp_path: Path) -> None:
+def test_ends_and_failures_leave_nothing(ft: Filetap, tmp_path: Path) -> None:
     before = orphans()
     assert ft.trace("-f", "none", "--", "true").status == 0
     assert ft.trace("-f", "none", "--", "no-such-command").status == 127
@@ -313,7 +312,7 @@ def test_an_ordinary_end_leaves_nothing_and_no_failure_does(ft: Filetap, tmp_pat
 
 
 def test_two_at_once_see_only_their_own(ft: Filetap, tree: Path) -> None:
-    """Sessions share nothing: each traces its own target exactly."""
+    """Sessions share nothing: each traces exactly its own target."""
     loop = 'for i in $(seq 200); do : <"$0"; done'
     runs = []
     for name in ("a", "sub/b"):

@@ -1,6 +1,6 @@
 """Bad input: one clear line on standard error and status 2, and nothing is run, attached or written.
 
-Apart from test_machine.py, where the machine is at fault. Each case names what the line must say.
+Separate from test_machine.py, where the machine is the cause. Each case names words of the line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def one_line(done: Result, *needed: str) -> bool:
-    """Status 2, nothing on standard output, and one line of filetap's that has all the words."""
+    """Check for status 2, nothing on standard output, and one line of filetap's with all these words."""
     text = done.err.decode()
     assert (done.status, done.out) == (2, b"")
     assert "Traceback" not in text
@@ -54,7 +54,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "path": (["trace", "/no/such/path", "--", "true"], ["/no/such/path", "No such file"]),
     "path-below-a-file": (["trace", "/etc/hostname/x", "--", "true"], ["/etc/hostname/x", "Not a directory"]),
     "exclude": (["trace", "--exclude", "/no/such/path", "--", "true"], ["/no/such/path"]),
-    "pid": (["trace", "-p", "4194304"], ["4194304"]),  # PID_MAX_LIMIT: nobody has it
+    "pid": (["trace", "-p", "4194304"], ["4194304"]),  # PID_MAX_LIMIT: no process has it
     "pid-0": (["trace", "-p", "0"], ["0"]),
     "pid-negative": (["trace", "-p", "-1"], ["-1"]),
     "pid-word": (["trace", "-p", "self"], ["self"]),
@@ -114,7 +114,7 @@ def test_the_output_is_checked_before_anything_runs(ft: Filetap, tmp_path: Path)
 @pytest.mark.parametrize("before", [None, "kept"])
 @pytest.mark.parametrize("command", ["trace", "watch"])
 def test_a_mistake_leaves_no_output_in_the_way(ft: Filetap, tmp_path: Path, command: str, before: str | None) -> None:
-    """The same command without the mistake need not be given --force; what was there before is as it was."""
+    """The same command without the mistake needs no --force; an earlier file is unchanged."""
     output, stats = tmp_path / "events.json", tmp_path / "account.json"
     stats.write_text("earlier")
     if before is not None:
@@ -132,7 +132,7 @@ def test_a_process_that_has_just_ended(ft: Filetap) -> None:
 
 
 def test_a_zombie(ft: Filetap) -> None:
-    """It is in /proc still, but has nothing left to trace."""
+    """It is still in /proc, but there is nothing to trace."""
     with subprocess.Popen(["true"]) as zombie:
         while Path(f"/proc/{zombie.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
             time.sleep(0.01)
@@ -166,7 +166,7 @@ def test_one_of_two_processes_ends(ft: Filetap, tree: Path, puppet: Puppet) -> N
 
 
 def test_a_process_that_ends_while_it_is_attached(ft: Filetap) -> None:
-    """At whatever moment: a trace of nothing, or the line that says it has ended. Never a hang."""
+    """At any moment: a trace without events, or the line that it has ended. Never a hang."""
     for delay in (0.05, 0.2, 0.3, 0.4, 0.5):
         with subprocess.Popen(["sleep", str(delay)]) as short:
             done = ft.trace("-f", "none", "-p", short.pid)
@@ -185,7 +185,7 @@ def test_a_cgroup_that_is_removed_meanwhile(ft: Filetap, cgroup: Path) -> None:
 
 
 def test_a_path_that_is_removed_meanwhile(ft: Filetap, tree: Path) -> None:
-    """The identity was taken when tracing began; a file made anew under the name is another one."""
+    """The identity is taken when tracing begins; a new file of the same name is another file."""
     script = f"cat {tree}/a; rm {tree}/a; echo new >{tree}/a; cat {tree}/a"
     inode = str((tree / "a").stat().st_ino)
     keep = os.open(tree / "a", os.O_RDONLY)

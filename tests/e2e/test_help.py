@@ -1,7 +1,7 @@
-"""The help texts: their examples work as pasted, and printing them costs next to nothing.
+"""The help texts: their examples work as pasted, and printing them is cheap.
 
-Apart from test_options_events.py, because the examples are taken out of what ``--help`` prints. Each runs in bash, unchanged,
-with ``filetap`` found on PATH.
+Separate from test_options_events.py, because the examples are taken from the output of ``--help``. Each runs in bash,
+unchanged, with ``filetap`` found on PATH.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 SUBCOMMANDS = ("", "trace", "watch", "top", "record", "doctor")
 OTHERS = re.compile(rb"^note: \d+ changes (by name|were by names) .*\n", re.MULTILINE)
-"""What other processes did meanwhile by names that could not be looked up."""
+"""Changes by other processes whose names could not be looked up."""
 HEAVY = {"numpy", "pyarrow", "filetap.capture.session", "filetap.kernel.libbpf"}
 
 
 @cache
 def help_of(subcommand: str) -> str:
-    """From within, so that each example can be a test of its own; test_help_is_what_is_printed holds it to the command."""
+    """Return a help text in this process, so that each example can be a test of its own; test_help_is_what_is_printed compares it with
+    the command."""
     code = "from filetap.cli.main import cli; import sys; cli(sys.argv[1:], prog_name='filetap')"
     words = [*([subcommand] if subcommand else []), "--help"]
     return subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True, text=True, env=width(200)).stdout
@@ -41,7 +42,7 @@ def width(columns: int) -> dict[str, str]:
 
 
 def examples_in(text: str) -> list[str]:
-    """The lines below Examples:, without the remark that stands two blanks or more behind each."""
+    """Return the lines below Examples:, without the remark after two or more blanks."""
     block = re.search(r"Examples:\n((?: +filetap .*\n?)+)", text)
     lines = block[1].splitlines() if block else []
     return [re.split(r" {2,}", line.strip())[0] for line in lines]
@@ -53,7 +54,7 @@ def all_examples() -> list[str]:
 
 @pytest.fixture
 def on_path(ft: Filetap, tmp_path: Path) -> str:
-    """A PATH on which ``filetap`` is the command under test."""
+    """Return a PATH on which ``filetap`` is the command under test."""
     directory = tmp_path / "bin"
     directory.mkdir()
     (directory / "filetap").write_text(f'#!/bin/sh\nexec {shlex.join(ft.command)} "$@"\n')
@@ -77,12 +78,12 @@ def test_each_help_has_examples(subcommand: str) -> None:
 @pytest.mark.parametrize("example", all_examples())
 def test_example_works_as_pasted(on_path: str, tmp_path: Path, example: str) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")} | {"PATH": on_path}
-    script = f"{example}\nexit $?"  # not the last command, which bash would become, and $$ with it
+    script = f"{example}\nexit $?"  # not the last command: bash would exec it, and $$ would be lost
     shell = ["bash", "-o", "pipefail", "-c", script]
     done = subprocess.run(shell, capture_output=True, timeout=30, check=False, env=environment, cwd=tmp_path)
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
-    said = OTHERS.sub(b"", READY.sub(b"", done.stderr))
-    assert not re.search(rb"^(filetap: |Error: |note: )", said, re.MULTILINE), said.decode()
+    text = OTHERS.sub(b"", READY.sub(b"", done.stderr))
+    assert not re.search(rb"^(filetap: |Error: |note: )", text, re.MULTILINE), text.decode()
     if " trace " in example or " watch " in example:
         verdict = re.search(rb"^nothing (was seen|lost: (\d+) seen = (\d+) delivered)$", done.stderr, re.MULTILINE)
         assert verdict
@@ -92,7 +93,7 @@ def test_example_works_as_pasted(on_path: str, tmp_path: Path, example: str) -> 
 
 @pytest.fixture(scope="module")
 def recorded(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the recording NAME.tap in it."""
+    """Create a folder that contains the recording NAME.tap."""
     folder = tmp_path_factory.mktemp("recorded")
     assert ft("record", "-o", folder / "NAME.tap", "--", "cat", "/etc/hostname").status == 0
     return folder
@@ -134,7 +135,7 @@ def test_help_imports_nothing_heavy(line: str) -> None:
 
 
 def test_the_command_is_forked_before_anything_heavy_is_imported() -> None:
-    """numpy's threads would not survive the fork, and a fork of a large process is slow."""
+    """numpy's threads would not survive the fork, and forking a large process is slow."""
     code = (
         "import os, sys\n"
         "fork = os.fork\n"

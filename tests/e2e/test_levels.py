@@ -1,6 +1,7 @@
-"""``--level`` and ``--best-effort`` on this machine, whatever it allows: hooks that attach in no way are said, never left out.
+"""``--level`` and ``--best-effort`` on this machine, whatever it allows: hooks that cannot attach are reported.
 
-Apart from tests/kernel/test_vfs.py, which needs hooks that attach. What this machine allows is tried by tests/conftest.py.
+Separate from tests/kernel/test_vfs.py, which needs hooks that attach. tests/conftest.py finds out what this machine
+allows.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from tests.e2e.test_end import new_orphans, orphans
 
 
 def calls(done: Result, folder: Path) -> list[tuple[str, str, bool]]:
-    """Of what was touched there: the call, the name, and whether it is resolved."""
+    """Return the call, the name, and whether it is resolved, of the events below that directory."""
     found = [event for event in done.events if event.get("file", {}).get("path", "").startswith(f"{folder}/")]
     return [(e["event"]["call"], Path(e["file"]["path"]).name, e["file"].get("resolved", True)) for e in found]
 
 
 def test_the_vfs_level(ft: Filetap, tmp_path: Path) -> None:
-    """Where it attaches in no way: one line, nothing run, nothing left."""
+    """If it cannot attach: one line, nothing run, nothing left."""
     done = ft.trace("--level", "vfs", "-f", "json", "--", "mkdir", tmp_path / "new")
     if attaching():
         assert done.status == 0
@@ -58,8 +59,8 @@ def test_best_effort_goes_on_by_system_call(ft: Filetap, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("words", [(), ("--level", "auto")])
-def test_auto_is_the_default_and_says_nothing(ft: Filetap, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """One event, resolved where hooks attach; and no note where they do not, for nothing that was asked for is missed."""
+def test_auto_is_the_default_without_a_note(ft: Filetap, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """One event, resolved where hooks attach; and no note where they do not, because no requested event is missing."""
     done = ft.trace(*words, "-e", "mkdir", "-f", "json", "--", "mkdir", tmp_path / "new")
     assert done.status == 0
     assert calls(done, tmp_path) == [("mkdir", "new", bool(attaching()))]
@@ -67,13 +68,13 @@ def test_auto_is_the_default_and_says_nothing(ft: Filetap, tmp_path: Path, words
     assert b"attaches" not in done.err
 
 
-def test_the_syscall_level_asks_for_no_hook(ft: Filetap, tmp_path: Path) -> None:
+def test_the_syscall_level_needs_no_hook(ft: Filetap, tmp_path: Path) -> None:
     done = ft.trace("--level", "syscall", "-e", "mkdir", "-f", "json", "--", "mkdir", tmp_path / "new")
     assert calls(done, tmp_path) == [("mkdir", "new", False)]
 
 
 @pytest.mark.parametrize(("level", "op"), [("syscall", "permission"), ("syscall", "modify"), ("auto", "modify"), ("vfs", "close")])
-def test_what_a_level_cannot_see_is_refused(ft: Filetap, level: str, op: str) -> None:
+def test_operations_that_a_level_cannot_report_are_refused(ft: Filetap, level: str, op: str) -> None:
     done = ft.trace("--level", level, "-e", op, "/etc", "--", "true")
     assert done.status == 2
     (line,) = done.errors
@@ -81,7 +82,7 @@ def test_what_a_level_cannot_see_is_refused(ft: Filetap, level: str, op: str) ->
 
 
 def test_permission_needs_a_hook(ft: Filetap, tmp_path: Path) -> None:
-    """Asked for by name at auto, it is no less needed than at vfs."""
+    """If it is requested by name at auto, it is required as at vfs."""
     (tmp_path / "watched").touch()
     done = ft.trace("-e", "permission", "-f", "json", tmp_path / "watched", "--", "cat", tmp_path / "watched")
     assert done.status == (0 if attaching() else 1)
@@ -91,7 +92,7 @@ def test_permission_needs_a_hook(ft: Filetap, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [("-e", "permission"), ("--level", "vfs", "-e", "modify")])
 def test_best_effort_needs_something_to_go_on_with(ft: Filetap, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """Else it would wait for what never comes, and say so at the end."""
+    """Otherwise it would wait for events that never come, and report that only at the end."""
     (tmp_path / "watched").touch()
     done = ft("watch", "--best-effort", "--duration", "0.2", *words, tmp_path / "watched")
     assert done.status == (0 if attaching() else 1)
@@ -99,8 +100,8 @@ def test_best_effort_needs_something_to_go_on_with(ft: Filetap, tmp_path: Path, 
     assert done.status == 0 or f"cannot trace {words[-1]}: " in done.errors[0]
 
 
-def test_permission_beside_what_system_calls_tell(ft: Filetap, tmp_path: Path) -> None:
-    """What is advised works: without it, or with the best that can be had."""
+def test_permission_together_with_system_calls(ft: Filetap, tmp_path: Path) -> None:
+    """The advice works: without permission, or with --best-effort."""
     words = ("-e", "permission", "-e", "mkdir")
     done = ft.trace(tmp_path, *words, "--", "mkdir", tmp_path / "one")
     assert done.status == (0 if attaching() else 1)

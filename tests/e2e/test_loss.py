@@ -1,7 +1,7 @@
-"""Too fast, too many, interrupted: what is not told singly is told as a sum or counted, and nothing is told twice or wrong.
+"""Too fast, too many, interrupted: every event is delivered, aggregated or counted as lost, never twice or wrong.
 
-Apart from test_end.py, because here the workload's own lines (tests/kernel/losses.c) are compared with all that the
-trace says.
+Separate from test_end.py, because here the workload's own lines (tests/kernel/losses.c) are compared with the whole
+trace.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A directory on a file system in memory, for a million files."""
+    """Create a directory on a file system in memory, for a million files."""
     path = Path(tempfile.mkdtemp(prefix="filetap-test-", dir="/dev/shm"))
     yield path
     subprocess.run(["rm", "-rf", str(path)], check=True)
@@ -51,7 +51,7 @@ Trace = Callable[..., Any]
 
 @pytest.fixture
 def trace(ft: Filetap, tmp_path: Path) -> Iterator[Trace]:
-    """Starts a trace; its output is removed at the end, for pytest would keep it."""
+    """Return a function that starts a trace; its output is removed at the end, because pytest would keep it."""
 
     @contextmanager
     def start(words: Sequence[object], command: Sequence[object]) -> Iterator[Traced]:
@@ -73,7 +73,7 @@ def trace(ft: Filetap, tmp_path: Path) -> Iterator[Trace]:
 
 @pytest.mark.parametrize("latency", ["--latency", "--no-latency"])
 def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: Path, latency: str) -> None:
-    """Eight threads at full speed: by task, file and operation the single and the aggregated ones are what was done."""
+    """Eight threads at full speed: by task, file and operation, single plus aggregated events match what was done."""
     folder = tmp_path / "files"
     folder.mkdir()
     for file in range(5):
@@ -83,7 +83,7 @@ def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: 
         with run.stopped():
             run.let_work(0.3)
         run.finish()
-    truth = {(row["thread"], row["path"], row["op"]): (row["count"], row["bytes"]) for row in run.said()}
+    truth = {(row["thread"], row["path"], row["op"]): (row["count"], row["bytes"]) for row in run.printed()}
     assert len(truth) == 8 * 5 * 4
     assert sums(run.lines(), lambda line: (line.thread.id, line.file.path, line.event.action)) == truth
     for name, op in run.stats["ops"].items():
@@ -97,7 +97,7 @@ def test_a_stopped_reader_and_a_small_ring(trace: Trace, losses: str, tmp_path: 
     assert balanced(run.stats)
 
 
-def test_aggregated_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> None:
+def test_aggregated_rows_have_times(trace: Trace, losses: str, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "0").write_bytes(b"x" * 50)
@@ -113,22 +113,22 @@ def test_aggregated_rows_say_when(trace: Trace, losses: str, tmp_path: Path) -> 
     assert all(moment(line.at) <= moment(stats["ended"]) for line in run.lines())
 
 
-def test_who_asks_a_trace_is_told_what_is_not_in_it(ft: Filetap, losses: str, tmp_path: Path) -> None:
+def test_a_query_reports_aggregated_events(ft: Filetap, losses: str, tmp_path: Path) -> None:
     folder, recorded = tmp_path / "files", tmp_path / "t.tap"
     folder.mkdir()
     (folder / "0").write_bytes(b"x" * 50)
     run = ft.trace("-e", "read", "-o", recorded, "--ring-size", ring(64), folder, "--", losses, "storm", folder, 8, 1, 40000)
     done = sum(row["count"] for row in map(msgspec.json.decode, run.out.splitlines()) if row["op"] == "read")
-    asked = ft("query", recorded, "SELECT count(*) FROM events", "-f", "csv")
-    sums = done - int(asked.out.split()[1])
-    assert asked.errors == [
+    answer = ft("query", recorded, "SELECT count(*) FROM events", "-f", "csv")
+    sums = done - int(answer.out.split()[1])
+    assert answer.errors == [
         f"filetap: {recorded}: {sums} events were aggregated while recording because the ring was full: see the table aggregated"
     ]
     assert sums > 0
 
 
 def numbers(text: bytes) -> dict[int, list[int]]:
-    """The numbers of the calls, by thread, in order; a last line that a kill cut is no line."""
+    """Return the numbers of the calls, by thread, in order; an incomplete last line is ignored."""
     found: dict[int, list[int]] = {}
     for line in text.rpartition(b"\n")[0].splitlines():
         event = msgspec.json.decode(line, type=Line)
@@ -139,7 +139,7 @@ def numbers(text: bytes) -> dict[int, list[int]]:
 
 
 def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> None:
-    """The workload numbers its calls: each of the two knows a stretch without a gap, and between them one is missing."""
+    """The workload numbers its calls: each of the two runs has a sequence without a gap, and calls are missing in between."""
     file, outputs, stats = tmp_path / "file", [tmp_path / "first", tmp_path / "second"], tmp_path / "account"
     file.write_bytes(b"x")
     with subprocess.Popen([losses, "number", str(file), "3"], stdout=subprocess.PIPE) as workload:
@@ -156,10 +156,10 @@ def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> N
                 assert second.end(signal.SIGINT).status == 0
                 ended = time.time()
             workload.terminate()
-            said = workload.communicate(timeout=20)[0]
+            printed = workload.communicate(timeout=20)[0]
         finally:
             workload.kill()
-    truth = {row["thread"]: row["calls"] for row in map(msgspec.json.decode, said.splitlines())}
+    truth = {row["thread"]: row["calls"] for row in map(msgspec.json.decode, printed.splitlines())}
     before, after = (numbers(output.read_bytes()) for output in outputs)
     assert len(truth) == 3
     assert before.keys() == after.keys() == truth.keys()
@@ -178,9 +178,9 @@ def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> N
     assert moment(reported["ended"]) - moment(reported["began"]) == pytest.approx(reported["elapsed"], abs=0.5)
 
 
-def are_told_once(run: Traced, memory: Path, count: int, inodes: dict[int, str]) -> None:
-    """Files that are written once and read once: each line is of one of these, right, and none is told twice. What the
-    lines leave out is in the statistics."""
+def check_reported_once(run: Traced, memory: Path, count: int, inodes: dict[int, str]) -> None:
+    """Check files that are written once and read once: each line is about one of them and correct, and none is reported twice. Missing
+    events are in the statistics."""
     ops = run.stats["ops"]
     reported = {"read": bytearray(count), "write": bytearray(count)}
     nameless = Counter({"read": 0, "write": 0})
@@ -202,8 +202,8 @@ def are_told_once(run: Traced, memory: Path, count: int, inodes: dict[int, str])
 
 
 def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
-    """Each is written once and read again once, long after it was forgotten; the name says how many bytes. They come as
-    fast as they are told: nothing may be missing, however slow the machine."""
+    """Each is written once and read once, long after it was evicted from the cache; its name gives the number of bytes. The workload
+    waits for the events: none may be missing, however slow the machine."""
     count, kept, step = 1_000_000, 100_000, 10_000
     with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, kept, step]) as run:
         run.lead([last if last < kept else last - kept for last in range(step - 1, count + kept, step)])
@@ -211,25 +211,25 @@ def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
     assert {op["lost"] for op in run.stats["ops"].values()} == {0}
     assert balanced(run.stats)
     assert run.peak < MEMORY
-    inodes = {row["file"]: row["inode"] for row in run.said()}
+    inodes = {row["file"]: row["inode"] for row in run.printed()}
     assert len(inodes) == count // 1000
-    are_told_once(run, memory, count, inodes)
+    check_reported_once(run, memory, count, inodes)
     assert count <= run.stats["files"] <= 2 * count
     assert [note for note in run.stats["notes"] if "files were dropped" in note]
 
 
 def test_a_flood_of_files(trace: Trace, losses: str, memory: Path) -> None:
-    """Faster than they can be told: what is not told is counted."""
+    """Faster than they can be delivered: events that are not delivered are counted."""
     count = 300_000
     with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, 100_000]) as run:
         run.finish()
     assert balanced(run.stats)
-    are_told_once(run, memory, count, {row["file"]: row["inode"] for row in run.said()})
+    check_reported_once(run, memory, count, {row["file"]: row["inode"] for row in run.printed()})
 
 
 def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, memory: Path) -> None:
-    """It is aggregated while nobody reads, and told at the end, when a hundred thousand others have been met since. Those come
-    no faster than they are told: there is room for 4096 in a CPU ring."""
+    """It is aggregated while filetap is stopped, and reported at the end, after a hundred thousand other files. Those are created no
+    faster than they are reported: a CPU ring has room for 4096."""
     count, step = 180_000, 2000
     words = ["-e", "write", "--ring-size", f"{256 * possible_cpus()}K", memory]
     with trace(words, [losses, "files", memory, count, 1000, step]) as run:
@@ -237,7 +237,7 @@ def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, me
         with run.stopped():
             written = run.written()
             run.let_go(20)
-            wait_until(lambda: len(run.said()) == 42)
+            wait_until(lambda: len(run.printed()) == 42)
         wait_until(lambda: run.written() > written and blocked_in(run.pid, POLL))
         run.let_go(1)
         run.lead(range(22 * step - 1, count, step))
@@ -250,14 +250,14 @@ def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, me
 
 
 def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path) -> None:
-    """Births, ends and execs are as many as there were, and each child's read is its own."""
+    """The numbers of forks, exits and execs are exact, and each child's read is its own."""
     forks, execs = 100_000, 5_000
     (tmp_path / "file").write_bytes(b"x" * 64)
     with trace(["-e", "process", "-e", "pread64"], [losses, "children", tmp_path / "file", forks, execs]) as run:
         wait_until(run.has_written)
         objects = objects_of(run)
         run.finish()
-    children = run.said()
+    children = run.printed()
     reads = Counter((child["child"], child["size"]) for child in children)
     reported: dict[str, Counter[object]] = {name: Counter() for name in ("fork", "exit", "exec")}
     mine: Counter[object] = Counter()
@@ -288,19 +288,19 @@ def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path)
 
 
 def test_processes_that_were_aggregated_keep_their_pid(trace: Trace, losses: str, tmp_path: Path) -> None:
-    """More of them than are remembered, while nobody reads."""
+    """More processes than the kernel table holds, while filetap is stopped."""
     forks = 45_000
     (tmp_path / "file").write_bytes(b"x" * 64)
     words = ["-e", "pread64", "--ring-size", ring(16)]
     with trace(words, [losses, "children", tmp_path / "file", forks, 0]) as run:
-        wait_until(lambda: run.said() != [])
+        wait_until(lambda: run.printed() != [])
         with run.stopped():
-            before = len(run.said())
-            wait_until(lambda: len(run.said()) > before + 25_000)
+            before = len(run.printed())
+            wait_until(lambda: len(run.printed()) > before + 25_000)
         run.finish()
     reported = sums((line for line in run.lines() if line.file.path == str(tmp_path / "file")), lambda line: line.process.pid)
     truth: Counter[object] = Counter()
-    for child in run.said():
+    for child in run.printed():
         truth[child["child"]] += child["size"]
     assert {pid: moved for pid, (_, moved) in reported.items()} == truth
     assert run.stats["ops"]["read"]["aggregated"] > 20_000

@@ -1,7 +1,7 @@
-"""A machine on which tracing cannot work, or not for this user: one line that says what is missing, and status 1.
+"""A machine or user that does not permit tracing: one line that names what is missing, and status 1.
 
-Apart from test_errors.py, as these take things away from filetap: capabilities, libbpf, BTF, the user namespace. Mounts
-are made in mount namespaces that end with the test.
+Separate from test_errors.py, as these tests take things away from filetap: capabilities, libbpf, BTF, the user
+namespace. Mounts are made in mount namespaces that end with the test.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORDS = ("trace", "-f", "none", "--", "touch")
 
 
 def failed(done: Result, ran: Path) -> str:
-    """The one line there is."""
+    """Return the only line of an error."""
     assert (done.status, done.out) == (1, b"")
     (line,) = done.err.decode().splitlines()
     assert line.startswith("filetap: ")
@@ -36,7 +36,7 @@ def failed(done: Result, ran: Path) -> str:
 
 @pytest.fixture
 def ran(tmp_path: Path) -> Path:
-    """What the command would make, where anybody could."""
+    """Return a file that the command would create in a directory for all users."""
     tmp_path.chmod(0o777)
     for parent in list(tmp_path.parents)[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
@@ -44,7 +44,7 @@ def ran(tmp_path: Path) -> Path:
 
 
 def reachable(ft: Filetap) -> None:
-    """Installed below a directory that is root's alone, filetap cannot be run by others at all."""
+    """Skip if filetap is installed below a directory that only root can enter."""
     probe = subprocess.run([*NOBODY, *ft.command, "--help"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip(f"{ft.command[0]} cannot be run by others: {probe.stderr.decode().strip()[-100:]}")
@@ -59,7 +59,7 @@ def test_not_root(ft: Filetap, ran: Path) -> None:
 
 
 def test_not_root_but_capable(ft: Filetap, tree: Path, ran: Path) -> None:
-    """Ambient capabilities are enough; who has them needs not be root."""
+    """Ambient capabilities are sufficient without root."""
     caps = "cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace"
     user = ("/usr/sbin/capsh", "--keep=1", "--gid=65534", "--uid=65534", f"--inh={caps}", f"--addamb={caps}", "--", "-c", 'exec "$0" "$@"')
     # The interpreter of the virtual environment may lie in root's own home; Debian's runs the same packages.
@@ -93,7 +93,7 @@ def test_capabilities_that_are_missing_are_named(ft: Filetap, ran: Path, without
 
 
 @pytest.mark.parametrize("without", ["-bpf", "-perfmon", "-bpf,-perfmon", "-sys_resource", "-dac_override,-dac_read_search", "-net_admin"])
-def test_capabilities_that_others_include_or_that_are_not_needed(ft: Filetap, tree: Path, without: str) -> None:
+def test_implied_and_unneeded_capabilities(ft: Filetap, tree: Path, without: str) -> None:
     words = ("trace", "-f", "json", "-e", "descriptor", "-e", "read", tree, "--", "cat", tree / "a")
     done = ft(*words, before=("setpriv", "--bounding-set", without))
     assert (done.status, len(done.events)) == (0, 4)
@@ -112,7 +112,7 @@ def test_no_btf(ft: Filetap, ran: Path) -> None:
 
 
 def library_file() -> str:
-    """Where libbpf.so.1 is, as the dynamic loader's cache tells."""
+    """Return the path of libbpf.so.1, from the dynamic loader's cache."""
     cache = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
     return next(os.path.realpath(line.split()[-1]) for line in cache.splitlines() if "libbpf.so.1 " in line)
 
@@ -125,7 +125,7 @@ def test_libbpf_missing(ft: Filetap, ran: Path) -> None:
 
 
 def test_libbpf_too_old(ft: Filetap, tmp_path: Path, ran: Path) -> None:
-    """A library of that name which lacks the functions."""
+    """A library of that name without the functions."""
     subprocess.run(["gcc", "-shared", "-x", "c", "-o", tmp_path / "libbpf.so.1", "-"], input=b"int libbpf_set_print;", check=True)
     done = ft(*WORDS, ran, env={"LD_LIBRARY_PATH": str(tmp_path)})
     line = failed(done, ran)
@@ -152,13 +152,13 @@ def test_read_only_cgroup2_names_the_option(ft: Filetap, ran: Path) -> None:
 
 
 def test_tracefs_is_not_left_mounted(ft: Filetap) -> None:
-    """Classic tracepoints need tracefs; where it is nowhere mounted it is not afterwards either."""
+    """Classic tracepoints need tracefs; if it was not mounted before, it is not mounted afterwards."""
     mounted = "cut -d' ' -f5 /proc/self/mountinfo"
     traced = 'umount -a -l -t tracefs,debugfs; before=$(%s); filetap trace -f none -e open -- true && [ "$before" = "$(%s)" ]'
     assert ft.private(traced % (mounted, mounted)).status == 0
 
 
-def test_doctor_works_and_says_so(ft: Filetap) -> None:
+def test_doctor_reports_that_tracing_works(ft: Filetap) -> None:
     done = ft("doctor", "--json")
     assert (done.status, done.err) == (0, b"")
     assert json.loads(done.out)["tracing"] is True

@@ -1,7 +1,7 @@
-"""Each option of ``filetap trace`` that chooses events and their form does what its help says, one small trace each.
+"""Each option of ``filetap trace`` that selects events does what its help says, one small trace each.
 
-Apart from test_options_targets.py, whose processes are traced, and test_output_files.py, where the events go. The oracle is
-what the traced program does: we wrote it.
+Separate from test_options_targets.py, which selects processes, and test_output_files.py, where the output goes. The
+oracle is the traced program, which is part of the test.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def test_path_is_that_file_alone(ft: Filetap, tree: Path) -> None:
 
 
 def device_of(path: Path) -> str:
-    """The super block's, of which stat(2) tells another on btrfs and overlayfs (proc(5), mountinfo)."""
+    """Return the super block's device; stat(2) returns another one on btrfs and overlayfs (proc(5), mountinfo)."""
     with path.open() as stream:
         fields = dict(line.split(maxsplit=1) for line in Path(f"/proc/self/fdinfo/{stream.fileno()}").read_text().splitlines())
     mounts = map(str.split, Path("/proc/self/mountinfo").read_text().splitlines())
@@ -99,7 +99,7 @@ def test_host_paths(ft: Filetap, tree: Path) -> None:
     assert "host_path" not in event["file"]
 
 
-def test_failed_names_are_filtered_as_asked_for(ft: Filetap, tree: Path) -> None:
+def test_failed_names_are_filtered_by_the_requested_name(ft: Filetap, tree: Path) -> None:
     done = ft.trace(*JSON, tree / "sub", *cat(tree / "none", tree / "sub" / "none", tree / "sub" / ".." / "none2"))
     assert done.paths == {str(tree / "sub" / "none")}
     assert done.status == 1
@@ -178,7 +178,7 @@ TYPES = {
 
 
 def types(done: Result) -> set[str]:
-    """Anonymous inodes have no type: they are known by their path."""
+    """Return the types of files; anonymous inodes have none and are recognised by their path."""
     files = [e["file"] for e in done.events if e.get("file", {}).get("resolved", True)]
     return {file.get("type") or ("anon" if file["path"].startswith("anon_inode:") else "none") for file in files}
 
@@ -228,10 +228,10 @@ def test_latency_is_measured_unless_turned_off(ft: Filetap, tree: Path) -> None:
     assert not any("duration" in e["event"] for e in ft.trace(*JSON, "--no-latency", tree, *cat(tree / "a")).events)
 
 
-def test_arguments_only_when_asked_for(ft: Filetap) -> None:
+def test_arguments_only_with_args(ft: Filetap) -> None:
     command = ("--", "sh", "-c", "exec /bin/echo 'two words' ''")
-    asked = [e["process"].get("args") for e in ft.trace(*JSON, "-e", "exec", "--args", *command).events]
-    assert asked == [["sh", "-c", command[-1]], ["/bin/echo", "two words", ""]]
+    arguments = [e["process"].get("args") for e in ft.trace(*JSON, "-e", "exec", "--args", *command).events]
+    assert arguments == [["sh", "-c", command[-1]], ["/bin/echo", "two words", ""]]
     assert not any("args" in e["process"] for e in ft.trace(*JSON, "-e", "exec", *command).events)
 
 
@@ -256,7 +256,7 @@ def test_ring_size_forms(ft: Filetap, tree: Path, form: str) -> None:
     assert len(ft.trace(*JSON, *READING, "--ring-size", size, tree, *cat(tree / "a")).events) == 4
 
 
-def test_the_account_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+def test_statistics_as_json(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     stats, started = tmp_path / "account.json", datetime.now(UTC)
     done = ft.trace("-f", "none", "--stats", stats, tree, *cat(tree / "a", tree / "none"))
     reported = json.loads(stats.read_text())

@@ -1,6 +1,7 @@
-"""Each option of ``filetap trace`` that chooses processes does what its help says, one small trace each.
+"""Each option of ``filetap trace`` that selects processes does what its help says, one small trace each.
 
-Apart from test_command.py, how a launched command fares. The oracle is what the traced program does: we wrote it.
+Separate from test_command.py, which is about a launched command. The oracle is the traced program, which is part of the
+test.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def test_children_of_pid(ft: Filetap, tree: Path, puppet: Puppet, follow: bool) 
     assert found == [str(tree / "a")] * follow + [str(tree / "sub" / "b")]
 
 
-def test_children_and_threads_that_pid_has_already(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+def test_existing_children_and_threads_of_pid(ft: Filetap, tree: Path, puppet: Puppet) -> None:
     puppet.do("r, w = os.pipe(); r2, w2 = os.pipe()")
     puppet.do("def later(fd, path): os.read(fd, 1); os.close(os.open(path, os.O_RDONLY))")
     puppet.do(f"pid = os.fork() or (os.close(w), later(r, {str(tree / 'a')!r}), os._exit(0))")
@@ -82,7 +83,7 @@ def test_others_are_not_traced(ft: Filetap, tree: Path, puppet: Puppet) -> None:
 
 
 def test_command_name(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    """A running one, a later one, and their children; 15 bytes of the name are compared."""
+    """A running process, a later one, and their children; 15 bytes of the name are compared."""
     shell = tmp_path / "filetap-test-shell"
     shell.write_bytes(Path("/bin/sh").read_bytes())
     shell.chmod(0o755)
@@ -128,7 +129,7 @@ def test_cgroup_with_command_means_both(ft: Filetap, tree: Path, cgroup: Path) -
     assert [(e["process"]["name"], e["cgroup"]["id"]) for e in lines(done.out)] == [("head", str(cgroup.stat().st_ino))]
 
 
-def test_all_is_everybody_but_filetap(ft: Filetap, tree: Path) -> None:
+def test_all_means_all_processes_but_filetap(ft: Filetap, tree: Path) -> None:
     output = tree / "events.json"
     with ft.started("trace", "--all", *JSON, "-o", output, tree) as run:
         run.wait_ready()
@@ -170,18 +171,18 @@ def test_duration_ends_the_tracing_of_a_process(ft: Filetap, tmp_path: Path, pup
     assert puppet.process.poll() is None
 
 
-def test_a_cgroup_that_goes_and_comes_is_said_at_once(ft: Filetap, cgroup: Path, tree: Path) -> None:
-    """On standard error, while it is traced; and the run ends when it is told to, not before."""
+def test_a_cgroup_removed_and_created_again_is_reported_at_once(ft: Filetap, cgroup: Path, tree: Path) -> None:
+    """On standard error, during the trace; and the run ends on the signal, not before."""
     place = cgroup / "service"
     place.mkdir()
     number = place.stat().st_ino
     named = f"/{place.relative_to(cgroup.parent)}"
     with ft.started("trace", "-f", "json", "-e", "open", "--cgroup", named, "--cgroup", number) as run:
-        run.until_said(b"attached in")
+        run.read_until(b"attached in")
         place.rmdir()
-        said = run.err.readline() + run.err.readline()
-        assert f"cgroup {named} was removed: it is traced again".encode() in said
-        assert f"cgroup {number} was removed: no more events".encode() in said
+        text = run.err.readline() + run.err.readline()
+        assert f"cgroup {named} was removed: it is traced again".encode() in text
+        assert f"cgroup {number} was removed: no more events".encode() in text
         place.mkdir()
         subprocess.run(["sh", "-c", f"echo $$ >{place}/cgroup.procs; : <{tree}/a"], check=True)
         assert f"cgroup {named} has been created again".encode() in run.err.readline()

@@ -1,6 +1,6 @@
-"""Where events go and what they look like there: streams, files, forms, terminals, and a full disk.
+"""Where events go and in which form: streams, files, terminals, and a full disk.
 
-Apart from test_options_events.py, which says which events there are. The oracles: wc, the file system, a pseudo-terminal.
+Separate from test_options_events.py, which selects the events. The oracles: wc, the file system, a pseudo-terminal.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ HEADER = b"TIME "
 def test_a_commands_events_go_to_standard_error(ft: Filetap, tree: Path) -> None:
     done = ft.trace(*READING, tree, *cat(tree / "a"))
     assert done.out == b"hello world\n"
-    assert done.said.startswith(HEADER)
+    assert done.messages.startswith(HEADER)
     assert done.err.count(str(tree / "a").encode()) == 4
 
 
@@ -118,7 +118,7 @@ def test_no_colour_codes_where_there_is_no_terminal(ft: Filetap, tree: Path) -> 
 
 
 def on_terminal(ft: Filetap, words: tuple[str, ...], **more: str) -> bytes:
-    """What ``filetap`` writes to a terminal."""
+    """Return what ``filetap`` writes to a terminal."""
     primary, secondary = pty.openpty()
     with subprocess.Popen([*ft.command, *words], stdin=secondary, stdout=secondary, stderr=secondary, env=ENVIRONMENT | more):
         os.close(secondary)
@@ -126,7 +126,7 @@ def on_terminal(ft: Filetap, words: tuple[str, ...], **more: str) -> bytes:
         while True:
             try:
                 written += os.read(primary, 65536)
-            except OSError:  # EIO: nobody has it open any more
+            except OSError:  # EIO: no process has it open any more
                 break
     os.close(primary)
     return written
@@ -150,7 +150,7 @@ def test_json_has_no_colours_on_a_terminal(ft: Filetap, tree: Path) -> None:
 
 
 def test_closed_early(ft: Filetap, tree: Path) -> None:
-    """``| head -1``: one line, no traceback, and soon over."""
+    """``| head -1``: one line, no traceback, and a quick end."""
     reader = 'while :; do : <"$T/a"; done'
     done = ft.shell(f'bash -c {reader!r} & p=$!; filetap trace -f json -p $p "$T" | head -1; echo "${{PIPESTATUS[0]}}"; kill $p', T=tree)
     first, status = done.out.splitlines()
@@ -160,8 +160,8 @@ def test_closed_early(ft: Filetap, tree: Path) -> None:
     assert b"Traceback" not in done.err
 
 
-def refused(done: Result) -> bool:
-    """One line about a full output, and status 1."""
+def reports_full_output(done: Result) -> bool:
+    """Check for one line about a full output, and status 1."""
     assert (done.status, len(done.errors)) == (1, 1)
     assert "No space left on device" in done.errors[0]
     assert b"Traceback" not in done.err
@@ -170,13 +170,13 @@ def refused(done: Result) -> bool:
 
 @pytest.mark.parametrize("words", ["doctor", "doctor --json", "--help", "trace --help", "watch --help"])
 def test_full_standard_output(ft: Filetap, words: str) -> None:
-    assert refused(ft.shell(f"filetap {words} >/dev/full"))
+    assert reports_full_output(ft.shell(f"filetap {words} >/dev/full"))
 
 
 def test_full_standard_output_while_tracing(ft: Filetap, tree: Path) -> None:
     reader = 'while sleep 0.05; do : <"$T/a"; done'
     done = ft.shell(f'bash -c {reader!r} & p=$!; filetap trace -f json -p $p "$T" >/dev/full; s=$?; kill $p; exit $s', T=tree)
-    assert refused(done)
+    assert reports_full_output(done)
 
 
 @pytest.mark.parametrize("words", ["trace --all --duration 1 -f json /etc", "watch --duration 1 /etc", "doctor", "--help"])
@@ -194,8 +194,8 @@ def test_closed_standard_error(ft: Filetap, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["2>/dev/full", "2> >(:)"])
-def test_nobody_hears_what_filetap_says(ft: Filetap, tmp_path: Path, where: str) -> None:
-    """Its command runs all the same, and its status counts."""
+def test_unreadable_standard_error(ft: Filetap, tmp_path: Path, where: str) -> None:
+    """The command still runs, and its status is returned."""
     done = ft.shell(f"filetap trace -f none -- sh -c 'sleep 0.2; echo ran; exit 3' {where}")
     assert (done.status, done.out) == (3, b"ran\n")
 
@@ -210,7 +210,7 @@ cp "$T/full/events.json" "$T/kept.json"
 
 
 def test_full_disk(ft: Filetap, tree: Path) -> None:
-    """What was delivered stays as whole lines, the statistics count the rest as lost, and the command is not disturbed."""
+    """Delivered events stay as whole lines, the statistics count the rest as lost, and the command is not disturbed."""
     done = ft.private(FILL, T=tree)
     kept = [json.loads(line) for line in (tree / "kept.json").read_bytes().splitlines()]
     total = totals(json.loads((tree / "account.json").read_text()))
@@ -228,14 +228,14 @@ def totals(stats: dict[str, Any]) -> dict[str, int]:
     return {name: sum(op[name] for op in stats["ops"].values()) for name in ("seen", "delivered", "aggregated", "lost")}
 
 
-def test_an_account_that_cannot_be_written(ft: Filetap, tmp_path: Path) -> None:
+def test_statistics_that_cannot_be_written(ft: Filetap, tmp_path: Path) -> None:
     done = ft.trace("-f", "none", "--stats", tmp_path / "none" / "x", "--", "true")
     assert done.status in (1, 2)
     assert len(done.errors) == 1
     assert str(tmp_path / "none" / "x") in done.errors[0]
 
 
-def test_signals_while_nobody_reads(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+def test_signals_while_the_output_is_not_read(ft: Filetap, tree: Path, puppet: Puppet) -> None:
     """A reader that has stopped reading, such as a pager, must not make filetap unstoppable."""
     with ft.started("trace", "-f", "json", "-p", puppet.pid, tree) as run:
         run.wait_ready()

@@ -43,7 +43,7 @@ ODD = {
 
 @pytest.fixture
 def odd(tmp_path: Path) -> dict[str, bytes]:
-    """Files of those names, each in a directory of its own."""
+    """Create files of those names, each in a directory of its own."""
     paths = {}
     for kind, name in ODD.items():
         (tmp_path / "odd" / kind).mkdir(parents=True)
@@ -70,7 +70,7 @@ def test_odd_names_in_json(ft: Filetap, tmp_path: Path, odd: dict[str, bytes], s
         assert file["inode"] == str(os.stat(path).st_ino)
 
 
-def test_odd_names_that_are_not_there(ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]) -> None:
+def test_odd_names_of_missing_files(ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]) -> None:
     for path in odd.values():
         os.unlink(path)
     code = OPEN_ALL.replace("os.close", "\n try: os.close") + "\n except OSError: pass"
@@ -83,7 +83,7 @@ def test_odd_names_cannot_move_the_cursor(
     ft: Filetap, tmp_path: Path, odd: dict[str, bytes], script: Callable[[str], tuple[str, ...]]
 ) -> None:
     done = ft.trace("-e", "open", tmp_path / "odd", "--", *script(OPEN_ALL), *map(os.fsdecode, odd.values()))
-    lines = done.said.decode().split("\n")
+    lines = done.messages.decode().split("\n")
     table = lines[1 : len(ODD) + 1]
     assert all(re.match(TIME + r"\d+ ", line) for line in table)
     assert lines[len(ODD) + 1].startswith("op ")
@@ -125,7 +125,7 @@ os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=directory))
 
 @pytest.mark.parametrize("depth", [15, 16, 20, 60])
 def test_paths_near_4096_bytes(ft: Filetap, tmp_path: Path, script: Callable[[str], tuple[str, ...]], depth: int) -> None:
-    """Up to PATH_MAX a path is whole; a longer one too, or it says that it is cut and ends as the whole does."""
+    """Up to PATH_MAX a path is complete; a longer one too, or it is marked as truncated and ends as the full path does."""
     done = ft.trace("-f", "json", "-e", "open", "--", *script(DEEP), tmp_path, str(depth))
     file = next(e for e in done.events if "O_CREAT" in e["io"].get("flags", ()))["file"]
     whole = str(tmp_path) + ("/" + "d" * 249) * depth + "/leaf"
@@ -137,7 +137,7 @@ def test_paths_near_4096_bytes(ft: Filetap, tmp_path: Path, script: Callable[[st
         assert len(file["path"]) > 3000
 
 
-def test_a_name_asked_for_of_4095_bytes(ft: Filetap, tree: Path, script: Callable[[str], tuple[str, ...]]) -> None:
+def test_a_requested_name_of_4095_bytes(ft: Filetap, tree: Path, script: Callable[[str], tuple[str, ...]]) -> None:
     name = "y/" * 2047 + "z"
     code = f"os.chdir({str(tree)!r})\nfor n in ({name!r}, {'x' * 256!r}):\n try: os.open(n, os.O_RDONLY)\n except OSError: pass"
     done = ft.trace("-f", "json", "-e", "open", tree, "--", *script(code))

@@ -1,7 +1,7 @@
-"""Calls under way, from the command line: a process hangs, and the question is on which file.
+"""Calls under way, from the command line: on which file does a process hang?
 
-Apart from tests/kernel/test_pending_calls.py, which has every call. The oracle is what the commands are made to wait for, and
-/proc/PID/syscall, which says that they do.
+Separate from tests/kernel/test_pending_calls.py, which has every call. The oracle is what the commands are made to wait
+for, and /proc/PID/syscall, which shows that they wait.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def hung(tmp_path: Path) -> Iterator[Hung]:
 
 
 def pending(events: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """By thread."""
+    """Return the pending calls by thread."""
     found = {event["thread"]["id"]: event for event in events if event["event"].get("kind") == "pending"}
     assert len(found) == sum(event["event"].get("kind") == "pending" for event in events)
     return found
@@ -67,7 +67,7 @@ def by_pid(hung: Hung) -> tuple[str | int, ...]:
     return "-p", hung.cat.pid, "-p", hung.flock.pid
 
 
-def test_a_process_that_hangs_already(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
+def test_a_process_that_hangs_before_the_trace(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
     stats = tmp_path / "account"
     done = ft.trace(*by_pid(hung), "-f", "json", "--pending", "--duration", "1", "--stats", stats)
     lines = pending(parse(done.out))
@@ -75,7 +75,7 @@ def test_a_process_that_hangs_already(ft: Filetap, hung: Hung, tmp_path: Path) -
     for process, action, call, file in ((hung.cat, "open", "openat", hung.fifo), (hung.flock, "lock", "flock", hung.lock)):
         event = lines[process.pid]
         assert (event["event"]["action"], event["event"]["call"], path_of(event)) == (action, call, str(file))
-        assert "duration" not in event["event"], "nobody knows when it began"
+        assert "duration" not in event["event"], "its begin is unknown"
         assert event["event"]["duration_min"] >= 10**9
         assert "result" not in event.get("io", {})
         assert (event["process"]["pid"], event["process"]["parent"]["pid"]) == (process.pid, os.getpid())
@@ -86,7 +86,7 @@ def test_a_process_that_hangs_already(ft: Filetap, hung: Hung, tmp_path: Path) -
 
 
 def test_the_line_of_the_table(ft: Filetap, hung: Hung) -> None:
-    """In the columns of the others: pending for the result, and how long at least."""
+    """It has the usual columns: pending in place of the result, and a lower bound of the duration."""
     done = ft.trace(*by_pid(hung), "--pending", "--duration", "1")
     head, *lines = done.out.decode().splitlines()
     assert len(lines) == 2
@@ -108,8 +108,8 @@ exec sleep 600 < /dev/null
 """
 
 
-def test_what_a_command_waits_for_that_began_it(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
-    """Until the tracing ends, for the command goes on; a shell that waits for its children is in no file's call."""
+def test_what_a_launched_command_waits_for(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
+    """Until the tracing ends, because the command goes on; a shell that waits for its children is in no call on a file."""
     words = ("--type", "all", "-f", "json", "-o", tmp_path / "events", "--", "bash", "-c", COMMAND, tmp_path)
     with ft.started("trace", *words) as run:
         one, two = map(int, run.out.readline().split())
@@ -125,7 +125,7 @@ def test_what_a_command_waits_for_that_began_it(ft: Filetap, hung: Hung, tmp_pat
     assert {tid: path_of(event) for tid, event in lines.items()} == {one: str(hung.fifo), two: str(hung.lock)}
     for event in lines.values():
         assert 0 < event["event"]["duration"] < 600 * 10**9
-    assert b"pending at the end" not in done.err, "they have ended"
+    assert b"pending at the end" not in done.err, "the commands have ended"
     seen, delivered = re.findall(rb"nothing lost: (\d+) seen = (\d+) delivered", done.err)[0]
     assert int(seen) == int(delivered) == len(events) - len(lines)
 
@@ -140,7 +140,7 @@ def test_a_command_that_has_ended_leaves_none(ft: Filetap, tree: Path, tmp_path:
 
 @pytest.mark.parametrize("words", [("-f", "none"), ("--summary",), ("-o", "t.tap")], ids=" ".join)
 def test_where_no_events_are_printed(ft: Filetap, hung: Hung, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """With --pending as a table in front of the statistics; without it is counted there."""
+    """With --pending as a table before the statistics; without it they are counted there."""
     words = tuple(str(tmp_path / word) if word.endswith(".tap") else word for word in words)
     done = ft.trace(*by_pid(hung), *words, "--pending", "--duration", "0.2")
     assert done.out == b""
@@ -153,7 +153,7 @@ def test_where_no_events_are_printed(ft: Filetap, hung: Hung, tmp_path: Path, wo
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("trace", "--all", "--failed"), "--failed"),
         (("trace", "--all", "-e", "exit", "-e", "fork", "-e", "close_range"), "-e"),
@@ -162,35 +162,35 @@ def test_where_no_events_are_printed(ft: Filetap, hung: Hung, tmp_path: Path, wo
     ],
     ids=str,
 )
-def test_what_would_list_nothing_is_refused(ft: Filetap, words: tuple[str, ...], said: str) -> None:
+def test_options_that_would_list_nothing_are_refused(ft: Filetap, words: tuple[str, ...], message: str) -> None:
     done = ft(*words, "--pending", "--duration", "0.1")
     (line,) = done.err.decode().splitlines()
     assert (done.status, done.out) == (2, b"")
     assert line.startswith("filetap: ")
-    assert said in line
+    assert message in line
 
 
-def test_a_recording_has_them_in_a_table_of_their_own(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
+def test_a_recording_has_a_table_of_them(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
     trace = tmp_path / "t.tap"
     words = (*by_pid(hung), "-f", "json", "-o", trace, "--duration", "0.5")
     done = ft.trace(*words)
     assert [parse(line)[0] for line in ft("replay", trace, "-f", "json").out.splitlines()] == parse(done.out)
     assert ft("replay", trace).out.count(b" pending ") == 2
     assert ft("replay", trace, "-e", "lock").out.count(b" pending ") == 1
-    rows = asked(ft, trace, "SELECT pid, op, call, path, result, duration, duration_min FROM pending ORDER BY op")
+    rows = query_rows(ft, trace, "SELECT pid, op, call, path, result, duration, duration_min FROM pending ORDER BY op")
     lines = pending(parse(done.out))
     expected = [(hung.flock.pid, "lock", "flock", hung.lock), (hung.cat.pid, "open", "openat", hung.fifo)]
     assert [(row["pid"], row["op"], row["call"], row["path"]) for row in rows] == [(*who, str(file)) for *who, file in expected]
     assert [row["duration_min"] for row in rows] == [lines[row["pid"]]["event"]["duration_min"] for row in rows]
     assert {(row["result"], row["duration"]) for row in rows} == {(None, None)}
-    assert asked(ft, trace, "SELECT count(*) AS n FROM events") == [{"n": 0}]
+    assert query_rows(ft, trace, "SELECT count(*) AS n FROM events") == [{"n": 0}]
     with filetap.open(trace) as recording:
         assert recording.pending.num_rows == 2
         assert recording.pending.schema == recording.events.schema
         assert (recording.metadata[0].statistics or {})["pending"] == {"open": 1, "lock": 1}
 
 
-def asked(ft: Filetap, trace: Path, sql: str) -> list[dict[str, Any]]:
+def query_rows(ft: Filetap, trace: Path, sql: str) -> list[dict[str, Any]]:
     done = ft("query", trace, sql, "-f", "json")
     assert (done.status, done.err) == (0, b"")
     rows: list[dict[str, Any]] = json.loads(done.out)
@@ -198,30 +198,30 @@ def asked(ft: Filetap, trace: Path, sql: str) -> list[dict[str, Any]]:
 
 
 def test_a_trace_that_has_no_such_table(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    """An older one."""
+    """A trace of an older version."""
     trace = tmp_path / "t.tap"
     ft.trace("-o", trace, "--", "cat", tree / "a")
     before = ft("replay", trace, "-f", "json").out
     shutil.rmtree(trace / "pending")
-    assert asked(ft, trace, "SELECT * FROM pending") == []
+    assert query_rows(ft, trace, "SELECT * FROM pending") == []
     done = ft("replay", trace, "-f", "json")
     assert (done.status, done.out, done.err) == (0, before, b"")
     assert ft("summary", trace).err == b""
 
 
-def test_a_flight_recorder_writes_what_is_under_way(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
-    """When it is asked for a trace, and at the end."""
+def test_a_flight_recorder_writes_calls_under_way(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
+    """When a trace is requested, and at the end."""
     with ft.started("trace", *by_pid(hung), "-o", tmp_path / "t.tap", "--flight-recorder", "60s") as run:
         run.wait_ready()
         run.process.send_signal(signal.SIGUSR1)
         wait_until((tmp_path / "t.tap" / "trace.json").exists)
         wait_until(lambda: ft("query", tmp_path / "t.tap", "SELECT 1").status == 0)
         run.end(signal.SIGTERM)
-    rows = asked(ft, tmp_path / "t.tap", "SELECT DISTINCT path FROM pending ORDER BY path")
+    rows = query_rows(ft, tmp_path / "t.tap", "SELECT DISTINCT path FROM pending ORDER BY path")
     assert [row["path"] for row in rows] == [str(hung.fifo), str(hung.lock)]
 
 
-def test_watch_says_who_waits_for_a_file(ft: Filetap, hung: Hung) -> None:
+def test_watch_reports_processes_that_wait_for_a_file(ft: Filetap, hung: Hung) -> None:
     with ft.started("watch", "-f", "json", hung.lock) as run:
         run.wait_ready()
         run.process.send_signal(signal.SIGUSR2)
@@ -232,31 +232,31 @@ def test_watch_says_who_waits_for_a_file(ft: Filetap, hung: Hung) -> None:
     assert b"1 call was pending at the end: 1 lock\n" in done.err
 
 
-def test_a_recording_and_a_summary_say_it_on_standard_error(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
+def test_a_recording_and_a_summary_report_them_on_standard_error(ft: Filetap, hung: Hung, tmp_path: Path) -> None:
     for words in (("-o", tmp_path / "t.tap"), ("--summary",)):
         with ft.started("trace", *by_pid(hung), *words) as run:
             run.wait_ready()
             run.process.send_signal(signal.SIGUSR2)
-            text = run.until_said(str(hung.lock).encode()).decode()
+            text = run.read_until(str(hung.lock).encode()).decode()
             assert f"{hung.fifo}\n" in text
             run.end(signal.SIGINT)
-    assert asked(ft, tmp_path / "t.tap", "SELECT count(*) AS n FROM pending") == [{"n": 4}], "asked for once, and at the end"
+    assert query_rows(ft, tmp_path / "t.tap", "SELECT count(*) AS n FROM pending") == [{"n": 4}], "at the request, and at the end"
 
 
 def test_top_as_text(ft: Filetap, hung: Hung) -> None:
     with ft.started("top", "--batch", "--interval", "0.2", *by_pid(hung)) as run:
         run.wait_ready()
         run.process.send_signal(signal.SIGUSR2)
-        assert str(hung.fifo) in run.until_said(str(hung.lock).encode()).decode()
+        assert str(hung.fifo) in run.read_until(str(hung.lock).encode()).decode()
         run.end(signal.SIGINT)
 
 
-def test_the_signal_ends_nobody_from_the_start_on(ft: Filetap, tmp_path: Path) -> None:
-    """As soon as filetap has said to the kernel that it is not to be ended; nor is it the command's concern."""
+def test_the_signal_is_handled_from_the_start_on(ft: Filetap, tmp_path: Path) -> None:
+    """As soon as filetap has installed its handler; and the command does not inherit it."""
     command = ("bash", "-c", 'grep -E "Sig(Ign|Cgt|Blk)" /proc/self/status; exec cat "$0"', str(tmp_path / "fifo"))
     os.mkfifo(tmp_path / "fifo")
     with ft.started("trace", "-f", "none", "--", *command) as run:
-        wait_until(lambda: minds(run.pid, signal.SIGUSR2))
+        wait_until(lambda: handles_signal(run.pid, signal.SIGUSR2))
         while not unread(run.out):
             run.process.send_signal(signal.SIGUSR2)
             time.sleep(0.001)
@@ -268,8 +268,8 @@ def test_the_signal_ends_nobody_from_the_start_on(ft: Filetap, tmp_path: Path) -
     assert all(int(line.split()[1], 16) >> signal.SIGUSR2 - 1 & 1 == 0 for line in lines)
 
 
-def minds(pid: int, number: int) -> bool:
-    """Does it block or catch the signal?"""
+def handles_signal(pid: int, number: int) -> bool:
+    """Return whether it blocks or catches the signal."""
     with contextlib.suppress(FileNotFoundError):
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return bool((int(status["SigBlk"], 16) | int(status["SigCgt"], 16)) >> number - 1 & 1)

@@ -1,6 +1,6 @@
-"""Real programs recorded, and what a trace tells of them against what strace, the file system or they themselves count.
+"""Recordings of real programs, compared with strace, the file system and the programs' own counts.
 
-Apart from test_query.py, where the forms of answers are tested. Nothing here knows how a trace is read: all is asked in SQL.
+Separate from test_query.py, which tests the output formats. All data is read by SQL queries.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.e2e.conftest import ENVIRONMENT, PYTHON, Filetap, wait_until
 LINE = re.compile(rb"^\d+ +(\w+)\((.*)\) += (-?\d+)")
 
 
-def asked(ft: Filetap, trace: Path, sql: str) -> list[dict[str, Any]]:
+def query_rows(ft: Filetap, trace: Path, sql: str) -> list[dict[str, Any]]:
     result = ft("query", trace, sql, "--format", "json")
     assert result.status == 0, result.err.decode()
     found: list[dict[str, Any]] = json.loads(result.out.decode())
@@ -46,7 +46,7 @@ def recorded(ft: Filetap, trace: Path, *command: str, events: str = "all", cwd: 
 
 
 def straced(output: Path, calls: str, *command: str, cwd: Path | None = None) -> Counter[tuple[str, int]]:
-    """How often each call had each result."""
+    """Return how often each call had each result."""
     words = ["strace", "-f", "-qq", "-e", "signal=none", "-e", f"trace={calls}", "-o", str(output), *command]
     subprocess.run(words, check=True, capture_output=True, env=ENVIRONMENT, cwd=cwd, timeout=60)
     matches = filter(None, map(LINE.match, output.read_bytes().splitlines()))
@@ -54,10 +54,10 @@ def straced(output: Path, calls: str, *command: str, cwd: Path | None = None) ->
 
 
 def reported(ft: Filetap, trace: Path, calls: str) -> Counter[tuple[str, int]]:
-    """The same of a trace; strace writes -1 for every error."""
+    """Return the same for a trace; strace writes -1 for every error."""
     names = ", ".join(f"'{name}'" for name in calls.split(","))
     sql = f"SELECT call, greatest(result, -1) AS result, count(*) AS n FROM events WHERE call IN ({names}) GROUP BY ALL"
-    return Counter({(row["call"], row["result"]): row["n"] for row in asked(ft, trace, sql)})
+    return Counter({(row["call"], row["result"]): row["n"] for row in query_rows(ft, trace, sql)})
 
 
 FAILING = """
@@ -81,7 +81,7 @@ attempt(lock, 1)
 os.close(first)
 os.wait()
 """
-"""The child waits for our lock, and we ask for the child's; no file system in memory clones. F_SETLKW is 7."""
+"""The child waits for the parent's lock, and the parent queries the child's; no file system in memory clones. F_SETLKW is 7."""
 
 
 def test_errors_have_the_names_that_strace_gives(ft: Filetap, script: Callable[[str], tuple[str, ...]], tmp_path: Path) -> None:
@@ -91,7 +91,9 @@ def test_errors_have_the_names_that_strace_gives(ft: Filetap, script: Callable[[
     calls = "openat,read,fcntl,ioctl"
     subprocess.run(["strace", "-f", "-qq", "-o", str(output), "-e", f"trace={calls}", *command], check=True, env=ENVIRONMENT, timeout=60)
     failures = re.findall(rb"(\w+)(?:\(| resumed>).* = -1 (E\w+) ", output.read_bytes())
-    rows = asked(ft, trace, "SELECT DISTINCT call, error FROM events WHERE call IN ('openat', 'read', 'fcntl', 'ioctl') AND result < 0")
+    rows = query_rows(
+        ft, trace, "SELECT DISTINCT call, error FROM events WHERE call IN ('openat', 'read', 'fcntl', 'ioctl') AND result < 0"
+    )
     found = {(row["call"], row["error"]) for row in rows}
     assert found >= {("fcntl", "EDEADLK"), ("ioctl", "EOPNOTSUPP"), ("openat", "ENAMETOOLONG"), ("read", "EBADF")}
     assert found == {(call.decode(), name.decode()) for call, name in failures if call != b"ioctl" or name != b"ENOTTY"}
@@ -99,7 +101,7 @@ def test_errors_have_the_names_that_strace_gives(ft: Filetap, script: Callable[[
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Ten commits."""
+    """Create a repository of ten commits."""
     folder = tmp_path / "repository"
     git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", "init", "-q", str(folder)], check=True, env=ENVIRONMENT)
@@ -111,11 +113,11 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_git(ft: Filetap, repository: Path, tmp_path: Path) -> None:
-    """It makes the same calls each time that nothing has changed."""
+    """It makes the same calls each time while nothing has changed."""
     command, calls = ("git", "--no-pager", "log", "--stat"), "openat,read,close,newfstatat,pread64,getdents64"
     trace = recorded(ft, tmp_path / "t.tap", *command, cwd=repository)
     assert reported(ft, trace, calls) == straced(tmp_path / "strace", calls, *command, cwd=repository)
-    objects = asked(ft, trace, f"SELECT count(*) AS n FROM events WHERE op = 'open' AND path LIKE '{repository}/.git/objects/__/%'")
+    objects = query_rows(ft, trace, f"SELECT count(*) AS n FROM events WHERE op = 'open' AND path LIKE '{repository}/.git/objects/__/%'")
     assert objects[0]["n"] >= 10, "each commit is an object"
 
 
@@ -128,7 +130,9 @@ def test_tar(ft: Filetap, tmp_path: Path) -> None:
     archive = tmp_path / "a.tar"
     trace = recorded(ft, tmp_path / "t.tap", "tar", "-cf", str(archive), "-C", str(tmp_path), "tree")
     sizes = {str(path): path.stat().st_size for path in tree.rglob("f*")}
-    read = asked(ft, trace, f"SELECT path, sum(bytes) AS n FROM events WHERE op IN ('open', 'read') AND path LIKE '{tree}/%/f%' GROUP BY 1")
+    read = query_rows(
+        ft, trace, f"SELECT path, sum(bytes) AS n FROM events WHERE op IN ('open', 'read') AND path LIKE '{tree}/%/f%' GROUP BY 1"
+    )
     assert {row["path"]: row["n"] for row in read} == sizes
     files = {row["path"]: row["bytes"] for row in summed(ft, trace, "--limit", "1000") if not row["others"]}
     assert files[str(archive)] == archive.stat().st_size
@@ -139,14 +143,14 @@ def test_tar(ft: Filetap, tmp_path: Path) -> None:
 
 
 def test_sqlite(ft: Filetap, tmp_path: Path) -> None:
-    """A database written to; strace counts the same calls with the same numbers of bytes."""
+    """A database is written; strace counts the same calls with the same numbers of bytes."""
     script = (
         "CREATE TABLE t (a, b); INSERT INTO t SELECT value, hex(value) FROM generate_series(1, 2000); UPDATE t SET b = a WHERE a % 7 = 0;"
     )
     calls = "pwrite64,pread64,fdatasync,fsync,unlink"
     trace = recorded(ft, tmp_path / "t.tap", "sqlite3", str(tmp_path / "one.db"), script)
     assert reported(ft, trace, calls) == straced(tmp_path / "strace", calls, "sqlite3", str(tmp_path / "two.db"), script)
-    (row,) = asked(
+    (row,) = query_rows(
         ft, trace, f"SELECT max(\"offset\" + result) AS n FROM events WHERE call = 'pwrite64' AND path = '{tmp_path / 'one.db'}'"
     )
     assert row["n"] == (tmp_path / "one.db").stat().st_size
@@ -165,17 +169,17 @@ def test_a_python_import(ft: Filetap, tmp_path: Path) -> None:
     trace = recorded(ft, tmp_path / "t.tap", PYTHON, "-S", "-E", "-c", IMPORTS)
     sql = """SELECT path, count(*) FILTER (op = 'open') AS opens, sum(bytes) AS bytes FROM events
              WHERE path LIKE '%.pyc' AND (error IS NULL) GROUP BY 1"""
-    found = {row["path"]: (row["opens"], row["bytes"]) for row in asked(ft, trace, sql) if row["opens"]}
+    found = {row["path"]: (row["opens"], row["bytes"]) for row in query_rows(ft, trace, sql) if row["opens"]}
     modules = {path: Path(path).stat().st_size for path in told_by_python.split() if os.path.exists(path)}
     assert len(modules) > 50
     assert found == {os.path.realpath(path): (1, size) for path, size in modules.items()}
 
 
 class Server:
-    """PostgreSQL in a folder of the test's own, as a user of its own, on a socket alone."""
+    """PostgreSQL in a folder of its own, as an unprivileged user, on a socket only."""
 
     QUIET = "autovacuum=off", "checkpoint_timeout=1d", "wal_level=minimal", "max_wal_senders=0"
-    """Nothing is written but what is asked for; at other levels a snapshot is, each 15 seconds."""
+    """Only requested writes are made; at other levels a snapshot is written every 15 seconds."""
     SETTINGS = "listen_addresses=", "wal_recycle=off", "max_wal_size=10GB", "fsync=on", *QUIET
 
     def __init__(self, folder: Path) -> None:
@@ -215,7 +219,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    folder = Path(tempfile.mkdtemp(prefix="filetap-test-", dir="/tmp"))  # a socket's path is short, and its user cannot enter pytest's
+    folder = Path(
+        tempfile.mkdtemp(prefix="filetap-test-", dir="/tmp")
+    )  # a socket's path must be short, and its user cannot enter pytest's folders
     try:
         started = Server(folder)
         try:
@@ -227,7 +233,7 @@ def server() -> Iterator[Server]:
 
 
 def stable(look: Callable[[], list[str]]) -> list[str]:
-    """PostgreSQL's processes hand in their counts when they feel like it, within a second or so."""
+    """Wait until the counts are stable: PostgreSQL's processes report them within a second or so."""
     seen, since = look(), time.monotonic()
 
     def settled() -> bool:
@@ -241,7 +247,7 @@ def stable(look: Callable[[], list[str]]) -> list[str]:
 
 
 def test_pgbench(ft: Filetap, server: Server, tmp_path: Path) -> None:
-    """The server's own count of its writes and syncs of the log, and pgbench's of transactions."""
+    """The server's own count of its writes and syncs of the log, and pgbench's count of transactions."""
     server.bench("-i", "-q", "-s", "1")
     trace = tmp_path / "t.tap"
     with ft.started("trace", "-e", "io", "-e", "sync", "-o", trace, "-p", server.process.pid) as running:
@@ -252,7 +258,7 @@ def test_pgbench(ft: Filetap, server: Server, tmp_path: Path) -> None:
         after = list(map(int, stable(lambda: server.ask("SELECT wal_write, wal_sync FROM pg_stat_wal"))))
         assert running.end(signal.SIGINT).status == 0
     log = f"path LIKE '{server.folder}/data/pg_wal/0%' AND ts >= '{since}'"
-    (row,) = asked(
+    (row,) = query_rows(
         ft,
         trace,
         f"SELECT count(*) FILTER (call = 'pwrite64') AS writes, count(*) FILTER (call = 'fdatasync') AS syncs FROM events WHERE {log}",
@@ -261,7 +267,7 @@ def test_pgbench(ft: Filetap, server: Server, tmp_path: Path) -> None:
     assert "transactions actually processed: 200/200" in output
     assert 0 < row["syncs"] <= 200 + 10, "a sync for each commit, or for several"
     backends = [row for row in summed(ft, trace, "--by", "process", "--limit", "100000") if not row["others"]]
-    assert sum(row["count"] for row in backends) == asked(ft, trace, "SELECT count(*) AS n FROM events")[0]["n"]
+    assert sum(row["count"] for row in backends) == query_rows(ft, trace, "SELECT count(*) AS n FROM events")[0]["n"]
 
 
 def running_time(server: Server) -> str:

@@ -1,7 +1,7 @@
-"""The bar on a terminal while something lasts: a repair, checksums, a query, a replay, a seal; and nowhere else.
+"""The progress bar on a terminal: a repair, checksums, a query, a replay, a seal; and no bar elsewhere.
 
-Apart from the commands' own tests, for all draw the same bar. What lasts has its real size: millions of events, or one
-segment that a hundred names lead to. The terminal is a pty.
+Separate from the commands' own tests, because all draw the same bar. The data has real sizes: millions of events, or
+one segment with a hundred names. The terminal is a pty.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ROOT: Final = Path(__file__).parents[2]
 EVENTS: Final = 6 << 20
 AT_ONCE: Final = 1 << 18
 LINKS: Final = 1000
-"""Names of a segment of 20 MB: twenty gigabytes are compared."""
+"""Names of a segment of 20 MB: twenty gigabytes are checked."""
 BAR: Final = rb"\[[# ]{30}\] +(\d+%)? "
 COUNT: Final = "SELECT count(*) AS n FROM events"
 SLOW: Final = "SELECT i FROM range(3) s(i), range(200000000) r(j) WHERE hash(i + j) % 3 = 0 GROUP BY ALL ORDER BY ALL"
@@ -47,7 +47,7 @@ Shell = Callable[..., Screen]
 
 
 def write(folder: Path, events: int, close: bool = True, failed: bool = True) -> None:
-    """Reads at places that nobody can foretell, in one segment. The last one failed, if ``failed``."""
+    """Write reads at random offsets into one segment. With ``failed`` the last one failed."""
     chance = np.random.default_rng(1)
     sink = TraceSink(folder, metadata(), Limits(rows=1 << 40))
     for begin in range(0, events, AT_ONCE):
@@ -65,7 +65,7 @@ def write(folder: Path, events: int, close: bool = True, failed: bool = True) ->
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording whose recorder ended at once."""
+    """Create a recording whose recorder ended at once."""
     folder = tmp_path_factory.mktemp("progress") / "t.tap"
     code = f"import os, pathlib; from tests.e2e.test_progress import *; write(pathlib.Path({str(folder)!r}), EVENTS, False); os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
@@ -81,7 +81,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same segment again and again."""
+    """Create a recording with the same segment many times."""
     folder = tmp_path_factory.mktemp("progress") / "t.tap"
     write(folder, 1 << 20)
     repeat(folder, folder, range(2, LINKS + 1))
@@ -90,7 +90,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def failing_late(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 million events, which take seconds to look through on a fast machine, and only the last one failed."""
+    """48 million events, which take seconds to search on a fast machine; only the last one failed."""
     folder, last = (tmp_path_factory.mktemp("progress") / "t.tap" for _ in range(2))
     write(folder, 1 << 20, failed=False)
     write(last, 1 << 20)
@@ -100,7 +100,7 @@ def failing_late(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def repeat(source: Path, folder: Path, numbers: Sequence[int]) -> None:
-    """The first segment of one trace as these of another, or of the same."""
+    """Use the first segment of one trace as these segments of another, or of the same one."""
     found = read_metadata(folder)
     found.segments += [msgspec.structs.replace(found.segments[0], number=number) for number in numbers]
     for number in numbers:
@@ -112,7 +112,7 @@ def repeat(source: Path, folder: Path, numbers: Sequence[int]) -> None:
 
 @pytest.fixture
 def shell(ft: Filetap) -> Iterator[Shell]:
-    """A script on a terminal, in which ``$filetap`` is the command."""
+    """Start a script on a terminal, in which ``$filetap`` is the command."""
     screens = []
 
     def start(script: str, *words: str | Path, columns: int = 300) -> Screen:
@@ -125,7 +125,7 @@ def shell(ft: Filetap) -> Iterator[Shell]:
 
 
 def bars(sent: bytes, what: str) -> list[int]:
-    """Percents that were shown of this, in order."""
+    """Return the percentages that were shown for this, in order."""
     return [int(found[1]) for found in re.finditer(rb"\r\[[# ]{30}\] +(\d+)% " + what.encode(), sent)]
 
 
@@ -133,7 +133,7 @@ ASKED: Final = {"query": ("query", "", COUNT), "summary": ("summary", "", ""), "
 
 
 @pytest.mark.parametrize("command", ASKED)
-def test_a_repair_is_seen_and_said(shell: Shell, killed: Path, tmp_path: Path, command: str) -> None:
+def test_a_repair_shows_a_bar_and_a_message(shell: Shell, killed: Path, tmp_path: Path, command: str) -> None:
     folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
     name, options, question = ASKED[command]
     screen = shell(f'filetap {name} {options} "$@" >/dev/null', folder, *([question] if question else []))
@@ -145,7 +145,7 @@ def test_a_repair_is_seen_and_said(shell: Shell, killed: Path, tmp_path: Path, c
 
 
 @pytest.mark.parametrize("command", ASKED)
-def test_nothing_of_a_bar_where_there_is_no_terminal(ft: Filetap, killed: Path, tmp_path: Path, command: str) -> None:
+def test_no_bar_without_a_terminal(ft: Filetap, killed: Path, tmp_path: Path, command: str) -> None:
     folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
     name, options, question = ASKED[command]
     done = ft(name, *options.split(), folder, *([question] if question else []))
@@ -168,7 +168,7 @@ def test_ctrl_c_ends_a_repair_and_the_next_one_does_it(ft: Filetap, shell: Shell
     assert not list(folder.rglob("*.new"))
 
 
-def test_checksums_are_seen(shell: Shell, long: Path) -> None:
+def test_checksums_show_a_bar(shell: Shell, long: Path) -> None:
     screen = shell('filetap query "$@"', long, "SELECT count(*) AS n FROM files")
     assert screen.end() == 0
     shown = bars(screen.sent, "comparing checksums")
@@ -177,7 +177,7 @@ def test_checksums_are_seen(shell: Shell, long: Path) -> None:
     assert screen.text().split() == ["n", "1"]
 
 
-def test_no_bar_of_checksums_where_there_is_no_terminal(ft: Filetap, long: Path) -> None:
+def test_no_bar_for_checksums_without_a_terminal(ft: Filetap, long: Path) -> None:
     assert ft("query", long, "SELECT count(*) AS n FROM files").err == b""
 
 
@@ -197,7 +197,7 @@ def test_a_query_to_the_terminal_has_a_bar_until_the_answer_comes(shell: Shell, 
     assert screen.text().split() == ["i", "0", "1", "2"]
 
 
-def test_a_replay_is_seen(shell: Shell, sealed: Path) -> None:
+def test_a_replay_shows_a_bar(shell: Shell, sealed: Path) -> None:
     screen = shell('filetap replay -f json "$1" >/dev/null', sealed)
     assert screen.end() == 0
     shown = bars(screen.sent, "replaying")
@@ -216,7 +216,7 @@ def test_half_a_replay_is_not_left_behind(ft: Filetap, sealed: Path, tmp_path: P
 
 
 def test_a_replay_to_the_terminal_has_a_bar_until_the_first_line(shell: Shell, failing_late: Path) -> None:
-    """Of its one failure, the last event."""
+    """The replay has one line, the last event, which failed."""
     screen = shell('filetap replay --failed -f json "$1"', failing_late)
     assert screen.end() == 0
     assert bars(screen.sent, "replaying")
@@ -225,8 +225,8 @@ def test_a_replay_to_the_terminal_has_a_bar_until_the_first_line(shell: Shell, f
     assert screen.text().rstrip().endswith("}")
 
 
-def test_of_what_is_being_written_nobody_knows_how_much_it_is(shell: Shell, killed: Path, tmp_path: Path) -> None:
-    """Half of it is sealed: that is not all."""
+def test_no_bar_for_a_recording_in_progress(shell: Shell, killed: Path, tmp_path: Path) -> None:
+    """Half of it is sealed, but that is not all of it."""
     folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
     found = read_metadata(folder)
     found.segments = [Segment(number=0, events=EVENTS // 2, began=0, ended=0, bytes=0)]
@@ -239,7 +239,7 @@ def test_of_what_is_being_written_nobody_knows_how_much_it_is(shell: Shell, kill
     assert re.search(BAR + b"replaying", screen.sent)
 
 
-def test_no_bar_of_a_replay_where_there_is_no_terminal(ft: Filetap, sealed: Path) -> None:
+def test_no_bar_for_a_replay_without_a_terminal(ft: Filetap, sealed: Path) -> None:
     done = ft("replay", "-f", "none", sealed)
     assert done.err == f"filetap: {EVENTS} events\n".encode()
 

@@ -1,6 +1,6 @@
-"""``filetap query``: the forms of an answer, what it may not do, and what is wrong with what it is given.
+"""``filetap query``: output formats, restrictions, and errors.
 
-Apart from tests/unit/test_sql.py, where SQL itself is tested.
+Separate from tests/unit/test_sql.py, where SQL itself is tested.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def rows(result: Result) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def trace(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a program that opens a file with an odd name three times, and one that is not there."""
+    """Record a program that opens a file with an odd name three times, and a missing one."""
     place = tmp_path_factory.mktemp("query")
     (place / ODD).write_bytes(b"12345")
     opens = f"for _ in range(3): os.read(os.open({str(place / ODD)!r}, 0), 99)"
@@ -105,8 +105,8 @@ def test_json_is_json(ft: Filetap, trace: Path) -> None:
 
 
 def test_csv_quotes_whatever_may_end_a_line(ft: Filetap, trace: Path) -> None:
-    asked = "SELECT 'a' || chr(13) || 'b' AS x, 'c' || chr(13) || chr(10) AS y, NULL AS z"
-    assert ft("query", trace, asked, "-f", "csv").out == b'x,y,z\n"a\rb","c\r\n",\n'
+    query_rows = "SELECT 'a' || chr(13) || 'b' AS x, 'c' || chr(13) || chr(10) AS y, NULL AS z"
+    assert ft("query", trace, query_rows, "-f", "csv").out == b'x,y,z\n"a\rb","c\r\n",\n'
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv", "parquet"])
@@ -125,7 +125,7 @@ NO_ANSWER = [
 
 
 @pytest.mark.parametrize("words", NO_ANSWER)
-def test_what_has_no_answer_leaves_no_file(ft: Filetap, trace: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_a_failed_query_leaves_no_file(ft: Filetap, trace: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
     command, word, *more = words
     result = ft(command, trace, word, *more, "-o", tmp_path / "answer")
     assert result.status == 2
@@ -136,13 +136,13 @@ def test_what_has_no_answer_leaves_no_file(ft: Filetap, trace: Path, tmp_path: P
         assert (tmp_path / "answer").read_text() == "mine"
 
 
-def test_an_empty_answer_replaces_what_was_there(ft: Filetap, trace: Path, tmp_path: Path) -> None:
+def test_an_empty_result_replaces_the_file(ft: Filetap, trace: Path, tmp_path: Path) -> None:
     (tmp_path / "answer").write_text("an earlier one")
     assert ft("replay", trace, "-c", "nobody", "-f", "json", "-o", tmp_path / "answer", "--force").status == 0
     assert (tmp_path / "answer").read_text() == ""
 
 
-def test_an_order_that_is_asked_for_holds(ft: Filetap, trace: Path) -> None:
+def test_a_requested_order_is_kept(ft: Filetap, trace: Path) -> None:
     found = rows(ft("query", trace, "SELECT i FROM range(200000) r(i) ORDER BY hash(i), i", "--format", "json"))
     again = rows(ft("query", trace, "SELECT i, hash(i) AS h FROM range(200000) r(i)", "--format", "json"))
     assert [row["i"] for row in found] == [row["i"] for row in sorted(again, key=lambda row: (row["h"], row["i"]))]
@@ -151,24 +151,24 @@ def test_an_order_that_is_asked_for_holds(ft: Filetap, trace: Path) -> None:
 def test_two_traces(ft: Filetap, trace: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.tap"
     assert ft.trace("-o", other, "--", "cat", "/etc/hostname").status == 0
-    asked = "SELECT trace, count(*) AS n FROM events GROUP BY 1"
-    both, one = rows(ft("query", trace, other, asked, "-f", "json")), rows(ft("query", trace, asked, "-f", "json"))
+    query_rows = "SELECT trace, count(*) AS n FROM events GROUP BY 1"
+    both, one = rows(ft("query", trace, other, query_rows, "-f", "json")), rows(ft("query", trace, query_rows, "-f", "json"))
     assert len(both) == 2
     assert one[0] in both
 
 
 def test_while_it_is_written(ft: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / "live.tap"
-    asked = f"SELECT count(*) AS n FROM events WHERE op = 'open' AND path = '{tree / 'a'}'"
+    query_rows = f"SELECT count(*) AS n FROM events WHERE op = 'open' AND path = '{tree / 'a'}'"
     with ft.started("trace", "-o", folder, "-p", puppet.pid) as running:
         running.wait_ready()
         puppet.touch(tree / "a")
-        wait_until(lambda: rows(ft("query", folder, asked, "-f", "json")) == [{"n": 1}])
+        wait_until(lambda: rows(ft("query", folder, query_rows, "-f", "json")) == [{"n": 1}])
         puppet.touch(tree / "a")
-        wait_until(lambda: rows(ft("query", folder, asked, "-f", "json")) == [{"n": 2}])
+        wait_until(lambda: rows(ft("query", folder, query_rows, "-f", "json")) == [{"n": 2}])
         assert lines(ft("summary", folder, "--by", "op"))[0].split()[0] == "COUNT"
         assert running.end(signal.SIGINT).status == 0
-    assert rows(ft("query", folder, asked, "-f", "json")) == [{"n": 2}]
+    assert rows(ft("query", folder, query_rows, "-f", "json")) == [{"n": 2}]
 
 
 MISTAKES = {
@@ -210,7 +210,7 @@ WRONG = {"nothing": "is not a recording", "none": "is not a recording", "newer":
 
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)
 @pytest.mark.parametrize("how", WRONG)
-def test_what_is_no_trace(ft: Filetap, trace: Path, tmp_path: Path, how: str, command: tuple[str, ...]) -> None:
+def test_files_that_are_no_traces(ft: Filetap, trace: Path, tmp_path: Path, how: str, command: tuple[str, ...]) -> None:
     result = ft(command[0], bad(trace, tmp_path, how), *command[1:])
     assert result.status == 1
     (line,) = result.err.decode().splitlines()
@@ -239,7 +239,7 @@ SOMEBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 @pytest.fixture
 def reachable(trace: Path) -> Iterator[Path]:
-    """A copy that anybody may read, whatever the umask: pytest's own folders are root's."""
+    """Return a copy that all users may read, whatever the umask: only root can enter pytest's own folders."""
     with tempfile.TemporaryDirectory(prefix="filetap-test-", dir="/tmp") as place:
         folder = Path(place) / "t.tap"
         shutil.copytree(trace, folder)
@@ -248,7 +248,7 @@ def reachable(trace: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)
-def test_a_trace_of_somebody_else(ft: Filetap, reachable: Path, command: tuple[str, ...]) -> None:
+def test_a_trace_of_another_user(ft: Filetap, reachable: Path, command: tuple[str, ...]) -> None:
     reachable.chmod(0o700)
     result = ft(command[0], reachable, *command[1:], before=SOMEBODY)
     assert result.status == 1
@@ -256,7 +256,7 @@ def test_a_trace_of_somebody_else(ft: Filetap, reachable: Path, command: tuple[s
 
 
 def test_without_a_scratch_folder(ft: Filetap, trace: Path) -> None:
-    """Every place that can be written to is not, and the trace is read-only."""
+    """No directory is writable, and the trace is read-only."""
     script = """
         for place in /tmp /var/tmp; do mount --bind $place $place; mount -o remount,bind,ro $place; done
         cd /proc; unset TEMP TMP; TMPDIR=/tmp filetap query "$trace" 'SELECT 1'; echo "status $?"
@@ -273,8 +273,8 @@ HIDDEN = ("events/000001.parquet", "events/000001.parquet.crc", "files/000001.pa
 
 @pytest.mark.parametrize("command", [("query", "SELECT count(*) FROM events"), ("summary",), ("replay",)], ids=str)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_a_part_that_may_not_be_read_is_named(ft: Filetap, reachable: Path, command: tuple[str, ...], hidden: str) -> None:
-    """An empty answer would be a lie."""
+def test_an_unreadable_part_is_named(ft: Filetap, reachable: Path, command: tuple[str, ...], hidden: str) -> None:
+    """An empty result would be wrong."""
     (reachable / hidden).chmod(0o600)
     result = ft(command[0], reachable, *command[1:], before=SOMEBODY)
     assert result.status == 1
@@ -287,8 +287,8 @@ ANSWERS = (("query", "FROM events"), ("query", "FROM events", "--format", "json"
 
 
 @pytest.mark.parametrize("words", ANSWERS, ids=" ".join)
-def test_a_reader_that_has_enough(ft: Filetap, trace: Path, words: tuple[str, ...]) -> None:
-    """As head has after ten lines: no reason to complain."""
+def test_a_reader_that_closes_the_pipe(ft: Filetap, trace: Path, words: tuple[str, ...]) -> None:
+    """As head stops after ten lines: no error is printed."""
     command, *rest = words
     reader, writer = os.pipe()
     os.close(reader)
@@ -334,7 +334,7 @@ def test_a_long_query_shows_how_far_it_is_and_can_be_ended(ft: Filetap, trace: P
 
 @pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_however_it_is_ended_nothing_is_left(ft: Filetap, trace: Path, tmp_path: Path, number: int, times: int) -> None:
+def test_an_interrupted_query_leaves_nothing(ft: Filetap, trace: Path, tmp_path: Path, number: int, times: int) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     asking = Filetap(("env", f"TMPDIR={scratch}", *ft.command))
@@ -349,13 +349,13 @@ def test_however_it_is_ended_nothing_is_left(ft: Filetap, trace: Path, tmp_path:
     assert not list(scratch.iterdir())
 
 
-def test_no_bar_where_it_is_quick_or_nobody_looks(ft: Filetap, trace: Path) -> None:
+def test_no_bar_for_quick_queries_or_without_a_terminal(ft: Filetap, trace: Path) -> None:
     assert ft("query", trace, "SELECT 1").err == b""
 
 
-def test_what_is_dropped_meanwhile_is_not_missed(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
-    """A recording that is kept in part lets a segment go some ten times a second: every question has an answer, and every
-    event in it its file."""
+def test_segments_deleted_during_a_query(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    """A recording with a size limit deletes a segment some ten times a second: every query has a result, and every event in it has its
+    file."""
     folder = tmp_path / "live.tap"
     words = ("-e", "write", "-o", folder, "--keep", "512K", "--rotate-size", "64K", tree)
     puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); end = threading.Event()")

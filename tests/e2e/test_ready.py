@@ -1,6 +1,6 @@
-"""When it is on: a line on standard error, a line on --ready-fd, READY=1 to the service manager; and what a command must not inherit.
+"""The start of tracing: a line on standard error, a line on --ready-fd, READY=1 to the service manager; what a command inherits.
 
-Apart from test_end.py, which is about the other end. What the line promises is tried: an access made right after it must be seen.
+Separate from test_end.py. What the line promises is tested: an access right after it must be reported.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ VERBS: dict[str, list[str | Path | int]] = {
     "watch": ["-f", "json"],
     "top": ["--all", "--batch", "-n", "1", "--interval", "2"],
 }
-"""With what each shows a file that is touched."""
+"""Formats, with the text that each shows for a touched file."""
 
 
 def subject(text: bytes) -> str:
-    """What the one line says is traced."""
+    """Return what is traced according to the line."""
     (found,) = READY.findall(text)
     return str(found.decode())
 
 
 @contextmanager
 def manager(name: str) -> Iterator[tuple[socket.socket, dict[str, str]]]:
-    """A service manager's socket, and the environment that names it; @: an abstract one."""
+    """Create a service manager's socket, and the environment that names it; @: an abstract one."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
         heard.settimeout(WAIT)
@@ -47,7 +47,7 @@ def manager(name: str) -> Iterator[tuple[socket.socket, dict[str, str]]]:
 
 @contextmanager
 def ready_pipe() -> Iterator[tuple[int, int]]:
-    """Its two ends; the second one's copy is the test's own to close."""
+    """Return its two ends; the test closes its own copy of the second one."""
     reading, writing = os.pipe()
     try:
         yield reading, writing
@@ -60,7 +60,7 @@ def read_to_end(fd: int) -> bytes:
         return stream.read()
 
 
-def test_one_line_says_that_it_is_on_before_the_command_starts(ft: Filetap, tree: Path) -> None:
+def test_one_line_reports_the_start_before_the_command_runs(ft: Filetap, tree: Path) -> None:
     done = ft.trace("-f", "json", tree, "--", "sh", "-c", f"echo begun >&2; : <{tree / 'a'}")
     lines = done.err.splitlines()
     assert READY.match(done.err), done.err.decode()
@@ -69,7 +69,7 @@ def test_one_line_says_that_it_is_on_before_the_command_starts(ft: Filetap, tree
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--", "true"], "all files of command true"),
         (["/etc", "/usr/bin", "--", "true"], "2 paths of command true"),
@@ -80,9 +80,9 @@ def test_one_line_says_that_it_is_on_before_the_command_starts(ft: Filetap, tree
         (["--all", "/etc/hostname"], "1 path of all processes"),
     ],
 )
-def test_the_line_says_what_is_traced(ft: Filetap, words: list[str], said: str) -> None:
+def test_the_line_names_what_is_traced(ft: Filetap, words: list[str], message: str) -> None:
     done = ft.trace("-f", "none", "-e", "mkdir", "--duration", "0.1", *words)
-    assert subject(done.err) == said
+    assert subject(done.err) == message
 
 
 def test_processes_are_counted(ft: Filetap, puppet: Puppet) -> None:
@@ -90,12 +90,12 @@ def test_processes_are_counted(ft: Filetap, puppet: Puppet) -> None:
     assert subject(done.err) == "all files of 2 processes"
 
 
-def test_watch_says_it_too_and_sees_what_comes_after(ft: Filetap, tree: Path, puppet: Puppet) -> None:
+def test_watch_prints_it_too_and_sees_later_accesses(ft: Filetap, tree: Path, puppet: Puppet) -> None:
     with ft.started("watch", "-f", "json", tree / "a", tree / "sub") as run:
-        said = run.until_said(b"attached in")
+        message = run.read_until(b"attached in")
         puppet.touch(tree / "a")
         done = run.end(signal.SIGINT)
-    assert subject(said) == "2 paths of all processes"
+    assert subject(message) == "2 paths of all processes"
     assert str(tree / "a").encode() in done.out
 
 
@@ -111,7 +111,7 @@ def test_ready_fd_gets_a_line_and_is_closed(ft: Filetap, tree: Path, puppet: Pup
 
 
 def test_ready_fd_comes_before_the_command_and_is_not_inherited(ft: Filetap, tmp_path: Path) -> None:
-    """Neither it nor NOTIFY_SOCKET: what a command says there would be taken for filetap's."""
+    """Neither it nor NOTIFY_SOCKET: messages of the command would be mistaken for filetap's."""
     with ready_pipe() as (reading, writing), manager(str(tmp_path / "socket")) as (heard, environment):
         script = f"test -e /proc/self/fd/{writing} && echo inherited; echo ${{NOTIFY_SOCKET-none}}; head -n 1 </proc/self/fd/{reading}"
         with ft.started(
@@ -123,7 +123,7 @@ def test_ready_fd_comes_before_the_command_and_is_not_inherited(ft: Filetap, tmp
     assert (done.status, done.out) == (0, b"none\nready\n")
 
 
-def test_nobody_reads_the_ready_fd(ft: Filetap) -> None:
+def test_a_ready_fd_that_is_not_read(ft: Filetap) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with ft.started("trace", "-f", "none", "--ready-fd", writing, "--", "true", pass_fds=[writing]) as run:
@@ -199,7 +199,7 @@ def test_nothing_is_ready_when_the_start_fails(ft: Filetap, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["/no/such/socket", "nonsense", "@" + "x" * 200, "/etc/hostname"])
 def test_a_service_manager_that_cannot_be_reached(ft: Filetap, name: str) -> None:
-    """One line says so; what was asked for goes on."""
+    """One line reports it; the run goes on."""
     done = ft.trace("-f", "none", "--", "sh", "-c", "exit 3", env={"NOTIFY_SOCKET": name})
     assert done.status == 3
     (line,) = [line for line in done.err.decode().splitlines() if "NOTIFY_SOCKET" in line]

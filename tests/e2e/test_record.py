@@ -1,7 +1,7 @@
-"""``-o NAME.tap``: what is recorded, how a recording ends, and what kill -9 leaves.
+"""``-o NAME.tap``: contents of a recording, how it ends, and what is left after kill -9.
 
-Apart from test_record_disk.py, which has disks that take no more. The oracles: what the traced programs say they did, and
-the same run's own NDJSON.
+Separate from test_record_disk.py, which has full disks. The oracles: the traced programs' own reports, and the same
+run's own NDJSON.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from tests.e2e.conftest import PYTHON, Filetap, Puppet, parse, path_of, wait_unt
 
 Script = Callable[[str], tuple[str, ...]]
 PROMISED: Final = 0.25
-"""Seconds after which what was done is on disk."""
+"""Seconds after which events are on disk."""
 
 
 def reported(trace: Trace) -> Counter[tuple[str, str | None]]:
-    """Op and path of each event. A live trace grows: each table is read once, events before the files that they name."""
+    """Return op and path of each event. A live trace grows: each table is read once, events before their files."""
     events = columns(trace, "events", "op", "file")
     paths = dict(columns(trace, "files", "id", "path"))
     return Counter((op, paths.get(file)) for op, file in events)
 
 
 def columns(trace: Trace, table: str, *names: str) -> list[tuple[Any, ...]]:
-    """These columns of one reading, row by row."""
+    """Return these columns of one reading, row by row."""
     read = trace.table(table)
     return list(zip(*(read.column(name).to_pylist() for name in names), strict=True))
 
 
-def test_a_recording_has_what_the_stream_beside_it_has(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+def test_a_recording_has_the_same_events_as_the_stream(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     done = ft.trace("-f", "json", "-o", tmp_path / "t.tap", "--", "cat", tree / "a", tree / "sub" / "b")
     trace = Trace(tmp_path / "t.tap")
     assert (done.status, done.out) == (0, b"hello world\nbytes")
@@ -57,7 +57,7 @@ def test_without_f_there_is_no_stream(ft: Filetap, tree: Path, tmp_path: Path) -
     assert str(tree / "a") not in done.err.decode()
 
 
-def test_the_metadata_say_what_was_done_and_how_it_ended(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+def test_the_metadata_have_the_run_and_its_end(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     stats = tmp_path / "account.json"
     ft.trace("-e", "open", "--stats", stats, "-o", tmp_path / "t.tap", "--", "cat", tree / "a")
     found = Trace(tmp_path / "t.tap").metadata
@@ -100,7 +100,7 @@ def test_names_of_any_bytes_come_back(ft: Filetap, tmp_path: Path) -> None:
     assert os.fsencode(tmp_path) + b"/" + name in [row["path_bytes"] for row in files]
 
 
-def test_what_exists_is_not_replaced_unless_it_is_a_trace(ft: Filetap, tmp_path: Path) -> None:
+def test_only_traces_are_replaced(ft: Filetap, tmp_path: Path) -> None:
     (tmp_path / "mine.tap").mkdir()
     (tmp_path / "mine.tap" / "x").touch()
     for words in ([], ["--force"]):
@@ -115,7 +115,7 @@ def test_what_exists_is_not_replaced_unless_it_is_a_trace(ft: Filetap, tmp_path:
 
 
 @pytest.mark.parametrize("way", [[], ["--flight-recorder", "10s"]])
-def test_what_cannot_begin_replaces_no_trace(ft: Filetap, tmp_path: Path, way: list[str]) -> None:
+def test_a_failed_start_replaces_no_trace(ft: Filetap, tmp_path: Path, way: list[str]) -> None:
     trace = tmp_path / "t.tap"
     assert ft.trace("-o", trace, "--", "true").status == 0
     before = contents(trace)
@@ -131,13 +131,13 @@ def contents(trace: Path) -> dict[Path, bytes]:
     return {file.relative_to(trace): file.read_bytes() for file in trace.rglob("*") if file.is_file()}
 
 
-def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None:
+def test_a_failed_start_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None:
     assert ft.trace("-o", tmp_path / "t.tap", "-p", 2**22).status == 2
     assert not (tmp_path / "t.tap").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--keep", "7d"], "--keep requires a recording: give -o NAME.tap"),
         (["--flight-memory", "1G", "-o", "x.tap"], "--flight-memory requires --flight-recorder"),
@@ -150,15 +150,15 @@ def test_what_cannot_begin_leaves_no_folder(ft: Filetap, tmp_path: Path) -> None
         (["-o", "/nowhere/x.tap"], "/nowhere/x.tap: No such file or directory"),
     ],
 )
-def test_mistakes_are_one_line(ft: Filetap, tmp_path: Path, words: list[str], said: str) -> None:
+def test_mistakes_are_one_line(ft: Filetap, tmp_path: Path, words: list[str], message: str) -> None:
     done = ft.trace(*words, "--", "true", cwd=tmp_path)
-    assert done.status == (1 if "nowhere" in said else 2)
+    assert done.status == (1 if "nowhere" in message else 2)
     assert len(done.errors) == 1
-    assert said in done.errors[0]
+    assert message in done.errors[0]
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+def test_a_folder_deleted_meanwhile_is_reported_in_one_line(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
     stats = tmp_path / "account.json"
     with ft.started("trace", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--stats", stats, tree) as run:
         run.wait_ready()
@@ -175,7 +175,7 @@ def test_a_folder_deleted_meanwhile_is_one_line_and_no_lie(ft: Filetap, tree: Pa
     }  # fmt: skip
 
 
-def test_segments_turn_and_the_oldest_go(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+def test_segments_rotate_and_the_oldest_are_deleted(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     loop = f"import os\nfor i in range(60000): os.stat({str(tree / 'a')!r})"
     stats = tmp_path / "account.json"
     words = ("-e", "stat", "-o", tmp_path / "t.tap", "--rotate-size", "64K", "--keep", "128K", "--stats", stats)
@@ -205,7 +205,7 @@ while True:
 
 
 class Work:
-    """Writes one byte after the other, and says in shared memory when each was written."""
+    """A process that writes bytes one by one, and stores in shared memory when each was written."""
 
     def __init__(self, script: Script, folder: Path) -> None:
         self.file, log = folder / "written", folder / "log"
@@ -221,7 +221,7 @@ class Work:
         return int(struct.unpack_from("<Q", self._log)[0])
 
     def done_before(self, moment: float) -> int:
-        """How many bytes had been written."""
+        """Return how many bytes had been written by then."""
         times = struct.unpack_from(f"<{self.count}Q", self._log, 8)
         return sum(one < moment * 1e9 for one in times)
 
@@ -235,7 +235,7 @@ def work(script: Script, tmp_path: Path) -> Iterator[Work]:
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_after_kill_9_all_that_is_older_than_250_ms_is_there(ft: Filetap, work: Work, tmp_path: Path, number: int) -> None:
+def test_after_kill_9_events_older_than_250_ms_are_kept(ft: Filetap, work: Work, tmp_path: Path, number: int) -> None:
     with ft.started("trace", "-e", "write", "-p", work.process.pid, "-o", tmp_path / "t.tap", "--rotate-size", "64K", work.file) as run:
         run.wait_ready()
         first = work.count
@@ -265,12 +265,12 @@ def traces(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.tap"), key=lambda path: (len(path.name), path))
 
 
-def test_a_flight_recorder_writes_at_the_end_and_when_asked(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+def test_a_flight_recorder_writes_at_the_end_and_on_request(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
     words = ("-f", "json", "-p", puppet.pid, "-o", tmp_path / "t.tap", "--flight-recorder", "60s", tree)
     with ft.started("trace", *words) as run:
         run.wait_ready()
         puppet.touch(tree / "a")
-        assert [op_of(run.out.readline()) for _ in range(2)] == ["open", "close"], "what is printed is held, too"
+        assert [op_of(run.out.readline()) for _ in range(2)] == ["open", "close"], "printed events are kept, too"
         assert not traces(tmp_path)
         for made in (1, 2):
             run.process.send_signal(signal.SIGUSR1)
@@ -288,8 +288,8 @@ def test_a_flight_recorder_writes_at_the_end_and_when_asked(ft: Filetap, tree: P
     assert done.status == 0
 
 
-def test_what_a_flight_recorder_lets_go_is_counted(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
-    """Twenty are held for longer than ten seconds, seven for a moment: from then to the end may take seconds where others are busy."""
+def test_events_dropped_by_a_flight_recorder_are_counted(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+    """Twenty events are kept for more than ten seconds, seven for a moment: the time until the end may be seconds on a busy machine."""
     words = ("-f", "json", "-e", "stat", "-o", tmp_path / "t.tap", "--flight-recorder", "10s", "-p", puppet.pid, tree)
     with ft.started("trace", *words) as run:
         run.wait_ready()
@@ -304,7 +304,7 @@ def test_what_a_flight_recorder_lets_go_is_counted(ft: Filetap, tree: Path, tmp_
     assert (trace.metadata.dropped, trace.table("events").num_rows) == (20, 7)
 
 
-def test_it_writes_when_the_command_fails_though_others_go_on(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+def test_it_writes_when_the_command_fails_while_others_go_on(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     command = f"cat {tree}/a; (until [ -e {tmp_path}/go ]; do sleep 0.1; done; cat {tree}/sub/b) & exit 7"
     with ft.started("trace", "-o", tmp_path / "t.tap", "--flight-recorder", "60s", tree, "--", "sh", "-c", command) as run:
         wait_until(lambda: traces(tmp_path))
@@ -315,7 +315,7 @@ def test_it_writes_when_the_command_fails_though_others_go_on(ft: Filetap, tree:
     assert [reported(Trace(path))["open", str(tree / "sub" / "b")] for path in traces(tmp_path)] == [0, 1]
 
 
-def test_the_stream_beside_a_recording_goes_where_it_goes_without(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
+def test_the_stream_goes_to_the_same_place_with_a_recording(ft: Filetap, tree: Path, tmp_path: Path, puppet: Puppet) -> None:
     with ft.started("trace", "-f", "json", "-p", puppet.pid, "-o", tmp_path / "t.tap", tree) as run:
         run.wait_ready()
         puppet.touch(tree / "a")

@@ -1,6 +1,6 @@
-"""Recording to a disk that is full, or may only be read: a tmpfs of the test's own, unmounted at its end.
+"""Recording to a disk that is full or read-only: a tmpfs of the test's own, unmounted at its end.
 
-Apart from tests/unit/test_trace_writer.py, because mounts need root. The oracle are the batches that were written.
+Separate from tests/unit/test_trace_writer.py, because mounts need root. The oracle is the batches that were written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.unit.traces import metadata, rows_in, rows_of
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
+    """Mount a file system of one megabyte."""
     with disk_of("1M", tmp_path) as disk:
         yield disk
 
@@ -40,20 +40,20 @@ def test_a_full_disk(small: Path) -> None:
     written: list[Batch] = []
     with pytest.raises(OSError, match="No space left"):
         fill(sink, written)
-    sink.metadata.statistics = {"said": True}
+    sink.metadata.statistics = {"stored": True}
     with pytest.raises(OSError, match="No space left"):
         sink.close()
     assert sink.written == sum(len(one.events) for one in written)
     left = read_metadata(small / "t.tap")
     assert left.ended
-    assert left.statistics == {"said": True}
+    assert left.statistics == {"stored": True}
     trace = Trace(small / "t.tap")
     assert "cannot be repaired (No space left on device); reading what is there" in trace.notes[0]
     assert rows_in(trace) == [row for one in written for row in rows_of(one)]
     assert not trace.damages
 
 
-def test_once_there_is_room_it_is_sealed(small: Path) -> None:
+def test_it_is_sealed_when_there_is_room(small: Path) -> None:
     (small / "other").write_bytes(b"x" * 600_000)
     sink = TraceSink(small / "t.tap", metadata())
     with pytest.raises(OSError, match="No space left"):
@@ -68,7 +68,7 @@ def test_once_there_is_room_it_is_sealed(small: Path) -> None:
     assert not Trace(small / "t.tap").notes
 
 
-def test_without_permission_it_is_read_as_it_is(tmp_path: Path) -> None:
+def test_without_permission_it_is_read_unsealed(tmp_path: Path) -> None:
     folder = tmp_path / "t.tap"
     killed(folder, 1)
     subprocess.run(["mount", "--bind", folder, folder], check=True)
@@ -81,7 +81,7 @@ def test_without_permission_it_is_read_as_it_is(tmp_path: Path) -> None:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_what_may_not_be_read_is_one_line(tmp_path: Path) -> None:
+def test_an_unreadable_trace_is_one_line(tmp_path: Path) -> None:
     killed(tmp_path / "t.tap", 1)
     subprocess.run(["chmod", "-R", "a+rX", tmp_path], check=True)
     for path in tmp_path.parents[:3]:

@@ -1,8 +1,8 @@
-"""Whole recordings on bad days: the disk fills up, the folder is deleted, the clock jumps.
+"""Whole recordings with troubles: the disk fills up, the folder is deleted, the clock jumps.
 
-Apart from test_record_disk.py, where the writer alone meets a disk. The oracles: the traced program's own counts, and the
-account. No test may set this machine's clock, and no namespace has a CLOCK_REALTIME of its own; so a library stands between
-filetap and the C library, and the kernel's clock, which events have, is the real one.
+Separate from test_record_disk.py, which tests the writer alone. The oracles: the traced program's own counts, and the
+statistics. No test may set this machine's clock, and no namespace has a CLOCK_REALTIME of its own; so a library stands
+between filetap and the C library, and the kernel's clock, which events have, is the real one.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ for number in range(int(sys.argv[2])):
         os.system("rm -rf " + sys.argv[3])
 """
 HELD: Final = 15_000
-"""After so many writes it waits."""
+"""It waits after this many writes."""
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of half a megabyte."""
+    """Mount a file system of half a megabyte."""
     with disk_of("512K", tmp_path) as disk:
         yield disk
 
@@ -52,7 +52,7 @@ def written(folder: Path) -> list[int]:
 
 
 def balance(stats: Path) -> dict[str, int]:
-    """Of writes, once it is sure that all ops are balanced."""
+    """Return the statistics of writes, after checking that all ops balance."""
     reported = json.loads(stats.read_text())["ops"]
     for op, counts in reported.items():
         assert counts["seen"] == counts["delivered"] + counts["aggregated"] + counts["lost"], op
@@ -60,14 +60,14 @@ def balance(stats: Path) -> dict[str, int]:
 
 
 def one_line(done: Result, *words: str) -> None:
-    """Of filetap's own there is one beside the one that says what it waits for."""
+    """Check that filetap printed one line in addition to the one that it waits."""
     (line,) = [line for line in done.errors if line != "filetap: tracing has ended; waiting for the command"]
     assert all(word in line for word in words), line
     assert b"Traceback" not in done.err
 
 
 def deleted_by_its_command(ft: Filetap, program: tuple[str, ...], folder: Path, *words: str | Path) -> Result:
-    """A run whose command deletes the recording, once all that it has done until then is in it."""
+    """Run a command that deletes the recording, once all of its events so far are in it."""
     file = folder.parent / "written"
     file.touch()
     with ft.started("trace", *words, "-e", "write", "-o", folder, file, "--", *program, file, WRITES, folder) as run:
@@ -78,7 +78,7 @@ def deleted_by_its_command(ft: Filetap, program: tuple[str, ...], folder: Path, 
 
 
 def filled_by_another(ft: Filetap, program: tuple[str, ...], folder: Path, file: Path, stats: Path) -> Result:
-    """A run whose disk is filled up by another once there is much in it: more than what is kept for the end has room to seal."""
+    """Start a run whose disk another process fills, once the recording is larger than the space reserved for sealing."""
     nothing = file.parent / "nothing"
     words: Words = ("-e", "write", "--stats", stats, "-o", folder, file)
     with ft.started("trace", *words, "--", *program, file, WRITES, nothing) as run:
@@ -90,7 +90,7 @@ def filled_by_another(ft: Filetap, program: tuple[str, ...], folder: Path, file:
 
 
 def fill_up(file: Path) -> None:
-    """Until its disk has no room."""
+    """Fill the disk completely."""
     with file.open("wb", buffering=0) as filler, suppress(OSError):
         while filler.write(bytes(4096)):
             pass
@@ -106,23 +106,23 @@ def test_a_disk_that_fills_up(ft: Filetap, script: Script, small: Path, tmp_path
     counts = balance(stats)
     assert 0 < counts["delivered"] < counts["seen"]
     assert written(folder) == list(range(counts["delivered"]))
-    asked = ft("query", folder, "SELECT count(*) AS n FROM events", "-f", "csv")
-    assert (asked.status, asked.out.split()) == (0, [b"n", b"%d" % counts["delivered"]])
-    unsealed, lost = asked.errors
+    result = ft("query", folder, "SELECT count(*) AS n FROM events", "-f", "csv")
+    assert (result.status, result.out.split()) == (0, [b"n", b"%d" % counts["delivered"]])
+    unsealed, lost = result.errors
     assert "was not sealed" in unsealed
     assert "No space left on device" in unsealed
     assert lost == f"filetap: {folder}: {counts['lost']} events were lost while recording"
 
 
-def test_what_a_full_disk_has_is_sealed_once_there_is_room(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
+def test_a_recording_on_a_full_disk_is_sealed_when_there_is_room(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
     file, folder = tmp_path / "written", small / "t.tap"
     file.touch()
     assert filled_by_another(ft, script(WORK), folder, file, tmp_path / "account.json").status == 1
     had, lost = written(folder), balance(tmp_path / "account.json")["lost"]
     subprocess.run(["mount", "-o", "remount,size=4M", small], check=True)
-    asked = ft("summary", folder)
-    assert asked.status == 0
-    once, always = asked.errors
+    result = ft("summary", folder)
+    assert result.status == 0
+    once, always = result.errors
     assert f"was not sealed: repaired, {len(had)} events can be read" in once
     assert always == f"filetap: {folder}: {lost} events were lost while recording"
     assert ft("summary", folder).errors == [always]
@@ -149,7 +149,7 @@ def test_a_folder_that_is_deleted_between_two_segments(ft: Filetap, script: Scri
     assert not folder.exists()
 
 
-def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
+def test_a_flight_recorder_without_room_reports_what_is_missing(ft: Filetap, script: Script, small: Path, tmp_path: Path) -> None:
     file, stats, folder = tmp_path / "written", tmp_path / "account.json", small / "t.tap"
     file.touch()
     words: Words = ("--flight-recorder", "60s", "-e", "write", "--stats", stats, "-o", folder, file)
@@ -162,20 +162,20 @@ def test_a_flight_recorder_without_room_says_what_is_missing(ft: Filetap, script
     assert f"flight recorder: {trace.metadata.dropped} events did not fit in memory" in trace.metadata.notes
 
 
-def test_what_a_flight_recorder_could_not_write_it_writes_at_the_end(ft: Filetap, puppet: Puppet, small: Path, tree: Path) -> None:
+def test_a_flight_recorder_writes_the_rest_at_the_end(ft: Filetap, puppet: Puppet, small: Path, tree: Path) -> None:
     folder, filler = small / "t.tap", small / "filler"
     filler.write_bytes(b"x" * (500 << 10))
     with ft.started("trace", "-f", "json", "-e", "write", "-p", puppet.pid, "-o", folder, "--flight-recorder", "60s", tree) as run:
         run.wait_ready()
         puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); os.pwrite(f, b'x', 0); os.close(f)")
-        assert b"pwrite64" in run.out.readline(), "what is printed is held, too"
+        assert b"pwrite64" in run.out.readline(), "printed events are kept, too"
         run.process.send_signal(signal.SIGUSR1)
-        said = run.until_said(b"No space left on device")
+        text = run.read_until(b"No space left on device")
         filler.unlink()
         done = run.end(signal.SIGINT)
     assert done.status == 0
     (made,) = done.errors
-    assert READY.sub(b"", said).decode() == f"filetap: flight recorder: {folder}: No space left on device\n"
+    assert READY.sub(b"", text).decode() == f"filetap: flight recorder: {folder}: No space left on device\n"
     assert made.startswith("filetap: flight recorder: 1 events are in ")
     assert Trace(Path(made.rpartition(" in ")[2])).table("events").num_rows == 1
 
@@ -191,23 +191,23 @@ def test_a_folder_of_any_name(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     assert (done.status, done.errors) == (0, [])
     assert b"Traceback" not in done.err
     assert not list(folder.rglob("*.arrow")), "it is sealed"
-    asked = ft("query", folder, "SELECT path FROM events", "-f", "csv")
-    assert (asked.status, asked.out.decode().split(), asked.err) == (0, ["path", str(tree / "a")], b"")
+    result = ft("query", folder, "SELECT path FROM events", "-f", "csv")
+    assert (result.status, result.out.decode().split(), result.err) == (0, ["path", str(tree / "a")], b"")
     for command in ("summary", "replay"):
-        asked = ft(command, folder)
-        assert (asked.status, asked.err) == (0, b"")
-        assert str(tree / "a") in asked.out.decode()
+        result = ft(command, folder)
+        assert (result.status, result.err) == (0, b"")
+        assert str(tree / "a") in result.out.decode()
 
 
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",), ("trace", "-o")], ids=str)
-def test_an_odd_name_in_a_message_is_one_line_and_moves_nothing(ft: Filetap, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_an_odd_name_in_a_message_is_one_line(ft: Filetap, tmp_path: Path, command: tuple[str, ...]) -> None:
     if command[0] == "trace":
         (tmp_path / ODD).mkdir()
-    asked = ft(*command, tmp_path / ODD, "--", "true") if command[0] == "trace" else ft(command[0], tmp_path / ODD, *command[1:])
-    assert asked.status in (1, 2)
-    one_line(asked, "b\\xffad\\n\\x1b[31m")
-    assert len(asked.err.splitlines()) == 1
-    assert b"\x1b" not in asked.err
+    result = ft(*command, tmp_path / ODD, "--", "true") if command[0] == "trace" else ft(command[0], tmp_path / ODD, *command[1:])
+    assert result.status in (1, 2)
+    one_line(result, "b\\xffad\\n\\x1b[31m")
+    assert len(result.err.splitlines()) == 1
+    assert b"\x1b" not in result.err
 
 
 # A clock that jumps
@@ -220,7 +220,7 @@ JUMPER: Final = """
 #include <time.h>
 #include <unistd.h>
 
-/* CLOCK_REALTIME, so many seconds off as the file JUMP says. */
+/* CLOCK_REALTIME, shifted by the seconds in the file JUMP. */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	long seconds = 0;
@@ -238,12 +238,12 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 """
 JUMPS: Final = (0, -3600, 86400)
 MEASURED: Final = 1.5
-"""Seconds within which filetap looks at the clock again."""
+"""Seconds within which filetap reads the clock again."""
 
 
 @pytest.fixture
 def jumping(ft: Filetap, tmp_path: Path) -> Filetap:
-    """filetap with a clock that ``tmp_path / "jump"`` sets."""
+    """Return filetap with a clock that ``tmp_path / "jump"`` sets."""
     library = tmp_path / "jumper.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library, "-xc", "-"], input=JUMPER.encode(), check=True)
     return Filetap(("env", f"LD_PRELOAD={library}", f"JUMP={tmp_path / 'jump'}", *ft.command))
@@ -264,7 +264,7 @@ def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree:
             before = boot()
             puppet.do(f"f = os.open({str(tree / 'a')!r}, 1); os.pwrite(f, b'x', {number}); os.close(f)")
             moments.append((before, boot(), time.time_ns() + jump * 10**9))
-            # What is not read yet when the clock jumps is told by the clock behind the jump.
+            # Events that are not read yet when the clock jumps get times by the new clock.
             wait_until(lambda: Trace(folder).table("events").num_rows == len(moments))
         done = run.end(signal.SIGINT)
     assert (done.status, done.errors) == (0, [])
@@ -280,14 +280,14 @@ def test_a_clock_that_jumps(ft: Filetap, jumping: Filetap, puppet: Puppet, tree:
     jumps = [round((b - a) / 10**9) for (_, a), (_, b) in pairwise(Trace(folder).metadata.clocks)]
     assert jumps == [later - jump for jump, later in pairwise(JUMPS)]
     for command in (("summary", folder, "--by", "time"), ("replay", folder), ("summary", folder)):
-        asked = ft(*command)
-        assert (asked.status, asked.err) == (0, b"")
+        result = ft(*command)
+        assert (result.status, result.err) == (0, b"")
     lines = [json.loads(line) for line in ft("replay", folder, "-f", "json").out.splitlines()]
     assert [line["io"]["offset"] for line in lines] == [0, 1, 2], "in the order in which it was done"
 
 
 def test_segments_go_by_their_age_though_the_clock_jumps(jumping: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
-    """By the boot clock all are young: a jump of a day drops none."""
+    """By the boot clock all are young: a jump of a day deletes none."""
     folder = tmp_path / "t.tap"
     words: Words = ("trace", "-e", "write", "-p", puppet.pid, "-o", folder, "--keep", "1h", "--rotate-time", "1s", tree)
     with jumping.started(*words) as run:
@@ -304,7 +304,7 @@ def test_segments_go_by_their_age_though_the_clock_jumps(jumping: Filetap, puppe
 
 
 def test_a_recording_is_not_disturbed_by_its_disk_read_only_at_the_end(ft: Filetap, small: Path) -> None:
-    """Nothing can be sealed: what is there stays readable."""
+    """Nothing can be sealed: the recording stays readable."""
     folder = small / "t.tap"
     assert ft.trace("-o", folder, "--", "true").status == 0
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)

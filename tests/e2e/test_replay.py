@@ -1,6 +1,6 @@
 """``filetap replay``: the lines that the live run printed, and the filters.
 
-Apart from test_query.py. The oracle is the NDJSON that was written beside the trace while it was recorded.
+Separate from test_query.py. The oracle is the NDJSON that was written during the recording.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def test_where_it_goes(ft: Filetap, recorded: Recorded, tmp_path: Path) -> None:
     assert ft("replay", recorded.folder, "-f", "none").errors == [f"filetap: {len(recorded.lines)} events"]
 
 
-def test_what_is_not_for_a_recording(ft: Filetap, recorded: Recorded) -> None:
+def test_options_that_a_recording_does_not_support(ft: Filetap, recorded: Recorded) -> None:
     for words in (("--follow",), ("-e", "nobody"), ("--min-latency", "x")):
         result = ft("replay", recorded.folder, *words)
         assert result.status == 2

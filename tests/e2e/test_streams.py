@@ -1,6 +1,6 @@
-"""Where ``-o`` leads to what is no file: devices, FIFOs and the standard streams need no --force, as with strace -o.
+"""``-o`` with devices, FIFOs and the standard streams needs no --force, as with strace -o.
 
-Apart from test_output_files.py, which is about files.
+Separate from test_output_files.py, which is about files.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def test_a_fifo_gets_the_events(ft: Filetap, recorded: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"])
-def test_standard_error_is_a_file_that_has_something_already(ft: Filetap, recorded: Path, tmp_path: Path, name: str) -> None:
+def test_standard_error_is_a_file_with_contents(ft: Filetap, recorded: Path, tmp_path: Path, name: str) -> None:
     log = tmp_path / "log"
     with open(log, "wb") as file:
         file.write(b"before\n")

@@ -1,4 +1,7 @@
-"""``filetap summary --by call`` against the program's own calls, and what is not measured or summed up, in all forms."""
+"""``filetap summary --by call``: compared with the program's own calls; values that are not measured or summed up; all formats.
+
+Separate from test_summary_trace.py, because calls have columns of their own.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def recorded(ft: Filetap, place: Path, *options: str) -> Path:
     return place / "t.tap"
 
 
-def test_calls_are_told_apart(ft: Filetap, tmp_path: Path) -> None:
+def test_calls_are_distinguished(ft: Filetap, tmp_path: Path) -> None:
     rows = json.loads(ft("summary", recorded(ft, tmp_path), "--by", "call", "-f", "json").out)
     found = {(row["call"], row["op"]): row["count"] for row in rows}
     assert (found["pwrite64", "write"], found["write", "write"]) == (7, 3)
@@ -39,7 +42,7 @@ def test_live_sums_are_by_operation(ft: Filetap, words: tuple[str, ...]) -> None
     assert (result.status, result.out, result.errors) == (2, b"", [line])
 
 
-def test_time_that_was_not_measured_is_no_time(ft: Filetap, tmp_path: Path) -> None:
+def test_unmeasured_time_is_empty(ft: Filetap, tmp_path: Path) -> None:
     folder = recorded(ft, tmp_path, "--no-latency")
     head, *lines = ft("summary", folder, "--by", "op").out.decode().splitlines()
     end = head.index(" TIME") + len(" TIME")

@@ -1,6 +1,7 @@
-"""filetap trace --summary: the same counts from the kernel's sums and from a stream, and words that are refused.
+"""filetap trace --summary: the kernel's sums and a stream have the same counts; bad arguments are refused.
 
-Apart from test_options_events.py, because what is compared is a table at the end. The oracle is the workload's own count, and the stream.
+Separate from test_options_events.py, because a table at the end is compared. The oracle is the workload's own count,
+and the stream.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ HEAD = "COUNT  ERRORS      BYTES    TIME    P50    P90    P99    MAX "
 
 
 def table(result: Result) -> tuple[str, dict[str, list[str]]]:
-    """The head, and by name each row's cells."""
+    """Return the head, and each row's cells by name."""
     lines = result.err.decode().splitlines()
     start = next(number for number, line in enumerate(lines) if line.lstrip().startswith(HEAD))
     end = next(number for number in range(start, len(lines)) if lines[number].startswith("op "))
@@ -61,7 +62,7 @@ def test_by(ft: Filetap, tree: Path, by: str, name: str | None) -> None:
 
 
 def test_kernel_and_stream_agree_on_a_whole_program(ft: Filetap, tmp_path: Path) -> None:
-    """Import of a module: files and counts, but for what differs from run to run."""
+    """Import of a module: files and counts, except for what differs from run to run."""
     command = (PYTHON, "-B", "-c", "import json, email.message")
     _, summed = table(ft.trace("--summary", "--limit", 10_000, "--", *command))
     events = ft.trace("-f", "json", "--", *command).events

@@ -1,7 +1,7 @@
-"""``filetap summary`` of a trace: its forms, over time, several traces, and the words of the command line.
+"""``filetap summary`` of a trace: its formats, over time, several traces, and the arguments.
 
-Apart from tests/unit/test_aggregate.py, where the figures are compared with sums done by hand. The oracle here is a program
-that knows what it does.
+Separate from tests/unit/test_aggregate.py, where the figures are compared with sums calculated by hand. The oracle here
+is a program with known operations.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ KEYS = {"file": "exact(path, path_bytes)", "directory": "directory(path)", "proc
 
 @pytest.mark.parametrize("by", KEYS)
 def test_the_longest_is_exact(ft: Filetap, trace: Path, by: str) -> None:
-    """What SQL finds among the single events, group by group."""
+    """The same maximum as SQL finds among the single events, group by group."""
     sql = f"SELECT max(duration) AS longest, sum(duration) AS total FROM events GROUP BY {KEYS[by]}"
     events = json.loads(ft("query", trace, sql, "-f", "json").out)
     found = rows(ft, trace, "--by", by, "--limit", "10000", "--sort", "max")
@@ -123,7 +123,7 @@ def test_columns_stand_under_their_heads(ft: Filetap, trace: Path) -> None:
     assert {line.rindex(f" {line.split()[-2]} ") + len(line.split()[-2]) + 1 for line in lines} == {head.index("PID") + 3}
     assert {line.rindex(" ") for line in lines} == {head.rindex(" ")}
     head, *lines = ft("summary", trace, "--by", "time", "--interval", "1us").out.decode().splitlines()
-    assert len(lines) > 10  # so many that one of them has all six decimals, which all get then
+    assert len(lines) > 10  # so many that one of them has all six decimals, which then all have
     assert {len(line) for line in lines} == {head.index("TIME", 50) + len("2026-01-01 00:00:00.000000+00:00")}
 
 
@@ -149,6 +149,6 @@ def test_mistakes(ft: Filetap, trace: Path, words: tuple[str, ...]) -> None:
     assert len(result.errors) == 1
 
 
-def test_an_interval_with_a_wrong_unit_is_told_all_units(ft: Filetap, trace: Path) -> None:
+def test_a_wrong_unit_of_an_interval_lists_all_units(ft: Filetap, trace: Path) -> None:
     units = "filetap: --interval 1m: give a time such as 10s, 1.5ms or 5min (units: ns, us, ms, s, min, h, d, w; none: seconds)"
     assert ft("summary", trace, "--by", "time", "--interval", "1m").errors == [units]

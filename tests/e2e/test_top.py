@@ -1,7 +1,7 @@
-"""filetap top on a real terminal: what it shows is what the workload did, and the terminal is given back however it ends.
+"""filetap top on a real terminal: its figures match the workload, and the terminal is restored however it ends.
 
-Apart from tests/unit/test_screen.py, where screens need no kernel. A terminal emulator (pyte) reads the other end of a pty.
-The oracle is the workload's own count.
+Separate from tests/unit/test_screen.py, where screens need no kernel. A terminal emulator (pyte) reads the other end of
+a pty. The oracle is the workload's own count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Opened = Callable[..., Screen]
 
 @pytest.fixture
 def opened(ft: Filetap) -> Iterator[Opened]:
-    """``filetap top`` with these words; ``columns`` and ``lines`` of the terminal."""
+    """Start ``filetap top`` with these words; ``columns`` and ``lines`` of the terminal."""
     screens = []
 
     def start(*words: str | Path | int, **size: int) -> Screen:
@@ -40,12 +40,12 @@ def opened(ft: Filetap) -> Iterator[Opened]:
 
 
 def row(text: str, name: str) -> list[str]:
-    """The cells of the row that ends so."""
+    """Return the cells of the row that ends with this name."""
     return next((line.split() for line in text.splitlines() if line.endswith(name)), [])
 
 
 def rows(text: str) -> list[str]:
-    """The names in the order of the screen."""
+    """Return the names in the order of the screen."""
     return [line.split()[-1] for line in text.splitlines()[3:-1] if line.strip()]
 
 
@@ -54,7 +54,7 @@ def reading(puppet: Puppet, path: Path, times: int) -> None:
 
 
 def test_totals_are_the_workloads(opened: Opened, puppet: Puppet, tree: Path) -> None:
-    """Two files, read so and so often; each view has the same events."""
+    """Two files, read a known number of times; each view has the same events."""
     screen = opened("--interval", 0.3, "--sort", "count", "-e", "read", "-p", puppet.pid, tree)
     screen.wait_for_words("files by COUNT", "0 seen, nothing lost")
     reading(puppet, tree / "a", 120)
@@ -76,7 +76,7 @@ def test_totals_are_the_workloads(opened: Opened, puppet: Puppet, tree: Path) ->
 
 
 def test_rates_are_of_the_interval(opened: Opened, puppet: Puppet, tree: Path) -> None:
-    """It is stopped meanwhile, so that all of them are of one interval."""
+    """filetap is stopped meanwhile, so that all events are of one interval."""
     screen = opened("--interval", 1, "-e", "read", "-p", puppet.pid, tree)
     screen.wait_for_words("0 seen")
     os.kill(screen.process.pid, signal.SIGSTOP)
@@ -132,7 +132,7 @@ def test_a_resize_is_followed(opened: Opened, puppet: Puppet, tree: Path) -> Non
     assert screen.end() == 0
 
 
-def test_names_from_strangers_move_nothing(opened: Opened, puppet: Puppet, tree: Path) -> None:
+def test_odd_names_do_not_move_the_cursor(opened: Opened, puppet: Puppet, tree: Path) -> None:
     evil = tree / "evil\x1b[2J\x1b]0;title\x07\n\x9b31m\r"
     evil.write_bytes(b"x" * 9)
     long = tree / ("x" * 250)
@@ -148,7 +148,7 @@ def test_names_from_strangers_move_nothing(opened: Opened, puppet: Puppet, tree:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_gives_the_terminal_back(opened: Opened, puppet: Puppet, number: int) -> None:
+def test_a_signal_restores_the_terminal(opened: Opened, puppet: Puppet, number: int) -> None:
     screen = opened("-p", puppet.pid)
     screen.wait_for_words("files by RATE/s")
     screen.process.send_signal(number)
@@ -172,7 +172,7 @@ def test_ctrl_z_leaves_no_half_screen(opened: Opened, puppet: Puppet) -> None:
     assert screen.end() == 0
 
 
-def test_ends_with_its_target_and_says_what_was_seen(opened: Opened, puppet: Puppet) -> None:
+def test_ends_with_its_target_and_prints_the_totals(opened: Opened, puppet: Puppet) -> None:
     screen = opened("-p", puppet.pid)
     screen.wait_for_words("files by RATE/s")
     puppet.end()
@@ -180,7 +180,7 @@ def test_ends_with_its_target_and_says_what_was_seen(opened: Opened, puppet: Pup
     assert "perhaps: the processes of -p have ended" in screen.text()
 
 
-def test_a_command_keeps_its_hands_off_the_screen(opened: Opened, tree: Path, tmp_path: Path) -> None:
+def test_a_command_does_not_write_to_the_screen(opened: Opened, tree: Path, tmp_path: Path) -> None:
     noise = "[os.write(fd, b'NOISE') for fd in (1, 2)]; open(sys.argv[1]).close(); time.sleep(.1)"
     noise = f"import os, sys, time\nwhile not os.path.exists(sys.argv[2]):\n  {noise}"
     screen = opened("--interval", 0.3, tree, "--", PYTHON, "-S", "-E", "-c", noise, tree / "a", tmp_path / "enough")
@@ -190,7 +190,7 @@ def test_a_command_keeps_its_hands_off_the_screen(opened: Opened, tree: Path, tm
     assert b"NOISE" not in screen.sent
 
 
-def test_an_error_gives_the_terminal_back(opened: Opened) -> None:
+def test_an_error_restores_the_terminal(opened: Opened) -> None:
     screen = opened("-p", 4194304)
     assert screen.end() in (1, 2)
     assert "4194304" in screen.text()
@@ -208,12 +208,12 @@ def test_without_a_terminal(ft: Filetap) -> None:
 
 
 def test_batch(ft: Filetap, tree: Path, tmp_path: Path) -> None:
-    """Of a command that is still there after three pictures."""
+    """For a command that is still running after three tables."""
     code = "import os, sys, time\nf = os.open(sys.argv[1], 0)\nfor _ in range(77): os.pread(f, 3, 0)"
     command = (PYTHON, "-S", "-E", "-c", f"{code}\nwhile not os.path.exists(sys.argv[2]): time.sleep(.1)", tree / "a", tmp_path / "enough")
     words = ("top", "--batch", "-n", 3, "--interval", "0.5", "--sort", "count", "-e", "read", tree, "--", *command)
     with ft.started(*words) as run:
-        said = run.until_said(b"waiting for the command")
+        text = run.read_until(b"waiting for the command")
         (tmp_path / "enough").touch()
         result = run.end()
     assert result.status == 0
@@ -221,7 +221,7 @@ def test_batch(ft: Filetap, tree: Path, tmp_path: Path) -> None:
     assert len(pictures) == 3
     assert "77" in row(pictures[-1].strip(), "tree/a")
     assert "\x1b" not in result.out.decode()
-    assert b"77 seen = 77 aggregated in the kernel" in said
+    assert b"77 seen = 77 aggregated in the kernel" in text
 
 
 def test_batch_into_a_pipe_that_closes(ft: Filetap, puppet: Puppet) -> None:

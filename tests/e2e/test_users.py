@@ -1,7 +1,7 @@
-"""Whose user did it: effective, real and login users with their groups and names, in every form there is.
+"""Users: effective, real and login users with their groups and names, in every format.
 
-Apart from tests/kernel/test_credentials.py, which knows numbers alone. The oracle is the owner of what was made, and the
-user database.
+Separate from tests/kernel/test_credentials.py, which has numbers only. The oracle is the owner of a created file, and
+the user database.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ cp /etc/passwd "$dir/passwd"; cp /etc/group "$dir/group"
 echo "alicia:x:4242:4242::/:/bin/sh" >>"$dir/passwd"; echo "staff42:x:4242:" >>"$dir/group"
 mount --bind "$dir/passwd" /etc/passwd; mount --bind "$dir/group" /etc/group
 """
-"""A user and a group that exist in this mount namespace alone."""
+"""A user and a group that exist only in this mount namespace."""
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Below one that is open to all users. Pytest's own folders are root's alone, and another run of it sees to that again."""
+    """Create a directory below one that all users may search: pytest makes its own accessible to root only."""
     made = Path(tempfile.mkdtemp(prefix="filetap-test-")) / "folder"
     made.mkdir()
     for above in (made, made.parent):
@@ -44,7 +44,7 @@ def folder() -> Iterator[Path]:
 
 
 def process(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of the one event."""
+    """Return the process of the only event."""
     (event,) = events
     found: dict[str, Any] = event["process"]
     return found
@@ -68,7 +68,7 @@ def test_json(ft: Filetap, folder: Path, script: Callable[[str], tuple[str, ...]
     assert "audit_user" not in found or Path("/proc/self/loginuid").read_text() != "4294967295"
 
 
-def test_who_logged_in(ft: Filetap, folder: Path, script: Callable[[str], tuple[str, ...]]) -> None:
+def test_login_user(ft: Filetap, folder: Path, script: Callable[[str], tuple[str, ...]]) -> None:
     """As after su: root acts, alicia logged in."""
     if not Path("/proc/self/loginuid").exists():
         pytest.skip("a kernel with loginuid (CONFIG_AUDIT)")
@@ -79,7 +79,7 @@ def test_who_logged_in(ft: Filetap, folder: Path, script: Callable[[str], tuple[
 
 
 def test_another_root_has_another_user_database(ft: Filetap, folder: Path, script: Callable[[str], tuple[str, ...]]) -> None:
-    """In a chroot, as in a container, 4242 may be somebody else: the host's name would be wrong."""
+    """In a chroot, as in a container, 4242 may be another user: the host's name would be wrong."""
     program = "os.chroot(sys.argv[1])\nos.seteuid(4242)\nos.close(os.open('/made', os.O_CREAT | os.O_WRONLY))"
     found = process(traced(ft, "-f json", script(program), folder).events)
     assert (found["root"], found["user"], found["real_user"]) == (str(folder), {"id": 4242}, {"id": 0})
@@ -102,7 +102,7 @@ def test_top_by_user(ft: Filetap, folder: Path, script: Callable[[str], tuple[st
 
 
 def test_a_recording_keeps_the_names(ft: Filetap, folder: Path, script: Callable[[str], tuple[str, ...]], tmp_path: Path) -> None:
-    """Where it is asked, nobody is called alicia any more."""
+    """The name is no longer in the user database when the recording is queried."""
     trace = tmp_path / "t.tap"
     assert traced(ft, f"-o {trace}", script(MADE_BY), folder).status == 0
     columns = "euid, user_name, uid, real_user_name, loginuid, egid, group_name, gid, real_group_name, groups, group_names"
@@ -121,8 +121,8 @@ def test_a_recording_keeps_the_names(ft: Filetap, folder: Path, script: Callable
     assert (row["user_name"], row["real_user_name"], row["euid"], row["uid"]) == ("alicia", "root", 4242, 0)
 
 
-def test_a_database_that_does_not_answer_holds_nothing_up(ft: Filetap, folder: Path, script: Callable[[str], tuple[str, ...]]) -> None:
-    """A pipe that nobody writes to, in the place of /etc/passwd: events come without names."""
+def test_a_blocked_user_database_delays_no_event(ft: Filetap, folder: Path, script: Callable[[str], tuple[str, ...]]) -> None:
+    """A pipe without a writer in place of /etc/passwd: events are printed without names."""
     prepare = 'mkfifo "$dir/slow"; mount --bind "$dir/slow" /etc/passwd'
     done = traced(ft, "-f json", script(MADE_BY), folder, prepare)
     assert done.status == 0

@@ -1,6 +1,6 @@
-"""``filetap watch`` as it is installed: its options, its forms, its ends.
+"""The installed ``filetap watch``: its options, its formats, its ends.
 
-Apart from tests/kernel/test_watch_*.py, which asks what is watched.
+Separate from tests/kernel/test_watch_*.py, which tests what is watched.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def watched(ft: Filetap, script: str, *words: str | Path) -> Result:
-    """What a shell does meanwhile."""
+    """Run a shell script during a watch; return the result."""
     with ft.started("watch", *words) as running:
         running.wait_ready()
         subprocess.run(["bash", "-c", script], check=True, stdout=subprocess.DEVNULL)
@@ -35,8 +35,8 @@ def reported(out: bytes, *ops: str) -> list[tuple[str, str]]:
     return [(e["event"]["action"], e["file"]["path"]) for e in events if not ops or e["event"]["action"] in ops]
 
 
-def test_who_touches_a_file(ft: Filetap, tree: Path) -> None:
-    """On standard output, as a table; the statistics on standard error, and nothing else but that it is on."""
+def test_a_touched_file(ft: Filetap, tree: Path) -> None:
+    """A table on standard output; the statistics and the start line on standard error."""
     done = watched(ft, f"cat {tree}/a {tree}/sub/b", tree / "a")
     assert done.status == 0
     rows = done.out.decode().splitlines()
@@ -44,7 +44,7 @@ def test_who_touches_a_file(ft: Filetap, tree: Path) -> None:
     assert head[2:4] == ["PID", "COMM"]
     assert {row.split()[-1] for row in rows[1:] if "->" not in row} == {f"{tree}/a"}
     assert all(row.split()[2] == "cat" for row in rows[1:])
-    assert done.said.startswith(b"op ")
+    assert done.messages.startswith(b"op ")
     assert f"nothing lost: {len(rows) - 1} seen = {len(rows) - 1} delivered" in done.err.decode()
 
 
@@ -90,7 +90,7 @@ def test_wait(ft: Filetap, tree: Path) -> None:
 
 
 @pytest.mark.parametrize("latency", [True, False])
-def test_latency_is_measured_when_asked_for(ft: Filetap, tree: Path, puppet: Puppet, latency: bool) -> None:
+def test_latency_is_measured_on_request(ft: Filetap, tree: Path, puppet: Puppet, latency: bool) -> None:
     with ft.started("watch", "-f", "json", "-e", "open", *["--latency"] * latency, tree) as running:
         running.wait_ready()
         puppet.touch(tree / "a")
@@ -120,13 +120,13 @@ def test_standard_output_that_ends(ft: Filetap, tree: Path) -> None:
 
 
 def test_help_is_quick(ft: Filetap) -> None:
-    """The best of five, beside what Python and click alone need on this machine."""
+    """The best of five, compared with what Python and click alone need on this machine."""
     alone = Filetap((sys.executable, "-c", "import click"))
     assert min(spent(ft, "watch", "--help") for _ in range(5)) < 3 * min(spent(alone) for _ in range(5))
 
 
 def spent(run: Filetap, *words: str) -> float:
-    """CPU seconds of its own."""
+    """Return CPU seconds of children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run(*words).status == 0
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

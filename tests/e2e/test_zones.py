@@ -1,4 +1,4 @@
-"""Times of all commands in one zone, and what one of them prints given to another; several traces by their names.
+"""Times of all commands in one zone, and printed times used as input of another command; several traces by their names.
 
 The oracle is date(1) in the zone, before and after the program.
 """
@@ -24,7 +24,7 @@ MS: Final = 10**6
 
 
 class Recorded:
-    """A trace, and between which moments (ns) all of it was."""
+    """A trace, and the two moments (ns) between which all of its events were."""
 
     def __init__(self, ft: Filetap, place: Path) -> None:
         self.folder, self.before = place / "work.tap", time.time_ns()
@@ -43,7 +43,7 @@ def recorded(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 
 
 def of_day(text: str, near: int, east: int) -> int:
-    """ns since 1970 of a time of day as a clock shows it so far east of Greenwich, on the day of ``near``."""
+    """Return ns since 1970 of a clock time in the zone this far east of Greenwich, on the day of ``near``."""
     hours, minutes, seconds = text.split(":")
     of_the_day = (int(hours) * 60 + int(minutes)) * 60 * 1000 + round(float(seconds) * 1000)
     midnight = (near // 10**9 + east) // 86400 * 86400 - east
@@ -108,7 +108,7 @@ def test_sql_compares_with_now_and_with_what_date_prints(ft: Filetap, recorded: 
         assert answer(ft, recorded, f"SELECT count(*) FROM events WHERE {condition}") == [[str(count)]], condition
 
 
-def test_what_is_printed_can_be_given_to_another_command(ft: Filetap, recorded: Recorded) -> None:
+def test_printed_times_are_accepted_by_other_commands(ft: Filetap, recorded: Recorded) -> None:
     for words in ((), ("--utc",)):
         lines = ft("replay", recorded.folder, *words, env=ZONE).out.decode().splitlines()
         moment = lines[2].split()[0]
@@ -135,7 +135,7 @@ def test_mistakes(ft: Filetap, recorded: Recorded, words: tuple[str, ...]) -> No
 
 @pytest.fixture(scope="module")
 def others(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two traces whose folders have the same name, and one that has another."""
+    """Create two traces whose folders have the same name, and one with another name."""
     place = tmp_path_factory.mktemp("several")
     folders = [place / "x" / "same.tap", place / "y" / "same.tap", place / "cat it.tap"]
     for folder, words in zip(folders, (["true"], ["cat", "/etc/hostname"], ["cat", "/a b"]), strict=True):

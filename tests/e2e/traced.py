@@ -1,6 +1,6 @@
-"""A trace of a command that makes very many events, under way: its lines, decoded fast, and its memory.
+"""A trace, under way, of a command that makes very many events: its lines, decoded fast, and its memory.
 
-Apart from conftest.py, whose runs keep all output in memory.
+Separate from conftest.py, whose runs keep all output in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 200.0
 MEMORY: Final = 200 << 10
-"""KiB that filetap may need for itself, beside the ring that is mapped."""
+"""KiB that filetap may need for itself, without the mapped ring."""
 
 
 class About(msgspec.Struct):
@@ -58,7 +58,7 @@ class Io(msgspec.Struct):
 
 
 class Line(msgspec.Struct):
-    """What these tests look at of a line of NDJSON; decoded this way, a million take a second."""
+    """The members of an NDJSON line that these tests read; a million can be decoded per second."""
 
     event: About
     at: str = msgspec.field(name="@timestamp")
@@ -83,16 +83,16 @@ def moment(text: str) -> float:
 
 
 class Traced:
-    """``filetap trace -f json`` of a command, under way. Everything goes to files; these are many lines."""
+    """``filetap trace -f json`` of a command, under way. All output goes to files, because it is large."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self.process, self.pid, self._folder = process, process.pid, folder
         self.began = time.time()
         self.peak = 0
-        """KiB of memory of its own, at most."""
+        """Maximum KiB of its own memory."""
 
-    def said(self) -> list[dict[str, Any]]:
-        """What the command has printed so far, by line."""
+    def printed(self) -> list[dict[str, Any]]:
+        """Return what the command has printed so far, by line."""
         whole = (self._folder / "truth").read_bytes().rpartition(b"\n")[0]
         return [msgspec.json.decode(line) for line in whole.splitlines()]
 
@@ -108,7 +108,7 @@ class Traced:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """filetap gets no time, what it observes goes on."""
+        """Stop filetap; the traced processes go on."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
@@ -116,13 +116,13 @@ class Traced:
             os.kill(self.pid, signal.SIGCONT)
 
     def let_work(self, seconds: float) -> None:
-        """Until the command has used so much time of CPUs, or has ended."""
+        """Wait until the command has used this much CPU time, or has ended."""
         (pid,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         until = cpu_of(int(pid)) + seconds
         wait_until(lambda: has_ended(int(pid)) or cpu_of(int(pid)) >= until)
 
     def written(self) -> int:
-        """Bytes."""
+        """Return the number of bytes of output."""
         events = self._folder / "events.json"
         return events.stat().st_size if events.exists() else 0
 
@@ -130,24 +130,24 @@ class Traced:
         return self.written() > 0
 
     def lead(self, files: Sequence[int]) -> None:
-        """Let the command go on each time that the next of these files has been told."""
+        """Let the command go on each time that the next of these files has been reported."""
         for file in files:
             self.follow(file)
             self.let_go(1)
 
     def follow(self, file: int) -> None:
-        """Until it has been told."""
-        self._watch(partial(self._was_told, b'/file%d"' % file), 0.002)
+        """Wait until the file has been reported."""
+        self._watch(partial(self._was_reported, b'/file%d"' % file), 0.002)
 
     def let_go(self, times: int) -> None:
-        """Let the command go on, whatever has been told."""
+        """Let the command go on, whatever has been reported."""
         go = self.process.stdin
         assert go
         go.write(b"\n" * times)
         go.flush()
 
-    def _was_told(self, name: bytes) -> bool:
-        """In one of the last lines."""
+    def _was_reported(self, name: bytes) -> bool:
+        """Return whether the name is in one of the last lines."""
         if not self.has_written():
             return False
         with (self._folder / "events.json").open("rb") as lines:
@@ -161,10 +161,10 @@ class Traced:
         assert self.process.returncode == 0, (self._folder / "errors").read_text()
 
     def _watch(self, done: Callable[[], bool], pause: float) -> None:
-        """Wait, and see how much memory it needs."""
+        """Wait, and record how much memory it needs."""
         deadline = time.monotonic() + LONGEST
         while not done():
-            assert time.monotonic() < deadline, "it does not end"
+            assert time.monotonic() < deadline, "filetap does not end"
             self.peak = max(self.peak, own_memory(self.pid))
             time.sleep(pause)
 
@@ -175,7 +175,7 @@ def own_memory(pid: int) -> int:
 
 
 def ring(kib: int) -> str:
-    """This size, or the smallest that the machine's CPUs allow."""
+    """Return this size, or the smallest that the machine's CPUs allow."""
     return f"{smallest_ring(kib)}K"
 
 
@@ -184,7 +184,7 @@ def balanced(stats: dict[str, Any]) -> bool:
 
 
 def sums(lines: Iterator[Line], key: Callable[[Line], object]) -> dict[object, tuple[int, int]]:
-    """Events and bytes by key, single and aggregated."""
+    """Return the sums of events and bytes by key, single and aggregated."""
     counts: Counter[object] = Counter()
     moved: Counter[object] = Counter()
     for line in lines:
