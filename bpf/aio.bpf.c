@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Linux AIO: requests as io_submit(2) takes them, reported with their results once those stand in the ring of completions
- * that is mapped in the process, or once io_getevents(2) hands them out. Apart, because a request outlives the call that
- * brought it, and its table of calls is by command.
+ * Linux AIO: requests as io_submit(2) accepts them. They are reported with their results once these are in the completion ring
+ * that is mapped in the process, or once io_getevents(2) returns them. Separate, because a request outlives the call that
+ * submitted it, and its table of calls is indexed by command.
  */
 #include "event.h"
 #include "lib/aio_event.bpf.h"
@@ -24,7 +24,7 @@ struct {
 	__type(value, __u32);
 } ft_rings SEC(".maps");
 
-/* The address of a request of the array at 'list', and the request in the workspace; 0: it cannot be read. */
+/* Read the address of a request of the array at 'list', and the request itself into the workspace. Returns 0 if it cannot be read. */
 static __always_inline __u64 read_request(struct workspace *w, __u64 list, __u64 index)
 {
 	__u64 address = 0;
@@ -34,7 +34,7 @@ static __always_inline __u64 read_request(struct workspace *w, __u64 list, __u64
 	return bpf_probe_read_user(&w->iocb, sizeof(w->iocb), (void *)address) ? 0 : address;
 }
 
-/* Is the request at an address another one of this very call? */
+/* Returns true if the request at this address is another one of the same call. */
 static __always_inline bool is_twice(const struct aio_request_key *key, const struct task_state *s, __u32 tid)
 {
 	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, key);
@@ -42,8 +42,8 @@ static __always_inline bool is_twice(const struct aio_request_key *key, const st
 	return r && r->tid == tid && s->submitted && r->pending_event.time >= s->submitted;
 }
 
-/* One request of an io_submit, before the kernel has taken it or after. Where another is under way at the same address, the
- * program has seen the end of that one, and nobody else has; but for one of the same call, whose end comes. */
+/* Record one request of an io_submit, before the kernel has accepted it or after. If another request is pending at the same address,
+ * only the program has seen the completion of that one, except if it is of the same call: then its completion is still to come. */
 static __always_inline int record_submitted(__u64 list, __u32 index, bool taken)
 {
 	struct task_struct *task = current_task();
@@ -86,7 +86,7 @@ __noinline int record_taken(__u64 list, __u32 index)
 REPEATED(record_one)
 REPEATED(record_taken)
 
-/* A completion in the ring. A request that was recorded since the reading began is a later one. */
+/* Report a completion in the ring. A request that was recorded after reading began is a later one. */
 __noinline int complete_one(__u64 events, __u32 index)
 {
 	struct task_state *s = state_of(current_task());
@@ -109,7 +109,7 @@ __noinline int complete_one(__u64 events, __u32 index)
 
 REPEATED(complete_one)
 
-/* All that has completed since the ring was last read. Before its first use in the kernel it need not be in memory. */
+/* Report all that has completed since the ring was last read. Before the kernel first uses the ring, it need not be in memory. */
 static __noinline int read_ring(__u64 context)
 {
 	struct aio_request_key key = request_key_at(context);
@@ -134,7 +134,7 @@ static __noinline int read_ring(__u64 context)
 	return 0;
 }
 
-/* A request that was recorded and not taken, from the last. */
+/* Remove a request that was recorded and not accepted, counted from the last. */
 __noinline int forget_one(__u64 list, __u32 index)
 {
 	struct task_struct *task = current_task();
@@ -154,7 +154,7 @@ __noinline int forget_one(__u64 list, __u32 index)
 
 REPEATED(forget_one)
 
-/* The first request of a call that has failed: the others' errors nobody learns. */
+/* Report the first request of a call that has failed: the errors of the others are not returned to anyone. */
 static __noinline int refused(struct task_state *s, __u64 list, long result)
 {
 	struct task_struct *task = current_task();
@@ -168,7 +168,7 @@ static __noinline int refused(struct task_state *s, __u64 list, long result)
 	return emit_request(s, result, true);
 }
 
-/* A target's state. */
+/* Return the state of the current task if it is a target. */
 static __always_inline struct task_state *submitter(struct task_struct *task)
 {
 	return is_untraced(task) ? NULL : current_target(task);
@@ -190,7 +190,7 @@ static __always_inline int on_submit_enter(const struct pt_regs *regs)
 	return 0;
 }
 
-/* What was not in memory at the enter the kernel has read by now. */
+/* Record requests that were not in memory at the entry: the kernel has read them by now. */
 static __always_inline int on_submit_exit(const struct pt_regs *regs)
 {
 	struct task_struct *task = current_task();
@@ -213,7 +213,7 @@ static __always_inline int on_submit_exit(const struct pt_regs *regs)
 	return 0;
 }
 
-/* One completion that was handed out. */
+/* Report one completion that was returned to the program. */
 __noinline int reap_one(__u64 events, __u32 index)
 {
 	struct task_state *s = state_of(current_task());
@@ -231,7 +231,7 @@ __noinline int reap_one(__u64 events, __u32 index)
 
 REPEATED(reap_one)
 
-/* Of io_getevents and io_pgetevents. */
+/* For io_getevents and io_pgetevents. */
 static __always_inline int on_getevents_exit(const struct pt_regs *regs)
 {
 	struct task_struct *task = current_task();
@@ -246,7 +246,7 @@ static __always_inline int on_getevents_exit(const struct pt_regs *regs)
 	return 0;
 }
 
-/* The last look at completions that the program takes from the ring itself. */
+/* Read completions for the last time: the program takes them from the ring itself. */
 static __always_inline int on_destroy_enter(const struct pt_regs *regs)
 {
 	struct task_struct *task = current_task();
@@ -258,7 +258,7 @@ static __always_inline int on_destroy_enter(const struct pt_regs *regs)
 	return read_ring(regs->di);
 }
 
-/* Once by their own tracepoints, and once handed on by those of all calls where these are attached anyway. */
+/* Called by their own tracepoints, or by those of all calls where these are attached anyway. */
 SEC("tracepoint")
 int ft_aio_submit(void *ctx)
 {

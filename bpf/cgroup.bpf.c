@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Cgroups that are targets: their ids change when they are removed and made again, their paths do not.
- * The kernel calls these programs before mkdir(2) returns, while nobody can see the new cgroup yet (cgroup_mkdir,
+ * Cgroups that are targets: their ids change when they are removed and created again, their paths do not.
+ *
+ * The kernel calls these programs before mkdir(2) returns, when the new cgroup is not visible yet (cgroup_mkdir,
  * kernel/cgroup/cgroup.c): no task can be in it before its id is known here.
- * Apart, because nothing is attached unless a cgroup is a target.
+ *
+ * Separate, because it is attached only when a cgroup is a target.
  */
 #include "event.h"
 #include "lib/compat.bpf.h"
 #include "lib/kernel.h"
 #include "lib/state.bpf.h"
 
-/* TRACE_CGROUP_PATH_LEN of kernel/cgroup/cgroup-internal.h: what is longer comes cut. */
+/* TRACE_CGROUP_PATH_LEN of kernel/cgroup/cgroup-internal.h: the kernel cuts longer paths. */
 #define CGROUP_PATH_SPACE 1024
 
 struct cgroup_path {
 	char bytes[CGROUP_PATH_SPACE];
 };
 
-/* Of the targets that are named by path; "" for one that is named by its id. */
+/* Paths of the target cgroups; "" for one that is given by its id. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_CGROUPS);
@@ -25,7 +27,7 @@ struct {
 	__type(value, struct cgroup_path);
 } ft_cgroup_paths SEC(".maps");
 
-/* Of the cgroup that comes or goes. The tracepoint holds a lock over its program, so there is one at a time. */
+/* Path of the cgroup that is created or removed. The tracepoint holds a lock during its program, so there is one at a time. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -35,7 +37,7 @@ struct {
 
 ONLY_ELEMENT(changed_path, struct cgroup_path, ft_cgroup_event)
 
-/* Is it the path of this target? A global function: the verifier looks at it once. */
+/* Returns true if the path is that of this target. A global function, because the verifier reads it only once. */
 __noinline int has_path(__u32 target)
 {
 	struct cgroup_path *changed = changed_path();
@@ -52,7 +54,7 @@ __noinline int has_path(__u32 target)
 	return 0;
 }
 
-/* Returns false for a cgroup that no target can be: of a hierarchy of cgroup v1, whose ids are their own. */
+/* Returns false for a cgroup that cannot be a target: one in a hierarchy of cgroup v1, which has its own ids. */
 static __always_inline bool record_path(struct cgroup *cgroup, const char *path)
 {
 	struct cgroup_path *changed = changed_path();

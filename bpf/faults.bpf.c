@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Accesses through mapped memory, seen as the page faults they make: file, offset, for reading or writing, and whether
- * the page had to be read from the device. Apart, because its hook is on every fault of every process, and so is
- * attached only for -e fault.
+ * Accesses through mapped memory, traced as page faults: file, offset, for reading or writing, and whether the page had to be
+ * read from the device. Separate, because its hook runs on every fault of every process, and so is attached only for -e fault.
  */
 #include "event.h"
 #include "lib/compat.bpf.h"
@@ -19,8 +18,8 @@
 #define PF_WRITE 2
 #define PF_INSTR 16
 
-/* enum of include/linux/xarray.h: an entry whose two lowest bits are 2 is the array's own: a node, or a sibling, which
- * stands for the slot where a larger folio begins. */
+/* enum of include/linux/xarray.h: an entry whose two lowest bits are 2 is internal to the array: a node, or a sibling, which stands for
+ * the slot where a larger folio begins. */
 #define XA_LEVELS 12
 #define XA_CHUNK_MASK 63
 
@@ -44,7 +43,7 @@ static __always_inline struct xa_node *node_at(__u64 entry)
 	return HAS_CAST ? cast_kernel(struct xa_node, entry - 2) : (struct xa_node *)(entry - 2);
 }
 
-/* What the page cache holds at a page: a folio, a value that stands for one that is gone, or 0 (xas_load, lib/xarray.c). */
+/* Return the page cache's entry for a page: a folio, a value that replaces an evicted one, or 0 (xas_load, lib/xarray.c). */
 static __always_inline __u64 cached_page(struct file *file, __u64 index)
 {
 	__u64 entry = (__u64)read_field(file, f_mapping, i_pages.xa_head);
@@ -63,7 +62,7 @@ static __always_inline __u64 cached_page(struct file *file, __u64 index)
 	return entry;
 }
 
-/* As the kernel counts it: filemap_fault() found no folio, or shmem's is in swap. */
+/* As the kernel counts it: filemap_fault() found no folio, or the page of a shmem file is in swap. */
 static __always_inline bool is_major(struct file *file, __u64 offset)
 {
 	__u64 entry = cached_page(file, offset >> PAGE_SHIFT);
@@ -80,7 +79,7 @@ static __always_inline bool beyond_end(struct file *file, __u64 offset)
 	return offset >> PAGE_SHIFT >= (size + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT;
 }
 
-/* The pending event's file, offset and kind; false: not of a file that is wanted. */
+/* Fill the pending event's file, offset and kind. Returns false if the file does not match. */
 static __always_inline bool fill_fault_event(struct task_state *s, __u64 address, __u64 error, __u16 call)
 {
 	__u64 offset = 0, mapped = mapped_file(current_task(), address, &offset);
@@ -102,13 +101,13 @@ static __always_inline bool fill_fault_event(struct task_state *s, __u64 address
 	return !(config.failed && d->result >= 0) && !config.min_latency;
 }
 
-/* A function of its own, for the stack's sake. */
+/* A separate function, to save stack. */
 static __noinline bool fill_faulted_event(struct task_state *s, __u64 address, __u64 error, __u16 call)
 {
 	return fill_fault_event(s, address, error, call);
 }
 
-/* A fault in the middle of a system call must leave what its enter has recorded. */
+/* A fault in the middle of a system call must not overwrite what the entry of the call has recorded. */
 static __always_inline int report_fault(__u64 address, __u64 error, __u16 call)
 {
 	struct task_struct *task = current_task();
@@ -130,14 +129,14 @@ int ft_fault_user(__u64 *ctx)
 	return report_fault(ctx[0], ctx[2], config.fault_calls[0]);
 }
 
-/* A helper that reads it counts itself (copy_from_kernel_nofault, mm/maccess.c). */
+/* A helper that reads this counter has itself incremented it (copy_from_kernel_nofault, mm/maccess.c). */
 static __always_inline bool may_not_fault(struct task_struct *task)
 {
 	return task_field(task, pagefault_disabled) > (HAS_TASK_STORAGE ? 0 : 1);
 }
 
-/* The kernel's own accesses to a task's memory, as read(2) into a mapping makes. Those that may not fault, a probe's
- * own reads among them, bring no page in. */
+/* The kernel's own accesses to a task's memory, such as those of read(2) into a mapping. Accesses that may not fault, including a
+ * probe's own reads, bring no page in. */
 SEC("tp_btf/page_fault_kernel")
 int ft_fault_kernel(__u64 *ctx)
 {

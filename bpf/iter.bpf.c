@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Iterators, run and detached: who we are to the kernel, which running tasks are targets, which of them still live, and what
- * identity the kernel gives to the files behind our own descriptors (that is how a path on the command line becomes a rule).
- * The current task is filetap in all of them. An iterator over tasks walks those of the pid namespace of whoever makes it, in
- * all kernels (init_seq_pidns in kernel/bpf/task_iter.c).
- * Apart, because no event makes them run. User space: selection/ and capture/.
+ * Iterators, run once and detached. They find filetap's own process, the running tasks that are targets, the targets that still
+ * live, and the identity that the kernel gives to the files behind filetap's own descriptors (this turns a path on the command
+ * line into a rule).
+ *
+ * The current task is filetap in all of them. An iterator over tasks walks those of the pid namespace of the process that creates
+ * it, in all kernels (init_seq_pidns in kernel/bpf/task_iter.c).
+ *
+ * Separate, because no event makes them run. User space: selection/ and capture/.
  */
 #include "event.h"
 #include "lib/compat.bpf.h"
@@ -17,7 +20,7 @@
 
 #define MAX_ANCESTORS 64
 
-/* By their numbers in filetap's own pid namespace, as the command line and fork(2) have them. */
+/* The targets by their numbers in filetap's own pid namespace, as the command line and fork(2) have them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -30,9 +33,9 @@ static __always_inline bool is_self(struct task_struct *task)
 	return (__u32)task->tgid == bpf_get_current_pid_tgid() >> 32;
 }
 
-/* Who filetap is to the kernel, in one line of output. */
+/* Filetap's own process as the kernel knows it, in one line of output. */
 struct ourselves {
-	__s64 boot_offset; /* ns that our time namespace adds to CLOCK_BOOTTIME, which is what events have */
+	__s64 boot_offset; /* ns that filetap's time namespace adds to CLOCK_BOOTTIME, which events use */
 	__u32 tgid;
 	__u32 reserved;
 };
@@ -54,7 +57,7 @@ int ft_find_self(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* TARGET_* that the process of this leader has by itself. A global function: the verifier looks at it once. */
+/* TARGET_* that the process of this leader has by itself. A global function, because the verifier reads it only once. */
 __noinline __u32 own_target(__u64 address)
 {
 	struct task_struct *leader = (struct task_struct *)address;
@@ -95,13 +98,13 @@ static __always_inline void mark_target(struct task_struct *task)
 	if (!g || is_self(task))
 		return;
 	if (!task->signal->live.counter)
-		return; /* ended, and not waited for: its exit will not be seen */
+		return; /* ended, but not reaped: its exit will not be seen */
 	target = target_of(task);
 	if (!target)
 		return;
 	s = new_state(task);
 	if (!s || s->target & (TARGET_PID | TARGET_COMM))
-		return; /* joined at a fork meanwhile, or in an earlier run of this iterator */
+		return; /* inherited at a fork meanwhile, or set in an earlier run of this iterator */
 	s->target |= target;
 	if (target & TARGET_COMM)
 		__sync_fetch_and_add(&g->named, 1);
@@ -121,13 +124,13 @@ int ft_mark_targets(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* c68a78ffe2cb (v6.7): a program may walk the tasks of all pid namespaces. User space loads what follows where it may. */
+/* c68a78ffe2cb (v6.7): a program may walk the tasks of all pid namespaces. User space loads the code below where this exists. */
 #define BPF_TASK_ITER_ALL_THREADS 1
 extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task, unsigned int flags) __ksym __weak;
 extern struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym __weak;
 extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym __weak;
 
-/* The same of tasks that filetap's pid namespace does not show: they can be targets by their names. */
+/* The same for tasks that filetap's pid namespace does not show: they can be targets by their names. */
 SEC("iter/task")
 int ft_mark_all(struct bpf_iter__task *ctx)
 {
@@ -143,8 +146,8 @@ int ft_mark_all(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* The process of each task that has not ended yet, if globals.live counts it. exit_state is set behind the tracepoint of the end, so
- * whoever is not found has made its last event. The leader's state stays for as long as the process. */
+/* List the process of each task that has not ended yet, if globals.live counts it. The kernel sets exit_state after the tracepoint of
+ * the exit, so a process that is not found has made its last event. The leader's state stays for as long as the process. */
 SEC("iter/task")
 int ft_find_living(struct bpf_iter__task *ctx)
 {
@@ -162,7 +165,7 @@ int ft_find_living(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* One line of output per descriptor of ours. */
+/* Write one line of output per descriptor of filetap. */
 struct identified {
 	struct rule_key key;
 	__u32 fd;
@@ -188,8 +191,8 @@ int ft_file_ids(struct bpf_iter__task_file *ctx)
 
 #define MAX_CGROUP_LEVELS 64
 
-/* A descriptor of ours that is a cgroup's directory, also if it has been removed meanwhile; the names from it up to the root
- * follow, each ended by NUL, and an empty one. */
+/* A descriptor of filetap for a cgroup's directory, which may have been removed meanwhile; the names from it up to the root follow,
+ * each ended by NUL, and an empty one. */
 struct identified_cgroup {
 	__u64 id;
 	__u32 fd;
@@ -233,7 +236,7 @@ int ft_cgroup_ids(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* What is asked of a descriptor of ours: the verdict of the rules on its file, or on a name in it. */
+/* A query for a descriptor of filetap: the verdict of the rules on its file, or on a name in it. */
 struct asked_file {
 	__u64 hash; /* of the name; 0: no rule has one of its length */
 	__u32 below;
@@ -247,7 +250,7 @@ struct {
 	__type(value, struct asked_file);
 } ft_asked_files SEC(".maps");
 
-/* Behind it, the names of the file's path from the leaf up. */
+/* The names of the file's path follow, from the leaf up. */
 struct judged {
 	struct rule_key key;
 	__u32 fd;
@@ -258,7 +261,7 @@ struct judged {
 	__u32 reserved;
 };
 
-/* The verdict as find_file() comes to it, and the path, in a scratch of this object's own: nothing is remembered. */
+/* The same verdict as find_file() gives, and the path, in the scratch of this object: nothing is cached. */
 SEC("iter/task_file")
 int ft_judge_files(struct bpf_iter__task_file *ctx)
 {
@@ -295,7 +298,7 @@ int ft_judge_files(struct bpf_iter__task_file *ctx)
 	found.length = length;
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	barrier();
-	length = s->walk.length; /* read anew: of what lies on the stack 6.1 forgets the bounds */
+	length = s->walk.length; /* read again: 6.1 forgets the bounds of values on the stack */
 	if (length > PATH_SPACE)
 		length = PATH_SPACE;
 	bpf_seq_write(ctx->meta->seq, s->bytes, length);

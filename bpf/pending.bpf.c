@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Calls under way: for each thread that is a target, the call that it has begun and not returned from, and the files it is about.
- * Apart, because an iterator runs when somebody asks, and may be preempted by any probe: what each CPU has once (scratch, counters)
- * is this object's own. Names lie in the memory of another process, which it cannot read. User space: pending.py.
+ * Pending calls: for each thread that is a target, the call that it has begun and not returned from, and its files.
+ *
+ * Separate, because an iterator runs on request, and any probe may preempt it: this object has its own per-CPU data (scratch,
+ * counters). Names are in the memory of another process, which it cannot read. User space: pending.py.
  */
 #include "event.h"
 #include "lib/compat.bpf.h"
@@ -32,7 +33,7 @@ int ft_list_calls(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* User space has read from the tables which requests there are. An iterator over the tables would do without, but not every machine
+/* User space has read the list of requests from the tables. An iterator over the tables would not need that, but not every machine
  * allows one. */
 SEC("iter/task")
 int ft_list_reqs(struct bpf_iter__task *ctx)

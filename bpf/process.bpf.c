@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Processes: children join their parent's target at fork, commands are matched at exec, ends are recorded; and each of
- * the three is an event where it was asked for. Apart, because following is needed whichever file hooks are chosen.
+ * Processes: children inherit their parent's target at fork, commands are matched at exec, exits are recorded; and each of the
+ * three is an event if requested. Separate, because following processes is needed with every choice of file hooks.
  */
 #include "event.h"
 #include "lib/ancestry.bpf.h"
@@ -18,7 +18,7 @@
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
 
-/* Processes alone count as live; a thread inherits whatever its process has. */
+/* Only processes count as live; a thread inherits everything from its process. */
 static __always_inline void inherit(struct task_state *parent, struct task_struct *child, bool thread)
 {
 	__u32 target = parent->target & (TARGET_PID | TARGET_COMM | TARGET_LIVE | TARGET_HELD);
@@ -63,7 +63,7 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 	return 0;
 }
 
-/* A task that comes to another cgroup. */
+/* A task moves to another cgroup. */
 SEC("tp_btf/cgroup_attach_task")
 int ft_task_moved(__u64 *ctx)
 {
@@ -96,7 +96,7 @@ int ft_classic_fork(struct trace_event_raw_sched_process_fork *ctx)
 	return 0;
 }
 
-/* A script by a name in the kernel's memory: its id, and that it is wanted; nothing: no rule can want it. */
+/* A script by a name in the kernel's memory: return its id, marked as matching; nothing if no rule can match it. */
 static __always_inline struct found script_named(struct task_state *s, const char *name, int directory)
 {
 	struct text *t = text();
@@ -111,7 +111,7 @@ static __always_inline struct found script_named(struct task_state *s, const cha
 	return (struct found){ define_name(name, &t->origin, DEFINITION_ONCE, NAME_KERNEL), WANTED };
 }
 
-/* execveat's directory, and the name behind the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
+/* Find execveat's directory, and the name after the "/dev/fd/N" that the kernel has made of it (alloc_bprm, fs/exec.c). */
 static __always_inline struct found script_at(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = file_at(fd_address(task, s->exec_fd));
@@ -131,7 +131,7 @@ static __always_inline struct found script_at(struct task_struct *task, struct l
 	return find_file((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), NEED_TYPE);
 }
 
-/* Its id, and whether it is wanted. A script's own file is gone by now: what was asked for names it, and user space filters names. */
+/* Return its id, and whether it matches. A script's own file is gone by now: the requested name is used, and user space filters names. */
 static __always_inline struct found executed_file(struct task_struct *task, struct linux_binprm *bprm, struct task_state *s)
 {
 	struct file *file = bprm->file;
@@ -143,7 +143,7 @@ static __always_inline struct found executed_file(struct task_struct *task, stru
 	return script_named(s, bprm->filename, AT_FDCWD);
 }
 
-/* The task is told of anew, and counts if its new name does. Twice for an exec is as once. */
+/* The task is defined again, and becomes a target if its new name is one. Doing this twice for an exec has no further effect. */
 static __always_inline void begin_image(struct task_struct *task)
 {
 	struct task_state *s = state_of(task);
@@ -195,8 +195,8 @@ static __always_inline int on_exec(struct linux_binprm *bprm)
 	return 0;
 }
 
-/* The record of the classic tracepoint has no file. So where this program is preempted it keeps its CPU: whoever came to it meanwhile
- * would find what each CPU has once in use. */
+/* The record of the classic tracepoint has no file. So where this program may be preempted, it keeps its CPU: a task scheduled
+ * meanwhile would find the per-CPU data in use. */
 SEC("tp_btf/sched_process_exec")
 int ft_process_exec(__u64 *ctx)
 {
@@ -210,7 +210,7 @@ int ft_process_exec(__u64 *ctx)
 	return result;
 }
 
-/* Before it there, for it may be skipped: the exec is not reported then, but all that the new image does. */
+/* Attached before it there, because it may be skipped: then the exec is not reported, but everything that the new image does is. */
 SEC("tracepoint")
 int ft_classic_exec(void *ctx)
 {
@@ -226,7 +226,7 @@ static __always_inline __s64 exit_status(struct task_struct *task)
 	return code & 0x7f ? 128 + (code & 0x7f) : (code >> 8) & 0xff;
 }
 
-/* Processes whose last threads ended side by side: by pid and start, once. */
+/* Processes whose last threads ended at the same time: by pid and start time, once. */
 struct end_key {
 	__u64 start;
 	__u64 pid;
@@ -239,8 +239,8 @@ struct {
 	__type(value, __u32);
 } ft_ends SEC(".maps");
 
-/* Is this the end of the process? Each thread counts itself out before any of them comes here, so that two may see zero
- * (do_exit, kernel/exit.c). */
+/* Returns true if the process ends with this thread. Each thread decrements the count before any of them runs this, so that two may see
+ * zero (do_exit, kernel/exit.c). */
 static __always_inline bool ends_process(struct task_struct *task)
 {
 	struct end_key key = { .start = task_field(task, group_leader, start_boottime), .pid = task_field(task, tgid) };
@@ -251,7 +251,7 @@ static __always_inline bool ends_process(struct task_struct *task)
 	return task_field(task, signal, nr_threads) <= 1 || !bpf_map_update_elem(&ft_ends, &key, &one, BPF_NOEXIST);
 }
 
-/* The leader's state goes with the last of its threads: until then io_uring's own may inherit that it is a target. */
+/* The leader's state is deleted with the last of its threads: until then io_uring's own threads may inherit that it is a target. */
 static __always_inline void forget_ended(struct task_struct *task, bool last)
 {
 	if (task_field(task, pid) != task_field(task, tgid))
@@ -273,16 +273,16 @@ static __always_inline void end_task(struct task_state *s, bool last)
 		s->target = 0;
 }
 
-/* What the process was, its last thread tells, whichever that is. */
+/* The last thread reports the end of the process, whichever thread that is. */
 static __always_inline int on_exit(void)
 {
 	struct task_struct *task = current_task();
 	bool last = ends_process(task);
 	struct task_state *s;
 
+	/* A worker of io_uring is none any more once it has begun to end (io_worker_exit, io_uring/io-wq.c). */
 	if (last && !state_of(task))
-		inherit_target(
-			task); /* a worker of io_uring, which is none any more since it began to end (io_worker_exit, io_uring/io-wq.c) */
+		inherit_target(task);
 	if (last && config.exit_call && !config.failed && !(config.paths & 1)) {
 		s = current_target(task);
 		if (s) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * File operations seen at the system call boundary: arguments and result at sys_exit, and at sys_enter only what the
- * exit has lost (close's file, the start of the call, a descriptor that another thread may change meanwhile).
- * Apart, because it is the one hook set that every kernel has.
+ * File operations traced at the system call boundary: arguments and result at sys_exit, and at sys_enter only what is gone at the
+ * exit (close's file, the start of the call, a descriptor that another thread may change meanwhile).
+ *
+ * Separate, because it is the one hook set that every kernel has.
  */
 #include "event.h"
 #include "lib/argument.bpf.h"
@@ -22,7 +23,7 @@
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
 
-/* Programs of other objects for calls that are read there (KIND_SUBMIT); the table's 'call' is their place. */
+/* Programs of other objects for calls that they handle (KIND_SUBMIT); the table's 'call' is their index. */
 #define MAX_HANDLERS 8
 
 struct {
@@ -32,7 +33,7 @@ struct {
 	__type(value, __u32);
 } ft_enter_progs SEC(".maps"), ft_exit_progs SEC(".maps");
 
-/* One descriptor of a close_range. Returns 1 behind the last. */
+/* Handle one descriptor of a close_range. Returns 1 after the last. */
 __noinline int close_one(__u64 last, __u32 fd)
 {
 	struct task_struct *task = current_task();
@@ -58,7 +59,7 @@ __noinline int close_one(__u64 last, __u32 fd)
 
 REPEATED(close_one)
 
-/* Will a close_range close what is asked for? What can fail is known beforehand (close_range(2)). */
+/* Returns true if a close_range will close files that match. Its failures can be predicted (close_range(2)). */
 static __noinline bool begin_close_range(const struct pt_regs *regs)
 {
 	struct task_struct *task = current_task();
@@ -72,7 +73,7 @@ static __noinline bool begin_close_range(const struct pt_regs *regs)
 	return true;
 }
 
-/* One close for each open descriptor, before they are gone. */
+/* Emit one close for each open descriptor, before they are gone. */
 static __always_inline int close_range(const struct pt_regs *regs)
 {
 	if (begin_close_range(regs))
@@ -80,7 +81,7 @@ static __always_inline int close_range(const struct pt_regs *regs)
 	return 0;
 }
 
-/* The end of a call that closed or replaced a descriptor, wanted or not. */
+/* The end of a call that closed or replaced a descriptor, whether it matches or not. */
 static __always_inline void settle_change(struct task_struct *task)
 {
 	struct task_state *s = state_of(task);
@@ -92,14 +93,14 @@ static __always_inline void settle_change(struct task_struct *task)
 		end_change(s);
 }
 
-/* unlinkat(2) removes files too, and of them none leads anywhere. */
+/* unlinkat(2) removes files too, and no path leads through a file. */
 static __always_inline bool changes_paths(const struct pt_regs *regs, const struct call *call)
 {
 	return call->flags & CALL_MOVES && (regs->orig_ax != NR_UNLINKAT || regs->dx & AT_REMOVEDIR);
 }
 
-/* A 32-bit call: its number and registers mean other things, so it is counted and not read. What changes paths is
- * heeded all the same, and what changes groups. */
+/* A 32-bit call has other numbers and registers, so it is counted and not decoded. Changes of paths and of groups are still taken into
+ * account. */
 static __noinline int count_compat(struct task_struct *task, __u64 nr, long result)
 {
 	struct counters *c = counters();
@@ -150,14 +151,14 @@ static __always_inline void report_exit(const struct pt_regs *regs, struct task_
 		report(regs, task, state, result);
 }
 
-/* An open, whether its event is wanted or not. */
+/* Record an open, whether its event matches or not. */
 static __always_inline void record_opening(struct task_struct *task, long fd)
 {
 	if (find_target(task))
 		begin_opening(fd_address(task, fd));
 }
 
-/* Returns the handler that the call is for; 0: none. So does on_enter(). */
+/* Returns the index of the handler for the call; 0: none. So does on_enter(). */
 static __always_inline int on_exit(const struct pt_regs *regs, long result)
 {
 	struct task_struct *task = current_task();
@@ -182,7 +183,7 @@ static __always_inline int on_exit(const struct pt_regs *regs, long result)
 	return 0;
 }
 
-/* Is the call's file to be found now? */
+/* Returns true if the call's file must be found now. */
 static __always_inline bool needed_at_enter(struct task_struct *task, const struct call *call)
 {
 	if (call->flags & CALL_ENTER)
@@ -231,7 +232,7 @@ static __noinline int target_enter(const struct pt_regs *regs, __u64 nr)
 	return 0;
 }
 
-/* The start of a call that changes a descriptor of threads, asked for or not. */
+/* Mark the start of a call that changes a descriptor of threads, requested or not. */
 static __always_inline void mark_change(struct task_struct *task, const struct pt_regs *regs, const struct call *call)
 {
 	struct task_state *s = descriptors_shared(task) ? current_target(task) : NULL;
@@ -278,7 +279,7 @@ int ft_raw_exit(__u64 *ctx)
 	return 0;
 }
 
-/* Of single calls: what other objects read has tracepoints of its own then. */
+/* For single calls: calls that other objects handle then have their own tracepoints. */
 SEC("tracepoint")
 int ft_call_enter(struct classic_enter *ctx)
 {
@@ -293,8 +294,8 @@ int ft_call_exit(struct classic_exit *ctx)
 	return 0;
 }
 
-/* Of all calls, where the programs of raw tracepoints are preempted. Not the same as those of single calls, which are loaded beside
- * raw ones: a table of handlers is for programs of one type. */
+/* For all calls, where the programs of raw tracepoints may be preempted. Separate from those of single calls, which are loaded together
+ * with raw ones: a table of handlers is for programs of one type. */
 SEC("tracepoint")
 int ft_every_enter(struct classic_enter *ctx)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * File operations through io_uring: requests from their submission to their completion. Apart, because a request outlives the call
- * that brought it, and may complete in another thread.
+ * File operations through io_uring: requests from their submission to their completion. Separate, because a request outlives the
+ * call that submitted it, and may complete in another thread.
  */
 #include "event.h"
 #include "lib/argument.bpf.h"
@@ -19,7 +19,7 @@
 
 #define SQE_SIZE 64
 
-/* The current task's state, if its requests count. One of them may close what it has open. */
+/* Return the current task's state, if its requests are traced. One of them may close an open file of the task. */
 static __always_inline struct task_state *submitter(struct task_struct *task)
 {
 	struct task_state *s;
@@ -38,7 +38,7 @@ static __always_inline __u64 taken_sqe(struct io_kiocb *req)
 	__u32 flags = ring->flags, head = (ring->cached_sq_head - 1) & (ring->sq_entries - 1);
 	__u64 array = (__u64)read_word(ring, sq_array);
 
-	/* Its numbers are of four bytes; behind the last of them there may be no more memory. */
+	/* Its numbers have four bytes; after the last of them the memory may end. */
 	if (array && !(flags & IORING_SETUP_NO_SQARRAY))
 		head = word_at((void *)(array + head / 2 * 8)) >> head % 2 * 32;
 	if (flags & IORING_SETUP_SQE128)
@@ -106,10 +106,10 @@ static __always_inline void fill_request(struct workspace *w, struct task_state 
 	r->number = new_request();
 	r->slot = call_of(nr).kind == KIND_OPEN && sqe->splice_fd_in;
 	w->state.resolved = 0;
-	w->state.held = 0; /* it serves all tasks */
+	w->state.held = 0; /* it is shared by all tasks */
 }
 
-/* What a descriptor means now. */
+/* Record the file to which a descriptor refers now. */
 static __noinline int record_descriptor(void)
 {
 	struct task_struct *task = current_task();
@@ -143,7 +143,7 @@ static __always_inline void record_names(struct workspace *w, const struct shape
 	r->flags |= w->state.pending_event.flags & EVENT_LATER;
 }
 
-/* A request that is asked for: kept, or reported at once when its completion will not be seen. */
+/* Store a requested operation, or emit it at once if its completion will not be seen. */
 static __always_inline void record_request(struct workspace *w, struct task_state *s, __u64 key, const struct io_uring_sqe *sqe, __u32 nr)
 {
 	const struct shape shape = shape_of(nr);
@@ -176,7 +176,7 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 	if (!w)
 		return 0;
 	w->key = (__u64)req;
-	barrier(); /* read back from the map it is a plain number, to be hashed */
+	barrier(); /* read back from the map it is a plain number, which can be hashed */
 	key = w->key;
 	if (!s) {
 		forget_untraced_request(key);
@@ -195,7 +195,7 @@ static __always_inline int submit(struct io_kiocb *req, __u64 address)
 	return 0;
 }
 
-/* Of a removal the completion does not say whether it was a directory's. Where all names of a file matter, links do, too. */
+/* The completion of a removal does not show whether it removed a directory. Where all names of a file matter, links do, too. */
 static __always_inline bool changes_paths(__u8 opcode)
 {
 	if (opcode == RING_LINKAT)
@@ -283,7 +283,7 @@ int ft_classic_cqe(struct trace_event_raw_io_uring_complete *ctx)
 	return completed((__u64)ctx->req, ctx->res, ctx->cflags);
 }
 
-/* The completion queue has no room, and its tracepoint does not say which request it is about (io_uring/io_uring.c). */
+/* The completion queue has no room, and its tracepoint does not show which request it belongs to (io_uring/io_uring.c). */
 static __always_inline int overflow(void)
 {
 	struct counters *c = counters();
@@ -305,8 +305,8 @@ int ft_classic_over(void *ctx)
 	return overflow();
 }
 
-/* For kernels whose completions name no request: once somebody has asked for a rename or a removal, any of them may be its. Before v5.12
- * (and in 5.10.y before it took v5.15's io_uring) the opcode was the second value, then the third. */
+/* For kernels whose completions name no request: once a rename or a removal has been submitted, any of them may belong to it. Before
+ * v5.12 (and in 5.10.y before it took v5.15's io_uring) the opcode was the second value, then the third. */
 SEC("tp_btf/io_uring_submit_sqe")
 int ft_rename_begun(__u64 *ctx)
 {

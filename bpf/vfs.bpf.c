@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * File operations seen below the system calls, at the security hooks: what happened, to which inode, whatever the way in.
- * Each program serves as LSM hook, as fentry on the function that calls the hooks, or as kprobe there: user space sets
- * its type, and config.attach_type says where its arguments are. Apart, because not every kernel lets it attach.
+ * File operations traced below the system calls, at the security hooks: what happened, to which inode, whatever the kind of
+ * access. Each program serves as LSM hook, as fentry on the function that calls the hooks, or as kprobe there: user space sets
+ * its type, and config.attach_type selects where its arguments are. Separate, because not every kernel lets it attach.
  */
 #include "event.h"
 #include "lib/compat.bpf.h"
@@ -22,11 +22,11 @@
 #define MAY_READ 4
 #define MAX_MOUNTS 64
 
-/* Of every open file of a 64-bit program, and of one that is opened to be executed (include/linux/fs.h). */
+/* Flags of every open file of a 64-bit program, and of one that is opened for execution (include/linux/fs.h). */
 #define O_LARGEFILE 0100000
 #define FMODE_EXEC 0x20
 
-/* A word of a program's context. The compiler would add the place to the pointer first, which the verifier refuses. */
+/* Read a word of a program's context. The compiler would add the index to the pointer first, which the verifier refuses. */
 #define context_word(context, at)                                                                                                          \
 	({                                                                                                                                 \
 		__u64 word_;                                                                                                               \
@@ -68,7 +68,7 @@ int ft_file_trunc(void *ctx)
 	return file_hook((struct file *)hook_argument(ctx, 0), HOOK_FILE_TRUNCATE, 0, 0);
 }
 
-/* Behind the protection asked for the LSM hook is given the one that will be. */
+/* After the requested protection, the LSM hook gets the one that will be used. */
 SEC("vfs")
 int ft_mmap_file(void *ctx)
 {
@@ -156,7 +156,7 @@ int ft_path_rename(void *ctx)
 	return names_hook((__u64)read_word(from, mnt), hook_argument(ctx, 1), to, hook_argument(ctx, 3), HOOK_RENAME);
 }
 
-/* What the link says is the caller's string; system calls that make the events read it themselves. */
+/* The target of the link is the caller's string; where system calls make the events, they read it themselves. */
 SEC("vfs")
 int ft_path_symlink(void *ctx)
 {
@@ -178,13 +178,13 @@ int ft_path_symlink(void *ctx)
 	return keep_pending_hook(s, n);
 }
 
-/* A function of its own: in a loop the compiler would look for members' places before it asks whether they exist. */
+/* A separate function: in a loop the compiler would compute members' offsets before it tests whether they exist. */
 SUBPROGRAM __u64 mount_behind(__u64 sb, __u64 mount)
 {
 	return (__u64)next_mount((struct super_block *)sb, (struct mount *)mount);
 }
 
-/* A mount of the file system that the task can see: an inode alone is in none. */
+/* Return a mount of the file system that the task can see: an inode alone is in no mount. */
 SUBPROGRAM __u64 mount_in_sight(__u64 address)
 {
 	struct super_block *sb = (struct super_block *)address;
@@ -199,7 +199,7 @@ SUBPROGRAM __u64 mount_in_sight(__u64 address)
 	return first ? (__u64)first + bpf_core_field_offset(struct mount, mnt) : 0;
 }
 
-/* The name by which the inode is known: one of them, where it has several. */
+/* Return the name of the inode: one of them, if it has several. */
 static __always_inline __u64 alias(struct inode *inode)
 {
 	__u64 first = (__u64)read_word(inode, i_dentry.first);
@@ -207,7 +207,7 @@ static __always_inline __u64 alias(struct inode *inode)
 	return first ? first - alias_offset() : 0;
 }
 
-/* The inode as the pending event's file: by a name of its own, whichever that is. */
+/* Set the inode as the pending event's file, by any of its names. */
 SUBPROGRAM int locate_inode(struct pending_event *d, __u64 address)
 {
 	struct inode *inode = (struct inode *)address;
@@ -218,8 +218,8 @@ SUBPROGRAM int locate_inode(struct pending_event *d, __u64 address)
 	return 0;
 }
 
-/* Asked of every component of every path that anybody looks up: a rule for this very inode comes first. Its answer is not
- * that of the call, so that it is emitted at once, in the middle of the call. */
+/* Called for every component of every path that is looked up: a rule for this very inode is tested first. Its result is not that of the
+ * call, so it is emitted at once, in the middle of the call. */
 SEC("vfs")
 int ft_inode_perm(void *ctx)
 {
@@ -249,7 +249,7 @@ int ft_inode_perm(void *ctx)
 	return done();
 }
 
-/* What the current task's hooks have recorded, for programs that nothing preempts. */
+/* Return the state with the current task's pending hooks, for programs that cannot be preempted. */
 static __always_inline struct task_state *pending_hook_state(void)
 {
 	struct task_struct *task = current_task();
@@ -258,7 +258,7 @@ static __always_inline struct task_state *pending_hook_state(void)
 	return s && s->pending_hook_count ? s : NULL;
 }
 
-/* The return of a call: what its hooks have recorded gets its result. */
+/* The return of a call: its pending hooks get its result. */
 static __always_inline int on_return(long result)
 {
 	struct task_state *s = pending_hook_state();
@@ -280,7 +280,7 @@ int ft_classic_ret(struct classic_exit *ctx)
 	return on_return(ctx->result);
 }
 
-/* The end of a thread that was not in a call, as when it dumps core. */
+/* The end of a thread that was not in a call, for example when it dumps core. */
 static __always_inline int on_end(void)
 {
 	if (pending_hook_state())

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Events as sums, for a run that has no stream: counted by task, file, op and how long they took.
- * Apart, because nothing of it is in the way of an event that is handed over.
+ * Events as sums, for a run without a stream: counted by task, file, op and duration.
+ *
+ * Separate, because none of it runs for an event that is emitted.
  */
 #ifndef FILETAP_AGGREGATE_H
 #define FILETAP_AGGREGATE_H
@@ -12,7 +13,7 @@
 #include "pending_event.bpf.h"
 #include "state.bpf.h"
 
-/* The position of the highest bit. Without a branch, for the verifier would follow each way to the program's end. */
+/* The position of the highest bit. Without a branch, because the verifier would follow each branch to the program's end. */
 static __always_inline __u32 highest_bit(__u64 v)
 {
 	v |= v >> 1;
@@ -27,7 +28,7 @@ static __always_inline __u32 highest_bit(__u64 v)
 	return (v * 0x0101010101010101 >> 56) - 1;
 }
 
-/* Below 8 ns the duration itself, then eight buckets for each power of two: the highest bit and the three behind it. */
+/* Below 8 ns the duration itself, then eight buckets for each power of two: the highest bit and the next three. */
 static __always_inline __u16 bucket_of(__u64 duration)
 {
 	__u32 octave = highest_bit(duration | 8) - 3;
@@ -35,7 +36,7 @@ static __always_inline __u16 bucket_of(__u64 duration)
 	return (octave << 3) + (duration >> octave);
 }
 
-/* Make the entry. */
+/* Create the entry. */
 static __always_inline struct aggregate *begin_sum(void *sums, const struct aggregate_key *key, const struct pending_event *d,
 						   struct counters *c)
 {
@@ -46,9 +47,9 @@ static __always_inline struct aggregate *begin_sum(void *sums, const struct aggr
 	return bpf_map_lookup_elem(sums, key);
 }
 
-/* A maximum needs a sum that nobody else writes, for there is no atomic one: a thread does one thing at a time, and so does a CPU.
- * An event that another thread hands over (a request that completes there), or that a process's threads have in common, is
- * summed up by CPU. What is summed up is counted by who reads it. 'tid': the event's. */
+/* Add the event to its sum. A maximum needs a sum with one writer, because there is no atomic maximum: a thread does one thing at a
+ * time, and so does a CPU. An event that another thread emits (a request that completes there), or that the threads of a process share,
+ * is summed up by CPU. The reader counts what was summed up. 'tid': the event's. */
 SUBPROGRAM int aggregate(struct pending_event *d, __u32 task, __u32 tid, struct counters *c)
 {
 	__u64 duration = d->entered ? d->time - d->entered : 0;

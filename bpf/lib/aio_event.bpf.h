@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a request of io_submit to its event: filled in when it is recorded, and emitted with its result.
- * Apart from the table of requests and from the calls that make and end them.
+ * From a request of io_submit to its event: filled when it is recorded, and emitted with its result.
+ *
+ * Separate from the table of requests and from the calls that create and complete them.
  */
 #ifndef FILETAP_AIO_EVENT_H
 #define FILETAP_AIO_EVENT_H
@@ -19,12 +20,12 @@
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
 
-/* What is being read or written: too large for the stack. */
+/* The request that is being read or written: too large for the stack. */
 struct workspace {
 	struct iocb iocb;
 	struct io_event event;
 	struct aio_request request;
-	__u64 began; /* the reading of the ring did */
+	__u64 began; /* when reading the ring began */
 	__u32 nr; /* of completions that fit the ring */
 };
 
@@ -42,7 +43,7 @@ static __always_inline bool request_appends(struct file *file, const struct iocb
 	return BPF_CORE_READ(file, f_flags) & O_APPEND;
 }
 
-/* state->pending_event of the request in the workspace; false: not asked for. */
+/* Fill state->pending_event from the request in the workspace. Returns false if it was not requested. */
 SUBPROGRAM bool fill_request_event(struct task_state *state)
 {
 	struct task_struct *task = current_task();
@@ -57,7 +58,7 @@ SUBPROGRAM bool fill_request_event(struct task_state *state)
 		return false;
 	call = call_of(w->iocb.aio_lio_opcode);
 	d = new_pending_event(state, call.op, call.call, 0);
-	d->time = bpf_ktime_get_boot_ns(); /* requests at one address are told apart by it */
+	d->time = bpf_ktime_get_boot_ns(); /* distinguishes requests at one address */
 	if (!call.call)
 		return false;
 	d->fd = w->iocb.aio_fildes;
@@ -79,7 +80,7 @@ SUBPROGRAM bool fill_request_event(struct task_state *state)
 	return wanted;
 }
 
-/* Where an append began is known by its end alone (pwrite(2), BUGS). */
+/* The offset of an append is known only from its end (pwrite(2), BUGS). */
 static __always_inline void locate_append(struct task_struct *task, struct pending_event *d)
 {
 	__u64 address = fd_address(task, d->fd);
@@ -90,7 +91,7 @@ static __always_inline void locate_append(struct task_struct *task, struct pendi
 		d->offset = BPF_CORE_READ(file, f_inode, i_size) - d->bytes;
 }
 
-/* The file of a request whose id user space has given up meanwhile. */
+/* Identify the file of a request whose id user space has evicted meanwhile. */
 static __always_inline void identify(struct task_state *s, const struct aio_request *r)
 {
 	s->last = (struct file_cache){ .key.inode = r->inode, .key.generation = r->inode_generation };
@@ -98,7 +99,7 @@ static __always_inline void identify(struct task_state *s, const struct aio_requ
 	s->pending_event.undefined = 1;
 }
 
-/* The event of the request in the workspace. */
+/* Emit the event of the request in the workspace. */
 SUBPROGRAM int emit_request(struct task_state *s, long result, bool known)
 {
 	struct task_struct *task = current_task();
@@ -134,7 +135,7 @@ SUBPROGRAM int emit_request(struct task_state *s, long result, bool known)
 	return 0;
 }
 
-/* state->pending_event as the request in the workspace. */
+/* Store state->pending_event in the request in the workspace. */
 static __always_inline void fill_request(struct aio_request *r, struct task_struct *task, struct task_state *s, bool again)
 {
 	struct globals *g = globals();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Requests of io_submit, kept by their places in the process until they complete.
- * Apart, because two sides read them: aio.bpf.c, which records them and sees their end, and pending.bpf.c, which lists them.
+ * Requests of io_submit, stored by their addresses in the process until they complete.
+ *
+ * Separate, because two objects read them: aio.bpf.c records them and reports their completion, and pending.bpf.c lists them.
  */
 #ifndef FILETAP_AIO_TABLE_H
 #define FILETAP_AIO_TABLE_H
@@ -11,7 +12,7 @@
 #include "pending_event.bpf.h"
 #include "state.bpf.h"
 
-/* In the memory of one program, by an address of its own: of a request or of a context. pids come again, and an exec begins anew. */
+/* An address in the memory of one program: of a request or of a context. The kernel reuses pids, and an exec replaces the memory. */
 struct aio_request_key {
 	__u64 address;
 	__u64 start; /* the process's */
@@ -19,17 +20,17 @@ struct aio_request_key {
 	__u32 execs;
 };
 
-/* A request of io_submit: its event as it is to be, but for the result. */
+/* A request of io_submit: its event, complete except for the result. */
 struct aio_request {
 	struct pending_event pending_event;
 	__u64 changes; /* changes_of() its descriptor */
-	__u64 inode; /* of its file, should the id be given up meanwhile */
+	__u64 inode; /* of its file, in case the id is evicted meanwhile */
 	__u32 inode_generation;
 	__u32 generation; /* of the ids: globals.generation */
 	__u32 task; /* id of the submitter's definition */
 	__u32 tid;
 	__u32 appends;
-	__u32 again; /* recorded while another was under way at its address: of two ends it is not known which is whose */
+	__u32 again; /* recorded while another was pending at its address: the two completions cannot be assigned */
 };
 
 struct {
@@ -47,7 +48,7 @@ static __always_inline struct aio_request_key request_key_at(__u64 address)
 					 read_word(leader, self_exec_id) };
 }
 
-/* The request at an address in the process goes to who asks first. */
+/* Take the request at this address from the table. Only the first caller gets it. */
 static __always_inline bool take_request(struct aio_request *request, const struct aio_request_key *key)
 {
 	struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, key);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The other names of a file: where one of them stands at a wanted place, the file counts under all of them, and through descriptors
+ * The other names of a file: if one of them is at a matching place, the file matches under all of them, and through descriptors
  * that were opened by a name it has lost.
- * Apart from the walk, which knows one name.
+ *
+ * Separate from the walk, which handles one name.
  */
 #ifndef FILETAP_ALIAS_H
 #define FILETAP_ALIAS_H
@@ -20,7 +21,7 @@ static __always_inline bool is_hashed(struct dentry *dentry)
 	return read_word(dentry, d_hash.pprev);
 }
 
-/* May it have a name beside this one? A directory has none. */
+/* Returns true if the file may have another name than this one. A directory has none. */
 static __always_inline bool has_aliases(struct dentry *dentry, struct inode *inode)
 {
 	__u32 links;
@@ -32,8 +33,8 @@ static __always_inline bool has_aliases(struct dentry *dentry, struct inode *ino
 	return links > 1 || (links && !is_hashed(dentry));
 }
 
-/* The walk from the next of them; false: there is none. Its mount is that of the name that was used: where this does not show it, rules
- * by identity are met all the same. What is kept meanwhile is in the scratch, for the stack's sake. */
+/* Walk up from the next name; returns false if there is none. It uses the mount of the first name: where that does not show the other
+ * name, rules by identity still apply. State is kept in the scratch, to save stack. */
 static __always_inline bool judge_next(void)
 {
 	struct scratch *s = scratch();
@@ -56,7 +57,7 @@ static __always_inline bool judge_next(void)
 	return true;
 }
 
-/* scratch()->aliases, of the names that the inode has beside 'dentry'; of a name that nobody has used for long nothing is known. */
+/* Set scratch()->aliases from the names that the inode has besides 'dentry'. A name that has long been unused may not be cached. */
 __noinline int judge_aliases(__u64 dentry, __u64 mnt)
 {
 	struct inode *inode = read_word((struct dentry *)dentry, d_inode);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ancestors: the processes that a task descends from, up to the first one. Each is defined once, before whatever names it.
- * Apart, because they are no targets: what is kept of them is kept by process, not by task.
+ * Ancestors: the processes above a task, up to the first one. Each is defined once, before the first definition that refers to
+ * it.
+ *
+ * Separate, because ancestors need not be targets: their state is kept per process, not per task.
  */
 #ifndef FILETAP_ANCESTRY_H
 #define FILETAP_ANCESTRY_H
@@ -14,7 +16,7 @@
 #include "path.bpf.h"
 #include "state.bpf.h"
 
-/* By number and start: a number alone comes again. User space resizes it, and reads which ids are in use. */
+/* By pid and start time, because pids are reused. User space resizes it, and reads which ids are in use. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16 << 10);
@@ -22,18 +24,18 @@ struct {
 	__type(value, struct process_entry);
 } ft_processes SEC(".maps");
 
-/* A walk up, and then down again: from a process to the first above it that is defined, and what has to be defined on the way. */
+/* A walk up, and then down again: from a process to the nearest ancestor that is defined, and the undefined ones between. */
 struct ancestor_walk {
-	__u64 itself; /* address of the process that does all this */
-	__u64 at; /* address of the one that the walk has come to */
-	__u64 undefined[MAX_ANCESTORS]; /* addresses of those that it has passed */
+	__u64 itself; /* address of the process at which the walk starts */
+	__u64 at; /* address of the process that the walk has reached */
+	__u64 undefined[MAX_ANCESTORS]; /* addresses of those it has passed */
 	__u32 count;
-	__u32 parent; /* id of the last one defined; 0: there is none above; or UNKNOWN_PARENT */
+	__u32 parent; /* id of the last one defined; 0: it is the first process; or UNKNOWN_PARENT */
 	__u32 forker_known; /* 'parent' is the process that forked 'itself' */
 	__u32 reserved;
 	struct process_key key;
 	struct process_entry entry;
-	__u64 exe_dentry, exe_mnt, root_dentry, root_mnt; /* of the next to be defined */
+	__u64 exe_dentry, exe_mnt, root_dentry, root_mnt; /* of the next one to define */
 };
 
 PER_CPU(ancestor_walk, struct ancestor_walk, ft_ancestors)
@@ -51,7 +53,7 @@ static __always_inline struct process_entry *find_process(struct ancestor_walk *
 	return bpf_map_lookup_elem(&ft_processes, &w->key);
 }
 
-/* The process that this one is a child of now; NULL: it is the first. */
+/* Return the present parent process; NULL if this is the first process. */
 static __always_inline struct task_struct *parent_process(struct task_struct *leader)
 {
 	struct task_struct *parent = read_word(read_word(leader, real_parent), group_leader);
@@ -59,14 +61,14 @@ static __always_inline struct task_struct *parent_process(struct task_struct *le
 	return parent && read_word(parent, tgid) ? parent : NULL;
 }
 
-/* Does its definition say what it is now? An exec or another name makes it another row. */
+/* Returns true if its definition is still true. An exec or another name makes another row. */
 static __always_inline bool is_defined(const struct process_entry *entry, struct task_struct *leader)
 {
 	return entry && entry->id && entry->execs == (__u32)read_word(leader, self_exec_id) && entry->comm[0] == word_at(leader->comm) &&
 	       entry->comm[1] == word_at(leader->comm + 8);
 }
 
-/* One process further up. Returns 1 where the walk ends. Global, so that the verifier looks at it once. */
+/* Go one process up. Returns 1 where the walk ends. Global, so that the verifier reads it only once. */
 __noinline int climb_to_parent(__u32 step)
 {
 	struct ancestor_walk *w = ancestor_walk();
@@ -75,7 +77,7 @@ __noinline int climb_to_parent(__u32 step)
 
 	if (!w || step >= MAX_ANCESTORS)
 		return 1;
-	barrier_var(step); /* the compiler would leave out the mask below, and the verifier would not know why */
+	barrier_var(step); /* the compiler would remove the mask below, and the verifier could not prove the bound */
 	leader = (struct task_struct *)w->at;
 	entry = find_process(w, leader);
 	if (is_defined(entry, leader)) {
@@ -92,7 +94,7 @@ __noinline int climb_to_parent(__u32 step)
 	return !w->at;
 }
 
-/* From a process upwards. Where there are more than MAX_ANCESTORS, what is above them is not known. */
+/* Walk up from a process. If there are more than MAX_ANCESTORS, those above are not known. */
 static __always_inline void climb_from(struct ancestor_walk *w, struct task_struct *leader)
 {
 	w->at = (__u64)leader;
@@ -105,7 +107,7 @@ static __always_inline void climb_from(struct ancestor_walk *w, struct task_stru
 		w->parent = 0;
 }
 
-/* Where the executable and the root of the next one to be defined lie, from the first down. Returns 0 when all are defined. */
+/* Find the executable and the root of the next one to define, from the top down. Returns 0 when all are defined. */
 __noinline int next_undefined(void)
 {
 	struct ancestor_walk *w = ancestor_walk();
@@ -134,9 +136,9 @@ __noinline int next_undefined(void)
 	return 1;
 }
 
-/* A child keeps the count of execs that its parent had when it forked it: where that is more than this process has made by now,
- * another one was its parent. (Of a child that was forked by one which had made no exec of its own since this one forked it in turn,
- * it does not tell.) parent_exec_id stays when a child is given to another parent (kernel/exit.c, reparent_leader). */
+/* A child keeps the count of execs that its parent had when it forked the child: if that is more than this process has made by now,
+ * another process was its parent. It proves nothing about a child whose forking process had made no exec since this process forked it
+ * in turn. parent_exec_id is unchanged when a child is given to another parent (kernel/exit.c, reparent_leader). */
 static __always_inline bool was_adopted(struct task_struct *leader)
 {
 	struct task_struct *parent = parent_process(leader);
@@ -144,7 +146,7 @@ static __always_inline bool was_adopted(struct task_struct *leader)
 	return parent && read_word(leader, parent_exec_id) > read_word(parent, self_exec_id);
 }
 
-/* Has it ended, and only waits for somebody to ask how? Then nothing tells when it is gone. */
+/* Returns true for a zombie: no event reports when it is reaped. */
 static __always_inline bool has_ended(struct task_struct *leader)
 {
 	return !read_word(read_word(leader, signal), live.counter);
@@ -165,7 +167,7 @@ static __always_inline void publish_process(struct ancestor_walk *w, struct task
 		c->processes_full++;
 }
 
-/* The definition of the process that next_undefined() has come to; the next one below it is its child. */
+/* Define the process that next_undefined() has reached; the next one below it is its child. */
 __noinline int define_ancestor(__u32 exe, __u32 root)
 {
 	struct ancestor_walk *w = ancestor_walk();
@@ -199,8 +201,8 @@ __noinline int define_ancestor(__u32 exe, __u32 root)
 	return 0;
 }
 
-/* The lowest of them that has no definition yet gets one. Returns 0 when there is none. A function of its own, for the verifier
- * goes through the loop that calls it turn by turn. */
+/* Define the topmost ancestor that has no definition yet. Returns 0 if there is none. A separate function, because the verifier follows
+ * the loop that calls it iteration by iteration. */
 __noinline int define_next(void)
 {
 	struct ancestor_walk *w = ancestor_walk();
@@ -214,8 +216,8 @@ __noinline int define_next(void)
 	return 1;
 }
 
-/* define_ancestors() of the process at w->itself. Global, so that the verifier looks at it once, and at the depth of the chain of calls at
- * which a task is defined: that is all there is. */
+/* define_ancestors() of the process at w->itself. Global, so that the verifier reads it only once, and at the depth of the call chain
+ * at which a task is defined: no more frames are left. */
 __noinline int define_line(int too)
 {
 	struct ancestor_walk *w = ancestor_walk();
@@ -239,7 +241,7 @@ __noinline int define_line(int too)
 	return 0;
 }
 
-/* All that the process of this task descends from, so that its parent has an id; with 'too' the process itself as well. */
+/* Define all ancestors of this task's process, so that its parent has an id; with 'too' the process itself as well. */
 static __always_inline void define_ancestors(struct task_struct *task, bool too)
 {
 	struct ancestor_walk *w = ancestor_walk();
@@ -250,7 +252,7 @@ static __always_inline void define_ancestors(struct task_struct *task, bool too)
 	define_line(too);
 }
 
-/* A child of the current process, whose parent is known from now on, whatever becomes of it. */
+/* Store the forker of a child of the current process, so that it stays known when the parent ends. */
 static __always_inline void remember_forker(struct task_struct *child)
 {
 	struct ancestor_walk *w = ancestor_walk();
@@ -267,7 +269,7 @@ static __always_inline void remember_forker(struct task_struct *child)
 		c->processes_full++;
 }
 
-/* A process has forked another one: whichever it is, not targets alone. */
+/* A process has forked another one. Called for all processes, not only for targets. */
 static __always_inline void follow_fork(struct task_struct *task, struct task_struct *child)
 {
 	if (config.ancestry < ANCESTRY_AT_FORK || interrupts(task))
@@ -277,7 +279,7 @@ static __always_inline void follow_fork(struct task_struct *task, struct task_st
 		remember_forker(child);
 }
 
-/* The end of the current process. */
+/* The current process ends. */
 static __always_inline void forget_process(struct task_struct *task)
 {
 	struct process_key key = { .start = task_field(task, group_leader, start_boottime), .pid = task_field(task, tgid) };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * A call's arguments, by the number that its shape gives, and what they point to in the caller's memory.
- * Apart, because io_uring's requests are brought into the same registers.
+ * A call's arguments, by the number that its shape gives, and the data they point to in the caller's memory.
+ *
+ * Separate, because io_uring's requests are put into the same registers.
  */
 #ifndef FILETAP_ARGUMENT_H
 #define FILETAP_ARGUMENT_H
@@ -10,7 +11,7 @@
 #include "compat.bpf.h"
 #include "kernel.h"
 
-/* The arguments of a system call, from the first; 0 for none. */
+/* Return an argument of a system call, counted from 1; 0 for none. */
 static __always_inline __u64 argument(const struct pt_regs *regs, __u32 number)
 {
 	switch (number) {
@@ -33,7 +34,7 @@ static __always_inline __u64 argument(const struct pt_regs *regs, __u32 number)
 #define MAX_IOVECS 1024
 #define NO_SUM (~0ull)
 
-/* The sum of at most STEPS_AT_ONCE lengths. */
+/* Return the sum of at most STEPS_AT_ONCE lengths. */
 __noinline __u64 sum_some(__u64 base, __u32 count)
 {
 	__u64 sum = 0, iovec[2];

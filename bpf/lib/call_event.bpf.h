@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a call that has returned to its event: a pending event by the call's kind, then the names it gave, then out with it.
- * Apart, because a request of io_uring is filled in as the system call that it is like.
+ * From a call that has returned to its event: fill a pending event by the call's kind, then its names, then emit it.
+ *
+ * Separate, because a request of io_uring is handled as the corresponding system call.
  */
 #ifndef FILETAP_CALL_EVENT_H
 #define FILETAP_CALL_EVENT_H
@@ -61,7 +62,7 @@ static __always_inline bool closed(const struct exit_context *x, const struct ca
 	return x->state->resolved && find_fd_file(x, call, d);
 }
 
-/* A call whose arguments are what its shape says. */
+/* A call whose arguments are described by its shape. */
 SUBPROGRAM enum outcome plain(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = current_task();
@@ -114,11 +115,11 @@ SUBPROGRAM bool mapped(const struct pt_regs *regs, struct task_state *state, lon
 	add_ext(d);
 	d->argument = (regs->dx & 0xff) | (__u32)regs->r10 << 8;
 	wanted = find_fd_file(&x, &call, d);
-	d->flags &= ~EVENT_NO_OFFSET; /* it is an argument, whatever the descriptor is */
+	d->flags &= ~EVENT_NO_OFFSET; /* it is an argument, even if the descriptor has no position */
 	return wanted;
 }
 
-/* A successful chdir or chroot has made the directory the task's own: it need not be named as it was asked for. */
+/* A successful chdir or chroot has made the directory the task's own, so its resolved path is reported instead of the requested name. */
 SUBPROGRAM enum outcome entered_directory(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = current_task();
@@ -152,13 +153,13 @@ static __always_inline enum outcome fill_common(const struct exit_context *x, co
 	return EMIT_NOT;
 }
 
-/* A failed exec, at the level where bprm_check is asked for. */
+/* Returns true if bprm_check reports failed execs. */
 static __always_inline bool reported_by_hook(void)
 {
 	return config.level == LEVEL_VFS && config.hooks[HOOK_EXEC].call;
 }
 
-/* Kinds that are rarer. */
+/* Fill the rarer kinds. */
 static __always_inline enum outcome fill_rare(const struct pt_regs *regs, struct task_state *state, long result, __u8 kind)
 {
 	switch (kind) {
@@ -177,12 +178,12 @@ static __always_inline enum outcome fill_rare(const struct pt_regs *regs, struct
 		return entered_directory(regs, state, result);
 	case KIND_EXEC:
 		state->exec_nr = 0;
-		return result >= 0 || reported_by_hook() ? EMIT_NOT : EMIT_NAME; /* process.bpf.c saw the one that succeeded */
+		return result >= 0 || reported_by_hook() ? EMIT_NOT : EMIT_NAME; /* process.bpf.c reports the successful ones */
 	}
 	return EMIT_NOT;
 }
 
-/* The call's op and index, where its number has more than one meaning; an index of 0: not asked for, or no file's. */
+/* Set the call's op and index, where its number has more than one meaning; an index of 0: not requested, or not about a file. */
 static __always_inline void choose_meaning(struct call *call, const struct pt_regs *regs)
 {
 	__u32 word = regs->si;
@@ -209,8 +210,8 @@ static __always_inline bool ambiguous(const struct call *call)
 	return call->other || call->kind == KIND_FCNTL || call->kind == KIND_IOCTL;
 }
 
-/* Begins state->pending_event, and fills it for the kinds that are frequent. Each stage of an event returns before the next is
- * called: nested, they would need more stack and more frames than a program has. */
+/* Begin state->pending_event, and fill it for the frequent kinds. Each stage of an event returns before the next is called: nested,
+ * they would need more stack and more frames than a program has. */
 SUBPROGRAM enum outcome begin_pending_event(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = current_task();
@@ -228,7 +229,7 @@ SUBPROGRAM enum outcome begin_pending_event(const struct pt_regs *regs, struct t
 	return fill_common(&x, &call, d);
 }
 
-/* An empty name means the descriptor, or the directory that the call starts from (AT_EMPTY_PATH). */
+/* An empty name refers to the descriptor, or to the directory that the call starts from (AT_EMPTY_PATH). */
 static __always_inline bool name_descriptor(struct task_state *state, int fd)
 {
 	struct task_struct *task = current_task();
@@ -277,7 +278,7 @@ static __always_inline bool content_may_be_wanted(const char *content)
 	return length > 0 && may_lead_there(t, length);
 }
 
-/* What a symbolic link says, from where the link lies. */
+/* The target of a symbolic link, relative to the link's directory. */
 static __always_inline bool name_content(const struct pt_regs *regs, struct task_state *state, const char *name, bool needed)
 {
 	struct pending_event *d = &state->pending_event;
@@ -292,7 +293,7 @@ static __always_inline bool name_content(const struct pt_regs *regs, struct task
 	return true;
 }
 
-/* RESOLVE_* of openat2, those that say where the name may lead. */
+/* RESOLVE_* of openat2 that restrict where the name may lead. */
 SUBPROGRAM __u32 scope_of(const struct pt_regs *regs)
 {
 	__u64 how[3] = {};
@@ -302,8 +303,8 @@ SUBPROGRAM __u32 scope_of(const struct pt_regs *regs)
 	return how[2] & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
 }
 
-/* Is the source that mount(2) is given a name? As path_mount() in fs/namespace.c decides; that of a new file system may be one, which
- * its type says. */
+/* Returns true if the source argument of mount(2) is a name. The rules are those of path_mount() in fs/namespace.c. The source of a new
+ * file system may be one, depending on its type. */
 static __always_inline bool has_plain_source(const struct pt_regs *regs)
 {
 	__u32 flags = regs->r10;
@@ -315,7 +316,7 @@ static __always_inline bool has_plain_source(const struct pt_regs *regs)
 	return !(flags & MS_BIND) && (flags & MS_PROPAGATION || !(flags & MS_MOVE));
 }
 
-/* The text, and behind it the type of the file system, where a new one is made. */
+/* The text, followed by the type of the file system if a new one is mounted. */
 SUBPROGRAM __u32 define_source(const struct pt_regs *regs, const struct origin *o)
 {
 	bool made = !(regs->r10 & (MS_REMOUNT | MS_PROPAGATION)) || (regs->r10 & MS_MGC_MSK) == MS_MGC_VAL;
@@ -351,7 +352,7 @@ SUBPROGRAM bool name_source(const struct pt_regs *regs, struct task_state *state
 	return true;
 }
 
-/* Is it wanted? Or needed, for the other name is. */
+/* Returns true if the name matches, or is needed because the other name matches. */
 SUBPROGRAM bool name_first(const struct pt_regs *regs, struct task_state *state, bool needed)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
@@ -387,7 +388,7 @@ SUBPROGRAM bool name_first(const struct pt_regs *regs, struct task_state *state,
 	return true;
 }
 
-/* Has this call changed something by a name of which user space has to look where it leads? */
+/* Returns true if this call has changed something by a name that user space has to look up. */
 static __always_inline bool is_looked_up(const struct pt_regs *regs, const struct shape *shape, long result)
 {
 	if (!config.later || result < 0 || !shape->change)
@@ -399,7 +400,7 @@ static __always_inline bool is_looked_up(const struct pt_regs *regs, const struc
 	       !leads_elsewhere(argument(regs, shape->to_name), shape->to_dir ? argument(regs, shape->to_dir) : AT_FDCWD, CHANGE_ENTRY);
 }
 
-/* The one name or both, where one of them may be wanted; or may lead to something wanted. */
+/* Handle the one name or both, if one of them may match or may lead to a matching file. */
 static __always_inline bool name_asked(const struct pt_regs *regs, struct task_state *state)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
@@ -423,14 +424,14 @@ static __always_inline bool name_asked(const struct pt_regs *regs, struct task_s
 	return true;
 }
 
-/* The close of a file that the enter has found not to be wanted. */
+/* Returns true for the close of a file that did not match at the entry. */
 static __always_inline bool closes_rejected_file(const struct pt_regs *regs, struct task_state *state)
 {
 	return config.paths & 1 && state->resolved == (__u16)(regs->orig_ax + 1) && !(state->wanted & WANTED_PATH) &&
 	       call_of(regs->orig_ax).kind == KIND_CLOSE;
 }
 
-/* The descriptor that an empty name, or none, stands for. */
+/* Report the descriptor that an empty or missing name refers to. */
 static __always_inline void name_given_descriptor(const struct pt_regs *regs, struct pending_event *d)
 {
 	const struct shape shape = shape_of(regs->orig_ax);
@@ -446,8 +447,7 @@ static __always_inline void name_given_descriptor(const struct pt_regs *regs, st
 		d->fd = fd;
 }
 
-/* The files that a call's names have led to, where a hook has seen them; else the names. Returns false when no rule
- * wants them. */
+/* Set the files that a call's names have led to, if a hook has seen them; otherwise the names. Returns false if no rule matches. */
 static __always_inline bool name_files(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	enum taken taken = config.level == LEVEL_AUTO ? take_pending_hook(state, result) : NOT_SEEN;
@@ -462,7 +462,7 @@ static __always_inline bool name_files(const struct pt_regs *regs, struct task_s
 	return true;
 }
 
-/* The event of a call that has returned, if it is one. */
+/* Emit the event of a call that has returned, if it makes one. */
 static __always_inline void report(const struct pt_regs *regs, struct task_struct *task, struct task_state *state, long result)
 {
 	enum outcome outcome = closes_rejected_file(regs, state) ? EMIT_NOT : begin_pending_event(regs, state, result);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * How kernel memory is read, and everything that differs between kernels.
- * Apart, so that no probe tests for a kernel: each difference is found by BTF and named with its commit here.
+ *
+ * Separate, so that no probe tests for a kernel: each difference is found by BTF, with its commit in a comment here.
  */
 #ifndef FILETAP_COMPAT_H
 #define FILETAP_COMPAT_H
@@ -17,16 +18,16 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define likely(x) __builtin_expect(!!(x), 1)
 
-/* A function of its own to the verifier and the stack; inline, because not every object calls it. */
+/* A separate function for the verifier and the stack; inline, because not every object calls it. */
 #define SUBPROGRAM static inline __attribute__((noinline))
 
-/* The verifier follows each turn of a loop, and 5.10 has no bpf_loop (e6f2dd0f8067, v5.17). So what may take thousands of steps
- * is made of a few of them in a global function, which is looked at once, called from a loop. */
+/* The verifier follows each iteration of a loop, and 5.10 has no bpf_loop (e6f2dd0f8067, v5.17). So a loop of thousands of steps calls
+ * a global function that does a few of them and is verified once. */
 #define STEPS_AT_ONCE 64
 #define TURNS_AT_ONCE 256
 
-/* For a global function one(what, index), which returns 1 when there is no more: one_each(), which calls it with each index from
- * 'first' on, at most 'count' times and 64 Ki. */
+/* For a global function one(what, index), which returns 1 at the end: define one_each(), which calls it with each index from 'first'
+ * on, at most 'count' times and 64 Ki. */
 #define REPEATED(one)                                                                                                                      \
 	__noinline int one##_some(__u64 what, __u32 first, __u64 count)                                                                    \
 	{                                                                                                                                  \
@@ -42,7 +43,7 @@
 				break;                                                                                                     \
 	}
 
-/* find(): the one element of an array; NULL only to the verifier. */
+/* Define find(): the one element of an array; NULL only for the verifier. */
 #define ONLY_ELEMENT(find, element, map)                                                                                                   \
 	static __always_inline element *find(void)                                                                                         \
 	{                                                                                                                                  \
@@ -51,7 +52,7 @@
 		return bpf_map_lookup_elem(&map, &zero);                                                                                   \
 	}
 
-/* The same, and the array itself: one for each CPU. */
+/* The same, and the array itself: one element per CPU. */
 #define PER_CPU(find, element, map)                                                                                                        \
 	struct {                                                                                                                           \
 		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                                                                   \
@@ -61,14 +62,14 @@
 	} map SEC(".maps");                                                                                                                \
 	ONLY_ELEMENT(find, element, map)
 
-/* bpf_rdonly_cast came with a35b9af4ec2c (v6.2): plain loads instead of a helper call for each member, half the cost
- * of an event. Each object is compiled twice, HAS_CAST being 1 in the one for kernels that have it: two ways side by side
- * would double the code, and the kernel's time to load it. */
+/* bpf_rdonly_cast came with a35b9af4ec2c (v6.2): plain loads instead of a helper call for each member, half the cost of an event. Each
+ * object is compiled twice, with HAS_CAST 1 for kernels that have it: both forms in one object would double the code, and the kernel's
+ * time to load it. */
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 
 #define cast_kernel(type, pointer) ((type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(type)))
 
-/* A member through a pointer of cast_kernel(type); by helper where there is no cast. */
+/* Read a member through a pointer of cast_kernel(type); by helper where there is no cast. */
 #define read_field(pointer, first, ...)                                                                                                    \
 	(HAS_CAST ? plain_field(pointer, first, ##__VA_ARGS__) : BPF_CORE_READ(pointer, first, ##__VA_ARGS__))
 #define plain_field(pointer, ...) ___arrow(pointer, ##__VA_ARGS__)
@@ -79,9 +80,9 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 #define ___arrow2(a, b) a->b
 #define ___arrow3(a, b, c) a->b->c
 
-/* Task storage came to tracing programs in a10787e6d58c (v5.13), pointers to tasks that are loaded from plainly in
- * 3ca1032ab7ab (v5.11). What differs is decided by a constant that CO-RE writes into the code: the verifier drops the branch
- * that is not taken, with the helper calls that the kernel does not know, and nothing is loaded to decide. */
+/* Task storage came to tracing programs in a10787e6d58c (v5.13), plain loads through pointers to tasks in 3ca1032ab7ab (v5.11). A
+ * constant that CO-RE writes into the code decides between the two: the verifier drops the branch that is not taken, with the helper
+ * calls that the kernel does not know, and nothing is loaded to decide. */
 #define HAS_TASK_STORAGE (HAS_CAST || bpf_core_field_exists(((struct task_struct *)0)->bpf_storage))
 
 static __always_inline struct task_struct *current_task(void)
@@ -89,14 +90,14 @@ static __always_inline struct task_struct *current_task(void)
 	return HAS_TASK_STORAGE ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
 }
 
-/* A member through a task, from current_task() or a tracepoint. Of each pointer that is read through one which the verifier
- * trusts, newer kernels look up four names among all of their types (57539b1c0ac2, v6.3): a fifth of a start. */
+/* Read a member through a task, from current_task() or a tracepoint. For each pointer that is read through a trusted one, newer kernels
+ * look up four names among all of their types (57539b1c0ac2, v6.3): a fifth of a start. */
 #define task_field(task, first, ...)                                                                                                       \
 	(HAS_CAST           ? plain_field(cast_kernel(__typeof__(*(task)), task), first, ##__VA_ARGS__)                                    \
 	 : HAS_TASK_STORAGE ? plain_field(task, first, ##__VA_ARGS__)                                                                      \
 			    : BPF_CORE_READ(task, first, ##__VA_ARGS__))
 
-/* The leader of a task's group, trusted as the task is: storage is found by it. */
+/* Return the leader of a task's group. It is trusted as the task is, so its storage can be looked up. */
 static __always_inline struct task_struct *leader_of(struct task_struct *task)
 {
 	return HAS_TASK_STORAGE ? plain_field(task, group_leader) : BPF_CORE_READ(task, group_leader);
@@ -106,8 +107,8 @@ static __always_inline struct task_struct *leader_of(struct task_struct *task)
 #define HAS_TASK_REGISTERS (HAS_CAST || bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
 #define THREAD_SIZE (4 << PAGE_SHIFT) /* without KASAN, arch/x86/include/asm/page_64_types.h */
 
-/* Those of a task in a call. Where no helper leads to them, they are at the top of its stack, whose size is the one thing that
- * BTF does not tell. */
+/* Return the registers of a task in a call. Where no helper does, they are at the top of its stack, whose size is the only value that
+ * BTF does not give. */
 static __always_inline struct pt_regs *registers_of(struct task_struct *task)
 {
 	if (HAS_TASK_REGISTERS)
@@ -115,7 +116,7 @@ static __always_inline struct pt_regs *registers_of(struct task_struct *task)
 	return task_field(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
 }
 
-/* The number of the call that a task is in. */
+/* Return the number of the call that a task is in. */
 static __always_inline __u64 call_number(struct task_struct *task)
 {
 	struct pt_regs *regs = registers_of(task);
@@ -123,13 +124,13 @@ static __always_inline __u64 call_number(struct task_struct *task)
 	return HAS_TASK_REGISTERS ? regs->orig_ax : BPF_CORE_READ(regs, orig_ax);
 }
 
-/* Is the call that a task is in one of 32 bits, whose number is from another table? */
+/* Returns true if the call that a task is in is a 32-bit one, whose number is from another table. */
 static __always_inline bool is_compat(struct task_struct *task)
 {
 	return task_field(task, thread_info.status) & TS_COMPAT;
 }
 
-/* Any word of the kernel's memory, as a number: thread_info begins with a long. */
+/* Read any word of the kernel's memory, as a number: thread_info begins with a long. */
 static __always_inline __u64 word_at(const void *address)
 {
 	__u64 word = 0;
@@ -140,14 +141,14 @@ static __always_inline __u64 word_at(const void *address)
 	return word;
 }
 
-/* Its name, as two words to be compared. */
+/* Return one of the two words of its name, for comparison. */
 static __always_inline __u64 comm_word(struct task_struct *task, int at)
 {
 	return HAS_TASK_STORAGE ? ((const __u64 *)task->comm)[at] : word_at(task->comm + 8 * at);
 }
 
-/* A string of user space with its NUL: its length with the NUL, or an error. Of an empty string strncpy_from_user_nofault
- * told 0, without the NUL that it counted for all others, as 6.1 does. */
+/* Read a string of user space: returns its length with the NUL, or an error. For an empty string strncpy_from_user_nofault returned 0,
+ * without the NUL that it counts for all others, as 6.1 does. */
 static __always_inline long read_user_string(char *to, __u32 space, const char *from)
 {
 	long length = bpf_probe_read_user_str(to, space, from);
@@ -155,12 +156,12 @@ static __always_inline long read_user_string(char *to, __u32 space, const char *
 	return length ? length : 1;
 }
 
-/* A member of at most eight bytes, through any pointer. What comes of it is a number to the verifier, which would not let
- * us make one of a pointer. */
+/* Read a member of at most eight bytes, through any pointer. To the verifier the result is a number, which it would not let us make of
+ * a pointer. */
 #define read_word(pointer, member) ((__typeof__((pointer)->member))word_at((void *)(pointer) + word_offset(__typeof__(pointer), member)))
 #define word_offset(type, member) bpf_core_field_offset(((type)0)->member)
 
-/* The id of the current task's cgroup at a level of the tree; 0: it lies higher. The helper came to tracing programs in
+/* Return the id of the current task's cgroup at a level of the tree; 0: it is higher. The helper came to tracing programs in
  * 95b861a7935b (v5.15); ancestor_ids, which 5.10 has, became pointers in 7f203bc89eb6 (v6.1). */
 static __always_inline __u64 ancestor_cgroup(__u32 level)
 {
@@ -187,8 +188,8 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	return BPF_CORE_READ(node, __parent);
 }
 
-/* Does more than one descriptor lead to this open file? file.f_count became f_ref, which counts from zero, in
- * 90ee6ed776c0 (v6.13). */
+/* Returns true if more than one descriptor refers to this open file. file.f_count became f_ref, which counts from zero, in 90ee6ed776c0
+ * (v6.13). */
 static __always_inline bool file_shared(struct file *file)
 {
 	struct file___before_6_13 *old = (void *)file;
@@ -213,7 +214,7 @@ static __always_inline struct inode *overlay_lower(struct ovl_inode *oi)
 	return entry && BPF_CORE_READ(entry, __numlower) ? BPF_CORE_READ(entry, __lowerstack[0].dentry, d_inode) : NULL;
 }
 
-/* Where an inode's list leads to in a dentry. The union around it lost its name d_u between v6.18 and v7.2. */
+/* The offset in a dentry to which an inode's list points. The union around it lost its name d_u between v6.18 and v7.2. */
 static __always_inline __u64 alias_offset(void)
 {
 	if (bpf_core_field_exists(((struct dentry___before_7 *)0)->d_u))
@@ -231,7 +232,7 @@ static __always_inline struct mount *first_mount(struct super_block *sb)
 	return BPF_CORE_READ(sb, s_mounts);
 }
 
-/* NULL behind the last. */
+/* Return the next one; NULL after the last. */
 static __always_inline struct mount *next_mount(struct super_block *sb, struct mount *mount)
 {
 	struct super_block___before_6_17 *old = (void *)sb;
@@ -249,8 +250,8 @@ static __always_inline struct mount *next_mount(struct super_block *sb, struct m
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
-/* bpf_preempt_disable came with fc7566ad0a82 (v6.10); the verifier has let global functions be called then since e2d8f560d176
- * (v6.15), to which it owes this member. */
+/* bpf_preempt_disable came with fc7566ad0a82 (v6.10); since e2d8f560d176 (v6.15), which also added this member, the verifier allows
+ * calls of global functions in between. */
 #define MAY_HOLD_CPU bpf_core_field_exists(((struct bpf_subprog_info *)0)->might_sleep)
 
 static __always_inline void hold_cpu(void)
@@ -265,33 +266,33 @@ static __always_inline void let_cpu_go(void)
 		bpf_preempt_enable();
 }
 
-/* Up to 6.18 the kernel switches preemption off around raw tracepoints' programs. 7.2 does not, and has this class of locks: user
- * space takes classic tracepoints there, where it can (preempt_safe). */
+/* Up to 6.18 the kernel disables preemption around raw tracepoints' programs. 7.2 does not, and has this class of locks: user space
+ * uses classic tracepoints there, where it can (preempt_safe). */
 typedef struct {
 	void *lock;
 } class_srcu_fast_notrace_t;
 #define PREEMPTS_TRACEPOINTS bpf_core_type_exists(class_srcu_fast_notrace_t)
 
-/* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, behind struct trace_entry. */
+/* struct syscall_trace_enter and _exit, from kernel/trace/trace.h, after struct trace_entry. */
 struct classic_enter {
 	__u64 entry;
-	__s32 nr; /* padded with whatever was on the stack */
+	__s32 nr; /* the padding after it is uninitialised */
 	__u64 args[6];
 };
 
 struct classic_exit {
 	__u64 entry;
-	__s32 nr; /* padded with whatever was on the stack */
+	__s32 nr; /* the padding after it is uninitialised */
 	__s64 result;
 };
 
-/* Of the current call, for classic tracepoints: these are attached only where HAS_TASK_REGISTERS. */
+/* The registers of the current call, for classic tracepoints: these are attached only where HAS_TASK_REGISTERS. */
 static __always_inline const struct pt_regs *registers(void)
 {
 	return (const struct pt_regs *)bpf_task_pt_regs(current_task());
 }
 
-/* For classic tracepoints, whose records tell of a task no more than its number (3f0e6f2b41d3, v6.2). */
+/* For classic tracepoints, whose records have only the number of a task (3f0e6f2b41d3, v6.2). */
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym __weak;
 extern void bpf_task_release(struct task_struct *task) __ksym __weak;
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Whose user a task is: all ids of its credentials, and whether they are still those of its last definition.
- * Apart, because they are compared at each event and must cost a few loads, and because some change without a trace.
+ * The credentials of a task: all its ids, and whether they are still those of its last definition.
+ *
+ * Separate, because they are compared at each event and must cost a few loads, and because some change without a system call that
+ * is traced.
  */
 #ifndef FILETAP_CREDENTIALS_H
 #define FILETAP_CREDENTIALS_H
@@ -14,7 +16,7 @@
 
 #define GROUP_BYTES (MAX_GROUPS * sizeof(__u32))
 
-/* A user's id and the group's that lies behind it, as one word; where a kernel has shuffled its structures, of two. */
+/* A user id and the group id that follows it, as one word; as two where a kernel has randomised its structures. */
 #define ID_PAIR(cred, user, group) id_pair((__u64)(cred), CRED_OFFSET(user), CRED_OFFSET(group))
 #define CRED_OFFSET(member) bpf_core_field_offset(struct cred, member)
 
@@ -27,7 +29,7 @@ static __always_inline __u64 id_pair(__u64 cred, __u64 user, __u64 group)
 	return (__u32)both | word_at((void *)(cred + group)) << 32;
 }
 
-/* Which members are to be compared: real, effective, saved and of the file system. */
+/* The members to compare: real, effective, saved and of the file system. */
 static __always_inline __u64 ids_of(struct cred *cred, int which)
 {
 	switch (which) {
@@ -52,8 +54,8 @@ static __always_inline __u64 groups_of(struct cred *cred)
 	return word_at((void *)cred + CRED_OFFSET(group_info));
 }
 
-/* By value, for freed memory is used again. Groups are many: the address of their list stands for them, and setgroups(2), the one way
- * to another list, clears it. */
+/* Compared by value, because freed memory is reused. There are too many groups for that: the address of their list is compared, and
+ * setgroups(2), the only way to another list, clears it. */
 static __always_inline bool same_credentials(struct task_struct *task, const struct credentials *known)
 {
 	struct cred *cred = (struct cred *)task_field(task, cred);
@@ -72,7 +74,7 @@ static __always_inline void remember_credentials(struct task_struct *task, struc
 	known->login = login_of(task);
 }
 
-/* A task has called setgroups(2). */
+/* Called when a task has called setgroups(2). */
 static __always_inline void forget_groups(struct task_struct *task)
 {
 	struct task_state *s = state_of(task);
@@ -81,7 +83,7 @@ static __always_inline void forget_groups(struct task_struct *task)
 		s->credentials.groups = 0;
 }
 
-/* Into the definition in the scratch, with the list of groups as the first that stands behind it. */
+/* Write the credentials into the definition in the scratch, followed by the list of groups. */
 static __always_inline void fill_credentials(struct task_struct *task, struct scratch *s)
 {
 	struct task_definition *d = &s->task;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ids: a file or a task is described once on the definitions ring and named by a number afterwards.
- * Apart, because the order matters: submit the definition, then publish its id; a definition that failed is not
- * published, and its event carries the identity itself.
+ * Ids: a file or a task is described once on the definitions ring and referred to by a number afterwards.
+ *
+ * Separate, because the order matters: submit the definition, then publish its id. A definition that failed is not published, and
+ * its event carries the identity itself.
  */
 #ifndef FILETAP_DEFINE_H
 #define FILETAP_DEFINE_H
@@ -28,7 +29,7 @@ static __always_inline long submit_definition(struct scratch *s, struct counters
 	return error;
 }
 
-/* An empty record, thrown away, with the wake-up. */
+/* Submit and discard an empty record, only for its wake-up. */
 static __always_inline void wake_reader(void)
 {
 	void *record = bpf_ringbuf_reserve(&ft_wakeups, 8, 0);
@@ -44,7 +45,7 @@ static __always_inline void start_definition(struct scratch *s, enum definition_
 	s->head.id = id;
 }
 
-/* The walk with names, behind one that has been made without: a rename that crossed them shows as another chain. */
+/* Walk again with names, after a walk without: a rename in between shows as another chain. */
 static __always_inline void walk_again(struct scratch *s, __u64 dentry, __u64 mnt)
 {
 	for (int i = 0; i < 2; i++) {
@@ -67,7 +68,7 @@ static __always_inline void fill_real(struct file_definition *d, struct inode *i
 	d->real_device = read_word(read_word(real, i_sb), s_dev);
 }
 
-/* Offsets in a module's structures are found when these programs are loaded: is it one that came later? */
+/* Count files of a module that was loaded after these programs: the offsets in its structures are not known. */
 static __always_inline void count_late_module(__u64 magic)
 {
 	struct counters *c = counters();
@@ -78,8 +79,8 @@ static __always_inline void count_late_module(__u64 magic)
 		c->late_modules++;
 }
 
-/* What d_dname makes a file's name of, where that is not in its dentry: the kind of a namespace (ns_dname, fs/nsfs.c), the name
- * that a buffer was given (dmabuffs_dname, drivers/dma-buf/dma-buf.c). */
+/* Return the text from which d_dname generates a file's name, where that is not in its dentry: the kind of a namespace (ns_dname,
+ * fs/nsfs.c), the name that a buffer was given (dmabuffs_dname, drivers/dma-buf/dma-buf.c). */
 static __always_inline const char *made_up_name(struct dentry *dentry, struct inode *inode, __u64 magic)
 {
 	if (magic == NSFS_MAGIC)
@@ -89,7 +90,7 @@ static __always_inline const char *made_up_name(struct dentry *dentry, struct in
 	return NULL;
 }
 
-/* A dentry that is its own parent, and not what its mount shows: in no tree, or not yet known to be in one (d_path, fs/d_path.c). */
+/* A dentry that is its own parent, but not the root of its mount: in no tree, or not yet known to be in one (d_path, fs/d_path.c). */
 static __always_inline void describe_lone_dentry(struct scratch *s, struct dentry *dentry, struct inode *inode)
 {
 	struct dentry_operations *ops = read_word(dentry, d_op);
@@ -109,7 +110,7 @@ static __always_inline void describe_lone_dentry(struct scratch *s, struct dentr
 	}
 }
 
-/* What the definition in the scratch says of a file beside its names. A function of its own, for the stack's sake. */
+/* Fill the definition in the scratch, except for its names. A separate function, to save stack. */
 SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
@@ -139,7 +140,7 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 	count_late_module(s->file.magic);
 	bpf_probe_read_kernel_str(s->file.filesystem, sizeof(s->file.filesystem),
 				  read_word(read_word(read_word(inode, i_sb), s_type), name));
-	/* An unlinked name is out of the dentry cache's hash; a root never was in it. */
+	/* An unlinked name is removed from the dentry cache's hash; a root was never in it. */
 	if (read_word(dentry, d_parent) != dentry)
 		s->head.flags |= read_word(dentry, d_hash.pprev) ? 0 : DEFINITION_DELETED;
 	else if (read_word(mount, mnt.mnt_root) != dentry)
@@ -147,7 +148,7 @@ SUBPROGRAM int describe_file(__u64 dentry_address, __u64 mnt_address)
 	return 0;
 }
 
-/* The current path and attributes of (dentry, mnt) under a new id; 0 when the ring is full. */
+/* Define the current path and attributes of (dentry, mnt) under a new id; returns 0 when the ring is full. */
 static __always_inline __u32 define_file(__u64 dentry, __u64 mnt)
 {
 	struct counters *c = counters();
@@ -171,19 +172,19 @@ static __always_inline bool type_wanted(struct inode *inode)
 	__u32 mode = read_word(inode, i_mode);
 	__u64 magic = read_word(read_word(inode, i_sb), s_magic);
 
-	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes call themselves regular files, but not in stat(2). */
+	/* Since cfd86ef7e8e7 (v6.15) anonymous inodes have the type of regular files, but not in stat(2). */
 	if (magic == ANON_INODE_FS_MAGIC)
 		mode = 0;
 	return config.types & (1u << ((mode & S_IFMT) >> 12));
 }
 
-/* Do the rules say now what they said of the file? */
+/* Returns true if the rules give the same verdict as when the file was defined. */
 static __always_inline bool is_same_verdict(const struct file_entry *entry, __u32 verdict)
 {
 	return !(entry->wanted & WANTED_PATH) == !is_wanted(verdict) && !entry->alias == !(verdict & RULE_ALIAS);
 }
 
-/* Is what is known of a file still so? After a rename or a mount anywhere, its way up is compared. */
+/* Returns true if the entry of a file is still valid. After a rename or a mount anywhere, its ancestors are compared. */
 static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, __u64 mnt, __u32 epoch)
 {
 	struct scratch *s = scratch();
@@ -198,8 +199,8 @@ static __always_inline bool is_current(struct file_entry *entry, __u64 dentry, _
 	return true;
 }
 
-/* For whom find_file() looks: files of the types asked for, files of any type, a place whatever the filters say, or only to
- * learn whether it is wanted. */
+/* What the caller of find_file() needs: files of the requested types, files of any type, a directory or other path whatever the filters
+ * decide, or only the verdict. */
 #define NEED_TYPE 0
 #define NEED_ANY 1
 #define NEED_ALWAYS 2
@@ -253,7 +254,7 @@ static __always_inline __u32 publish(const struct file_key *key, const struct fi
 	return other && other->id && other->epoch == entry->epoch ? other->id : entry->id;
 }
 
-/* An event is about to name this file: is it the first? Places that are looked up for their names alone do not count. */
+/* Count the file at the first event that refers to it. Directories that are looked up only for their names do not count. */
 static __always_inline void count_touch(struct file_entry *entry, int need)
 {
 	struct counters *c = counters();
@@ -264,7 +265,7 @@ static __always_inline void count_touch(struct file_entry *entry, int need)
 	}
 }
 
-/* A file that is wanted where it is, is wanted by its identity from now on: with --follow wherever it is moved. */
+/* Make a matching file a rule by its identity; with --follow it then matches wherever it is moved. */
 SUBPROGRAM int remember_file(__u64 dentry)
 {
 	struct inode *inode = read_word((struct dentry *)dentry, d_inode);
@@ -275,27 +276,27 @@ SUBPROGRAM int remember_file(__u64 dentry)
 	struct rule_key key = {};
 	long error;
 
-	/* Of a directory that only counts as a child, what is below it was not asked for. */
+	/* Files below a directory that only matches as a child were not requested. */
 	if (!s || (directory && (!config.follow_renames || (config.paths & 1 && !(s->walk.verdict & RULE_TREE)))))
 		return 0;
 	rule_key_of(&key, inode);
 	error = bpf_map_update_elem(&ft_inode_rules, &key, &rule, BPF_NOEXIST);
 	if (!error && (config.follow_renames || read_word(inode, i_nlink) > 1))
-		count_move(0); /* under other names it may be known as not wanted */
+		count_move(0); /* under other names it may be cached as not matching */
 	if (error == -E2BIG && c)
 		c->rules_full++;
 	return 0;
 }
 
-/* Wanted for nothing but what it was. */
+/* Returns true if the file matches only because of its former place. */
 static __always_inline bool was_hardlink(__u32 verdict)
 {
 	return (verdict & (RULE_TREE | RULE_CHILDREN | RULE_EXCLUDE | RULE_HARDLINK | RULE_ALIAS)) == RULE_HARDLINK;
 }
 
-/* Such a file with one name has been moved away: wanted no more. Not so where nobody can say what it is called: without a
- * way up, where names that differ in bytes may be the same, and where it is met by a name that it has lost, through a descriptor from
- * before, while the one that it has is not at hand. The walk is made again, lest a rename crossed it. */
+/* A file with one name that matches only because of its former place has been moved away: delete its rule. It is kept where the present
+ * name cannot be found: without a path to the root, where names that differ in bytes may be the same, and if the file is used through a
+ * descriptor by a name it has lost while its present name is not cached. The walk is repeated, in case a rename happened during it. */
 static __always_inline int drop_hardlink(__u64 dentry_address, __u64 mnt)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
@@ -326,7 +327,7 @@ static __always_inline __u32 wanted_by_rules(const struct walk *w)
 	return WANTED_PATH | (w->below || w->verdict & RULE_TREE ? WANTED_BELOW : 0);
 }
 
-/* What is known of the file of this key. Where few are wanted, most are rejected. */
+/* Look the file of this key up. If few files match, most are rejected. */
 static __always_inline struct file_entry *known_file(const struct file_key *key, bool *is_rejected)
 {
 	struct file_entry *entry;
@@ -339,7 +340,7 @@ static __always_inline struct file_entry *known_file(const struct file_key *key,
 	return bpf_map_lookup_elem(&ft_files, key);
 }
 
-/* The key of a file, in the scratch. Global, so that the verifier looks at it once and not wherever a file is met. */
+/* Fill the key of a file, in the scratch. Global, so that the verifier reads it once and not at each caller. */
 __noinline int fill_key(__u64 dentry_address, __u64 mnt, __u64 inode_address)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
@@ -360,7 +361,8 @@ __noinline int fill_key(__u64 dentry_address, __u64 mnt, __u64 inode_address)
 	return 0;
 }
 
-/* The file at (dentry, mnt), whose key is in the scratch, as a word; defined if it was not and an id is needed. Global like walk_up(). A name that has no file yet is defined each time: nothing tells it from another that was in the same memory. */
+/* Find the file at (dentry, mnt), whose key is in the scratch, as a word. It is defined if it was not and an id is needed. Global like
+ * walk_up(). A name that has no file yet is defined each time: nothing distinguishes it from another that was in the same memory. */
 __noinline __u64 find_by_key(__u64 dentry_address, __u64 mnt, int need)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address;
@@ -415,7 +417,7 @@ static __always_inline struct found find_file(__u64 dentry, __u64 mnt, int need)
 	return found_in_word(find_by_key(dentry, mnt, need));
 }
 
-/* What a task remembers of a file it has just used, made to be the one at (dentry, mnt): its id, and what is WANTED. */
+/* Update a task's cache of a file it has just used to the one at (dentry, mnt): its id, and WANTED_*. */
 static __always_inline void refresh(struct file_cache *c, struct dentry *dentry, struct vfsmount *mnt, struct inode *inode, int need)
 {
 	struct globals *g = globals();
@@ -427,7 +429,7 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	s->dentry = (__u64)dentry;
 	s->mount = (__u64)mnt;
 	s->inode = (__u64)inode;
-	barrier(); /* read back from the map they are the plain numbers that a global function takes */
+	barrier(); /* read back from the map they are plain numbers, which a global function accepts */
 	fill_key(s->dentry, s->mount, s->inode);
 	if (g && c->epoch == epoch_now(g) && c->generation == (__u32)g->generation && (c->id || !is_needed(c->wanted, need)) &&
 	    is_same_key(&c->key, &s->key))
@@ -440,7 +442,7 @@ static __always_inline void refresh(struct file_cache *c, struct dentry *dentry,
 	c->generation = g ? g->generation : 0;
 }
 
-/* Of a file that has been open all the time: does what is remembered hold still? */
+/* Returns true if the cache of a file that has been open all the time is still valid. */
 static __always_inline bool is_still_so(const struct file_cache *c, int need)
 {
 	struct dentry *dentry = (struct dentry *)c->key.dentry;
@@ -450,14 +452,14 @@ static __always_inline bool is_still_so(const struct file_cache *c, int need)
 	       c->key.sequence == read_word(dentry, d_seq.seqcount.sequence);
 }
 
-/* s->last becomes the open file's. */
+/* Set s->last to the open file. */
 static __always_inline void resolve(struct task_state *s, struct file *file, int need)
 {
 	s->held = 0;
 	refresh(&s->last, read_field(file, f_path.dentry), read_field(file, f_path.mnt), read_field(file, f_inode), need);
 }
 
-/* A place: a directory, an executable, a root. Its id, wanted or not, where that is needed. */
+/* Find a directory, an executable or a root. Returns its id, whether it matches or not, where that is needed. */
 static __always_inline struct found find_path_file(struct path *path, int need)
 {
 	__u64 dentry = (__u64)read_word(path, dentry), mnt = (__u64)read_word(path, mnt);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What a definition says of a task: who it is, in which cgroup and namespaces, as which user, with which arguments.
- * Apart, because targets and what they descend from are described alike.
+ * Fills the definition of a task: its identity, cgroup, namespaces, user and arguments.
+ *
+ * Separate, because targets and their ancestors are described in the same way.
  */
 #ifndef FILETAP_DESCRIBE_H
 #define FILETAP_DESCRIBE_H
@@ -59,7 +60,7 @@ static __always_inline __u32 pid_namespace(struct task_struct *task)
 	return BPF_CORE_READ(innermost, ns, ns.inum);
 }
 
-/* The arguments as exec left them on the new stack; cut at 4096 bytes. Behind the groups. */
+/* Read the arguments as exec left them on the new stack; cut at 4096 bytes. They follow the groups. */
 static __always_inline void read_arguments(struct task_struct *task, struct scratch *s)
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start), end = BPF_CORE_READ(task, mm, arg_end);
@@ -71,12 +72,12 @@ static __always_inline void read_arguments(struct task_struct *task, struct scra
 		s->head.flags |= DEFINITION_TRUNCATED;
 	}
 	barrier_var(before);
-	before &= 2 * GROUP_BYTES - 1; /* for the verifier: it is GROUP_BYTES at most */
+	before &= 2 * GROUP_BYTES - 1; /* for the verifier: it is at most GROUP_BYTES */
 	if (!bpf_probe_read_user(s->bytes + before, length, (void *)start))
 		s->head.length = before + length;
 }
 
-/* What the definition in the scratch says of a task. A function of its own, for the stack's sake. */
+/* Fill the definition in the scratch from a task. A separate function, to save stack. */
 SUBPROGRAM int describe_task(struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);

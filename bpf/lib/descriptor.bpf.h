@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a descriptor of the current task to the open file behind it.
- * Apart, because both the calls and exec start from descriptors.
+ * From a descriptor of the current task to its open file.
+ *
+ * Separate, because both the calls and exec start from descriptors.
  */
 #ifndef FILETAP_DESCRIPTOR_H
 #define FILETAP_DESCRIPTOR_H
@@ -11,7 +12,7 @@
 #include "kernel.h"
 #include "state.bpf.h"
 
-/* Address of the open file behind a descriptor of the current task; 0: none. */
+/* Return the address of the open file of a descriptor of the current task; 0: none. */
 static __always_inline __u64 fd_address(struct task_struct *task, __u32 fd)
 {
 	struct fdtable *fdt = task_field(task, files, fdt);
@@ -26,13 +27,13 @@ static __always_inline struct file *file_at(__u64 address)
 	return HAS_CAST ? cast_kernel(struct file, address) : (struct file *)address;
 }
 
-/* Threads share descriptors: what a descriptor means at the exit need not be what it meant to the call. */
+/* Threads share descriptors: at the exit a descriptor may refer to another file than at the entry. */
 static __always_inline bool descriptors_shared(struct task_struct *task)
 {
 	return task_field(task, files, count.counter) > 1;
 }
 
-/* The table's address as a plain number, which the verifier lets us hash. */
+/* Return the table's address as a plain number, which the verifier lets us hash. */
 static __always_inline __u64 table_address(struct task_struct *task)
 {
 	return (__u64)read_word(task, files);
@@ -43,7 +44,7 @@ static __always_inline __u32 change_slot(struct task_struct *task, __u32 fd)
 	return ((__u32)(table_address(task) >> 6) * 0x9e3779b1u + fd) & (MAX_CHANGES - 1);
 }
 
-/* The descriptor that a close, dup2 or dup3 changes. */
+/* Return the descriptor that a close, dup2 or dup3 changes. */
 static __always_inline __u32 changed_fd(const struct pt_regs *regs, const struct call *call)
 {
 	return call->kind == KIND_CLOSE ? regs->di : regs->si;
@@ -78,7 +79,7 @@ static __always_inline __u64 changes_of(struct task_struct *task, __u32 fd)
 	return count ? *count : 0;
 }
 
-/* May the descriptor have changed under a call that began when changes_of() was 'before'? */
+/* Returns true if the descriptor may have changed during a call that began when changes_of() was 'before'. */
 static __always_inline bool may_have_changed(struct task_struct *task, __u32 fd, __u64 before)
 {
 	return (__u32)before != (__u32)(before >> 32) || changes_of(task, fd) != before;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The one way an event leaves a probe: counted as seen, then handed over, aggregated, or lost.
- * Apart, so that no probe can forget to count.
+ * The only way an event leaves a probe: counted as seen, then delivered to the ring, aggregated, or lost.
+ *
+ * Separate, so that no probe can forget to count.
  */
 #ifndef FILETAP_EMIT_H
 #define FILETAP_EMIT_H
@@ -15,7 +16,7 @@
 #include "state.bpf.h"
 #include "task.bpf.h"
 
-/* The task's event, begun. Without latency the clock is read once it is known to be wanted. */
+/* Begin the task's event. Without latency the clock is read only once the event is known to match. */
 static __always_inline struct pending_event *new_pending_event(struct task_state *s, __u8 op, __u16 call, __s64 result)
 {
 	struct pending_event *d = &s->pending_event;
@@ -91,7 +92,7 @@ static __always_inline void fill_event(struct event *e, const struct pending_eve
 	e->flags = flags;
 }
 
-/* The ring's slot number 'position', which may be read as either of the two. */
+/* Return the slot number 'position' of the ring, which may be read as either of the two structures. */
 static __always_inline void *slot_of(__u32 cpu, __u64 position)
 {
 	__u32 index = cpu * config.slots + ((__u32)position & (config.slots - 1));
@@ -99,7 +100,7 @@ static __always_inline void *slot_of(__u32 cpu, __u64 position)
 	return bpf_map_lookup_elem(&ft_events, &index);
 }
 
-/* This CPU's ring, if it has room for three slots; to be given back with leave_cpu_ring(). */
+/* Return this CPU's ring, if it has room for three slots; to be released with leave_cpu_ring(). */
 static __always_inline struct cpu_ring *enter_cpu_ring(__u32 cpu)
 {
 	struct cpu_ring *ring = bpf_map_lookup_elem(&ft_cpu_rings, &cpu);
@@ -111,8 +112,8 @@ static __always_inline struct cpu_ring *enter_cpu_ring(__u32 cpu)
 	return ring;
 }
 
-/* Hand over what was written: the position last, so that the reader sees whole slots only (x86-64 keeps the order of
- * stores). The reader sleeps; it is woken once when a quarter of the ring waits. */
+/* Publish what was written. The position is stored last, so that the reader sees only whole slots (x86-64 keeps the order of stores).
+ * The reader sleeps; it is woken once when a quarter of the ring is unread. */
 static __always_inline void leave_cpu_ring(struct cpu_ring *ring, __u32 slots)
 {
 	__u64 waiting = ring->produced - ring->consumed;
@@ -125,7 +126,7 @@ static __always_inline void leave_cpu_ring(struct cpu_ring *ring, __u32 slots)
 		wake_reader();
 }
 
-/* What says who it is, for a file or a task that could not be described. */
+/* Add the identity of a file or a task that could not be described. */
 static __always_inline void fill_identity(struct event_ext *m, const struct pending_event *d, struct task_state *s)
 {
 	struct task_struct *task = current_task();
@@ -142,7 +143,7 @@ static __always_inline void fill_identity(struct event_ext *m, const struct pend
 	bpf_get_current_comm(m->comm, sizeof(m->comm));
 }
 
-/* An event of two slots, and an empty one before them where the ring's end would part them. */
+/* Emit an event of two slots, with an empty one before them where the ring's end would separate them. */
 SUBPROGRAM int emit_with_ext(struct pending_event *d, struct task_state *s, __u32 tid)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), pad = 0;
@@ -177,7 +178,7 @@ SUBPROGRAM int emit_with_ext(struct pending_event *d, struct task_state *s, __u3
 	return 0;
 }
 
-/* The event of a task that has been described. */
+/* Emit the event of a task that has been described. */
 static __always_inline void hand_over(struct pending_event *d, __u32 tid, struct task_state *s)
 {
 	__u64 now = d->time ?: bpf_ktime_get_boot_ns();
@@ -190,7 +191,7 @@ static __always_inline void hand_over(struct pending_event *d, __u32 tid, struct
 	if (!c || op >= MAX_OPS)
 		return;
 	c->seen[op] += !(d->flags & EVENT_LATER);
-	/* With rules for paths user space judges both names of an event by themselves, so it must have them. */
+	/* With rules for paths user space decides on both names of an event separately, so it must receive them. */
 	if (config.aggregate && !(config.paths && d->has_ext) && !(d->flags & EVENT_LATER)) {
 		aggregate(d, s->task, tid, c);
 		return;

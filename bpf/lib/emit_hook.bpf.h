@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From what a hook has seen to its events: when the call returns, with its result, or at once where none returns.
- * Apart from the hooks, which know nothing of results.
+ * From what a hook has seen to its events: when the call returns, with its result, or at once if no call returns.
+ *
+ * Separate from the hooks, which know no results.
  */
 #ifndef FILETAP_EMIT_HOOK_H
 #define FILETAP_EMIT_HOOK_H
@@ -23,7 +24,7 @@ static __always_inline bool is_chosen(__u8 hook)
 	return config.hooks[hook & (MAX_HOOKS - 1)].call;
 }
 
-/* Has the call that returns changed the file? A function of its own: what is left in a register may not be returned. */
+/* Returns true if the call that returns has changed the file. A separate function: a value left over in a register may not be returned. */
 SUBPROGRAM bool changes_contents(__u8 hook, long result)
 {
 	const struct pt_regs *regs = registers_of(current_task());
@@ -48,13 +49,13 @@ static __always_inline bool in_exec(void)
 	return is_call(narrow, nr, EXECVE) || is_call(narrow, nr, EXECVEAT);
 }
 
-/* Other hooks' calls return a number that is not about them: a file's descriptor of the truncation before its open. */
+/* The result of other hooks' calls is a number about something else: the descriptor of an open, for its truncation. */
 static __always_inline bool has_own_number(__u8 hook)
 {
 	return hook == HOOK_OPEN || hook == HOOK_READ || hook == HOOK_WRITE || hook == HOOK_MODIFY || hook == HOOK_MMAP;
 }
 
-/* The event that reports a change, next to the one that asks for it; HOOK_OPEN: none. */
+/* Return the hook that reports a change, in addition to the one that reports the request; HOOK_OPEN: none. */
 static __always_inline __u8 change_of(__u8 hook)
 {
 	switch (hook) {
@@ -99,8 +100,8 @@ static __always_inline void fill_pending_event(struct pending_event *d, struct t
 	}
 }
 
-/* One event of the current task's pending hook number 'at', as that of 'hook'. Global, so that the verifier looks at it once and
- * not for each hook. */
+/* Emit one event of the current task's pending hook number 'at', as that of 'hook'. Global, so that the verifier reads it once and not
+ * for each hook. */
 __noinline int emit_hook_event(__u32 at, __u32 hook, __s64 result)
 {
 	const struct hook_choice chosen = config.hooks[hook & (MAX_HOOKS - 1)];
@@ -122,7 +123,7 @@ __noinline int emit_hook_event(__u32 at, __u32 hook, __s64 result)
 	return 0;
 }
 
-/* What one pending hook has come to. exec's success is reported by process.bpf.c. */
+/* Emit the events of one pending hook. process.bpf.c reports a successful exec. */
 __noinline int emit_pending_hook(__u32 at, __s64 result)
 {
 	struct task_state *s = own_state();
@@ -149,7 +150,7 @@ __noinline int emit_pending_hook(__u32 at, __s64 result)
 	return 0;
 }
 
-/* All that is pending. Without 'known' no call returns with their result. */
+/* Emit all pending hooks. Without 'known' no call returns with their result. */
 __noinline int emit_pending_hooks(__s64 result, bool known)
 {
 	struct task_state *s = own_state();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The file that a call is about, found from its descriptor: at the enter where the exit would be too late, else at the
- * exit. Apart, because every kind of call starts here.
+ * The file of a call, found from its descriptor: at the entry where the exit would be too late, else at the exit. Separate,
+ * because every kind of call starts here.
  */
 #ifndef FILETAP_FD_FILE_H
 #define FILETAP_FD_FILE_H
@@ -23,7 +23,7 @@ struct exit_context {
 	long result;
 };
 
-/* What becomes of a pending event. EMIT_EACH: it is that of several, but for what sets them apart. */
+/* What to do with a pending event. EMIT_EACH: it is the common part of several. */
 enum outcome { EMIT_NOT, EMIT, EMIT_NAME, EMIT_EACH, FILL_RARE };
 
 static __always_inline bool seekable(__u32 mode)
@@ -32,7 +32,7 @@ static __always_inline bool seekable(__u32 mode)
 	return mode == S_IFREG || mode == S_IFBLK || mode == S_IFDIR;
 }
 
-/* A descriptor that is none has no type: such a call counts when every type and every file does. */
+/* A descriptor that is not open has no type: such a call is reported if every type and every file is traced. */
 #define ALL_TYPES (1u << 8 | 1u << 4 | 1u << 1 | 1u << 12 | 1u << 2 | 1u << 6 | 1u << 10 | 1u)
 
 static __always_inline bool wanted_without_file(void)
@@ -50,7 +50,7 @@ static __always_inline bool type_passes(struct file *file, int need)
 	return need != NEED_TYPE || config.types & 1u << ((read_field(file, f_inode, i_mode) & S_IFMT) >> 12);
 }
 
-/* What the enter has found, for the exit of the same call. */
+/* Returns true if the entry of the same call has found the file. */
 static __always_inline bool resolved_at_enter(const struct exit_context *x)
 {
 	return x->state->resolved == (__u16)(x->regs->orig_ax + 1);
@@ -67,8 +67,8 @@ static __always_inline bool recall(const struct exit_context *x, struct pending_
 	return wanted;
 }
 
-/* s->last becomes that of the open file at 'address', which a descriptor leads to; false: its type is not wanted. Where nobody shares the
- * descriptors and each call is seen, a file that this task has not closed is the one that it was. */
+/* Set s->last from the open file at 'address', to which a descriptor refers. Returns false if its type is not traced. If the
+ * descriptors are not shared and each call is traced, a file that this task has not closed is still the same. */
 static __always_inline bool resolve_descriptor(struct task_state *s, __u64 address, int need, bool shared)
 {
 	struct file *file = file_at(address);
@@ -78,13 +78,13 @@ static __always_inline bool resolve_descriptor(struct task_state *s, __u64 addre
 	if (!type_passes(file, need))
 		return false;
 	resolve(s, file, need);
-	opening_of(s, address); /* before it is held: memory that was used again has another number */
+	opening_of(s, address); /* before it is held: reused memory has another number */
 	s->held = config.every_call && !shared ? address : 0;
 	return true;
 }
 
-/* d->file, d->open: the descriptor's file, from the enter where that was needed, else from now. Returns the file as it is
- * now, or NULL. */
+/* Set d->file and d->open: the descriptor's file, from the entry if that was needed, else as of now. Returns the file as of now, or
+ * NULL. */
 static __always_inline struct file *resolve_exit(const struct exit_context *x, __u32 fd, struct pending_event *d, int need, bool *wanted)
 {
 	struct task_state *s = x->state;
@@ -92,7 +92,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	struct file *file = address ? file_at(address) : NULL;
 	bool shared;
 
-	/* Whatever came of it: another argument may have been refused before, and a splice of nothing succeeds. */
+	/* Whatever the result: another argument may have been refused before, and a splice of no bytes succeeds. */
 	if (unlikely(!(resolved_at_enter(x) ? s->open : address)) && wanted_without_file()) {
 		d->flags |= EVENT_NO_OFFSET;
 		*wanted = true;
@@ -100,7 +100,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	}
 	if (resolved_at_enter(x)) {
 		*wanted = recall(x, d, need);
-		/* Its own change is no doubt: the file of a close or a dup2 is the one it began with. */
+		/* The call's own change raises no doubt: the file of a close or a dup2 is the one it began with. */
 		if (descriptors_shared(x->task) && s->changing != change_slot(x->task, fd) + 1 && may_have_changed(x->task, fd, s->changes))
 			d->flags |= EVENT_UNCERTAIN;
 		return file;
@@ -115,7 +115,7 @@ static __always_inline struct file *resolve_exit(const struct exit_context *x, _
 	return file;
 }
 
-/* The same without the caller's interest in the file. */
+/* The same, whether the caller needs the file or not. */
 static __always_inline bool find_fd_file(const struct exit_context *x, const struct call *call, struct pending_event *d)
 {
 	bool wanted = false;
@@ -124,7 +124,7 @@ static __always_inline bool find_fd_file(const struct exit_context *x, const str
 	return wanted;
 }
 
-/* What is found at the enter is kept here. */
+/* Store what was found at the entry. */
 static __always_inline void remember(struct task_state *s, __u64 nr)
 {
 	s->resolved = nr + 1;
@@ -135,7 +135,7 @@ static __always_inline void remember(struct task_state *s, __u64 nr)
 	s->position = 0;
 }
 
-/* What the exit will not find any more. */
+/* Find what will be gone at the exit. */
 static __always_inline void resolve_enter(struct task_struct *task, struct task_state *s, __u32 fd, __u64 nr)
 {
 	__u64 before = changes_of(task, fd), address = fd_address(task, fd);

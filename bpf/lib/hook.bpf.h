@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What a hook does with what it is given: an open file, a place, a name in a directory or two, each as a pending hook.
- * Apart from the programs, which only know where their arguments are.
+ * What a hook does with its arguments: an open file, a directory or path, one name in a directory or two, each stored as a
+ * pending hook.
+ *
+ * Separate from the programs, which only know where their arguments are.
  */
 #ifndef FILETAP_HOOK_H
 #define FILETAP_HOOK_H
@@ -21,8 +23,9 @@
 #define MAX_ERRNO 4095
 #define MNT_INTERNAL 0x4000
 
-/* Is the same of this call pending already? One copy asks for each part of it, an exec for each part that it reads, and again
- * with the interpreter of a script; before 100f59d96405 (v5.19) an exchange of two names for each of them, its own last. */
+/* Returns true if the same hook of this call is pending already. One copy calls the hook for each part, an exec for each part that it
+ * reads, and again for the interpreter of a script; before 100f59d96405 (v5.19) an exchange of two names called it for each of them,
+ * its own last. */
 static __always_inline bool is_pending_already(struct task_state *s, __u8 hook, __u32 open)
 {
 	if (!s->pending_hook_call || config.level == LEVEL_AUTO)
@@ -36,7 +39,7 @@ static __always_inline bool is_pending_already(struct task_state *s, __u8 hook, 
 	return false;
 }
 
-/* What another call has left is emitted before this one's. Where system calls make the events the last hook is enough. */
+/* Emit what another call has left before this one's. Where system calls make the events, the last hook is enough. */
 static __always_inline void begin_pending_hooks(struct task_state *s)
 {
 	__u64 call = call_under_way(current_task());
@@ -48,7 +51,7 @@ static __always_inline void begin_pending_hooks(struct task_state *s)
 	s->pending_hook_call = call;
 }
 
-/* A pending hook to be filled in, and then kept with keep_pending_hook(). */
+/* Return a pending hook to fill, which keep_pending_hook() then keeps. */
 static __always_inline struct pending_hook *new_pending_hook(struct task_state *s, __u8 hook)
 {
 	struct pending_hook *n;
@@ -61,8 +64,7 @@ static __always_inline struct pending_hook *new_pending_hook(struct task_state *
 	return n;
 }
 
-/* The pointers of a program's context are no numbers to the verifier, as global functions take them; what is read back
- * from a map is. */
+/* To the verifier, pointers of a program's context are not the numbers that global functions accept; values read back from a map are. */
 static __always_inline __u64 as_number(struct pending_hook *n, __u64 pointer)
 {
 	n->dentry = pointer;
@@ -72,7 +74,7 @@ static __always_inline __u64 as_number(struct pending_hook *n, __u64 pointer)
 	return pointer;
 }
 
-/* Hooks may be preempted, except as kprobes. Where nothing keeps the CPU, interrupts() stands guard. */
+/* Hooks may be preempted, except as kprobes. Where nothing keeps the CPU, interrupts() detects it. */
 static __always_inline void keep_cpu(void)
 {
 	if (config.attach_type != ATTACH_KPROBE)
@@ -85,7 +87,7 @@ static __always_inline void give_cpu(void)
 		let_cpu_go();
 }
 
-/* The current task's state, if its operations count; done() must follow. */
+/* Return the current task's state, if its operations are traced; done() must follow. */
 static __always_inline struct task_state *traced_state(void)
 {
 	struct task_struct *task = current_task();
@@ -125,21 +127,21 @@ static __always_inline int keep_pending_hook(struct task_state *s, struct pendin
 	return done();
 }
 
-/* A mount that overlayfs has made for itself, of a layer: in nobody's namespace, but no inner one such as that of pipes
+/* A mount that overlayfs has made for itself, of a layer: in no namespace, but not a kernel-internal one such as that of pipes
  * (clone_private_mount, fs/namespace.c). */
 static __always_inline bool is_private(struct vfsmount *mnt)
 {
 	return (__u64)read_word(real_mount(mnt), mnt_ns) >= (__u64)-MAX_ERRNO && !(read_word(mnt, mnt_flags) & MNT_INTERNAL);
 }
 
-/* Of an overlay's file the one beneath, which overlayfs opens for itself: in such a mount, or under the overlay's path with
+/* For a file of an overlay, the one in the layer, which overlayfs opens for itself: in such a mount, or under the overlay's path with
  * another inode. */
 static __always_inline bool is_beneath(struct file *file)
 {
 	return read_word(file, f_inode) != read_word(read_word(file, f_path.dentry), d_inode) || is_private(read_word(file, f_path.mnt));
 }
 
-/* The open file as the pending hook's; a function of its own for the stack's sake. */
+/* Set the open file as the pending hook's; a separate function, to save stack. */
 SUBPROGRAM int set_hook_file(struct task_state *s, struct pending_hook *n, __u64 address, int need)
 {
 	struct file *file = (struct file *)address;
@@ -179,7 +181,7 @@ static __always_inline int file_hook(struct file *file, __u8 hook, __u64 offset,
 	return keep_pending_hook(s, n);
 }
 
-/* A place by its dentry and mount, as the pending hook's file or target. */
+/* Set a path, given by its dentry and mount, as the pending hook's file or target. */
 SUBPROGRAM int set_hook_path(struct pending_hook *n, __u64 dentry, __u64 mnt, bool second)
 {
 	struct found found = find_file(dentry, mnt, NEED_ANY);
@@ -192,7 +194,7 @@ SUBPROGRAM int set_hook_path(struct pending_hook *n, __u64 dentry, __u64 mnt, bo
 	return 0;
 }
 
-/* A place that is there only when the call has succeeded: 'dentry' then, which is a rename's old one. */
+/* A path that exists only after the call has succeeded: then its dentry is 'dentry', which is the old one of a rename. */
 SUBPROGRAM int expect_hook_path(struct pending_hook *n, __u64 dentry_address, __u64 new_dentry, __u64 mnt)
 {
 	struct dentry *dentry = (struct dentry *)new_dentry;
@@ -204,7 +206,7 @@ SUBPROGRAM int expect_hook_path(struct pending_hook *n, __u64 dentry_address, __
 	return 0;
 }
 
-/* What the hook was given besides the file. */
+/* Set the other arguments of the hook. */
 static __always_inline void set_hook_numbers(struct pending_hook *n, __u64 offset, __u64 size)
 {
 	n->offset = offset;
@@ -232,7 +234,7 @@ static __always_inline int entry_hook(struct path *directory, __u64 dentry, __u8
 	return keep_pending_hook(s, n);
 }
 
-/* Not every kernel's LSM hook is given them. */
+/* Not every kernel passes them to its LSM hook. */
 static __always_inline __u32 rename_flags(void)
 {
 	struct task_struct *task = current_task();

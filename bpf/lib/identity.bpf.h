@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What tells a file, a name or a mount from every other, earlier ones included: the kernel gives freed memory and freed numbers to
- * others, so an address or an inode number stands for something only together with what it was.
- * Apart, because the cache of files, the rules and what a task remembers must agree on it. docs/adr/0004 lists all tables that
+ * What distinguishes a file, a name or a mount from every other, earlier ones included: the kernel reuses memory and numbers, so
+ * an address or an inode number identifies something only together with its other properties.
+ *
+ * Separate, because the cache of files, the rules and the per-task caches must agree on it. docs/adr/0004 lists all tables that
  * depend on it.
  */
 #ifndef FILETAP_IDENTITY_H
@@ -25,8 +26,8 @@ static __always_inline __u64 magic_of(struct inode *inode)
 	return read_word(read_word(inode, i_sb), s_magic);
 }
 
-/* A mount and the namespace that it is in, which a mount leaves only for good. Unique ids came with 98d2b4308197 (v6.8); before, the
- * number is unique among the mounts of a moment, and the namespace's sequence number is never used again. */
+/* Identify a mount and the namespace that it is in, which a mount leaves only for good. Unique ids came with 98d2b4308197 (v6.8);
+ * before, the number is unique among the mounts at one time, and the namespace's sequence number is never used again. */
 static __always_inline __u64 mount_identity(struct vfsmount *mnt)
 {
 	struct mount *mount = real_mount(mnt);
@@ -38,8 +39,8 @@ static __always_inline __u64 mount_identity(struct vfsmount *mnt)
 	       read_word((struct mnt_namespace *)namespace, seq);
 }
 
-/* Files without a place in the tree have names without a hash (alloc_file_pseudo, fs/file_table.c); of anonymous inodes, which are
- * all one, the name is the only difference. */
+/* Files outside of the tree have names without a hash (alloc_file_pseudo, fs/file_table.c). All anonymous inodes are one inode, and the
+ * name is their only difference. */
 SUBPROGRAM __u64 hash_bytes(__u64 address, __u32 length)
 {
 	__u64 hash = length, word;
@@ -55,7 +56,7 @@ SUBPROGRAM __u64 hash_bytes(__u64 address, __u32 length)
 	return hash;
 }
 
-/* The dcache's own hash of the name, and its length. */
+/* Return the dcache's own hash of the name, and its length. */
 static __always_inline __u64 name_identity(struct dentry *dentry)
 {
 	__u64 hash_len = read_word(dentry, d_name.hash_len);
@@ -65,7 +66,7 @@ static __always_inline __u64 name_identity(struct dentry *dentry)
 	return hash_bytes((__u64)read_word(dentry, d_name.name), hash_len >> 32);
 }
 
-/* btrfs subvolumes share device, inode numbers and generations; the subvolume's id tells them apart. */
+/* btrfs subvolumes share device, inode numbers and generations; the subvolume's id distinguishes them. */
 static __always_inline __u64 subvolume(struct inode *inode)
 {
 	struct btrfs_inode *bi;
@@ -86,7 +87,7 @@ static __always_inline struct ovl_inode *overlay_inode(struct inode *inode)
 	return (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
 }
 
-/* The inode beneath one of overlayfs's that holds its contents: the upper file's once there is one, else the lower one's. */
+/* Return the inode in overlayfs's layer that holds the contents: the upper file's once there is one, else the lower one's. */
 SUBPROGRAM __u64 overlay_real(__u64 address)
 {
 	struct inode *inode = (struct inode *)address;
@@ -98,8 +99,8 @@ SUBPROGRAM __u64 overlay_real(__u64 address)
 	return (__u64)(upper ? read_word(upper, d_inode) : overlay_lower(overlay_inode(inode)));
 }
 
-/* The inode beneath that stays the same when the file is copied up: the lower one where there is one. Inline, for the walk up has no
- * frame to spare. */
+/* Return the inode in the layer that stays the same when the file is copied up: the lower one if there is one. Inline, because the walk
+ * up has no frame to spare. */
 static __always_inline struct inode *overlay_origin(struct inode *inode)
 {
 	struct inode *lower = NULL;
@@ -112,7 +113,7 @@ static __always_inline struct inode *overlay_origin(struct inode *inode)
 	return lower || !upper ? lower : read_word(upper, d_inode);
 }
 
-/* overlayfs gives its inodes generation 0 and the upper layer's numbers, which that uses again. */
+/* overlayfs gives its inodes generation 0 and the upper layer's numbers, which that layer reuses. */
 static __always_inline __u64 beneath(struct inode *inode)
 {
 	struct inode *real = (struct inode *)overlay_real((__u64)inode);
@@ -120,8 +121,8 @@ static __always_inline __u64 beneath(struct inode *inode)
 	return real ? (read_word(real, i_ino) << 32 ^ read_word(real, i_generation)) * MIX : 0;
 }
 
-/* Where a file with a name is: its directory, and what lies beneath both. A directory has one place, and changes it by calls that
- * are seen (count_move), so that no more of the way up is needed. */
+/* Identify the place of a file with a name: its directory, and the inodes of both in the layer. A directory has one place, and changes
+ * it by calls that are traced (count_move), so the other ancestors are not needed. */
 static __always_inline __u64 origin_of(struct dentry *dentry, struct inode *inode)
 {
 	struct inode *parent = read_word(read_word(dentry, d_parent), d_inode);
@@ -140,8 +141,8 @@ static __always_inline bool is_same_key(const struct file_key *a, const struct f
 	       a->name == b->name && a->mount == b->mount && a->origin == b->origin;
 }
 
-/* A file by its identity alone, whatever its name. On overlayfs it stays the same when the file is copied up. Inline for the walk up;
- * elsewhere rule_key_of(). */
+/* Identify a file by its inode, whatever its name. On overlayfs the key stays the same when the file is copied up. Inline for the walk
+ * up; elsewhere use rule_key_of(). */
 static __always_inline void fill_rule_key(struct rule_key *key, struct inode *inode)
 {
 	struct inode *origin = overlay_origin(inode);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The few kernel types that the probes read, each with only the members they read; CO-RE finds the real offsets.
- * Apart, because a whole vmlinux.h is 3 MB of other people's lines and hides what we depend on.
+ *
+ * Separate, because a whole vmlinux.h is 3 MB of foreign code and hides what filetap depends on.
  */
 #ifndef FILETAP_KERNEL_H
 #define FILETAP_KERNEL_H
@@ -412,7 +413,7 @@ struct bpf_iter__task_file {
 
 #pragma clang attribute pop
 
-/* include/uapi/linux/io_uring.h: it is fixed, and so read as it is. */
+/* include/uapi/linux/io_uring.h: its layout is fixed, so it is read without CO-RE. */
 struct io_uring_sqe {
 	__u8 opcode;
 	__u8 flags;
@@ -442,7 +443,7 @@ struct io_uring_cqe {
 #define PF_IO_WORKER 0x10
 #define PF_KTHREAD 0x200000
 
-/* include/uapi/linux/aio_abi.h, and what is mapped at a context's address: this, then its completions (fs/aio.c). */
+/* include/uapi/linux/aio_abi.h, and the ring that is mapped at a context's address: this, then its completions (fs/aio.c). */
 struct iocb {
 	__u64 aio_data;
 	__u32 aio_key;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * A call that a thread has begun and not returned from: whether it is asked for, and the files that it is about; or what a hook has
- * recorded of it.
- * Apart from requests, which no thread is in.
+ * A call that a thread has begun and not returned from: whether it is requested, and its files; or a pending hook of it.
+ *
+ * Separate from requests, which no thread is in.
  */
 #ifndef FILETAP_LIST_CALL_H
 #define FILETAP_LIST_CALL_H
@@ -29,7 +29,7 @@ static __always_inline void fill_position(struct pending_call *p, __u64 address,
 		p->flags |= EVENT_NO_OFFSET;
 }
 
-/* What the enter of the call has found: what its descriptor or mapping means may have changed since. */
+/* What the entry of the call has found: its descriptor or mapping may have changed since. */
 static __always_inline bool known_since_enter(const struct task_state *s, const struct pending_call *p)
 {
 	struct globals *g = globals();
@@ -48,7 +48,7 @@ static __always_inline bool recall_pending(const struct task_state *s, struct pe
 	return true;
 }
 
-/* The file of a descriptor. One that leads nowhere is that of a close, or another thread has closed it. */
+/* Find the file of a descriptor. If there is none, the call is a close, or another thread has closed it. */
 SUBPROGRAM bool find_descriptor(struct task_struct *task, struct task_state *s, __u32 fd, struct call call)
 {
 	struct pending_call *p = pending_call();
@@ -72,7 +72,7 @@ SUBPROGRAM bool find_descriptor(struct task_struct *task, struct task_state *s, 
 	return true;
 }
 
-/* Either of two files is enough. */
+/* One matching file of the two is enough. */
 SUBPROGRAM bool find_two(struct task_struct *task, __u32 from, __u32 to)
 {
 	__u64 addresses[] = { fd_address(task, from), fd_address(task, to) };
@@ -119,7 +119,7 @@ static __always_inline struct found start_at(struct task_struct *task, int direc
 	return address ? any_file(address) : (struct found){};
 }
 
-/* Where the names start: user space reads them, and says whether they are wanted. */
+/* Find where the names start: user space reads the names, and decides whether they match. */
 SUBPROGRAM bool find_starts(struct task_struct *task, struct shape shape)
 {
 	struct fs_struct *fs = task_field(task, fs);
@@ -134,8 +134,8 @@ SUBPROGRAM bool find_starts(struct task_struct *task, struct shape shape)
 	return true;
 }
 
-/* Whether it is one that is asked for, and on which files. Kinds that cannot wait for a file, or whose events are not theirs, are
- * none: clone, close_range, io_submit, whose requests are listed. */
+/* Decide whether the call is requested, and find its files. Kinds that cannot wait for a file, or whose events are made elsewhere, are
+ * left out: clone, close_range, io_submit, whose requests are listed. */
 static __always_inline bool find_files(struct task_struct *task, struct task_state *s, struct pending_call *p)
 {
 	const struct call call = call_of(p->nr);
@@ -192,7 +192,7 @@ static __always_inline bool find_call(struct task_struct *task, struct task_stat
 	return in_call(regs) && p->nr == read_word(regs, orig_ax) && p->instance == switches_of(task);
 }
 
-/* What a hook has recorded, as the record of a call; false: its events were not asked for. */
+/* Turn a pending hook into the record of a call. Returns false if its events were not requested. */
 static __always_inline bool fill_pending_hook(struct task_struct *task, struct task_state *s, struct pending_hook *n)
 {
 	struct pending_call *p = pending_call();

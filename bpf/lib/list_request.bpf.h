@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Requests that have not completed: user space asks for each by its place, and this answers.
- * Apart from calls, because a request outlives the call that brought it.
+ * Requests that have not completed: user space asks for each by its address, and this answers.
+ *
+ * Separate from calls, because a request outlives the call that submitted it.
  */
 #ifndef FILETAP_LIST_REQUEST_H
 #define FILETAP_LIST_REQUEST_H
@@ -18,9 +19,9 @@
 
 #define MAX_ASKED 4096 /* requests at a time */
 
-/* Requests, and what is to be said of each: with a 'call' if it is listed. */
+/* Requests, and the answer for each: with a 'call' if it is listed. */
 struct asked {
-	struct aio_request_key key; /* of io_uring by its address alone; an address of 0: no more */
+	struct aio_request_key key; /* of io_uring by its address alone; an address of 0: the end */
 	struct pending_call answer;
 };
 
@@ -38,7 +39,7 @@ static __always_inline bool is_still_valid(__u32 generation)
 	return g && generation == (__u32)g->generation;
 }
 
-/* The file that the kernel has given to a request, once it has begun it. */
+/* Find the file that the kernel has assigned to a request, once it has begun it. */
 static __always_inline bool find_given_file(struct pending_call *p, __u64 address, const struct call *call)
 {
 	__u32 found = address ? wanted_file(address, need_of(call)) : 0;
@@ -52,8 +53,8 @@ static __always_inline bool find_given_file(struct pending_call *p, __u64 addres
 	return found;
 }
 
-/* The file of a request of io_uring: that of its descriptor or name as it was submitted, else the one that the kernel gave it. Of a
- * splice this is the destination. */
+/* Find the file of a request of io_uring: that of its descriptor or name when it was submitted, else the one that the kernel assigned.
+ * For a splice this is the destination. */
 static __always_inline bool find_request_file(struct listed *l, __u64 address, const struct call *call, const struct shape *shape)
 {
 	struct ring_request *r = &l->request;
@@ -92,7 +93,7 @@ static __always_inline void fill_request(struct listed *l, const struct call *ca
 	p->flags = r->flags;
 }
 
-/* A request of io_uring, in listed(). Its memory may be another's by now, of which no submission was seen. */
+/* List a request of io_uring, in listed(). Its memory may have been reused by a request whose submission was not seen. */
 SUBPROGRAM bool list_request(void)
 {
 	struct listed *l = listed();
@@ -116,8 +117,8 @@ SUBPROGRAM bool list_request(void)
 	return l->call.call && find_request_file(l, file, &call, &shape);
 }
 
-/* One of io_submit, which was recorded because it is asked for. Whether its process lives, and has not taken the completion from memory,
- * user space sees. */
+/* List a request of io_submit, which was recorded because it is requested. User space checks whether its process lives, and has not
+ * taken the completion from memory. */
 static __always_inline void answer_aio(struct asked *asked)
 {
 	const struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, &asked->key);
@@ -141,7 +142,7 @@ static __always_inline void answer_aio(struct asked *asked)
 	p->pid = asked->key.tgid;
 }
 
-/* Returns 1 behind the last. */
+/* Returns 1 after the last. */
 __noinline int answer_one(__u64 most, __u32 index)
 {
 	struct asked *asked = bpf_map_lookup_elem(&ft_asked_reqs, &index);

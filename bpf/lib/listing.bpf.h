@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What a listing of calls under way says of a task, of its files and of the call's arguments.
- * Apart, because calls, what hooks have recorded, and requests are listed alike.
+ * How a listing of pending calls describes a task, its files and the call's arguments.
+ *
+ * Separate, because calls, pending hooks, and requests are listed in the same way.
  */
 #ifndef FILETAP_LISTING_H
 #define FILETAP_LISTING_H
@@ -45,7 +46,7 @@ static __always_inline bool is_chosen_cgroup(const struct globals *g, __u64 id)
 	return false;
 }
 
-/* in_cgroup() of another task than the current one. */
+/* in_cgroup() of a task other than the current one. */
 SUBPROGRAM bool lies_in_cgroup(struct task_struct *task)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
@@ -59,7 +60,7 @@ SUBPROGRAM bool lies_in_cgroup(struct task_struct *task)
 	return false;
 }
 
-/* find_target() of another task than the current one, also when nothing counts any more. */
+/* find_target() of a task other than the current one, also when events no longer count. */
 static __always_inline bool is_target(struct task_struct *task, struct task_state *s)
 {
 	struct globals *g = globals();
@@ -73,7 +74,7 @@ static __always_inline bool is_target(struct task_struct *task, struct task_stat
 	return !config.command_in_cgroup || (s && s->target & TARGET_COMM);
 }
 
-/* Whoever it is: to be called once there is something to say of it. */
+/* Identify the task: to be called once there is something to list of it. */
 SUBPROGRAM int fill_task(struct task_struct *task, struct task_state *s)
 {
 	struct pending_call *p = pending_call();
@@ -110,14 +111,14 @@ static __always_inline void fill_registers(struct pending_call *p, const struct 
 	p->sp = read_word(regs, sp);
 }
 
-/* Every entry but a system call's writes a negative number, and a call that has returned has put its result in the place of
- * -ENOSYS (arch/x86/entry): so it is as long as the thread has not entered the kernel anew. */
+/* Every entry except a system call's writes a negative number, and a call that has returned has replaced -ENOSYS by its result
+ * (arch/x86/entry). This holds until the thread enters the kernel again. */
 static __always_inline bool in_call(const struct pt_regs *regs)
 {
 	return (__s64)read_word(regs, orig_ax) >= 0 && (__s64)read_word(regs, ax) == -ENOSYS;
 }
 
-/* An argument by its number; 0: none. */
+/* Return an argument by its number; 0: none. */
 static __always_inline __u64 numbered(const __u64 arguments[6], __u32 number)
 {
 	switch (number) { /* no index: the verifier of 5.10 loses the bounds of a computed one */
@@ -142,7 +143,8 @@ static __always_inline __u64 argument_of(const struct pending_call *p, __u32 num
 	return numbered(p->arguments, number);
 }
 
-/* The id of a file whose path passes, and its type where that matters; 0: none of these. It counts as named by no event. */
+/* Return the id of a file whose path matches, and its type where that matters; 0: none of these. It does not count as a file of an
+ * event. */
 static __always_inline __u32 wanted_file(__u64 address, int need)
 {
 	struct file *file = file_at(address);
@@ -162,7 +164,7 @@ static __always_inline struct found any_file(__u64 address)
 	return find_file((__u64)read_word(file, f_path.dentry), (__u64)read_word(file, f_path.mnt), NEED_ALWAYS);
 }
 
-/* The number that events have given to its opening; 0: none has, and a listing makes none. */
+/* Return the number that events have given to its opening; 0: none has, and a listing creates none. */
 static __always_inline __u32 opening_at(__u64 address)
 {
 	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);

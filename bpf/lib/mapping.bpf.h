@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * From an address of a task to the file mapped there, and the offset in it.
- * Apart, because it knows the maple tree: bpf_find_vma needs a lock that it may not get, and an interrupt to give it back.
+ *
+ * Separate, because it depends on the maple tree: bpf_find_vma needs a lock that it may not get, and an interrupt to release it.
  */
 #ifndef FILETAP_MAPPING_H
 #define FILETAP_MAPPING_H
@@ -22,7 +23,7 @@
 #define MAPLE_LEVELS 8
 #define RANGE_SLOTS 16
 #define ARANGE_SLOTS 10
-#define RB_LEVELS 64 /* of mappings by the million */
+#define RB_LEVELS 64 /* of millions of mappings */
 
 /* One node of the tree: its parent, its pivots, its slots (struct maple_range_64 and maple_arange_64, 256 bytes). */
 struct node {
@@ -33,7 +34,7 @@ struct node {
 
 PER_CPU(node, struct node, ft_nodes)
 
-/* An entry that is the address of a node or a mapping, and no mark of the tree's own (xa_is_internal, xa_is_err). */
+/* Returns true if an entry is the address of a node or a mapping, and not a mark of the tree itself (xa_is_internal, xa_is_err). */
 static __always_inline bool is_address(__u64 entry)
 {
 	return entry > 4096 && (__s64)entry < -4096;
@@ -44,7 +45,7 @@ static __always_inline __u64 word_of(const struct node *n, __u64 node, __u32 at)
 	return HAS_CAST ? word_at((void *)(node + 8 * at)) : n->words[at & 31];
 }
 
-/* One level down the maple tree. Returns 1 at a leaf, whose entry is the mapping. */
+/* Go one level down the maple tree. Returns 1 at a leaf, whose entry is the mapping. */
 __noinline int descend(void)
 {
 	__u32 type, slots, at = 0;
@@ -63,7 +64,7 @@ __noinline int descend(void)
 	for (__u32 i = 1; i < RANGE_SLOTS; i++) {
 		__u64 pivot = word_of(n, address, i);
 
-		/* A pivot of zero behind the first is not used: the slot reaches as far as the node does. */
+		/* A pivot of zero after the first is unused: the slot extends to the end of the node. */
 		if (i >= slots || pivot >= n->address || (!pivot && i > 1))
 			break;
 		at = i;
@@ -77,7 +78,7 @@ static __always_inline bool holds(struct vm_area_struct *vma, __u64 address)
 	return read_word(vma, vm_start) <= address && address < read_word(vma, vm_end);
 }
 
-/* Each of the two is a function of its own: in one the compiler takes the member that is not there out of the loop. */
+/* Two separate functions: in one, the compiler moves the missing member out of the loop. */
 SUBPROGRAM __u64 search_maple_tree(struct mm_struct *mm, struct node *n)
 {
 	n->entry = (__u64)task_field(mm, mm_mt.ma_root);
@@ -102,8 +103,8 @@ SUBPROGRAM __u64 search_rb_tree(struct mm_struct *mm, __u64 address)
 	return 0;
 }
 
-/* The address of the struct vm_area_struct that holds 'address'; 0: none. The reader of a tree that changes meanwhile
- * may miss it, hence twice. */
+/* Return the address of the struct vm_area_struct that holds 'address'; 0: none. A reader of a tree that changes may miss it, so it is
+ * searched twice. */
 SUBPROGRAM __u64 find_mapping(struct task_struct *task, __u64 address)
 {
 	struct mm_struct *mm = task_field(task, mm);
@@ -119,7 +120,7 @@ SUBPROGRAM __u64 find_mapping(struct task_struct *task, __u64 address)
 	return 0;
 }
 
-/* The address of the open file that a task has mapped at 'address', and where in it; 0: none. */
+/* Return the address of the open file that a task has mapped at 'address', and the offset; 0: none. */
 static __always_inline __u64 mapped_file(struct task_struct *task, __u64 address, __u64 *offset)
 {
 	struct vm_area_struct *vma = (struct vm_area_struct *)find_mapping(task, address);
@@ -130,7 +131,7 @@ static __always_inline __u64 mapped_file(struct task_struct *task, __u64 address
 	return (__u64)read_word(vma, vm_file);
 }
 
-/* state->last becomes that of an open file, unless its type is not wanted. */
+/* Set state->last from an open file, unless its type is not traced. */
 static __always_inline bool resolve_mapped(struct task_state *s, struct file *file)
 {
 	if (!type_passes(file, NEED_TYPE))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Names as they were asked for, for operations that have no open file: the bytes, and the place they start from.
- * Apart, because they have no identity: their table is by their bytes.
+ * Names as the caller wrote them, for operations that have no open file: the bytes, and the directory they start from.
+ *
+ * Separate, because they have no identity: their table is keyed by their bytes.
  */
 #ifndef FILETAP_NAME_H
 #define FILETAP_NAME_H
@@ -15,11 +16,11 @@
 #include "path.bpf.h"
 #include "state.bpf.h"
 
-/* What a name of a call is: one with an id, or 0 where it could not be read or defined; empty, which means the place it starts from; or
- * one that no rule can want, of which nothing was made. */
+/* Result for a name of a call: one with an id, or 0 if it could not be read or defined; empty, which refers to the directory it starts
+ * from; or one that no rule can match, which is not defined. */
 enum name_kind { NAME_DEFINED, NAME_EMPTY, NAME_UNWANTED };
 
-/* Names of changes that led to nothing that a rule wants, by their hash: leads_elsewhere(). */
+/* Hashes of names of changes that led to no matching file: leads_elsewhere(). */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16 << 10);
@@ -27,10 +28,10 @@ struct {
 	__type(value, struct elsewhere);
 } ft_elsewhere SEC(".maps");
 
-/* Where a name's bytes lie. */
+/* The memory that a name is read from. */
 enum name_space { NAME_KERNEL, NAME_USER };
 
-/* A name that the scratch's definition was given: its origin, and how long it is with what belongs to it. */
+/* Set the name in the scratch's definition: its origin, and its length with what belongs to it. */
 static __always_inline void fill_name(struct scratch *s, const struct origin *o, __u16 flags, long length)
 {
 	s->head.flags = o->flags | flags;
@@ -42,7 +43,7 @@ static __always_inline void fill_name(struct scratch *s, const struct origin *o,
 	s->name.key = o->key;
 }
 
-/* A name under a new id, 0 when the ring is full. Names that are not in the table serve once. */
+/* Define a name under a new id; returns 0 when the ring is full. Names that are not in the table are used once. */
 SUBPROGRAM __u32 define_name(const char *name, const struct origin *o, __u16 flags, enum name_space space)
 {
 	struct counters *c = counters();
@@ -57,7 +58,7 @@ SUBPROGRAM __u32 define_name(const char *name, const struct origin *o, __u16 fla
 	return submit_definition(s, c) ? 0 : s->head.id;
 }
 
-/* The id of the name in text()->asked, which fits there as a whole. */
+/* Return the id of the name in text()->asked, which fits there as a whole. */
 static __always_inline __u32 known_name(struct name_key *key, const char *name, const struct origin *o)
 {
 	__u32 *known = bpf_map_lookup_elem(&ft_requested, key), id;
@@ -71,8 +72,8 @@ static __always_inline __u32 known_name(struct name_key *key, const char *name, 
 	return id;
 }
 
-/* The root or the working directory of the task, an id where it is needed. A call that changes what mounts show began where it
- * no longer may be found. */
+/* Return the root or the working directory of the task, with an id if needed. For a call that changes what mounts show, these are the
+ * directories at its entry, which may no longer be found. */
 static __always_inline struct file_cache *own_directory(struct task_state *state, struct fs_struct *fs, bool root, int need)
 {
 	struct file_cache *cache = root ? &state->base : &state->directory;
@@ -83,7 +84,7 @@ static __always_inline struct file_cache *own_directory(struct task_state *state
 	return cache;
 }
 
-/* Where a name starts, as a word: at the root, in the working directory, or in that of a descriptor. An id where it is needed. */
+/* Return the start of a name, as a word: the root, the working directory, or that of a descriptor; with an id if needed. */
 SUBPROGRAM __u64 start_word(struct task_state *state, bool absolute, int directory, int need)
 {
 	struct task_struct *task = current_task();
@@ -110,7 +111,7 @@ static __always_inline struct found start_of(struct task_state *state, bool abso
 	return found_in_word(start_word(state, absolute, directory, need));
 }
 
-/* Before a call that changes what mounts show: where its names start is what it was then. */
+/* Called before a call that changes what mounts show: its names start at the directories as they are now. */
 SUBPROGRAM int keep_directories(struct task_state *state)
 {
 	start_of(state, true, AT_FDCWD, NEED_ALWAYS);
@@ -119,8 +120,8 @@ SUBPROGRAM int keep_directories(struct task_state *state)
 	return 0;
 }
 
-/* ".." does not leave the root that the task has at this moment; of a call with RESOLVE_IN_ROOT or RESOLVE_BENEATH not even the
- * directory that it starts from, which then is the root for absolute names, too. */
+/* ".." does not leave the root that the task has at this moment. In a call with RESOLVE_IN_ROOT or RESOLVE_BENEATH it does not even
+ * leave the start directory, which is then the root for absolute names, too. */
 static __always_inline void find_origin(struct origin *o, struct task_state *state, bool absolute, int directory, __u32 scope)
 {
 	struct found root;
@@ -138,7 +139,7 @@ static __always_inline void find_origin(struct origin *o, struct task_state *sta
 	}
 }
 
-/* What a symbolic link says, from where the link with the id 'link' lies. */
+/* Define the target of a symbolic link, relative to the directory of the link with the id 'link'. */
 SUBPROGRAM __u32 define_content(struct task_state *state, const char *content, __u32 link, enum name_space space)
 {
 	struct text *t = text();
@@ -150,13 +151,13 @@ SUBPROGRAM __u32 define_content(struct task_state *state, const char *content, _
 	return define_name(content, &t->origin, DEFINITION_ONCE | DEFINITION_RELATIVE_TO_LINK, space);
 }
 
-/* The superset of what user space will want, so that other names are not even counted. */
+/* A superset of the names that user space can match, so that other names are not even counted. */
 static __always_inline bool may_be_wanted(struct text *t, struct found start, long length)
 {
 	return !(config.paths & 1) || start.wanted & (WANTED_BELOW | WANTED_PATH) || may_lead_there(t, length);
 }
 
-/* The directory that the name in 'asked' starts from; 0: none that is known, or one of which the rules say enough. */
+/* Return the start directory of the name in 'asked'; 0: it is not known, or the rules decide it by themselves. */
 static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_struct *fs, int directory)
 {
 	struct file *file;
@@ -169,9 +170,9 @@ static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_str
 	return file ? path_file_id(&file->f_path) : 0;
 }
 
-/* Does this name, as far as its text does not say that a rule wants it, surely lead to nothing wanted? An entry of the directory that
- * it starts from is where that is. Of others user space has looked where they led: of an entry the directory, which decides
- * unless a rule has a name like it; else the whole name. Global, so that the verifier looks at it once. */
+/* Returns 1 if this name, whose text matches no rule, certainly leads to no matching file. An entry in the start directory is there.
+ * For others, user space has looked up where they led: for an entry the directory, which decides unless a rule has a name like it; else
+ * the whole name. Global, so that the verifier reads it only once. */
 __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 {
 	struct fs_struct *fs = task_field(current_task(), fs);
@@ -187,7 +188,7 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 		return 0;
 	length = read_user_string(t->asked.name, COMPONENT_SPACE, (const char *)name);
 	if (length <= 1)
-		return 1; /* a descriptor's file, or nothing that could be read */
+		return 1; /* a descriptor's file, or the name could not be read */
 	mix_name(t);
 	entry = change == CHANGE_ENTRY && !is_basename(t->hash);
 	if (entry && !t->slash)
@@ -208,8 +209,8 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 	return 1;
 }
 
-/* A name of the current task, defined where a rule may want it or where it is needed all the same; its id is in state->name. 'scope':
- * RESOLVE_*, those that say where it may lead. */
+/* Handle a name of the current task: define it if a rule may match it or if it is needed anyway; its id is in state->name. 'scope':
+ * RESOLVE_* that restrict where it may lead. */
 SUBPROGRAM enum name_kind asked_name(struct task_state *state, const char *name, int directory, bool needed, __u32 scope)
 {
 	struct text *t = text();

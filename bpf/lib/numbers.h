@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Numbers of system calls and of io_uring's operations, those that probes treat apart.
- * Apart from kernel.h, because they are fixed for ever: no kernel's types tell them.
+ * Numbers of system calls and of io_uring's operations that probes treat specially.
+ *
+ * Separate from kernel.h, because they are fixed for ever: the kernel's types do not contain them.
  */
 #ifndef FILETAP_NUMBERS_H
 #define FILETAP_NUMBERS_H
@@ -47,7 +48,7 @@
 #define NR32_IO_URING_ENTER 426
 #define NR32_MOVE_MOUNT 429
 
-/* Is it the number of the call of this name? 'narrow': in the table of 32-bit calls. */
+/* Returns true if this is the number of the call of this name. 'narrow': in the table of 32-bit calls. */
 #define is_call(narrow, nr, name) ((__u32)(nr) == ((narrow) ? NR32_##name : NR_##name))
 
 /* enum io_uring_op of include/uapi/linux/io_uring.h */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * A number for each open file description: one opening, whatever descriptors lead to it. The kernel has none, and the memory of a
- * struct file goes to the next one that is opened; so a number belongs to an address only until an open returns with it, or until
- * another file is found there.
- * Apart, because events, requests and hooks must agree on it.
+ * A number for each open file description: one opening, whatever descriptors refer to it. The kernel has none, and reuses the
+ * memory of a struct file for the next open. So a number belongs to an address only until an open returns with that address, or
+ * until another file is found there.
+ *
+ * Separate, because events, requests and hooks must agree on it.
  */
 #ifndef FILETAP_OPENING_H
 #define FILETAP_OPENING_H
@@ -29,7 +30,7 @@ struct {
 	__type(value, struct opening);
 } ft_openings SEC(".maps");
 
-/* How many opens have returned with an address of this hash: what a task remembers of an older one is void. */
+/* Counts the opens that have returned with an address of this hash: a task's cache of an older one is void. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_REOPENED);
@@ -55,8 +56,8 @@ static __always_inline __u32 new_opening(void)
 	return c->next_open + bpf_get_smp_processor_id();
 }
 
-/* In place where the address was used before: deleting and inserting it again made a round of open, read and close 140 ns slower. The
- * table does not give up meanwhile what has just been looked up. */
+/* Updated in place if the address was used before: deleting and inserting it again made a round of open, read and close 140 ns slower.
+ * The table does not evict an entry that has just been looked up. */
 static __always_inline __u32 put_opening(__u64 address, const struct file_key *key, struct opening *known)
 {
 	struct opening made = { .inode = key->inode, .generation = key->generation, .number = new_opening() };
@@ -71,7 +72,7 @@ static __always_inline __u32 put_opening(__u64 address, const struct file_key *k
 	return made.number;
 }
 
-/* The number of what is at 'address', whose file the task has just resolved. */
+/* Return the number of the opening at 'address', whose file the task has just resolved. */
 SUBPROGRAM __u32 find_opening(struct task_state *s, __u64 address)
 {
 	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
@@ -87,7 +88,7 @@ SUBPROGRAM __u32 find_opening(struct task_state *s, __u64 address)
 	return s->opening;
 }
 
-/* The same, most often from what the task remembers. */
+/* The same, usually from the task's cache. */
 static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
 {
 	__u32 *count = reopened_at(address);
@@ -98,7 +99,7 @@ static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
 	return find_opening(s, address);
 }
 
-/* An open has returned with this description: whatever had its memory before is gone. */
+/* An open has returned with this description: any earlier one in its memory is gone. */
 static __always_inline void begin_opening(__u64 address)
 {
 	__u32 *count = reopened_at(address);
@@ -110,7 +111,7 @@ static __always_inline void begin_opening(__u64 address)
 		__sync_fetch_and_add(count, 1);
 }
 
-/* Without a file to compare: the number that was given to it, or 0. */
+/* Without a file to compare: return the number that was given to it, or 0. */
 static __always_inline __u32 known_opening(__u64 address)
 {
 	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);

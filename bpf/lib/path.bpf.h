@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The walk from a file up to the root of its mount namespace: its name, whether a rule wants it, and a number that
- * changes when a directory on the way is moved.
- * Apart, because it is the one place that knows dentries and mounts.
+ * The walk from a file up to the root of its mount namespace: its name, whether a rule matches it, and a number that changes when
+ * a directory on the way is moved.
+ *
+ * Separate, because it is the only place that depends on dentries and mounts.
  */
 #ifndef FILETAP_PATH_H
 #define FILETAP_PATH_H
@@ -16,33 +17,33 @@
 
 #define MAX_STEPS (PATH_SPACE / 2)
 
-/* scratch.aliases, of the names that a file has beside the one that is walked from */
-#define ALIAS_SEEN 1 /* there is one that the kernel has at hand */
+/* scratch.aliases, of the names that a file has besides the one at which the walk starts */
+#define ALIAS_SEEN 1 /* the kernel has one in its cache */
 #define ALIAS_WANTED 2
 
-/* Where the walk is and what it has met. */
+/* The position of the walk and what it has found. */
 struct walk {
 	__u64 dentry;
 	__u64 mount; /* 0: stay inside the file system */
 	__u64 chain;
 	__u32 length;
 	__u32 depth;
-	__u32 verdict; /* RULE_* met on the way */
+	__u32 verdict; /* RULE_* found on the way */
 	__u16 flags; /* DEFINITION_* */
 	__u8 copy;
 	__u8 done;
-	__u8 below; /* the file is a directory whose children are wanted */
-	__u8 in_source_fs; /* inside the file system of a bind mount, for the rules alone */
+	__u8 below; /* the file is a directory whose children match */
+	__u8 in_source_fs; /* inside the file system of a bind mount, only for the rules */
 	__u8 reserved[2];
 	struct {
 		__u64 dentry, mount;
 		__u32 depth, done;
 		__u64 names[MAX_PATH_RULE_DEPTH + 1];
-	} back; /* where the walk goes on behind that */
-	__u64 names[MAX_PATH_RULE_DEPTH + 1]; /* the hash of the last 1, 2, ... names met; none is 0 */
+	} back; /* where the walk continues after that */
+	__u64 names[MAX_PATH_RULE_DEPTH + 1]; /* the hash of the last 1, 2, ... names passed; none is 0 */
 };
 
-/* One definition being written: the fixed part, as long for each kind, then its bytes. */
+/* One definition being written: the fixed part, with the same length for each kind, then its bytes. */
 struct scratch {
 	union {
 		struct definition head;
@@ -56,11 +57,11 @@ struct scratch {
 	struct walk walk;
 	struct {
 		__u64 next, dentry, mount;
-	} alias; /* the rest of an inode's list of dentries, and by which of them the file was found */
-	__u32 aliases; /* ALIAS_*, of the file that find_file() looks at */
+	} alias; /* the rest of an inode's list of dentries, and the one by which the file was found */
+	__u32 aliases; /* ALIAS_*, of the file that find_file() looks up */
 	__u32 reserved;
 	__u64 dentry, mount, inode; /* addresses: fill_key() for refresh() */
-	struct file_key key; /* find_file()'s and the next two, here because the stack of a call chain is 512 bytes */
+	struct file_key key; /* of find_file(), like the next two: here because the stack of a call chain is 512 bytes */
 	struct file_entry entry;
 	struct rule_key rule_key;
 	struct path_rule_key path_rule_key;
@@ -68,7 +69,7 @@ struct scratch {
 
 PER_CPU(scratch, struct scratch, ft_path_scratch)
 
-/* A rule that stands 'depth' names above the file. */
+/* A rule for a directory 'depth' names above the file. */
 static __always_inline void count_rule(struct walk *w, __u32 rule, __u32 depth)
 {
 	if (depth > 1)
@@ -94,7 +95,7 @@ static __always_inline void apply_rules(struct scratch *s, struct dentry *dentry
 		count_rule(w, *rule, w->depth);
 }
 
-/* Rules by name: the last 1, 2, ... names met, this one the last, below the directory 'up'. */
+/* Apply rules by name: the last 1, 2, ... names passed, this one the last, below the directory 'up'. */
 static __always_inline int apply_hash(__u64 hash, __u64 up)
 {
 	struct inode *inode = read_word((struct dentry *)up, d_inode);
@@ -129,7 +130,7 @@ static __always_inline int apply_names(__u64 dentry, __u64 up)
 	return apply_hash(hash_of((struct dentry *)dentry), up);
 }
 
-/* The root of a bind mount is wanted where it lies in its file system too: first there, then on from the mount point. */
+/* The root of a bind mount matches at its place in its own file system too: walk there first, then on from the mount point. */
 static __always_inline void step_aside(struct scratch *s, struct dentry *dentry, struct dentry *up)
 {
 	struct walk *w = &s->walk;
@@ -179,15 +180,15 @@ static __always_inline int copy_component(struct scratch *s, struct dentry *dent
 	return 0;
 }
 
-/* Read behind the name: a rename meanwhile makes it another than the walk before found. The names belong to it, for where they differ
- * memory that was used again may be all that is the same. */
+/* Read after the name: a rename meanwhile makes it differ from that of the walk before. The names are part of it, because with reused
+ * memory everything else may be the same. */
 static __always_inline void add_to_chain(struct walk *w, struct dentry *dentry)
 {
 	w->chain = (w->chain ^ (__u64)dentry ^ read_word(dentry, d_seq.seqcount.sequence)) * MIX;
 	w->chain = (w->chain ^ read_word(dentry, d_name.hash_len)) * MIX;
 }
 
-/* From the root of a mount to where it is mounted. */
+/* Go from the root of a mount to its mount point. */
 static __always_inline bool cross_mount(struct scratch *s)
 {
 	struct dentry *dentry = (struct dentry *)s->walk.dentry, *up;
@@ -207,7 +208,7 @@ static __always_inline bool cross_mount(struct scratch *s)
 	return w->done;
 }
 
-/* From a name to the directory it is in. */
+/* Go from a name to its directory. */
 static __always_inline bool climb(struct scratch *s)
 {
 	struct walk *w = &s->walk;
@@ -236,7 +237,7 @@ static __always_inline bool at_mount_root(const struct walk *w)
 	return w->mount && w->dentry == (__u64)read_word((struct mount *)w->mount, mnt.mnt_root);
 }
 
-/* One step up. Returns true at the top. */
+/* Go one step up. Returns true at the top. */
 static __always_inline bool step(struct scratch *s)
 {
 	struct walk *w = &s->walk;
@@ -249,7 +250,7 @@ static __always_inline bool step(struct scratch *s)
 	return cross_mount(s);
 }
 
-/* Returns 1 at the top, as the next does. Global, so that the verifier looks at it once, and not at each turn of the loops around it. */
+/* Returns 1 at the top, as the next does. Global, so that the verifier reads it once, and not in each iteration of the loops around it. */
 __noinline int one_step(void)
 {
 	struct scratch *s = scratch();
@@ -289,7 +290,7 @@ static __always_inline void reset_walk(struct scratch *s, __u64 dentry, __u64 mn
 	s->walk.copy = copy;
 }
 
-/* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes when 'copy' says so. */
+/* Walk up from (dentry, mnt); the result is in scratch()->walk, and the names in its bytes if 'copy' is set. */
 __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 {
 	struct scratch *s = scratch();
@@ -305,7 +306,7 @@ __noinline int walk_up(__u64 dentry, __u64 mnt, int copy)
 	return 0;
 }
 
-/* Behind the names already copied, those up to the root of the file system. Returns how many bytes they take. */
+/* Append to the names already copied those up to the root of the file system. Returns their length in bytes. */
 SUBPROGRAM __u32 walk_fs_path(__u64 dentry)
 {
 	struct scratch *s = scratch();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Names by their hashes: rules that stand at a name below a directory, whatever file bears it, and whether an asked name
- * may lead to such a place at all.
- * Apart, because user space makes the same hashes (selection/filters.py).
+ * Names by their hashes: rules for a name below a directory, whatever file has it, and whether a requested name may lead there at
+ * all.
+ *
+ * Separate, because user space computes the same hashes (selection/filters.py).
  */
 #ifndef FILETAP_PATH_RULES_H
 #define FILETAP_PATH_RULES_H
@@ -12,7 +13,7 @@
 #include "kernel.h"
 #include "state.bpf.h"
 
-/* FNV-1a of a name's bytes; names one below the other: from the lowest up, each times HASH_CHAIN, xor the next. */
+/* FNV-1a of a name's bytes. For several names, from the lowest up: multiply by HASH_CHAIN, then xor the next. */
 #define HASH_SEED 0xcbf29ce484222325ull
 #define HASH_PRIME 0x100000001b3ull
 #define HASH_CHAIN 0x9e3779b97f4a7c15ull
@@ -24,7 +25,7 @@ struct {
 	__type(value, __u32);
 } ft_path_rules SEC(".maps");
 
-/* The last names of all that is wanted, and "..", which may lead anywhere. */
+/* The basenames of all PATHs, and "..", which may lead anywhere. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -32,7 +33,7 @@ struct {
 	__type(value, __u32);
 } ft_basenames SEC(".maps");
 
-/* Where a name starts, and what ".." in it cannot leave. */
+/* The start of a name, and the root that ".." in it cannot leave. */
 struct origin {
 	struct found start;
 	__u32 root; /* id */
@@ -41,7 +42,7 @@ struct origin {
 	__u32 reserved;
 };
 
-/* Names being looked at: a dentry's, and the one that a call has asked for, which is the key of the table of names too. */
+/* Names being examined: a dentry's, and the one that a call has given, which is the key of the table of names too. */
 struct text {
 	__u8 dentry[COMPONENT_SPACE];
 	struct name_key asked;
@@ -49,10 +50,10 @@ struct text {
 	__u64 hash; /* of the component of 'asked' that is being read */
 	__u32 has_basename; /* one before it is in 'basenames' */
 	__u32 reserved;
-	struct origin origin; /* of 'asked': here for the sake of the stack */
+	struct origin origin; /* of 'asked': here to save stack */
 	__u64 whole; /* the hash of all bytes of 'asked' so far */
 	__u64 parent; /* of those before the last slash */
-	__u32 slash; /* where that is, from 1; 0: there is none */
+	__u32 slash; /* its position, from 1; 0: there is none */
 	__u32 length;
 };
 
@@ -67,7 +68,7 @@ static __always_inline __u64 hash_of(struct dentry *dentry)
 
 	if (!t || length >= COMPONENT_SPACE || !(config.lengths >> (length < 63 ? length : 63) & 1))
 		return 0;
-	asm volatile("%0 &= %1" : "+r"(length) : "i"(COMPONENT_SPACE - 1)); /* said in the register that the verifier will look at */
+	asm volatile("%0 &= %1" : "+r"(length) : "i"(COMPONENT_SPACE - 1)); /* in the register that the verifier checks */
 	bpf_probe_read_kernel(t->dentry, length, read_word(dentry, d_name.name));
 	for (__u32 i = 0; i < COMPONENT_SPACE && i < length; i++)
 		hash = (hash ^ t->dentry[i]) * HASH_PRIME;
@@ -79,8 +80,7 @@ static __always_inline bool is_basename(__u64 hash)
 	return config.basenames >> (hash & 63) & 1 && bpf_map_lookup_elem(&ft_basenames, &hash);
 }
 
-/* Eight bytes of the asked name; returns 1 when there is no more to be looked for. Global, so that the verifier
- * looks at it once. */
+/* Scan eight bytes of the requested name; returns 1 at the end. Global, so that the verifier reads it only once. */
 __noinline int scan_bytes(__u32 index)
 {
 	struct text *t = text();
@@ -104,7 +104,7 @@ __noinline int scan_bytes(__u32 index)
 	return t->has_basename != 0;
 }
 
-/* May the asked name, read with its NUL as 'length' bytes, be one that a rule wants, wherever it starts? */
+/* Returns true if the requested name, read with its NUL as 'length' bytes, may match a rule, wherever it starts. */
 SUBPROGRAM bool may_lead_there(struct text *t, long length)
 {
 	t->hash = HASH_SEED;
@@ -115,7 +115,7 @@ SUBPROGRAM bool may_lead_there(struct text *t, long length)
 	return length == COMPONENT_SPACE || t->has_basename || is_basename(t->hash);
 }
 
-/* Eight bytes of the asked name, for mix_name(); returns 1 behind the last. */
+/* Add eight bytes of the requested name, for mix_name(); returns 1 at the end. */
 __noinline int mix_bytes(__u32 index)
 {
 	struct text *t = text();
@@ -142,7 +142,7 @@ __noinline int mix_bytes(__u32 index)
 	return 0;
 }
 
-/* The hashes of the asked name, of what stands before its last slash, and of what stands behind. */
+/* Compute the hashes of the requested name, of the part before its last slash, and of the part after it. */
 SUBPROGRAM int mix_name(struct text *t)
 {
 	t->hash = HASH_SEED;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The event in the making: begun with what every event has, then given its file and its second slot where it has them.
- * Apart, because calls, hooks, requests and faults all make one, and emit.bpf.h alone sends it.
+ * The event under construction: begun with the fields of every event, then given its file and, if needed, its second slot.
+ *
+ * Separate, because calls, hooks, requests and faults all make one, and only emit.bpf.h sends it.
  */
 #ifndef FILETAP_PENDING_EVENT_H
 #define FILETAP_PENDING_EVENT_H
@@ -9,8 +10,8 @@
 #include "compat.bpf.h"
 #include "kernel.h"
 
-/* What emit() needs beside the wire's own fields. Kept with the task, not on the stack, where the verifier would follow each value
- * it may have and take ten times as long to load. */
+/* What emit() needs besides the fields of the wire format. Stored with the task, not on the stack, where the verifier would follow each
+ * possible value and take ten times as long to load. */
 struct pending_event {
 	__u64 time;
 	__u64 entered;
@@ -34,7 +35,7 @@ struct pending_event {
 	__u32 reserved2;
 };
 
-/* Nothing in it but what every event has. 'entered': when the call began; 0: not known. */
+/* Set only the fields that every event has. 'entered': when the call began; 0: not known. */
 static __always_inline void begin_event(struct pending_event *d, __u64 time, __u64 entered, __u8 op, __u16 call, __s64 result)
 {
 	d->time = time;
@@ -53,7 +54,7 @@ static __always_inline void begin_event(struct pending_event *d, __u64 time, __u
 	d->has_ext = 0;
 }
 
-/* The file behind a descriptor. One that is wanted and has no id could not be described: its event says which it is. */
+/* Set the file of a descriptor. One that matches and has no id could not be described: its event carries the identity. */
 static __always_inline void give_file(struct pending_event *d, __u32 id, bool wanted, __u32 open)
 {
 	d->file = id;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What hooks below the system calls have seen of the call under way, kept with the task until the call returns: they run
- * before the operation, and its result comes with the return.
- * Apart, because both sides use it: vfs.bpf.c records and emits, pending event.bpf.h takes the resolved names of a call.
+ * What hooks below the system calls have seen of the current call, stored with the task until the call returns: they run before
+ * the operation, and its result comes with the return.
+ *
+ * Separate, because both sides use it: vfs.bpf.c records and emits, call_event.bpf.h takes the resolved names of a call.
  */
 #ifndef FILETAP_PENDING_HOOK_H
 #define FILETAP_PENDING_HOOK_H
@@ -15,7 +16,7 @@
 #include "numbers.h"
 #include "state.bpf.h"
 
-/* The call that the current task has made, as a number; 0: none whose result is that of one operation. */
+/* Return the call that the current task has made, as a number; 0: none whose result is that of one operation. */
 static __always_inline __u64 call_under_way(struct task_struct *task)
 {
 	const struct pt_regs *regs = registers_of(task);
@@ -27,7 +28,7 @@ static __always_inline __u64 call_under_way(struct task_struct *task)
 	return (read_word(regs, ip) * 0x9e3779b97f4a7c15ull + read_word(regs, sp)) * 0x9e3779b97f4a7c15ull + nr + 1;
 }
 
-/* Is the dentry still the one that was recorded, and has it a file by now? Its memory may be another's. */
+/* Returns true if the dentry is still the recorded one and has a file by now. Its memory may have been reused. */
 static __always_inline bool came_to_be(const struct pending_hook *n)
 {
 	struct dentry *dentry = (struct dentry *)n->dentry;
@@ -41,7 +42,7 @@ static __always_inline bool makes_second_file(__u8 hook)
 	return hook == HOOK_LINK || hook == HOOK_RENAME || hook == HOOK_SYMLINK;
 }
 
-/* After a success: the file that has come to be has an inode now, and a rename has moved the old one there. */
+/* After a success: the new file has an inode now, and a rename has moved the old one there. */
 SUBPROGRAM int settle_hook_path(struct pending_hook *n)
 {
 	__u32 found;
@@ -58,7 +59,7 @@ SUBPROGRAM int settle_hook_path(struct pending_hook *n)
 
 enum taken { NOT_SEEN, SEEN, NOT_WANTED };
 
-/* What the hook has resolved for the call that returns now: its names, by file and no longer as they were asked for. */
+/* Take what the hook has resolved for the call that returns now: its names as files instead of as text. */
 SUBPROGRAM enum taken take_pending_hook(struct task_state *s, long result)
 {
 	struct task_struct *task = current_task();

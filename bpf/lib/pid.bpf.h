@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Numbers of tasks in filetap's own pid namespace. For iterators alone: the current task is filetap in them.
- * Apart, because all else knows tasks by the kernel's numbers.
+ * Numbers of tasks in filetap's own pid namespace. Only for iterators: the current task is filetap in them.
+ *
+ * Separate, because all other code identifies tasks by the kernel's numbers.
  */
 #ifndef FILETAP_PID_H
 #define FILETAP_PID_H
@@ -14,7 +15,7 @@ static __always_inline struct upid *number_at(struct pid *pid, __u32 level)
 	return (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
 }
 
-/* 0: it is not there. */
+/* 0: it is not visible there. */
 static __always_inline __u32 number_here(struct pid *theirs)
 {
 	struct pid *ours = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), signal, pids[PIDTYPE_TGID]);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a request of io_uring to its event: its arguments in the registers of the system call that it is like, and filled in as that call.
- * Apart from the table of requests and from their tracepoints.
+ * From a request of io_uring to its event: its arguments are put into the registers of the corresponding system call, and it is
+ * filled as that call.
+ *
+ * Separate from the table of requests and from their tracepoints.
  */
 #ifndef FILETAP_RING_EVENT_H
 #define FILETAP_RING_EVENT_H
@@ -20,12 +22,12 @@
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
 
-/* The registers of the like system call, a state to fill in, and the request being written or read: one of each per CPU. */
+/* The registers of the corresponding system call, a state to fill, and the request being written or read: one of each per CPU. */
 struct workspace {
 	char registers[256]; /* struct pt_regs */
 	struct task_state state;
 	struct ring_request request;
-	struct io_uring_sqe sqe; /* here for the sake of the stack */
+	struct io_uring_sqe sqe; /* here to save stack */
 	__u64 fields[8]; /* of a submission */
 	__u64 key;
 };
@@ -62,7 +64,7 @@ static __always_inline void recall_file(struct task_state *s, __u64 address, int
 		s->flags = EVENT_NO_OFFSET;
 }
 
-/* The file that the request has been given, or the one that its descriptor meant when it was submitted. */
+/* Set the file that the request was assigned, or the one that its descriptor referred to when it was submitted. */
 SUBPROGRAM int recall_fd_file(__u64 file, long result)
 {
 	struct workspace *w = workspace();
@@ -76,9 +78,9 @@ SUBPROGRAM int recall_fd_file(__u64 file, long result)
 	s = &w->state;
 	r = &w->request;
 	remember(s, r->nr);
-	s->changes = changes_of(current_task(), r->arguments[0]); /* its file is known: no change puts it in doubt */
+	s->changes = changes_of(current_task(), r->arguments[0]); /* its file is known, so no change makes it uncertain */
 	if (!file) {
-		__builtin_memset(&s->last.key, 0, sizeof(s->last.key)); /* nobody's, should the id be void by now */
+		__builtin_memset(&s->last.key, 0, sizeof(s->last.key)); /* of no file, in case the id is void by now */
 		s->file = r->file;
 		s->wanted = r->wanted;
 		s->open = r->open;
@@ -91,13 +93,13 @@ SUBPROGRAM int recall_fd_file(__u64 file, long result)
 	return 0;
 }
 
-/* An open whose result is no descriptor of this task's. */
+/* Returns true for an open whose result is no descriptor of this task. */
 static __always_inline bool opened_elsewhere(const struct ring_request *r, __u8 kind, long result)
 {
 	return kind == KIND_OPEN && result >= 0 && (r->slot || r->tgid != (__u32)(bpf_get_current_pid_tgid() >> 32));
 }
 
-/* The event of the request in the workspace; 'file': the one it has been given, if any. */
+/* Emit the event of the request in the workspace; 'file': the one it was assigned, if any. */
 SUBPROGRAM int report_request(__u64 file, long result)
 {
 	struct workspace *w = workspace();
@@ -142,7 +144,7 @@ SUBPROGRAM int report_request(__u64 file, long result)
 	return 0;
 }
 
-/* What will not be reported, should it succeed: all but the result. */
+/* Emit a request whose success will not be reported: everything except the result. */
 SUBPROGRAM int report_submission(void)
 {
 	struct workspace *w = workspace();

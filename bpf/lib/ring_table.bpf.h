@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Requests of io_uring, kept by their addresses until they complete.
- * Apart, because two sides read them: uring.bpf.c, which records them and sees their end, and pending.bpf.c, which lists them.
+ * Requests of io_uring, stored by their addresses until they complete.
+ *
+ * Separate, because two objects read them: uring.bpf.c records them and reports their completion, and pending.bpf.c lists them.
  */
 #ifndef FILETAP_RING_TABLE_H
 #define FILETAP_RING_TABLE_H
@@ -25,28 +26,28 @@ struct ring_request {
 	__u32 wanted; /* WANTED_* of a descriptor's file */
 	__u32 generation;
 	__u32 flags; /* EVENT_*, of the size */
-	__s32 fd; /* that an empty name means */
-	__u8 fixed; /* the descriptor is a place in the ring's own table */
+	__s32 fd; /* to which an empty name refers */
+	__u8 fixed; /* the descriptor is an index into the ring's own table */
 	__u8 slot; /* an open's result goes there */
 	__u8 resolved;
-	__u8 reported; /* its event was made at the submission, for its success will not be seen */
+	__u8 reported; /* its event was made at the submission, because its success will not be seen */
 };
 
-/* A place for the requests whose address has this hash. */
+/* A slot for the requests whose address has this hash. */
 struct ring_slot {
-	__u64 key; /* the address of the one that has it; 0: none */
+	__u64 key; /* the address of the request that has it; 0: none */
 	__u64 claims;
 	struct ring_request request;
 };
 
-/* Place in 'slots'. */
+/* Index into 'slots'. */
 static __always_inline __u32 slot_number(__u64 key)
 {
 	return (__u32)(key >> 6) * 0x9e3779b1u >> (32 - 14);
 }
 
-/* A hash map's update and delete take locks, and cost ten times as much as an array's slot; it has the requests whose slot another
- * has. */
+/* A hash map's update and delete take locks, and cost ten times as much as an array's slot; this one has the requests whose slot is
+ * taken by another. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_REQUESTS);
@@ -68,8 +69,8 @@ static __always_inline struct ring_slot *slot_of_request(__u64 key)
 	return bpf_map_lookup_elem(&ft_slots, &at);
 }
 
-/* Who finds the count at one after adding to it has the slot; of two that meet, both give way. An exchange would be
- * simpler, but the instruction set of 5.10 (-mcpu=v2) has none. */
+/* The one that finds a count of one after adding to it has the slot; if two collide, both release it. An exchange would be simpler, but
+ * the instruction set of 5.10 (-mcpu=v2) has none. */
 static __always_inline bool claim(struct ring_slot *slot)
 {
 	__sync_fetch_and_add(&slot->claims, 1);
@@ -79,7 +80,7 @@ static __always_inline bool claim(struct ring_slot *slot)
 	return false;
 }
 
-/* Until it completes; false: there is no room. */
+/* Store a request until it completes. Returns false if there is no room. */
 static __always_inline bool keep_request(const struct ring_request *request, __u64 key)
 {
 	struct ring_slot *slot = slot_of_request(key);
@@ -119,7 +120,7 @@ static __always_inline void forget_request(__u64 key)
 	__sync_fetch_and_add(&slot->claims, -1);
 }
 
-/* A request of somebody who is not traced may lie where one did that never completed. */
+/* A request of an untraced task may have the address of one that never completed. */
 static __always_inline void forget_untraced_request(__u64 key)
 {
 	struct ring_slot *slot = slot_of_request(key);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The maps that all objects of one run share by name, the run's configuration, and what is kept for each task.
- * Apart, because the loader makes each map once and hands it to every object.
+ * The maps that all objects of one run share by name, the run's configuration, and the state of each task.
+ *
+ * Separate, because the loader creates each map once and passes it to every object.
  */
 #ifndef FILETAP_STATE_H
 #define FILETAP_STATE_H
@@ -16,11 +17,11 @@
 #define MAX_CHANGES 4096
 #define MAX_REQUESTS (16 << 10) /* of io_uring, and of io_submit */
 
-/* Each in a section of its own, so that the loader finds it without looking for offsets. */
+/* Each has its own section, so that the loader finds it without looking for offsets. */
 const volatile struct config config SEC(".rodata.config") = {};
 const volatile __u64 calls[2 * (MAX_NR + MAX_OPCODES)] SEC(".rodata.calls") = {};
 
-/* The kernel heeds the lower half of the register only (do_syscall_64). */
+/* The kernel uses only the lower half of the register (do_syscall_64). */
 static __always_inline struct call call_of(__u64 number)
 {
 	__u64 nr = number & 0xffffffff;
@@ -37,7 +38,8 @@ static __always_inline struct shape shape_of(__u64 number)
 {
 	__u64 nr = number & 0xffffffff;
 
-	/* The test below is not left out where call_of() has made it: 5.10 forgets what it showed of a number on the stack. */
+	/* The compiler must not remove the test below where call_of() has made it: 5.10 forgets the proven bounds of a number on the
+	 * stack. */
 	barrier_var(nr);
 	union {
 		__u64 raw;
@@ -50,7 +52,7 @@ static __always_inline struct shape shape_of(__u64 number)
 /* task_state.target */
 #define TARGET_PID 1 /* a target, or the child of one */
 #define TARGET_COMM 2
-#define TARGET_SEEN 4 /* counts by a rule that is tested at each call */
+#define TARGET_SEEN 4 /* traced by a rule that is tested at each call */
 #define TARGET_HELD 8 /* a launched command that has not reached its exec */
 #define TARGET_LIVE 16 /* in globals.live */
 
@@ -64,11 +66,11 @@ struct file_cache {
 
 #define MAX_PENDING_HOOKS 8
 
-/* What a hook has seen of the call under way: the event to emit when the call returns. */
+/* What a hook has seen of the current call: the event to emit when the call returns. */
 struct pending_hook {
 	__u64 time;
-	__u64 dentry, mnt; /* of a place that is not there before the call has succeeded */
-	__u64 parent, hash; /* what dentry's parent and name were: it may stand for another by then */
+	__u64 dentry, mnt; /* of a path that does not exist before the call has succeeded */
+	__u64 parent, hash; /* the former parent and name of 'dentry': its memory may be reused by then */
 	__u64 offset, size;
 	__u64 inode; /* of a file that could not be described */
 	__u32 generation;
@@ -81,48 +83,48 @@ struct pending_hook {
 	__u8 wanted; /* by the rules */
 };
 
-/* Whose user the definition says a task is, in short. */
+/* The credentials in a task's definition, in short. */
 struct credentials {
 	__u64 ids[4];
-	__u64 groups; /* address of their list; 0: to be looked at */
+	__u64 groups; /* address of their list; 0: to be read again */
 	__u32 login;
 	__u32 reserved;
 };
 
 struct task_state {
-	__u64 entered; /* when the call under way began */
-	__u64 position; /* the file's, at enter */
-	struct credentials credentials; /* this and what follows up to 'comm': what the definition 'task' says, in short */
+	__u64 entered; /* when the current call began */
+	__u64 position; /* the file's, at entry */
+	struct credentials credentials; /* this and the members up to 'comm': the content of the definition 'task', in short */
 	__u64 epoch; /* in which the next three were compared */
 	__u64 cgroup;
 	__u64 root; /* root_of() */
 	__u64 namespaces; /* namespaces_of() */
 	__u64 comm[2];
 	__u32 task; /* id of the definition; 0: to be sent */
-	__u32 forker; /* task id of what forked it */
+	__u32 forker; /* task id of the task that forked it */
 	__u32 forker_pid; /* the process that forked this one; 0: not seen */
-	__u32 name; /* id of the name that asked_name() has just looked at */
+	__u32 name; /* id of the name that asked_name() has just handled */
 	__u32 target;
-	__u32 file; /* resolved at enter */
+	__u32 file; /* resolved at entry */
 	__u32 open;
-	__u16 resolved; /* 1 + number of the call that was resolved at enter */
-	__u16 flags; /* EVENT_*, found at enter */
+	__u16 resolved; /* 1 + number of the call that was resolved at entry */
+	__u16 flags; /* EVENT_*, found at entry */
 	__u32 wanted;
-	__u32 generation; /* globals.generation at enter */
+	__u32 generation; /* globals.generation at entry */
 	__s32 exec_fd; /* execve, execveat: the directory's descriptor */
-	__u32 exec_nr; /* the number at enter: exec makes it execve's (x86: set_personality_64bit) */
-	__u32 changing; /* 1 + slot in 'fd_changes' that the call under way has marked */
-	__u32 pending_hook_count; /* how many of 'pending_hooks' are to be emitted */
-	__u32 kept; /* 'directory' and 'base' are those at the enter of the call under way, which may change them */
-	__u64 changes; /* what stood there when the call began */
-	__u64 submitted; /* when the io_submit under way began; 0: none is */
+	__u32 exec_nr; /* the number at entry: exec makes it execve's (x86: set_personality_64bit) */
+	__u32 changing; /* 1 + slot in 'fd_changes' that the current call has marked */
+	__u32 pending_hook_count; /* number of 'pending_hooks' to emit */
+	__u32 kept; /* 'directory' and 'base' are those at the entry of the current call, which may change them */
+	__u64 changes; /* the value of that slot when the call began */
+	__u64 submitted; /* when the current io_submit began; 0: none is */
 	__u64 recorded; /* of its requests, from the first */
-	__u64 held; /* address of the open file that 'last' is about, if it has been open in this task all the time since; 0: it may be
-			 * another one by now */
+	__u64 held; /* address of the open file of 'last', if it has been open in this task all the time since; 0: it may be another one
+			 * by now */
 	__u64 opened; /* address of the open file description whose number 'opening' is */
 	__u64 opened_inode;
 	__u32 opening;
-	__u32 reopened; /* what reopened_at() had then */
+	__u32 reopened; /* the value of reopened_at() at that time */
 	struct file_cache last;
 	struct file_cache directory; /* working directory */
 	struct file_cache base; /* root */
@@ -153,13 +155,13 @@ struct {
 	__uint(max_entries, 16 << 20);
 } ft_definitions SEC(".maps");
 
-/* Carries no records, only wake-ups: a ring is readable as long as anything in it is unread. */
+/* Carries only wake-ups, no records: a ring is readable as long as anything in it is unread. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } ft_wakeups SEC(".maps");
 
-/* A hash by the task's address where there is no task storage: kernel/loader.py makes it one. */
+/* A hash keyed by the task's address where there is no task storage: kernel/loader.py creates it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -167,7 +169,7 @@ struct {
 	__type(value, struct task_state);
 } ft_tasks SEC(".maps");
 
-/* A state with nothing in it. */
+/* An empty state. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -184,7 +186,7 @@ struct {
 	__type(value, struct file_entry);
 } ft_files SEC(".maps");
 
-/* Files that nobody wants: they have no id, so that user space never hears of them, and the oldest go by themselves. */
+/* Files that no filter accepts: they have no id, so that user space never sees them, and the oldest are evicted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 64 << 10);
@@ -220,8 +222,8 @@ struct {
 	__type(value, struct overflow);
 } ft_overflows SEC(".maps");
 
-/* Sums of events, in a map that user space puts in the place of the last one, which it then reads. Preallocated: memory for
- * hash maps that is taken at run time is unsafe in tracing programs until 6.1 (ee4ed53c5eb6). */
+/* Sums of events, in a map that user space replaces, and then reads the old one. Preallocated: allocating memory for hash maps at run
+ * time is unsafe in tracing programs until 6.1 (ee4ed53c5eb6). */
 struct sums {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -229,7 +231,7 @@ struct sums {
 	__type(value, struct aggregate);
 };
 
-/* Made by the loader like their template below: some kernels (6.1, not 6.18) refuse a map without BTF in the place of one with. */
+/* Created by the loader like their template below: some kernels (6.1, not 6.18) refuse to replace a map with BTF by one without. */
 struct sums ft_sums_one SEC(".maps");
 struct sums ft_sums_other SEC(".maps");
 
@@ -250,8 +252,8 @@ struct {
 	__type(value, struct globals);
 } ft_globals SEC(".maps");
 
-/* Descriptors of shared tables that are being closed or replaced: by a hash of table and number, how many times that
- * began (low half) and ended (high half). */
+/* Descriptors of shared tables that are being closed or replaced: by a hash of table and number, how many such calls have begun (low
+ * half) and ended (high half). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_CHANGES);
@@ -261,7 +263,7 @@ struct {
 
 ONLY_ELEMENT(globals, struct globals, ft_globals)
 
-/* What is kept for a task, or NULL. */
+/* Return the state of a task, or NULL. */
 static __always_inline struct task_state *state_of(struct task_struct *task)
 {
 	__u64 key;
@@ -272,7 +274,7 @@ static __always_inline struct task_state *state_of(struct task_struct *task)
 	return bpf_map_lookup_elem(&ft_tasks, &key);
 }
 
-/* What has no state yet. A new entry is made of the CPU's own zeroes, for it is too large for the stack. */
+/* Create the state of a task. The new entry is initialised from the CPU's own zeroes, because it is too large for the stack. */
 static __always_inline struct task_state *enter_task(struct task_struct *task)
 {
 	__u64 key = (__u64)task;
@@ -283,7 +285,7 @@ static __always_inline struct task_state *enter_task(struct task_struct *task)
 	return bpf_map_lookup_elem(&ft_tasks, &key);
 }
 
-/* The same, made if there was none; NULL: there is no room. */
+/* Return the state, creating it if there was none; NULL: there is no room. */
 static __always_inline struct task_state *new_state(struct task_struct *task)
 {
 	struct task_state *s;
@@ -295,7 +297,7 @@ static __always_inline struct task_state *new_state(struct task_struct *task)
 	return s;
 }
 
-/* Task storage ends with its task; an entry of the table would be taken for another's once its memory is used again. */
+/* Task storage ends with its task; an entry of the table would be used for another task once its memory is reused. */
 static __always_inline void forget_state(struct task_struct *task)
 {
 	__u64 key = (__u64)task;
@@ -304,8 +306,8 @@ static __always_inline void forget_state(struct task_struct *task)
 		bpf_map_delete_elem(&ft_tasks, &key);
 }
 
-/* Hooks of the VFS level run with preemption on, tracepoints' programs do not; both use what each CPU has once (scratch,
- * ring, counters). A program that has come between a hook and its end must leave all that alone: its event is counted. */
+/* Hooks of the VFS level run with preemption on, tracepoints' programs do not; both use per-CPU data (scratch, ring, counters). A
+ * program that runs in the middle of a hook must not touch that data: its event is counted. */
 static __always_inline bool interrupts(struct task_struct *task)
 {
 	struct counters *c = config.level == LEVEL_SYSCALL ? NULL : counters();
@@ -316,8 +318,8 @@ static __always_inline bool interrupts(struct task_struct *task)
 	return true;
 }
 
-/* A rename, a mount, the removal of a directory, a task's new root, namespace or cgroup, whoever made it: what is remembered must be
- * compared with what is so now. */
+/* A rename, a mount, the removal of a directory, a task's new root, namespace or cgroup, by any process: cached values must be compared
+ * with the present ones. */
 static __always_inline void count_move(long result)
 {
 	struct globals *g = globals();
@@ -334,20 +336,20 @@ static __always_inline void count_symlink(long result)
 		__sync_fetch_and_add(&g->symlinks, 1);
 }
 
-/* Moves of both halves: what is cached of paths is as old as that. */
+/* Moves seen by both halves: the age of all cached paths. */
 static __always_inline __u32 epoch_now(const struct globals *g)
 {
 	return g->epoch + g->arrived;
 }
 
-/* Whatever may make a name lead elsewhere than before. */
+/* Everything that may make a name lead elsewhere than before. */
 static __always_inline __u64 names_epoch(const struct globals *g)
 {
 	return g->epoch + g->symlinks;
 }
 
-/* A number no other file or task of this run has. Probes are not preempted by one another on a CPU, so a plain
- * increment serves; an atomic fetch-and-add would keep the object from loading on 5.10. */
+/* Return an id that no other file or task of this run has. Probes do not preempt one another on a CPU, so a plain increment is enough;
+ * an atomic fetch-and-add would keep the object from loading on 5.10. */
 static __always_inline __u32 new_id(struct counters *c)
 {
 	c->next_id += config.ncpu;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Whose events count: the state of a task that is a target, or nothing.
- * Apart, because every probe asks it first and must agree with the others.
+ * Which events count: the state of a task that is a target, or NULL.
+ *
+ * Separate, because every probe calls it first, and all must agree.
  */
 #ifndef FILETAP_TARGET_H
 #define FILETAP_TARGET_H
@@ -11,7 +12,7 @@
 #include "kernel.h"
 #include "state.bpf.h"
 
-/* Tested at each call, not remembered: a task may be moved between cgroups at any time. */
+/* Tested at each call, not cached: a task may be moved between cgroups at any time. */
 static __always_inline bool in_cgroup(const struct globals *g)
 {
 	for (int i = 0; i < MAX_CGROUPS; i++) {
@@ -36,7 +37,7 @@ static __always_inline bool comm_matches(const __u64 comm[2])
 	return false;
 }
 
-/* Targets that are no property of the task: everything, or a cgroup's subtree. */
+/* Targets that are no property of the task: all tasks, or a cgroup's subtree. */
 static __always_inline struct task_state *tested_target(struct task_struct *task, struct task_state *s, const struct globals *g)
 {
 	if ((__u32)task_field(task, tgid) == g->self)
@@ -53,8 +54,8 @@ static __always_inline struct task_state *tested_target(struct task_struct *task
 	return s;
 }
 
-/* Surely not a target: one load, which is all that an untraced task pays for at each of its calls. Without task storage it
- * pays for a look into the table. */
+/* Returns true if the task is certainly no target: one load, which is the whole cost of an untraced task's call. Without task storage
+ * it costs a lookup in the table. */
 static __always_inline bool is_untraced(struct task_struct *task)
 {
 	return HAS_TASK_STORAGE && !task->bpf_storage && !config.all && !config.cgroups;
@@ -74,7 +75,7 @@ static __always_inline struct task_state *find_target(struct task_struct *task)
 	return NULL;
 }
 
-/* The current task's state, if its events count, and may be told now. */
+/* Return the current task's state, if its events count and may be emitted now. */
 static __always_inline struct task_state *current_target(struct task_struct *task)
 {
 	struct task_state *s = find_target(task);
@@ -82,7 +83,7 @@ static __always_inline struct task_state *current_target(struct task_struct *tas
 	return s && !interrupts(task) ? s : NULL;
 }
 
-/* A thread that has no state gets that of its process. */
+/* Let a thread without a state inherit that of its process. */
 static __always_inline void inherit_target(struct task_struct *task)
 {
 	struct task_state *owner = state_of(leader_of(task)), *s;
@@ -91,14 +92,14 @@ static __always_inline void inherit_target(struct task_struct *task)
 		s->target = owner->target;
 }
 
-/* PF_IO_WORKER was another bit before v5.12, and BTF tells no macros: where there is a table, any thread without a state may be
- * one, for what a process has its threads have. */
+/* PF_IO_WORKER was another bit before v5.12, and BTF does not contain macros: where there is a table, any thread without a state may be
+ * one, because threads inherit the state of their process. */
 static __always_inline bool may_be_worker(struct task_struct *task)
 {
 	return HAS_TASK_STORAGE ? !!(task_field(task, flags) & PF_IO_WORKER) : task_field(task, pid) != task_field(task, tgid);
 }
 
-/* The kernel's own threads for an io_uring belong to a process, but no fork of theirs is seen. */
+/* The kernel's own threads for an io_uring belong to a process, but their forks are not seen. */
 static __always_inline void inherit_worker_target(struct task_struct *task)
 {
 	if (may_be_worker(task) && !(HAS_TASK_STORAGE ? !!task->bpf_storage : !!state_of(task)))

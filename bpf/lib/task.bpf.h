@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The task definition: who it is, sent before its first event and again when credentials, name or cgroup change.
- * Apart, because noticing a change must cost a few loads per event and describing it may cost a thousand.
+ * The task definition: the identity of a task, sent before its first event and again when credentials, name or cgroup change.
+ *
+ * Separate, because detecting a change must cost a few loads per event, and describing it may cost a thousand.
  */
 #ifndef FILETAP_TASK_H
 #define FILETAP_TASK_H
@@ -17,7 +18,7 @@
 #include "path.bpf.h"
 #include "state.bpf.h"
 
-/* The parent that define_ancestors() has come to. */
+/* Set the parent that define_ancestors() has found. */
 static __always_inline void name_parent(struct task_struct *task, struct task_state *state, struct scratch *s)
 {
 	__u32 forker = state->forker_pid, parent = task_field(task, real_parent, tgid);
@@ -65,7 +66,7 @@ static __always_inline void retire(__u32 id)
 	submit_definition(s, c);
 }
 
-/* The numbers of its namespaces, as the definition has them. */
+/* Return the numbers of its namespaces, as in the definition. */
 static __always_inline __u64 namespaces_of(struct task_struct *task)
 {
 	struct nsproxy *nsproxy = read_word(task, nsproxy);
@@ -75,7 +76,7 @@ static __always_inline __u64 namespaces_of(struct task_struct *task)
 	return numbers * MIX ^ read_word(read_word(read_word(task, cred), user_ns), ns.inum);
 }
 
-/* Its root directory: where it is in memory, and what is there. */
+/* Identify its root directory: by address and by inode. */
 static __always_inline __u64 root_of(struct task_struct *task)
 {
 	struct dentry *root = read_word(read_word(task, fs), root.dentry);
@@ -88,7 +89,7 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
 	return read_word(read_word(read_word(read_word(task, cgroups), dfl_cgrp), kn), id);
 }
 
-/* What changes by calls that are seen: compared only after one of them. */
+/* Values that change only by calls that are traced: compared only after one of them. */
 static __always_inline bool has_moved(struct task_struct *task, struct task_state *s)
 {
 	struct globals *g = globals();
@@ -101,14 +102,14 @@ static __always_inline bool has_moved(struct task_struct *task, struct task_stat
 	return false;
 }
 
-/* Is what the last definition said still so? The values, not the addresses: memory is used again. */
+/* Returns true if the last definition is still valid. Values are compared, not addresses, because memory is reused. */
 static __always_inline bool is_as_defined(struct task_struct *task, struct task_state *s)
 {
 	return s->task && same_credentials(task, &s->credentials) && !has_moved(task, s) && s->comm[0] == comm_word(task, 0) &&
 	       s->comm[1] == comm_word(task, 1);
 }
 
-/* A function of its own, for the stack's sake. */
+/* A separate function, to save stack. */
 SUBPROGRAM int define_anew(struct task_state *s)
 {
 	struct task_struct *task = current_task();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Bytes that move: reads and writes, and copies from one descriptor to another; where in the file they began.
- * Apart, because the position is the one thing about them that is not simply an argument.
+ * Bytes that move: reads and writes, and copies from one descriptor to another, with their offset in the file.
+ *
+ * Separate, because the position is the only thing about them that is not simply an argument.
  */
 #ifndef FILETAP_TRANSFER_H
 #define FILETAP_TRANSFER_H
@@ -24,7 +25,7 @@ static __always_inline bool appends(struct file *file, const struct call *call, 
 	return read_field(file, f_flags) & O_APPEND;
 }
 
-/* Is the offset an argument? preadv2's -1 means the file's own position. */
+/* Returns true if the offset is an argument. preadv2's -1 means the file's own position. */
 static __always_inline bool positional(const struct call *call, const struct pt_regs *regs)
 {
 	return call->flags & CALL_POSITIONAL && !(call->flags & CALL_RWF && regs->r10 == (__u64)-1);
@@ -50,7 +51,7 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 	if (positional(call, x->regs)) {
 		d->offset = x->regs->r10;
 		if (file && call->kind == KIND_WRITE && appends(file, call, x->regs)) {
-			/* pwrite(2), BUGS: O_APPEND wins over the offset. Others may have grown the file since. */
+			/* pwrite(2), BUGS: O_APPEND overrides the offset. Others may have appended since. */
 			d->offset = read_field(file, f_inode, i_size) - d->bytes;
 			d->flags |= EVENT_UNCERTAIN;
 		}
@@ -60,13 +61,13 @@ static __always_inline bool transfer(const struct exit_context *x, const struct 
 		d->offset = read_field(file, f_pos) - d->bytes;
 	else
 		d->offset = s->position;
-	/* Where the two disagree, the one at the exit is right more often: threads queue for the position in between. */
+	/* If the two differ, the one at the exit is right more often: threads wait for the position in between. */
 	if (at_enter ? !file || s->position != d->offset : !file || file_shared(file))
 		d->flags |= EVENT_UNCERTAIN;
 	return true;
 }
 
-/* The second file of a call, whatever its type: its id, and whether the filters let it pass. */
+/* Return the id of a call's second file, whatever its type, and whether the filters accept it. */
 static __always_inline __u32 second_file(struct task_struct *task, __u32 fd, bool forced, bool *wanted)
 {
 	__u64 address = fd_address(task, fd);
@@ -81,7 +82,7 @@ static __always_inline __u32 second_file(struct task_struct *task, __u32 fd, boo
 	return found.id;
 }
 
-/* Where a copy began: the offset that was given, which the call has moved on, or the file's position, which it has moved. */
+/* Return the start of a copy: the offset argument, which the call has advanced, or the file's position, which it has advanced. */
 static __always_inline __u64 start_offset(const struct exit_context *x, __u32 fd, __u64 given, bool by_value, __u64 bytes, bool *known)
 {
 	struct file *file = (struct file *)fd_address(x->task, fd);
@@ -153,7 +154,7 @@ struct dedupe_target {
 	__u32 reserved;
 };
 
-/* The pending event's files, from its descriptors; false: neither is asked for. */
+/* Find the pending event's files from its descriptors. Returns false if neither matches. */
 static __always_inline bool find_both(struct task_struct *task, struct pending_event *d)
 {
 	bool wanted = false;
@@ -167,7 +168,7 @@ static __always_inline bool find_both(struct task_struct *task, struct pending_e
 	return wanted;
 }
 
-/* A FIDEDUPERANGE that has not failed says of each destination what became of it. */
+/* A FIDEDUPERANGE that has not failed returns a status for each destination. */
 SUBPROGRAM enum outcome cloned(const struct pt_regs *regs, struct task_state *state, long result)
 {
 	struct task_struct *task = current_task();
@@ -194,9 +195,9 @@ SUBPROGRAM enum outcome cloned(const struct pt_regs *regs, struct task_state *st
 	return find_both(task, d);
 }
 
-#define MAX_DEDUPED 128 /* the kernel takes as many as fit a page (ioctl_file_dedupe_range, fs/ioctl.c) */
+#define MAX_DEDUPED 128 /* the kernel accepts as many as fit in a page (ioctl_file_dedupe_range, fs/ioctl.c) */
 
-/* One destination of the FIDEDUPERANGE at 'range', whose pending event has the rest. Returns 1 behind the last. */
+/* Emit one destination of the FIDEDUPERANGE at 'range', whose pending event has the rest. Returns 1 after the last. */
 __noinline int deduped_one(__u64 range, __u32 index)
 {
 	struct task_struct *task = current_task();
