@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["FiletapError", "open"]
 
 
-def open(*folders: str | PathLike[str]) -> Recording:  # noqa: A001 - filetap.open reads as it should
-    """Open one trace, or several as one. Raises FiletapError, with a line that says why, where that cannot be."""
+def open(*folders: str | PathLike[str]) -> Recording:  # noqa: A001 - the public name is filetap.open
+    """Open one recording, or several as one. Raise FiletapError, with a line that gives the reason, if that is not possible."""
     from filetap.analysis.recording import Recording
 
     return Recording(folders)

@@ -1,7 +1,7 @@
-"""A trace's events as the table AGGREGATES, by SQL: sums by file or task, op and bucket of duration; and over time.
+"""A recording's events as the table AGGREGATES, by SQL: sums by file or task, op and bucket of duration; and over time.
 
-Apart from summary.py, which makes figures of sums, whatever made them. Two passes are quicker than one (docs/adr/0018): the
-first finds the groups with the most, the second takes durations apart for these alone.
+Separate from summary.py, which computes figures from sums of any source. Two passes are quicker than one (docs/adr/0018): the
+first finds the groups with the most, the second splits the durations of these alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from filetap.analysis.sql import NUMBERS, Database
 from filetap.core.errors import UsageError
 
 WORDS: Final = (*summary.KEYS, "call", "trace", "time")
-"""What a recorded trace can be summed up by."""
+"""The groupings of a recording's summary."""
 ID: Final = {"file": "file", "directory": "file", "process": "task", "user": "task", "cgroup": "task"}
-"""Which id leads to the group."""
+"""The id that leads to the group."""
 GROUP: Final = {
     "file": "coalesce(d.path_bytes, encode(d.path))",
     "directory": "directory(coalesce(d.path_bytes, encode(d.path))::VARCHAR)",
@@ -27,9 +27,9 @@ GROUP: Final = {
     "user": f"({', '.join(f'd.{name}' for name in summary.USER)})",
     "cgroup": "coalesce(d.cgroup_path_bytes, encode(d.cgroup_path))",
 }
-"""What the ids of a group have in common; d: their file or task. A blob as text is escaped, and so still exact."""
+"""The expression that ids of one group share; d: their file or task. A blob as text is escaped, and so still exact."""
 RANKS: Final = {"count": "sum", "errors": "sum", "bytes": "sum", "total": "sum", "max": "max", "first": "min", "last": "max"}
-"""Figures that can be had without the buckets, and how they add up."""
+"""Figures that do not need the buckets, and how they add up."""
 SUMS: Final = {
     "count": "count(*)",
     "errors": "count(*) FILTER (e.result < 0)",
@@ -41,7 +41,7 @@ SUMS: Final = {
 }
 AGGREGATED: Final = {"count": "e.count::BIGINT", "errors": "0", "bytes": "e.bytes::BIGINT", "total": "0", "max": "0"}
 AGGREGATED_TIMES: Final = {"first": "epoch_ns(e.first)", "last": "epoch_ns(e.last)"}
-"""Of a row of ``aggregated``: its events have no durations of their own, and nobody knows which failed."""
+"""Of a row of ``aggregated``: its events have no durations, and it is not known which failed."""
 DIMENSIONS: Final = {
     "file": {"path": "coalesce(path_bytes, encode(path))"},
     "task": {
@@ -59,13 +59,13 @@ WIDTHS: Final[list[int]] = [
     *(seconds * SECOND for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)),
     *(days * 86400 * SECOND for days in (1, 2, 7, 14, 28)),
 ]
-"""ns: what a reader of a clock expects."""
+"""ns: intervals that are usual on a clock."""
 ROWS: Final = 40
-"""Of a summary over time without a width: at most so many intervals."""
+"""The maximum number of intervals of a summary over time without a width."""
 
 
 def summed(database: Database, by: str, top: int = 20, sort: str = "count", width: int | None = None) -> pa.Table:
-    """The summary of all traces. ``by``: a word of WORDS. ``width``: of an interval of time, ns."""
+    """Return the summary of all recordings. ``by``: a word of WORDS. ``width``: of an interval of time, ns."""
     require(by, top, sort, width)
     if by == "time":
         return over_time(database, width)
@@ -86,7 +86,7 @@ def summed(database: Database, by: str, top: int = 20, sort: str = "count", widt
 
 
 def require(by: str, top: int, sort: str, width: int | None) -> None:
-    """Raises UsageError for what means nothing."""
+    """Raise UsageError for arguments that mean nothing."""
     for name, word, words in (("by", by, WORDS), ("sort", sort, summary.FIGURES)):
         if word not in words:
             raise UsageError(f"{name} {word!r}: give one of {', '.join(words)}")
@@ -97,7 +97,8 @@ def require(by: str, top: int, sort: str, width: int | None) -> None:
 
 
 def numbered(database: Database, source: str, kind: str) -> str:
-    """A source of all traces with the number of each row's file or task: no id of one trace is another's."""
+    """Return a source of all recordings with the number of each row's file or task: ids of different recordings never
+    collide."""
     parts = [
         f"SELECT *, coalesce({kind}, 0)::BIGINT + {place * NUMBERS} AS number FROM trace{place}.{source}"
         for place in range(len(database.traces))
@@ -106,13 +107,13 @@ def numbered(database: Database, source: str, kind: str) -> str:
 
 
 def dimension(database: Database, kind: str) -> str:
-    """Files or tasks of all traces by that number."""
+    """Return files or tasks of all recordings by that number."""
     columns = ", ".join(f"{sql} AS {name}" for name, sql in DIMENSIONS[kind].items())
     return f"SELECT number, {columns} FROM {numbered(database, f'{kind}_names', 'id')}"
 
 
 def heads(database: Database, by: str, top: int, sort: str) -> str:
-    """``number`` to ``head``: one number for all of a group, of the groups with the most. By buckets: of all groups."""
+    """Map ``number`` to ``head``, one number for all of a group, of the groups with the most. By buckets: of all groups."""
     kind, how = ID[by], RANKS.get(sort, "sum")
     figure = sort if sort in RANKS else "count"
     single = f"SELECT number, {SUMS[figure]} AS value, {SUMS['first']} AS first FROM {numbered(database, 'events', kind)} e GROUP BY number"
@@ -127,7 +128,7 @@ def heads(database: Database, by: str, top: int, sort: str) -> str:
 
 
 def aggregates(database: Database, key: str, join: str = "", group: str = "op") -> pa.Table:
-    """AGGREGATES by one of its keys."""
+    """Return AGGREGATES by one of its keys."""
     kind = group if group in DIMENSIONS else "file"
     events, aggregated = (f"{numbered(database, source, kind)} e {join}" for source in ("events", "aggregated"))
     found = database.table(
@@ -137,7 +138,7 @@ def aggregates(database: Database, key: str, join: str = "", group: str = "op") 
 
 
 def buckets() -> str:
-    """The figures of events by bucket."""
+    """Return SQL for the figures of events by bucket."""
     figures = ", ".join(f"{sql} AS {name}" for name, sql in SUMS.items())
     return f"{summary.bucket_sql('coalesce(e.duration, 0)')} AS bucket, {figures}"
 
@@ -147,7 +148,7 @@ def overflows() -> str:
 
 
 def in_form(found: pa.Table) -> pa.Table:
-    """In the columns of AGGREGATES."""
+    """Return the table in the columns of AGGREGATES."""
     columns = [
         found[field.name].cast(pa.int64()).cast(field.type)
         if pa.types.is_timestamp(field.type)
@@ -160,7 +161,7 @@ def in_form(found: pa.Table) -> pa.Table:
 
 
 def over_calls(database: Database, top: int, sort: str) -> pa.Table:
-    """The summary by call. Aggregated rows know the operation alone: their ``call`` is null."""
+    """Return the summary by call. Aggregated rows have only the operation: their ``call`` is null."""
     events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT e.call::VARCHAR AS call, e.op::VARCHAR AS op, {buckets()} FROM {events} e GROUP BY ALL"
     found = database.table(f"{single} UNION ALL BY NAME SELECT e.op::VARCHAR AS op, {overflows()} FROM {aggregated} e")
@@ -168,12 +169,12 @@ def over_calls(database: Database, top: int, sort: str) -> pa.Table:
 
 
 def keyed(found: pa.Table, key: str) -> pa.Table:
-    """In the columns of AGGREGATES, with a key of its own, and ``others``: none of these are several."""
+    """Return the columns of AGGREGATES, with another key, and ``others``: none of these rows stands for several."""
     return in_form(found).append_column(key, found[key]).append_column("others", pa.array(np.zeros(len(found), bool)))
 
 
 def over_traces(database: Database, top: int, sort: str) -> pa.Table:
-    """The summary by trace, each with what people know it by."""
+    """Return the summary by recording, each with its label."""
     events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
     single = f"SELECT e.label::VARCHAR AS label, {buckets()} FROM {events} e GROUP BY ALL"
     found = database.table(f"{single} UNION ALL BY NAME SELECT e.label::VARCHAR AS label, {overflows()} FROM {aggregated} e")
@@ -191,7 +192,7 @@ def over_traces(database: Database, top: int, sort: str) -> pa.Table:
 
 
 def over_time(database: Database, width: int | None = None) -> pa.Table:
-    """All intervals in which there was something, in order. Aggregated rows count where they ended."""
+    """Return all intervals with events, in order. Aggregated rows count where they ended."""
     step = width or sensible(*span(database))
     key = "{time} // {step} * {step} AS time"
     events, aggregated = (numbered(database, source, "file") for source in ("events", "aggregated"))
@@ -204,7 +205,7 @@ def over_time(database: Database, width: int | None = None) -> pa.Table:
 
 
 def span(database: Database) -> tuple[int, int]:
-    """First and last time, ns."""
+    """Return the first and last time, ns."""
     times = database.table(
         "SELECT coalesce(min(first), 0) AS first, coalesce(max(last), 0) AS last FROM ("
         "SELECT min(epoch_ns(ts)) AS first, max(epoch_ns(ts)) AS last FROM recorded.events "
@@ -214,12 +215,12 @@ def span(database: Database) -> tuple[int, int]:
 
 
 def sensible(first: int, last: int) -> int:
-    """The narrowest of WIDTHS that makes no more than ROWS intervals."""
+    """Return the narrowest of WIDTHS that makes no more than ROWS intervals."""
     return next((width for width in WIDTHS if last // width - first // width < ROWS), WIDTHS[-1])
 
 
 def spelled(table: pa.Table) -> pa.Table:
-    """Names as text, and beside it the exact bytes where they are not UTF-8; as in other tables."""
+    """Return names as text, with the exact bytes in a second column where they are not UTF-8; as in other tables."""
     columns: dict[str, pa.Array] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         columns[name] = column

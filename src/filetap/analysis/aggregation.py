@@ -1,6 +1,6 @@
-"""Sums of events as tables that grow no further: from the kernel's maps or from a stream's batches, by columns.
+"""Sums of events as tables of bounded size: from the kernel's maps or from a stream's batches, by columns.
 
-Apart from analysis/summary.py, which makes a result of such tables, and from the session, which brings the sums.
+Separate from analysis/summary.py, which computes a result from such tables, and from the session, which reads the sums.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from filetap.core.wire import Records
 from filetap.render.columns import clock, durations, ops
 
 GROUPS: Final = 16 << 10
-"""So many groups are kept apart."""
+"""The number of groups that are kept."""
 ROWS: Final = 128 << 10
-"""So many rows are kept, a group having one for each bucket of its durations."""
+"""The number of rows that are kept. A group has one row for each bucket of its durations."""
 NAMELESS: Final = 1 << 32
 """Added to the pid of a process that could not be described: an id beyond the kernel's and the reader's."""
 _NAMES: Final = pa.array(OPS)
 
 
 class AggregateTables(NamedTuple):
-    """Aggregates, and the files and tasks that they name, in the forms of analysis/summary.py."""
+    """Aggregates, and the files and tasks that they refer to, in the forms of analysis/summary.py."""
 
     aggregates: pa.Table
     files: pa.Table
@@ -46,7 +46,7 @@ def files_table(ids: Iterable[int], files: Mapping[int, File]) -> pa.Table:
 
 
 def tasks_table(ids: Iterable[int], tasks: Mapping[int, Task]) -> pa.Table:
-    """Of a process that could not be described there is the pid."""
+    """Return the table of these tasks. Only the pid is known of a process that could not be described."""
     found = [(number, tasks.get(number)) for number in ids if number]
     rows = [{"id": number, "pid": t.pid, "start": t.start, "command": t.comm, "exe": t.exe, **user_of(t)} for number, t in found if t]
     rows += [{"id": number, "pid": number - NAMELESS} for number, t in found if not t and number > NAMELESS]
@@ -54,7 +54,7 @@ def tasks_table(ids: Iterable[int], tasks: Mapping[int, Task]) -> pa.Table:
 
 
 def user_of(task: Task) -> dict[str, Any]:
-    """Of names that are not known there is nothing."""
+    """Return the user's ids and names, without those that are not known."""
     named = {name: getattr(task.credentials, name) for name in summary.USER}
     return {name: value for name, value in named.items() if value != ""} | {"cgroup_path": task.cgroup_path}
 
@@ -66,7 +66,7 @@ def _sums(columns: dict[str, Any], batch: Batch) -> AggregateTables:
 
 
 def of_kernel(keys: Records, values: Records, batch: Batch) -> AggregateTables:
-    """Of wire.AGGREGATE_KEY and wire.AGGREGATE. ``batch``: what they name, and the clock."""
+    """Convert wire.AGGREGATE_KEY and wire.AGGREGATE. ``batch`` has the files and tasks they refer to, and the clock."""
     task = keys["task"].astype(np.int64)
     nameless = (task == 0) & (keys["pid"] != 0)
     return _sums(
@@ -83,7 +83,7 @@ def of_kernel(keys: Records, values: Records, batch: Batch) -> AggregateTables:
 
 
 def of_batch(batch: Batch) -> AggregateTables:
-    """The events of a stream, a row for each."""
+    """Convert the events of a stream, a row for each."""
     events, took, number = batch.events, durations(batch.events), ops(batch.events["call"])
     result, time = events["result"], pa.array(clock(events, batch.realtime)).cast(TIME)
     return _sums(
@@ -105,7 +105,7 @@ def of_batch(batch: Batch) -> AggregateTables:
 
 
 def of_overflows(overflows: Sequence[Overflow], batch: Batch) -> AggregateTables:
-    """What a stream had no room for; whether it failed and how long it took is not known."""
+    """Convert the events that did not fit in the rings; their errors and durations are not known."""
     column = {
         name: np.array([getattr(overflow, name) for overflow in overflows], np.int64)
         for name in ("file", "task", "op", "count", "bytes", "pid")
@@ -132,21 +132,22 @@ def times(boot: NDArray[Any], realtime: int) -> pa.Array:
 
 
 class Accumulated:
-    """Sums of one kind of group since the beginning, in bounded memory: beyond so many groups the lightest become others."""
+    """Sums of one kind of group since the beginning, in bounded memory: above the limit the smallest groups become others."""
 
     def __init__(self, by: str, fine: bool = True, most: int = GROUPS, rows: int = ROWS) -> None:
-        """``fine``: with the buckets, so that there are percentiles. ``most``: groups to be kept apart; ``rows``: of the table."""
+        """``fine``: with the buckets, so that there are percentiles. ``most``: maximum number of groups; ``rows``: of the
+        table."""
         self.by, self._fine, self._most, self._limit = by, fine, most, rows
         self._parts: list[pa.Table] = []
         self._rows = 0
         self.cut = False
-        """Groups have become others: one that was met again was counted anew."""
+        """Groups have become others: one that appeared again was counted anew."""
 
     def add(self, sums: AggregateTables) -> None:
         self.add_table(condensed(summary.keyed(*sums, self.by), KEYS[self.by]))
 
     def add_table(self, table: pa.Table) -> None:
-        """Of ``condensed``."""
+        """Add a table made by ``condensed``."""
         if not self._fine:
             table = table.set_column(table.column_names.index("bucket"), "bucket", pa.nulls(len(table), pa.int16()))
             table = condensed(table, KEYS[self.by])
@@ -156,7 +157,7 @@ class Accumulated:
             self.table()
 
     def table(self) -> pa.Table:
-        """With the columns of KEYS, as analysis.summary.of_groups takes it."""
+        """Return the sums with the columns of KEYS, as analysis.summary.of_groups takes them."""
         if len(self._parts) > 1:
             self._parts = [self._bounded(condensed(pa.concat_tables(self._parts), KEYS[self.by]))]
             self._rows = len(self._parts[0])
@@ -164,7 +165,7 @@ class Accumulated:
         return self._parts[0] if self._parts else condensed(summary.keyed(*EMPTY, self.by), KEYS[self.by])
 
     def _bounded(self, table: pa.Table) -> pa.Table:
-        """Half of what is allowed, once it is more."""
+        """Reduce the table to half of the limit, once it exceeds it."""
         keep = self._most
         while keep and (len(table) > self._limit // 2 or keep == self._most):
             groups, heads = summary.group(table, KEYS[self.by])
@@ -183,7 +184,7 @@ EMPTY: Final = AggregateTables(AGGREGATES.empty_table(), FILES.empty_table(), TA
 
 
 def condensed(table: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """A row for each group and bucket."""
+    """Return a row for each group and bucket."""
     by = [*keys, "others", "bucket"]
     how = dict.fromkeys(SUMS, "sum") | {"max": "max", "first": "min", "last": "max"}
     whole = table.group_by(by).aggregate(list(how.items()))
@@ -191,7 +192,7 @@ def condensed(table: pa.Table, keys: Sequence[str]) -> pa.Table:
 
 
 def without(table: pa.Table, keys: Sequence[str], kept: NDArray[np.bool_]) -> pa.Table:
-    """All rows but those kept become others."""
+    """Turn all rows except those kept into others."""
     mask = pa.array(kept)
     columns = {name: pc.if_else(mask, table[name], pa.scalar(None, table[name].type)) for name in keys}
     rest = {name: table[name] for name in table.column_names if name not in (*keys, "others")}
@@ -199,7 +200,7 @@ def without(table: pa.Table, keys: Sequence[str], kept: NDArray[np.bool_]) -> pa
 
 
 class AggregatingSink:
-    """A sink in front of another: what passes is summed up, and so is what comes as sums."""
+    """A sink in front of another: sums up the events that pass, and the sums that the kernel delivers."""
 
     def __init__(self, sink: Sink, by: str) -> None:
         self.sink, self.total = sink, Accumulated(by)

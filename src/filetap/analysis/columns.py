@@ -1,6 +1,6 @@
-"""The tables that SQL sees: each column's expression, type of meaning and words about it; and the macros.
+"""The tables of SQL queries: each column's expression, type and description; and the macros.
 
-Plain data, apart from the connection: docs/asking.md shows it, a test compares.
+Plain data, separate from the connection: docs/asking.md shows it, a test compares.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Column(NamedTuple):
 
 
 def _text(name: str, sql: str, meaning: str) -> list[Column]:
-    """Text, and beside it the exact bytes where they are not UTF-8."""
+    """Return a text column, and one with the exact bytes where they are not UTF-8."""
     return [Column(name, sql, meaning), Column(f"{name}_bytes", f"{sql}_bytes", f"exact bytes (BLOB), if `{name}` is not UTF-8")]
 
 
 MOVES: Final = f"e.op IN ({', '.join(map(repr, BYTE_OPS))})"
 BYTES: Final = f"CASE WHEN {MOVES} AND e.result > 0 THEN e.result ELSE 0 END"
-"""What reads, writes and copies returned."""
+"""The bytes that reads, writes and copies returned."""
 
 EVENTS: Final = (
     Column(
@@ -108,7 +108,7 @@ AT_LEAST_SO: Final = Column(
     "duration_min", f"CASE WHEN {BEFORE} THEN e.duration END", "ns since the call began, at least: it began before tracing did"
 )
 PENDING: Final = (*(SO_FAR if column.name == "duration" else column for column in EVENTS), AT_LEAST_SO)
-"""Of the view ``pending``; e is the call under way."""
+"""Of the view ``pending``; e is the pending call."""
 
 FILE_COLUMNS: Final = "id path path_bytes device inode type filesystem resolved later requested requested_bytes deleted".split()
 TASK_COLUMNS: Final = (
@@ -117,7 +117,7 @@ TASK_COLUMNS: Final = (
     "cgroup cgroup_path cgroup_path_bytes start"
 ).split()
 PARENT_COLUMNS: Final = "command command_bytes exe exe_bytes command_line command_line_bytes".split()
-"""What ``events`` needs of the tables beside."""
+"""Columns of the other tables that ``events`` needs."""
 
 _ERRNO: Final = ", ".join(f"{number}: '{name}'" for number, name in sorted(ERRORS.items()))
 _DIRECTORY: Final = "nullif(regexp_replace(path, '/[^/]*$', ''), '')"

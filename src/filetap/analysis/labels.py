@@ -1,6 +1,6 @@
-"""Recordings by names that people know: label, host, beginning and command, beside the uuid.
+"""Readable names of recordings: label, host, beginning and command, in addition to the uuid.
 
-Apart from sql.py and aggregate.py, which both show them.
+Separate from sql.py and aggregate.py, which both show them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Named(NamedTuple):
     trace: str
     """Its uuid."""
     label: str
-    """The name of its folder, or its path where another one has that name."""
+    """The name of its folder, or its path if another recording has that name."""
     command: str
-    """What was launched, or else how filetap was called."""
+    """The launched command, or else the command line of filetap."""
     host: str
     boot: str
     began: int

@@ -1,6 +1,6 @@
-"""The sums of a run under way: those of the last interval, and all so far, for whoever looks.
+"""The sums of a run in progress: those of the last interval, and the totals.
 
-Apart from the screen, which only asks. Memory is bounded by aggregation.py.
+Separate from the screen, which only reads them. aggregation.py bounds the memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from filetap.core.wire import Records
 
 @dataclass(slots=True)
 class Interval:
-    """What came in so many seconds, by kind of group; and the totals, once somebody wants them kept."""
+    """The sums of one interval in seconds, by kind of group; and the totals, once they are frozen."""
 
     seconds: float
     by: dict[str, Accumulated]
@@ -53,7 +53,7 @@ class LiveAggregator:
             self._add(of_overflows(overflows, batch))
 
     def pending(self, batch: Batch) -> None:
-        """They are no events."""
+        """Ignore pending calls: they are not events."""
 
     def _add(self, sums: AggregateTables) -> None:
         for by in KEYS:
@@ -62,26 +62,26 @@ class LiveAggregator:
             self._coming[by].add_table(table)
 
     def flush(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no output is buffered."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no output is buffered."""
 
     def begin(self) -> None:
-        """Counting begins now."""
+        """Start counting."""
         self._began = self._now()
 
     def turn(self) -> None:
-        """The interval has ended, and is shown; another begins."""
+        """End the interval, show it, and begin another."""
         now = self._now()
         self.shown = Interval(max(now - self._began, 1e-3), self._coming)
         self._began, self._coming = now, {by: Accumulated(by) for by in KEYS}
 
     def freeze(self) -> None:
-        """What is shown stays, totals included, whatever comes."""
+        """Keep what is shown, totals included, while events arrive."""
         self.shown.totals = {by: total.table() for by, total in self._totals.items()}
 
     def table(self, by: str) -> pa.Table:
-        """As analysis.rates.rates gives it."""
+        """Return the table in the form of analysis.rates.rates."""
         totals = self.shown.totals.get(by) or self._totals[by].table()
         return rates(self.shown.by[by].table(), totals, KEYS[by], self.shown.seconds)

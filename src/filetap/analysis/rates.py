@@ -1,6 +1,6 @@
-"""What happens now beside what happened so far: rates of one interval and totals, a row for each group.
+"""Rates of the last interval next to totals, a row for each group.
 
-Apart from summary.py, which knows no intervals.
+Separate from summary.py, which has no intervals.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from filetap.analysis.summary import figures, group
 
 RATES: Final = {"rate": "count", "bytes/s": "bytes", "errors/s": "errors"}
-"""Column to the sum that it is made of."""
+"""Column, and the sum that it is computed from."""
 LATENCIES: Final = ("p50", "p99")
 """Of the interval."""
 TOTALS: Final = ("count", "errors", "bytes")
@@ -24,8 +24,8 @@ COLUMNS: Final = (*RATES, *LATENCIES, *TOTALS)
 
 
 def rates(interval: pa.Table, totals: pa.Table, keys: Sequence[str], seconds: float) -> pa.Table:
-    """``keys``, ``others``, then COLUMNS. Both tables have ``keys``, ``others`` and the sums of analysis/summary.py. The total of
-    a group that is not among them, for there were too many, is at least what the interval has."""
+    """Return ``keys``, ``others``, then COLUMNS. Both tables have ``keys``, ``others`` and the sums of analysis/summary.py.
+    If a group is missing in the totals, because there were too many, its total is at least that of the interval."""
     both = pa.concat_tables([interval, totals]).combine_chunks()
     groups, heads = group(both, keys)
     now = figures(both.slice(0, len(interval)), groups[: len(interval)], len(heads) + 1)
@@ -40,8 +40,8 @@ def rates(interval: pa.Table, totals: pa.Table, keys: Sequence[str], seconds: fl
 
 
 def chosen(table: pa.Table, keys: Sequence[str], text: bytes, sort: str, reverse: bool = False) -> pa.Table:
-    """The rows with ``text`` in one of their keys, whatever its case, the most of ``sort`` first; what is not known and the
-    others last."""
+    """Return the rows with ``text`` in one of their keys, ignoring case, those with the most of ``sort`` first; unknown
+    values and the others last."""
     if text:
         table = table.filter(pa.array(matching(table, keys, text)))
     value = pc.fill_null(table[sort].cast(pa.float64()), -1).to_numpy()
@@ -60,5 +60,5 @@ def matching(table: pa.Table, keys: Sequence[str], text: bytes) -> NDArray[np.bo
 
 
 def whole(table: pa.Table) -> dict[str, float]:
-    """The sum of each rate and total."""
+    """Return the sum of each rate and total."""
     return {name: pc.sum(table[name]).as_py() or 0 for name in (*RATES, *TOTALS)}

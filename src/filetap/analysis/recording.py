@@ -1,6 +1,6 @@
-"""What ``filetap.open`` gives: the tables of one or several traces, SQL over them, their summary; all as Arrow.
+"""The result of ``filetap.open``: the tables of one or several recordings, SQL over them, their summary; all as Arrow.
 
-Apart from the command line, which uses the same parts.
+Separate from the command line, which uses the same parts.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from filetap.recording.schemas import SCHEMAS
 
 
 class Recording:
-    """One trace, or several as one. A trace that is being written is seen as it was when it was opened.
+    """One recording, or several as one. A recording in progress is seen as it was when it was opened.
 
-    Every method raises FiletapError, with a line that says why.
+    Every method raises FiletapError, with a line that gives the reason.
     """
 
     def __init__(self, folders: Sequence[str | PathLike[str]]) -> None:
@@ -34,54 +34,54 @@ class Recording:
 
     @property
     def metadata(self) -> list[Metadata]:
-        """trace.json of each: node, kernel, when it began, the statistics of what was lost."""
+        """Return trace.json of each: node, kernel, begin, and the statistics with what was lost."""
         return [trace.metadata for trace in self._traces]
 
     @cached_property
     def events(self) -> pa.Table:
-        """A row for each event, as recorded; ``task``, ``file`` and ``target`` are ids of the tables below."""
+        """Return a row for each event, as recorded; ``task``, ``file`` and ``target`` are ids of the tables below."""
         return self._table("events")
 
     @cached_property
     def files(self) -> pa.Table:
-        """The files, each id once."""
+        """Return the files, each id once."""
         return self._table("files")
 
     @cached_property
     def tasks(self) -> pa.Table:
-        """The tasks, each id once."""
+        """Return the tasks, each id once."""
         return self._table("tasks")
 
     @cached_property
     def aggregated(self) -> pa.Table:
-        """Events that found no room when they were recorded: sums by task, file and op."""
+        """Return the events that did not fit in the rings during recording: sums by task, file and op."""
         return self._table("aggregated")
 
     @cached_property
     def pending(self) -> pa.Table:
-        """Calls that were pending at the end, and whenever somebody asked: in the columns of events, without a result."""
+        """Return the calls that were pending at the end, and at each listing: in the columns of events, without a result."""
         return self._table("pending")
 
     @property
     def damages(self) -> list[str]:
-        """What could not be read so far, a line each; everything else is without it."""
+        """Return the parts that could not be read so far, a line each; all results leave them out."""
         return [str(damage) for trace in self._traces for damage in trace.damages]
 
     def query(self, sql: str) -> pa.Table:
-        """The answer to a query, as ``filetap query`` gives it; the view ``events`` is joined with files and tasks."""
+        """Return the answer to a query, as ``filetap query`` does; the view ``events`` is joined with files and tasks."""
         return self._asked().query(sql).table()
 
     def summary(self, by: str = "file", top: int = 20, *, sort: str = "count", width: int | None = None) -> pa.Table:
-        """The ``top`` groups with the most of ``sort``, then all others in one row.
+        """Return the ``top`` groups with the most of ``sort``, then all others in one row.
 
-        ``by``: file, directory, process, op, user, cgroup or time; ``width``: of an interval of time, ns.
-        Columns: the group's; ``others``, true in the last row; count, errors, bytes, and in ns total, p50, p90, p99, max of
-        the durations; first and last touch.
+        ``by``: file, directory, process, op, user, cgroup or time; ``width``: of an interval of time, ns. Columns: the group's;
+        ``others``, true in the last row; count, errors, bytes, and in ns total, p50, p90, p99, max of the durations; first and
+        last access.
         """
         return aggregate.summed(self._asked(), by, top, sort, width)
 
     def close(self) -> None:
-        """Give back what was held; tables that were taken stay."""
+        """Release the files and memory held; tables returned earlier stay valid."""
         if self._database:
             self._database.close()
             self._database = None

@@ -1,7 +1,7 @@
-"""Traces as a database for SQL: views over what they have on disk, locked up before a question is heard.
+"""Recordings as a database for SQL: views over the files on disk, locked before a query runs.
 
-Apart from trace/, which knows files, and from printing. DuckDB reads sealed segments by itself, and only the columns that a
-question needs; what is still written is handed to it as Arrow.
+Separate from recording/, which handles files, and from printing. DuckDB reads sealed segments itself, and only the columns that
+a query needs; unsealed parts are passed to it as Arrow.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ READING: Final = ("SELECT", "EXPLAIN", "MULTI")
 """Kinds of statement. MULTI: PIVOT, which is two."""
 FAILURES: Final = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException)
 PLACED: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException)
-"""Errors that stand somewhere in the question."""
+"""Errors that have a position in the query."""
 FAR: Final = " " * (128 << 10)
-"""Before views and macros: a place within one of them lies behind the end of any question on a command line (MAX_ARG_STRLEN)."""
+"""Put before views and macros: a position within one of them lies behind the end of any query on a command line
+(MAX_ARG_STRLEN)."""
 SETTINGS: Final = (
     "enable_progress_bar = true",
     "enable_progress_bar_print = false",
@@ -46,7 +47,7 @@ SETTINGS: Final = (
 )
 _WORDS: Final = "raw_arg0 raw_arg1 raw_arg2 raw_arg3 realtime".split()
 UNSEEN: Final = {"events": [*_WORDS, "event_flags"], "pending": _WORDS}
-"""Columns of a trace's tables that are for replay."""
+"""Columns of a recording's tables that are only for replay."""
 SQL_TYPES: Final = {
     "name": "VARCHAR",
     "string": "VARCHAR",
@@ -58,23 +59,23 @@ SQL_TYPES: Final = {
     "numbers": "UINTEGER[]",
     "texts": "VARCHAR[]",
 }
-"""Of columns that older versions do not have, by the words of trace/format.py."""
+"""Of columns that older versions do not have, by the types of recording/format.py."""
 BATCH: Final = 1 << 14
 """Rows of an answer at a time."""
 NUMBERS: Final = 1 << 32
-"""Ids of a trace. Of several, the second's begin here."""
+"""The number of ids of one recording. Those of the second begin here."""
 
 
 class QueryError(UsageError):
-    """A mistake in the question, and where."""
+    """A mistake in the query, and its position."""
 
 
 class UnansweredError(FiletapError):
-    """The question is right, but it could not be answered."""
+    """The query is right, but it could not be answered."""
 
 
 def open_traces(folders: Sequence[str | Path], begin: Begin = no_progress) -> list[Trace]:
-    """Raises TraceError where one is none, UsageError where one is named twice."""
+    """Open recordings. Raise TraceError if one is not a recording, UsageError if one is given twice."""
     traces = [Trace(Path(folder), begin) for folder in folders]
     for place, trace in enumerate(traces):
         for other in traces[:place]:
@@ -88,19 +89,19 @@ def quoted(text: str) -> str:
 
 
 def names(columns: Sequence[str]) -> str:
-    """Quoted, for some are words of SQL."""
+    """Return the columns quoted, because some are SQL keywords."""
     return ", ".join(f'"{column}"' for column in columns)
 
 
 class Answer:
-    """To a question: its columns, and its rows once, as Arrow or as a writer wants them."""
+    """The answer to a query: its columns, and its rows once, as Arrow or in the form a writer needs."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, question: str, statement: str, relation: duckdb.DuckDBPyRelation) -> None:
         self._connection, self._question, self._statement, self._relation = connection, question, statement, relation
         self.names: list[str] = list(relation.columns)
         self.types: list[str] = [str(kind) for kind in relation.types]
         self.plan = self.names == ["explain_key", "explain_value"]
-        """Of EXPLAIN."""
+        """The query is an EXPLAIN."""
 
     def arrow(self) -> Iterator[pa.RecordBatch]:
         with translate_errors(self._question):
@@ -115,7 +116,7 @@ class Answer:
             return self._relation.to_arrow_table()
 
     def rows(self, expressions: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
-        """Some at a time. ``expressions``: of columns c0, c1, ..."""
+        """Yield some rows at a time. ``expressions``: of columns c0, c1, ..."""
         columns = ", ".join(f"c{number}" for number in range(len(self.names)))
         before = "FROM ("
         with translate_errors(self._question, len(before)):
@@ -133,7 +134,7 @@ class Database:
     def __init__(
         self, traces: Sequence[Trace], begin: Begin = no_progress, zone: Zone | None = None, within: tuple[int, int] | None = None
     ) -> None:
-        """``zone``: of times that are printed, and of those that are given without one; UTC by default. ``within``: only events from
+        """``zone``: of printed times, and of times in the query without a zone; UTC by default. ``within``: only events from
         the first to before the second, ns since 1970."""
         self.traces = traces
         self.named = named(traces)
@@ -142,7 +143,7 @@ class Database:
         self._scratch = scratch()
         self._directories: list[int] = []
         self._held: dict[Path, int] = {}
-        """Open files that may be dropped at any moment; at most so many: ``_most``."""
+        """Open files that may be deleted at any moment; at most ``_most``."""
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._files: list[str] = []
         self.connection = duckdb.connect(":memory:", config={"temp_directory": self._scratch.name, "memory_limit": memory_limit()})
@@ -161,7 +162,7 @@ class Database:
             run(f"CREATE SCHEMA trace{number}")
             for name in TABLES:
                 self._view(number, trace, name)
-            # These are joined with every event: it pays to have them at hand.
+            # These are joined with every event, so a table is worth its cost.
             run(f"CREATE TABLE trace{number}.file_names AS SELECT {names(FILE_COLUMNS)} FROM trace{number}.files")
             run(f"CREATE TABLE trace{number}.task_names AS {task_names(number)}")
         made = [f"VIEW traces AS {rows_of(self.named)}"]
@@ -174,14 +175,15 @@ class Database:
         run(FAR + "; ".join(f"CREATE {what}" for what in made))
 
     def _hold(self, trace: Trace) -> None:
-        """Of a trace that lets its oldest segments go, these: open files stay readable. Events last, for they go first."""
+        """Hold segments open of a recording that deletes its oldest ones: open files stay readable. Events last, because they
+        are deleted first."""
         most = self._most // len(TABLES)
         for name in reversed(TABLES) if lets_go(trace) else ():
             for path in trace.whole(name)[:most]:
                 self._is_held(path)
 
     def _is_held(self, path: Path) -> bool:
-        """False: it was dropped meanwhile."""
+        """Return False if the file was deleted meanwhile."""
         if path in self._held or not plain(path) or len(self._held) >= self._most:
             return True
         with suppress(FileNotFoundError):
@@ -189,7 +191,7 @@ class Database:
         return path in self._held
 
     def _view(self, number: int, trace: Trace, name: str) -> None:
-        """A table of one trace, with the key that all its rows have in common."""
+        """Create a table of one recording, with the key that all its rows share."""
         values = key_values(trace) | {"label": self.named[number].label}
         keys = [f"{quoted(value)} AS {key}" for key, value in values.items()]
         columns = names(asked_for(name))
@@ -199,8 +201,8 @@ class Database:
         self.connection.execute(f"CREATE VIEW trace{number}.{name} AS SELECT {', '.join(keys)}, {columns} FROM {rows}")
 
     def _sources(self, number: int, trace: Trace, name: str) -> list[tuple[str, str, str]]:
-        """Its sealed segments that are whole, and all else that can be read; each with its columns, and what tells its segments
-        apart."""
+        """Return its intact sealed segments, and everything else that can be read; each with its columns, and the expression
+        that distinguishes its segments."""
         paths, batches = trace.parts(name)
         paths = [*(path for path in trace.whole(name) if path in self._held and path not in paths), *paths]
         paths = [path for path in paths if not lets_go(trace) or self._is_held(path)]
@@ -215,7 +217,7 @@ class Database:
         return sources
 
     def _readable(self, trace: Trace, path: Path) -> str:
-        """The path as DuckDB can take it: to it, some characters stand for others, and all are UTF-8."""
+        """Return the path in the form DuckDB accepts: some characters are patterns to it, and all must be UTF-8."""
         if path in self._held:
             return f"/proc/self/fd/{self._held[path]}"
         if plain(path):
@@ -227,7 +229,7 @@ class Database:
         return " UNION ALL ".join(f"SELECT * FROM trace{number}.{name}" for number in range(len(self.traces)))
 
     def lock(self) -> None:
-        """From now on nothing but the traces can be read, and nothing be written or set."""
+        """Restrict the connection: only the recordings can be read, and nothing can be written or set."""
         if self._locked:
             return
         self._locked = True
@@ -236,7 +238,7 @@ class Database:
             self.connection.execute(f"SET allowed_paths = [{allowed}]; SET enable_external_access = false; SET lock_configuration = true")
 
     def query(self, sql: str) -> Answer:
-        """The answer to a question that may be anybody's. Raises QueryError or UnansweredError; so does reading it."""
+        """Return the answer to an untrusted query. Raise QueryError or UnansweredError; so does reading the answer."""
         require_text(sql)
         with translate_errors(sql):
             self.lock()
@@ -246,42 +248,42 @@ class Database:
                 relation = self.connection.sql(statement)
             except PLACED as error:
                 if '"position"' not in str(error):
-                    self.connection.execute(sql)  # tells where, in what was asked
+                    self.connection.execute(sql)  # gives the position in the original query
                 raise
             answer = Answer(self.connection, sql, statement, relation)
-            return self.answer(answer.table()) if answer.plan else answer  # it cannot be asked within another question
+            return self.answer(answer.table()) if answer.plan else answer  # EXPLAIN cannot be a subquery
 
     def answer(self, table: pa.Table) -> Answer:
-        """A table of our own as an answer."""
+        """Return a table of ours as an answer."""
         self.connection.register("answer", table)
         statement = "FROM answer"
         return Answer(self.connection, statement, statement, self.connection.sql(statement))
 
     def _begin(self) -> None:
-        """What only reads may not write; and after a mistake the next question begins anew."""
+        """Begin a read-only transaction; after an error this starts a new one."""
         with suppress(duckdb.TransactionException):
             self.connection.execute("ROLLBACK")
         self.connection.execute("BEGIN TRANSACTION READ ONLY")
 
     def run(self, sql: str) -> None:
-        """Of our own statements."""
+        """Run one of our own statements."""
         with translate_errors():
             self.connection.execute(sql)
 
     def table(self, sql: str) -> pa.Table:
-        """Of our own questions."""
+        """Return the result of one of our own queries."""
         with translate_errors():
             return self.connection.sql(sql).to_arrow_table()
 
     def progress(self) -> float:
-        """Of what is asked now, 0 to 1; below 0: not known. May be called from another thread."""
+        """Return the progress of the running query, 0 to 1; below 0: not known. May be called from another thread."""
         try:
             return float(self.connection.query_progress()) / 100
         except duckdb.Error:
             return -1.0
 
     def interrupt(self) -> None:
-        """End what is asked now, with KeyboardInterrupt. May be called from another thread."""
+        """End the running query, with KeyboardInterrupt. May be called from another thread."""
         self.connection.interrupt()
 
     def close(self) -> None:
@@ -293,20 +295,20 @@ class Database:
 
 
 def lets_go(trace: Trace) -> bool:
-    """May a segment of it be dropped at any moment?"""
+    """Return whether a segment of it may be deleted at any moment."""
     return bool(trace.live and trace.metadata.options.get("keep"))
 
 
 def plain(path: Path) -> bool:
-    """Can DuckDB take it as it is?"""
+    """Return whether DuckDB accepts the path as it is."""
     text = os.fspath(path.absolute())
     return text.isprintable() and not any(sign in text for sign in "*?[\\")
 
 
 @contextmanager
 def away(descriptors: Sequence[int]) -> Iterator[None]:
-    """DuckDB follows links when it is told what is allowed, and again when it looks: a descriptor whose file was dropped in
-    between leads nowhere. So both are allowed, the file, and the link, which is told while it leads nowhere."""
+    """DuckDB follows links when paths are allowed, and again when it opens them: a descriptor whose file was deleted in
+    between leads nowhere. So both are allowed, the file, and the link, which is registered while it leads nowhere."""
     copies = [os.dup(fd) for fd in descriptors]
     for fd in descriptors:
         os.close(fd)
@@ -319,12 +321,12 @@ def away(descriptors: Sequence[int]) -> Iterator[None]:
 
 
 def memory_limit() -> str:
-    """Half of what there is: more goes to files, or is refused."""
+    """Return half of the machine's memory: larger results are written to files, or refused."""
     return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2 >> 20}MiB"
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """For what memory has no room for."""
+    """Return a folder for data that does not fit in memory."""
     try:
         return tempfile.TemporaryDirectory(prefix="filetap-")
     except OSError as error:
@@ -337,27 +339,27 @@ def key_values(trace: Trace) -> dict[str, str]:
 
 
 def asked_for(name: str) -> list[str]:
-    """Columns of a table but its key, and those that are for replay."""
+    """Return the columns of a table, except its key and those that are only for replay."""
     return [column for column in COLUMNS[name] if column not in KEY and column not in UNSEEN.get(name, ())]
 
 
 def given_by(name: str, version: Version) -> str:
-    """These columns from a table of a trace of a version: what it does not have is null."""
+    """Return these columns from a table of a recording of a version: missing ones are null."""
     there, columns = stored(name, version), asked_for(name)
     found = [f'"{there[one]}"' if one in there else f"NULL::{SQL_TYPES[COLUMNS[name][one]]}" for one in columns]
     return ", ".join(f'{value} AS "{column}"' for value, column in zip(found, columns, strict=True))
 
 
 def once(name: str, every: str) -> str:
-    """Files and tasks stand in each segment whose events name them: the first is enough."""
+    """Return each id once. Files and tasks are repeated in each segment whose events refer to them: the first is enough."""
     if "id" not in COLUMNS[name]:
         return ""
     return f"SEMI JOIN (SELECT id, min(segment) AS segment FROM {every} GROUP BY id) USING (id, segment)"
 
 
 def rest_of(batches: Sequence[pa.RecordBatch], name: str) -> pa.Table:
-    """What is not sealed, or not whole."""
-    import pyarrow as pa  # it takes a while, and a trace that is sealed and whole has no rest
+    """Return the unsealed and the damaged parts."""
+    import pyarrow as pa  # slow to import, and not needed for an intact sealed recording
 
     from filetap.recording.schemas import SCHEMAS
 
@@ -367,7 +369,7 @@ def rest_of(batches: Sequence[pa.RecordBatch], name: str) -> pa.Table:
 
 
 def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
-    """The first row of each."""
+    """Return the first row of each."""
     if not len(table):
         return table
     import pyarrow as pa
@@ -377,26 +379,26 @@ def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
 
 
 def shown(name: str) -> str:
-    """The columns of a table beside ``events``: times as there."""
+    """Return the columns of a table other than ``events``, with times as in ``events``."""
     moment = 'make_timestamptz(epoch_ns("{0}") // 1000) AS "{0}"'
     return ", ".join((moment if kind == "time" else '"{0}"').format(column) for column, kind in [*COLUMNS[name].items(), ("label", "name")])
 
 
 def rows_of(traces: Sequence[Named]) -> str:
-    """The table ``traces``, a row for each."""
+    """Return the table ``traces``, one row per recording."""
     rows = [", ".join(f"{literal(value)} AS {name}" for name, value in trace._asdict().items()) for trace in traces]
     return " UNION ALL ".join(f"SELECT {row}" for row in rows)
 
 
 def literal(value: str | int | None) -> str:
-    """A value of ``traces``; numbers are times."""
+    """Return a value of ``traces`` as SQL; numbers are times."""
     if value is None:
         return "NULL::TIMESTAMPTZ"
     return quoted(value) if isinstance(value, str) else f"make_timestamptz({value})"
 
 
 def task_names(number: int) -> str:
-    """Tasks of a trace beside the processes that they are children of."""
+    """Return the tasks of a recording joined with their parent processes."""
     columns = [f"k.{name}" for name in TASK_COLUMNS] + [f"p.{name} AS parent_{name}" for name in PARENT_COLUMNS]
     text = "list_transform(k.args, lambda one: coalesce(try(decode(one)), one::VARCHAR)) AS args"
     tasks = f"trace{number}.tasks"
@@ -406,7 +408,7 @@ def task_names(number: int) -> str:
 
 
 def joined(number: int, name: str, shown_columns: Sequence[Column]) -> str:
-    """Events or calls under way of one trace, with the names of their files and tasks."""
+    """Return events or pending calls of one recording, with the names of their files and tasks."""
     columns = ", ".join(f'{column.sql} AS "{column.name}"' for column in shown_columns)
     files, tasks = f"trace{number}.file_names", f"trace{number}.task_names"
     return (
@@ -416,7 +418,7 @@ def joined(number: int, name: str, shown_columns: Sequence[Column]) -> str:
 
 
 def require_text(sql: str) -> None:
-    """What the command line gives may be any bytes."""
+    """Raise an error if the query is not text: the command line may contain any bytes."""
     try:
         sql.encode()
     except UnicodeEncodeError as error:
@@ -427,7 +429,7 @@ def require_text(sql: str) -> None:
 
 
 def single(statements: Sequence[Any]) -> str:
-    """One statement that only reads."""
+    """Return the query if it is one statement that only reads."""
     if len(statements) != 1:
         raise QueryError("the query is empty: give a SELECT" if not statements else "only one statement is allowed: give a single SELECT")
     kind = statements[0].type.name
@@ -435,20 +437,20 @@ def single(statements: Sequence[Any]) -> str:
         raise QueryError(f"a query can only read: {kind} is not allowed, give a SELECT")
     text: bytes = statements[0].query.encode()
     end = next((at for at, _ in duckdb.tokenize(text.decode()) if text[at] == ord(";")), len(text))
-    return text[:end].decode()  # behind it, a comment may stand
+    return text[:end].decode()  # a comment may follow
 
 
 def is_of_reading(error: BaseException | None) -> bool:
-    """Of the disk, or of Arrow; who has not imported that has no error of it."""
+    """Return whether the error comes from the disk or from Arrow. A process that has not imported Arrow has no such error."""
     arrow = sys.modules.get("pyarrow")
     return isinstance(error, OSError) or bool(arrow and isinstance(error, arrow.ArrowException))
 
 
-class translate_errors:  # noqa: N801 - reads as a word
-    """DuckDB's errors as ours, on one line."""
+class translate_errors:  # noqa: N801 - used like a function
+    """Convert DuckDB's errors to filetap's, on one line."""
 
     def __init__(self, sql: str = "", before: int = 0) -> None:
-        """``before``: bytes that stand before the question, where it is asked within another one."""
+        """``before``: bytes before the query, if it is a part of another one."""
         self._sql, self._before = sql, before
 
     def __enter__(self) -> None: ...
@@ -472,7 +474,7 @@ class translate_errors:  # noqa: N801 - reads as a word
 
 
 def said(error: duckdb.Error) -> tuple[str, list[int] | None]:
-    """The words of an error, on one line; and where they are about in the question: first byte, how many."""
+    """Return the message of an error, on one line; and its position in the query: first byte, length."""
     text, place = str(error), None
     kind, brace, rest = text.partition(": {")
     if brace and "\n" not in kind:
@@ -486,7 +488,7 @@ def said(error: duckdb.Error) -> tuple[str, list[int] | None]:
 
 
 def located(sql: str, place: int, length: int) -> str:
-    """As an editor counts: line and column, both from 1; and the words there."""
+    """Return the position as an editor counts it: line and column, both from 1; and the words there."""
     raw = sql.encode()
     if not 0 <= place <= len(raw):
         return ""

@@ -1,7 +1,7 @@
-"""Summaries: who or what was touched how often, how much, how long; tables in, a table out, nothing printed.
+"""Summaries of accesses: count, bytes and duration by file or process; tables in, a table out, nothing printed.
 
-Apart, because the kernel's own sums, a stream under way and a recorded trace are summed up alike: each is brought into the
-table AGGREGATES first.
+Separate, because the kernel's own sums, a stream in progress and a recording are summed up in the same way: each is converted
+to the table AGGREGATES first.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ By SQL, of a table of events with the duration in ns (0: not known)::
 """
 
 FILES: Final = pa.schema([("id", pa.int64()), ("path", pa.binary())])
-"""Columns needed of the files; others do no harm. One path under several ids is one file to the summary."""
+"""Columns needed of the files; others are ignored. One path under several ids is one file in the summary."""
 
 USER: Final = "euid user_name egid group_name uid real_user_name gid real_group_name loginuid audit_user_name".split()
-"""As whom somebody acts, who it is, and who logged in: ids and the names that these had."""
+"""The effective user, the real user, and the user who logged in: ids and their names at that time."""
 
 TASKS: Final = pa.schema(
     [
@@ -63,7 +63,7 @@ TASKS: Final = pa.schema(
         ("cgroup_path", pa.binary()),
     ]
 )
-"""Columns needed of the tasks. ``start`` tells apart two processes with one pid; it is compared, never shown."""
+"""Columns needed of the tasks. ``start`` distinguishes two processes with one pid; it is compared, never shown."""
 
 OTHERS: Final = -1
 """The id of files, or of tasks, that are summed up together."""
@@ -76,20 +76,20 @@ KEYS: Final = {
     "user": tuple(USER),
     "cgroup": ("cgroup_path",),
 }
-"""What ``by`` may be, and the columns that a group has in common."""
+"""The values of ``by``, and the columns that a group shares."""
 
 PERCENTILES: Final = {"p50": 50, "p90": 90, "p99": 99}
 SUMS: Final = ("count", "errors", "bytes", "total")
 EXTREMES: Final = {"max": np.maximum, "first": np.minimum, "last": np.maximum}
 FIGURES: Final = ("count", "errors", "bytes", "total", "p50", "p90", "p99", "max", "first", "last")
-"""Columns of a summary behind its keys and ``others``. Durations in ns, null if none is known: ``total`` too."""
+"""Columns of a summary after its keys and ``others``. Durations in ns, null if none is known: ``total`` too."""
 
 FINE: Final = 3
-"""Bits of a duration that its bucket keeps behind the highest: eight buckets per octave."""
+"""Bits of a duration after the highest that its bucket keeps: eight buckets per octave."""
 
 
 def bucket_of(durations: NDArray[Any]) -> NDArray[np.int16]:
-    """The bucket of each duration in ns: below 8 the duration itself, then eight for each octave. At most 495."""
+    """Return the bucket of each duration in ns: below 8 the duration itself, then eight for each octave. At most 495."""
     d = durations.astype(np.uint64)
     # Without the second highest bit no conversion to float rounds up to the next power of two.
     exponent = np.frexp((d & ~(d >> np.uint64(1))).astype(np.float64))[1].astype(np.int64) - 1
@@ -99,36 +99,37 @@ def bucket_of(durations: NDArray[Any]) -> NDArray[np.int16]:
 
 
 def bucket_sql(duration: str) -> str:
-    """The same in DuckDB's SQL, of durations below 2**48 ns (three days), 0 being none: an expression, null for none."""
+    """Return the same in DuckDB's SQL, for durations below 2**48 ns (three days), 0 being none: an expression, null for none."""
     exponent = f"floor(log2({duration}))::INTEGER"
     fine = f"(({exponent} - 2) * 8 + (({duration} >> ({exponent} - 3)) & 7))"
     return f"(CASE WHEN {duration} <= 0 THEN NULL WHEN {duration} < 8 THEN {duration} ELSE {fine} END)::SMALLINT"
 
 
 def middle_of(buckets: NDArray[Any]) -> NDArray[np.int64]:
-    """The duration in the middle of a bucket: no duration in it differs by more than a sixteenth."""
+    """Return the duration in the middle of a bucket: no duration in it differs by more than a sixteenth."""
     b = buckets.astype(np.int64)
     octave = np.maximum((b >> FINE) - 1, 0)
     return np.where(b < 16, b, ((8 + (b & 7)) << octave) + (1 << octave >> 1))
 
 
 def summary(aggregates: pa.Table, files: pa.Table, tasks: pa.Table, by: str = "file", top: int = 20, *, sort: str = "count") -> pa.Table:
-    """The ``top`` groups of ``by`` (a word of KEYS) with the most of ``sort`` (a word of FIGURES), then all others in one row.
+    """Return the ``top`` groups of ``by`` (a word of KEYS) with the most of ``sort`` (a word of FIGURES), then all others in
+    one row.
 
-    Columns: those of KEYS but ``start``, ``others`` (true: the last row, whose keys are null), then FIGURES. A key that is
+    Columns: those of KEYS except ``start``, ``others`` (true: the last row, whose keys are null), then FIGURES. A key that is
     not known is null, too.
     """
     return of_groups(keyed(aggregates, files, tasks, by), by, top, sort)
 
 
 def of_groups(table: pa.Table, by: str, top: int, sort: str = "count") -> pa.Table:
-    """The same of what ``keyed`` gives."""
+    """Return the same from a table made by ``keyed``."""
     result = summarise(table, KEYS[by], top, sort)
     return result.drop_columns(["start"]) if "start" in result.column_names else result
 
 
 def keyed(aggregates: pa.Table, files: pa.Table, tasks: pa.Table, by: str) -> pa.Table:
-    """``aggregates`` with the columns of KEYS beside, and ``others``: the key is not known for being several."""
+    """Return ``aggregates`` with the columns of KEYS, and ``others``: the key is unknown because the row stands for several."""
     table = aggregates.combine_chunks()
     none = pa.array(np.zeros(len(table), bool))
     if by == "op":
@@ -142,7 +143,7 @@ def keyed(aggregates: pa.Table, files: pa.Table, tasks: pa.Table, by: str) -> pa
 
 
 def with_directory(files: pa.Table) -> pa.Table:
-    """``directory`` beside ``path``: its bytes before the last slash; null where there is none."""
+    """Add ``directory``: the bytes of ``path`` before its last slash; null if there is none."""
     path = files["path"].cast(pa.binary())
     within = pc.replace_substring_regex(path, r"/[^/]*$", "")
     directory = pc.if_else(pc.equal(within, b""), pa.scalar(b"/", pa.binary()), within)
@@ -150,7 +151,7 @@ def with_directory(files: pa.Table) -> pa.Table:
 
 
 def summarise(table: pa.Table, keys: Sequence[str], top: int, sort: str = "count") -> pa.Table:
-    """As ``summary``, of a table that has ``keys`` and ``others`` already, whatever they are."""
+    """Summarise like ``summary``, a table that has any ``keys`` and ``others`` already."""
     table = table.combine_chunks()
     groups, heads = group(table, keys)
     order = ranked(table, groups, len(heads), sort)[:top]
@@ -166,7 +167,8 @@ def summarise(table: pa.Table, keys: Sequence[str], top: int, sort: str = "count
 
 
 def group(table: pa.Table, keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The number of each row's group, and of each group a row. Rows that are several belong to one more group, the last."""
+    """Return the number of each row's group, and one row of each group. Rows that stand for several belong to one more group,
+    the last."""
     number: NDArray[np.int64] = np.zeros(len(table), np.int64)
     for name in keys:
         codes = pc.dictionary_encode(pc.cast(table[name], table[name].type), null_encoding="encode").combine_chunks().indices.to_numpy()
@@ -180,7 +182,7 @@ def group(table: pa.Table, keys: Sequence[str]) -> tuple[NDArray[np.int64], NDAr
 
 
 def ranked(table: pa.Table, groups: NDArray[np.int64], count: int, sort: str) -> NDArray[np.int64]:
-    """The groups, the one with the most of ``sort`` first; among equals the one that came first in time."""
+    """Return the groups, the one with the most of ``sort`` first; among equals the earliest first."""
     found = figures(table, groups, count + 1)
     value = pc.fill_null(found[sort].cast(pa.int64()), -1).to_numpy(zero_copy_only=False)[:count]
     first = pc.fill_null(found["first"].cast(pa.int64()), 0).to_numpy(zero_copy_only=False)[:count]
@@ -188,7 +190,7 @@ def ranked(table: pa.Table, groups: NDArray[np.int64], count: int, sort: str) ->
 
 
 def figures(table: pa.Table, groups: NDArray[np.int64], count: int) -> dict[str, pa.Array]:
-    """FIGURES of each of ``count`` groups; sums are exact."""
+    """Return FIGURES of each of ``count`` groups; sums are exact."""
     buckets = pc.fill_null(table["bucket"], -1).to_numpy().astype(np.int64)
     order = np.lexsort((buckets, groups))
     groups, buckets = groups[order], buckets[order]
@@ -219,7 +221,8 @@ def spread(values: NDArray[np.int64], there: NDArray[np.int64], count: int) -> N
 def percentiles(
     counts: NDArray[np.int64], groups: NDArray[np.int64], buckets: NDArray[np.int64], longest: NDArray[np.int64]
 ) -> dict[str, pa.Array]:
-    """By nearest rank, of rows in the order of group and bucket. ``longest``: of each group, which the middle of a bucket may exceed."""
+    """Return percentiles by nearest rank, of rows in the order of group and bucket. ``longest``: of each group; the middle of
+    a bucket may exceed it."""
     count = len(longest)
     running = np.cumsum(counts)
     ends = np.searchsorted(groups, np.arange(count), "right")

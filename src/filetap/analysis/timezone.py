@@ -1,6 +1,6 @@
-"""The zone of a command given to DuckDB, which has its own tables of zones; and the range of --since and --until as SQL.
+"""Sets a command's time zone in DuckDB, which has its own tables of zones; and the range of --since and --until as SQL.
 
-Apart from sql.py, which defines the views.
+Separate from sql.py, which defines the views.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def offset_of(zone: Zone, second: int) -> int:
 
 
 def chosen(table: str, within: tuple[int, int] | None) -> str:
-    """Return the condition for the rows of a table that lie within: from the first to before the second, ns since 1970."""
+    """Return the condition for the rows of a table within the range: from the first to before the second, ns since 1970."""
     if not within or table not in TIMES:
         return ""
     first, last = TIMES[table]

@@ -1,4 +1,4 @@
-"""The command line of a run as it was given: what is wrong with it, and what it means."""
+"""The arguments of a run: checks them, and converts them to targets and filters."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from filetap.selection.targets import Sandbox, Targets
 
 WATCHED_TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
-"""What ``watch`` reports apart from regular files: whatever has a name in a directory and can be opened by it."""
+"""What ``watch`` reports in addition to regular files: everything that has a name in a directory and can be opened by it."""
 NOT_RECORDED: Final = ("output", "force", "stats", "ready_fd", "utc")
-"""Options that say nothing about what a recording holds."""
+"""Options that do not affect what a recording contains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,45 +72,45 @@ class Arguments(RecordingArguments):
 
     @property
     def zone(self) -> Zone:
-        """Of times that are printed."""
+        """The zone of printed times."""
         return Zone(self.utc)
 
     @property
     def records(self) -> bool:
-        """Is a recording to be written?"""
+        """Return whether a recording is written."""
         return bool(self.output) and str(self.output).rstrip("/").endswith(SUFFIX)
 
     @property
     def aggregate(self) -> bool:
-        """Are events only summed up, in the kernel?"""
+        """Return whether events are only summed up, in the kernel."""
         return self.summary and not self.form and not self.output
 
     @property
     def shown(self) -> str:
-        """The form of the events."""
+        """The output format of the events."""
         return "none" if self.aggregate else self.form or "table"
 
     @property
     def streams(self) -> bool:
-        """Are events written as they come?"""
+        """Return whether events are written as they arrive."""
         return not self.records or self.form in ("table", "json")
 
     @property
     def prints(self) -> bool:
-        """Are events printed, as lines?"""
+        """Return whether events are printed, as lines."""
         return self.streams and self.shown != "none"
 
     @property
     def seconds(self) -> float:
-        """Of ``--duration``."""
+        """The value of ``--duration``."""
         return units.parse_seconds(self.duration, "--duration") if self.duration is not None else float("inf")
 
     def options(self) -> dict[str, Any]:
-        """What a recording keeps of the command line."""
+        """Return the part of the command line that a recording keeps."""
         return {name: value for name, value in asdict(self).items() if name not in NOT_RECORDED}
 
     def scope(self) -> str:
-        """What is traced, in a few words."""
+        """Return what is traced, in a few words."""
         command = f"command {self.command[0]}" if self.command else ""
         pids = ready.count(len(self.pids), "process", "processes") if self.pids else ""
         named = f"processes named {' or '.join(self.comms)}" if self.comms else ""
@@ -170,7 +170,7 @@ def _suggestion(paths: Sequence[str]) -> str:
 
 
 def options_of(given: Arguments, command: Command | None, sandbox: Sandbox | None) -> Options:
-    """Return what the arguments mean. Raise UsageError for names that mean nothing."""
+    """Convert the arguments to Options. Raise UsageError for names that mean nothing."""
     from filetap.capture import pending, source
 
     wanted = filters_of(given)
@@ -191,7 +191,7 @@ def options_of(given: Arguments, command: Command | None, sandbox: Sandbox | Non
 
 
 def targets_of(given: Arguments, command: Command | None, sandbox: Sandbox | None) -> Targets:
-    """Return whose events are wanted. Raise UsageError for processes and cgroups that do not exist."""
+    """Return the targets. Raise UsageError for processes and cgroups that do not exist."""
     from filetap.selection import targets
 
     chosen = targets.Targets(
@@ -207,7 +207,7 @@ def targets_of(given: Arguments, command: Command | None, sandbox: Sandbox | Non
 
 
 def filters_of(given: Arguments) -> Filters:
-    """Return which of their events are wanted. Raise UsageError for operations and types that do not exist."""
+    """Return the filters. Raise UsageError for operations and types that do not exist."""
     from filetap.core import calls
     from filetap.selection import filters
 

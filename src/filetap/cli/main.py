@@ -1,6 +1,6 @@
 """The ``filetap`` command: finds the subcommand and prints errors as one line.
 
-Apart, because start-up counts: a subcommand's module is imported when it is called, never for another one's help.
+Separate, because start-up time counts: a subcommand's module is imported when it is called, never for the help of another one.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Exit status: 2 for a mistake in the call, 1 for a failure, else the subcommand's own."""
+    """Run the command line. Exit status: 2 for a wrong call, 1 for a failure, else the subcommand's own."""
     descriptors.raise_limit()
     try:
         status = cli.main(prog_name="filetap", standalone_mode=False) or 0
@@ -93,7 +93,7 @@ def main() -> None:
     except FiletapError as error:
         log_message(str(error))
         status = error.status
-    except BrokenPipeError:  # whoever reads has enough, such as head
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         status = 1
     except OSError as error:
         log_message(_reason(error))
@@ -107,14 +107,14 @@ def main() -> None:
 
 
 def _reason(error: OSError) -> str:
-    """In one line."""
+    """Return the reason in one line."""
     if error.errno in descriptors.EXHAUSTED:
         return str(DescriptorLimitError(error.errno))
     return f"{error.filename or 'standard output'}: {error.strerror or error}"
 
 
 def _leave(status: int) -> None:
-    """Exit without a traceback from a standard output that was closed early."""
+    """Exit without a traceback if standard output was closed early."""
     try:
         if sys.stdout:
             sys.stdout.flush()

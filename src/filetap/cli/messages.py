@@ -1,6 +1,6 @@
-"""What filetap says of itself: one line on standard error, whatever stands in the names that it has in it.
+"""Messages of filetap: one line on standard error, whatever characters the names in it contain.
 
-Apart, because every command says something.
+Separate, because every command uses it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ def log_message(text: str) -> None:
 
 
 def write_stderr(text: str) -> None:
-    """As it is. Standard error may be closed, and standard output must not stand in for it; or nobody may read it."""
+    """Write the text unchanged. Standard error may be closed, and standard output must not replace it; or its reader may be
+    gone."""
     if sys.stderr:
         with suppress(OSError):
             print(text, file=sys.stderr)

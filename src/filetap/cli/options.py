@@ -1,4 +1,4 @@
-"""The options that commands share, in groups. Nothing heavy is imported: --help has to be quick."""
+"""The options that commands share, in groups. Imports are light, because --help has to be quick."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OLD_NAMES: Final = {
     "--wait": "--missing-ok",
     "--width": "--interval",
 }
-"""Options as scripts from before version 0.1 have them."""
+"""The option names that scripts from before version 0.1 use."""
 
 
 class Command(click.Command):
-    """A command that understands the old names of its options, too."""
+    """A command that accepts the old names of its options, too."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         known = {name for option in self.params for name in option.opts}
@@ -41,7 +41,7 @@ class Command(click.Command):
 
 
 class TraceCommand(Command):
-    """A command with PATH... before ``--`` and COMMAND ARG... after it, which ``context.obj`` gets."""
+    """A command with PATH... before ``--`` and COMMAND ARG... after it, which it stores in ``context.obj``."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         at = args.index("--") if "--" in args else len(args)
@@ -56,12 +56,12 @@ class TraceCommand(Command):
 
 
 def split(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """``-e read,write`` is ``-e read -e write``."""
+    """Split comma lists: ``-e read,write`` is ``-e read -e write``."""
     return tuple(part for value in values for part in (value.split(",") if value else [""]))
 
 
 def split_events(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """The same; ``-e list`` prints what there is."""
+    """Split the list; ``-e list`` prints the operations."""
     names = split(context, parameter, values)
     if "list" in names:
         from filetap.selection.filters import operations_text
@@ -127,7 +127,7 @@ force_option = click.option("--force", is_flag=True, help="Overwrite the FILE of
 
 
 class RunBy(click.Choice[str]):
-    """RUN_BY, and why not by call."""
+    """The choices RUN_BY, with a reason in the error for call."""
 
     def __init__(self) -> None:
         super().__init__(RUN_BY)
@@ -237,17 +237,17 @@ def output_option(text: str) -> Callable[[Decorated], Decorated]:
 
 
 def target_options(command: Decorated) -> Decorated:
-    """Add the options that choose processes."""
+    """Add the options that select processes."""
     return with_options(TARGET_OPTIONS, command)
 
 
 def filter_options(command: Decorated) -> Decorated:
-    """Add the options that choose events."""
+    """Add the options that select events."""
     return with_options(FILTER_OPTIONS, command)
 
 
 def output_options(command: Decorated) -> Decorated:
-    """Add the options for what is written where."""
+    """Add the options for output."""
     return with_options(OUTPUT_OPTIONS, command)
 
 
@@ -257,12 +257,12 @@ def record_options(command: Decorated) -> Decorated:
 
 
 def summary_options(command: Decorated) -> Decorated:
-    """Add the options of the sums at the end of a run."""
+    """Add the options for the summary at the end of a run."""
     return with_options(SUMMARY_OPTIONS, command)
 
 
 def process_options(command: Decorated) -> Decorated:
-    """Add the options for what is reported of processes and paths."""
+    """Add the options for what is reported about processes and paths."""
     return with_options(PROCESS_OPTIONS, command)
 
 

@@ -1,4 +1,4 @@
-"""Where output goes: files that are created or, with --force, overwritten, and the sinks that write events."""
+"""Output destinations: files that are created or, with --force, overwritten, and the sinks that write events."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class OutputFile(FileIO):
         return super().write(data)
 
     def empty(self) -> None:
-        """Truncate an older file, once: something new is there, even if it is empty."""
+        """Truncate an older file, once: there is new output, even if it is empty."""
         if self._old:
             self._old = False
             with suppress(OSError):  # a block device
                 os.ftruncate(self.fileno(), 0)
 
     def discard(self) -> None:
-        """Remove a new file that nothing was written to: it would be in the way of the next try."""
+        """Remove a new file to which nothing was written: it would make the next run fail."""
         if self._made:
             with suppress(OSError):
                 os.unlink(self._path)
@@ -75,15 +75,15 @@ def _open_stream(path: str) -> int:
 
 
 def _own_stream(path: str) -> int | None:
-    """Return the standard stream that a name like /dev/stderr means. Opening it anew would write a file from its start, and fail for a
-    socket."""
+    """Return the standard stream that a name like /dev/stderr means. Opening it again would write a file from its start, and
+    fail for a socket."""
     known = {f"{folder}/{name}": fd for fd in (1, 2) for folder, name in (("/dev", STREAMS[fd]), ("/dev/fd", fd), ("/proc/self/fd", fd))}
     return known.get(os.path.normpath(path))
 
 
 @contextmanager
 def destination(form: str, output: str | None, force: bool) -> Iterator[IO[bytes]]:
-    """Yield the stream for an answer: a new file, or standard output. Half an answer is removed."""
+    """Yield the stream for an answer: a new file, or standard output. An incomplete file is removed."""
     if output is None:
         yield _standard_output(form)
         return
@@ -133,7 +133,7 @@ def make_sink(form: str, stream: IO[bytes], zone: Zone, ancestors: bool = False)
 
 
 def width_of_ancestors(stream: IO[bytes]) -> int:
-    """Return half of what other columns leave of a terminal, so that the path has room; 0 elsewhere: nothing is cut."""
+    """Return half of the terminal width that other columns leave, so that the path has room; 0 elsewhere: nothing is cut."""
     if not stream.isatty():
         return 0
     return max(LEAST_ANCESTORS, (os.get_terminal_size(stream.fileno()).columns - OTHER_COLUMNS) // 2)

@@ -1,4 +1,4 @@
-"""The files, the recording and the sink of one run: opened before anything is traced, and removed if nothing is."""
+"""The files, the recording and the sink of one run: opened before tracing starts, and removed if it does not start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """``sink`` takes the events of a run. ``standard``: the stream ("output" or "error") that events go to without ``-o``."""
+    """``sink`` takes the events of a run. ``standard``: the stream ("output" or "error") for events without ``-o``."""
 
     def __init__(self, given: Arguments, standard: str) -> None:
         self._given = given
@@ -47,14 +47,14 @@ class Outputs:
         return Fanout(self.recording.sink, streams)
 
     def begin(self, session: Session) -> None:
-        """Everything is attached: replace older files."""
+        """Replace older files, once everything is attached."""
         for file in self._files():
             file.empty()
         if self.recording:
             self.recording.begin(session)
 
     def discard(self) -> None:
-        """Nothing was traced: what was created would be in the way of the next try."""
+        """Remove what was created: nothing was traced, and it would make the next run fail."""
         if self.recording:
             self.recording.discard()
         for file in self._files():
@@ -64,7 +64,7 @@ class Outputs:
         return [file for file in (self._file, self._stats) if file]
 
     def finish(self, stats: Statistics) -> FiletapError | None:
-        """Write what is held back and seal the recording. Return what could not be done."""
+        """Write buffered output and seal the recording. Return the error, if any."""
         with suppress(OSError):
             self.sink.close()
         try:
@@ -75,7 +75,7 @@ class Outputs:
         return None
 
     def write_statistics(self, text: str) -> FiletapError | None:
-        """Return what could not be done."""
+        """Write the statistics. Return the error, if any."""
         if not self._stats:
             return None
         try:

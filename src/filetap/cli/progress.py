@@ -1,6 +1,6 @@
-"""What goes on beside something long: a progress bar on standard error, and an ear for Ctrl-C.
+"""Shown during long work: a progress bar on standard error, and handling of Ctrl-C.
 
-Apart, because whoever works knows nothing of it: it asks from beside.
+Separate, because the worker does not know about the bar: a thread polls the progress.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, Final, Self
 
 PATIENCE: Final = 1.0
-"""Seconds until it shows; then it is drawn so many times a second: 1 / STEP."""
+"""Seconds until it is shown; then it is redrawn 1 / STEP times a second."""
 STEP: Final = 0.1
 WIDTH: Final = 30
 MOVING: Final = 3
-"""Columns of what goes round where nobody knows how far it is."""
+"""Columns of the moving part when the progress is not known."""
 
 
 class Progress:
-    """While it is entered, a bar on standard error, if that is a terminal; one for all that is begun one after the other."""
+    """A bar on standard error while it is entered, if that is a terminal; one bar for several tasks in sequence."""
 
     def __init__(self, out: IO[bytes] | None = None) -> None:
-        """``out``: where the result goes. What is written to ``self.out`` goes there, and where that is a terminal, it ends the bar."""
+        """``out``: where the result goes. Output written to ``self.out`` goes there, and if that is a terminal, it ends the
+        bar."""
         self._what = ""
         self._done: Callable[[], float] = lambda: -1.0
         self._over = threading.Event()
@@ -37,15 +38,15 @@ class Progress:
 
     @property
     def raw(self) -> Any:
-        """``out`` without a buffer; PYTHONUNBUFFERED leaves standard output none."""
+        """``out`` without a buffer; with PYTHONUNBUFFERED standard output has none."""
         return getattr(self.out, "raw", self.out)
 
     def begin(self, what: str, done: Callable[[], float]) -> None:
-        """It goes on with this. ``done``: how far, 0 to 1; below 0: not known. It is called from a thread of its own."""
+        """Begin the next task. ``done``: progress, 0 to 1; below 0: not known. It is called from another thread."""
         self._what, self._done = what, done
 
     def end(self) -> None:
-        """The terminal is for something else now."""
+        """End the bar: the terminal is used for other output now."""
         self._over.set()
         if self._thread:
             self._thread.join()
@@ -74,7 +75,7 @@ class Progress:
 
 
 class Shared(io.RawIOBase):
-    """A terminal that the bar may be on: it goes before the first byte comes."""
+    """A terminal that may show the bar: the bar is removed before the first byte is written."""
 
     def __init__(self, fd: int, before: Callable[[], None]) -> None:
         super().__init__()
@@ -95,12 +96,12 @@ class Shared(io.RawIOBase):
 
 
 def room() -> int:
-    """Columns that a line may have and stay one."""
+    """Return the number of columns that fit on one line."""
     return (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
 
 
 def bar(done: float) -> str:
-    """Always as wide."""
+    """Return a bar of constant width."""
     if done < 0:
         at = int(time.monotonic() / STEP) % (WIDTH - MOVING)
         return f"[{' ' * at}{'#' * MOVING}{' ' * (WIDTH - MOVING - at)}]     "
@@ -110,8 +111,8 @@ def bar(done: float) -> str:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end what is done as an exception does, so that nothing is left behind; once it has ended, more of
-    them change nothing."""
+    """SIGINT, SIGTERM and SIGHUP end the block like an exception, so that it can clean up; after that, more of them have no
+    effect."""
     came: list[int] = []
     heard = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]  # nohup
 
@@ -131,7 +132,7 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """A signal calls ``interrupt`` at once, from another thread: Python's own handler waits until the database is done."""
+    """Let a signal call ``interrupt`` at once, from another thread: Python's own handler waits until the database returns."""
     heard, signalled = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(signalled, False)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)

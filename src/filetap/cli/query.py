@@ -14,7 +14,7 @@ from filetap.core.zone import Zone
 
 
 class QueryCommand(options.Command):
-    """Takes SQL that begins with a comment for no option."""
+    """A command that accepts SQL beginning with a comment, which looks like an option."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(

@@ -1,6 +1,7 @@
-"""Says that tracing is on: a line on standard error, one on the descriptor of --ready-fd, READY=1 to the service manager.
+"""Reports that tracing is active: a line on standard error, one on the descriptor of --ready-fd, READY=1 to the service
+manager.
 
-Apart from run.py, which knows when that is. sd_notify(3) is the protocol of the last; it also hears when tracing stops.
+Separate from run.py, which decides when. sd_notify(3) is the protocol of the last; the service manager also gets STOPPING=1.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ ready_option = click.option(
 
 
 def check_ready_fd(fd: int) -> None:
-    """Before anything else is opened, for a descriptor of ours could have this number by then. A command does not inherit it."""
+    """Check the descriptor before anything else is opened, because one of filetap's own could get its number. A command does
+    not inherit it."""
     if fd < 3:
         raise UsageError(f"--ready-fd {fd}: give a descriptor from 3 on; 0, 1 and 2 are standard input, output and error")
     try:
@@ -39,7 +41,7 @@ def check_ready_fd(fd: int) -> None:
 
 
 def announce(line: str, fd: int | None) -> None:
-    """Everything is attached. ``line``: for standard error; "": nothing is said there."""
+    """Report that everything is attached. ``line``: for standard error; "": none."""
     if line:
         log_message(line)
     if fd is not None:
@@ -51,7 +53,7 @@ def announce(line: str, fd: int | None) -> None:
 
 
 def stopping() -> None:
-    """It ends. A manager that cannot be told has been named at the start."""
+    """Report that tracing ends. Errors are ignored: a manager that cannot be reached was reported at the start."""
     with suppress(OSError):
         _notify(b"STOPPING=1")
 
@@ -60,14 +62,14 @@ def _write(fd: int) -> None:
     try:
         os.write(fd, LINE)
     except BrokenPipeError:
-        pass  # nobody waits any more
+        pass  # the reader is gone
     except OSError as error:
         log_message(f"--ready-fd {fd}: {error.strerror}")
     os.close(fd)
 
 
 def _notify(state: bytes) -> None:
-    """Tell the service manager, if there is one. Raises OSError when it cannot be told."""
+    """Notify the service manager, if there is one. Raise OSError if it cannot be reached."""
     name = os.environb.get(NOTIFY_SOCKET, b"")
     if not name:
         return
@@ -82,5 +84,5 @@ def count(number: int, one: str, many: str) -> str:
 
 
 def scope(paths: Sequence[str], *targets: str) -> str:
-    """What is traced, in a few words; ``targets``: whose events, as a union."""
+    """Return what is traced, in a few words; ``targets`` are a union."""
     return f"{count(len(paths), 'path', 'paths') if paths else 'all files'} of {' and '.join(filter(None, targets))}"

@@ -59,7 +59,7 @@ def record(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
 
 
 def free_name(given: Arguments) -> str:
-    """Return the name of a folder that does not exist yet, of the time, local or UTC, and the target."""
+    """Return the name of a folder that does not exist yet, made of the time, local or UTC, and the target."""
     name = f"filetap-{given.zone.at(int(time.time())):%Y%m%d-%H%M%S}-{target_name(given)}"
     return next(path for path in _candidates(name) if not os.path.lexists(path))
 
@@ -77,7 +77,7 @@ def target_name(given: Arguments) -> str:
 
 
 class RecordView(View):
-    """Says at the end how to look at the recording."""
+    """Prints the commands to read the recording at the end."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""A recording (NAME.tap): its arguments, and what a run does with it from its beginning to its seal."""
+"""A recording (NAME.tap): its arguments, and its use by a run, from its beginning to its seal."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 SUFFIX: Final = ".tap"
 PARTS: Final = 10
-"""A recording that is kept in part is written in so many segments, or more: what is dropped is a whole one."""
+"""The minimum number of segments in a recording that deletes old ones, because only whole segments can be deleted."""
 LEAST_SIZE: Final = 64 << 10
-"""Bytes of a segment, at least."""
+"""The minimum size of a segment, bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingArguments:
-    """The command line as it was given."""
+    """The recording options of the command line."""
 
     rotate_size: str | None = None
     rotate_time: str | None = None
@@ -48,7 +48,7 @@ class RecordingArguments:
     flight_memory: str | None = None
 
     def check_recording(self, records: bool) -> None:
-        """Mistakes that need no kernel to be seen."""
+        """Raise UsageError for mistakes that can be seen without the kernel."""
         given = [name for name in RecordingArguments.__dataclass_fields__ if getattr(self, name) is not None]
         if given and not records:
             raise UsageError(f"{option(given[0])} requires a recording: give -o NAME{SUFFIX}")
@@ -62,7 +62,7 @@ class RecordingArguments:
             self.flight()
 
     def limits(self) -> Limits:
-        """Where segments end. What is kept in part has at least PARTS of them."""
+        """Return where segments end. A recording that deletes old segments has at least PARTS of them."""
         keep = parse_keep(self.keep) if self.keep else Keep()
         size = parse_bytes(self.rotate_size, "--rotate-size") if self.rotate_size else keep.bytes / PARTS
         if size > keep.bytes:
@@ -71,7 +71,7 @@ class RecordingArguments:
         return Limits(bytes=size, seconds=seconds, keep=keep)
 
     def flight(self) -> tuple[float, int]:
-        """Seconds and bytes."""
+        """Return the seconds and bytes of the flight recorder."""
         memory = parse_bytes(self.flight_memory or FLIGHT_MEMORY, "--flight-memory")
         return parse_seconds(self.flight_recorder or "", "--flight-recorder"), memory
 
@@ -81,7 +81,7 @@ def option(name: str) -> str:
 
 
 def parse_bytes(text: str, name: str) -> int:
-    """Return the bytes of a segment. Raise UsageError where it is no size, or too small."""
+    """Return the bytes of a segment. Raise UsageError if it is no size, or too small."""
     size = parse_size(text, name)
     if size < LEAST_SIZE:
         raise UsageError(f"{name} {text}: at least 64K")
@@ -89,7 +89,7 @@ def parse_bytes(text: str, name: str) -> int:
 
 
 def parse_keep(text: str) -> Keep:
-    """Return an age, where the text has a unit of time, or else a size."""
+    """Return an age if the text has a unit of time, else a size."""
     if is_time(text):
         return Keep(seconds=parse_seconds(text, "--keep"))
     try:
@@ -101,10 +101,10 @@ def parse_keep(text: str) -> Keep:
 
 
 class Recording:
-    """One trace, or what a flight recorder makes; ``sink`` takes the batches."""
+    """One recording, or those of a flight recorder; ``sink`` takes the batches."""
 
     def __init__(self, output: str, force: bool, given: RecordingArguments, options: dict[str, Any]) -> None:
-        libraries.set_variable("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps 60 MB more after sealing (measured)
+        libraries.set_variable("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own allocator keeps 60 MB more after sealing (measured)
         self.folder, self._force = Path(output), force
         self._metadata = metadata(options)
         self._session: Session | None = None
@@ -130,7 +130,7 @@ class Recording:
             self._flight.asked = True
 
     def begin(self, session: Session) -> None:
-        """All is attached."""
+        """Start recording, once everything is attached."""
         self._session = session
         self._metadata.hooks = dict(session.source.hooks)
         self._metadata.notes = list(session.source.notes)
@@ -140,23 +140,23 @@ class Recording:
             self._flight.begin()
 
     def discard(self) -> None:
-        """It did not begin."""
+        """Remove the recording: tracing did not start."""
         if self._trace:
             self._trace.discard()
 
     def poll(self, failed: bool) -> None:
-        """Again and again. ``failed``: the traced command has."""
+        """Call this repeatedly. ``failed``: the traced command has failed."""
         if self._flight and self._session and self._flight.is_due(failed):
             self._session.list_pending()
             self._flight.dump(self._settled(self._session.stats_so_far()), log_message)
 
     def stop(self) -> None:
-        """Tracing is over."""
+        """Stop: tracing is over."""
         if self._flight:
             self._flight.stop()
 
     def end(self, stats: Statistics) -> None:
-        """Seal it, with the statistics in it. Raises FiletapError when not all of that could be done."""
+        """Seal it, with the statistics. Raise FiletapError if a part of that failed."""
         try:
             if self._flight:
                 self._flight.end(self._settled(stats), log_message, shown)
@@ -168,7 +168,7 @@ class Recording:
             raise FiletapError(f"{self.folder} could not be finished ({why}); the part already written can be read") from None
 
     def _settled(self, stats: Statistics) -> Metadata:
-        """With statistics."""
+        """Return the metadata with the statistics."""
         import msgspec
 
         all_notes = [*stats.notes, *(note for note in self._metadata.notes if note not in stats.notes)]
@@ -179,7 +179,7 @@ class Recording:
 
 
 def metadata(options: dict[str, Any]) -> Metadata:
-    """Of a recording that begins now."""
+    """Return the metadata of a recording that begins now."""
     from filetap.core.calls import CALLS
     from filetap.recording.format import Metadata
 
@@ -200,7 +200,7 @@ def metadata(options: dict[str, Any]) -> Metadata:
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold; words that are no text with replacement characters."""
+    """Return the value in types that JSON has; words that are not text get replacement characters."""
     if isinstance(value, str):
         return value.encode(errors="surrogateescape").decode(errors="replace")
     if isinstance(value, dict):
@@ -209,7 +209,7 @@ def plain(value: Any) -> Any:
 
 
 def shown(progress: Iterator[tuple[int, int]]) -> None:
-    """A bar on a terminal, if it lasts."""
+    """Show a bar on a terminal, if it takes long."""
     share = -1.0
     with Progress() as drawn:
         drawn.begin("sealing", lambda: share)

@@ -1,4 +1,4 @@
-"""Recordings opened for a question, and what has to be said of them: for query, summary and replay."""
+"""Opens recordings for query, summary and replay, and prints notes on their state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def asked(
     folders: Sequence[str], stream: IO[bytes], zone: Zone, since: str | None = None, until: str | None = None
 ) -> Iterator[tuple[Database, Progress]]:
-    """Traces as a database, for one answer to ``stream``; behind it, what is to be said of them. Ctrl-C ends all of it."""
+    """Yield recordings as a database, for one answer to ``stream``; afterwards print the notes on their state. Ctrl-C ends
+    all of it."""
     from filetap.analysis.sql import Database, open_traces
 
     with ended_by_signals(), Progress(stream) as progress:
@@ -35,7 +36,8 @@ def asked(
 
 
 def within(traces: Sequence[Trace], zone: Zone, since: str | None, until: str | None) -> tuple[int, int] | None:
-    """Return --since and --until in ns since 1970; None: neither is given. Without a date they are after the first trace began."""
+    """Return --since and --until in ns since 1970; None: neither is given. Without a date they are after the first recording
+    began."""
     from filetap.core.zone import SECOND, range_of
 
     began = min(datetime.fromisoformat(trace.metadata.began).timestamp() for trace in traces)
@@ -43,14 +45,14 @@ def within(traces: Sequence[Trace], zone: Zone, since: str | None, until: str | 
 
 
 def say_state(traces: list[Trace]) -> None:
-    """What was repaired, and what could not be read or was never recorded: the answer is without it."""
+    """Print what was repaired, and what could not be read or was never recorded: the answer does not include it."""
     for trace in traces:
         for line in [*trace.notes, *map(str, dict.fromkeys(trace.damages)), *unrecorded(trace)]:
             log_message(line)
 
 
 def unrecorded(trace: Trace) -> Iterator[str]:
-    """What its statistics say of events that are not among the trace's, if it was closed."""
+    """Yield notes on events that are counted in the statistics but not in the recording, if it was closed."""
     stats = trace.metadata.statistics or {"ops": {}, "missed": 0}
     aggregated, lost = (sum(op[name] for op in stats["ops"].values()) for name in ("aggregated", "lost"))
     if aggregated:

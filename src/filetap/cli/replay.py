@@ -67,7 +67,7 @@ def replay(**given: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """The command line as it was given."""
+    """The arguments of the command line."""
 
     folder: str
     paths: Sequence[str]
@@ -89,7 +89,7 @@ class Arguments:
 
 
 def wanted_of(given: Arguments) -> Wanted:
-    """What the given mean. Raises UsageError for names that mean nothing."""
+    """Return the filters of the arguments. Raise UsageError for names that mean nothing."""
     from filetap.core.calls import CALLS
     from filetap.recording.replay import Wanted
     from filetap.selection.filters import named_calls
@@ -110,7 +110,7 @@ def wanted_of(given: Arguments) -> Wanted:
 
 
 def recorded_names(paths: Sequence[str]) -> tuple[bytes, ...]:
-    """As they stand in a recording: absolute, for a shell completes relative ones."""
+    """Return the paths in the form of a recording: absolute, because a shell completes relative ones."""
     if "" in paths:
         raise UsageError("a PATH is empty")
     return tuple(os.fsencode(os.path.abspath(path)) for path in paths)

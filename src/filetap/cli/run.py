@@ -1,6 +1,6 @@
-"""One run of a command that traces: its outputs, what is shown at its ends, and the exit status.
+"""One run of a command that traces: from attaching, through its loop, to the statistics and the exit status.
 
-What a command shows apart from its events is a View's; capture/runner.py has the loop and the traced command's life.
+A View prints what a command shows in addition to events; arguments.py makes targets and filters.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ if TYPE_CHECKING:
 
 
 class View:
-    """What a run shows apart from its events, and how it waits. This one shows nothing more."""
+    """What a run shows in addition to its events, and how it waits. This base class shows nothing."""
 
     on_terminal = False
-    """Does it draw on the terminal? Then lines on standard error would spoil it."""
+    """Whether it draws on the terminal. Then lines on standard error would corrupt the screen."""
 
     def wrap(self, sink: Sink) -> tuple[Sink, AggregateSink | None]:
-        """Return the sink for the session, and the one for what the kernel has summed up."""
+        """Return the sink for the session, and the one for the kernel's sums."""
         return sink, None
 
     def adjust(self, session: Session) -> None:
-        """Change how the session works, before anything is read."""
+        """Change the session's settings before anything is read."""
 
     def loop(self, run: Run) -> None:
         """Trace until the run is over."""
         run.until_over()
 
     def report(self) -> None:
-        """Print what comes before the statistics."""
+        """Print what precedes the statistics."""
 
     def end(self) -> None:
-        """Print what comes after everything else."""
+        """Print what follows everything else."""
 
 
 def trace_with(given: Arguments, stop: Stop, started: float, view: View, launching: AbstractContextManager[None] | None = None) -> int:
-    """Run what the arguments say and return the exit status. ``launching``: surrounds the fork of COMMAND."""
+    """Run with these arguments and return the exit status. ``launching``: surrounds the fork of COMMAND."""
     command = None
     if given.command:
         with launching or nullcontext():
@@ -71,7 +71,7 @@ def trace_with(given: Arguments, stop: Stop, started: float, view: View, launchi
 
 
 class Run:
-    """Attached when made; ``to_the_end`` traces and returns the exit status."""
+    """One run. The constructor attaches; ``to_the_end`` traces and returns the exit status."""
 
     def __init__(
         self, given: Arguments, view: View, stop: Stop, started: float, *, command: Command | None, sandbox: Sandbox | None
@@ -109,7 +109,7 @@ class Run:
         try:
             self._trace()
         except OutputError:
-            pass  # session.failure keeps it
+            pass  # session.failure stores it
         except FiletapError:
             self._outputs.finish(self.runner.finish())
             self._remove_sandbox()
@@ -141,7 +141,7 @@ class Run:
             ready.stopping()
 
     def until_over(self) -> None:
-        """Read events until the run is over; report meanwhile what is asked for, and what becomes of target cgroups."""
+        """Read events until the run is over; report requested listings and changes of target cgroups meanwhile."""
         self.runner.run(self._after_each)
 
     def _after_each(self) -> None:
@@ -153,7 +153,7 @@ class Run:
                 self._outputs.recording.poll(self.runner.failed())
 
     def list_if_asked(self) -> None:
-        """List the calls under way after a SIGUSR2: among the events, or on standard error where none are printed."""
+        """List the pending calls after a SIGUSR2: among the events, or on standard error where none are printed."""
         found = self.runner.list_pending()
         if found is not None and not self._given.prints:
             self._show_pending(found)

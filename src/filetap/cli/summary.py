@@ -69,7 +69,7 @@ def summary(folders: tuple[str, ...], *, interval: str | None, output: str | Non
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is to be summed up, and how."""
+    """The parameters of a summary."""
 
     by: str
     limit: int

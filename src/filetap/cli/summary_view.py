@@ -1,4 +1,4 @@
-"""The sums that ``--summary`` prints at the end of a run."""
+"""Prints the sums of ``--summary`` at the end of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINES: Final = 20
 
 
 class SummaryView(View):
-    """``by``: what a line is about. ``limit``: lines at most. ``zone``: of times."""
+    """``by``: the group of a line. ``limit``: maximum number of lines. ``zone``: of times."""
 
     def __init__(self, by: str | None, limit: int | None, zone: Zone) -> None:
         self._by, self._limit, self._zone = by or "file", limit or LINES, zone

@@ -1,6 +1,6 @@
-"""The terminal of filetap top: lines onto it, keys from it, and all as before however it ends.
+"""The terminal of filetap top: writes lines, reads keys, and restores the terminal at any exit.
 
-Apart, because here is all that knows of escape sequences and termios.
+Separate, because only this module handles escape sequences and termios.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SINGLE: Final = {"\r": "enter", "\n": "enter", "\t": "tab", "\x7f": "backspace",
 
 
 def keys(pressed: bytes) -> Iterator[str]:
-    """The keys that have sent these bytes. An unknown sequence is none."""
+    """Yield the keys that have sent these bytes. Unknown sequences are ignored."""
     while pressed:
         if pressed.startswith((b"\x1b[", b"\x1bO")):
             end = 2
@@ -53,7 +53,7 @@ def keys(pressed: bytes) -> Iterator[str]:
 
 
 class Terminal:
-    """In a ``with`` block: another screen, keys as they are pressed and not shown."""
+    """In a ``with`` block: the alternate screen, and keys read at once without echo."""
 
     def __init__(self) -> None:
         self.fd = sys.stdin.fileno()
@@ -65,7 +65,7 @@ class Terminal:
         settings = termios.tcgetattr(self.fd)
         settings[3] &= ~(termios.ICANON | termios.ECHO)
         for stop in (termios.VSUSP, termios.VQUIT):
-            settings[6][stop] = b"\0"  # a program that is stopped cannot give the screen back
+            settings[6][stop] = b"\0"  # a stopped program cannot restore the screen
         termios.tcsetattr(self.fd, termios.TCSADRAIN, settings)
         try:
             self._live.start()
@@ -85,7 +85,7 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines; now, for it may change at any moment."""
+        """Return columns and lines; read each time, because the size may change at any moment."""
         size = os.get_terminal_size(sys.stdout.fileno())
         return size.columns or 80, size.lines or 24
 
@@ -94,7 +94,7 @@ class Terminal:
         self._live.update(Group(*(Text.assemble(*line, no_wrap=True, overflow="crop") for line in lines)), refresh=True)
 
     def pressed(self) -> Iterator[str]:
-        """The keys since the last time. An end of input is the key to leave."""
+        """Yield the keys since the last call. The end of input is the key to quit."""
         waiting = select.poll()  # select(2) takes no descriptor above 1023
         waiting.register(self.fd, select.POLLIN)
         while waiting.poll(0):

@@ -31,7 +31,7 @@ SORTS: Final = ("rate", "bytes/s", "errors/s", "p50", "p99", "count", "errors", 
 ROWS: Final = 20
 LEAST_INTERVAL: Final = 0.1
 FIRST: Final = 0.5
-"""Seconds to the first picture, at most."""
+"""Seconds to the first update, at most."""
 TOP_ONLY: Final = ("interval", "iterations", "batch", "by", "sort", "limit")
 
 
@@ -78,7 +78,7 @@ def top(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The arguments that are about pictures."""
+    """The arguments for the updates."""
 
     interval: str
     iterations: int | None
@@ -89,7 +89,7 @@ class Choice:
 
     @property
     def seconds(self) -> float:
-        """Between two pictures."""
+        """Seconds between two updates."""
         return units.parse_seconds(self.interval, "--interval")
 
     def check(self) -> None:
@@ -108,7 +108,7 @@ def require_terminal() -> None:
 
 @contextmanager
 def away_from_terminal() -> Iterator[None]:
-    """Replace the terminal, which is ours, with /dev/null for what is forked in the block."""
+    """Replace the terminal, which filetap uses, with /dev/null for processes forked in the block."""
     kept = {fd: os.dup(fd) for fd in (0, 1, 2) if os.isatty(fd)}
     null = os.open(os.devnull, os.O_RDWR)
     try:
@@ -123,7 +123,7 @@ def away_from_terminal() -> Iterator[None]:
 
 
 class TopView(View):
-    """Pictures of the rates, on a terminal or as text."""
+    """Updates of the rates, on a terminal or as text."""
 
     def __init__(self, choice: Choice) -> None:
         from filetap.analysis.live import LiveAggregator
@@ -155,7 +155,7 @@ class TopView(View):
             self._show_until_the_end(terminal)
 
     def _wait(self, until: float) -> bool:
-        """Sum up for a moment. Is it to go on?"""
+        """Sum up for a moment. Return whether to continue."""
         left = min(until, self._end) - time.monotonic()
         if left > 0:
             self._session.run_once(left)
@@ -180,7 +180,7 @@ class TopView(View):
             sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
             sys.stdout.buffer.flush()
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has a place to go
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the rest of the buffer can be flushed
             raise FiletapError(f"cannot write to standard output: {error.strerror}") from None
 
     def _turn(self) -> None:
@@ -189,7 +189,7 @@ class TopView(View):
         self._pictures += 1
 
     def _show_until_the_end(self, terminal: Terminal) -> None:
-        due = time.monotonic() + min(FIRST, self._interval)  # the first picture is not waited for
+        due = time.monotonic() + min(FIRST, self._interval)  # show the first update early
         self._session.add_wakeup_fd(terminal.fd)
         self._draw(terminal)
         while self._wait(due):

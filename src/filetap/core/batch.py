@@ -1,6 +1,6 @@
-"""What flows through user space: a batch of events beside the files and tasks they name.
+"""The data that flows through user space: a batch of events with the files and tasks they refer to.
 
-Plain data: the reader makes batches, sinks take them, and a recorded trace will replay them.
+Plain data: the reader and the replay of a recording make batches, sinks take them.
 """
 
 from __future__ import annotations
@@ -18,51 +18,52 @@ from filetap.core.wire import Records
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file under one path, as the kernel saw it. Paths are bytes: names are no text to the kernel."""
+    """One file under one path, as the kernel saw it. Paths are bytes: the kernel does not treat names as text."""
 
     id: int
     path: bytes
     """Absolute, or empty: not known. Without ``resolved``: the caller's string, joined to its directory and normalised."""
     resolved: bool = True
-    """The kernel's own walk from the open file; False: a name that was asked for, with no identity."""
+    """True: the kernel's own walk from the open file. False: a requested name, without an identity."""
     inode: int = 0
     device: int = 0
-    """As the kernel has it: major << 20 | minor."""
+    """In the kernel's encoding: major << 20 | minor."""
     subvolume: int = 0
     generation: int = 0
     mode: int = 0
-    """st_mode; 0 where not known."""
+    """st_mode; 0 if not known."""
     size: int = 0
-    """Bytes, at first sight."""
+    """Bytes, when it was first used."""
     filesystem: bytes = b""
     mount: int = 0
     mount_namespace: int = 0
     host_path: bytes = b""
-    """As filetap's own mount namespace has it; empty where that was not asked for, or it is not to be seen there."""
+    """The path in filetap's own mount namespace; empty if it was not requested, or is not visible there."""
     real_inode: int = 0
-    """On overlayfs the inode beneath; 0 elsewhere. So is ``real_device``."""
+    """On overlayfs the inode in the layer; 0 elsewhere. ``real_device`` is the same."""
     real_device: int = 0
     requested: bytes = b""
-    """The caller's string, where ``path`` does not say all of it: there is none, or it is a guess."""
+    """The caller's string, if ``path`` does not represent it fully: there is none, or it is a guess."""
     later: bool = False
-    """``path`` is where ``requested`` led when user space looked, right after the call; ``resolved`` is False all the same."""
+    """``path`` is where ``requested`` led when user space looked it up, right after the call; ``resolved`` is False anyway."""
     depth: int = -1
-    """Of a name that starts where PATHs are wanted: how many names below that it leads; -1: it starts elsewhere, or leads out again."""
+    """Of a name that starts in a directory below which files match: how many names it leads below that; -1: it starts
+    elsewhere, or leads out again."""
     foreign: bool = False
-    """The text of ``path`` is none of filetap's own mount namespace: no PATH can be compared with it."""
+    """``path`` is not in filetap's own mount namespace: no PATH can be compared with it."""
     truncated: bool = False
     deleted: bool = False
     raced: bool = False
 
 
 USERS: Final = {"user": "euid", "real_user": "uid", "saved_user": "suid", "fs_user": "fsuid", "audit_user": "loginuid"}
-"""In the words of ECS, whose ids are those of a user, as the kernel calls them."""
+"""The names of ECS, for the kernel's ids of a user."""
 GROUPS: Final = {"group": "egid", "real_group": "gid", "saved_group": "sgid", "fs_group": "fsgid"}
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Whose user a task is, with ids as the host has them. None: not known; so is an empty name."""
+    """The user of a task, with ids as the host has them. None: not known; so is an empty name."""
 
     euid: int | None = 0
     uid: int | None = 0
@@ -73,12 +74,12 @@ class Credentials:
     sgid: int | None = 0
     fsgid: int | None = 0
     loginuid: int | None = None
-    """Of who logged in, whoever he became since; None: never set, or not known."""
+    """Of the user who logged in, whatever user he became since; None: never set, or not known."""
     groups: tuple[int, ...] | None = ()
-    """Supplementary ones."""
+    """Supplementary groups."""
     groups_truncated: bool = False
     user_name: str = ""
-    """Names that the host's user database had for the ids: those of USERS and GROUPS, then of ``groups``."""
+    """Names in the host's user database for the ids: those of USERS and GROUPS, then of ``groups``."""
     real_user_name: str = ""
     saved_user_name: str = ""
     fs_user_name: str = ""
@@ -110,13 +111,14 @@ class Task:
     ppid: int = 0
     namespace_pid: int = 0
     parent: int = 0
-    """Id of the row of its parent process; 0: it has none, or that is not known."""
+    """Id of the row of its parent process; 0: it has none, or it is not known."""
     forker: int = 0
-    """Task id of the forking task, 0 where that was not traced."""
+    """Task id of the forking task, 0 if that was not traced."""
     start: int = 0
     """CLOCK_BOOTTIME, ns."""
     execs: int = 0
-    """task_struct's self_exec_id: one more with each exec, from the moment of the new name on; a child goes on from its parent's."""
+    """task_struct's self_exec_id: incremented by each exec, from the moment of the new name on; a child continues from its
+    parent's."""
     credentials: Credentials = Credentials()
     cgroup: int = 0
     cgroup_path: bytes = b""
@@ -129,22 +131,22 @@ class Task:
     args: tuple[bytes, ...] | None = None
     args_truncated: bool = False
     args_late: bool = False
-    """They were read in /proc when this was known, not by the kernel at that moment: after another exec they are that one's."""
+    """They were read later from /proc, not by the kernel at that moment: after another exec they are that one's."""
     ancestor: bool = False
-    """Of a process that others descend from; no event names it."""
+    """A process that is an ancestor of others; no event refers to it."""
     adopted: bool = False
     """``parent`` is not the process that forked it, but has adopted it."""
     ancestors: tuple[Task, ...] = ()
-    """The parent, its parent, and so on, as far as they are known. Of an ancestor itself there is only ``parent``."""
+    """The parent, its parent, and so on, as far as they are known. An ancestor itself has only ``parent``."""
 
     @property
     def is_cut(self) -> bool:
-        """Are there more ancestors than are known?"""
+        """Return whether there are more ancestors than are known."""
         return bool((self.ancestors[-1] if self.ancestors else self).parent)
 
 
 def lineage(parent: int, rows: Callable[[int], Task | None]) -> tuple[Task, ...]:
-    """The row of this id, of its parent, and so on, at most wire.MAX_ANCESTORS."""
+    """Return the row of this id, of its parent, and so on, at most wire.MAX_ANCESTORS."""
     found: list[Task] = []
     while (row := rows(parent)) and len(found) < wire.MAX_ANCESTORS:
         found.append(row)
@@ -154,7 +156,7 @@ def lineage(parent: int, rows: Callable[[int], Task | None]) -> tuple[Task, ...]
 
 @dataclass(frozen=True, slots=True)
 class Overflow:
-    """Events of one (task, file, op) that found no room in the ring: exact in number and bytes, not single."""
+    """Events of one (task, file, op) that did not fit in the ring: exact in number and bytes, not single."""
 
     task: int
     file: int
@@ -162,18 +164,18 @@ class Overflow:
     count: int
     bytes: int
     first: int
-    """CLOCK_BOOTTIME, ns; so is ``last``."""
+    """CLOCK_BOOTTIME, ns; ``last`` as well."""
     last: int
     pid: int = 0
-    """The process, known even where the task could not be described."""
+    """The process, known even if the task could not be described."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events in the order of each thread, and all that they name."""
+    """Events in the order of each thread, and everything that they refer to."""
 
     events: Records
-    """Of wire.EVENT, one row per event. May be a view of the ring: void after the sink returns."""
+    """Of wire.EVENT, one row per event. May be a view of the ring, which is void after the sink returns."""
     files: Mapping[int, File]
     tasks: Mapping[int, Task]
     realtime: int
@@ -181,38 +183,38 @@ class Batch:
     ext: Records = field(default_factory=lambda: np.zeros(0, wire.EVENT_EXT))
     """Of wire.EVENT_EXT: one row for each event with the flag HAS_EXT, in the same order."""
     names: Mapping[int, File] = field(default_factory=dict)
-    """Those of ``files`` that are names as they were asked for: not resolved. To ask for another one is dear."""
+    """Those of ``files`` that are requested names, not resolved. Looking up any other one is expensive."""
 
     def where(self, keep: NDArray[np.bool_]) -> Batch:
-        """The events that ``keep`` marks, with what belongs to them."""
+        """Return the events that ``keep`` marks, with their data."""
         kept = keep[self.events["flags"] & wire.HAS_EXT != 0]
         return replace(self, events=self.events[keep], ext=self.ext[kept])
 
     def portion(self, start: int, stop: int) -> Batch:
-        """The events from ``start`` to before ``stop``."""
+        """Return the events from ``start`` to before ``stop``."""
         first, last = (np.count_nonzero(self.events["flags"][:at] & wire.HAS_EXT) for at in (start, stop))
         return replace(self, events=self.events[start:stop], ext=self.ext[first:last])
 
 
 class Sink(Protocol):
-    """Where batches go. OSError from any method ends the run, with what was written kept."""
+    """The destination of batches. OSError from any method ends the run; what was written is kept."""
 
     written: int
-    """Events that are completely out, whatever happens next."""
+    """Events that are completely written, whatever happens next."""
 
     draining: bool
-    """Set when the run is to end: wait no longer for somebody who reads."""
+    """Set when the run is to end: do not wait for a slow reader any longer."""
 
     def write(self, batch: Batch) -> None:
-        """Take a batch; it may be held back until the next call. Nothing of it is looked at afterwards."""
+        """Take a batch; it may be buffered until the next call. The batch must not be used afterwards."""
 
     def flush(self) -> None:
-        """Nothing is held back any more."""
+        """Write everything that is buffered."""
 
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
-        """At the end: what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""
+        """Take, at the end, what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""
 
     def pending(self, batch: Batch) -> None:
-        """Calls under way, as events with the flag PENDING and without a result: they do not count as written."""
+        """Take pending calls, as events with the flag PENDING and without a result: they do not count as written."""
 
     def close(self) -> None: ...

@@ -1,7 +1,7 @@
-"""The operations, and every call that makes one: number, how it is read, and which argument is what.
+"""The operations, and every call that makes one: number, how it is read, and the meaning of each argument.
 
-Plain data and nothing of ours imported; the one table that the probes, the sinks and docs/coverage.md follow. A line
-here is all that a call needs whose shape says everything.
+Plain data without imports of filetap's own; the one table that the probes, the sinks and docs/coverage.md follow. A call whose
+shape describes everything needs only a line here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPS: Final = (
     "lock chdir mount umount "
     "modify permission"
 ).split()
-"""Index is ``event``'s op; the first eleven are ``enum op`` of bpf/event.h."""
+"""The index is ``event``'s op; the first eleven are ``enum op`` of bpf/event.h."""
 OP_NUMBER: Final = {op: number for number, op in enumerate(OPS)}
 
 KIND_READ, KIND_WRITE, KIND_OPEN, KIND_CLOSE, KIND_DUP, KIND_FCNTL, KIND_EXEC, KIND_PLAIN = range(1, 9)
@@ -28,11 +28,11 @@ POSITIONAL, VECTORED, RWF, HOW, ANY, DROP, MOVES, ENTER = (1 << bit for bit in r
 """Kinds and flags: KIND_* and CALL_* of bpf/event.h."""
 
 MAX_NR: Final = 512
-"""Below are system calls, from here on io_uring's opcodes."""
+"""Lower numbers are system calls, higher ones io_uring's opcodes."""
 
 
 class Call(NamedTuple):
-    """One exact way into the kernel."""
+    """One exact way to make an operation."""
 
     name: str
     op: str
@@ -41,16 +41,16 @@ class Call(NamedTuple):
     nr: int = -1
     """Number on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl), or MAX_NR + opcode; -1: neither."""
     shape: str = ""
-    """What each argument is: a word of struct shape, or a dash."""
+    """The meaning of each argument: a word of struct shape, or a dash."""
     recipe: str = ""
-    """io_uring: which field of struct io_uring_sqe each argument of the like system call is. F: fd, O: off, A: addr,
+    """io_uring: the field of struct io_uring_sqe for each argument of the corresponding system call. F: fd, O: off, A: addr,
     L: len, P: the operation's flags, S: splice_fd_in, 3: addr3."""
     other: bool = False
-    """The second meaning of its number: which of the two it is the probe finds out."""
+    """The second meaning of its number: the probe decides between the two."""
 
 
 def _plain(op: str, calls: str, flags: int = 0) -> list[Call]:
-    """One call a line: its name, its number, and what each argument is."""
+    """Parse one call per line: its name, its number, and the meaning of each argument."""
     rows = (line.split(None, 2) for line in calls.strip().splitlines())
     return [Call(name, op, KIND_PLAIN, flags, int(nr), shape) for name, nr, shape in rows]
 
@@ -201,13 +201,13 @@ _POSITION: Final = [
 
 
 def _ring(name: str, opcode: int, like: str, recipe: str, **changes: Any) -> Call:
-    """An io_uring operation, read as the system call that it is like."""
+    """Return an io_uring operation that is read as the corresponding system call."""
     call = next(call for call in _SYSTEM if call.name == like and not call.other)
     return call._replace(name=f"io_uring:{name}", nr=MAX_NR + opcode, recipe=recipe, **changes)
 
 
 def _moving(name: str, opcode: int, like: str, recipe: str = "FALO.P") -> Call:
-    """A read or write: the probe has added up what is asked for when it is submitted."""
+    """Return a read or write: the probe has added up the requested size when it is submitted."""
     return _ring(name, opcode, like, recipe, flags=POSITIONAL | RWF, shape="fd - size offset")
 
 
@@ -274,18 +274,18 @@ HOOKS: Final = tuple(
         ("security_inode_permission", "permission"),
     )
 )
-"""What is seen below the system calls, by the kernel's function, in the order of ``enum hook`` of bpf/event.h."""
+"""The hooks below the system calls, by the kernel's function, in the order of ``enum hook`` of bpf/event.h."""
 
 CALLS: Final = (Call("", "none"), *_SYSTEM, *_RING, *HOOKS)
-"""Index is ``event.call``; it means the same on every architecture."""
+"""The index is ``event.call``; it is the same on every architecture."""
 
 CALL_NUMBER: Final = {call.name: number for number, call in reversed(list(enumerate(CALLS)))}
-"""The first index of a name: some stand twice, for their number has two meanings."""
+"""The first index of a name: some occur twice, because their number has two meanings."""
 FIRST_HOOK: Final = len(CALLS) - len(HOOKS)
 """The index of the first of HOOKS."""
 
 NAMESPACE_CALLS: Final = {"unshare": 272, "setns": 308}
-"""Calls without an event of their own that give a task other namespaces: like those of MOVES they change what its paths mean."""
+"""Calls without an event that give a task other namespaces: like those of MOVES they change the meaning of its paths."""
 
 ALIASES: Final = {
     "newstat": "stat",
@@ -297,13 +297,13 @@ ALIASES: Final = {
     "pread": "pread64",
     "pwrite": "pwrite64",
 }
-"""Names that the tracepoints and the C library have for these calls."""
+"""Names of these calls in the tracepoints and the C library."""
 
 BYTE_OPS: Final = ("read", "write", "sendfile", "splice", "tee", "vmsplice", "copy_file_range")
 """Operations whose result is a number of bytes."""
 
 SETGROUPS: Final = 116
-"""x86-64's number of a call that is no operation, but changes whose user a task is."""
+"""x86-64's number of a call that is no operation, but changes a task's user."""
 
 GROUPS: Final = {
     "open": ("open",),
@@ -319,21 +319,21 @@ GROUPS: Final = {
     "vfs": tuple(dict.fromkeys(hook.op for hook in HOOKS)),
     "all": tuple(OPS[1:]),
 }
-"""Names that ``-e`` takes beside ops and calls; a name that is both means the group."""
+"""Names that ``-e`` takes besides ops and calls; a name that is both means the group."""
 
 CHANGES: Final = {
     **dict.fromkeys(("setattr", "truncate", "setxattr", "removexattr", "link"), "file"),
     **dict.fromkeys(("rename", "unlink", "rmdir", "mkdir", "mknod"), "entry"),
     "symlink": "target",
 }
-"""What operations by name change: the file that the name leads to; the name itself, in its directory, as a second name always is;
-or a second name alone."""
+"""What operations by name change: the file that the name leads to; the name itself, in its directory, which a second name
+always is; or only a second name."""
 NOFOLLOW: Final = frozenset(("lchown", "lsetxattr", "lremovexattr"))
-"""Calls that change a symbolic link itself. Others do with AT_SYMLINK_NOFOLLOW, and of link with AT_SYMLINK_FOLLOW do not."""
+"""Calls that change a symbolic link itself. Others do with AT_SYMLINK_NOFOLLOW, and link does without AT_SYMLINK_FOLLOW."""
 
 DEFAULT_OPS: Final = tuple(op for op in OPS[1:] if op not in ("stat", "fault", "seek", "modify", "permission", *GROUPS["process"]))
-"""Without ``-e``: what is neither very frequent nor about processes, nor told by another already."""
+"""Without ``-e``: operations that are neither very frequent nor about processes, nor reported by another one already."""
 
 WATCH_OPS: Final = tuple(op for op in (*DEFAULT_OPS, "exec") if op != "close")
-"""The same for files that are watched: one that is executed is touched; closing is no touch, and would need a hook at the
-entry of every process's calls."""
+"""The default for watched files: executing one is an access. close is not included, because it would need a hook at the entry
+of every process's calls."""

@@ -1,6 +1,6 @@
-"""The kernel's boot clock as wall-clock time.
+"""Converts the kernel's boot clock to wall-clock time.
 
-Apart, so that tests inject a clock of their own.
+Separate, so that tests can inject a clock.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ INTERVAL: Final = 1_000_000_000
 
 
 class Clock:
-    """CLOCK_REALTIME - CLOCK_BOOTTIME, measured again each second, for wall clocks are set and drift."""
+    """CLOCK_REALTIME - CLOCK_BOOTTIME, measured again each second, because wall clocks are set and drift."""
 
     def __init__(self, read: Callable[[int], int] = time.clock_gettime_ns) -> None:
         self._read = read
         self.boot_offset = 0
-        """ns that a time namespace adds to our CLOCK_BOOTTIME, and not to the kernel's."""
+        """ns that a time namespace adds to filetap's CLOCK_BOOTTIME, and not to the kernel's."""
         self._sampled = 0
         self._offset = 0
 
     def boot(self) -> int:
-        """CLOCK_BOOTTIME as the kernel has it, ns."""
+        """Return CLOCK_BOOTTIME as the kernel has it, ns."""
         return self._read(time.CLOCK_BOOTTIME) - self.boot_offset
 
     def offset(self) -> int:
-        """Nanoseconds to add to a boot time for the time of day."""
+        """Return the nanoseconds to add to a boot time to get the time of day."""
         now = self.boot()
         if not self._sampled or now - self._sampled > INTERVAL:
             self._sampled = now
@@ -36,7 +36,7 @@ class Clock:
         return self._offset
 
     def _sample(self) -> tuple[int, int]:
-        """How long the sample took, and the offset it found."""
+        """Return how long the sample took, and the offset."""
         before = self.boot()
         real = self._read(time.CLOCK_REALTIME)
         after = self.boot()
@@ -44,5 +44,5 @@ class Clock:
 
 
 def utc(seconds: float) -> str:
-    """ISO 8601, of seconds since 1970."""
+    """Return ISO 8601 for seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
 """Names of numbers: errors, the flags of each call, advice, types of files, devices.
 
-Apart, because they are the kernel's tables and no format's.
+Separate, because these are tables of the kernel, not of an output format.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ TYPE_NAMES: Final = {number: name for name, number in TYPES.items()}
 
 
 def _bits(prefix: str, words: str, first: int = 0) -> dict[str, int]:
-    """One bit after the other from ``first`` on; a dash: one that has no name."""
+    """Return one bit after the other from ``first`` on; a dash: one without a name."""
     return {prefix + word: 1 << bit for bit, word in enumerate(words.split(), first) if word != "-"}
 
 
 def _numbers(prefix: str, words: str) -> dict[int, str]:
-    """One number after the other from 0 on."""
+    """Return one number after the other from 0 on."""
     return {number: prefix + word for number, word in enumerate(words.split()) if word != "-"}
 
 
@@ -90,12 +90,12 @@ LOCK_COMMANDS: Final = {6: "F_SETLK", 7: "F_SETLKW", 37: "F_OFD_SETLK", 38: "F_O
 
 
 def error(result: int) -> str:
-    """``ENOENT`` for -2. A number without a name stays a number."""
+    """Return ``ENOENT`` for -2. A number without a name stays a number."""
     return errnos.name_of(-result)
 
 
 def flags(bits: int, table: Mapping[str, int]) -> list[str]:
-    """The names; bits without one come last, in hexadecimal."""
+    """Return the names; bits without one come last, in hexadecimal."""
     names = []
     for name, mask in table.items():
         if bits & mask == mask:
@@ -105,35 +105,35 @@ def flags(bits: int, table: Mapping[str, int]) -> list[str]:
 
 
 def open_flags(bits: int) -> list[str]:
-    """Access mode first."""
+    """Return the flags, access mode first."""
     return [ACCESS_MODES[bits & 3], *flags(bits & ~3, OPEN_FLAGS)]
 
 
 def map_flags(bits: int) -> list[str]:
-    """Shared or private first."""
+    """Return the flags, shared or private first."""
     kind = MAP_TYPES[bits & 3]
     return [*([kind] if kind else []), *flags(bits & ~3, MAP)]
 
 
 def number(value: int, table: Mapping[int, str]) -> str:
-    """A number without a name is itself."""
+    """Return the name. A number without a name stays a number."""
     return table.get(value, str(value))
 
 
 def creates(flags: int) -> bool:
-    """Does open(2) heed its mode?"""
+    """Return whether open(2) uses its mode."""
     return any(flags & OPEN_FLAGS[name] == OPEN_FLAGS[name] for name in ("O_CREAT", "O_TMPFILE"))
 
 
 def file_type(mode: int) -> str | None:
-    """None: a number that means nothing."""
+    """Return the type. None: the number is no type."""
     return TYPE_NAMES.get(mode >> 12 & 0xF)
 
 
 def device(number: int) -> str:
-    """``major:minor`` of the kernel's own encoding."""
+    """Return ``major:minor`` from the kernel's encoding."""
     return f"{number >> 20}:{number & 0xFFFFF}"
 
 
 NEVER_SET: Final = 0xFFFFFFFF
-"""The loginuid of what nobody logged in for."""
+"""The loginuid of processes without a login."""

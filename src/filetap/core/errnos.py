@@ -1,6 +1,6 @@
-"""Names of errors as the kernel has them, those that no program sees included.
+"""Names of errors as the kernel has them, including those that no program sees.
 
-Apart, because what talks to bpf(2) names errors as events do.
+Separate, because code that calls bpf(2) names errors in the same way as events.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import errno
 from typing import Final
 
 _RENAMED: Final = {11: "EAGAIN", 35: "EDEADLK", 95: "EOPNOTSUPP", 133: "EHWPOISON"}
-"""include/uapi/asm-generic: numbers that the C library has a second name for, which Python may take; and one that Python lacks."""
+"""include/uapi/asm-generic: numbers with a second name in the C library, which Python may use; and one that Python lacks."""
 
 _INTERNAL: Final = {
     512: "ERESTARTSYS",
@@ -39,5 +39,5 @@ ERRORS: Final[dict[int, str]] = {**errno.errorcode, **_RENAMED, **_INTERNAL}
 
 
 def name_of(number: int) -> str:
-    """``ENOENT`` for 2. A number without a name stays a number."""
+    """Return ``ENOENT`` for 2. A number without a name stays a number."""
     return ERRORS.get(number, str(number))

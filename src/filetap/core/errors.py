@@ -1,6 +1,6 @@
 """The errors a user may see: one clear line each, with what to do.
 
-Apart, so that any layer may raise them and only cli/ prints them.
+Separate, so that any layer may raise them and only cli/ prints them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ class FiletapError(Exception):
 
 
 class UsageError(FiletapError):
-    """The call was a mistake: exit status 2."""
+    """The command line is wrong: exit status 2."""
 
     status = 2
 
 
 class KernelError(FiletapError):
-    """The kernel refused what we need."""
+    """The kernel refused what filetap needs."""

@@ -1,7 +1,7 @@
-"""What libraries are told through the environment, and taken back before a traced command inherits it.
+"""Environment variables that configure libraries, removed before a traced command inherits them.
 
-Apart, because they read it when they are first loaded, long before anything else here runs, and because a command must
-find the environment that its user gave it.
+Separate, because libraries read them when they are first loaded, long before anything else here runs, and because a command
+must get the environment that its user gave it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ _set: Final[set[str]] = set()
 
 
 def set_variable(name: str, value: str) -> None:
-    """Unless the user has said otherwise."""
+    """Set a variable unless the user has set it."""
     if name not in os.environ:
         os.environ[name] = value
         _set.add(name)
 
 
 def restore_environment() -> None:
-    """All that was told; what was loaded keeps it."""
+    """Restore the variables; libraries that are loaded keep their settings."""
     while _set:
         os.environ.pop(_set.pop(), None)

@@ -13,14 +13,14 @@ class Mount(NamedTuple):
     """A line of proc_pid_mountinfo(5)."""
 
     device: int
-    """As the kernel has it: major << 20 | minor."""
+    """In the kernel's encoding: major << 20 | minor."""
     root: bytes
-    """The directory inside the file system that is mounted."""
+    """The mounted directory inside the file system."""
     point: bytes
 
 
 def parse(text: bytes) -> list[Mount]:
-    """In the kernel's order: of two on one point the later hides the earlier."""
+    """Parse the mounts in the kernel's order: of two on one point the later hides the earlier."""
     rows = (line.split() for line in text.splitlines())
     return [Mount(_device(row[2]), _unescape(row[3]), _unescape(row[4])) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Times and sizes as options take them. Imports nothing heavy: options are checked before a command is forked."""
+"""Times and sizes in the syntax of options. Imports are light: options are checked before a command is forked."""
 
 from __future__ import annotations
 

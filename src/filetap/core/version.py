@@ -1,4 +1,4 @@
-"""Which filetap this is: its version, and the commit that it was built from."""
+"""The version of filetap, and the commit that it was built from."""
 
 from __future__ import annotations
 

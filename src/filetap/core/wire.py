@@ -1,7 +1,7 @@
-"""What crosses from the kernel: the wire's records as numpy dtypes, and the run's configuration.
+"""Data from the kernel: the records of the wire format as numpy dtypes, and the run's configuration.
 
-Plain data and nothing of ours imported but the table of calls, so that every layer may import it; bpf/event.h is its
-other half, and kernel/loader.py refuses to start when the two differ.
+Plain data that imports only the table of calls, so that every layer may import it. bpf/event.h is its counterpart, and
+kernel/loader.py refuses to start when the two differ.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MAX_OPS: Final = 64
 OP_OF_CALL: Final = np.array([OP_NUMBER[call.op] for call in CALLS], "u1")
 """Index into ``calls.OPS``."""
 CALL_RETURNS_BYTES: Final = np.array([call.op in BYTE_OPS for call in CALLS])
-"""By call number: is the result a number of bytes?"""
+"""By call number: whether the result is a number of bytes."""
 OP_RETURNS_BYTES: Final = np.array([op in BYTE_OPS for op in OPS] + [False] * (MAX_OPS - len(OPS)))
-"""By operation number: is the result a number of bytes?"""
+"""By operation number: whether the result is a number of bytes."""
 
 (HAS_EXT, MICROSECONDS, UNCERTAIN, NO_SIZE, NO_OFFSET, NO_RESULT, FAULT_WRITE, FAULT_EXEC, FAULT_MAJOR) = (1 << bit for bit in range(9))
 PENDING, AT_LEAST, MILLISECONDS, LATER = (1 << bit for bit in range(9, 13))
@@ -139,9 +139,9 @@ CALL_RECORD: Final = np.dtype(
         *((name, "<u4") for name in ("shape", "recipe")),
     ]
 )
-"""``struct call`` and, behind it, ``struct shape``."""
+"""``struct call`` followed by ``struct shape``."""
 SHAPE: Final = ("fd", "dir", "name", "to_fd", "to_dir", "to_name", "offset", "to_offset", "size", "argument")
-"""The bit fields of ``struct shape``, three bits each, from the lowest; behind them two, CHANGE_*."""
+"""The bit fields of ``struct shape``, three bits each, from the lowest; then two bits, CHANGE_*."""
 
 CONFIG: Final = np.dtype(
     [

@@ -1,6 +1,6 @@
 """The time zone of a command: absolute times are printed and read in it, and always with its name.
 
-Apart from clock.py, which knows the kernel's clock. analysis/sql.py gives the zone to DuckDB.
+Separate from clock.py, which handles the kernel's clock. analysis/timezone.py sets the zone in DuckDB.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Zone:
         return Fixed(self.at(second).utcoffset() or timedelta())
 
     def text(self, nanoseconds: int, digits: int) -> str:
-        """Return a moment with so many decimals and its offset."""
+        """Return a moment with this number of decimals and its offset."""
         moment = self.at(nanoseconds // SECOND)
         return f"{moment:%Y-%m-%d %H:%M:%S}{decimals(nanoseconds, digits)}{offset(moment.utcoffset() or timedelta())}"
 
     def of(self, naive: datetime) -> datetime:
-        """Return the moment that a clock in this zone shows so."""
+        """Return the moment at which a clock in this zone shows this time."""
         return naive.replace(tzinfo=UTC) if self.utc else naive.astimezone()
 
 
 class Fixed:
-    """A constant offset, so that one name above a column is true of all its times."""
+    """A constant offset, so that the name above a column is right for all its times."""
 
     def __init__(self, difference: timedelta) -> None:
         self._zone = timezone(difference)
@@ -95,9 +95,10 @@ def range_of(since: str | None, until: str | None, zone: Zone, began: int) -> tu
 
 
 def parse(text: str, option: str, zone: Zone, after: int) -> tuple[int, int]:
-    """Return the first and the last ns, exclusive, of what a text means: ``14:53:01.123`` is a whole millisecond.
+    """Return the first and the last ns, exclusive, of the time in the text: ``14:53:01.123`` is a whole millisecond.
 
-    Without a date it is the first such moment that does not end before ``after``, ns since 1970. Raise UsageError.
+    Without a date it is the first such moment that does not end before ``after``, ns since 1970. Raise UsageError for other
+    texts.
     """
     match = _MOMENT.fullmatch(text.strip())
     if not match or not (match[1] or match[2]):

@@ -1,6 +1,6 @@
 """Structures of an object's own BTF: member to offset and size.
 
-Apart, because it reads a format (Documentation/bpf/btf.rst) and knows nothing of filetap.
+Separate, because it parses a format (Documentation/bpf/btf.rst) and does not depend on the rest of filetap.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ VOLATILE: Final = 9
 CONST: Final = 10
 FUNC: Final = 12
 _TAIL: Final = {1: 4, 3: 12, 14: 4, 17: 4}
-"""Kind to the bytes behind its btf_type that do not depend on vlen: INT, ARRAY, VAR, DECL_TAG."""
+"""Kind to the number of bytes after its btf_type that do not depend on vlen: INT, ARRAY, VAR, DECL_TAG."""
 _ITEM: Final = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
 """Kind to the bytes of each of its vlen items: STRUCT, UNION, ENUM, FUNC_PROTO, DATASEC, ENUM64."""
 
 
 def structures(raw: bytes) -> dict[str, dict[str, int]]:
-    """Structure name to {member: offset in bytes} plus ``""``: its size. Anonymous ones are left out."""
+    """Map a structure name to {member: offset in bytes} plus ``""``: its size. Anonymous ones are left out."""
     _, _, _, header, types, length, strings, _ = struct.unpack_from("<HBBIIIII", raw)
     table = raw[header + strings :]
 
@@ -39,7 +39,7 @@ def structures(raw: bytes) -> dict[str, dict[str, int]]:
 
 
 def _types(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """Each type as (name offset, kind, vlen, size, where its items begin)."""
+    """Yield each type as (name offset, kind, vlen, size, offset of its items)."""
     at = 0
     while at < len(data):
         name, info, size = struct.unpack_from("<III", data, at)

@@ -1,6 +1,6 @@
 """libbpf.so.1 through ctypes: the two dozen functions filetap needs, with Python's errors.
 
-Apart, because it is the only code that declares foreign functions.
+Separate, because it is the only code that declares foreign functions.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
 
 @cache
 def library() -> ctypes.CDLL:
-    """libbpf.so.1, with every function declared. Raises KernelError when it is missing or too old."""
+    """Return libbpf.so.1, with every function declared. Raise KernelError if it is missing or too old."""
     try:
         lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
     except OSError:
@@ -118,7 +118,7 @@ _print = _PRINT(_collect)
 
 
 def check(result: int, what: str) -> int:
-    """``result`` of a function that returns a negative errno, or KernelError with the reason."""
+    """Return the ``result`` of a function that returns a negative errno, or raise KernelError with the reason."""
     if result < 0:
         descriptors.check(-result)
         raise KernelError(f"{what}: {os.strerror(-result)}")
@@ -126,7 +126,7 @@ def check(result: int, what: str) -> int:
 
 
 def pointer(result: int | None, what: str) -> int:
-    """``result`` of a function that returns NULL and sets errno, or OSError with the reason."""
+    """Return the ``result`` of a function that returns NULL and sets errno, or raise OSError with the reason."""
     if not result:
         raise descriptors.os_error(ctypes.get_errno(), what)
     return result

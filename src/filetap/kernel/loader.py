@@ -1,7 +1,7 @@
-"""BPF objects: opened, told their configuration, given the same maps, loaded, attached; all gone when closed.
+"""BPF objects: opened, configured, connected to shared maps, loaded, attached; nothing is left when they are closed.
 
-Apart, because it is the one place that holds kernel resources: everything is a file descriptor of this process, so a
-kill -9 leaves nothing behind.
+Separate, because it is the only place that holds kernel resources: everything is a file descriptor of this process, so a kill
+-9 leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ OBJECTS: Final = Path(__file__).parent.parent / "bpf"
 """Where ``make install`` puts the compiled objects."""
 
 TASKS: Final = 16 << 10
-"""Tasks that are traced at a time, where they are kept in a table."""
+"""Tasks that can be traced at a time, where their state is in a table."""
 _HASH: Final = 1
 """BPF_MAP_TYPE_HASH."""
 
 
 _KINDS: Final = {"fentry": (26, 24), "lsm": (29, 27), "kprobe": (2, 0)}
-"""A hook's way to BPF_PROG_TYPE_* and its expected attach type: BPF_TRACE_FENTRY, BPF_LSM_MAC, none."""
+"""A hook's attach type to BPF_PROG_TYPE_* and its expected attach type: BPF_TRACE_FENTRY, BPF_LSM_MAC, none."""
 
 
 _OUT_OF_DESCRIPTORS: Final = re.compile(rf"\(-?{errno.EMFILE}\)")
-"""What libbpf prints when it is; it goes on and fails for another reason."""
+"""libbpf prints this when descriptors run out; it continues and fails for another reason."""
 
 
 class Object:
@@ -61,7 +61,7 @@ class Object:
             item = following(self._handle, item)
 
     def compare_layouts(self) -> None:
-        """KernelError when a structure of bpf/event.h is not what wire.py says."""
+        """Raise KernelError if a structure of bpf/event.h differs from wire.py."""
         size = ctypes.c_uint32()
         raw = library().btf__raw_data(library().bpf_object__btf(self._handle), ctypes.byref(size))
         structures = btf.structures(ctypes.string_at(raw, size.value))
@@ -76,19 +76,19 @@ class Object:
                 self.set_constant(name, value)
 
     def set_constant(self, name: str, value: np.ndarray) -> None:
-        """Before the load. libbpf would make and fill the map too, but not alone on its CPU (maps.fifo_scheduling): each start
-        would cost other runs events."""
+        """Set a constant before the load. libbpf would create and fill the map too, but without keeping its CPU
+        (maps.fifo_scheduling): each start would cost other runs events."""
         with os.fdopen(make_constant(name, np.ascontiguousarray(value))) as made:
             check(library().bpf_map__reuse_fd(self.maps[name], made.fileno()), f"{self.name}: {name}")
 
     def resize(self, entries: Mapping[str, int]) -> None:
-        """``max_entries`` of the maps named, before the load."""
+        """Set ``max_entries`` of these maps, before the load."""
         for name, count in entries.items():
             if name in self.maps:
                 check(library().bpf_map__set_max_entries(self.maps[name], count), f"{self.name}: size of {name}")
 
     def keep_tasks_in_table(self) -> None:
-        """Where there is no task storage: the map of tasks becomes a hash by address, made in full beforehand."""
+        """Without task storage, make the map of tasks a preallocated hash by address."""
         if "tasks" in self.maps:
             handle = self.maps["tasks"]
             settings = {"type": _HASH, "key_size": ctypes.sizeof(ctypes.c_uint64), "map_flags": 0, "max_entries": TASKS}
@@ -96,7 +96,7 @@ class Object:
                 check(getattr(library(), f"bpf_map__set_{name}")(handle, value), f"{self.name}: {name} of tasks")
 
     def share(self, other: Object, own: Collection[str] = ()) -> None:
-        """Use the maps that ``other`` has made, wherever the name is the same, but for those of its ``own``."""
+        """Use the maps that ``other`` has created, wherever the name is the same, except those of its ``own``."""
         for name in self.maps.keys() & other.maps.keys() - set(own):
             if not name.startswith("."):
                 check(library().bpf_map__reuse_fd(self.maps[name], other.map_fd(name)), f"{self.name}: {name}")
@@ -113,23 +113,24 @@ class Object:
         self.loaded = programs & set(self.programs)
 
     def map_fd(self, name: str) -> int:
-        """File descriptor of a loaded map."""
+        """Return the file descriptor of a loaded map."""
         return check(library().bpf_map__fd(self.maps[name]), name)
 
     def value_type(self, name: str) -> np.dtype:
-        """Of a map whose values nobody here looks into."""
+        """Return the type of a map whose values are not decoded here."""
         return np.dtype(f"V{library().bpf_map__value_size(self.maps[name])}")
 
     def missed(self) -> int:
-        """Times that the kernel skipped its programs, for they were at work on that CPU already (9ed9e9ba2337, v5.12)."""
+        """Return how often the kernel skipped its programs, because they were already running on that CPU (9ed9e9ba2337,
+        v5.12)."""
         return sum(_missed(self.program_fd(name)) for name in self.loaded)
 
     def program_fd(self, name: str) -> int:
-        """File descriptor of a loaded program."""
+        """Return the file descriptor of a loaded program."""
         return check(library().bpf_program__fd(self.programs[name]), name)
 
     def attach(self, program: str) -> Link:
-        """Attach by the program's section. Raises OSError as the kernel says."""
+        """Attach by the program's section. Raise OSError with the kernel's error."""
         return Link(pointer(library().bpf_program__attach(self.programs[program]), program))
 
     def attach_tracepoint(self, program: str, category: str, event: str) -> Link:
@@ -142,7 +143,7 @@ class Object:
             raise
 
     def set_attach_target(self, program: str, attach_type: str, function: str) -> None:
-        """Before the load: what a program of the VFS level is to be, and on which function or LSM hook."""
+        """Set, before the load, the type of a program of the VFS level, and its function or LSM hook."""
         handle = self.programs[program]
         kind, attach = _KINDS[attach_type]
         check(library().bpf_program__set_type(handle, kind), program)
@@ -151,7 +152,7 @@ class Object:
             check(library().bpf_program__set_attach_target(handle, 0, function.encode()), f"{program}: {function}")
 
     def attach_hook(self, program: str, attach_type: str, function: str) -> Link:
-        """Attach what was aimed. Raises OSError as the kernel says."""
+        """Attach a program whose target is set. Raise OSError with the kernel's error."""
         handle = self.programs[program]
         if attach_type == "kprobe":
             return Link(pointer(library().bpf_program__attach_kprobe(handle, False, function.encode()), function))
@@ -164,7 +165,8 @@ class Object:
             return _read_iterator(link, program)
 
     def run_iterator_on_ourselves(self, program: str) -> bytes:
-        """The same of one over tasks' files, of our own alone where the kernel can (f0d74c4da1f0, v6.1): it goes through no others."""
+        """Do the same for an iterator over tasks' files, limited to filetap's own where the kernel can (f0d74c4da1f0, v6.1):
+        it visits no others."""
         info = struct.pack("<4I", 0, os.getpid(), 0, 0)  # union bpf_iter_link_info: tid, pid, pid_fd
         buffer = ctypes.create_string_buffer(info, len(info))
         options = struct.pack("<QQII", 24, ctypes.addressof(buffer), len(info), 0)  # struct bpf_iter_attach_opts
@@ -190,7 +192,7 @@ def _read_iterator(link: Link, program: str) -> bytes:
 
 
 def refusal(text: str) -> str:
-    """What the verifier says in the end: its last line before the statistics."""
+    """Return the verifier's final message: its last line before the statistics."""
     before, found, _ = text.partition("\nprocessed ")
     return (before if found else text).strip().rpartition("\n")[2] or "it gave no reason"
 
@@ -218,7 +220,7 @@ class Link:
 
 
 def layout(dtype: np.dtype) -> dict[str, int]:
-    """``dtype`` as btf.structures() tells it."""
+    """Return the ``dtype`` in the form of btf.structures()."""
     fields = dict(dtype.fields or {})
     names = {"reserved2": "reserved"} if "reserved2" in fields else {}
     found = {names.get(name, name): field[1] for name, field in fields.items()}

@@ -1,6 +1,6 @@
 """BPF maps as numpy records: get, put, delete, all of them.
 
-Apart, because bpf(2)'s map calls want buffers of exact sizes.
+Separate, because bpf(2)'s map calls need buffers of exact sizes.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from filetap.kernel.libbpf import check, library
 ARRAY = 2
 """BPF_MAP_TYPE_ARRAY."""
 CONSTANT = 1 << 7 | 1 << 10
-"""BPF_F_RDONLY_PROG | BPF_F_MMAPABLE, as libbpf makes .rodata."""
+"""BPF_F_RDONLY_PROG | BPF_F_MMAPABLE, the flags that libbpf uses for .rodata."""
 BATCH = 4096
 PREFIX = "ft_"
-"""Of the names that the kernel knows our maps and programs by, so that bpftool shows whose they are. Python names them without."""
+"""The prefix of our maps and programs in the kernel, so that bpftool shows their owner. Python's names omit it."""
 BPF_ANY, BPF_NOEXIST = 0, 1
 
 
 @contextmanager
 def fifo_scheduling() -> Iterator[None]:
-    """Nobody runs on this thread's CPU before it leaves the block, while it does not sleep.
+    """Keep other tasks from this thread's CPU during the block, as long as the thread does not sleep.
 
     While bpf(2) works on a map, the kernel skips programs of classic tracepoints and kprobes on that CPU
-    (bpf_disable_instrumentation()). On a preemptible kernel others can come to it meanwhile, and their calls would not be seen.
-    Who may not have this (CAP_SYS_NICE, or a cgroup without time for it) goes on without: the kernel counts what it skips.
+    (bpf_disable_instrumentation()). On a preemptible kernel other tasks can run there meanwhile, and their calls would not be
+    seen. Without the right to do this (CAP_SYS_NICE, or a cgroup without real-time budget) filetap continues without: the
+    kernel counts what it skips.
     """
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
@@ -49,7 +50,7 @@ def fifo_scheduling() -> Iterator[None]:
 
 
 def make_constant(name: str, value: Records) -> int:
-    """Descriptor of an array whose one element nobody can change any more: the verifier reads it as constants."""
+    """Return the descriptor of an array whose one element can no longer be changed: the verifier reads it as constants."""
     short = f"{PREFIX}{name.removeprefix('.rodata.')}"
     options = struct.pack("<Q6IQ2I", 48, 0, 0, 0, 0, 0, CONSTANT, 0, 0, 0)  # struct bpf_map_create_opts: its size, ..., map_flags
     fd = check(library().bpf_map_create(ARRAY, short.encode(), ctypes.sizeof(c_uint32), value.nbytes, 1, options), name)
@@ -72,7 +73,7 @@ class Map:
         check(self._update(key, value, BPF_ANY), "bpf map")
 
     def add(self, key: object, value: object) -> bool:
-        """Unless it is there. False: there is no room."""
+        """Add an entry unless the key exists. Return False if there is no room."""
         error = self._update(key, value, BPF_NOEXIST)
         if error not in (-errno.EEXIST, -errno.E2BIG):
             check(error, "bpf map")
@@ -84,7 +85,7 @@ class Map:
             return int(library().bpf_map_update_elem(self.fd, k.ctypes.data, v.ctypes.data, flags))
 
     def put_all(self, keys: Records, values: Records) -> None:
-        """Keys and values in one order."""
+        """Put all keys and values, which are in the same order."""
         for at in range(0, len(keys), BATCH):
             k, v = (np.ascontiguousarray(part[at : at + BATCH]) for part in (keys, values))
             count = c_uint32(len(k))
@@ -93,7 +94,7 @@ class Map:
             check(error, "bpf map")
 
     def delete(self, keys: Records) -> None:
-        """Those that are there."""
+        """Delete those keys that exist."""
         keys = np.ascontiguousarray(keys)
         done = 0
         while done < len(keys):
@@ -101,14 +102,14 @@ class Map:
             given, address = count.value, keys.ctypes.data + done * keys.itemsize
             with fifo_scheduling():
                 library().bpf_map_delete_batch(self.fd, address, ctypes.byref(count), None)
-            done += count.value + (count.value < given)  # it stops at a key that is not there
+            done += count.value + (count.value < given)  # it stops at a key that does not exist
 
     def items(self) -> tuple[Records, Records]:
-        """All keys and all values of a hash map, in one order."""
+        """Return all keys and all values of a hash map, in the same order."""
         return self._batches(library().bpf_map_lookup_batch)
 
     def take(self) -> tuple[Records, Records]:
-        """The same; the map is empty then."""
+        """Return the same, and empty the map."""
         return self._batches(library().bpf_map_lookup_and_delete_batch)
 
     def _batches(self, look_up: Callable[..., int]) -> tuple[Records, Records]:
@@ -126,7 +127,7 @@ class Map:
             previous = token.ctypes.data
 
     def per_cpu(self, cpus: int) -> Records:
-        """A per-CPU array's only value, one record per CPU."""
+        """Return a per-CPU array's only value, one record per CPU."""
         value = np.zeros(cpus, self._value)
         key = c_uint32(0)
         with fifo_scheduling():

@@ -1,6 +1,6 @@
 """Classic tracepoints through perf_event_open(2), without a tracefs mount that would stay behind.
 
-Apart, because libbpf wants tracefs mounted and we mount nothing: fsmount(2) gives a tracefs that only this process
+Separate, because libbpf needs a mounted tracefs and filetap mounts nothing: fsmount(2) gives a tracefs that only this process
 sees and that ends with its descriptor.
 """
 
@@ -25,7 +25,7 @@ _ATTR_SIZE: Final = 120
 
 
 class MissingTracepointError(KernelError):
-    """This kernel has no such tracepoint: of a system call that means that it has no such call."""
+    """This kernel has no such tracepoint: for a system call this means that it has no such call."""
 
 
 def _call(number: int, *arguments: object) -> int:
@@ -37,7 +37,7 @@ def _call(number: int, *arguments: object) -> int:
 
 @cache
 def tracefs() -> int:
-    """Descriptor of tracefs's root, mounted nowhere."""
+    """Return the descriptor of tracefs's root, mounted nowhere."""
     for path in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing"):
         if os.path.isdir(f"{path}/events"):
             return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -50,14 +50,14 @@ def tracefs() -> int:
 
 
 def tracepoint_id(category: str, event: str) -> int:
-    """The id under which perf knows a tracepoint. OSError when this kernel has none of that name."""
+    """Return the id of a tracepoint for perf. Raise OSError if this kernel has none of that name."""
     fd = os.open(f"events/{category}/{event}/id", os.O_RDONLY | os.O_CLOEXEC, dir_fd=tracefs())
     with open(fd) as stream:
         return int(stream.read())
 
 
 def open_tracepoint(category: str, event: str) -> int:
-    """A perf event on one tracepoint, to attach a program to. A program sees all processes, whatever pid and CPU."""
+    """Open a perf event on one tracepoint, to attach a program to. A program sees all processes, whatever pid and CPU."""
     try:
         attr = struct.pack("<IIQQQQ", _PERF_TYPE_TRACEPOINT, _ATTR_SIZE, tracepoint_id(category, event), 1, 0, 0)
         attr = attr.ljust(_ATTR_SIZE, b"\0")

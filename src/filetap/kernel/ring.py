@@ -1,6 +1,6 @@
-"""What the kernel writes and we read in place: the CPU rings of events, and the definitions ring.
+"""Memory that the kernel writes and filetap reads in place: the CPU rings of events, and the definitions ring.
 
-Apart, because it is the one place where memory that another CPU writes is read.
+Separate, because it is the only place that reads memory which another CPU writes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _lock = threading.Lock()
 
 
 def barrier() -> None:
-    """Orders loads and stores around it. x86-64 needs none; arm64 does, and taking a lock is one there."""
+    """Order loads and stores around it. x86-64 needs no barrier; arm64 does, and taking a lock is one there."""
     with _lock:
         pass
 
@@ -47,18 +47,18 @@ class CpuRings:
         self._ends = np.frombuffer(_map(cpu_rings, cpus * wire.CPU_RING.itemsize, True), wire.CPU_RING, cpus)
 
     def produced(self) -> NDArray[np.uint64]:
-        """Where the kernel will write next, one position per CPU."""
+        """Return where the kernel will write next, one position per CPU."""
         positions = self._ends["produced"].copy()
         barrier()
         return positions
 
     def consumed(self) -> NDArray[np.uint64]:
-        """Where we are, one position per CPU. A view: it moves with ``release``."""
+        """Return the read positions, one per CPU. A view: it changes with ``release``."""
         view: NDArray[Any] = self._ends["consumed"]
         return view
 
     def slots_of(self, cpu: int, until: int, most: int) -> Records:
-        """The next slots of a CPU ring before ``until``: at most ``most``, and not past the CPU ring's end. A view."""
+        """Return the next slots of a CPU ring before ``until``: at most ``most``, and not past the CPU ring's end. A view."""
         position = int(self._ends["consumed"][cpu])
         start = position & (self.slots - 1)
         count = min(until - position, most, self.slots - start)
@@ -71,7 +71,7 @@ class CpuRings:
 
 
 def view_globals(fd: int) -> Records:
-    """struct globals, one record, live."""
+    """Return struct globals, one record, live."""
     return np.frombuffer(_map(fd, wire.GLOBALS.itemsize, True), wire.GLOBALS, 1)
 
 
@@ -88,13 +88,13 @@ class Ring:
         self.position = self._consumer.value
 
     def produced(self) -> int:
-        """Where the kernel will write next, in bytes since the start."""
+        """Return where the kernel will write next, in bytes since the start."""
         position = int(struct.unpack_from("<Q", self._pages)[0])
         barrier()
         return position
 
     def records(self, until: int) -> Iterator[bytes]:
-        """Finished records before ``until``, copied; each is released with the next. Stops at a busy one."""
+        """Yield finished records before ``until``, copied; each is released with the next. Stops at a busy one."""
         while self.position < until:
             start = PAGE + (self.position & (self.size - 1))
             header = int(struct.unpack_from("<I", self._pages, start)[0])

@@ -1,6 +1,6 @@
 """The running kernel's own types: what exists, and how many parameters a tracepoint has.
 
-Apart from features.py, because every run asks a little and only the doctor asks all.
+Separate from features.py, because every run needs a few of them and only the doctor needs all.
 """
 
 from __future__ import annotations
@@ -27,43 +27,45 @@ class KernelTypes:
             raise KernelError(f"{BTF} cannot be read ({error.strerror}): install a newer libbpf") from None
 
     def find(self, name: str, kind: int) -> int:
-        """Id of the type, 0 when there is none."""
+        """Return the id of the type, 0 if there is none."""
         return max(0, int(library().btf__find_by_name_kind(self._handle, name.encode(), kind)))
 
     def has_kfunc(self, name: str) -> bool:
-        """Does this kernel have the function, for programs to call?"""
+        """Return whether this kernel has the function, for programs to call."""
         return self.find(name, FUNC) > 0
 
     def parameters_of(self, function: str) -> int | None:
-        """How many parameters a function of the kernel takes; None: there is no such function."""
+        """Return how many parameters a function of the kernel takes; None: there is no such function."""
         number = self._target(self.find(function, FUNC))
         return self._type(number)[1] & 0xFFFF if number else None
 
     def takes_structure(self, function: str) -> bool:
-        """Is a structure itself among the parameters of a function of the kernel, as a ``kuid_t`` is?"""
+        """Return whether a structure itself, such as a ``kuid_t``, is among the parameters of a function of the kernel."""
         number = self._target(self.find(function, FUNC))
         return any(self._is_structure(parameter) for _, parameter in self._rows(number, 2))
 
     def has_cast(self) -> bool:
-        """May programs load plainly through a number they take for a pointer? a35b9af4ec2c (v6.2)."""
+        """Return whether programs may use plain loads through a number that they declare to be a pointer. a35b9af4ec2c
+        (v6.2)."""
         return self.has_kfunc("bpf_rdonly_cast")
 
     def has_task_storage(self) -> bool:
-        """May tracing programs keep a value with each task? What they ask by CO-RE (HAS_TASK_STORAGE): the member came with it."""
+        """Return whether tracing programs have task storage. They make the same test by CO-RE (HAS_TASK_STORAGE): the member
+        came with it."""
         return self._has_member("task_struct", "bpf_storage")
 
     def preempts_tracepoints(self) -> bool:
-        """Are tracepoints' programs called with preemption on? Seen on 7.2, not on 6.18: a tracepoint's callers are guarded by this
-        class of locks there, not by switching preemption off."""
+        """Return whether tracepoints' programs are called with preemption on. Seen on 7.2, not on 6.18: there this class of
+        locks protects a tracepoint's callers, instead of disabled preemption."""
         return bool(self.find("class_srcu_fast_notrace_t", TYPEDEF))
 
     def _has_member(self, structure: str, member: str) -> bool:
-        """Looked for in ``struct btf_member``: name, type, offset."""
+        """Search ``struct btf_member``: name, type, offset."""
         rows = self._rows(self.find(structure, STRUCT), 3)
         return any(library().btf__name_by_offset(self._handle, row[0]) == member.encode() for row in rows)
 
     def parameters(self, tracepoint: str) -> int:
-        """How many values a program on a BTF tracepoint is given; 0: there is no such tracepoint.
+        """Return how many values a program on a BTF tracepoint gets; 0: there is no such tracepoint.
 
         Its type is a typedef of a pointer to a function, whose first parameter is the kernel's own.
         """
@@ -71,7 +73,7 @@ class KernelTypes:
         return (self._type(function)[1] & 0xFFFF) - 1 if function else 0
 
     def _rows(self, number: int, words: int) -> list[list[int]]:
-        """What follows a type's head: ``struct btf_member`` of 3 words, ``struct btf_param`` of 2."""
+        """Return the data after a type's head: ``struct btf_member`` of 3 words, ``struct btf_param`` of 2."""
         if not number:
             return []
         found = library().btf__type_by_id(self._handle, number) + ctypes.sizeof(ctypes.c_uint32 * 3)
@@ -85,7 +87,7 @@ class KernelTypes:
         return self._type(number)[1] >> 24 & 0x1F
 
     def _type(self, number: int) -> tuple[int, int, int]:
-        """struct btf_type: name, info, and the type it refers to."""
+        """Return struct btf_type: name, info, and the type it refers to."""
         found = library().btf__type_by_id(self._handle, number)
         name, info, target = (ctypes.c_uint32 * 3).from_address(found)
         return name, info, target

@@ -1,6 +1,6 @@
-"""Which kernel programs a run needs, per hook set: names and ways to attach, no kernel access.
+"""Which kernel programs a run needs, per hook set: names and attach types, no kernel access.
 
-Apart from kernel/, which does what is decided here. One module per .bpf.c of the same stem.
+Separate from kernel/, which carries it out. One module per .bpf.c of the same stem.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final
 
 @dataclass(slots=True)
 class Plan:
-    """What to attach of one object."""
+    """The programs of one object to attach."""
 
     object: str
     sees: str = ""
-    """Whose loss can be borne, in words; "": the run depends on it."""
+    """If not empty, the run can continue without the object, and this describes what it then misses."""
     raw: list[str] = field(default_factory=list)
     """Programs attached by their section."""
     tracepoints: list[tuple[str, str, str]] = field(default_factory=list)
@@ -24,15 +24,15 @@ class Plan:
     later: list[str] = field(default_factory=list)
     """Programs loaded now and attached once a target has threads."""
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
-    """Tracepoints given up when ``later`` is attached."""
+    """Tracepoints that are detached when ``later`` is attached."""
     attach_targets: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Program of the VFS level to how and to what it is attached: ``attach_type`` and function."""
+    """Program of the VFS level to its ``attach_type`` and function."""
     handlers: dict[tuple[str, int], str] = field(default_factory=dict)
-    """(map, place) to the program that the syscalls object hands on to."""
+    """(map, index) to the program that the syscalls object calls for it."""
 
     @property
     def attached(self) -> set[str]:
-        """From the start."""
+        """The programs attached from the start."""
         return {*self.raw, *(program for program, _, _ in self.tracepoints)}
 
     @property
@@ -41,9 +41,9 @@ class Plan:
 
 
 def preempt_safe(plan: Plan) -> Plan:
-    """The same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would skip them for
-    whoever comes to a CPU where one was preempted. Those of classic ones it calls with preemption off, but for those of single
-    calls: of them there must be none."""
+    """Return the same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would
+    skip them for a task scheduled on a CPU where one was preempted. It calls the programs of classic ones with preemption
+    off, except those of single calls: the plan must not contain these."""
     wanted, forms = (*plan.raw, *plan.later), CLASSIC_FORMS | BESIDE
     whole = [forms[program] for program in wanted if program in forms]
     rest = [one for one in plan.tracepoints if one not in plan.replaced]
@@ -53,7 +53,7 @@ def preempt_safe(plan: Plan) -> Plan:
 
 
 def fitting(programs: Iterable[str], preempted: bool) -> set[str]:
-    """Of an object's programs those for kernels that preempt programs of raw tracepoints, or for those that do not."""
+    """Return an object's programs for kernels that preempt programs of raw tracepoints, or for those that do not."""
     return set(programs) - (set(CLASSIC_FORMS) if preempted else {program for program, _, _ in (CLASSIC_FORMS | BESIDE).values()})
 
 
@@ -70,7 +70,7 @@ CLASSIC_FORMS: Final = {
     "complete_cqe": ("classic_cqe", "io_uring", "io_uring_complete"),
     "cqe_overflow": ("classic_over", "io_uring", "io_uring_cqe_overflow"),
 }
-"""Raw tracepoints' programs to what does the same by a classic one."""
+"""Raw tracepoints' programs to their equivalents by a classic one."""
 
 BESIDE: Final = {"process_exec": ("classic_exec", "sched", "sched_process_exec")}
-"""What is attached before a raw tracepoint's program that has no full classic form, so that little is lost when that is skipped."""
+"""Attached before a raw tracepoint's program that has no full classic form, so that little is lost when that one is skipped."""

@@ -1,6 +1,6 @@
-"""The cgroup hook set: cgroups that are made and removed, where a cgroup is a target.
+"""The cgroup hook set: cgroups that are created and removed, if a cgroup is a target.
 
-Apart, because nothing of it is loaded otherwise. bpf/cgroup.bpf.c is its kernel half.
+Separate, because it is not loaded otherwise. bpf/cgroup.bpf.c is its kernel half.
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ from filetap.probes import Plan
 
 
 def plan(cgroups: int) -> Plan:
-    """``cgroups``: how many are targets."""
+    """Return the plan. ``cgroups``: the number of target cgroups."""
     return Plan("cgroup", raw=["cgroup_made", "cgroup_gone"] if cgroups else [])

@@ -1,6 +1,6 @@
-"""The iterators, which are run and not attached: what runs already, what still does, and what is behind descriptors.
+"""The iterators, which are run and not attached: they list running tasks, living targets, and the files of descriptors.
 
-Apart, because one of them is not for all kernels. bpf/iter.bpf.c is its kernel half.
+Separate, because one of them does not load on all kernels. bpf/iter.bpf.c is its kernel half.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Final, Protocol
 from filetap.probes import Plan
 
 WALK: Final = "bpf_iter_task_new"
-"""c68a78ffe2cb (v6.7): the way to tasks that our pid namespace does not show."""
+"""c68a78ffe2cb (v6.7): reaches tasks that filetap's pid namespace does not show."""
 EVERYWHERE: Final = "mark_all"
 """The program that needs it."""
 
 
 class Functions(Protocol):
-    """What this kernel has: kernel/types.py."""
+    """The tests of kernel/types.py."""
 
     def has_kfunc(self, name: str) -> bool:
-        """Is there such a function, for programs to call?"""
+        """Return whether there is such a function, for programs to call."""
 
 
 OWN: Final = ("path_scratch", "name_scratch")
@@ -27,6 +27,7 @@ OWN: Final = ("path_scratch", "name_scratch")
 
 
 def plan(kernel: Functions, everywhere: bool, judge: bool = False) -> Plan:
-    """``everywhere``: targets may run where our pid namespace does not show them. ``judge``: files are looked up for their names."""
+    """Return the plan. ``everywhere``: targets may run where filetap's pid namespace does not show them. ``judge``: names are
+    looked up later."""
     raw = ["find_self", "mark_targets", "find_living", "file_ids", "cgroup_ids", *["judge_files"] * judge]
     return Plan("iter", raw=[*raw, EVERYWHERE] if everywhere and kernel.has_kfunc(WALK) else raw)

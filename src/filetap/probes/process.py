@@ -1,6 +1,6 @@
-"""The process hook set: following, commands by name, and fork, exec and exit as events.
+"""The process hook set: following children, commands by name, and fork, exec and exit as events.
 
-Apart, because following is needed whichever calls are traced. bpf/process.bpf.c is its kernel half.
+Separate, because following is needed whichever calls are traced. bpf/process.bpf.c is its kernel half.
 """
 
 from __future__ import annotations
@@ -9,5 +9,6 @@ from filetap.probes import Plan
 
 
 def plan() -> Plan:
-    """All, always: they follow children, and notice ends and other cgroups, even when no event of theirs is wanted."""
+    """Return all programs, always: they follow children, and detect exits and changes of cgroup, even if their events are not
+    requested."""
     return Plan("process", raw=["process_fork", "process_exec", "process_exit", "task_moved"])

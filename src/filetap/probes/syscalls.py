@@ -1,7 +1,6 @@
-"""The system call hook set: which calls are read, and how little can be attached for them.
+"""The system call hook set: which calls are read, and the least that must be attached for them.
 
-Apart, because what is attached is what untraced tasks pay: measured, in docs/adr/0002. bpf/syscalls.bpf.c is its kernel
-half.
+Separate, because untraced tasks pay for what is attached: measured, in docs/adr/0002. bpf/syscalls.bpf.c is its kernel half.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from filetap.core.wire import Records
 from filetap.probes import Plan, aio
 
 FREQUENT_OPS: Final = frozenset({"read", "write", "close", "stat", "access", "seek"})
-"""Without any of these classic tracepoints are cheaper for everybody else."""
+"""Without any of these, classic tracepoints cost other processes less."""
 
 CLASSIC: Final = frozenset({"call_enter", "call_exit"})
 """Programs of single calls' tracepoints."""
 
 
 def call_table(chosen: frozenset[int], moving: Collection[str] = ()) -> Records:
-    """The kernel's table by call number: how each is read, and which are not asked for. ``moving``: operations that change what names
-    mean, or whether files are wanted, beside those that always do."""
+    """Return the kernel's table by call number: how each is read, and which are not requested. ``moving``: operations that
+    change the meaning of names, or whether files match, in addition to those that always do."""
     table = np.zeros(MAX_NR + wire.MAX_OPCODES, wire.CALL_RECORD)
     for number, call in enumerate(CALLS):
         if call.nr < 0:
@@ -59,30 +58,32 @@ def call_table(chosen: frozenset[int], moving: Collection[str] = ()) -> Records:
 
 
 def shape(call: Call) -> int:
-    """``struct shape``: for each word of wire.SHAPE the number of the argument, three bits; then what the call changes."""
+    """Return ``struct shape``: for each word of wire.SHAPE the number of the argument, three bits; then what the call
+    changes."""
     places = sum(at << 3 * wire.SHAPE.index(word) for at, word in enumerate(call.shape.split(), 1) if word != "-")
     changes = ("", "file", "entry", "target").index(CHANGES.get(call.op, "")) if "name" in call.shape else 0
     return places | changes << 3 * len(wire.SHAPE)
 
 
 def recipe(letters: str) -> int:
-    """For each register, from the lowest four bits on, 1 + the place of its field in FIELDS; 0: none."""
+    """Return for each register, from the lowest four bits on, 1 + the index of its field in FIELDS; 0: none."""
     return sum(FIELDS.index(letter) + 1 << 4 * at for at, letter in enumerate(letters) if letter != ".")
 
 
 FIELDS: Final = "FOALPS3"
-"""Of struct io_uring_sqe, as uring.bpf.c numbers them: fd, off, addr, len, the flags, splice_fd_in, addr3."""
+"""Fields of struct io_uring_sqe, as uring.bpf.c numbers them: fd, off, addr, len, the flags, splice_fd_in, addr3."""
 
 
 def plan(chosen: frozenset[int], latency: bool, single: bool, moving: Collection[str] = ()) -> Plan:
-    """Classic tracepoints for rare calls; else raw sys_exit, with sys_enter only where it is needed. ``moving``: as in call_table.
+    """Return classic tracepoints for rare calls; else raw sys_exit, with sys_enter only if it is needed. ``moving``: as in
+    call_table.
 
-    ``single``: calls' own tracepoints can be used: the kernel has bpf_task_pt_regs, without which a classic tracepoint's program
-    cannot read its call's registers, and does not preempt such programs (preempt_safe).
+    ``single``: calls' own tracepoints can be used: the kernel has bpf_task_pt_regs, without which a classic tracepoint's
+    program cannot read its call's registers, and does not preempt such programs (preempt_safe).
     """
     wanted = [CALLS[number] for number in sorted(chosen) if 0 <= CALLS[number].nr < MAX_NR and CALLS[number].kind not in (0, KIND_FORK)]
     if not single:
-        # where mounts' names begin is not worth an enter of every call
+        # # the start directories of mounts' names are not worth a hook at every entry
         now = latency or aio.wanted(chosen) or any(call.flags & (ENTER | MOVES) == ENTER for call in wanted)
         return Plan("syscalls", raw=["raw_exit", "raw_enter"] if now else ["raw_exit"], later=[] if now else ["raw_enter"])
     if not {call.op for call in wanted} & FREQUENT_OPS:
@@ -102,7 +103,7 @@ def _exit(call: str) -> tuple[str, str, str]:
 
 
 def _classic(wanted: dict[str, Call], latency: bool, moving: Collection[str]) -> Plan:
-    """Each call's own tracepoints, and those of the calls that change paths or a task's groups."""
+    """Return each call's own tracepoints, and those of the calls that change paths or a task's groups."""
     more = [call.name for call in CALLS if call.op in moving and 0 <= call.nr < MAX_NR]
     exits = [_exit(name) for name in dict.fromkeys([*wanted, *_MOVES, *more, "setgroups"])]
     enters = [_enter(name) for name, call in wanted.items() if latency or call.flags & ENTER or "fd" in call.shape.split()]

@@ -1,7 +1,7 @@
 """The io_uring hook set: requests from their submission to their completion.
 
-Apart, because its tracepoints have changed more often than any others: which of the programs fits is told by the
-kernel's own types. bpf/uring.bpf.c is its kernel half.
+Separate, because its tracepoints have changed more often than any others: the kernel's own types decide which of the programs
+fits. bpf/uring.bpf.c is its kernel half.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from filetap.probes import Plan
 
 
 class Tracepoints(Protocol):
-    """What this kernel has: kernel/types.py."""
+    """The tests of kernel/types.py."""
 
     def parameters(self, tracepoint: str) -> int:
-        """How many values a program on it is given; 0: there is no such tracepoint."""
+        """Return how many values a program on it gets; 0: there is no such tracepoint."""
 
 
 SUBMISSIONS = {"io_uring_submit_req": "submit_req", "io_uring_submit_sqe": "submit_sqe", "io_uring_req_failed": "submit_fail"}
@@ -25,9 +25,9 @@ SEES = "operations through io_uring"
 
 
 def programs(kernel: Tracepoints) -> list[str]:
-    """The programs that fit; none where requests cannot be followed from submission to completion.
+    """Return the programs that fit; none if requests cannot be followed from submission to completion.
 
-    io_uring_submit_sqe had other parameters before v6.0, and io_uring_complete was given no request (v5.19).
+    io_uring_submit_sqe had other parameters before v6.0, and io_uring_complete got no request (v5.19).
     """
     submissions = [program for name, program in SUBMISSIONS.items() if kernel.parameters(name) in (1, 2, 3)]
     completion = COMPLETIONS.get(kernel.parameters("io_uring_complete"))
@@ -36,10 +36,11 @@ def programs(kernel: Tracepoints) -> list[str]:
 
 
 RENAMES = {"io_uring_submit_sqe": "rename_begun", "io_uring_complete": "rename_done"}
-"""Where requests cannot be followed, that paths may have changed is seen at least."""
+"""Where requests cannot be followed, these at least detect that paths may have changed."""
 
 
 def plan(kernel: Tracepoints) -> Plan:
-    """Always, whatever is asked for: a rename through io_uring changes paths too, and nobody else pays."""
+    """Return the programs, whatever is requested: a rename through io_uring changes paths too, and processes without a ring
+    pay nothing."""
     renames = list(RENAMES.values()) if all(map(kernel.parameters, RENAMES)) else []
     return Plan("uring", raw=programs(kernel) or renames)

@@ -1,7 +1,7 @@
-"""The VFS hook set: security hooks and their like, each with the ways to attach its program, best first.
+"""The VFS hook set: security hooks and similar functions, each with its attach types, best first.
 
-Apart, because it lies below the system calls and not every kernel lets it attach: what fits is told by the kernel's own
-types. bpf/vfs.bpf.c is its kernel half.
+Separate, because it is below the system calls and not every kernel lets it attach: the kernel's own types decide what fits.
+bpf/vfs.bpf.c is its kernel half.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ NO_LSM_HOOK: Final = "it is not an LSM hook"
 
 
 def attach_types(preempted: bool) -> tuple[str, ...]:
-    """In order of preference. On kernels that preempt programs (preempt_safe) fentry is the last: its programs are skipped for whoever
-    comes to a CPU where one was preempted. LSM has no such guard, and a kprobe's are called with preemption off."""
+    """Return the attach types in order of preference. On kernels that preempt programs (preempt_safe) fentry is the last: its
+    programs are skipped for a task scheduled on a CPU where one was preempted. LSM has no such guard, and a kprobe's are
+    called with preemption off."""
     return tuple(sorted(ATTACH_TYPES, key=lambda attach_type: preempted and attach_type == "fentry"))
 
 
 class Functions(Protocol):
-    """What this kernel has: kernel/types.py."""
+    """The tests of kernel/types.py."""
 
     def parameters_of(self, function: str) -> int | None:
-        """How many parameters a function takes; None: there is no such function."""
+        """Return how many parameters a function takes; None: there is no such function."""
 
 
 SHORT: Final = {"permission": "perm", "getattr": "attr", "truncate": "trunc"}
-"""Words of functions in the names of programs, of which the kernel keeps 15 characters."""
+"""Abbreviations of functions in the names of programs, of which the kernel keeps 15 characters."""
 
 
 class Hook(NamedTuple):
@@ -42,7 +43,7 @@ class Hook(NamedTuple):
 
     function: str
     parameters: tuple[int, ...]
-    """How many the kernel's function may take for the program to read the right ones."""
+    """The numbers of parameters of the kernel's function with which the program reads the right ones."""
     lsm: str = ""
     """The LSM hook that the function calls; "": none."""
     lsm_parameters: tuple[int, ...] = ()
@@ -53,12 +54,12 @@ class Hook(NamedTuple):
         return f"{subject}_{SHORT.get(action, action)}"
 
     def target(self, attach_type: str) -> str:
-        """What the program is attached to."""
+        """Return what the program is attached to."""
         return self.lsm if attach_type == "lsm" else self.function
 
     def incompatibility(self, attach_type: str, kernel: Functions) -> str:
-        """Why it cannot be attached this way, by the kernel's types; "": it can. A wrong signature would load all the
-        same, and read whatever lies there."""
+        """Return why it cannot be attached this way, by the kernel's types; "": it can. A wrong signature would load anyway,
+        and read arbitrary memory."""
         if attach_type == "lsm" and not self.lsm:
             return NO_LSM_HOOK
         name = f"bpf_lsm_{self.lsm}" if attach_type == "lsm" else self.function
@@ -83,26 +84,26 @@ TABLE: Final = (
     _security("path_link", 3),
     _security("path_symlink", 3),
     _security("path_unlink", 2),
-    _security("path_rename", 5, lsm_parameters=(4, 5)),  # the hook was not given the flags before 100f59d96405 (v5.19)
+    _security("path_rename", 5, lsm_parameters=(4, 5)),  # LSM hooks did not get the flags before 100f59d96405 (v5.19)
     _security("path_chmod", 2),
     _security("path_chown", 3),
-    Hook("vfs_utimes", (2,)),  # security_inode_setattr() knows no mount
+    Hook("vfs_utimes", (2,)),  # security_inode_setattr() has no mount
     _security("path_truncate", 1),
-    _security("file_truncate", 1),  # since 3350607dc563 (v6.2); before, path_truncate told of open files too
+    _security("file_truncate", 1),  # since 3350607dc563 (v6.2); before, path_truncate reported open files too
     _security("mmap_file", 3, lsm_parameters=(4,)),
     _security("bprm_check", 1, lsm="bprm_check_security"),
     _security("inode_permission", 2),
 )
 
 NEWER: Final = ("security_file_truncate",)
-"""What an older kernel tells through another hook: not missed where it is not there."""
+"""Hooks whose operations an older kernel reports through another hook: if they do not exist, nothing is missed."""
 
 NAMING: Final = frozenset(GROUPS["namespace"]) | {"setattr", "truncate"}
-"""Operations of which the system call knows only the name that was asked for, and a hook the file that it led to."""
+"""Operations for which the system call knows only the requested name, and a hook the file that it led to."""
 
 
 def hooks(chosen: frozenset[int], level: str) -> list[Hook]:
-    """Those to attach, for indices into CALLS."""
+    """Return the hooks to attach, for indices into CALLS."""
     if level == "syscall":
         return []
     functions = {CALLS[number].name for number in chosen if number >= FIRST_HOOK}
@@ -113,12 +114,12 @@ def hooks(chosen: frozenset[int], level: str) -> list[Hook]:
 
 
 def returns(level: str) -> Plan:
-    """The programs that tell what was noted when its call returns; where system calls make the events those do it."""
+    """Return the programs that emit pending hooks when their call returns; where system calls make the events, those do it."""
     return Plan("vfs", raw=["returned", "thread_ended"] if level == "vfs" else [])
 
 
 def choices(chosen: frozenset[int]) -> Records:
-    """``config.hooks``: the op of each, and its index where it makes events itself."""
+    """Return ``config.hooks``: the op of each, and its index if it makes events itself."""
     table = np.zeros(wire.MAX_HOOKS, wire.HOOK_CHOICE)
     for place, hook in enumerate(HOOKS):
         number = FIRST_HOOK + place

@@ -1,6 +1,6 @@
-"""What stands beside each file of a trace: where its pieces begin, and the CRC of each.
+"""The checksum index of each file of a recording: the offset of its pieces, and the CRC of each.
 
-Apart, because it is the same of streams and of sealed files, and knows nothing of what is in a piece.
+Separate, because it is the same for streams and sealed files, and does not depend on the content of a piece.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 ENTRY: Final = struct.Struct("<QQII")
-"""Of the checksum index: where a piece begins, its bytes, their CRC-32 (as zlib's), rows; behind it the CRC-32 of these 24 bytes."""
+"""An entry of the checksum index: offset of a piece, its bytes, their CRC-32 (as zlib's), rows; then the CRC-32 of these 24
+bytes."""
 CHECK: Final = struct.Struct("<I")
 PART: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What could not be read: which file, where, how many rows, and why."""
+    """A part that could not be read: which file, where, how many rows, and why."""
 
     path: Path
     offset: int
     rows: int | None
-    """None: nobody can say."""
+    """None: not known."""
     why: str
 
     def __str__(self) -> str:
@@ -36,7 +37,7 @@ class Damage:
 
 
 class Entry(NamedTuple):
-    """Of a checksum index."""
+    """An entry of a checksum index."""
 
     offset: int
     size: int
@@ -45,13 +46,13 @@ class Entry(NamedTuple):
 
 
 def sealed(entry: Entry) -> bytes:
-    """With the checksum that tells whether the entry itself is whole."""
+    """Return the entry with a checksum of the entry itself."""
     text = ENTRY.pack(*entry)
     return text + CHECK.pack(crc32(text))
 
 
 def entries(path: Path, damages: list[Damage]) -> Iterator[Entry | None]:
-    """A checksum index's entries. None: this one is damaged. What is less than an entry was under way."""
+    """Yield a checksum index's entries. None: this one is damaged. An incomplete entry was still being written."""
     text, step = path.read_bytes(), ENTRY.size + CHECK.size
     for at in range(0, len(text) // step * step, step):
         entry, check = text[at : at + ENTRY.size], text[at + ENTRY.size : at + step]
@@ -63,14 +64,14 @@ def entries(path: Path, damages: list[Damage]) -> Iterator[Entry | None]:
 
 
 def counted(index: Path) -> int:
-    """The rows that it names."""
+    """Return the number of rows that it lists."""
     with suppress(FileNotFoundError):
         return sum(entry.rows for entry in entries(index, []) if entry)
     return 0
 
 
 def whole(fd: int, path: Path, entry: Entry, damages: list[Damage]) -> bytes | None:
-    """A piece, if it is as it was written."""
+    """Return a piece, if it is as it was written."""
     piece = os.pread(fd, entry.size, entry.offset)
     if len(piece) == entry.size and crc32(piece) == entry.checksum:
         return piece
@@ -79,7 +80,7 @@ def whole(fd: int, path: Path, entry: Entry, damages: list[Damage]) -> bytes | N
 
 
 def crc(fd: int, offset: int, size: int) -> int:
-    """Of a piece that may be large."""
+    """Return the CRC of a piece that may be large."""
     found = 0
     while size > 0 and (part := os.pread(fd, min(size, PART), offset)):
         found, offset, size = crc32(part, found), offset + len(part), size - len(part)

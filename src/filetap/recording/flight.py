@@ -1,7 +1,7 @@
-"""The flight recorder: the last minute in memory alone, a trace on disk when it is asked for.
+"""The flight recorder: the last minute only in memory, written as a recording on request.
 
-Apart from writer.py, which it writes with. What it holds are batches as they are recorded, and the files and tasks they
-name; the oldest go first.
+Separate from writer.py, which it uses to write. It holds batches as they are recorded, and the files and tasks they refer to;
+the oldest are dropped first.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from filetap.recording.format import Metadata
 from filetap.recording.writer import Shown, TraceSink, check_replaceable, no_progress
 
 OVERHEAD: Final = 4096
-"""Bytes of a batch beside its columns."""
+"""Bytes of a batch in addition to its columns."""
 DESCRIBED: Final = 1024
-"""Bytes of a file or task beside its names."""
+"""Bytes of a file or task in addition to its names."""
 
 Log = Callable[[str], None]
 
@@ -40,18 +40,18 @@ class Held:
 
     taken: float
     realtime: tuple[int, int]
-    """CLOCK_BOOTTIME, and what makes it CLOCK_REALTIME."""
+    """CLOCK_BOOTTIME, and the difference to CLOCK_REALTIME."""
     events: pa.RecordBatch
     files: tuple[int, ...]
     tasks: tuple[int, ...]
 
 
 Snapshot = tuple[int, Metadata, list[Held], list[Held], dict[int, File], dict[int, Task]]
-"""Events taken by then, and what a trace of it needs: what is held, and calls under way."""
+"""The number of events taken so far, and the data for a recording of them: the batches held, and pending calls."""
 
 
 class Definitions:
-    """What held batches name, as long as one of them does."""
+    """The definitions that held batches refer to, as long as one of them does."""
 
     def __init__(self) -> None:
         self.items: dict[int, Any] = {}
@@ -76,13 +76,13 @@ class Definitions:
 
 
 def size(item: File | Task) -> int:
-    """About so many bytes."""
+    """Return the approximate size in bytes."""
     names = (item.path, item.host_path) if isinstance(item, File) else (item.exe, item.cgroup_path, *(item.args or ()))
     return DESCRIBED + sum(map(len, names))
 
 
 class FlightSink:
-    """A sink that forgets."""
+    """A sink that drops old batches."""
 
     draining = False
 
@@ -90,26 +90,26 @@ class FlightSink:
         self._folder, self._seconds, self._memory, self._force, self._now = folder, seconds, memory, force, now
         self._check()
         self.written = 0
-        """Events taken; so many of them are gone: ``dropped``."""
+        """Events taken; ``dropped`` of them are gone."""
         self.dropped = 0
         self.asked = False
-        """Set by a signal: a trace is wanted."""
+        """Set by a signal: a recording is requested."""
         self._failed = False
         self._since = 0
-        """Events taken by the moment of which the last trace was made."""
+        """Events taken by the time of the last recording."""
         self._held: deque[Held] = deque()
         self._files, self._tasks = Definitions(), Definitions()
         self._bytes = 0
         self._overflows: tuple[Sequence[Overflow], Batch] | None = None
         self._pending: deque[Held] = deque()
-        """Calls under way whenever somebody asked."""
+        """Pending calls of each listing."""
         self._listings_dropped = 0
-        """So many of these calls are gone."""
+        """The number of dropped calls of listings."""
         self._stopped: float | None = None
         self._writing: list[threading.Thread] = []
 
     def _check(self) -> None:
-        """That there will be room for a trace of that name, as far as can be told now."""
+        """Check that a recording of that name can be written, as far as this is known now."""
         if self._folder.exists() and not self._force:
             raise UsageError(f"{self._folder} exists: give --force to replace it if it is a recording")
         if self._force and self._folder.exists():
@@ -118,14 +118,14 @@ class FlightSink:
             raise FiletapError(f"{self._folder.parent}: no such directory")
 
     def begin(self) -> None:
-        """All is attached: what the traces replace is not wanted any more."""
+        """Start, once everything is attached: recordings that are replaced are removed."""
         if self._force and self._folder.exists():
             check_replaceable(self._folder)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def size(self) -> int:
-        """About the bytes of memory that are held."""
+        """Return the approximate bytes of memory held."""
         return self._bytes + self._files.size + self._tasks.size
 
     def write(self, batch: Batch) -> None:
@@ -138,7 +138,7 @@ class FlightSink:
         self._forget()
 
     def stop(self) -> None:
-        """Tracing is over: from here the last trace counts back, however long the rest takes."""
+        """Stop: tracing is over. The last recording counts back from here, however long the rest takes."""
         self._stopped = self._now()
 
     def _hold(self, batch: Batch) -> Held:
@@ -154,7 +154,7 @@ class FlightSink:
         self._bytes -= held.events.nbytes + OVERHEAD
 
     def _forget(self) -> None:
-        """The oldest, until what is held is young and small enough."""
+        """Drop the oldest, until what is held is young and small enough."""
         since = (self._now() if self._stopped is None else self._stopped) - self._seconds
         while (kind := self._oldest()) and (kind[0].taken < since or self.size > self._memory):
             oldest = kind.popleft()
@@ -165,32 +165,32 @@ class FlightSink:
                 self._listings_dropped += oldest.events.num_rows
 
     def _oldest(self) -> deque[Held]:
-        """Events or calls under way, whichever begins earlier; empty: nothing is held."""
+        """Return the events or the pending calls, whichever begin earlier; empty: nothing is held."""
         return min(filter(None, (self._held, self._pending)), key=lambda kind: kind[0].taken, default=self._held)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no output is buffered."""
 
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         self._overflows = overflows, batch
 
     def close(self) -> None:
-        """What is to be written is written by ``end``."""
+        """Do nothing: ``end`` writes."""
 
     def is_due(self, failed: bool) -> bool:
-        """Has somebody asked, or has the command just failed?"""
+        """Return whether a recording was requested, or the command has just failed."""
         due = self.asked or (failed and not self._failed)
         self.asked, self._failed = False, failed
         return due
 
     def dump(self, metadata: Metadata, log_message: Log) -> None:
-        """A trace of what is held now, written beside the recording."""
+        """Write a recording of what is held now, while recording continues."""
         thread = threading.Thread(target=self._write_beside, args=(self._snapshot(metadata), log_message), name="flight")
         thread.start()
         self._writing = [*(one for one in self._writing if one.is_alive()), thread]
 
     def end(self, metadata: Metadata, log_message: Log, shown: Shown) -> None:
-        """The last trace, unless nothing has come since one was made."""
+        """Write the last recording, unless no event has arrived since the one before."""
         for thread in self._writing:
             thread.join()
         if self.written > self._since or not self._since:
@@ -232,7 +232,7 @@ class FlightSink:
         log_message(f"flight recorder: {sink.written} events are in {sink.folder}")
 
     def _free_name(self) -> Path:
-        """NAME.tap, NAME-2.tap, NAME-3.tap, ..., the first that there is not."""
+        """Return NAME.tap, NAME-2.tap, NAME-3.tap, ..., the first that does not exist."""
         number, name = 1, self._folder
         while name.exists():
             number += 1

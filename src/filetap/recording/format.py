@@ -1,7 +1,7 @@
-"""What a trace is on disk: the names in its folder, the columns of its tables, its metadata (docs/trace-format.md).
+"""The format of a recording on disk: the names in its folder, the columns of its tables, its metadata (docs/trace-format.md).
 
-Apart, because it is a promise to readers that are not ours: a new column is a new minor version, which older readers accept; any
-other change is a new major one, which they refuse.
+Separate, because other programs rely on it: a new column is a new minor version, which older readers accept; any other change
+is a new major one, which they refuse.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NUMBERED: Final[dict[int, Version]] = {1: (1, 0), 2: (1, 1)}
 """Versions before 2.0 were written as plain numbers."""
 METADATA: Final = "trace.json"
 LOCK: Final = "lock"
-"""Locked (flock) by whoever records, for as long as it lives. Its bytes keep room for the metadata of the end."""
+"""Locked (flock) by the process that records, as long as it lives. Its bytes reserve room for the final metadata."""
 UNCHECKED: Final = "0" * 8
 TABLES: Final = ("events", "files", "tasks", "aggregated", "pending")
 """A folder each, with a file per segment: 000001.arrow while it is written, 000001.parquet once it is sealed."""
@@ -38,16 +38,17 @@ OLD_COLUMNS: Final = {
     "raw_arg2": "word2",
     "raw_arg3": "word3",
 }
-"""Names that both had before 2.0. No table has a column of an old name that means something else."""
+"""Names before 2.0 of both. No table uses an old name with another meaning."""
 OF_EVENTS: Final = ("events", "pending")
-"""Those with the columns of events."""
+"""Tables with the columns of events."""
 
 KEY: Final = ("trace", "node", "boot")
-"""Ids mean something within one trace; these columns of names tell traces apart that lie in one table."""
+"""Ids are valid within one recording; these columns identify the recording in a table of several."""
 
 
 def _columns(words: str) -> dict[str, str]:
-    """Name to type, of ``type: name name ...``. An exact text has beside it the bytes where they are not UTF-8."""
+    """Return name to type, from ``type: name name ...``. An exact text has a second column with the bytes where they are not
+    UTF-8."""
     found = dict.fromkeys(KEY, "name")
     for line in words.strip().splitlines():
         kind, _, names = line.strip().partition(": ")
@@ -95,7 +96,7 @@ FILES: Final = _columns("""
     exact: requested
     bool: later
 """)
-"""What events name as ``file`` and ``target``: one file under one path."""
+"""Referred to by events as ``file`` and ``target``: one file under one path."""
 
 TASKS: Final = _columns("""
     uint32: id pid tid namespace_pid ppid parent forker
@@ -115,7 +116,7 @@ TASKS: Final = _columns("""
     exact: command_line
     bool: args_truncated args_late
 """)
-"""What events name as ``task``: one thread as it was from one moment to the next. And the processes that these descend from."""
+"""Referred to by events as ``task``: one thread during one period. Also the ancestor processes of these."""
 
 AGGREGATED: Final = _columns("""
     uint32: task file
@@ -124,10 +125,10 @@ AGGREGATED: Final = _columns("""
     uint64: count bytes
     time: first last
 """)
-"""Events that found no room in the ring, summed by task, file and op."""
+"""Events that did not fit in the ring, summed by task, file and op."""
 
 COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "aggregated": AGGREGATED, "pending": EVENTS}
-"""Of each table, by name: the type, in the words of schemas.py."""
+"""Columns of each table, by name: the type, in the words of schemas.py."""
 
 ADDED: Final[dict[Version, dict[str, frozenset[str]]]] = {
     (1, 1): {
@@ -139,11 +140,11 @@ ADDED: Final[dict[Version, dict[str, frozenset[str]]]] = {
         ),
     },
 }
-"""By version and table: the columns that came with it. In older traces they are null."""
+"""By version and table: the columns that came with it. In older recordings they are null."""
 
 
 def parsed(version: int | str) -> Version:
-    """Raises ValueError where it is none."""
+    """Parse a version. Raise ValueError if it is none."""
     if isinstance(version, int):
         return NUMBERED.get(version, (version, 0))
     major, minor = version.split(".")
@@ -151,31 +152,31 @@ def parsed(version: int | str) -> Version:
 
 
 def stored(table: str, version: Version) -> dict[str, str]:
-    """Those of COLUMNS that a trace of a version has, and their names there. Newer ones than ours have all."""
+    """Return those of COLUMNS that a recording of a version has, and their names there. Newer versions have all."""
     new = {name for since, tables in ADDED.items() if version < since for name in tables.get(table, ())}
     old = OLD_COLUMNS if version < (2, 0) else {}
     return {name: old.get(name, name) for name in COLUMNS[table] if name not in new}
 
 
 def directory(folder: Path, table: str) -> Path:
-    """Where a trace has the segments of a table."""
+    """Return the folder of a table's segments."""
     old = folder / OLD_TABLES.get(table, table)
     return old if old.is_dir() else folder / table
 
 
 def table_of(path: Path) -> str:
-    """The table that a segment's file belongs to."""
+    """Return the table that a segment's file belongs to."""
     name = path.parent.name
     return next((table for table, old in OLD_TABLES.items() if old == name), name)
 
 
 class Segment(msgspec.Struct, kw_only=True):
-    """One that is sealed."""
+    """A sealed segment."""
 
     number: int
     events: int
     began: int | None
-    """Of its first event by the clock, ns since 1970; so is ``ended``, of the last one. None: it has no events."""
+    """Wall-clock time of its first event, ns since 1970; ``ended``: of the last one. None: it has no events."""
     ended: int | None
     bytes: int
     """On disk, all tables."""
@@ -196,43 +197,43 @@ class Metadata(msgspec.Struct, kw_only=True):
     libraries: dict[str, str] = {}
     """Name to version."""
     began: str
-    """ISO 8601, UTC; so is ``ended``."""
+    """ISO 8601, UTC; ``ended`` as well."""
     ended: str | None = None
     """None: it is being written, or was not closed."""
     command: list[str] = []
-    """As filetap was called."""
+    """The command line of filetap."""
     options: dict[str, Any] = {}
     """Targets and filters."""
     hooks: dict[str, str] = {}
-    """Of the VFS level: function to the way it attached."""
+    """Of the VFS level: function to its attach type."""
     calls: list[tuple[str, str]] = []
-    """Op and name by number: what ``call`` of the recorded form means."""
+    """Op and name by number: the meaning of ``call`` while it is recorded."""
     clocks: list[tuple[int, int]] = []
-    """CLOCK_BOOTTIME and what made it CLOCK_REALTIME then, ns: each time that this had changed by a millisecond."""
+    """CLOCK_BOOTTIME and the difference to CLOCK_REALTIME at that time, ns: whenever this had changed by a millisecond."""
     notes: list[str] = []
     statistics: dict[str, Any] | None = None
     """Seen = delivered + aggregated + lost, as ``--stats`` writes it. None: it was not closed."""
     segments: list[Segment] = []
-    """Those that are sealed."""
+    """The sealed segments."""
     first: int = 1
-    """The segments before it are gone, or about to go."""
+    """Earlier segments are deleted, or about to be."""
     dropped: int = 0
-    """Events that were delivered and let go again (``--keep``, ``--flight-recorder``): the tables have the others."""
+    """Events that were delivered and later dropped (``--keep``, ``--flight-recorder``): the tables have the others."""
     checksum: str = UNCHECKED
-    """CRC-32 of this file, as eight hexadecimal digits, with UNCHECKED in their place."""
+    """CRC-32 of this file, as eight hexadecimal digits, computed with UNCHECKED in their place."""
 
     @property
     def form(self) -> Version:
-        """The version, to be compared."""
+        """Return the version, for comparison."""
         return parsed(self.version)
 
 
 class TraceError(FiletapError):
-    """This is no trace that can be read, and why."""
+    """This is no recording that can be read, with the reason."""
 
 
 def read_metadata(folder: Path) -> Metadata:
-    """Raises TraceError when this is not a trace, or one of a version that is not known."""
+    """Read the metadata. Raise TraceError if this is not a recording, or one of an unknown version."""
     try:
         text = (folder / METADATA).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -259,7 +260,7 @@ def read_metadata(folder: Path) -> Metadata:
 
 
 def _renamed(found: dict[str, Any]) -> dict[str, Any]:
-    """Metadata of before 2.0 in the words of today."""
+    """Rename metadata from before 2.0 to the present names."""
     statistics = found.pop("account", None)
     for op in (statistics or {}).get("ops", {}).values():
         op["aggregated"] = op.pop("folded")
@@ -267,13 +268,13 @@ def _renamed(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with(text: bytes, old: str, new: str) -> bytes:
-    """The last member, ``checksum``, with another value."""
+    """Replace the value of the last member, ``checksum``."""
     before, found, after = text.rpartition(f'"checksum": "{old}"'.encode())
     return before + (f'"checksum": "{new}"'.encode() if found else b"") + after
 
 
 def write_metadata(folder: Path, metadata: Metadata) -> None:
-    """All of it or nothing, whatever happens meanwhile."""
+    """Write all of it or nothing, even if the process is killed."""
     text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(metadata, checksum=UNCHECKED)), indent=1) + b"\n"
     new = folder / f"{METADATA}.new"
     with open(new, "wb") as stream:
@@ -284,5 +285,5 @@ def write_metadata(folder: Path, metadata: Metadata) -> None:
 
 
 def segment(folder: Path, table: str, number: int, suffix: str) -> Path:
-    """``suffix``: arrow and crc while it is written, parquet and parquet.crc once it is sealed."""
+    """Return the path. ``suffix``: arrow and crc while it is written, parquet and parquet.crc once it is sealed."""
     return directory(folder, table) / f"{number:06}.{suffix}"

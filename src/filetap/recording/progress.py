@@ -1,6 +1,6 @@
-"""How far something long is, for whoever waits: said by who does it, asked from beside.
+"""Progress reporting: the worker updates it, the UI thread polls it.
 
-Apart, because who opens or repairs a trace knows nothing of terminals.
+Separate, because the code that opens or repairs a recording does not know about terminals.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import threading
 from collections.abc import Callable
 
 Share = Callable[[], float]
-"""How far, 0 to 1; below 0: not known. May be called from another thread."""
+"""Return the progress, 0 to 1; below 0: not known. May be called from another thread."""
 Begin = Callable[[str, Share], None]
-"""Something begins that may last: what it is, and whom to ask."""
+"""Called when long work begins, with its name and its progress."""
 
 
 def no_progress(_what: str, _done: Share) -> None:
-    """Nobody waits."""
+    """Show no progress."""
 
 
 class Count:
-    """Of so many, done by several threads."""
+    """A counter with a total, updated by several threads."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._lock = total, 0, threading.Lock()

@@ -1,6 +1,6 @@
-"""A trace opened: its metadata, its tables as Arrow, whatever state its segments are in.
+"""Opens a recording: its metadata and its tables as Arrow, whatever state its segments are in.
 
-Apart from writing. Nothing is changed on disk here but what repair.py does at the opening.
+Separate from writing. Only repair.py changes anything on disk, when the recording is opened.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 READERS: Final = 4
-"""Threads that compare checksums; zlib's needs no interpreter."""
+"""Threads that compare checksums; zlib releases the interpreter lock."""
 
 
 class Trace:
-    """A folder that ``filetap trace -o NAME.tap`` wrote, or is writing. Raises TraceError when it is none."""
+    """A folder that ``filetap trace -o NAME.tap`` wrote, or is writing. Raise TraceError if it is none."""
 
     def __init__(self, folder: Path, begin: Begin = no_progress) -> None:
         self.folder = folder
@@ -35,14 +35,14 @@ class Trace:
         self.live = found.live
         """It is being written."""
         self.notes = [found.said] if found.said else []
-        """What to say of it: it was repaired, or could not be."""
+        """Notes on its state: it was repaired, or could not be."""
         self.damages: list[Damage] = found.damages
-        """What could not be read so far."""
+        """Parts that could not be read so far."""
         self._whole: dict[Path, bool] = {}
-        """Sealed files that were compared with their checksums: once is enough, for they do not change."""
+        """Sealed files that were compared with their checksums: once is enough, because they do not change."""
 
     def _segments(self, name: str) -> Iterator[Path]:
-        """The file of each segment, sealed or not."""
+        """Yield the file of each segment, sealed or not."""
         if name in ADDED_TABLES and not (self.folder / name).is_dir():
             return
         with reading(self.folder):
@@ -54,12 +54,12 @@ class Trace:
                 yield made if made.exists() else made.with_suffix(".arrow")
 
     def sealed(self, name: str) -> list[Path]:
-        """The Parquet files of a table that are whole: any program may read them."""
+        """Return the intact Parquet files of a table: any program may read them."""
         return self.parts(name)[0]
 
     def parts(self, name: str) -> tuple[list[Path], Iterator[pa.RecordBatch]]:
-        """These, and the rows of all else: of streams, and of files that are damaged, what is whole. Looked for at once, for
-        what is a stream now may be sealed in a moment."""
+        """Return these, and the rows of everything else: of streams, and the intact ones of damaged files. The list is made
+        at once, because a stream may be sealed at any moment."""
         segments = list(self._segments(name))
         whole = self._unharmed([path for path in segments if path.suffix == ".parquet"])
         return whole, (batch for path in segments if path not in whole for batch in self._rows(path, name))
@@ -69,36 +69,36 @@ class Trace:
         return [path for path in paths if self._whole[path]]
 
     def compare(self, paths: list[Path], progress: Callable[[int], None] = lambda size: None) -> None:
-        """Sealed files with their checksums."""
+        """Compare sealed files with their checksums."""
         with reading(self.folder), ThreadPoolExecutor(READERS) as readers:
             self._whole |= dict(
                 zip(paths, readers.map(lambda path: segment_reader.is_whole(path, self.metadata, progress), paths), strict=True)
             )
 
     def whole(self, name: str) -> list[Path]:
-        """The sealed files of a table that were whole when they were compared, the oldest first."""
+        """Return the sealed files of a table that were intact when they were compared, the oldest first."""
         return sorted(path for path, whole in self._whole.items() if whole and table_of(path) == name)
 
     def made(self) -> list[Path]:
-        """The sealed files of all tables."""
+        """Return the sealed files of all tables."""
         return [path for name in TABLES for path in self._segments(name) if path.suffix == ".parquet"]
 
     def streams(self, name: str) -> list[Path]:
-        """Its segments that are being written, or were when the recorder was killed."""
+        """Return its segments that are being written, or were when the recorder was killed."""
         return [path for path in self._segments(name) if path.suffix == ".arrow"]
 
     def rest(self, name: str) -> Iterator[pa.RecordBatch]:
-        """The rows that are not in ``sealed``."""
+        """Return the rows that are not in ``sealed``."""
         return self.parts(name)[1]
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """A table's rows in the columns of format.SCHEMAS."""
+        """Yield a table's rows in the columns of schemas.SCHEMAS."""
         for path in self._segments(name):
             yield from self._rows(path, name)
         self.damages[:] = dict.fromkeys(self.damages)
 
     def _rows(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
-        """Between being looked for and being opened a stream may have been sealed, or its segment dropped."""
+        """Yield rows. A stream may have been sealed, or its segment deleted, since it was listed."""
         try:
             with reading(path):
                 yield from self._found(path, name)
@@ -108,7 +108,7 @@ class Trace:
 
     def _found(self, path: Path, name: str) -> Iterator[pa.RecordBatch]:
         if path.suffix == ".arrow":
-            from filetap.recording import seal  # a sealed trace is asked without it, and sooner
+            from filetap.recording import seal  # slow to import, and not needed for a sealed recording
 
             try:
                 yield from seal.rows(path, name, self.metadata, self.damages, self.live)
@@ -120,12 +120,12 @@ class Trace:
         yield from segment_reader.read(path, self.metadata, SCHEMAS[name], self.damages)
 
     def _count(self, path: Path, name: str) -> int | None:
-        """Rows that a missing file had."""
+        """Return the number of rows of a missing file."""
         counts = {entry.number: entry.events for entry in self.metadata.segments}
         return counts.get(int(path.stem)) if name == "events" else None
 
     def table(self, name: str) -> pa.Table:
-        """One of events, files, tasks, aggregated, as a whole."""
+        """Return one of events, files, tasks, aggregated, as a whole."""
         import pyarrow as pa
 
         from filetap.recording.schemas import SCHEMAS
@@ -135,7 +135,8 @@ class Trace:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """What may not be read, or cannot, is named. FileNotFoundError stays one: it may be gone by right."""
+    """Turn permission and read errors into messages with the path. FileNotFoundError is passed on: the file may have been
+    deleted as planned."""
     try:
         yield
     except FileNotFoundError:
@@ -147,7 +148,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def compare(traces: Sequence[Trace], begin: Begin) -> None:
-    """All that is sealed of them with its checksums, which may be much: so that nobody waits for it later on."""
+    """Compare all sealed files with their checksums, which may take long: so that later reads do not have to wait."""
     paths = [trace.made() for trace in traces]
     count = Count(sum(_size(path) for made in paths for path in made))
     begin("comparing checksums", count.share)
@@ -156,7 +157,7 @@ def compare(traces: Sequence[Trace], begin: Begin) -> None:
 
 
 def _size(path: Path) -> int:
-    """Of a file that may have been dropped meanwhile."""
+    """Return the size of a file that may have been deleted meanwhile."""
     with suppress(FileNotFoundError):
         return path.stat().st_size
     return 0

@@ -1,6 +1,6 @@
-"""A trace whose recorder was killed: what it left is sealed, and the metadata say so.
+"""Repairs a recording whose recorder was killed: the rest is sealed, and noted in the metadata.
 
-Apart from reading, which changes nothing: whoever opens a trace asks here first.
+Separate from reading, which changes nothing: opening a recording begins here.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ KILLED: Final = "the recording was not closed: filetap was killed, and events it
 
 
 class Repair:
-    """What was found at the opening of a trace."""
+    """The state of a recording when it is opened."""
 
     def __init__(self, folder: Path, begin: Begin = no_progress) -> None:
         self._begin = begin
         self.metadata = read_metadata(folder)
         self.live = False
-        """Somebody records it, or repairs it."""
+        """Another process records or repairs it."""
         self.said = ""
         """What was done, or why it could not be."""
         self.damages: list[Damage] = []
-        """What was not whole, and is in the metadata's notes from now on."""
+        """Damaged parts, which are now in the metadata's notes."""
         if self.metadata.ended is None or unsealed(folder):
             self._try(folder)
 
     def _try(self, folder: Path) -> None:
-        import pyarrow as pa  # a trace that was closed is opened without these, and sooner
+        import pyarrow as pa  # slow to import, and not needed for a closed recording
 
         from filetap.recording import seal
 
@@ -60,11 +60,11 @@ class Repair:
                 os.close(lock)
 
     def _left(self, folder: Path) -> str:
-        """A full disk leaves what is closed and not sealed."""
+        """Return the problem. After a full disk, a closed recording may be unsealed."""
         return f"{folder} was not {'closed' if self.metadata.ended is None else 'sealed'}"
 
     def _repair(self, folder: Path) -> str:
-        """Once the lock is held; somebody else may have done it meanwhile."""
+        """Repair, once the lock is held; another process may have done it meanwhile."""
         from filetap.recording import seal, sealer
 
         metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
@@ -92,17 +92,17 @@ class Repair:
 
 
 def unsealed(folder: Path) -> set[int]:
-    """Segments with a stream."""
+    """Return the segments that have a stream."""
     return listed(folder, ".arrow")
 
 
 def numbers(folder: Path) -> set[int]:
-    """All segments that are there."""
+    """Return all segments that exist."""
     return listed(folder, ".parquet") | unsealed(folder)
 
 
 def listed(folder: Path, suffix: str) -> set[int]:
-    """Segments with such a file. OSError: a folder that may not be read is none without files."""
+    """Return the segments with such a file. OSError: an unreadable folder is not an empty one."""
     found: set[int] = set()
     for name in TABLES:
         with suppress(FileNotFoundError):
@@ -112,12 +112,12 @@ def listed(folder: Path, suffix: str) -> set[int]:
 
 
 def gone(folder: Path, metadata: Metadata) -> set[int]:
-    """Segments that were being dropped."""
+    """Return the segments that were being deleted."""
     return {number for number in numbers(folder) if number < metadata.first}
 
 
 def unbegun(folder: Path) -> set[int]:
-    """The last segment, if the kill came while it was made: it has no row, and not all of its files."""
+    """Return the last segment, if the process was killed while creating it: it has no row, and not all of its files."""
     from filetap.recording import stream
 
     number = max(numbers(folder), default=0)
@@ -128,7 +128,7 @@ def unbegun(folder: Path) -> set[int]:
 
 
 def newest(folder: Path) -> float:
-    """When something was last written, seconds since 1970."""
+    """Return when anything was last written, seconds since 1970."""
     times = [folder.stat().st_mtime]
     for name in TABLES:
         for path in directory(folder, name).glob("*.crc"):

@@ -1,7 +1,7 @@
-"""A trace as batches again, filtered: what the sinks of a live run take.
+"""Turns a recording back into batches, filtered: the input of a live run's sinks.
 
-Apart from reader.py, which reads tables. Filters are applied to what was recorded, by columns: a PATH is a recorded path,
-or below one.
+Separate from reader.py, which reads tables. Filters are applied to what was recorded, by columns: a PATH is a recorded path, or
+below one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from filetap.render.columns import clock, durations, second
 from filetap.selection.paths import is_below
 
 NEVER: Final = 1 << 32
-"""Behind every ``Task.execs``."""
+"""Greater than every ``Task.execs``."""
 Item = TypeVar("Item", File, Task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which events; all must hold. What is empty, or None, chooses nothing away."""
+    """The filters; all must hold. An empty value or None does not filter."""
 
     calls: frozenset[int] | None = None
     """Indices into CALLS."""
@@ -40,7 +40,7 @@ class Wanted:
     paths: tuple[bytes, ...] = ()
     exclude: tuple[bytes, ...] = ()
     recursive: bool = True
-    """False: of a directory its direct children only."""
+    """False: of a directory only its direct children."""
     pids: frozenset[int] = frozenset()
     comms: frozenset[bytes] = frozenset()
     children: bool = True
@@ -61,7 +61,7 @@ class Wanted:
 
     @property
     def single(self) -> bool:
-        """Something is asked that nobody knows of aggregated events."""
+        """Return whether a filter needs single events: its value is not known for aggregated ones."""
         return self.failed or bool(self.min_latency)
 
     def file(self, file: File) -> bool:
@@ -76,7 +76,7 @@ class Wanted:
 
 
 class Replay:
-    """One trace, once."""
+    """One recording, once."""
 
     def __init__(self, trace: Trace, wanted: Wanted) -> None:
         self._trace, self._wanted = trace, wanted
@@ -88,11 +88,11 @@ class Replay:
 
     @property
     def done(self) -> float:
-        """0 to 1; below 0: not known."""
+        """Return the progress, 0 to 1; below 0: not known."""
         return self._rows / self._total if self._total else -1.0
 
     def into(self, sink: Sink) -> None:
-        """Everything that is wanted, in the order of each thread; then what was aggregated. The sink stays open."""
+        """Write everything that matches, in the order of each thread; then the aggregated events. The sink stays open."""
         unsealed = self._trace.streams("events")
         self._total = 0 if unsealed else sum(entry.events for entry in self._trace.metadata.segments)
         for rows in self._trace.batches("events"):
@@ -111,17 +111,17 @@ class Replay:
                     sink.pending(kept)
 
     def _describe(self) -> None:
-        """What events name: all that is on disk by now."""
+        """Load the files and tasks that are on disk by now."""
         self._files, self._tasks = tables.files_of(self._trace.table("files")), tables.tasks_of(self._trace.table("tasks"))
         self._chosen = Chosen(self._wanted, self._files, self._tasks)
 
     def _knows(self, rows: pa.RecordBatch) -> bool:
-        """Of a trace that is being written, more may have come since."""
+        """Return whether all files and tasks of these rows are loaded. A recording in progress may have new ones."""
         named = ((self._files, "file"), (self._files, "target"), (self._tasks, "task"))
         return all(known.keys() >= set(rows.column(name).unique().drop_null().to_pylist()) for known, name in named)
 
     def _batches(self, rows: pa.RecordBatch) -> Iterator[Batch]:
-        """A batch for each value of the clock's offset, which changes when the clock is set."""
+        """Yield a batch for each value of the clock's offset, which changes when the clock is set."""
         if not self._files or (self._trace.live and not self._knows(rows)):
             self._describe()
         events, ext, realtime = tables.replayed(rows)
@@ -134,17 +134,17 @@ class Replay:
 
 
 class Chosen:
-    """The filters, as columns want them."""
+    """The filters, prepared for columns."""
 
     def __init__(self, wanted: Wanted, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
         self._wanted = wanted
         self._files = ids(files, wanted.file) if wanted.by_path else np.zeros(0, np.uint32)
         self._tasks = np.array(sorted(self._with_children(tasks)), np.uint32)
         self._unnamed = not wanted.paths
-        """Nothing was asked of a name: events without one are wanted."""
+        """There is no filter by path: events without a file match."""
 
     def _with_children(self, tasks: Mapping[int, Task]) -> set[int]:
-        """Those that are wanted, and what they have forked, and so on."""
+        """Return the matching tasks, those that they have forked, and so on."""
         wanted = self._wanted
         if not wanted.by_task:
             return set()
@@ -161,7 +161,7 @@ class Chosen:
         return chosen
 
     def of(self, batch: Batch) -> NDArray[np.bool_]:
-        """Which events of a batch are wanted."""
+        """Return which events of a batch match."""
         events, wanted = batch.events, self._wanted
         keep: NDArray[np.bool_] = np.ones(len(events), bool)
         if wanted.calls is not None:
@@ -178,7 +178,7 @@ class Chosen:
         return keep & self._named(events["file"], second(batch, "target")) if wanted.by_path else keep
 
     def _named(self, file: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
-        """Of two names one is enough."""
+        """One matching name of the two is enough."""
         unnamed = self._unnamed & (file == 0) & (target == 0)
         return np.asarray(np.isin(file, self._files) | np.isin(target, self._files) | unnamed)
 
@@ -194,7 +194,8 @@ class Chosen:
 
 
 def firsts(tasks: Iterable[Task]) -> dict[tuple[int, int], int]:
-    """Since which exec of each process: ids do not say which description is older, for each CPU counts its own."""
+    """Return the exec since which each process matches. Ids do not show which description is older, because each CPU counts
+    its own."""
     first: dict[tuple[int, int], int] = {}
     for task in tasks:
         process = (task.pid, task.start)
@@ -207,7 +208,7 @@ def ids(items: Mapping[int, Item], wanted: Callable[[Item], bool]) -> NDArray[np
 
 
 def overflows_of(table: pa.Table) -> list[Overflow]:
-    """AGGREGATED; times are of CLOCK_REALTIME."""
+    """Convert AGGREGATED; times are of CLOCK_REALTIME."""
     table = table.set_column(table.schema.get_field_index("first"), "first", table["first"].cast(pa.int64()))
     table = table.set_column(table.schema.get_field_index("last"), "last", table["last"].cast(pa.int64()))
     names = ("task", "file", "count", "bytes", "first", "last", "pid")

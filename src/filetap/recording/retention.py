@@ -1,6 +1,6 @@
-"""How much of a recording goes into a segment, and how much of it is kept.
+"""The size of a segment, and how much of a recording is kept.
 
-Apart, because the command line says so before anything heavy is imported.
+Separate, because the command line uses it before anything heavy is imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ROWS: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What of a recording is kept: the youngest segments."""
+    """Which segments of a recording are kept: the youngest."""
 
     seconds: float = float("inf")
     bytes: float = float("inf")
@@ -30,6 +30,6 @@ class Limits:
 
     rows: int = ROWS
     bytes: float = float("inf")
-    """As it is written; sealed, it has about half."""
+    """While it is written; a sealed one has about half."""
     seconds: float = float("inf")
     keep: Keep = field(default_factory=Keep)

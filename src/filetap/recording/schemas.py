@@ -1,6 +1,6 @@
-"""The columns of a trace as Arrow's schemas.
+"""The columns of a recording as Arrow's schemas.
 
-Apart from format.py, because Arrow takes a while to import, and a question to a trace that is whole goes without it.
+Separate from format.py, because Arrow is slow to import, and queries of an intact recording do not need it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TYPES: Final = {
     "numbers": pa.list_(pa.uint32()),
     "texts": pa.list_(pa.string()),
 }
-"""The words of format.py that Arrow does not have."""
+"""The types of format.py that Arrow does not have."""
 
 SCHEMAS: Final = {
     table: pa.schema([(name, TYPES.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
@@ -43,4 +43,4 @@ RECORDED: Final = pa.schema(
         ("argument", pa.uint32()),
     ]
 )
-"""Events while a segment is written: the columns of the wire (bpf/event.h), which cost least; sealing gives them meaning."""
+"""Events while a segment is written: the columns of the wire format (bpf/event.h), which cost least; sealing translates them."""

@@ -1,7 +1,7 @@
-"""Sealing: a segment's streams become Parquet, with meaning in every column.
+"""Sealing: converts a segment's streams to Parquet, with readable values in every column.
 
-Apart from recording, because it costs more and has time. The Parquet file appears under its name when it is whole, its
-journal beside it; only then does the stream go.
+Separate from recording, because it costs more and is not urgent. The Parquet file gets its name when it is complete, with its
+checksum index; only then the stream is deleted.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from filetap.recording.schemas import EVENTS, SCHEMAS
 
 ROW_GROUP: Final = 1 << 17
 CHUNK: Final = 1 << 15
-"""Rows whose meaning is told at once: few batches are so long, and a hundred short ones would cost a hundred times more."""
+"""Rows that are translated at once: few batches have so many, and a hundred short ones would cost a hundred times more."""
 
 DELTAS: Final = ("ts", "file", "id")
-"""Columns whose values follow each other closely."""
+"""Columns whose values differ little from row to row."""
 PATHS: Final = ("path", "host_path", "requested")
-"""Text of which each row has its own."""
+"""Text that differs in each row."""
 
 
 def options(schema: pa.Schema) -> dict[str, Any]:
-    """What was measured to be smallest of what every reader of Parquet knows (docs/adr/0017-trace-on-disk.md)."""
+    """Return the encodings that were measured to be smallest among those that every reader of Parquet supports
+    (docs/adr/0017-trace-on-disk.md)."""
     dictionaries = [field.name for field in schema if tables.value_type(field.type) == pa.string() and field.name not in PATHS]
     deltas = {name: "DELTA_BINARY_PACKED" for name in DELTAS if name in schema.names}
     return {
@@ -46,11 +47,11 @@ def options(schema: pa.Schema) -> dict[str, Any]:
 
 
 Progress = Callable[[int], None]
-"""Called again and again, with events that are done."""
+"""Called repeatedly, with the number of events that are done."""
 
 
 Aside = Callable[[], AbstractContextManager[object]]
-"""Entered around what is long and needs no interpreter."""
+"""Entered around long work that does not need the interpreter lock."""
 
 
 def seal(
@@ -62,7 +63,7 @@ def seal(
     progress: Progress = lambda rows: None,
     aside: Aside = nullcontext,
 ) -> Segment:
-    """Whatever is not sealed yet of a segment. OSError: what is not sealed stays as it was."""
+    """Seal the rest of a segment. OSError: unsealed parts stay as they were."""
     for name in ("files", "tasks", "aggregated", "pending", "events"):
         source, made = (segment(folder, name, number, suffix) for suffix in ("arrow", "parquet"))
         if source.exists() and not made.exists():
@@ -81,7 +82,8 @@ def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.
 
 
 def _stored_schema(name: str, metadata: Metadata) -> pa.Schema:
-    """A trace of an older version keeps to it: what is sealed when it is repaired lies beside what was sealed before."""
+    """Return the schema. A recording of an older version keeps it: repaired parts are stored together with parts sealed
+    before."""
     return pa.schema([SCHEMAS[name].field(column).with_name(old) for column, old in stored(name, metadata.form).items()])
 
 
@@ -91,7 +93,7 @@ def _as_stored(batches: Iterable[pa.RecordBatch], names: dict[str, str]) -> Iter
 
 
 def _entry(folder: Path, number: int, metadata: Metadata) -> Segment:
-    """What the metadata says of a sealed segment."""
+    """Return the metadata's entry of a sealed segment."""
     events = segment(folder, "events", number, "parquet")
     times = list(_times(events)) if segment_reader.is_whole(events, metadata) else []
     began, ended = (min(low for low, _ in times), max(high for _, high in times)) if times else (None, None)
@@ -100,7 +102,7 @@ def _entry(folder: Path, number: int, metadata: Metadata) -> Segment:
 
 
 def _times(events: Path) -> Iterator[tuple[int, int]]:
-    """First and last of each row group."""
+    """Yield the first and last time of each row group."""
     at = EVENTS.names.index("ts")
     with pa.OSFile(os.fsencode(events), "rb") as data, pq.ParquetFile(data) as file:
         for group in range(file.num_row_groups):
@@ -109,13 +111,13 @@ def _times(events: Path) -> Iterator[tuple[int, int]]:
 
 
 def reason(error: Exception) -> str:
-    """Arrow tells more than one line has room for."""
+    """Return the reason on one line: Arrow's messages are longer."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else str(error).partition("\n")[0]
 
 
 def rows(source: Path, name: str, metadata: Metadata, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
-    """A stream's batches in the columns of the sealed table."""
+    """Yield a stream's batches in the columns of the sealed table."""
     schema, known = SCHEMAS[name], tables.RECORDED_SCHEMAS[name] if metadata.version == VERSION else None
     for batch in _gathered(stream.read(source, known, damages, live)):
         if name in OF_EVENTS:
@@ -139,7 +141,7 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _parquet(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema, aside: Aside) -> None:
-    """The file with its checksum index, or, after an error, neither."""
+    """Write the file with its checksum index, or, after an error, neither."""
     new, beside = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
     try:
         _write(new, schema, batches, aside)
@@ -171,7 +173,7 @@ def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch], schema
 
 
 def pieces(path: Path) -> Iterator[Entry]:
-    """A Parquet file's row groups, one behind the other from its first byte, and its end: each with its CRC."""
+    """Yield a Parquet file's row groups, in order from its first byte, and its footer: each with its CRC."""
     with pa.OSFile(os.fsencode(path), "rb") as source, pq.ParquetFile(source) as file, open(path, "rb", buffering=0) as data:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         size, counts = os.fstat(data.fileno()).st_size, [group.num_rows for group in groups]

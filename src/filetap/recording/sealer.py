@@ -1,6 +1,6 @@
-"""The worker that seals what is closed and drops what is old, behind the recording.
+"""The worker thread that seals closed segments and deletes old ones during the recording.
 
-A thread and no process, which --all would see at work. What it cannot seal stays readable as it is.
+A thread and not a process, which --all would trace at work. What it cannot seal stays readable as it is.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from filetap.recording.retention import Keep
 
 LOWEST: Final = 19
 NAME: Final = "filetap-seal"
-"""Of the thread."""
+"""Name of the thread."""
 TICK: Final = 1.0
-"""Seconds between two looks for what has become too old."""
+"""Seconds between two searches for segments that are too old."""
 
 
 @dataclass(slots=True)
 class Closed:
-    """A segment that is written."""
+    """A segment that is completely written."""
 
     number: int
     events: int
     closed: float
-    """time.monotonic(), so that a wall clock that is set drops nothing."""
+    """time.monotonic(), so that setting the wall clock deletes nothing."""
 
 
 class Sealer:
-    """``metadata.segments`` and ``metadata.dropped`` are its own as long as it works."""
+    """Only the sealer changes ``metadata.segments`` and ``metadata.dropped`` while it works."""
 
     def __init__(self, folder: Path, metadata: Metadata, keep: Keep, now: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._metadata, self._keep, self._now = folder, metadata, keep, now
@@ -51,18 +51,18 @@ class Sealer:
         self._segments: list[Closed] = []
         self._waiting: queue.SimpleQueue[Closed | None] = queue.SimpleQueue()
         self._total = self._taken = self._done = 0
-        """Events of closed segments; of those that wait no more; and that are sealed."""
+        """Events of closed segments; of those that no longer wait; and of those that are sealed."""
         self._waited_for = False
         self._thread = threading.Thread(target=self._work, name="sealer", daemon=True)
         self._thread.start()
 
     def add(self, number: int, events: int) -> None:
-        """A segment is closed."""
+        """Add a closed segment."""
         self._total += events
         self._waiting.put(Closed(number, events, self._now()))
 
     def finish(self) -> Iterator[tuple[int, int]]:
-        """Until all is sealed; again and again the events done, and all there are."""
+        """Wait until all is sealed; yield repeatedly the events done, and all events."""
         self._waiting.put(None)
         self._waited_for = True
         while self._thread.is_alive():
@@ -93,7 +93,7 @@ class Sealer:
             give_back()
 
     def _try(self, closed: Closed) -> OSError | None:
-        """Why it could not be done: an error of its own, for the first one holds files open."""
+        """Return why it failed: a new error, because the first one holds files open."""
         try:
             entry = seal.seal(self._folder, closed.number, self._metadata, self.damages, progress=self._count, aside=self._aside)
             self._metadata.segments.append(entry)
@@ -106,8 +106,8 @@ class Sealer:
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """At the lowest priority, unless somebody waits. Only without the interpreter: whoever holds that and is not run because
-        others come first keeps the reader waiting."""
+        """Run at the lowest priority, unless another thread waits for the result. Only without the interpreter lock: a thread
+        that holds it and is not scheduled makes the reader wait."""
         thread = threading.get_native_id()
         before = os.getpriority(os.PRIO_PROCESS, thread)
         try:
@@ -122,7 +122,7 @@ class Sealer:
         self._done += rows
 
     def _drop_old(self) -> None:
-        """The oldest whole segments, until what is left is young and small enough."""
+        """Delete the oldest whole segments, until the rest is young and small enough."""
         while self._segments and self._is_too_much(self._segments[0]):
             oldest = self._segments.pop(0)
             self._metadata.segments = [entry for entry in self._metadata.segments if entry.number != oldest.number]
@@ -135,19 +135,19 @@ class Sealer:
     def _is_too_much(self, oldest: Closed) -> bool:
         if self._now() - oldest.closed > self._keep.seconds:
             return True
-        last = self._taken == self._total and not any(later.events for later in self._segments[1:])  # a part is not nothing
+        last = self._taken == self._total and not any(later.events for later in self._segments[1:])  # keep the last part
         return not last and self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
 
 
 def give_back() -> None:
-    """What the C library keeps of memory that was freed (malloc_trim(3)), where it is one that can."""
+    """Return freed memory that the C library still holds (malloc_trim(3)), if it can."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
 
 
 def size(folder: Path) -> int:
-    """Bytes of a trace on disk."""
+    """Return the bytes of a recording on disk."""
     total = 0
     for name in TABLES:
         for path in directory(folder, name).glob("*"):
@@ -157,7 +157,7 @@ def size(folder: Path) -> int:
 
 
 def remove(folder: Path, number: int) -> None:
-    """A segment: its events first, so that none is left without its file."""
+    """Delete a segment: its events first, so that no event is left without its file."""
     for name in ("events", "aggregated", "pending", "files", "tasks"):
         for suffix in ("arrow", "crc", "parquet", "parquet.crc"):
             segment(folder, name, number, suffix).unlink(missing_ok=True)

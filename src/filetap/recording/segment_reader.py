@@ -1,7 +1,7 @@
-"""A sealed file: its row groups, each compared with its CRC before anything of it is decoded.
+"""Reads a sealed file: each row group is compared with its CRC before it is decoded.
 
-Apart from streams, which have no end that must be whole. Parquet has CRCs of pages, but none of what describes them, and a
-decoder does not survive everything.
+Separate from streams, which need no intact footer. Parquet has CRCs of pages, but none of the metadata, and a decoder may crash
+on damaged data.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, trace: Metadata, schema: pa.Schema, damages: list[Damage]) -> Iterator[pa.RecordBatch]:
-    """The row groups that are whole, of this trace. FileNotFoundError: there is no such file."""
+    """Yield the intact row groups, if they belong to this recording. FileNotFoundError: there is no such file."""
     import pyarrow as pa
-    import pyarrow.parquet as pq  # a trace that is whole is asked without it, and sooner
+    import pyarrow.parquet as pq  # slow to import, and not needed for an intact recording
 
     with open(path, "rb", buffering=0) as data:
         index = _read_index(path, damages)
         if not index or not _has_end(data.fileno(), path, trace, index, damages):
             return
-        name = os.fsencode(path)  # as text, Arrow takes UTF-8 alone
+        name = os.fsencode(path)  # Arrow accepts text only as UTF-8
         with pa.OSFile(name, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             for number, entry in enumerate(index[:-1]):
                 if entry and _is_whole(data.fileno(), entry):
@@ -38,7 +38,7 @@ def read(path: Path, trace: Metadata, schema: pa.Schema, damages: list[Damage]) 
 
 
 def is_whole(path: Path, trace: Metadata, progress: Callable[[int], None] = lambda size: None) -> bool:
-    """Is every byte of the file as this trace has written it? ``progress``: is told of bytes that were compared."""
+    """Return whether every byte of the file is as this recording wrote it. ``progress`` is called with the bytes compared."""
     damages: list[Damage] = []
     try:
         with open(path, "rb", buffering=0) as data:
@@ -57,7 +57,7 @@ def _read_index(path: Path, damages: list[Damage]) -> list[Entry | None]:
         index = list(entries(path.with_suffix(".parquet.crc"), damages))
     except FileNotFoundError:
         if not path.exists():
-            raise  # the whole segment was dropped
+            raise  # the whole segment was deleted
         index = []
     if not index:
         damages.append(Damage(path, 0, None, "its checksum file (.crc) is missing"))
@@ -65,7 +65,7 @@ def _read_index(path: Path, damages: list[Damage]) -> list[Entry | None]:
 
 
 def _has_end(fd: int, path: Path, trace: Metadata, index: list[Entry | None], damages: list[Damage]) -> bool:
-    """Behind the row groups, where they are described: without it nothing of the file can be read."""
+    """Check the footer after the row groups: without it nothing of the file can be read."""
     end, why = index[-1], "its footer is damaged"
     if end and not end.rows and os.fstat(fd).st_size == end.offset + end.size and _is_whole(fd, end):
         words = [*stored(table_of(path), trace.form).values(), trace.uuid if any(entry and entry.rows for entry in index) else ""]
@@ -79,7 +79,8 @@ def _has_end(fd: int, path: Path, trace: Metadata, index: list[Entry | None], da
 
 
 def _has_words(end: bytes, words: Sequence[str]) -> bool:
-    """Columns stand there, and of each the least and the greatest value: where there are rows, the trace's own name."""
+    """Return whether the footer contains the words: the columns, and of each the minimum and maximum; with rows, the
+    recording's own name."""
     return all(word.encode() in end for word in words)
 
 
@@ -90,8 +91,8 @@ def _is_whole(fd: int, entry: Entry, progress: Callable[[int], None] = lambda si
 
 
 def in_columns(columns: Mapping[str, pa.Array], schema: pa.Schema, count: int) -> pa.RecordBatch:
-    """In the columns of today, of ``count`` rows: those that an older version does not have are null, and one that it calls by an
-    old name is found by that."""
+    """Return the present columns, of ``count`` rows: columns missing in an older version are null, and columns with an old
+    name are found by that name."""
     import pyarrow as pa
 
     names = {field.name: field.name if field.name in columns else OLD_COLUMNS.get(field.name, "") for field in schema}

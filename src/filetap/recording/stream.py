@@ -1,7 +1,7 @@
-"""A table while it is written: an Arrow IPC stream, and beside it a checksum index with the CRC of each message.
+"""A table while it is written: an Arrow IPC stream, and a checksum index with the CRC of each message.
 
-Apart, because it alone knows what a kill leaves behind: what the checksum index names is whole or damaged, what it does not name
-was under way.
+Separate, because only this module handles what a kill leaves behind: messages listed in the checksum index are intact or
+damaged, others were being written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
 class StreamWriter:
-    """Writes ``path`` and its checksum index. OSError when there is no room; then what was written before stays readable."""
+    """Writes ``path`` and its checksum index. OSError when there is no room; what was written before stays readable."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._message = Message()
@@ -35,11 +35,11 @@ class StreamWriter:
         self._fd = os.open(path, flags, 0o644)
         self._index = os.open(path.with_suffix(".crc"), flags, 0o644)
         self.size = 0
-        """Bytes; so many rows: ``rows``."""
+        """Bytes written; ``rows``: rows written."""
         self.rows = 0
         self._entries = 0
         self._ipc.write_batch(pa.RecordBatch.from_pylist([], schema))
-        self._message.take()  # Arrow puts the schema in front of the first batch
+        self._message.take()  # Arrow writes the schema before the first batch
         self._put(schema.serialize().to_pybytes(), 0)
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -58,7 +58,7 @@ class StreamWriter:
         self._entries += len(entry)
 
     def close(self) -> None:
-        """The stream's end, where there is room for it, and nothing of what found none."""
+        """Write the stream's end, if there is room for it."""
         with suppress(OSError):
             for fd, size in ((self._fd, self.size), (self._index, self._entries)):
                 os.ftruncate(fd, size)
@@ -68,7 +68,7 @@ class StreamWriter:
 
 
 class Message:
-    """What Arrow writes of one batch, in one piece: a file as far as Arrow asks for one."""
+    """The bytes that Arrow writes of one batch, in one piece: implements the part of a file that Arrow needs."""
 
     closed = False
 
@@ -85,7 +85,7 @@ class Message:
         return taken
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no output is buffered."""
 
     def tell(self) -> int:
         return 0
@@ -107,7 +107,7 @@ def _write(fd: int, data: memoryview, at: int) -> None:
 
 
 def is_bare(path: Path) -> bool:
-    """Is nothing in it, or behind its schema?"""
+    """Return whether it is empty, or has only its schema."""
     if not path.exists():
         return True
     with pa.OSFile(os.fsencode(path), "rb") as source:
@@ -119,8 +119,8 @@ def is_bare(path: Path) -> bool:
 
 
 def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool = False) -> Iterator[pa.RecordBatch]:
-    """The batches that are whole, in the columns that the stream's first message says. ``known``: the same, where a stream of its
-    version has these columns and no others. What is damaged is added to ``damages``, never read as data. ``live``: it grows."""
+    """Yield the intact batches, in the columns of the stream's first message. ``known``: the schema, if a stream of its
+    version has these columns and no others. Damaged parts are added to ``damages``, never read as data. ``live``: it grows."""
     with open(path, "rb", buffering=0) as stream:
         try:
             index = list(entries(path.with_suffix(".crc"), damages))
@@ -147,7 +147,8 @@ def read(path: Path, known: pa.Schema | None, damages: list[Damage], live: bool 
 
 
 def _look_behind(fd: int, path: Path, index: Sequence[Entry | None], damages: list[Damage]) -> None:
-    """Behind the last piece nothing stands but the stream's end, or a piece that was under way when the recorder was killed."""
+    """Check that only the stream's end follows the last piece, or a piece that was being written when the recorder was
+    killed."""
     if index and not index[-1]:
         return
     end = index[-1].offset + index[-1].size if index and index[-1] else 0

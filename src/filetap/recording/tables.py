@@ -1,6 +1,7 @@
-"""Batches as the columns of a trace, and back: what a number of the wire means is decided here, once for all readers.
+"""Converts batches to the columns of a recording, and back: translates the numbers of the wire format, in one place for all
+readers.
 
-Apart from the files they lie in. Everything by columns; a loop runs over files and tasks alone, which are few.
+Separate from the files that store them. All work is by columns; only files and tasks, which are few, are handled in a loop.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from filetap.render import arguments, command_line, jsontext
 from filetap.render.columns import clock, durations, encode, pack, second
 
 SECOND: Final = ("target_offset", "target", "target_fd", "argument")
-"""Columns of the second slot that a trace keeps; files and tasks without an id have got one by now."""
+"""Columns of the second slot that a recording keeps; files and tasks without an id have got one by now."""
 FIRST: Final = tuple(name for name in RECORDED.names if name not in (*SECOND, "realtime"))
 NO_POSITION: Final = 2**64 - 1
 OP_NAMES: Final = pa.array([call.op for call in CALLS])
@@ -41,7 +42,8 @@ def value_type(kind: pa.DataType) -> pa.DataType:
 
 
 def plain(schema: pa.Schema) -> pa.Schema:
-    """A table's columns while it is written: text is plain, and what is the same in all rows is left to sealing."""
+    """Return a table's columns while it is written: text is plain, and columns with the same value in all rows are added by
+    sealing."""
     return pa.schema([(field.name, value_type(field.type)) for field in schema if field.name not in KEY])
 
 
@@ -49,7 +51,7 @@ RECORDED_SCHEMAS: Final = {name: RECORDED if name in OF_EVENTS else plain(schema
 
 
 def recorded(batch: Batch) -> pa.RecordBatch:
-    """A batch's events as RECORDED; copied, for the batch may be a view of the ring."""
+    """Return a batch's events as RECORDED; copied, because the batch may be a view of the ring."""
     events = batch.events
     columns = {name: np.ascontiguousarray(events[name]) for name in FIRST}
     columns["realtime"] = np.full(len(events), batch.realtime)
@@ -58,7 +60,7 @@ def recorded(batch: Batch) -> pa.RecordBatch:
 
 
 def records_of(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]:
-    """The events and second slots that ``recorded`` was made from, and each event's realtime."""
+    """Return the events and second slots that ``recorded`` was made from, and each event's realtime."""
     columns = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in rows.schema.names}
     return _records(columns)
 
@@ -80,7 +82,7 @@ def key_columns(metadata: Metadata, count: int) -> Columns:
 
 
 def event_table(batch: Batch, metadata: Metadata, realtime: NDArray[np.int64] | None = None) -> pa.RecordBatch:
-    """A batch's events as EVENTS. ``realtime``: of each event, where it is not the batch's."""
+    """Return a batch's events as EVENTS. ``realtime``: of each event, if it is not the batch's."""
     events, calls = batch.events, batch.events["call"]
     real = np.full(len(events), batch.realtime) if realtime is None else realtime
     columns = key_columns(metadata, len(events)) | _numbers(batch) | _words(batch)
@@ -113,7 +115,7 @@ def _named(texts: pa.Array, numbers: NDArray[Any]) -> pa.Array:
 
 
 def _numbers(batch: Batch) -> Columns:
-    """What is told as a number; where it is none, it is told in ``arguments``."""
+    """Return the columns that are numbers; other values are in ``arguments``."""
     events, calls, flags = batch.events, batch.events["call"], batch.events["flags"]
     target, target_fd, target_offset = (second(batch, name) for name in ("target", "target_fd", "target_offset"))
     copies = arguments.COPIES[calls] & (flags & wire.HAS_EXT != 0)
@@ -137,17 +139,17 @@ def _numbers(batch: Batch) -> Columns:
 
 
 def offset_told(events: Records) -> NDArray[np.bool_]:
-    """Is the wire's offset one?"""
+    """Return for each event whether the wire's offset is an offset."""
     return np.asarray(arguments.OFFSETS[events["call"]] & (events["flags"] & wire.NO_OFFSET == 0))
 
 
 def size_told(events: Records) -> NDArray[np.bool_]:
-    """Is the wire's size one?"""
+    """Return for each event whether the wire's size is a size."""
     return np.asarray(arguments.SIZES[events["call"]] & (events["flags"] & wire.NO_SIZE == 0))
 
 
 def _words(batch: Batch) -> Columns:
-    """The wire's words that no column above tells as they are, so that a replay has them."""
+    """Return the words of the wire format that no other column has unchanged, so that a replay has them."""
     events = batch.events
     argument, position = second(batch, "argument").astype(np.uint64), second(batch, "target_offset")
     copies = arguments.COPIES[events["call"]]
@@ -160,7 +162,7 @@ def _words(batch: Batch) -> Columns:
 
 
 def _arguments(batch: Batch) -> pa.Array:
-    """What calls tell beside numbers, as JSON: each combination is written once."""
+    """Return the arguments that are not numbers, as JSON: each combination is written once."""
     has_args = arguments.HAS_ARGS[batch.events["call"]]
     if not has_args.any():
         return pa.DictionaryArray.from_arrays(pa.nulls(len(has_args), pa.int32()), pa.array([], pa.string()))
@@ -178,7 +180,7 @@ def _told(call: int, values: Mapping[str, int]) -> str:
 
 
 def replayed(rows: pa.RecordBatch) -> tuple[Records, Records, NDArray[np.int64]]:
-    """EVENTS as the wire had them: events, second slots, each event's realtime."""
+    """Convert EVENTS back to the wire format: events, second slots, each event's realtime."""
     get = {name: rows.column(name) for name in rows.schema.names}
     numbers = {name: _filled(get[name], none) for name, none in _NONE.items()}
     copies = arguments.COPIES[(calls := _call_numbers(get["op"], get["call"]))]
@@ -203,7 +205,7 @@ _NONE: Final = {
     **dict.fromkeys("task file target tid open_id result duration event_flags realtime raw_arg2 raw_arg3".split(), 0),
     **dict.fromkeys(("fd", "target_fd", "target_offset"), -1),
 }
-"""How the wire says that there is none."""
+"""The wire format's value for a missing one."""
 
 
 def _filled(column: pa.Array, none: int) -> NDArray[Any]:
@@ -215,7 +217,7 @@ def _either(number: pa.Array, word: pa.Array) -> NDArray[np.uint64]:
 
 
 def own_calls(events: Records, calls: Sequence[tuple[str, str]]) -> Records:
-    """Events of one whose calls, by op and name, had these numbers: with ours, for numbers change from version to version."""
+    """Convert events with another version's numbers of calls, given by op and name, to the present numbers."""
     ours = np.array([_OURS.get(call, UNKNOWN) for call in calls], "<u2")
     if not calls or np.array_equal(ours, np.arange(len(CALLS))):
         return events
@@ -224,7 +226,7 @@ def own_calls(events: Records, calls: Sequence[tuple[str, str]]) -> Records:
 
 
 def _known(numbers: NDArray[np.uint16], call: Callable[[int], tuple[str, str]]) -> NDArray[np.uint16]:
-    """The same, if all are. ``call``: of a row, for a message."""
+    """Return the numbers, if all are known. ``call``: of a row, for a message."""
     if (unknown := numbers == UNKNOWN).any():
         op, name = call(int(unknown.argmax()))
         raise TraceError(f"it contains the unknown call {name} ({op}): use the filetap that recorded it, or a newer one")
@@ -232,7 +234,7 @@ def _known(numbers: NDArray[np.uint16], call: Callable[[int], tuple[str, str]]) 
 
 
 def _call_numbers(ops: pa.Array, calls: pa.Array) -> NDArray[np.uint16]:
-    """By op and name, as ``own_calls``."""
+    """Return the numbers by op and name, as ``own_calls``."""
     ops, calls = (column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode() for column in (ops, calls))
     if not len(ops):
         return np.zeros(0, "<u2")
@@ -243,7 +245,7 @@ def _call_numbers(ops: pa.Array, calls: pa.Array) -> NDArray[np.uint16]:
 
 
 def _texts(name: str, values: Sequence[bytes | None]) -> Columns:
-    """Text with replacement characters, and the bytes where these had to be put."""
+    """Return text with replacement characters, and the bytes where these were needed."""
     texts = [value.decode(errors="replace") if value else None for value in values]
     plain = all(value.isascii() for value in values if value)
     exact = [
@@ -256,7 +258,7 @@ def _texts(name: str, values: Sequence[bytes | None]) -> Columns:
 
 
 def _plain(items: Sequence[object], schema: pa.Schema, columns: Columns) -> Columns:
-    """The attributes that are called as their columns are."""
+    """Return the attributes that have the names of their columns."""
     rest = [field for field in schema if field.name not in columns]
     values = zip(*map(attrgetter(*(field.name for field in rest)), items), strict=True) if items else ((),) * len(rest)
     return columns | {field.name: pa.array(column, field.type) for field, column in zip(rest, values, strict=True)}
@@ -287,7 +289,7 @@ def task_table(tasks: Sequence[Task], metadata: Metadata) -> pa.RecordBatch:
 
 
 def _credentials(credentials: Sequence[Credentials]) -> Columns:
-    """Names that are not known are null."""
+    """Return the columns; unknown names are null."""
     return {
         field.name: pa.array([getattr(one, field.name) if getattr(one, field.name) != "" else None for one in credentials], field.type)
         for field in TASKS
@@ -308,7 +310,7 @@ def _exact(row: Mapping[str, Any], name: str) -> bytes:
 
 
 def _number(device: str | None) -> int:
-    """As the kernel has it."""
+    """Return the number in the kernel's encoding."""
     if not device:
         return 0
     major, minor = device.split(":")
@@ -316,7 +318,7 @@ def _number(device: str | None) -> int:
 
 
 def files_of(table: pa.Table) -> dict[int, File]:
-    """FILES by id."""
+    """Return FILES by id."""
     return {row["id"]: _file(row) for batch in table.to_batches() for row in batch.to_pylist()}
 
 
@@ -336,7 +338,7 @@ def _file(row: Mapping[str, Any]) -> File:
 
 
 def tasks_of(table: pa.Table) -> dict[int, Task]:
-    """TASKS by id, each with its ancestors."""
+    """Return TASKS by id, each with its ancestors."""
     tasks = {row["id"]: _task(row) for batch in table.to_batches() for row in batch.to_pylist()}
     below = {number: task for number, task in tasks.items() if task.parent and not task.ancestor}
     return tasks | {number: replace(task, ancestors=lineage(task.parent, tasks.get)) for number, task in below.items()}
@@ -349,13 +351,13 @@ def _task(row: Mapping[str, Any]) -> Task:
     same["args"] = None if row["args"] is None else tuple(row["args"])
     same |= {name: bool(row[name]) for name in ("adopted", "ancestor", "args_late")}
     same |= {name: row[name] or 0 for name in ("parent", "forker")}
-    if row["ancestor"] is None:  # version 1.0: "parent" is what forked it, and the row of its parent there is none
+    if row["ancestor"] is None:  # version 1.0: "parent" is the forking task, and there is no row of the parent
         same |= {"parent": 0, "forker": row["parent"] or 0}
     return Task(comm=_exact(row, "command"), **same)
 
 
 def _credentials_of(row: Mapping[str, Any]) -> Credentials:
-    """An older version says 4294967295 of a loginuid that was never set, and nothing of some others."""
+    """An older version has 4294967295 for a loginuid that was never set, and lacks some others."""
     same = {name: row[name] for name in Credentials.__dataclass_fields__}
     same |= {name: same[name] or "" for name in same if name.endswith("_name")}
     same["loginuid"] = None if same["loginuid"] == NEVER_SET else same["loginuid"]

@@ -1,7 +1,7 @@
-"""Recording: batches into the segments of a trace's folder, each segment whole in itself.
+"""Recording: writes batches to the segments of a recording's folder, each segment complete in itself.
 
-Apart from the streams' bytes and from sealing, which goes on behind. A segment holds all files and tasks that its events
-name, so that old ones can be dropped.
+Separate from the bytes of streams and from sealing, which runs in a worker thread. A segment has all files and tasks that its
+events refer to, so that old ones can be deleted.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from filetap.recording.stream import StreamWriter
 from filetap.render.columns import encode
 
 NAMED: Final = 1 << 18
-"""Files and tasks of a segment: which ones it has is kept in memory."""
+"""The maximum number of files and tasks of a segment: the set of them is kept in memory."""
 RESERVE: Final = 64 << 10
 JUMP: Final = 1_000_000
-"""ns by which a clock has to change to be noted again: it is never measured to less than some hundred."""
+"""ns by which a clock has to change to be recorded again: its measurement error is at most some hundred."""
 
 
 class Segment:
-    """One number's files, and which files and tasks it has."""
+    """The files of one segment, and the set of files and tasks it has."""
 
     def __init__(self, folder: Path, number: int, metadata: Metadata) -> None:
         self.number, self._metadata, self.began = number, metadata, time.monotonic()
@@ -55,7 +55,7 @@ class Segment:
         return many or size >= limits.bytes or time.monotonic() - self.began >= limits.seconds
 
     def write(self, events: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task], table: str = "events") -> None:
-        """RECORDED; what it names first, so that no event is on disk whose file is not."""
+        """Write RECORDED; files and tasks first, so that no event is on disk without its file."""
         named = [events.column(name).to_numpy() for name in ("file", "target")]
         self._define(new(named, self._files, files), new([events.column("task").to_numpy()], self._tasks, tasks))
         self._streams[table].write(events)
@@ -67,7 +67,7 @@ class Segment:
             self._put("tasks", tables.task_table([*self._ancestors(tasks), *tasks], self._metadata))
 
     def _ancestors(self, tasks: list[Task]) -> list[Task]:
-        """Of these tasks, those that the segment does not have yet."""
+        """Return the ancestors of these tasks that the segment does not have yet."""
         above = {process.id: process for task in tasks for process in task.ancestors if process.id not in self._tasks}
         self._tasks.update(above)
         return list(above.values())
@@ -87,24 +87,24 @@ class Segment:
 
 
 def new(ids: Sequence[Any], known: set[int], items: Mapping[int, Any]) -> list[Any]:
-    """What is named for the first time."""
+    """Return the items that occur for the first time."""
     distinct = {number for column in ids for number in encode(column)[0].tolist()} - known
     known |= distinct
     return [items[number] for number in distinct if number in items]
 
 
 def no_progress(progress: Iterator[tuple[int, int]]) -> None:
-    """To its end."""
+    """Run to its end without output."""
     for _ in progress:
         pass
 
 
 Shown = Callable[[Iterator[tuple[int, int]]], None]
-"""Told how far the sealing has come, until it is done."""
+"""Shows the progress of sealing, until it is done."""
 
 
 class TraceSink:
-    """A sink: the folder of a trace, from its first batch to its last segment sealed."""
+    """A sink: the folder of a recording, from its first batch to its last sealed segment."""
 
     draining = False
 
@@ -124,11 +124,11 @@ class TraceSink:
 
     @property
     def failure(self) -> OSError | None:
-        """Why not all of it is sealed."""
+        """Return why a part of it is not sealed."""
         return self._sealer.failure
 
     def begin(self) -> None:
-        """All is attached, and the metadata say how: what the trace replaces is not wanted any more."""
+        """Start, once everything is attached and is in the metadata: the recording that is replaced is removed."""
         with suppress(OSError):
             write_metadata(self.folder, self.metadata)
         if self._replaced:
@@ -145,7 +145,7 @@ class TraceSink:
             clocks.append((time, realtime))
 
     def take(self, events: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
-        """RECORDED, and what they name. OSError: of the folder, whichever file of it that was."""
+        """Write RECORDED, with its files and tasks. OSError names the folder, whichever file of it failed."""
         try:
             self._segment.write(events, files, tasks)
             self.written += events.num_rows
@@ -155,7 +155,7 @@ class TraceSink:
             raise OSError(error.errno, error.strerror, os.fspath(self.folder)) from None
 
     def _turn(self) -> None:
-        """The segment is full: the next one begins."""
+        """Begin the next segment: this one is full."""
         following = Segment(self.folder, self._segment.number + 1, self.metadata)
         self._close_segment()
         self._segment = following
@@ -165,7 +165,7 @@ class TraceSink:
         self._sealer.add(self._segment.number, self._segment.rows)
 
     def flush(self) -> None:
-        """Every batch is with the kernel already."""
+        """Do nothing: every batch has been written to the kernel."""
 
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         self._segment.aggregated(overflows, batch)
@@ -174,11 +174,11 @@ class TraceSink:
         self.take_pending(tables.recorded(batch), batch.files, batch.tasks)
 
     def take_pending(self, calls: pa.RecordBatch, files: Mapping[int, File], tasks: Mapping[int, Task]) -> None:
-        """As ``take``, of calls under way."""
+        """Do the same as ``take`` for pending calls."""
         self._segment.write(calls, files, tasks, "pending")
 
     def close(self, shown: Shown = no_progress) -> None:
-        """Seals the rest. OSError: that could not be done, or the metadata not be written; what is on disk can be read."""
+        """Seal the rest. OSError: sealing failed, or writing the metadata did; what is on disk can be read."""
         self._close_segment()
         shown(self._sealer.finish())
         self.metadata.ended = utc(time.time())
@@ -193,7 +193,7 @@ class TraceSink:
             raise self.failure
 
     def discard(self) -> None:
-        """It never began."""
+        """Remove it: tracing did not start."""
         self._close_segment()
         no_progress(self._sealer.finish())
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -206,7 +206,7 @@ class TraceSink:
 
 
 def make_folder(folder: Path, metadata: Metadata) -> int:
-    """A trace without segments: nobody sees the folder before it is one. Returns the lock, held."""
+    """Create a recording without segments: the folder is visible only when it is complete. Return the lock, held."""
     if os.path.lexists(folder):
         raise UsageError(f"{folder} exists: give --force to replace it if it is a recording")
     made = unused(lambda number: folder.with_name(f".{folder.name}.{number}"))
@@ -226,18 +226,19 @@ def make_folder(folder: Path, metadata: Metadata) -> int:
 
 
 def set_aside(folder: Path) -> Path:
-    """A trace that is to be replaced, by another name until what replaces it has begun."""
+    """Rename a recording that is to be replaced, until its replacement has begun."""
     check_replaceable(folder)
     return folder.rename(unused(lambda number: folder.with_stem(f"{folder.stem}-replaced-{number}")))
 
 
 def unused(name: Callable[[int], Path]) -> Path:
-    """A path that is not there. In another container a process has the same number, and one that was killed may have left it."""
+    """Return a path that does not exist. In another container a process has the same number, and one that was killed may have
+    left it."""
     return next(path for path in map(name, count(os.getpid())) if not os.path.lexists(path))
 
 
 def check_replaceable(folder: Path) -> None:
-    """A trace, and nothing else; not while somebody records it."""
+    """Raise an error unless this is a recording, and no process is recording it."""
     if not (folder / METADATA).is_file() or folder.is_symlink():
         raise UsageError(f"{folder} is not a recording: --force does not replace it")
     with suppress(FileNotFoundError), open(folder / LOCK, "rb") as lock:

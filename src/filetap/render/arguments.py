@@ -1,7 +1,7 @@
-"""What the numbers of an event are, call by call: offsets and sizes, or flags, modes, owners and addresses.
+"""The meaning of an event's numbers, call by call: offsets and sizes, or flags, modes, owners and addresses.
 
-Plain tables, apart from the sinks, because what an argument means is no format's. A call that is like the others of its
-op needs no line here.
+Plain tables, separate from the sinks, because the meaning of an argument does not depend on the format. A call that is like the
+others of its op needs no line here.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from filetap.core.wire import Records
 from filetap.render.columns import second
 
 Members = dict[str, Any]
-"""Of ``io``, by name."""
+"""Members of ``io``, by name."""
 
 
 class ArgumentDecoder(NamedTuple):
-    """What some calls say besides offset and size."""
+    """Decodes the arguments of some calls other than offset and size."""
 
     op: str
     uses: tuple[str, ...]
-    """Columns of the event: what ``decode`` is given, and so no number of bytes. ``argument`` is in the second slot."""
+    """Columns of the event that ``decode`` gets, and so no number of bytes. ``argument`` is in the second slot."""
     decode: Callable[..., Members]
     calls: str = ""
-    """Which of the op's; none named: all that no other line names."""
+    """Calls of the op; if empty: all that no other line names."""
 
 
 def _opening(flags: int, mode: int) -> Members:
-    """The mode only where it creates, for else it is whatever the register held."""
+    """Return the mode only if the call creates a file; otherwise it is an arbitrary register value."""
     return {"flags": constants.open_flags(flags)} | ({"mode": _octal(mode)} if constants.creates(flags) else {})
 
 
@@ -55,12 +55,12 @@ def _octal(mode: int) -> str:
 
 
 def _mode(mode: int) -> Members:
-    """The kernel's umode_t has 16 bits."""
+    """Return the mode. The kernel's umode_t has 16 bits."""
     return {"mode": _octal(mode & 0xFFFF)}
 
 
 def _owner(uid: int, gid: int) -> Members:
-    """-1 leaves it as it is."""
+    """Return the ids. -1 means unchanged, and is left out."""
     given = {name: value & 0xFFFFFFFF for name, value in (("uid", uid), ("gid", gid))}
     owner = {name: value for name, value in given.items() if value != 0xFFFFFFFF}
     return {"owner": owner} if owner else {}
@@ -75,7 +75,7 @@ def _permission(mask: int) -> Members:
 
 
 def _flags(table: dict[str, int]) -> Callable[[int], Members]:
-    """Only where there are any."""
+    """Return flags only if there are any."""
     return lambda bits: {"flags": constants.flags(bits, table)} if bits else {}
 
 
@@ -144,11 +144,12 @@ def _decoder_of(call: Call) -> ArgumentDecoder:
 BY_CALL: Final = [_decoder_of(call) for call in CALLS]
 _USES: Final = {source: np.array([source in row.uses for row in BY_CALL]) for source in ("offset", "size", "argument", "flags")}
 HAS_ARGS: Final = np.array([row is not NOTHING for row in BY_CALL])
-"""By call: is there anything to tell?"""
+"""By call: whether it has decoded arguments."""
 
 
 def used(batch: Batch, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Of these events the columns that ``decode_call`` needs; 0 where a call does not use one, so that few values are distinct."""
+    """Return for these events the columns that ``decode_call`` needs; 0 where a call does not use one, so that few values are
+    distinct."""
     calls = batch.events["call"][rows]
     columns = {}
     for source, uses in _USES.items():
@@ -168,7 +169,7 @@ _MOVES_BYTES: Final = {KIND_READ, KIND_WRITE, KIND_SUBMIT, KIND_TRANSFER, KIND_I
 
 
 def _is_number(number: int, call: Call, column: str) -> bool:
-    """Is the column a number of bytes?"""
+    """Return whether the column is a number of bytes."""
     if call.op == "fault":
         return column == "offset"
     given = call.kind == KIND_PLAIN and (column in call.shape.split() or (column == "size" and call.flags & VECTORED))
@@ -178,18 +179,18 @@ def _is_number(number: int, call: Call, column: str) -> bool:
 OFFSETS: Final = np.array([_is_number(number, call, "offset") for number, call in enumerate(CALLS)])
 SIZES: Final = np.array([_is_number(number, call, "size") for number, call in enumerate(CALLS)])
 SIGNED: Final = np.array([call.op == "seek" for call in CALLS])
-"""By call: is the offset one that may be negative and mean it?"""
+"""By call: whether a negative offset is valid."""
 COPIES: Final = np.array([call.kind in (KIND_TRANSFER, KIND_IOCTL) for call in CALLS])
 """By call: from one descriptor to another."""
 
 _FROM_RESULT: Final = np.array([call.kind == KIND_MMAP for call in CALLS])
 _FROM_SIZE: Final = np.array([call.op == "fault" for call in CALLS])
 ADDRESSED: Final = np.array([call.kind == KIND_MAPPED for call in CALLS]) | _FROM_RESULT | _FROM_SIZE
-"""By call: is there an address in memory?"""
+"""By call: whether it has an address in memory."""
 
 
 def addresses(events: Records, target_offset: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """Of the calls that have one; and which have: a failed mmap has none."""
+    """Return the addresses of the calls, and which have one: a failed mmap has none."""
     calls, result = events["call"], events["result"]
     none = (result < 0) | (events["flags"] & wire.NO_RESULT != 0)
     values = np.select([_FROM_RESULT[calls], _FROM_SIZE[calls]], [result.astype(np.uint64), events["size"]], target_offset)

@@ -1,6 +1,6 @@
-"""What the wire's columns mean: distinct values and where they stand, operations, durations, clock times.
+"""The meaning of the wire format's columns: distinct values and their positions, operations, durations, clock times.
 
-Apart, because every sink and later the analyses want the same columns.
+Separate, because every sink and the analyses need the same columns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from filetap.core.wire import Records
 
 
 def encode(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """The distinct values in order of appearance, and which of them each row has. Records are compared as bytes."""
+    """Return the distinct values in order of appearance, and the index of each row's value. Records are compared as bytes."""
     values = np.ascontiguousarray(values)
     array = pa.array(values) if values.dtype.names is None else _opaque(values)
     encoded = array.dictionary_encode()
@@ -30,7 +30,7 @@ def _opaque(records: Records) -> Any:
 
 
 def pack(**columns: NDArray[Any]) -> Records:
-    """The columns side by side as records, to be encoded together."""
+    """Return the columns side by side as records, to be encoded together."""
     count = len(next(iter(columns.values())))
     records = np.empty(count, [(name, column.dtype) for name, column in columns.items()])
     for name, column in columns.items():
@@ -39,12 +39,12 @@ def pack(**columns: NDArray[Any]) -> Records:
 
 
 def ops(calls: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Numbers of OPS. The wire has no bit for it, so a new thread counts as its call's ``fork``."""
+    """Return numbers of OPS. The wire format has no bit for it, so a new thread counts as its call's ``fork``."""
     return np.asarray(wire.OP_OF_CALL[calls], np.uint8)
 
 
 def second(batch: Batch, name: str) -> NDArray[Any]:
-    """A column of the second slots, at the rows of their events; 0 at the others."""
+    """Return a column of the second slots, at the rows of their events; 0 at the others."""
     column = np.zeros(len(batch.events), wire.EVENT_EXT[name])
     if len(batch.ext):
         column[batch.events["flags"] & wire.HAS_EXT != 0] = batch.ext[name]
@@ -52,7 +52,7 @@ def second(batch: Batch, name: str) -> NDArray[Any]:
 
 
 def durations(events: Records) -> NDArray[np.uint64]:
-    """Nanoseconds; 0: not known."""
+    """Return nanoseconds; 0: not known."""
     values = events["duration"].astype(np.uint64)
     for flag, unit in ((wire.MICROSECONDS, 1000), (wire.MILLISECONDS, 1_000_000)):
         coarse = events["flags"] & flag != 0
@@ -61,5 +61,5 @@ def durations(events: Records) -> NDArray[np.uint64]:
 
 
 def clock(events: Records, realtime: int) -> NDArray[np.int64]:
-    """CLOCK_REALTIME of each event, nanoseconds."""
+    """Return CLOCK_REALTIME of each event, nanoseconds."""
     return np.asarray(events["time"].astype(np.int64) + realtime)

@@ -1,6 +1,6 @@
-"""Arguments of processes: as the kernel lays them out, as /proc has them, and as one line.
+"""Arguments of processes: in the kernel's layout, in that of /proc, and as one line.
 
-Apart from definitions.py, because /proc is another source than the kernel half, and later.
+Separate from definitions.py, because /proc is another source than the kernel half, and later.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Final
 
 MOST_BYTES: Final = 4096
-"""As in bpf/lib/describe.bpf.h."""
+"""The same as in bpf/lib/describe.bpf.h."""
 TICK: Final = 10_000_000
 """ns of one unit of /proc/PID/stat: USER_HZ is 100."""
 _UNSAFE: Final = re.compile(rb"[^\w@%+=:,./-]")
 
 
 def split(text: bytes) -> tuple[bytes, ...]:
-    """Each is ended by NUL."""
+    """Split at the NUL that ends each argument."""
     return tuple(text.removesuffix(b"\0").split(b"\0"))
 
 
 def join(arguments: Sequence[bytes]) -> bytes:
-    """As a shell would have to be given them, whatever their bytes (shlex.join, but of bytes)."""
+    """Quote the arguments for a shell, whatever their bytes (shlex.join, but of bytes)."""
     return b" ".join(map(_quoted, arguments))
 
 
@@ -34,8 +34,8 @@ def _quoted(argument: bytes) -> bytes:
 
 
 def read(pid: int, start: int) -> tuple[tuple[bytes, ...], bool] | None:
-    """The arguments that a process has by now, and whether they are cut; None: it has none, or has ended. ``start``: on
-    our CLOCK_BOOTTIME, by which another process with this number is told apart."""
+    """Return the arguments that a process has by now, and whether they are cut; None: it has none, or has ended. ``start``:
+    on filetap's CLOCK_BOOTTIME, which distinguishes it from another process with this number."""
     folder = Path(f"/proc/{pid}")
     try:
         with open(folder / "cmdline", "rb") as file:

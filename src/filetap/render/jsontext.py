@@ -1,7 +1,7 @@
-"""Files, tasks and arguments as JSON: members in ECS's and OpenTelemetry's names (docs/events.md).
+"""Files, tasks and arguments as JSON: members with the names of ECS and OpenTelemetry (docs/events.md).
 
-Apart from the sink, because these are made once per file or task and not per event, and whatever else speaks JSON says
-the same in the same words.
+Separate from the sink, because these texts are made once per file or task and not per event, and all JSON output uses the same
+ones.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from filetap.core.batch import GROUPS, USERS, Credentials, File, Task
 from filetap.render import command_line
 
 ENCODER: Final = msgspec.json.Encoder()
-"""The standard library's takes 2.5 ns a character, this one 0.3."""
+"""The standard library's encoder takes 2.5 ns a character, this one 0.3."""
 
 HOSTILE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""JSON allows these bare, but a terminal that shows the line obeys some: delete, C1, line ends, changes of direction."""
+"""JSON allows these unescaped, but some act on a terminal that shows the line: delete, C1, line ends, changes of direction."""
 
 
 def quote(text: str) -> str:
-    """A JSON string that is harmless on a terminal too."""
+    """Return a JSON string that is harmless on a terminal too."""
     quoted = ENCODER.encode(text).decode()
     if text.isascii() and "\x7f" not in text:
         return quoted
@@ -35,7 +35,7 @@ def quote(text: str) -> str:
 
 
 def member(name: str, value: bytes) -> str:
-    """Bytes from strangers: where they are not UTF-8, they stand beside it, exact."""
+    """Return a member for untrusted bytes: if they are not UTF-8, a second member has them exactly."""
     try:
         return f'"{name}":{quote(value.decode())}'
     except UnicodeDecodeError:
@@ -43,7 +43,7 @@ def member(name: str, value: bytes) -> str:
 
 
 def array(name: str, values: Sequence[bytes]) -> str:
-    """As member(), for a list; one value that is not UTF-8 puts all of them beside it."""
+    """Do the same as member() for a list; one value that is not UTF-8 adds a second member with all of them."""
     texts = [value.decode(errors="replace") for value in values]
     quoted = f'"{name}":[{",".join(map(quote, texts))}]'
     if all(text.encode() == value for text, value in zip(texts, values, strict=True)):
@@ -54,7 +54,7 @@ def array(name: str, values: Sequence[bytes]) -> str:
 
 @lru_cache(1024)
 def kind_members(device: int, mode: int | None, filesystem: bytes) -> str:
-    """What many files have in common: with a cache, a new file costs half."""
+    """Return the members that many files share: with a cache, a new file costs half."""
     kind = constants.file_type(mode) if mode is not None else None
     parts = [f'"device":"{constants.device(device)}"'] if device else []
     parts += [f'"type":"{kind}"'] if kind else []
@@ -63,7 +63,8 @@ def kind_members(device: int, mode: int | None, filesystem: bytes) -> str:
 
 
 def file_members(file: File) -> str:
-    """Without a path there is an inode, of a file that could not be described, or a name that leads nowhere known. Never empty."""
+    """Return the members, never empty. Without a path there is an inode, of a file that could not be described, or a name
+    that leads nowhere known."""
     mode = file.mode if file.resolved or file.mode else None  # Anonymous inodes have the mode 0, a name that led nowhere has none.
     parts = [member("path", file.path)] if file.path else []
     parts += [f'"inode":"{file.inode}"'] if file.inode else []
@@ -96,7 +97,7 @@ def parent_members(task: Task) -> str:
 
 
 def above_members(process: Task, child: Task) -> str:
-    """Of a process that another one descends from."""
+    """Return the members of an ancestor."""
     parts = [f'"pid":{process.pid},{member("name", process.comm)}']
     parts += [f'"executable":{{{member("path", process.exe)}}}'] if process.exe else []
     parts += [member("command_line", command_line.join(process.args))] if process.args is not None else []
@@ -107,7 +108,7 @@ def above_members(process: Task, child: Task) -> str:
 
 
 def ancestor_members(task: Task) -> str:
-    """From the parent up; empty where none is known."""
+    """Return the ancestors from the parent up; empty if none is known."""
     children = (task, *task.ancestors)
     listed = ",".join(f"{{{above_members(process, child)}}}" for process, child in zip(task.ancestors, children, strict=False))
     cut = ',"ancestors_truncated":true' if task.is_cut else ""
@@ -116,7 +117,8 @@ def ancestor_members(task: Task) -> str:
 
 @lru_cache(1024)
 def credential_members(credentials: Credentials) -> str:
-    """Of most tasks they are the same. Saved ids and those of the file system only where they are not the effective ones."""
+    """Return the members of the users; most tasks share them. Saved ids and those of the file system only if they differ from
+    the effective ones."""
     parts = []
     for word, name in (USERS | GROUPS).items():
         number, effective = (getattr(credentials, one) for one in (name, "egid" if word.endswith("group") else "euid"))
@@ -134,7 +136,7 @@ def identified(number: int, name: str) -> str:
 
 
 def thread_members(task: Task) -> str:
-    """The thread's name where it has one of its own; its number is the event's."""
+    """Return the thread's name if it differs from the process's; its number is in the event."""
     return member("name", task.thread) + "," if task.thread not in (b"", task.comm) else ""
 
 
@@ -144,5 +146,5 @@ def cgroup_members(task: Task) -> str:
 
 
 def members(values: Mapping[str, Any]) -> str:
-    """What is inside the braces of an object."""
+    """Return the text inside the braces of an object."""
     return ENCODER.encode(values).decode()[1:-1]

@@ -1,6 +1,6 @@
-"""What a process descends from, as one line: ``systemd(1) > bash(812) > make(4711) > rm(4713)``.
+"""A process and its ancestors as one line: ``systemd(1) > bash(812) > make(4711) > rm(4713)``.
 
-Apart from sinks/table.py, because what is left out of a line that is too long is a matter of its own.
+Separate from sinks/table.py, because shortening a line that is too long needs its own rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ GAP: Final = "... > "
 
 
 def line(task: Task, width: int = 0) -> str:
-    """The first process of all at the left. With a ``width`` exactly as wide: padded, or without some of them; the nearest go last."""
+    """Return the line, the first process at the left. With a ``width`` exactly as wide: padded, or with some left out; the
+    nearest are kept longest."""
     links = links_of(task)
     if not width:
         return "".join(links)
@@ -25,19 +26,20 @@ def line(task: Task, width: int = 0) -> str:
 
 
 def links_of(task: Task) -> list[str]:
-    """``~>`` stands behind a parent that has adopted the next process instead of having forked it."""
+    """Return the parts. ``~>`` follows a parent that has adopted the next process instead of having forked it."""
     processes = [*reversed(task.ancestors), task]
     known = [f"{named(parent)} {'~>' if child.adopted else '>'} " for parent, child in pairwise(processes)]
     return [*[GAP] * task.is_cut, *known, named(task)]
 
 
 def named(process: Task) -> str:
-    """No name can look like a link."""
+    """Return name and pid. A name cannot look like a separator."""
     return f"{printable(process.comm).replace('>', chr(92) + 'x3e')}({process.pid})"
 
 
 def shorter(links: Sequence[str]) -> list[list[str]]:
-    """Longest first. The first one of all stays until there is no room for it beside a parent and its parent."""
+    """Return shorter versions, the longest first. The first process is kept while there is room for it with a parent and its
+    parent."""
     count = len(links)
     return [
         [*links],

@@ -1,6 +1,6 @@
-"""Columns of byte strings, and one way to lay them end to end, row by row, without a step of Python per row.
+"""Columns of byte strings, and one way to concatenate them row by row, without Python code per row.
 
-Apart, because every text format is made of it and it knows nothing of events.
+Separate, because every text format uses it and it does not depend on events.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ Rows = NDArray[np.int32]
 
 
 def _memory() -> Any:
-    """Arrow's default, mimalloc, holds on to 30 MB more than jemalloc does with the same batches (measured)."""
+    """Return jemalloc if available: Arrow's default, mimalloc, keeps 30 MB more than jemalloc with the same batches
+    (measured)."""
     try:
         return pa.jemalloc_memory_pool()
     except NotImplementedError:
@@ -53,18 +54,18 @@ def constant(value: bytes, count: int) -> Text:
 
 
 def lookup(table: Strings, rows: NDArray[Any]) -> Text:
-    """``table[rows[i]]`` in each row."""
+    """Return ``table[rows[i]]`` in each row."""
     return Text(table, rows.astype(np.int32, copy=False))
 
 
 def numbers(values: NDArray[Any]) -> Text:
-    """Whole numbers in decimal."""
+    """Return whole numbers in decimal."""
     text = pc.cast(pa.array(np.ascontiguousarray(values)), pa.string(), memory_pool=MEMORY).view(pa.binary())
     return whole(text)
 
 
 def repeated(values: NDArray[Any]) -> Text:
-    """The same where few values are distinct: each of those is written once."""
+    """Return the same for few distinct values: each of those is written once."""
     distinct, rows = encode(values)
     return Text(numbers(distinct).strings, rows)
 
@@ -73,7 +74,7 @@ HEX: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def hexadecimal(values: NDArray[np.uint64]) -> Text:
-    """Whole numbers, without leading zeros."""
+    """Return whole numbers in hexadecimal, without leading zeros."""
     places = np.arange(60, -1, -4, dtype=np.uint64)
     digits = (values[:, None] >> places & np.uint64(15)).astype(np.uint8)
     shown = np.logical_or.accumulate(digits != 0, axis=1)
@@ -84,12 +85,12 @@ def hexadecimal(values: NDArray[np.uint64]) -> Text:
 
 
 def whole(array: Strings) -> Text:
-    """Each string in its own row."""
+    """Return each string in its own row."""
     return Text(array, np.arange(len(array), dtype=np.int32))
 
 
 def choose(mask: NDArray[np.bool_], yes: Text, no: Text) -> Text:
-    """``yes`` where the mask is set, else ``no``."""
+    """Return ``yes`` where the mask is set, else ``no``."""
     if mask.all():
         return yes
     rows = np.where(mask, yes.rows, no.rows + np.int32(len(yes.strings)))
@@ -97,19 +98,19 @@ def choose(mask: NDArray[np.bool_], yes: Text, no: Text) -> Text:
 
 
 def only(mask: NDArray[np.bool_], text: Text) -> Text:
-    """The text where the mask is set, else nothing."""
+    """Return the text where the mask is set, else nothing."""
     return choose(mask, text, Text(EMPTY, np.zeros(len(mask), np.int32)))
 
 
 def some(mask: NDArray[np.bool_], text: Text) -> Text:
-    """The text's rows, one after the other, where the mask is set, else nothing."""
+    """Return the text's rows, one after the other, where the mask is set, else nothing."""
     rows = np.full(len(mask), len(text.strings), np.int32)
     rows[mask] = text.rows
     return Text(pa.concat_arrays([text.strings, EMPTY]), rows)
 
 
 def offsets(array: Strings) -> Rows:
-    """Where each string begins in the array's data, and the end of the last."""
+    """Return where each string begins in the array's data, and the end of the last."""
     return np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
 
 
@@ -119,13 +120,13 @@ def lengths(array: Strings) -> Rows:
 
 
 def right(text: Text, width: int) -> list[Text]:
-    """Aligned to the right in ``width`` columns, for text that is ASCII. What is longer stays whole, behind one blank."""
+    """Align ASCII text to the right in ``width`` columns. Longer text stays whole, after one blank."""
     padding = np.clip(np.int32(width) - lengths(text.strings), 1, len(SPACES) - 1)
     return [Text(SPACES, padding[text.rows]), text]
 
 
 def timestamps(nanoseconds: NDArray[np.int64], seconds: Callable[[NDArray[np.int64]], list[bytes]], groups: int) -> list[Text]:
-    """Distinct whole seconds as ``seconds`` writes them, then ``groups`` times three decimals."""
+    """Return distinct whole seconds as ``seconds`` formats them, then ``groups`` times three decimals."""
     whole = nanoseconds // 1_000_000_000
     rest = (nanoseconds - whole * 1_000_000_000).astype(np.int32)
     distinct, rows = encode(whole)
@@ -136,7 +137,7 @@ def timestamps(nanoseconds: NDArray[np.int64], seconds: Callable[[NDArray[np.int
 
 
 def interleave(columns: Sequence[Text]) -> tuple[Strings, NDArray[np.int32]]:
-    """All strings in one array, and which of them each row takes, one column of numbers per text."""
+    """Return all strings in one array, and the index of each row's string, one column of numbers per text."""
     taken = np.empty((len(columns[0].rows), len(columns)), np.int32)
     base = 0
     for number, column in enumerate(columns):
@@ -146,19 +147,19 @@ def interleave(columns: Sequence[Text]) -> tuple[Strings, NDArray[np.int32]]:
 
 
 def lay(pool: Strings, taken: NDArray[np.int32]) -> Strings:
-    """Each row's strings end to end. Arrow's ``take`` copies them in order, so its data is the joined text already."""
+    """Concatenate each row's strings. Arrow's ``take`` copies them in order, so its data is the joined text already."""
     pieces = pc.take(pool, pa.array(taken.reshape(-1)), memory_pool=MEMORY)
     ends = np.ascontiguousarray(offsets(pieces)[:: taken.shape[1]])
     return pa.Array.from_buffers(pa.binary(), len(taken), [None, pa.py_buffer(ends), pieces.buffers()[2]])
 
 
 def join(columns: Sequence[Text]) -> Strings:
-    """Each row's strings end to end, all at once: for columns of short strings."""
+    """Concatenate each row's strings, all at once: for columns of short strings."""
     return lay(*interleave(columns))
 
 
 def join_in_parts(columns: Sequence[Text], most: int = 2048, size: int = 1 << 20) -> Iterator[Strings]:
-    """The same in parts of at most ``most`` rows and about ``size`` bytes, which stay in the cache until written."""
+    """Do the same in parts of at most ``most`` rows and about ``size`` bytes, which stay in the cache until written."""
     pool, taken = interleave(columns)
     longest = sum(int(lengths(column.strings).max()) for column in columns)
     step = max(1, min(most, size // longest))

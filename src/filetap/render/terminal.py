@@ -1,6 +1,6 @@
-"""Names on a terminal: nothing in them can move the cursor, and how many columns they take.
+"""Names on a terminal: they cannot move the cursor, and their width is known.
 
-Apart from sinks/table.py, because reports want it without the sink and what that imports.
+Separate from sinks/table.py, because reports need it without the sink and its imports.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import unicodedata
 
 
 def escape(character: str) -> str:
-    """As in C and Python. Two digits only below 0x80, so that an invalid byte 9B and U+009B differ."""
+    """Escape as in C and Python. Two digits only below 0x80, so that an invalid byte 9B and U+009B differ."""
     code = ord(character)
     if code < 0x80:
         return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\x{code:02x}")
@@ -17,7 +17,7 @@ def escape(character: str) -> str:
 
 
 def printable(value: bytes) -> str:
-    """A name that can neither move the cursor nor turn the writing direction, and still tells every byte.
+    """Return a name that can neither move the cursor nor change the writing direction, and still shows every byte.
 
     Python counts as not printable all control, format, private and unassigned characters, and every space but one.
     """
@@ -26,20 +26,20 @@ def printable(value: bytes) -> str:
 
 
 def one_line(text: str) -> str:
-    """Words of ours with names and the like in them, of which the same is true but that a backslash may be ours."""
+    """Make a message with names in it safe in the same way, except that a backslash may be the message's own."""
     readable = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return "".join([c if c.isprintable() else escape(c) for c in readable])
 
 
 def columns_of(character: str) -> int:
-    """How many columns a terminal gives it."""
+    """Return how many columns a terminal uses for it."""
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def fitted(text: str, width: int) -> str:
-    """Padded, or cut with a plus, as ps does."""
+    """Pad the text, or cut it with a plus, as ps does."""
     widths = [columns_of(character) for character in text]
     if sum(widths) > width:
         while sum(widths) > width - 1:

@@ -1,6 +1,6 @@
-"""Text of files and tasks, made once for each and kept while events name it.
+"""Text of files and tasks, rendered once for each and cached while events refer to it.
 
-Apart, because it is the one memory that the text formats have, and it has to stay small.
+Separate, because it is the only cache of the text formats, and it has to stay small.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ MakeFile: TypeAlias = Callable[[File | None], tuple[bytes, ...]]
 MakeTask: TypeAlias = Callable[[Task | None], tuple[bytes, ...]]
 
 OVERHEAD: Final = 256
-"""Bytes that one entry costs beside its text: key, tuple, place in the dictionary, heads of the texts."""
+"""Bytes that one entry costs in addition to its text: key, tuple, slot in the dictionary, headers of the texts."""
 
 
 PORTION: Final = 4 << 20
-"""Bytes of text that one portion of a batch brings along. Sixteen thousand paths of 4000 bytes would take 300 MB at once."""
+"""Bytes of text that one portion of a batch adds. Sixteen thousand paths of 4000 bytes would take 300 MB at once."""
 
 
 class TextCache(Generic[T]):
-    """``make`` gives the texts of one file or task, always equally many; of None for an id that is 0 or not known.
+    """``make`` returns the texts of one file or task, always the same number; it gets None for an id that is 0 or not known.
 
-    They are kept by id alone: an id means the same as long as the trace lasts, and to ask for the object may be dear.
+    They are cached by id alone: an id means the same as long as the trace lasts, and looking up the object may be expensive.
     """
 
     def __init__(self, make: Callable[[T | None], tuple[bytes, ...]], limit: int = 8 << 20) -> None:
-        """``limit``: bytes kept, about."""
+        """``limit``: approximate number of bytes kept."""
         self._make = make
         self._limit = limit
         self._kept: dict[int, tuple[bytes, ...]] = {}
@@ -54,7 +54,7 @@ class TextCache(Generic[T]):
         return made
 
     def _keep(self, number: int, made: tuple[bytes, ...]) -> None:
-        """At the limit all are forgotten, and with them the ids that are gone; those in use are made once more."""
+        """Store a text. At the limit the cache is emptied, which drops ids that are gone; those in use are made once more."""
         if self._size > self._limit:
             self._kept.clear()
             self._size = 0
@@ -62,12 +62,12 @@ class TextCache(Generic[T]):
         self._size += OVERHEAD + sum(map(len, made))
 
     def columns(self, ids: NDArray[Any], known: Mapping[int, T]) -> list[Text]:
-        """One column for each text that ``make`` gives, with as many of the first rows as PORTION bytes describe."""
+        """Return one column for each text that ``make`` returns, with as many of the first rows as PORTION bytes describe."""
         distinct, rows = encode(ids)
         made = self._portion(distinct.tolist(), known)
         if len(made) < len(distinct):
             rows = rows[: int(np.argmax(rows >= len(made)))]
-        # zip(*made) would hold an iterator per file, and the garbage collector would count them all.
+        # # zip(*made) would hold an iterator per file, and the garbage collector would visit them all.
         return [Text(strings([texts[place] for texts in made]), rows) for place in range(len(made[0]))]
 
     def _portion(self, numbers: list[int], known: Mapping[int, T]) -> list[tuple[bytes, ...]]:
@@ -82,17 +82,17 @@ class TextCache(Generic[T]):
 
 
 class Descriptions:
-    """The texts of all that a batch's events name, as a format makes them."""
+    """The texts of everything that a batch's events refer to, in one format."""
 
     def __init__(self, file: MakeFile, task: MakeTask, target: MakeFile) -> None:
         self._files, self._tasks, self._targets = TextCache(file), TextCache(task), TextCache(target)
 
     def of(self, overflow: Overflow, batch: Batch) -> tuple[bytes, ...]:
-        """The texts of an aggregated row: of its file, then of its task."""
+        """Return the texts of an aggregated row: of its file, then of its task."""
         return self._files.of(overflow.file, batch.files) + self._tasks.of(overflow.task, batch.tasks)
 
     def parts(self, batch: Batch) -> Iterator[tuple[Batch, list[Text]]]:
-        """The batch with its columns of text; at once, unless the names are very long."""
+        """Yield the batch with its columns of text; in one part, unless the names are very long."""
         while len(batch.events):
             texts = self._texts(batch)
             count = min(len(text.rows) for text in texts)
@@ -103,7 +103,7 @@ class Descriptions:
             batch = batch.portion(count, len(batch.events))
 
     def _texts(self, batch: Batch) -> list[Text]:
-        """Of the file, of the task, and where there is any, of the second file."""
+        """Return the texts of the file, of the task, and of the second file, if there is one."""
         events, files = batch.events, batch.files
         texts = self._files.columns(events["file"], files) + self._tasks.columns(events["task"], batch.tasks)
         return texts + (self._targets.columns(second(batch, "target"), files) if batch.ext["target"].any() else [])

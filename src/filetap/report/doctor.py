@@ -1,6 +1,6 @@
-"""What ``filetap doctor`` found, as text of at most 100 columns.
+"""The result of ``filetap doctor`` as text of at most 100 columns.
 
-Apart, because kernel/features.py finds and never prints, and this prints and never finds.
+Separate, because capture/features.py tests and never prints, and this prints and never tests.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ COLUMNS: Final = 100
 
 
 def as_json(features: Features) -> str:
-    """One object on one line. ``tracing`` says whether a trace works here."""
+    """Return one object on one line. ``tracing`` tells whether a trace works here."""
     return json.dumps({"tracing": features.tracing} | asdict(features))
 
 
 def as_text(features: Features) -> str:
-    """The verdict, the requirements, then each hook set with its ways."""
+    """Return the verdict, the requirements, then each hook set with its attach types."""
     return "\n".join(_lines(features))
 
 
@@ -63,5 +63,5 @@ def _outcome(way: Way, hook_set: HookSet) -> str:
 
 
 def _hang(head: str, text: str) -> list[str]:
-    """``text`` behind ``head``, its further lines below its first."""
+    """Return ``text`` after ``head``, with its further lines below its first."""
     return wrap(text, COLUMNS, initial_indent=head, subsequent_indent=" " * len(head)) or [head.rstrip()]

@@ -1,7 +1,7 @@
-"""The answer to a query as a table for eyes, as JSON, CSV or Parquet.
+"""The answer to a query as a table, JSON, CSV or Parquet.
 
-Apart, because a report never computes: analysis/sql.py did. Most of the text is made by the database, row after row, so that
-an answer may be larger than memory.
+Separate, because a report never computes: analysis/sql.py did. The database makes most of the text, row after row, so that an
+answer may be larger than memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from filetap.render.terminal import columns_of, printable
 NESTED: Final = ("STRUCT", "MAP", "UNION", "LIST", "ARRAY")
 ZONED: Final = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 RIGHT: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT")
-"""In types of numbers."""
+"""Parts of the names of numeric types."""
 
 
 def nested(kind: str) -> bool:
@@ -26,12 +26,12 @@ def nested(kind: str) -> bool:
 
 
 def text_of(column: str, kind: str) -> str:
-    """As text: nested values as JSON, bytes that are not ASCII as \\xFF."""
+    """Return SQL for text: nested values as JSON, bytes that are not ASCII as \\xFF."""
     return f"to_json({column})::VARCHAR" if nested(kind) else f"{column}::VARCHAR"
 
 
 def json_of(column: str, kind: str) -> str:
-    """As JSON: times are ISO 8601, those with a zone UTC; what is no number of JSON is null, and what is infinite."""
+    """Return SQL for JSON: times are ISO 8601, those with a zone in UTC; NaN and infinity become null."""
     if kind == "BLOB":
         return f"to_json(base64({column}))::VARCHAR"
     if kind.startswith("TIMESTAMP") and not nested(kind):
@@ -45,12 +45,12 @@ def json_of(column: str, kind: str) -> str:
 
 
 def finite(row: str) -> str:
-    """What is no number of JSON is null within lists and structs, too."""
+    """Replace NaN and infinity within lists and structs by null, too."""
     return json.dumps(json.loads(row, parse_constant=lambda _: None), ensure_ascii=False, separators=(",", ":"))
 
 
 def unlike(names: Sequence[str]) -> list[str]:
-    """No two alike: of several that are, the later ones get a number."""
+    """Make the names unique: repeated ones get a number."""
     unique: list[str] = []
     for name in names:
         alike = (f"{name}_{number}" for number in range(1, len(names) + 1))
@@ -59,12 +59,12 @@ def unlike(names: Sequence[str]) -> list[str]:
 
 
 def key_of(name: str, kind: str) -> str:
-    """Bytes stand in base64 in ``NAME_b64``, as in events."""
+    """Return the key: bytes are base64 in ``NAME_b64``, as in events."""
     return f"{name.removesuffix('_bytes')}_b64" if kind == "BLOB" else name
 
 
 def write_json(answer: Answer, out: IO[bytes]) -> None:
-    """An array of objects, a line each; bytes that are none are left out."""
+    """Write an array of objects, a line each; null columns of exact bytes are left out."""
     clean = finite if any(nested(kind) and ("DOUBLE" in kind or "FLOAT" in kind) for kind in answer.types) else str
     keys = unlike([key_of(*column) for column in zip(answer.names, answer.types, strict=True)])
     members = [member(number, key, kind) for number, (key, kind) in enumerate(zip(keys, answer.types, strict=True))]
@@ -84,14 +84,15 @@ def member(number: int, key: str, kind: str) -> str:
 
 
 def write_csv(answer: Answer, out: IO[bytes]) -> None:
-    """RFC 4180, with a head; what there is none of is empty."""
+    """Write RFC 4180 with a header; null is empty."""
     out.write(csv_lines([answer.names]))
     for rows in answer.rows(texts(answer)):
         out.write(csv_lines(rows))
 
 
 class Lines(list[str]):
-    """What csv.writer writes. It quotes the bytes that may end a line, so these are told both, and one is taken away again."""
+    """Collects the lines of csv.writer. It quotes the bytes that may end a line, so it is given both, and one is removed
+    again."""
 
     END: Final = "\r\n"
 
@@ -113,14 +114,14 @@ def write_parquet(answer: Answer, out: IO[bytes]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = answer.schema()  # no two names alike
+    schema = answer.schema()  # all names are unique
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for batch in answer.arrow():
             writer.write_table(pa.Table.from_batches([batch]).rename_columns(schema.names))
 
 
 def write_table(answer: Answer, out: IO[bytes]) -> None:
-    """Columns as wide as in the first rows: what is wider later on moves its line's rest, and nothing is cut."""
+    """Write columns as wide as in the first rows: a wider value later shifts the rest of its line, and nothing is cut."""
     if answer.plan:
         out.write("".join(text.rstrip("\n") + "\n" for _, text in answer.plain_rows()).encode())
         return
@@ -136,7 +137,7 @@ def write_table(answer: Answer, out: IO[bytes]) -> None:
 
 
 class Cells(dict[str | None, str]):
-    """A column's texts as they are shown: few are different, and many rows have them."""
+    """A column's texts as they are shown, cached: few are different, and many rows have them."""
 
     def __init__(self, columns: int, right: bool) -> None:
         super().__init__()
@@ -162,7 +163,7 @@ def width(text: str) -> int:
 
 
 def lines(columns: Sequence[Cells], cells: Sequence[Sequence[str | None]]) -> bytes:
-    """Nothing stands behind a line's last word."""
+    """Return lines without trailing blanks."""
     shown = [list(map(column.__getitem__, texts)) for column, texts in zip(columns, cells, strict=True)]
     return "".join([" ".join(row).rstrip(" ") + "\n" for row in zip(*shown, strict=True)]).encode()
 

@@ -1,6 +1,6 @@
 """The statistics of a run as text for a person and as JSON for a program.
 
-Apart, because a report never computes: statistics.py does.
+Separate, because a report never computes: statistics.py does.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _WIDTH = max(map(len, OPS)) + 1
 
 
 def as_json(stats: Statistics) -> str:
-    """One object, indented."""
+    """Return one object, indented."""
     return json.dumps(stats.as_json(), indent=2) + "\n"
 
 
 def as_text(stats: Statistics) -> str:
-    """A line per op, then the whole and what it means."""
+    """Return a line per op, then the totals and the verdict."""
     columns = ("seen", "delivered", "aggregated", "lost")
     lines = [f"{'op':<{_WIDTH}}" + "".join(f"{name:>12}" for name in columns) + f"{'errors':>10}{'bytes':>12}"]
     rows = sorted(stats.ops.items(), key=lambda item: -item[1].seen)
@@ -40,14 +40,14 @@ def as_text(stats: Statistics) -> str:
 
 
 def under_way(pending: Mapping[str, int]) -> str:
-    """Calls that had not returned."""
+    """Return how many calls had not returned."""
     total, ops = sum(pending.values()), ", ".join(f"{count} {op}" for op, count in pending.items())
     calls = "1 call was" if total == 1 else f"{total} calls were"
     return f"{calls} pending at the end: {ops}"
 
 
 def verdict(stats: Statistics) -> str:
-    """What the sum means, in a sentence; and what it cannot know, in another."""
+    """Return the verdict in a sentence; and what it cannot know, in another."""
     if not stats.missed:
         return balanced(stats)
     skipped = f"events may be missing: the kernel skipped a BPF program {stats.missed} times because it was already running on that CPU"
@@ -71,7 +71,7 @@ def balanced(stats: Statistics) -> str:
 
 
 def human(count: int) -> str:
-    """Bytes with a binary unit."""
+    """Return bytes with a binary unit."""
     size = float(count)
     for unit in _UNITS:
         if size < 1024 or unit == _UNITS[-1]:

@@ -1,6 +1,6 @@
 """A summary as text: aligned columns, the name last and never cut.
 
-Apart, because a report never computes: analysis/summary.py did. Nothing in a name can move the cursor.
+Separate, because a report never computes: analysis/summary.py did. Names cannot move the cursor.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HEADS: Final = {
     "first": ("FIRST", 13),
     "last": ("LAST", 13),
 }
-"""Head and width of each figure, the blank before it included."""
+"""Header and width of each figure, including the blank before it."""
 MOMENTS: Final = ("first", "last")
 
 NAMES: Final = {
@@ -44,15 +44,15 @@ NAMES: Final = {
     "cgroup_path": "CGROUP",
 }
 PADDED: Final = {"pid": ">7", "call": "<15", "label": "<15", "host": "<12", "began": "<25"}
-"""How names are aligned that another one stands behind."""
+"""The alignment of names that are followed by another one."""
 UNKNOWN: Final = {"path": "(no file)", "directory": "(no directory)", "cgroup_path": "(not known)"}
 CUT: Final = "note: too many rows: the rarest were merged into (others), and counted from zero if they came back"
 UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
 
 
 def as_text(table: pa.Table, cut: bool = False, zone: Zone | None = None) -> str:
-    """A line per row, under a head. ``table``: what analysis.summary.summary gives. ``cut``: Accumulated.cut. ``zone``: of times,
-    the local one by default."""
+    """Return a line per row, below a header. ``table``: the result of analysis.summary.summary. ``cut``: Accumulated.cut.
+    ``zone``: of times, the local one by default."""
     zone = zone or Zone()
     figures = [name for name in HEADS if name in table.column_names]
     keys = [name for name in table.column_names if name not in HEADS and name != "others"]
@@ -62,30 +62,30 @@ def as_text(table: pa.Table, cut: bool = False, zone: Zone | None = None) -> str
 
 
 def earliest(table: pa.Table) -> int:
-    """Of ``first``, ns since 1970; 0: there is none."""
+    """Return the earliest ``first``, ns since 1970; 0: there is none."""
     return (pc.min(table["first"].cast(pa.int64())).as_py() or 0) if "first" in table.column_names else 0
 
 
 def headings(traces: Sequence[Named], zone: Zone) -> Iterator[str]:
-    """A line for each of several traces that are summed up as one."""
+    """Yield a line for each of several recordings that are summed up as one."""
     for one in traces:
         label, command, host = (printable(text.encode()) for text in (one.label, one.command, one.host))
         yield f"trace {label}: {command}, on {host}, since {zone.text(one.began * 1000, 0)}"
 
 
 def head_of(figure: str, fixed: Fixed) -> str:
-    """The head of a figure, with the zone where it is a time."""
+    """Return the header of a figure, with the zone if it is a time."""
     return f"{HEADS[figure][0]} {fixed.name}" if figure in MOMENTS else HEADS[figure][0]
 
 
 def name_heads(keys: Sequence[str]) -> str:
-    """What stands above the names of rows. ``start`` is never shown, and all that makes a user is one text."""
+    """Return the headers above the names of rows. ``start`` is never shown, and all columns of a user are one text."""
     shown = [key for key in keys if key not in ("start", *USER[1:])]
     return " ".join(f"{NAMES.get(key, key.upper()):{PADDED.get(key, '')}}" for key in shown)
 
 
 def lines(table: pa.Table, figures: list[str], keys: list[str], zone: Zone, fixed: Fixed) -> Iterator[str]:
-    moments = [name for name in ("time", "began", *MOMENTS) if name in table.column_names]  # Python's own have no ns
+    moments = [name for name in ("time", "began", *MOMENTS) if name in table.column_names]  # Python's datetime has no ns
     times = {name: table[name].cast(pa.int64()).to_pylist() for name in moments}
     digits = max(map(places, times.get("time", [])), default=0)
     for place, row in enumerate(table.select([*keys, "others", *figures]).drop_columns(moments).to_pylist()):
@@ -94,14 +94,14 @@ def lines(table: pa.Table, figures: list[str], keys: list[str], zone: Zone, fixe
 
 
 def named(row: dict[str, Any], keys: list[str]) -> str:
-    """Who or what the row is about. No path begins with a parenthesis, so no name can fake the marks."""
+    """Return the name of the row's group. No path begins with a parenthesis, so no name can look like a mark."""
     if row["others"]:
         return "(others)"
     return user(row) if "euid" in keys else " ".join(name(key, row[key]) for key in keys)
 
 
 def user(row: dict[str, Any]) -> str:
-    """As chown(1) has it, and in parentheses who that is otherwise: ``root:root (real alice:alice, login alice)``."""
+    """Return the user as in chown(1), with differing ids in parentheses: ``root:root (real alice:alice, login alice)``."""
     if row["euid"] is None:
         return "-"
     acting, real = (owner(row, *ids) for ids in (USER[:4], USER[4:8]))
@@ -117,9 +117,9 @@ def owner(row: dict[str, Any], user_: str, user_name: str, group: str, group_nam
 
 
 def named_id(row: dict[str, Any], number: str, name: str) -> str:
-    """By its name, or else the number."""
+    """Return the name, or else the number."""
     text = printable(row[name].encode()) if row[name] else str(row[number])
-    return f"\\x28{text[1:]}" if text.startswith("(") else text  # no user is called as a mark is
+    return f"\\x28{text[1:]}" if text.startswith("(") else text  # no user name can look like a mark
 
 
 def name(key: str, value: object) -> str:
@@ -138,7 +138,7 @@ def cell(figure: str, value: int | str | None) -> str:
 
 
 def moment(name: str, nanoseconds: int | None, digits: int, zone: Zone, fixed: Fixed) -> str | None:
-    """First and last as the time of day, for the head names the zone; others with date and zone."""
+    """Return first and last as the time of day, because the header names the zone; others with date and zone."""
     if nanoseconds is None:
         return None
     if name in MOMENTS:
@@ -147,12 +147,12 @@ def moment(name: str, nanoseconds: int | None, digits: int, zone: Zone, fixed: F
 
 
 def places(nanoseconds: int) -> int:
-    """How many decimals of a second it has."""
+    """Return how many decimals of a second it has."""
     return len(decimals(nanoseconds, 9).rstrip("0")) - 1
 
 
 def duration(nanoseconds: int) -> str:
-    """Three digits and a unit, cut, not rounded."""
+    """Return three digits and a unit, cut, not rounded."""
     unit, scale = next(((unit, scale) for unit, scale in UNITS if nanoseconds >= scale), UNITS[-1])
     whole, rest = divmod(nanoseconds, scale)
     digits = max(0, 3 - len(str(whole))) if scale > 1 else 0

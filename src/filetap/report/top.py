@@ -1,7 +1,6 @@
-"""The screen of filetap top: what is chosen to be seen, and its lines for a terminal of any size.
+"""The screen of filetap top: the current selection, and its lines for a terminal of any size.
 
-Apart, because a report never computes, and so that screens are tested without a terminal. Nothing in a name can move the
-cursor.
+Separate, because a report never computes, and so that screens are tested without a terminal. Names cannot move the cursor.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ HEADS: Final = {
     "errors": ("ERRORS", 8),
     "bytes": ("BYTES", 11),
 }
-"""Head and width of each column, the blank before it included."""
+"""Header and width of each column, including the blank before it."""
 FIRST_TO_GO: Final = ("errors", "errors/s", "bytes", "p50", "count", "p99", "bytes/s")
-"""Columns that a narrow terminal has no room for; not the one to sort by."""
+"""Columns that a narrow terminal leaves out, in this order; never the sort column."""
 NAME, LEAST = 32, 8
-"""Columns that the name should have, and must have."""
+"""Preferred and minimum width of the name."""
 PLAIN, HEAD, MARKED, LOST, STATUS = "", "reverse", "bold reverse", "bold red", "bold"
 """Styles of a line's parts."""
 
@@ -65,7 +64,7 @@ Line = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class Status:
-    """What stands above the table."""
+    """The lines above the table."""
 
     seconds: float
     seen: int = 0
@@ -74,7 +73,7 @@ class Status:
 
 @dataclass(slots=True)
 class View:
-    """What was chosen to be seen. ``key`` follows what is pressed."""
+    """The current selection. ``key`` applies a key."""
 
     by: str = "file"
     sort: str = "rate"
@@ -88,7 +87,7 @@ class View:
     page: int = field(default=10)
 
     def key(self, key: str) -> None:
-        """One key: a character, or the name of one."""
+        """Apply one key: a character, or a key's name."""
         if self.help:
             self.help = False
         elif self.typing:
@@ -154,7 +153,7 @@ _ACTS: Final[dict[str, Any]] = {
 
 
 def screen(view: View, table: pa.Table, status: Status, width: int, height: int) -> list[Line]:
-    """At most ``height`` lines of at most ``width`` columns. ``table``: what LiveAggregator.table gives."""
+    """Return at most ``height`` lines of at most ``width`` columns. ``table``: the result of LiveAggregator.table."""
     if view.help:
         return [[(fitted(line, width), PLAIN)] for line in HELP.splitlines()[:height]]
     rows = view.rows(table)
@@ -198,7 +197,8 @@ def foot(view: View, count: int, width: int) -> Line:
 
 
 def shown_columns(width: int, sort: str) -> list[str]:
-    """Those that leave room for the name. The rate is the last to go, then the one to sort by."""
+    """Return the columns that leave room for the name. The sort column is never left out, and the rate is the last one before
+    it."""
     columns = list(HEADS)
     for name in (*FIRST_TO_GO, "rate"):
         if name != sort and widths(columns) + NAME > width:
@@ -227,7 +227,7 @@ def cell(column: str, value: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """At most seven characters."""
+    """Return at most seven characters."""
     if value < 10 and value != int(value):
         return f"{value:.1f}"
     unit, scale = next(((unit, scale) for unit, scale in UNITS if value < 10**6 * scale), UNITS[-1])
@@ -235,7 +235,7 @@ def number(value: float) -> str:
 
 
 def named(row: dict[str, Any], by: str, room: int) -> str:
-    """Who or what the row is about; of a path its end, where there is no room for all."""
+    """Return the name of the row's group; of a long path its end."""
     if row["others"]:
         return "(others)"
     key = KEYS[by][0]
@@ -251,7 +251,7 @@ def named(row: dict[str, Any], by: str, room: int) -> str:
 
 
 def tail(text: str, width: int) -> str:
-    """The end of it, behind a plus, where the whole is too long."""
+    """Return the end of a text that is too long, after a plus."""
     taken = 0
     for place in range(len(text) - 1, -1, -1):
         taken += columns_of(text[place])
@@ -261,7 +261,7 @@ def tail(text: str, width: int) -> str:
 
 
 def fitted(text: str, width: int) -> str:
-    """Padded or cut."""
+    """Pad or cut the text."""
     taken, end = 0, 0
     for character in text:
         if taken + columns_of(character) > width:
@@ -272,7 +272,7 @@ def fitted(text: str, width: int) -> str:
 
 
 def plain(view: View, table: pa.Table, status: Status, rows: int) -> str:
-    """For a pipe: as the screen, of any width."""
+    """Return text for a pipe: like the screen, of any width."""
     found = view.rows(table).slice(0, rows)
     columns = list(HEADS)
     lines = ["".join(f"{HEADS[name][0]:>{HEADS[name][1]}}" for name in columns) + f" {name_heads(KEYS[view.by])}"]

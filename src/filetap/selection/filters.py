@@ -1,6 +1,6 @@
-"""Which events of the targets count: operations, files, results, latency.
+"""Which events of the targets are traced: operations, files, results, latency.
 
-Apart from targets.py, which says whose. The kernel decides all of it, but for the names of calls that failed.
+Separate from targets.py, which selects tasks. The kernel applies all filters, except to the names of calls that failed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from filetap.core.errors import UsageError
 Item = TypeVar("Item")
 RULES: Final = 4096
 FOLLOWED: Final = 256 << 10
-"""Where each file below a PATH becomes a rule of its own."""
+"""The number of rules, where each file below a PATH becomes one."""
 
 
 @dataclass(slots=True)
 class Filters:
-    """All must hold."""
+    """The filters; all must hold."""
 
     calls: frozenset[int] = field(default_factory=lambda: select_calls(()))
     """Indices into CALLS."""
@@ -33,12 +33,12 @@ class Filters:
     """The file itself, or everything below the directory."""
     exclude: list[str] = field(default_factory=list)
     recursive: bool = True
-    """False: of a directory its direct children only."""
+    """False: of a directory only its direct children."""
     types: frozenset[str] = frozenset({"file"})
     follow: bool = False
     """A file that was below a PATH stays in the trace wherever it is moved."""
     places: bool = False
-    """A PATH is a place, whatever bears its name; and what is there counts under its other names too."""
+    """A PATH means whatever has its name; and a file there matches under its other names too."""
     wait: bool = False
     """With ``places``: it may appear later."""
     failed: bool = False
@@ -51,26 +51,26 @@ class Filters:
 
     @property
     def include(self) -> int:
-        """RULE_* of a PATH."""
+        """Return RULE_* of a PATH."""
         return wire.RULE_TREE if self.recursive else wire.RULE_CHILDREN
 
     @property
     def hardlink_rule(self) -> int:
-        """RULE_* of a file below a PATH."""
+        """Return RULE_* of a file below a PATH."""
         return wire.RULE_TREE if self.follow else wire.RULE_HARDLINK
 
     @property
     def links(self) -> bool:
-        """A file counts under each of its names: a new one may make it wanted."""
+        """Return whether a file matches under each of its names: a new name may make it match."""
         return bool(self.paths) and (self.places or self.follow)
 
     @property
     def rule_space(self) -> int:
-        """Entries of the map of rules."""
+        """Return the number of entries of the map of rules."""
         return FOLLOWED if self.follow or self.places else max(RULES, 2 * len(self.paths))
 
     def rules(self) -> list[tuple[str, int]]:
-        """Path and RULE_*."""
+        """Return path and RULE_*."""
         return [(path, self.include) for path in self.paths] + [(path, wire.RULE_EXCLUDE) for path in self.exclude]
 
     def type_mask(self) -> int:
@@ -78,7 +78,7 @@ class Filters:
 
 
 def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[str] = DEFAULT_OPS) -> frozenset[int]:
-    """``-e``'s words as indices into CALLS: groups, ops and exact calls; none means the ops of ``default``."""
+    """Return the words of ``-e`` as indices into CALLS: groups, ops and exact calls; none means the ops of ``default``."""
     wanted = {name: {call for call in _calls_of(name) if _is_seen(call, level, by_name=name not in GROUPS)} for name in names}
     for name, calls in wanted.items():
         if not calls:
@@ -88,12 +88,13 @@ def select_calls(names: Iterable[str], level: str = "auto", default: Iterable[st
 
 
 def named_calls(names: Iterable[str]) -> frozenset[int]:
-    """``-e``'s words as indices into CALLS, at whichever level they are seen: of a recording, which has one already."""
+    """Return the words of ``-e`` as indices into CALLS, at any level: for a recording, whose level is fixed."""
     return frozenset().union(*map(_calls_of, names))
 
 
 def _is_seen(call: int, level: str, by_name: bool = False) -> bool:
-    """System calls are not told twice: of the VFS level, only what no call says is seen beside them, and only ``by_name``."""
+    """Return whether a call is seen at a level. System calls are not reported twice: at the VFS level, only what no call
+    reports, and only ``by_name``."""
     hook, op = call >= FIRST_HOOK, CALLS[call].op
     if level == "vfs":
         return hook or op == "fault" or op in GROUPS["process"]
@@ -101,18 +102,18 @@ def _is_seen(call: int, level: str, by_name: bool = False) -> bool:
 
 
 def by_system_call(calls: frozenset[int]) -> frozenset[int]:
-    """These, but for each hook the system calls that make the same operation."""
+    """Return these, with each hook replaced by the system calls that make the same operation."""
     ops = {CALLS[call].op for call in calls if call >= FIRST_HOOK}
     return frozenset(call for call in calls.union(*map(_calls_of_op, ops)) if call < FIRST_HOOK)
 
 
 def reported_by_hooks_alone(calls: frozenset[int]) -> set[str]:
-    """Operations among these that no system call makes."""
+    """Return the operations among these that no system call makes."""
     return {CALLS[call].op for call in calls} - {CALLS[call].op for call in by_system_call(calls)}
 
 
 def _other_level(name: str) -> str:
-    """What to do where it is seen at another level: at the one that nobody has to give, or at the hooks'."""
+    """Return what to do if it is seen at another level: at the default one, or at the hooks'."""
     unsaid = any(_is_seen(call, "auto", by_name=True) for call in _calls_of(name))
     return "remove --level" if unsaid else "give --level vfs"
 
@@ -141,7 +142,7 @@ def operations_text() -> str:
 
 
 def select_types(names: Iterable[str]) -> frozenset[str]:
-    """``--type``'s words added to regular files; ``all`` means each."""
+    """Return the words of ``--type`` added to regular files; ``all`` means each."""
     wanted = {"file"}
     for name in names:
         if name != "all" and name not in TYPES:
@@ -151,7 +152,7 @@ def select_types(names: Iterable[str]) -> frozenset[str]:
 
 
 def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int, int]:
-    """Each path opened with O_PATH, as descriptor to RULE_*; the caller closes them. ``gone``: it may be, meanwhile."""
+    """Open each path with O_PATH, as descriptor to RULE_*; the caller closes them. ``gone``: a missing path is no error."""
     opened: dict[int, int] = {}
     for path, rule in rules:
         try:
@@ -168,14 +169,14 @@ def open_paths(rules: Iterable[tuple[str, int]], gone: bool = False) -> dict[int
 
 
 def portions(many: Iterable[Item]) -> Iterator[list[Item]]:
-    """A few hundred at a time: what a process may have open beside."""
+    """Yield a few hundred at a time: a process's descriptors are limited."""
     iterator, size = iter(many), descriptors.portion()
     while portion := list(islice(iterator, size)):
         yield portion
 
 
 def below(filters: Filters, directories: bool = True) -> Iterator[str]:
-    """All that is wanted below the paths now."""
+    """Yield everything below the paths that matches now."""
     for path in filters.paths:
         yield from _tree(path, filters, directories) if filters.recursive else _children(path)
 
@@ -188,7 +189,7 @@ def _tree(path: str, filters: Filters, directories: bool) -> Iterator[str]:
 
 
 def _children(path: str) -> Iterator[str]:
-    """Files alone: what is below a directory was not asked for."""
+    """Yield files only: the content of subdirectories was not requested."""
     if not os.path.isdir(path):
         return
     with os.scandir(path) as entries:

@@ -1,6 +1,6 @@
-"""Whose events count: what the command line names, made into what the kernel's maps and constants hold.
+"""Which tasks are traced: converts the targets of the command line to values of the kernel's maps and constants.
 
-Apart from filters.py, which says which of their events.
+Separate from filters.py, which selects their events.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ COMM_LENGTH = 15
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """A cgroup2 directory that is there when it is named."""
+    """A cgroup2 directory that exists when it is given."""
 
     directory: Path
     id: int
-    """Its inode number: of this one, never of one that is made in its place."""
+    """Its inode number: of this one, never of one that is created in its place."""
     by_path: bool = True
-    """Whatever bears its path is meant."""
+    """Any cgroup with its path is meant."""
     fd: int = field(default=-1, compare=False)
-    """A descriptor of the directory: what has been removed meanwhile can be described still."""
+    """A descriptor of the directory: a cgroup that has been removed meanwhile can still be described."""
 
 
 @dataclass(slots=True)
 class Targets:
-    """A union, but for ``comms`` with ``cgroups``: both must hold then."""
+    """The targets. A union, except ``comms`` with ``cgroups``: then both must hold."""
 
     command: int = 0
     """pid of a command held before its exec; 0: none."""
     pids: list[int] = field(default_factory=list)
-    """By their numbers in our own pid namespace."""
+    """By their numbers in filetap's own pid namespace."""
     pidfds: dict[int, int] = field(default_factory=dict)
-    """Of some of them, a descriptor that tells whether the number is still theirs."""
+    """For some of them, a descriptor that shows whether the number is still theirs."""
     comms: list[bytes] = field(default_factory=list)
     cgroups: list[Cgroup] = field(default_factory=list)
     all: bool = False
     follow: bool = True
 
     def name_process(self, pid: int) -> None:
-        """Add one that runs now, by its number or that of one of its threads."""
+        """Add a running process, by its number or that of one of its threads."""
         found, pidfd = open_process(pid)
         self.pids.append(found)
         if found in self.pidfds:
@@ -54,13 +54,13 @@ class Targets:
         self.pidfds[found] = pidfd
 
     def check_processes(self) -> None:
-        """UsageError if one has ended since it was named: another may have its number by now."""
+        """Raise UsageError if one has ended since it was given: another process may have its number by now."""
         for pid, pidfd in self.pidfds.items():
             if has_ended(pidfd):
                 raise UsageError(f"process {pid} has ended: nothing to trace")
 
     def close(self) -> None:
-        """Let go of the processes."""
+        """Close the descriptors of the processes."""
         while self.pidfds:
             os.close(self.pidfds.popitem()[1])
 
@@ -72,7 +72,7 @@ class Targets:
                 raise UsageError(f"{name} can be given at most {most} times")
 
     def marks(self) -> dict[int, int]:
-        """Process to TARGET_*: the targets that are running already."""
+        """Return process to TARGET_*: the targets that are running already."""
         own = wire.TARGET_PID | wire.TARGET_LIVE
         marks = dict.fromkeys(self.pids, own)
         if self.command:
@@ -81,12 +81,12 @@ class Targets:
 
     @property
     def ends_by_itself(self) -> bool:
-        """True when tracing is over once the processes named have ended."""
+        """Return True if tracing is over once these processes have ended."""
         return not (self.comms or self.cgroups or self.all)
 
 
 def open_process(pid: int) -> tuple[int, int]:
-    """The process of a pid or thread id that runs now: its number, and a descriptor of it (pidfd_open(2))."""
+    """Return the running process of a pid or thread id: its number, and a descriptor of it (pidfd_open(2))."""
     try:
         return pid, os.pidfd_open(pid)
     except (OSError, OverflowError) as error:
@@ -102,7 +102,8 @@ def open_process(pid: int) -> tuple[int, int]:
 
 
 def _process_of_thread(tid: int) -> int:
-    """0: there is none. /proc may be that of another pid namespace, where this number is another's."""
+    """Return the process of a thread; 0: there is none. /proc may be that of another pid namespace, where this number is
+    another task's."""
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
             return 0
@@ -113,14 +114,14 @@ def _process_of_thread(tid: int) -> int:
 
 
 def has_ended(pidfd: int) -> bool:
-    """It is readable once the process has, with all its threads."""
+    """Return whether the process has ended, with all its threads: then the descriptor is readable."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def find_comm(name: str) -> bytes:
-    """The first 15 bytes, which is all that the kernel keeps (TASK_COMM_LEN, include/linux/sched.h)."""
+    """Return the first 15 bytes, which is all that the kernel keeps (TASK_COMM_LEN, include/linux/sched.h)."""
     comm = os.fsencode(name)[:COMM_LENGTH]
     if not comm:
         raise UsageError("-c takes the name of a command; it must not be empty")
@@ -128,7 +129,7 @@ def find_comm(name: str) -> bytes:
 
 
 def cgroup_root() -> Path:
-    """Where the cgroup2 hierarchy is mounted."""
+    """Return the mount point of the cgroup2 hierarchy."""
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         fields, _, rest = line.partition(b" - ")
         if rest.split()[0] == b"cgroup2":
@@ -137,7 +138,7 @@ def cgroup_root() -> Path:
 
 
 def find_cgroup(name: str) -> Cgroup:
-    """A cgroup by id, by its directory, or by its path below the hierarchy's root."""
+    """Return a cgroup by id, by its directory, or by its path below the hierarchy's root."""
     root = cgroup_root()
     if not name:
         raise UsageError("--cgroup takes an id or a directory; it must not be empty (--all traces everything)")
@@ -163,7 +164,7 @@ def _by_id(root: Path, number: int) -> Path | None:
 
 
 def inode(path: str | Path) -> int | None:
-    """None: there is no such cgroup, or there is none any more."""
+    """Return the inode number. None: there is no such cgroup, or it has been removed."""
     try:
         return os.stat(path).st_ino
     except FileNotFoundError:
@@ -179,7 +180,7 @@ def _by_path(root: Path, name: str) -> Path | None:
 
 
 class Sandbox:
-    """A cgroup of a command's own, so that daemons it leaves behind still count; removed at the end."""
+    """A cgroup only for a command, so that daemons it leaves behind are still traced; removed at the end."""
 
     def __init__(self) -> None:
         root = cgroup_root()
@@ -195,14 +196,14 @@ class Sandbox:
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def populated(self) -> bool:
-        """One that somebody has removed is not."""
+        """Return whether it has processes. One that has been removed has none."""
         try:
             return "populated 1" in (self.path / "cgroup.events").read_text()
         except FileNotFoundError:
             return False
 
     def remove(self) -> str:
-        """Empty, or a line for the user when processes are still in it."""
+        """Remove it. Return "", or a line for the user if processes are still in it."""
         try:
             self.path.rmdir()
         except OSError as error:
@@ -211,7 +212,7 @@ class Sandbox:
 
 
 def _make_new(path: Path) -> Path:
-    """A directory of this name, or of one like it: in another pid namespace another filetap has the same number."""
+    """Create a directory of this name, or of a similar one: in another pid namespace another filetap has the same number."""
     for number in count(2):
         try:
             path.mkdir()

@@ -1,7 +1,7 @@
-"""Counts events and writes nothing: what ``-f none`` runs, and what shows the pipeline's own cost.
+"""Counts events and writes nothing: ``-f none`` uses it, and it shows the pipeline's own cost.
 
-Apart, because a count that skipped the work before the sinks would prove nothing: it decodes the operations and looks
-up every file and task, as any other sink does.
+Separate, because a count that skipped the work before the sinks would prove nothing: it decodes the operations and looks up
+every file and task, as any other sink does.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class CountSink:
         self.ops: NDArray[np.int64] = np.zeros(len(OPS), np.int64)
         """Events by number of OPS."""
         self.overflows = 0
-        """Events that came aggregated."""
+        """Events that arrived aggregated."""
         self.unknown = 0
-        """Events that name a file or a task which the batch does not have. None, unless the reader or a probe has a bug."""
+        """Events whose file or task is not in the batch. None, unless the reader or a probe has a bug."""
         self.written = 0
         self._files, self._tasks = Known(), Known()
         self.draining = False
@@ -42,13 +42,13 @@ class CountSink:
         self.overflows += sum(overflow.count for overflow in overflows)
 
     def pending(self, batch: Batch) -> None:
-        """They are no events."""
+        """Ignore pending calls: they are not events."""
 
     def flush(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no output is buffered."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no output is buffered."""
 
 
 class Known:
@@ -58,10 +58,10 @@ class Known:
 
     def __init__(self) -> None:
         self._ids: set[int] = {0}
-        """0 names none."""
+        """0 refers to nothing."""
 
     def strangers(self, ids: NDArray[Any], known: Mapping[int, object]) -> NDArray[np.bool_]:
-        """Which rows name an id that is not known."""
+        """Return which rows refer to an id that is not known."""
         distinct, rows = encode(ids)
         new = set(distinct.tolist()) - self._ids
         missing = [number for number in new if number not in known]

@@ -1,6 +1,6 @@
-"""A recording, and beside it the stream that somebody reads, if any.
+"""A recording, together with the stream of printed events, if any.
 
-Apart, so that neither knows of the other. What counts as written is what is recorded.
+Separate, so that neither depends on the other. Recorded events count as written.
 """
 
 from __future__ import annotations
@@ -50,6 +50,6 @@ class Fanout:
             sink.pending(batch)
 
     def close(self) -> None:
-        """The streams: the recording is closed when its statistics are known."""
+        """Close the streams: the recording is closed when its statistics are known."""
         for sink in self._streams:
             sink.close()

@@ -1,6 +1,6 @@
 """NDJSON: one line of JSON per event (docs/events.md), laid out by columns.
 
-Apart, because it is a format: enrich/ has the pieces, and only their order on the line is decided here.
+Separate, because it is a format: render/ has the pieces, and only their order on the line is decided here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from filetap.render.text_cache import Descriptions
 
 
 class RawFile(Protocol):
-    """A binary file opened without a buffer, so that what it took is out."""
+    """A binary file opened without a buffer, so that accepted bytes are written."""
 
     def write(self, data: memoryview, /) -> int | None: ...
 
@@ -54,7 +54,7 @@ class RawFile(Protocol):
 
 
 def waits(file: RawFile) -> bool:
-    """May a write have to wait for a reader?"""
+    """Return whether a write may have to wait for a reader."""
     try:
         return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, AttributeError):  # io.UnsupportedOperation: a file in memory
@@ -62,9 +62,11 @@ def waits(file: RawFile) -> bool:
 
 
 class Writeback:
-    """Has a growing file written to disk in windows, and its pages given back, so that a long trace does not push what
-    it observes out of the page cache. Writing into pages just given back is also two to five times cheaper than into
-    new ones (measured). In a thread: a slow disk would block it, and then all is as without it.
+    """Writes a growing file to disk in windows, and releases its pages, so that a long trace does not push the files it
+    observes out of the page cache. Writing into pages just released is also two to five times cheaper than into new ones
+    (measured).
+
+    It runs in a thread, because a slow disk may block it; then writing continues without it.
     """
 
     WINDOW: Final = 64 << 20
@@ -75,7 +77,7 @@ class Writeback:
         self._thread: threading.Thread | None = None
 
     def advance(self, count: int) -> None:
-        """So many bytes more are in the file."""
+        """Count bytes added to the file."""
         self._ended += count
         if self._ended - self._begun < self.WINDOW or (self._thread and self._thread.is_alive()):
             return
@@ -85,14 +87,14 @@ class Writeback:
 
     @staticmethod
     def _drop(fd: int) -> None:
-        """Starts the writing of what is dirty and drops what is clean, which is mostly the window before (fadvise64(2))."""
+        """Start writing dirty pages and drop clean ones, which are mostly those of the window before (fadvise64(2))."""
         with suppress(OSError):  # A pipe has no pages.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(fd)
 
 
 class LineSink:
-    """Puts whole lines into a raw file; whoever opened it closes it."""
+    """Writes whole lines into a raw file, which the caller opens and closes."""
 
     PATIENCE: Final = 1.0
     """Seconds."""
@@ -104,16 +106,16 @@ class LineSink:
         self._waits = waits(file)
         self._writeback = None if self._waits else Writeback(file)
         self.draining = False
-        """The run is to end: wait no longer for somebody who reads."""
+        """The run is to end: do not wait for a slow reader any longer."""
         self.written = 0
-        """Events whose line is in the file to its end."""
+        """Events whose line is completely in the file."""
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
-        """The batch as lines, in parts that Arrow can hold."""
+        """Return the batch as lines, in parts that Arrow can hold."""
         raise NotImplementedError
 
     def write(self, batch: Batch) -> None:
-        """Lays this batch out while the one before is written: both are memory copies that need no interpreter."""
+        """Lay this batch out while the previous one is written: both are memory copies without the interpreter lock."""
         following = self._layout.submit(list, self.lines(batch))
         try:
             self.flush()
@@ -121,24 +123,25 @@ class LineSink:
             self._held = following.result()
 
     def flush(self) -> None:
-        """Write what is held back."""
+        """Write the buffered batch."""
         held, self._held = self._held, []
         for lines in held:
             self._put(lines)
 
     def pending(self, batch: Batch) -> None:
-        """Lines that count as no events, behind those that do."""
+        """Write lines that do not count as events, after those that do."""
         self.flush()
         for lines in self.lines(batch):
             self._put(lines, events=False)
 
     def close(self) -> None:
-        """Write the rest, and no more."""
+        """Write the rest, and stop the threads."""
         self._layout.shutdown()
         self.flush()
 
     def _put(self, lines: Strings, events: bool = True) -> None:
-        """After OSError all lines that found room are in the file, and nothing of the next where it can be taken back."""
+        """Write lines. After OSError all lines that fit are in the file, and the start of the next one is removed if
+        possible."""
         first, ends = int(offsets(lines)[0]), offsets(lines)[1:]
         data = memoryview(lines.buffers()[2])[first : int(ends[-1])]
         done = 0
@@ -155,14 +158,15 @@ class LineSink:
             self._writeback.advance(len(data))
 
     def _some(self, data: memoryview) -> int:
-        """At most what a pipe or terminal takes without making us wait, so that a signal is heard while nobody reads."""
+        """Write at most what a pipe or terminal accepts without blocking, so that a signal is handled while the other end
+        does not read."""
         if self._waits:
             self._await_room()
             data = data[: select.PIPE_BUF]
         return self._file.write(data) or 0
 
     def _await_room(self) -> None:
-        """Until there is room; when the run is to end, for PATIENCE more."""
+        """Wait until there is room; when the run is to end, for PATIENCE more."""
         poll = select.poll()
         poll.register(self._file.fileno(), select.POLLOUT)
         waited = 0.0
@@ -172,7 +176,7 @@ class LineSink:
                 raise OSError(errno.EAGAIN, "it is full and not read")
 
     def _take_back(self, count: int) -> None:
-        """Only from a regular file whose last bytes are ours."""
+        """Remove bytes only from a regular file that ends with our own."""
         with suppress(OSError):
             fd = self._file.fileno()
             end, status = os.lseek(fd, 0, os.SEEK_CUR), os.fstat(fd)
@@ -183,7 +187,7 @@ class LineSink:
 
 class NdjsonSink(LineSink):
     def __init__(self, file: RawFile, ancestors: bool = False) -> None:
-        """``ancestors``: each event has all that are known of its process."""
+        """``ancestors``: each event has all known ancestors of its process."""
         super().__init__(file)
         self._descriptions = Descriptions(file_texts, partial(task_texts, ancestors=ancestors), target_texts)
 
@@ -208,7 +212,7 @@ class NdjsonSink(LineSink):
 
 
 def columns(batch: Batch, file: Text, process: Text, cgroup: Text, target: Text | None = None) -> list[Text]:
-    """A line from left to right. ``keys``: what the events of one thread on one descriptor have in common."""
+    """Return a line from left to right. ``keys``: the members shared by events of one thread on one descriptor."""
     events = batch.events
     keys, rows = encode(pack(**{name: events[name] for name in ("tid", "fd", "open", "call", "flags")}))
     layout = layouts(keys)
@@ -226,7 +230,7 @@ def columns(batch: Batch, file: Text, process: Text, cgroup: Text, target: Text 
 
 
 def file_texts(file: File | None) -> tuple[bytes]:
-    """From the end of ``event`` to before the end of ``file``."""
+    """Return the text from the end of ``event`` to before the end of ``file``."""
     return (f'}},"file":{{{jsontext.file_members(file)}'.encode() if file else b"",)
 
 
@@ -235,7 +239,8 @@ def target_texts(file: File | None) -> tuple[bytes]:
 
 
 def task_texts(task: Task | None, ancestors: bool = False) -> tuple[bytes, bytes]:
-    """From the end of ``file`` or ``event`` to where the thread's number stands; and from ``cgroup`` to the end of the line."""
+    """Return the text from the end of ``file`` or ``event`` to the thread's number; and from ``cgroup`` to the end of the
+    line."""
     if task is None:
         return b'},"thread":{"id":', b"}\n"
     above = jsontext.ancestor_members(task) if ancestors else ""
@@ -248,7 +253,7 @@ BEFORE_TARGET: Final = strings([b"", b",", b'},"file":{'])
 
 
 def target_columns(file: Text, target: Text) -> list[Text]:
-    """The second file inside of the first, which may not be known."""
+    """Return the second file inside of the first, which may not be known."""
     there, first = (lengths(text.strings)[text.rows] > 0 for text in (target, file))
     return [lookup(BEFORE_TARGET, there * np.where(first, 1, 2)), target]
 
@@ -258,11 +263,11 @@ def second_texts(seconds: NDArray[np.int64]) -> list[bytes]:
 
 
 TIMES: Final = ("", ',"duration":', ',"kind":"pending"', ',"kind":"pending","duration":', ',"kind":"pending","duration_min":')
-"""Of an event, without and with a duration; of a call under way, too, and with what is known of it."""
+"""Of an event, without and with a duration; of a pending call, too, and with what is known of it."""
 
 
 def action_text(call: Call, times: str) -> bytes:
-    """From the end of ``@timestamp`` to where the duration stands."""
+    """Return the text from the end of ``@timestamp`` to the duration."""
     exact = f',"call":"{call.name}"' if call.name else ""
     return f'Z","event":{{"action":"{call.op}"{exact}{times}'.encode()
 
@@ -278,18 +283,18 @@ def action_columns(events: Records) -> list[Text]:
 
 
 OFFSET, SIZE, RESULT, DECODED, UNCERTAIN, DESCRIPTOR = (1 << bit for bit in range(6))
-"""Layouts of ``io``: what there is. ``DECODED``: something beside offset, size and result."""
+"""Bits of a layout of ``io``: the members that are present. ``DECODED``: something other than offset, size and result."""
 
 LAYOUTS: Final = range(64)
 
 
 def label(name: str) -> Strings:
-    """Nothing, nothing, in front of the first member, in front of a later one."""
+    """Return nothing, nothing, the label before the first member, the label before a later one."""
     return strings([b"", b"", f'"{name}":'.encode(), f',"{name}":'.encode()])
 
 
 def first_label(layout: int) -> list[str]:
-    """What stands before the first of them."""
+    """Return the text before the first of them."""
     members = {OFFSET: '"offset":', SIZE: '"size":', RESULT: '"result":'}
     return [text for bit, text in members.items() if layout & bit][:1]
 
@@ -299,7 +304,7 @@ def behind(preceded: int, parts: Sequence[str]) -> bytes:
 
 
 def before_rest(layout: int) -> bytes:
-    """From the descriptor to where the next number stands, or to what is told."""
+    """Return the text from the descriptor to the next number, or to the decoded arguments."""
     uncertain = ['"offset_uncertain":true'] if layout & UNCERTAIN else []
     return behind(layout & DESCRIPTOR, uncertain + first_label(layout & OFFSET if layout & DECODED else layout))
 
@@ -333,7 +338,7 @@ def layouts(keys: Records) -> NDArray[np.int32]:
 
 
 def head_strings(keys: Records, layout: NDArray[np.int32]) -> Strings:
-    """From the thread's number to where the next number stands, or to what is told."""
+    """Return the text from the thread's number to the next number, or to the decoded arguments."""
     fd, opened = keys["fd"] != -1, keys["open"] != 0
     columns = [
         numbers(keys["tid"]),
@@ -347,7 +352,7 @@ def head_strings(keys: Records, layout: NDArray[np.int32]) -> Strings:
 
 
 def decoded_columns(batch: Batch, layout: NDArray[np.int32]) -> list[Text]:
-    """What calls tell beside offset, size and result: numbers of all kinds first, then what has few values."""
+    """Return the decoded arguments other than offset, size and result: numbers of all kinds first, then values that repeat."""
     preceded = layout & (DESCRIPTOR | UNCERTAIN | OFFSET) != 0
     copied, preceded = copy_columns(batch, preceded)
     addressed, quoted = address_columns(batch, preceded)
@@ -362,7 +367,7 @@ NO_POSITION: Final = 2**64 - 1
 
 
 def copy_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Text], NDArray[np.bool_]]:
-    """Where a copy went, and in which rows something stands then."""
+    """Return the target of a copy, and which rows have members by then."""
     copies = arguments.COPIES[batch.events["call"]] & (batch.events["flags"] & wire.HAS_EXT != 0)
     if not copies.any():
         return [], preceded
@@ -378,7 +383,7 @@ def copy_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Text],
 
 
 def address_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Text], NDArray[np.bool_]]:
-    """An address without its closing quote, and which rows have one."""
+    """Return an address without its closing quote, and which rows have one."""
     if not arguments.ADDRESSED[batch.events["call"]].any():
         return [], np.zeros(len(preceded), bool)
     address, known = arguments.addresses(batch.events, second(batch, "target_offset"))
@@ -386,11 +391,11 @@ def address_columns(batch: Batch, preceded: NDArray[np.bool_]) -> tuple[list[Tex
 
 
 PRECEDED, QUOTED = UNCERTAIN, DESCRIPTOR
-"""Of the members in a layout: something stands before them; it is an address, which wants its closing quote."""
+"""Bits of a layout of members: other members precede them; an address precedes them, which needs its closing quote."""
 
 
 def members_column(batch: Batch, layout: NDArray[np.int32]) -> Text:
-    """Flags, modes, owners: each combination is written once. From the end of an address to where the next number stands."""
+    """Return flags, modes, owners: each combination is written once. From the end of an address to the next number."""
     decoded = layout & DECODED != 0
     used = arguments.used(batch, decoded)
     distinct, rows = encode(pack(call=batch.events["call"][decoded], layout=layout[decoded], **used))
@@ -404,7 +409,7 @@ def members_text(call: int, layout: int, values: Mapping[str, int]) -> bytes:
 
 
 def offset_columns(events: Records, layout: NDArray[np.int32]) -> list[Text]:
-    """Where in the file."""
+    """Return the offset in the file."""
     there, signed = layout & OFFSET != 0, arguments.SIGNED[events["call"]]
     offset = numbers(events["offset"])
     if signed.any():
@@ -413,8 +418,9 @@ def offset_columns(events: Records, layout: NDArray[np.int32]) -> list[Text]:
 
 
 def outcome_column(events: Records, layout: NDArray[np.int32], members: Text | None = None) -> Text:
-    """From the offset to the end of ``io`` and the error. Sizes and results repeat, so each pair is written once."""
-    size = events["size"] * (layout & SIZE != 0) if members else events["size"]  # else it may be an address
+    """Return the text from the offset to the end of ``io`` and the error. Sizes and results repeat, so each pair is written
+    once."""
+    size = events["size"] * (layout & SIZE != 0) if members else events["size"]  # otherwise it may be an address
     decoded = {"members": members.rows} if members else {}
     distinct, rows = encode(pack(size=size, result=events["result"], layout=layout, **decoded))
     sized, ended = (distinct["layout"] & bit != 0 for bit in (SIZE, RESULT))
@@ -435,5 +441,5 @@ def error_column(results: NDArray[Any]) -> Text:
 
 
 def error_text(result: int) -> bytes:
-    """The end of ``io``, and what went wrong."""
+    """Return the end of ``io``, and the error."""
     return f'}},"error":{{"code":"{constants.error(result)}"}}'.encode() if result else b"}"

@@ -1,6 +1,6 @@
-"""A table for eyes: one aligned line per event, the path last and never cut.
+"""A table for the terminal: one aligned line per event, the path last and never cut.
 
-Apart, because it is a format; that nothing in a name can move the cursor is seen to in enrich/terminal.py.
+Separate, because it is a format; render/terminal.py makes sure that names cannot move the cursor.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from filetap.render.text_cache import Descriptions
 from filetap.sinks.ndjson import LineSink, RawFile
 
 COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 15, 4, 8, 7, 6, 6
-"""Widths. From the descriptor on they include the blank before, for those columns are aligned to the right."""
+"""Widths. From the descriptor on they include the blank before, because those columns are aligned to the right."""
 
 TIME: Final = 12
 HEADER: Final = (
@@ -65,16 +65,16 @@ TIMES: Final = strings([b"ns", *[b".%d" % tenth + unit for unit in (b"us", b"ms"
 UNITS: Final = strings([unit + rest for unit in (b"", b"K", b"M", b"G", b"T", b"P", b"E") for rest in (b"", b"+")])
 ACCESSES: Final = strings([b"read", b"write", b"exec", b"exec"])
 MAPPINGS: Final = [r + w + x + kind for kind in "ps" for x in "-x" for w in "-w" for r in "-r"]
-"""As in /proc/PID/maps."""
+"""The same as in /proc/PID/maps."""
 WORDS: Final = strings([word.rjust(RESULT).encode() for word in ("-", "minor", "major", *MAPPINGS, "pending")])
-"""What stands for a result that is no number of anything."""
+"""Shown instead of a result that is not a meaningful number."""
 FAULT, MMAP, MREMAP = (OP_NUMBER[op] for op in ("fault", "mmap", "mremap"))
 
 
 class TableSink(LineSink):
     def __init__(self, file: RawFile, colour: bool = False, ancestors: int | None = None, zone: Zone | None = None) -> None:
-        """``ancestors``: the width of a column that has them, 0: as long as they are; None: there is none. ``zone``: of times, the
-        local one by default; its offset is that of the first time, which the heading names."""
+        """``ancestors``: the width of their column, 0: as long as they are; None: no column. ``zone``: of times, the local
+        one by default; its offset is that of the first time, which the header names."""
         super().__init__(file)
         self._zone = zone or Zone()
         self._fixed: Fixed | None = None
@@ -124,7 +124,7 @@ class TableSink(LineSink):
             self._put(strings([f"{heading:{TIME}}{self._header}".encode()]), events=False)
 
     def _columns(self, batch: Batch, file: Text, task: Text, above: Text, target: Text | None = None) -> list[Text]:
-        """A line from left to right."""
+        """Return a line from left to right."""
         events = batch.events
         return [
             *timestamps(clock(events, batch.realtime), self._seconds, 1),
@@ -153,13 +153,13 @@ class TableSink(LineSink):
 
 
 def painted(text: str, code: str, width: int) -> str:
-    """Padded to the left of ``width`` columns; the colour's own bytes take none."""
+    """Pad to the left to ``width`` columns; the colour's own bytes take none."""
     padding = " " * (width - len(text))
     return f"\x1b[{code}m{text}\x1b[0m{padding}" if code else text + padding
 
 
 def shown_name(call: Call) -> str:
-    """The call, or else its op, in CALL columns; io_uring's under a shorter prefix."""
+    """Return the call, or else its op, in CALL columns; io_uring's with a shorter prefix."""
     prefix, _, name = call.name.rpartition(":")
     prefix = "uring:" if prefix else ""
     fitting = [text for text in (prefix + name, prefix + call.op) if len(text) <= CALL]
@@ -172,7 +172,7 @@ def call_strings(colour: bool) -> Strings:
 
 
 def described_file(file: File) -> str:
-    """No path begins with a parenthesis, so no name can fake the marks."""
+    """Return the path with marks. No path begins with a parenthesis, so no name can look like a mark."""
     marks = [mark for mark, holds in (("cut", file.truncated), ("deleted", file.deleted), ("raced", file.raced)) if holds]
     marks += [_pathless(file)] if not file.path else []
     words = [f"({', '.join(marks)})"] if marks else []
@@ -180,7 +180,8 @@ def described_file(file: File) -> str:
 
 
 def _pathless(file: File) -> str:
-    """A name that leads nowhere known stands as the caller gave it: the source of a mount, a name below what is no descriptor."""
+    """Return a name that leads nowhere known as the caller wrote it: the source of a mount, a name relative to a descriptor
+    that is not open."""
     if file.requested:
         return "as given"
     return f"inode {file.inode}" if file.inode else "no name"
@@ -191,12 +192,12 @@ def file_texts(file: File | None) -> tuple[bytes]:
 
 
 def target_texts(file: File | None) -> tuple[bytes]:
-    """To the end of the line."""
+    """Return the text to the end of the line."""
     return (f" ->{described_file(file)}\n".encode() if file else b"\n",)
 
 
 def task_texts(task: Task | None, ancestors: int | None = None) -> tuple[bytes, bytes]:
-    """Before the call, and before the path. ``ancestors``: as of TableSink."""
+    """Return the text before the call, and before the path. ``ancestors``: as of TableSink."""
     pid, comm = (str(task.pid), printable(task.comm)) if task else ("-", "-")
     above = "" if ancestors is None else f" {lineage.line(task, ancestors) if task else '-':{ancestors or ''}}"
     return f" {pid:>7} {fitted(comm, COMM)} ".encode(), above.encode()
@@ -207,7 +208,7 @@ def or_dash(known: NDArray[np.bool_], text: Text) -> Text:
 
 
 def compact(values: NDArray[np.uint64], width: int) -> Text:
-    """Bytes in at most ``width`` columns: exact where it fits, else in the first binary unit that does. A plus: cut."""
+    """Return bytes in at most ``width`` columns: exact if it fits, else in the first binary unit that does. A plus: cut."""
     scale = np.full(len(values), len(UNITS) // 2 - 1, np.uint64)
     for unit in range(len(UNITS) // 2 - 1, -1, -1):
         cut = values & np.uint64((1 << 10 * unit) - 1) != 0
@@ -228,7 +229,7 @@ def offset_column(events: Records) -> Text:
 
 
 def size_column(events: Records) -> Text:
-    """Of a fault, what it was for."""
+    """Return the size; of a fault, the kind of access."""
     calls, flags = events["call"], events["flags"]
     distinct, rows = encode(events["size"] * arguments.SIZES[calls])
     text = or_dash(arguments.SIZES[calls] & (flags & wire.NO_SIZE == 0), Text(compact(distinct, SIZE - 1).strings, rows))
@@ -237,14 +238,14 @@ def size_column(events: Records) -> Text:
 
 
 def result_column(batch: Batch, colour: bool) -> Text:
-    """What the call returned; of a fault its kind instead, of a new mapping what it allows."""
+    """Return the call's result; of a fault its kind instead, of a new mapping its protection."""
     events, words = batch.events, word_places(batch)
     result = returned_column(events["result"] * (words < 0), colour)
     return choose(words < 0, result, lookup(WORDS, words)) if (words >= 0).any() else result
 
 
 def word_places(batch: Batch) -> NDArray[np.int32]:
-    """Where in WORDS; -1: the result is to be shown."""
+    """Return the index into WORDS; -1: the result is shown."""
     op, flags = ops(batch.events["call"]), batch.events["flags"]
     words = np.where(flags & wire.NO_RESULT, 0, -1)
     words[op == MREMAP] = 0
@@ -258,7 +259,7 @@ def word_places(batch: Batch) -> NDArray[np.int32]:
 
 
 def returned_column(results: NDArray[Any], colour: bool) -> Text:
-    """Bytes, a descriptor, a pid; or the error's name. Each distinct result is written once."""
+    """Return bytes, a descriptor, a pid; or the error's name. Each distinct result is written once."""
     distinct, rows = encode(results)
     errors = strings([error_text(result, colour) for result in distinct[distinct < 0].tolist()])
     failed = np.cumsum(distinct < 0, dtype=np.int32) - np.int32(1)
@@ -274,7 +275,7 @@ def error_text(result: int, colour: bool) -> bytes:
 
 
 def took_column(events: Records) -> Text:
-    """How long it took; of a call under way how long it has been so, or at least."""
+    """Return the duration; of a pending call the time so far, or a lower bound."""
     took, at_least = durations(events), events["flags"] & wire.AT_LEAST != 0
     text = latency_column(took)
     if not at_least.any():
@@ -285,7 +286,7 @@ def took_column(events: Records) -> Text:
 
 
 def least(nanoseconds: int) -> str:
-    """As >52ms, >1.4s, >23s: cut, not rounded."""
+    """Return text like >52ms, >1.4s, >23s: cut, not rounded."""
     tenths = nanoseconds // 100_000_000
     if not tenths:
         return f">{nanoseconds // 1_000_000}ms"
@@ -293,7 +294,7 @@ def least(nanoseconds: int) -> str:
 
 
 def latency_column(nanoseconds: NDArray[np.uint64]) -> Text:
-    """As 812ns, 4.1us, 23us, 2.3ms, 1.0s: cut, not rounded. A dash: not known."""
+    """Return text like 812ns, 4.1us, 23us, 2.3ms, 1.0s: cut, not rounded. A dash: not known."""
     distinct, rows = encode(nanoseconds)
     scale = np.searchsorted(np.array([1000, 1000_000, 1000_000_000], np.uint64), distinct, "right")
     unit = np.array([1, 1000, 1000_000, 1000_000_000], np.uint64)[scale]
