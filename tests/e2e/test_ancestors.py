@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,6 +151,26 @@ def test_on_a_terminal_the_column_leaves_room_for_the_path(ft: Filetap) -> None:
     chain = line[head.index("ANCESTORS") :][:width]
     assert re.fullmatch(r"\.\.\. > cleanup job\.sh\(\d+\) > rm\(\d+\) *", chain), chain
     assert line[head.index("PATH") :] == str(jobs.file)
+
+
+def test_the_table_shows_arguments(ft: Filetap, jobs: Jobs) -> None:
+    """As a shell takes them."""
+    with ft.started("watch", "-e", "unlink", "--args", jobs.file) as running:
+        running.wait_ready()
+        jobs.run()
+        head, first, second = running.end(2).out.decode().splitlines()
+    assert head.split()[-2:] == ["ARGS", "PATH"]
+    assert first.endswith(f" rm -f {shlex.quote(str(jobs.file))} {jobs.file}")
+    assert second.endswith(f" {shlex.join([PYTHON, '-S', '-E', str(jobs.janitor), str(jobs.file)])} {jobs.file}")
+
+
+def test_a_replay_shows_arguments(ft: Filetap, tmp_path: Path) -> None:
+    """Without --args a recording has none, and a dash stands for them."""
+    for option, shown in (("--args", "sh -c ': a b'"), ("--latency", "-")):
+        trace = tmp_path / f"{option}.tap"
+        ft("trace", "-e", "exec", option, "-o", trace, "--", "sh", "-c", "sh -c ': a b'; :")
+        head, _, inner = ft("replay", "--args", trace).out.decode().splitlines()
+        assert inner[head.index("ARGS") :] == f"{shown} {SHELL}"
 
 
 def test_a_recording_has_them_all(ft: Filetap, jobs: Jobs, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 OTHER_COLUMNS: Final = 80
 """Characters of the table before the path."""
-LEAST_ANCESTORS: Final = 28
+LEAST_WIDTH: Final = 28
+"""Of a column of ancestors or arguments."""
 STREAMS: Final = {1: "stdout", 2: "stderr"}
 
 
@@ -116,8 +117,9 @@ def standard_stream(name: str) -> IO[bytes]:
     return open(stream.fileno(), "wb", buffering=0, closefd=False)
 
 
-def make_sink(form: str, stream: IO[bytes], zone: Zone, ancestors: bool = False) -> Sink:
-    """Return the sink for ``-f``; ``zone``: of the table's times; ``ancestors``: with the ancestors of processes."""
+def make_sink(form: str, stream: IO[bytes], zone: Zone, *, ancestors: bool = False, args: bool = False) -> Sink:
+    """Return the sink for ``-f``. ``zone``: of the table's times. ``ancestors``, ``args``: show those of processes (JSON has
+    arguments wherever they are known)."""
     if form == "none":
         from filetap.sinks.count import CountSink
 
@@ -129,11 +131,13 @@ def make_sink(form: str, stream: IO[bytes], zone: Zone, ancestors: bool = False)
     from filetap.sinks.table import TableSink
 
     colour = stream.isatty() and "NO_COLOR" not in os.environ
-    return TableSink(stream, colour, width_of_ancestors(stream) if ancestors else None, zone)
+    width = width_of_column(stream, ancestors + args)
+    return TableSink(stream, colour, ancestors=width if ancestors else None, args=width if args else None, zone=zone)
 
 
-def width_of_ancestors(stream: IO[bytes]) -> int:
-    """Return half of the terminal width that other columns leave, so that the path has room; 0 elsewhere: nothing is cut."""
-    if not stream.isatty():
+def width_of_column(stream: IO[bytes], count: int) -> int:
+    """Return the width of each of ``count`` columns that share half of what other columns leave of a terminal, so that the path
+    has room; 0 elsewhere: nothing is cut."""
+    if not count or not stream.isatty():
         return 0
-    return max(LEAST_ANCESTORS, (os.get_terminal_size(stream.fileno()).columns - OTHER_COLUMNS) // 2)
+    return max(LEAST_WIDTH, (os.get_terminal_size(stream.fileno()).columns - OTHER_COLUMNS) // 2 // count)

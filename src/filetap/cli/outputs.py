@@ -39,7 +39,8 @@ class Outputs:
 
     def _make_sink(self, standard: str) -> Sink:
         stream = (self._file or standard_stream(standard)) if self._given.streams else None
-        streams = [make_sink(self._given.shown, stream, self._given.zone, self._given.ancestors)] if stream else []
+        given = self._given
+        streams = [make_sink(given.shown, stream, given.zone, ancestors=given.ancestors, args=given.arguments)] if stream else []
         if not self.recording:
             return streams[0]
         from filetap.sinks.fanout import Fanout

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @options.no_recursive_option
 @options.failed_option
 @options.latency_limit_option
+@click.option("--args", is_flag=True, help="Show the arguments of each process, if they were recorded.")
 @click.option("--ancestors", is_flag=True, help="Show the ancestors of each process.")
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json", "none"]), default="table", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write the events to FILE.")
@@ -80,6 +81,7 @@ class Arguments:
     failed: bool
     min_latency: str | None
     ancestors: bool
+    args: bool
     form: str
     output: str | None
     force: bool
@@ -126,7 +128,7 @@ def _replay(given: Arguments, wanted: Wanted, stream: IO[bytes]) -> None:
         wanted = replace(wanted, within=within([trace], zone, given.since, given.until))
         played = Replay(trace, wanted)
         progress.begin("replaying", lambda: played.done)
-        sink = make_sink(given.form, progress.raw, zone, given.ancestors)
+        sink = make_sink(given.form, progress.raw, zone, ancestors=given.ancestors, args=given.args)
         try:
             played.into(sink)
             sink.close()

@@ -18,7 +18,7 @@ from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import BYTE_OPS, CALLS, GROUPS, OP_NUMBER, OPS, Call
 from filetap.core.wire import Records
 from filetap.core.zone import SECOND, Fixed, Zone
-from filetap.render import arguments, lineage
+from filetap.render import arguments, command_line, lineage
 from filetap.render.columns import clock, durations, encode, ops, second
 from filetap.render.strings import (
     Strings,
@@ -72,17 +72,19 @@ FAULT, MMAP, MREMAP = (OP_NUMBER[op] for op in ("fault", "mmap", "mremap"))
 
 
 class TableSink(LineSink):
-    def __init__(self, file: RawFile, colour: bool = False, ancestors: int | None = None, zone: Zone | None = None) -> None:
-        """``ancestors``: the width of their column, 0: as long as they are; None: no column. ``zone``: of times, the local
-        one by default; its offset is that of the first time, which the header names."""
+    def __init__(
+        self, file: RawFile, colour: bool = False, *, ancestors: int | None = None, args: int | None = None, zone: Zone | None = None
+    ) -> None:
+        """``ancestors``, ``args``: the width of a column that has them, 0: as long as they are; None: there is none. ``zone``: of
+        times, the local one by default; its offset is that of the first time, which the heading names."""
         super().__init__(file)
         self._zone = zone or Zone()
         self._fixed: Fixed | None = None
         self._colour = colour
         self._calls = call_strings(colour)
-        self._descriptions = Descriptions(file_texts, partial(task_texts, ancestors=ancestors), target_texts)
-        column = "" if ancestors is None else f" {'ANCESTORS':{ancestors or ''}}"
-        self._header = f"{HEADER}{column} PATH\n"
+        self._descriptions = Descriptions(file_texts, partial(task_texts, ancestors=ancestors, args=args), target_texts)
+        columns = [f" {name:{width or ''}}" for name, width in (("ANCESTORS", ancestors), ("ARGS", args)) if width is not None]
+        self._header = f"{HEADER}{''.join(columns)} PATH\n"
         self._begun = False
 
     def write(self, batch: Batch) -> None:
@@ -196,11 +198,17 @@ def target_texts(file: File | None) -> tuple[bytes]:
     return (f" ->{described_file(file)}\n".encode() if file else b"\n",)
 
 
-def task_texts(task: Task | None, ancestors: int | None = None) -> tuple[bytes, bytes]:
-    """Return the text before the call, and before the path. ``ancestors``: as of TableSink."""
+def task_texts(task: Task | None, ancestors: int | None = None, args: int | None = None) -> tuple[bytes, bytes]:
+    """Return what stands before the call, and before the path. ``ancestors``, ``args``: as of TableSink."""
     pid, comm = (str(task.pid), printable(task.comm)) if task else ("-", "-")
     above = "" if ancestors is None else f" {lineage.line(task, ancestors) if task else '-':{ancestors or ''}}"
-    return f" {pid:>7} {fitted(comm, COMM)} ".encode(), above.encode()
+    return f" {pid:>7} {fitted(comm, COMM)} ".encode(), f"{above}{'' if args is None else described_args(task, args)}".encode()
+
+
+def described_args(task: Task | None, width: int) -> str:
+    """Return the command line as a shell takes it; three dots: there was more than filetap keeps."""
+    known = printable(command_line.join(task.args)) + " ..." * task.args_truncated if task and task.args else "-"
+    return f" {fitted(known, width) if width else known}"
 
 
 def or_dash(known: NDArray[np.bool_], text: Text) -> Text:
