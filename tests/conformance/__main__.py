@@ -1,6 +1,6 @@
-"""``python -m tests.conformance``: which tracers, which cases, the card; and with --coverage the document anew.
+"""``python -m tests.conformance``: selects tracers and cases, prints the card; with --coverage it also writes the document.
 
-Apart, as the command line is. The exit status is about filetap alone: 1 when a case is not exact, nor proven impossible.
+Separate, as a command line. The exit status is about filetap alone: 1 if a case is neither exact nor proven impossible.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.conformance.runner import Result, TracerError, run
 from tests.conformance.unsupported import unproven
 
 WIDE: Final = 160
-"""Columns for a file or a pipe."""
+"""Columns of a file or a pipe."""
 
 
 def arguments() -> argparse.Namespace:
@@ -68,7 +68,7 @@ def show(cases: list[Case], results: dict[str, list[Result]], given: argparse.Na
 
 
 def failed(result: Result) -> bool:
-    """Neither exact nor proven to be impossible here."""
+    """Return whether it is neither exact nor proven to be impossible here."""
     return result.score.verdict != "exact" and (result.score.verdict != "cannot" or unproven(result.score.note))
 
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a case says of what it does: one JSON line on standard output for each event that a tracer owes.
- * Apart, so that a case is a few lines and names no tracer.
- *
- * A case runs in an empty directory of its own. Its first comment is its title. The operations it expects are exact:
- * a tracer that tells fewer or more events of these operations, below that directory or on these files, has failed.
- * Exit status 77, with the missing kernel facility on standard error: it cannot be done on this machine.
+ * How a case reports what it does: one JSON line on standard output for each event that a tracer should report.
+ * Separate, so that a case is a few lines and names no tracer.
+ * A case runs in an empty directory of its own. Its first comment is its title. The operations it expects are exact: a
+ * tracer that reports fewer or more events of these operations, below that directory or on these files, has failed. Exit
+ * status 77, with the missing kernel facility on standard error: this machine does not support the case.
  */
 #ifndef CASE_H
 #define CASE_H
@@ -43,7 +42,7 @@ static inline void cannot(const char *facility)
 	exit(CANNOT);
 }
 
-/* What a raw call returns to a tracer: the value, or the negative error. */
+/* Returns the result of a raw call as a tracer sees it: the value, or the negative error. */
 static inline long outcome(long returned)
 {
 	return returned == -1 ? -errno : returned;
@@ -64,7 +63,7 @@ static inline const char *path(const char *name)
 	return text;
 }
 
-/* "inode" and "device" as stat(2) has them, as JSON members. */
+/* "inode" and "device" from stat(2), as JSON members. */
 static inline const char *identity(const struct stat *status)
 {
 	static char texts[8][96];
@@ -84,9 +83,9 @@ static inline const char *identity_of(int fd)
 	return identity(&status);
 }
 
-/* One event: its operation and call, and what else is known of it as JSON members ("\"offset\":%d", ...). Members are
- * path, inode, device, resolved, deleted (of the file), target (an object with the same), and all of io: fd, offset,
- * size, result, flags, ... Only what is given is compared. */
+/* Reports one event: its operation and call, and other members as JSON ("\"offset\":%d", ...). Members are path, inode, device,
+ * resolved, deleted (of the file), target (an object with the same), and all of io: fd, offset, size, result, flags, ... Only
+ * the given ones are compared. */
 __attribute__((format(printf, 3, 4))) static inline void expect(const char *op, const char *call, const char *members, ...)
 {
 	va_list values;
@@ -99,7 +98,7 @@ __attribute__((format(printf, 3, 4))) static inline void expect(const char *op, 
 	fflush(stdout);
 }
 
-/* A file with so many bytes, closed again. */
+/* Creates a file of this size, and closes it. */
 static inline void make_file(const char *name, int bytes)
 {
 	int fd = open(name, O_CREAT | O_TRUNC | O_WRONLY, 0644);

@@ -1,6 +1,6 @@
-"""The cases as they lie in cases/: which there are, their titles, and the programs built from them.
+"""The cases in cases/: their names, their titles, and the programs built from them.
 
-Apart, because to know a case needs no kernel and no tracer.
+Separate, because this needs neither a kernel nor a tracer.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent.parent
 BUILD: Final = ROOT / "build" / "conformance"
 FLAGS: Final = ("-O1", "-Wall", "-Werror", "-pthread", "-static", "-s", f"-I{HERE}")
-"""Static: what a dynamic linker opens, reads and maps would stand among a case's own events."""
+"""Static: otherwise the dynamic linker's opens, reads and maps would be among a case's own events."""
 
 GROUPS: Final = {
-    "io": "open, read, write, close and dup in their plain ways",
-    "metadata": "what is asked about a file: stat, access, readlink, getdents, extended attributes, handles",
+    "io": "plain open, read, write, close and dup",
+    "metadata": "queries about a file: stat, access, readlink, getdents, extended attributes, handles",
     "memory": "mapped files, and page faults in them",
-    "namespace": "names made, moved and removed; attributes and lengths changed",
-    "transfer": "from one file into another inside the kernel",
-    "uring": "the same through io_uring",
-    "position": "the position of an open file, and hints about what comes",
-    "fd_sharing": "descriptors that came another way than open: passed, inherited, by handle, without a name",
+    "namespace": "names created, renamed and removed; attributes and lengths changed",
+    "transfer": "from one file into another within the kernel",
+    "uring": "the same operations through io_uring",
+    "position": "the position of an open file, and hints about later accesses",
+    "fd_sharing": "descriptors that do not come from open: passed, inherited, by handle, without a name",
     "compat": "32-bit calls of a 64-bit kernel",
-    "misc": "calls and ways that tracers forget",
-    "reuse": "memory and numbers that the kernel gives to others: names, directories, mounts, inodes",
+    "misc": "calls and cases that tracers often miss",
+    "reuse": "memory and numbers that the kernel reuses: names, directories, mounts, inodes",
     "identity": "one file under several names, several files under one",
 }
-"""Folder of cases/ to what its cases differ in."""
+"""Folder of cases/ to its topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ class Case:
 
     @property
     def title(self) -> str:
-        """Its first comment."""
+        """Return its first comment."""
         comment = re.search(r"/\*(?! SPDX)(.*?)\*/", self.source.read_text(), re.DOTALL)
         return " ".join(comment[1].replace("\n *", " ").split()) if comment else ""
 
     @property
     def ops(self) -> set[str]:
-        """The operations that it expects, by what its source and the header of its family call them."""
+        """Return the operations that it expects, from the names in its source and in the header of its group."""
         source = self.source.read_text()
         header = HERE / f"{self.group}.h"
         shared = header.read_text() if f'#include "{header.name}"' in source else ""
@@ -73,14 +73,14 @@ class Case:
 
 
 def all_cases(words: Iterable[str] = ()) -> list[Case]:
-    """Those whose id contains one of the words; without words all, by group and name."""
+    """Return the cases whose id contains one of the words, or all without words, by group and name."""
     found = [Case(group, file.stem) for group in GROUPS for file in sorted((HERE / "cases" / group).glob("*.c"))]
     wanted = tuple(words)
     return [case for case in found if not wanted or any(word in case.id for word in wanted)]
 
 
 def build(cases: Iterable[Case]) -> None:
-    """Those that are older than their sources, several at once. Raises CalledProcessError with what gcc said."""
+    """Build those that are older than their sources, in parallel. Raises CalledProcessError with gcc's output."""
     jobs = [(HERE / "driver.c", driver()), *((case.source, case.program) for case in cases)]
     headers = max(header.stat().st_mtime for header in HERE.glob("*.h"))
     stale = [job for job in jobs if _built(job[1]) <= max(job[0].stat().st_mtime, headers)]

@@ -1,7 +1,7 @@
-"""What a case says it did against what a tracer tells of it, and the verdict.
+"""Comparison of the events that a case expects with those of a tracer, and the verdict.
 
-Apart, because it knows neither how cases are run nor what a tracer's output looks like: events are flat mappings with
-the names of docs/events.md.
+Separate, because it knows neither how cases are run nor what a tracer's output looks like: events are flat mappings
+with the names of docs/events.md.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ Event = dict[str, Any]
 """``op``, ``call``, the members of ``file`` and of ``io``, and ``target`` with the members of a second file."""
 Verdict = Literal["exact", "seen", "wrong", "missed", "cannot", "broken"]
 VERDICTS: Final[tuple[Verdict, ...]] = ("exact", "seen", "wrong", "missed", "cannot", "broken")
-"""All told with every member; told, but not all of it; told otherwise than it was, or more than there was; an event not
-told. The case says that the kernel cannot do it; the case itself failed."""
+"""All reported with every member; reported, but incomplete; reported with wrong values, or too many; an event not reported. The case
+found that the kernel lacks a facility; the case itself failed."""
 
 NOT_OF_AN_EVENT: Final = {"op", "call", "none", "target"}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one expected event lacks: ``got`` is the event taken for it."""
+    """The difference of one expected event: ``got`` is the event it was paired with."""
 
     verdict: Verdict
     expected: Event | None
@@ -36,12 +36,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How one tracer did in one case."""
+    """The result of one tracer in one case."""
 
     verdict: Verdict
     differences: list[Difference] = field(default_factory=list)
     note: str = ""
-    """What the case said on standard error."""
+    """The case's standard error."""
 
     def __str__(self) -> str:
         return "\n".join([f"{self.verdict} {self.note}".rstrip(), *map(str, self.differences)])
@@ -49,16 +49,16 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """What may fairly be asked of a tracer."""
+    """What can be expected of a tracer."""
 
     ignored: frozenset[str] = frozenset()
-    """Members that are another tracer's own idea."""
+    """Members that another tracer does not have."""
     names_files: bool = True
-    """It tells the file of every event. Else an event without a file that was not expected is not held against it."""
+    """It reports the file of every event. Otherwise an unexpected event without a file is ignored."""
 
 
 def judge(lines: Sequence[Event], events: Sequence[Event], directory: str, manner: Manner) -> Score:
-    """``lines`` are the case's, ``events`` the tracer's while it ran, in order."""
+    """Compare ``lines`` of the case with ``events`` of the tracer while it ran, in order."""
     files = Files(lines, directory)
     differences: list[Difference] = []
     for op in dict.fromkeys(line["op"] for line in lines):
@@ -80,7 +80,7 @@ class Files:
         self.identities = {(file["inode"], file.get("device")) for file in named if "inode" in file}
 
     def has(self, event: Event) -> bool:
-        """Is the event's file one of them, or its target?"""
+        """Return whether the event's file or target is one of them."""
         return self._has(event) or self._has(event.get("target") or {})
 
     def _has(self, file: Event) -> bool:
@@ -96,10 +96,8 @@ def names_file(event: Event) -> bool:
 
 
 def _pair(expected: list[Event], reported: list[Event], manner: Manner, files: Files) -> Iterator[Difference]:
-    """Each expected event with the next one told that is most like it; what is left over is too much.
-
-    No more are passed over than there are too many of.
-    """
+    """Pair each expected event with the most similar one of the next events; the rest is too many.  At most as many events are skipped
+    as there are too many."""
     at = 0
     for turn, line in enumerate(expected):
         likes = [index for index in range(at, len(reported)) if _may_be(line, reported[index], files)]
@@ -118,7 +116,7 @@ def _pair(expected: list[Event], reported: list[Event], manner: Manner, files: F
 
 
 def _may_be(line: Event, event: Event, files: Files) -> bool:
-    """The same call; and if it is told of quite another file, then with the same result."""
+    """Return whether it is the same call; for another file it must also have the same result."""
     same_call = bool(event["call"] == line["call"])
     return same_call and (files.has(event) or not names_file(event) or event.get("result") == line.get("result"))
 
@@ -146,7 +144,7 @@ def _absent(line: Event, event: Event, manner: Manner) -> list[str]:
 
 
 def _members(line: Event, event: Event, manner: Manner) -> Iterator[tuple[str, Any, Any]]:
-    """Each member that the case gives: its name, its value, and what the tracer says. None: must be absent, or is."""
+    """Yield each member that the case gives: its name, its value, and the tracer's value. None: must be absent, or is."""
     for name, value in line.items():
         if name not in NOT_OF_AN_EVENT and name not in manner.ignored:
             yield name, value, event.get(name)

@@ -1,7 +1,7 @@
-"""docs/coverage.md: what is seen by which hook, what was proven by which cases, what is not seen, and how others do.
+"""docs/coverage.md: which hook sees what, which cases prove it, what is not seen, and how other tracers compare.
 
-Apart, because a card is for those who run the suite and this is for those who do not. Everything comes from the results,
-from filetap's table of calls and from limits.toml, so that the same results give the same text.
+Separate from the score card, which is for those who run the suite. Everything comes from the results, from filetap's
+table of calls and from limits.toml, so that the same results give the same text.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tests.conformance.runner import Result
 from tests.conformance.scorecard import Verdicts, counted
 
 OF_THE_FILE: Final = {"path", "inode", "device", "resolved", "deleted", "real"}
-"""Members that every operation on a file has or has not: the column of fields leaves them out."""
+"""Members of every operation on a file: the column of fields omits them."""
 PROCESSES: Final = GROUPS_OF_OPS["process"]
 SYSTEM: Final = CALLS[1:FIRST_HOOK]
 """The cases are about system calls; hooks below them have tests of their own, tests/kernel/test_vfs.py."""
 SYSTEM_OPS: Final = tuple(op for op in OPS if op in {call.op for call in SYSTEM})
 RESOLVED_WHEN_DONE: Final = ("open", "chdir", "exec")
-"""By name too, when they succeed."""
+"""Calls that are reported by name too, if they succeed."""
 HEADING: Final = "## Unresolved names"
 
 INTRODUCTION: Final = """# What filetap sees
@@ -73,12 +73,12 @@ which only filetap has, are not compared for other tracers.
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the document is made of."""
+    """The data of the document."""
 
     verdicts: Verdicts
     titles: Mapping[str, str]
     notes: Mapping[str, str]
-    """Case to the facility that it lacks, of those that cannot."""
+    """Case to the facility that it lacks."""
     expected: Mapping[str, Sequence[Event]]
     kernel: str
 
@@ -127,7 +127,7 @@ def _operations(given: Report) -> Iterator[str]:
 
 
 def _untried(given: Report) -> set[str]:
-    """Of the operations on files; with the operation behind it, if the call has several."""
+    """Return the operations on files without a case; with the operation's name, if the call has several."""
     tried = {(line["op"], line["call"]) for lines in given.expected.values() for line in lines if "call" in line}
     left = [call for call in SYSTEM if call.op not in PROCESSES and (call.op, call.name) not in tried]
     several = {call.name for call in SYSTEM if any(other.name == call.name and other.op != call.op for other in SYSTEM)}
@@ -135,7 +135,7 @@ def _untried(given: Report) -> set[str]:
 
 
 def hook(call: Call) -> str:
-    """Which of the hook sets tells it."""
+    """Return which of the hook sets reports it."""
     if call.op in PROCESSES:
         return "call, task" if call.op == "exec" else "task"
     if call.op == "fault":
@@ -164,22 +164,22 @@ def _in_words(counts: Mapping[Verdict, int]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "none"
 
 
-def as_asked_for() -> tuple[set[str], set[str]]:
-    """Calls told with the name that was asked for: always (unless it was empty), and only when they failed."""
+def requested_name_calls() -> tuple[set[str], set[str]]:
+    """Return the calls reported with the requested name: always (unless it was empty), and only when they failed."""
     named = [call for call in SYSTEM if {"name", "to_name"} & set(call.shape.split())]
     failed = {call.name for call in named if call.op in RESOLVED_WHEN_DONE}
     return {call.name for call in named} - failed, failed
 
 
 def _names() -> Iterator[str]:
-    always, failed = as_asked_for()
+    always, failed = requested_name_calls()
     yield f"\n{HEADING}\n{NAMES}"
     yield f"- always: {_quoted(always)}"
     yield f"- when they fail: {_quoted(failed)}; a script that was executed; io_uring's opens into the ring's own table\n"
 
 
 def listed_names(document: str) -> tuple[set[str], set[str]]:
-    """The calls that a document lists so: as as_asked_for() gives them."""
+    """Return the calls listed in a document, as requested_name_calls() gives them."""
     section = document.partition(HEADING)[2].partition("\n## ")[0]
     always, failed = (set(re.findall(r"`([a-z_0-9:]+)`", line)) for line in re.findall(r"^- .*$", section, re.MULTILINE))
     return always, failed
@@ -230,7 +230,7 @@ def _cell(title: str) -> str:
 
 
 def recorded(document: str) -> tuple[str, dict[str, dict[str, Verdict]]]:
-    """The kernel, and the verdicts by tracer, that a document was made from."""
+    """Return the kernel and the verdicts by tracer that a document was made from."""
     kernel = re.search(r"^Linux ([^,]+),", document, re.MULTILINE)
     head, *rows = re.findall(r"^\| (.*) \|$", document.partition("## Every case")[2], re.MULTILINE)
     tracers = head.split(" | ")[2:]

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs cases one after another, each in its directory: driver LOG LIST; LIST has a program and a directory on each line.
- * The one command that a tracer is given: it is attached once for all of them. Apart from runner.py, because between the
- * start of a case and its end nobody else may do anything. LOG gets a line for each: its index, its wait status, and
- * start and end on CLOCK_REALTIME and on CLOCK_BOOTTIME.
+ * This is the one command that a tracer traces: it is attached once for all cases. Separate from runner.py, because no
+ * other process may do anything between the start and the end of a case.
+ * LOG gets a line for each: its index, its wait status, and start and end on CLOCK_REALTIME and on CLOCK_BOOTTIME.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE 20 /* seconds for a case; it is killed then, and its status says so */
+#define PATIENCE 20 /* seconds for a case; then it is killed, which its status shows */
 
 struct moment {
 	long long real, boot;
@@ -35,7 +35,7 @@ static long long read_clock(clockid_t clock)
 	return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-/* In the middle of a pause, so that neither clocks in microseconds nor a late event mistake the case. */
+/* In the middle of a pause, so that neither clocks in microseconds nor a late event are assigned to the wrong case. */
 static struct moment look(void)
 {
 	struct timespec pause = { .tv_nsec = 1000000 };
@@ -48,7 +48,7 @@ static struct moment look(void)
 	return now;
 }
 
-/* The case and all that it leaves behind; what does not end by itself is killed. Returns the case's own status. */
+/* Runs the case and its descendants; whatever does not end by itself is killed. Returns the case's own status. */
 static int wait_for_all(pid_t started)
 {
 	long long end = read_clock(CLOCK_BOOTTIME) + PATIENCE * 1000000000LL;
@@ -68,7 +68,7 @@ static int wait_for_all(pid_t started)
 	return status;
 }
 
-/* What the case says goes beside its directory, into DIRECTORY.out and DIRECTORY.err. */
+/* Output of the case goes into DIRECTORY.out and DIRECTORY.err. */
 static void redirect(const char *directory, const char *suffix, int fd)
 {
 	char name[PATH_MAX];
@@ -103,7 +103,7 @@ static int run(const char *program)
 	return wait_for_all(pid);
 }
 
-/* What a case mounts ends with us, and what it leaves running is ours to wait for. */
+/* Mounts of a case end with this process, and its remaining children are waited for. */
 static void prepare(void)
 {
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))

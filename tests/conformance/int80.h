@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 32-bit calls made by a 64-bit program, which take their numbers from another table.
- * Apart, because every case of cases/compat that makes one needs the same few lines.
+ * 32-bit calls made by a 64-bit program, whose numbers are from another table. Separate, because all cases of
+ * cases/compat that make one need the same few lines.
  */
 #ifndef INT80_H
 #define INT80_H
@@ -24,7 +24,7 @@ static inline long int80(long number, long a, long b, long c)
 	return result;
 }
 
-/* int $0x80 is an invalid instruction where the kernel has no 32-bit calls. */
+/* int $0x80 is an invalid instruction if the kernel has no 32-bit calls. */
 static inline void refuse(int number)
 {
 	(void)number;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the cases of the family reuse share: files and names that are made, read once and removed, so that the kernel gives their
- * memory and numbers to the next ones. Apart from case.h, because no other case does things again and again.
+ * Shared by the cases of the group reuse: files and names that are created, read once and removed, so that the kernel
+ * reuses their memory and numbers. Separate from case.h, because no other case repeats operations so often.
  */
 #ifndef REUSE_H
 #define REUSE_H
@@ -28,14 +28,14 @@ static inline void own_mounts(void)
 	CHECK(!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 }
 
-/* The working directory becomes one on tmpfs. */
+/* Changes to a new working directory on tmpfs. */
 static inline void enter_tmpfs(void)
 {
 	own_mounts();
 	CHECK(!mkdir("m", 0755) && !mount("tmpfs", "m", "tmpfs", 0, NULL) && !chdir("m"));
 }
 
-/* The working directory becomes one on overlayfs, as in a container. */
+/* Changes to a new working directory on overlayfs, as in a container. */
 static inline void enter_overlay(void)
 {
 	CHECK(!mkdir("lower", 0755) && !mkdir("upper", 0755) && !mkdir("work", 0755) && !mkdir("all", 0755));
@@ -45,7 +45,7 @@ static inline void enter_overlay(void)
 	CHECK(!chdir("all"));
 }
 
-/* One read(2) of a file, which is expected under the name that the kernel has for it while it is open. */
+/* Makes one read(2) of a file, which is expected under its name in /proc/self/fd at that time. */
 static inline void take(const char *name)
 {
 	char content[256], link[64], now[PATH_MAX];
@@ -61,7 +61,7 @@ static inline void take(const char *name)
 	CHECK(!close(fd));
 }
 
-/* The name number 'at' after a word. */
+/* Appends the number 'at' to a word. */
 static inline const char *numbered(const char *word, int at)
 {
 	static char texts[4][64];
@@ -72,7 +72,7 @@ static inline const char *numbered(const char *word, int at)
 	return text;
 }
 
-/* A file is made, read and removed under a name of its own. */
+/* Creates, reads and removes a file with its own name. */
 static inline void take_new(const char *name)
 {
 	make_file(name, 10);
@@ -81,7 +81,7 @@ static inline void take_new(const char *name)
 	settle();
 }
 
-/* The file "a" is read under another name, which it has only for that. */
+/* Reads the file "a" under another name, which exists only for that. */
 static inline void take_link(const char *name)
 {
 	CHECK(!link("a", name));
@@ -90,7 +90,7 @@ static inline void take_link(const char *name)
 	settle();
 }
 
-/* A directory with another one in it, and a link to "a" or a new file there. */
+/* Creates nested directories, and a link to "a" or a new file there. */
 static inline void take_in_new_directory(int at, int is_link)
 {
 	char directory[64], inner[80], name[96];

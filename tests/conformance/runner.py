@@ -1,7 +1,7 @@
-"""Cases run under a tracer: one run of it for all of them, each case's events by the time in which it ran.
+"""Run cases under a tracer: one run of it for all cases, whose events are separated by time.
 
-Apart, because neither the cases nor the comparison know how a tracer is started. A tracer is attached once, to
-driver.c, which takes the cases one after another; so minutes of attaching become a second.
+Separate, because neither the cases nor the comparison know how a tracer is started. A tracer is attached once, to
+driver.c, which runs the cases one after another; attaching for each case would take minutes.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from tests.conformance.compare import Event, Manner, Score, judge
 from tests.timeouts import scaled
 
 CANNOT: Final = 77
-"""Exit status; case.h."""
+"""Exit status of a case that the kernel does not support; see case.h."""
 PATIENCE: Final = scaled(120)
 """Seconds for all cases under one tracer."""
 
 
 class TracerError(Exception):
-    """The tracer itself failed, or says that it lost events."""
+    """The tracer itself failed, or reports lost events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracer:
-    """How to make a tracer follow a command, and what it told in the end."""
+    """How a tracer is attached to a command, and how its output is read."""
 
     name: str
     command: Callable[[Path, list[str], set[str]], list[str]]
-    """From the folder for its files, the command to trace and the operations of interest to what is to be executed."""
+    """Return the command to execute, given the folder for its files, the command to trace and the operations."""
     read: Callable[[Path], list[Event]]
-    """Its events from those files; ``time`` is of ``clock``, in nanoseconds."""
+    """Return its events from those files; ``time`` is of ``clock``, in nanoseconds."""
     clock: Literal["real", "boot"]
     manner: Manner
 
@@ -58,7 +58,7 @@ class Ran:
 
     @property
     def lines(self) -> list[Event]:
-        """What it says it did."""
+        """Return the lines that it printed."""
         return [json.loads(line) for line in self._said(".out").splitlines()]
 
     @property
@@ -71,13 +71,13 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one case under one tracer."""
+    """The result of one case under one tracer."""
 
     case: Case
     score: Score
     lines: list[Event]
     events: list[Event]
-    """All that the tracer told while it ran."""
+    """All events of the tracer while it ran."""
 
 
 def run(cases: Sequence[Case], tracer: Tracer) -> list[Result]:
@@ -99,7 +99,7 @@ def _result(ran: Ran, events: list[Event], manner: Manner) -> Result:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder without symbolic links in its path, for cases say what getcwd(3) says."""
+    """Return a folder without symbolic links in its path, because cases print the result of getcwd(3)."""
     folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="conformance-")))
     try:
         yield folder
@@ -127,11 +127,11 @@ def _status(status: int) -> int:
 
 
 def _execute(command: list[str]) -> None:
-    """In a process group of its own, so that nothing of it stays."""
+    """Run it in a process group of its own, so that no process is left."""
     options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, **options, start_new_session=True, text=True, errors="replace") as process:
         try:
-            said, _ = process.communicate(timeout=PATIENCE)
+            output, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             _end(process)
             raise TracerError(f"{' '.join(command[:3])} ... did not end in {PATIENCE:g} seconds") from None
@@ -139,7 +139,7 @@ def _execute(command: list[str]) -> None:
             _end(process)
             raise
     if process.returncode:
-        raise TracerError(f"{' '.join(command[:3])} ... ended with {process.returncode}:\n{said}")
+        raise TracerError(f"{' '.join(command[:3])} ... ended with {process.returncode}:\n{output}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -1,6 +1,6 @@
-"""The score card: a row for each group, a column for each tracer; and with --cases a row for each case.
+"""The score card: a row for each group, a column for each tracer; with --cases a row for each case.
 
-Apart, because a verdict knows nothing of how it is shown.
+Separate, because a verdict does not depend on its presentation.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from tests.conformance.cases import GROUPS
 from tests.conformance.compare import VERDICTS, Verdict
 
 Verdicts = Mapping[str, Mapping[str, Verdict]]
-"""Tracer to case's id to its verdict."""
+"""Tracer to case id to its verdict."""
 
 COLOURS: Final[dict[Verdict, str]] = {"exact": "green", "seen": "yellow", "wrong": "magenta", "missed": "red", "broken": "bold red"}
 
 
 def counted(verdicts: Verdicts, tracer: str, group: str = "") -> Counter[Verdict]:
-    """How often each verdict was given, in a group or in all."""
+    """Return how often each verdict occurred, in a group or in all."""
     return Counter(verdict for case, verdict in verdicts[tracer].items() if case.startswith(f"{group}/" if group else ""))
 
 
 def group_table(verdicts: Verdicts) -> Table:
-    """Exact, seen, wrong and missed of each group, how many cases there are, and how many came to nothing."""
+    """Return exact, seen, wrong and missed of each group, the number of cases, and how many had no verdict."""
     table = Table("group", title="cases by group: exact seen wrong missed", title_justify="left")
     for tracer in ("cases", "undone", *verdicts):
         table.add_column(tracer, justify="right", no_wrap=True)
@@ -40,7 +40,7 @@ def group_table(verdicts: Verdicts) -> Table:
 
 
 def in_short(count: Counter[Verdict]) -> str:
-    """The first four verdicts' numbers, in colour."""
+    """Return the numbers of the first four verdicts, in colour."""
     reported = [f"[{COLOURS[verdict]}]{count[verdict]:3}[/]" if count[verdict] else "[dim]  0[/]" for verdict in VERDICTS[:4]]
     return " ".join(reported)
 

@@ -1,6 +1,6 @@
-"""Every case against filetap, and what the suite promises of itself: enough cases, none skipped, a true docs/coverage.md.
+"""Every case against filetap, and the rules of the suite: enough cases, none skipped, a correct docs/coverage.md.
 
-Apart from tests/unit/test_judge.py, because this needs root and a kernel. All cases are run at once, in one run of filetap.
+Separate from tests/unit/test_judge.py, because this needs root and a kernel. All cases are run in one run of filetap.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ def results() -> dict[str, Result]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_filetap_tells_exactly_what_was_done(
-    case: Case, results: dict[str, Result], record_property: Callable[[str, object], None]
-) -> None:
+def test_filetap_is_exact(case: Case, results: dict[str, Result], record_property: Callable[[str, object], None]) -> None:
     score = results[case.id].score
     record_property("group", f"conformance/{case.group}")
     if score.verdict == "cannot":
@@ -44,7 +42,7 @@ def test_filetap_tells_exactly_what_was_done(
     assert score.verdict == "exact" or (score.verdict == "cannot" and not unproven(score.note)), str(score)
 
 
-def test_there_are_enough_cases_and_each_says_what_it_does() -> None:
+def test_there_are_enough_cases_and_each_has_a_title() -> None:
     counts = Counter(case.group for case in CASES)
     assert sum(counts.values()) >= 80
     assert [group for group in GROUPS if counts[group] < 3] == []
@@ -56,8 +54,8 @@ def test_every_operation_on_files_has_a_case() -> None:
     assert expected == set(coverage.SYSTEM_OPS) - set(GROUPS_OF_OPS["process"])
 
 
-def test_what_a_case_may_lack_has_a_probe() -> None:
-    """No new way to give up without a proof."""
+def test_facilities_of_cases_have_probes() -> None:
+    """No case may be unsupported without a proof."""
     headers = [ROOT / "tests" / "conformance" / name for name in ("int80.h", "uring.h")]
     text = "".join(file.read_text() for file in (*(case.source for case in CASES), *headers))
     claimed = set(re.findall(r'(?:cannot\(|uring_need\([^"]*)"([^"]*)"', text))
@@ -65,20 +63,20 @@ def test_what_a_case_may_lack_has_a_probe() -> None:
 
 
 @pytest.mark.parametrize("facility", LIMITS)
-def test_what_filetap_cannot_tell_lacks_a_hook(facility: str) -> None:
+def test_limits_are_due_to_a_missing_hook(facility: str) -> None:
     assert LIMITS[facility](), "the kernel has it: docs/coverage.md claims too much"
     assert facility in {row["needs"] for row in coverage.limits()["cannot"]}
 
 
-def test_limits_name_operations_and_probes_that_there_are() -> None:
+def test_limits_name_existing_operations_and_probes() -> None:
     reported = coverage.limits()
     assert set(reported["limits"]) == set(coverage.SYSTEM_OPS)
     assert {row["needs"] for row in reported["cannot"]} == set(LIMITS)
 
 
 @pytest.mark.native("docs/coverage.md is about the development machine's kernel")
-def test_coverage_is_what_the_results_say(results: dict[str, Result]) -> None:
-    """Of filetap anew; of the others, and of what this kernel cannot, as it was recorded."""
+def test_coverage_matches_the_results(results: dict[str, Result]) -> None:
+    """Filetap's results are new; those of other tracers, and of what this kernel does not support, are the recorded ones."""
     document = DOCUMENT.read_text()
     kernel, recorded = coverage.recorded(document)
     fresh = coverage.report({"filetap": list(results.values())}, kernel)
@@ -89,14 +87,14 @@ def test_coverage_is_what_the_results_say(results: dict[str, Result]) -> None:
 
 
 def here(fresh: Verdict, recorded: Verdict | None) -> Verdict | None:
-    """What cannot be done on this kernel says nothing about what was recorded, nor the other way round."""
+    """Return the results without cases that this kernel does not support: they are not compared with the recorded ones."""
     return recorded if "cannot" in (fresh, recorded) else fresh
 
 
-def test_names_as_they_were_asked_for_are_told_for_the_listed_calls_only(results: dict[str, Result]) -> None:
+def test_requested_names_are_reported_for_the_listed_calls_only(results: dict[str, Result]) -> None:
     document = DOCUMENT.read_text()
     always, failed = coverage.listed_names(document)
-    assert (always, failed) == coverage.as_asked_for()
+    assert (always, failed) == coverage.requested_name_calls()
     events = [event for result in results.values() for event in result.events if unresolved(event)]
     assert {event["call"] for event in events} <= always | failed
     successful = {event["call"] for event in events if event["call"] in failed and event["result"] >= 0}

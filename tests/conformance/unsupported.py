@@ -1,7 +1,7 @@
 """The kernel facilities that a case may lack, and for each a probe that shares no code with the case.
 
-Apart, because "cannot" is a claim about the machine, and a case that gives up for another reason must not pass. A facility
-that is not here fails the run.
+Separate, because "cannot" is a claim about the machine, and a case that fails for another reason must not pass. An
+unknown facility fails the run.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ TRACEFS: Final = "/sys/kernel/tracing"
 
 
 def unproven(facility: str) -> bool:
-    """Not known, or there after all."""
+    """Return whether it is unknown, or present after all."""
     return facility not in FACILITIES or not proven(facility)
 
 
 @cache
 def unseen(case: str) -> str:
-    """What this kernel does not show of it, and a tracer would need; nothing: it shows all."""
+    """Return what this kernel does not show of the case although a tracer needs it, or an empty text."""
     return next((facility for prefix, (facility, probe) in UNSEEN.items() if case.startswith(prefix) and probe()), "")
 
 
@@ -50,14 +50,14 @@ def proven(facility: str) -> bool:
 
 
 def call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
-    """A system call: what it returns, or the negative error."""
+    """Make a system call; return its result, or the negative error."""
     values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     result = int(_LIBC.syscall(ctypes.c_long(number), *values))
     return -ctypes.get_errno() if result == -1 else result
 
 
 def no_call(number: int) -> bool:
-    """Arguments that no call takes: EBADF, EINVAL or EFAULT when there is one."""
+    """Call it with invalid arguments: EBADF, EINVAL or EFAULT if it exists."""
     return call(number, -1, None, None, None, None, None) == -errno.ENOSYS
 
 
@@ -67,11 +67,11 @@ def no_capability(bit: int) -> bool:
 
 
 def file_system() -> str:
-    """The type of the one that the cases run on."""
+    """Return the type of the file system on which the cases run."""
     mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     folder = os.path.realpath(tempfile.gettempdir())
     above = [row for row in mounts if folder == row[4] or folder.startswith(row[4].rstrip("/") + "/")]
-    nearest = max(reversed(above), key=lambda row: len(row[4]))  # of two in one place the last covers the other
+    nearest = max(reversed(above), key=lambda row: len(row[4]))  # of two at one path the last covers the other
     return nearest[nearest.index("-") + 1]
 
 
@@ -80,7 +80,7 @@ def of_memory() -> bool:
 
 
 def refuses(flags: int) -> bool:
-    """Does the cases' file system refuse to open so?"""
+    """Return whether the cases' file system refuses these open flags."""
     with tempfile.NamedTemporaryFile() as file:
         path = os.path.dirname(file.name) if flags & os.O_TMPFILE == os.O_TMPFILE else file.name
         try:
@@ -115,7 +115,7 @@ def no_handles() -> bool:
 
 
 def no_32_bit_calls() -> bool:
-    """getpid(2) by int $0x80, in a process that may die of it."""
+    """Call getpid(2) by int $0x80, in a process that may die of it."""
     return subprocess.run([sys.executable, "-c", _INT80], capture_output=True, check=False).returncode != 0
 
 
@@ -129,7 +129,7 @@ assert ctypes.CFUNCTYPE(ctypes.c_int)(address)() == os.getpid()
 
 
 def no_overlay() -> bool:
-    """Not even as a module that a mount would load."""
+    """Not available, and not loadable as a module by mount(8) either."""
     if "\toverlay\n" in Path("/proc/filesystems").read_text():
         return False
     mount = ["unshare", "-m", "mount", "-t", "overlay", "-o", "lowerdir=/etc:/usr", "none", "/mnt"]
@@ -144,7 +144,7 @@ def no_ring() -> bool:
 
 
 def no_ring_operation(opcode: int) -> bool:
-    """What IORING_REGISTER_PROBE says: 16 bytes, then 8 for each opcode, of which the third and fourth are flags."""
+    """Read IORING_REGISTER_PROBE: 16 bytes, then 8 for each opcode, of which the third and fourth are flags."""
     ring, answer = call(425, 1, ctypes.create_string_buffer(120)), ctypes.create_string_buffer(16 + 8 * 256)
     if ring < 0:
         return True
@@ -155,13 +155,13 @@ def no_ring_operation(opcode: int) -> bool:
 
 
 def _tracefs(command: str) -> str:
-    """What a shell says among the kernel's tracepoints."""
+    """Return a shell command's output in the directory of the kernel's tracepoints."""
     script = f"mount -t tracefs none {TRACEFS} && cd {TRACEFS}/events && {command}"
     return subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, check=True, text=True).stdout
 
 
 def tracepoints(*patterns: str) -> list[str]:
-    """The formats of those that are called so (system/name)."""
+    """Return the formats of the tracepoints with this name (system/name)."""
     found = _tracefs("echo */*/format").split()
     if "sched/sched_switch/format" not in found:
         raise OSError(f"{TRACEFS} does not list the kernel's tracepoints")
@@ -169,19 +169,19 @@ def tracepoints(*patterns: str) -> list[str]:
 
 
 def no_tracepoint(*patterns: str) -> bool:
-    """Is none of the kernel's tracepoints called so?"""
+    """Return whether no tracepoint of the kernel has this name."""
     return not tracepoints(*patterns)
 
 
 def no_more_than_a_signal(*patterns: str) -> bool:
-    """Or does none of them tell a file? coredump:coredump, which 7.2 has and 6.18 has not, says that a dump begins."""
+    """Return whether none of them identifies a file. coredump:coredump, which 7.2 has and 6.18 has not, only reports that a dump begins."""
     formats = "".join(_tracefs(f"cat {name}") for name in tracepoints(*patterns))
     fields = {name for name in re.findall(r"field:[^;]*?(\w+)(?:\[[^;]*)?;", formats) if not name.startswith("common_")}
     return fields <= {"sig", "comm"}
 
 
 def no_request_in_completions() -> bool:
-    """Does io_uring_complete not say which request it is about (5e45690a1cb8, v5.19)?"""
+    """Return whether io_uring_complete does not identify its request (5e45690a1cb8, v5.19)."""
     shown = _tracefs("cat io_uring/io_uring_complete/format")
     if "field:int res;" not in shown and "field:long res;" not in shown:
         raise OSError("this is not the format of io_uring_complete as anybody knows it")
@@ -189,7 +189,7 @@ def no_request_in_completions() -> bool:
 
 
 def modules_without_types() -> bool:
-    """Does the kernel have overlayfs as a module and no types of modules (36e68442d1af, v5.11)?"""
+    """Return whether the kernel has overlayfs as a module and no types of modules (36e68442d1af, v5.11)."""
     loaded = Path("/proc/modules")
     return loaded.exists() and "overlay " in loaded.read_text() and not Path("/sys/kernel/btf/overlay").exists()
 
@@ -199,13 +199,13 @@ def no_close_on_exec_of_a_range() -> bool:
 
 
 def second_access_makes_no_fault() -> bool:
-    """Two loads of one mapped page: the kernel counts a fault for the first alone."""
+    """Load one mapped page twice: the kernel counts a fault for the first load only."""
     with tempfile.TemporaryFile() as file:
         file.write(bytes(mmap.PAGESIZE))
         file.flush()
         with mmap.mmap(file.fileno(), mmap.PAGESIZE) as memory:
             counts = [_faults_of(memory) for _ in range(8)]
-    return counts[0] > 0 and 0 in counts[1:]  # of a fault elsewhere in this process, any of them may have one more
+    return counts[0] > 0 and 0 in counts[1:]  # another fault in this process may add one to any of them
 
 
 def _faults_of(memory: mmap.mmap) -> int:
@@ -223,9 +223,9 @@ FACILITIES: Final[dict[str, Probe]] = {
     "O_TMPFILE": partial(refuses, os.O_RDWR | os.O_TMPFILE),
     "RWF_NOWAIT on this file system": no_nowait,
     "a file system not mounted noexec": lambda: bool(os.statvfs(tempfile.gettempdir()).f_flag & os.ST_NOEXEC),
-    "a file system that is told of the first write to a mapped page": of_memory,
+    "a file system that tracks the first write to a mapped page": of_memory,
     "a file system that uses inode numbers again": lambda: not file_system().startswith("ext"),
-    "a file system whose pages leave the cache when told, and come back one by one": of_memory,
+    "a file system whose pages can be dropped from the cache, and are read one by one": of_memory,
     "a kernel that takes a call's number as 32 bits": lambda: call(7 << 32 | GETPID) == -errno.ENOSYS,
     "a kernel without x32": lambda: call(X32 | GETPID) == os.getpid(),
     "a mount namespace needs CAP_SYS_ADMIN": partial(no_capability, 21),
@@ -249,13 +249,13 @@ FACILITIES: Final[dict[str, Probe]] = {
     "setxattrat": partial(no_call, 463),
     "statx without a name": lambda: call(332, 0, None, AT_EMPTY_PATH, 0, ctypes.create_string_buffer(256)) == -errno.EFAULT,
 }
-"""What a case says on standard error when it ends with 77 (case.h)."""
+"""Texts that a case prints on standard error when it exits with 77 (case.h)."""
 
 UNSEEN: Final[dict[str, tuple[str, Probe]]] = {
     "uring/": ("a completion of io_uring that names its request", no_request_in_completions),
     "identity/overlay": ("types of the kernel's modules", modules_without_types),
 }
-"""What some kernels do not show of cases that they can run, by how these are called."""
+"""What some kernels do not show of cases that they can run, by name."""
 
 LIMITS: Final[dict[str, Probe]] = {
     "a tracepoint inside the file system layer that identifies a file": partial(
@@ -264,4 +264,4 @@ LIMITS: Final[dict[str, Probe]] = {
     "a tracepoint after the lookup of a path": partial(no_tracepoint, "namei/*", "*/*path_lookup*", "*/*lookupat*"),
     "a fault for each access to memory": second_access_makes_no_fault,
 }
-"""What filetap would need for what limits.toml says that it cannot tell."""
+"""What filetap would need for the limits in limits.toml."""

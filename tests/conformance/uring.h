@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io_uring by its system calls alone: set up, push a request, submit, take a completion. No liburing: a case says what the
- * kernel is told, not what a library makes of it. Apart from case.h, because few cases need it.
+ * io_uring by its system calls alone: set up, push a request, submit, take a completion. No liburing: a case contains exactly
+ * what is submitted to the kernel. Separate from case.h, because few cases need it.
  *
  *	struct uring ring = uring_setup(0);
  *	uring_push(&ring, IORING_OP_READ, fd, buffer, 100, 4096);
@@ -15,13 +15,13 @@
 
 #define RING_ENTRIES 8
 
-/* Younger than the headers of some distributions. */
+/* Newer than the headers of some distributions. */
 #define RING_OP_FTRUNCATE 55
 
 struct uring {
 	int fd;
 	unsigned tail; /* of the requests pushed */
-	unsigned submitted; /* of them, those the kernel has been told of */
+	unsigned submitted; /* of them, those submitted to the kernel */
 	unsigned *sq_tail, *sq_flags, *cq_head, *cq_tail;
 	unsigned sq_mask, cq_mask, flags;
 	struct io_uring_sqe *sqes;
@@ -62,7 +62,7 @@ static inline struct uring uring_setup(unsigned flags)
 	return ring;
 }
 
-/* One more request; what else it needs (flags, ...) is set in what is returned, before it is submitted. */
+/* Adds a request; the caller sets other members (flags, ...) of the returned entry before it is submitted. */
 static inline struct io_uring_sqe *uring_push(struct uring *ring, int op, int fd, const void *address, unsigned length,
 					      unsigned long offset)
 {
@@ -79,7 +79,7 @@ static inline struct io_uring_sqe *uring_push(struct uring *ring, int op, int fd
 	return sqe;
 }
 
-/* All that was pushed. Does not wait. With SQPOLL the kernel's thread takes it, woken if it sleeps. */
+/* Submits all added requests. Does not wait. With SQPOLL the kernel thread takes them; it is woken if it sleeps. */
 static inline void uring_submit(struct uring *ring)
 {
 	unsigned count = ring->tail - ring->submitted;
@@ -92,7 +92,7 @@ static inline void uring_submit(struct uring *ring)
 		CHECK(syscall(SYS_io_uring_enter, ring->fd, 0, 0, IORING_ENTER_SQ_WAKEUP, NULL, 0) >= 0);
 }
 
-/* The next completion's result: a value, or the negative error. */
+/* Returns the next completion's result: a value, or the negative error. */
 static inline int uring_wait(struct uring *ring)
 {
 	unsigned head = *ring->cq_head;
@@ -112,13 +112,13 @@ static inline int uring_run(struct uring *ring)
 	return uring_wait(ring);
 }
 
-/* Files (IORING_REGISTER_FILES) or buffers (IORING_REGISTER_BUFFERS), to be named by their number. */
+/* Registers files (IORING_REGISTER_FILES) or buffers (IORING_REGISTER_BUFFERS), to be used by their index. */
 static inline void uring_register(struct uring *ring, int what, const void *items, unsigned count)
 {
 	CHECK(!syscall(SYS_io_uring_register, ring->fd, what, items, count));
 }
 
-/* Ends the case where this kernel has no such request. */
+/* Ends the case if this kernel does not have the request. */
 static inline void uring_need(struct uring *ring, unsigned op, const char *facility)
 {
 	struct {

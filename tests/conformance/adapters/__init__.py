@@ -1,6 +1,7 @@
 """The tracers that can be scored, by name.
 
-Apart from runner.py, which knows none of them. A new one is a module here that makes a Tracer, and a line in TRACERS.
+Separate from runner.py, which knows none of them. A new one is a module here that makes a Tracer, and a line in
+TRACERS.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What each argument of each system call is: the key to what strace and bpftrace print.
+"""The arguments of each system call: the key to the output of strace and bpftrace.
 
-Apart from filetap's own table, which is on trial here; made after the manual pages. Words are members of an event, but
-dir and name (a path and where it starts), vector (struct iovec), and a dash for what nobody compares; to_ is of the target.
+Separate from filetap's own table, which is tested here; written from the manual pages. Words are members of an event,
+except dir and name (a path and its start directory), vector (struct iovec), and a dash for arguments that are not
+compared; to_ is of the target.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""bpftrace as Debian has it: a script with the tracepoints of each call, sys_enter_X and sys_exit_X, that prints arguments.
+"""Debian's bpftrace: a script with the tracepoints of each call, sys_enter_X and sys_exit_X, that prints arguments.
 
-Apart, as each tracer is. It tells what such a script can: numbers and the strings that were passed, but no file behind a
+Separate, like each tracer. It reports what such a script can: numbers and the passed strings, but no file behind a
 descriptor. tracefs is mounted for it in a mount namespace of its own.
 """
 
@@ -21,11 +21,11 @@ from tests.conformance.runner import Tracer, TracerError
 TRACEFS: Final = "/sys/kernel/tracing"
 PRIVATE: Final = ["unshare", "-m", "--propagation", "private", "sh", "-c", f'mount -t tracefs none {TRACEFS} && exec "$@"', "private"]
 ALIASES: Final = {"stat": "newstat", "lstat": "newlstat", "fstat": "newfstat", "sendfile": "sendfile64", "umount2": "umount"}
-"""Tracepoints that have the function's name, not the call's."""
+"""Tracepoints that are called as the function, not as the call."""
 NUMBERS: Final = {"fd", "dir", "offset", "size", "mode", "uid", "gid", "command", "removal", "address"}
 STRINGS: Final = {"name", "text"}
 STRING_BYTES: Final = 128
-"""Two of them fit on the stack of a BPF program; longer ones are cut."""
+"""Two of them fit on the stack of a BPF program; longer ones are truncated."""
 OPS: Final = {
     ("fcntl", 0): "dup",  # F_DUPFD
     ("fcntl", 1030): "dup",  # F_DUPFD_CLOEXEC
@@ -37,14 +37,14 @@ OPS: Final = {
     ("ioctl", 0x4020940D): "reflink",
     ("ioctl", 0xC0189436): "dedupe",  # FIDEDUPERANGE
 }
-"""Of the calls that are told apart by their command."""
+"""Commands that distinguish the operations of a call."""
 AT_REMOVEDIR: Final = 0x200
 TREE: Final = """
 BEGIN { @tree[cpid] = 1; }
 tracepoint:sched:sched_process_fork /@tree[args->parent_pid]/ { @tree[args->child_pid] = 1; }
 END { clear(@tree); }
 """
-"""The command and its descendants, by thread."""
+"""The condition for the command and its descendants, by thread."""
 LINE: Final = re.compile(r"^(?P<kind>[EX]) (?P<tid>\d+) (?P<time>\d+) (?P<call>\w+) ?(?P<rest>.*)$", re.MULTILINE)
 
 
@@ -56,13 +56,13 @@ def _command(folder: Path, driver: list[str], ops: set[str]) -> list[str]:
 
 @cache
 def _formats() -> str:
-    """What tracefs says of the calls' arguments."""
+    """Return the formats of the calls' arguments, from tracefs."""
     every = f"cat {TRACEFS}/events/syscalls/sys_enter_*/format"
     return subprocess.run([*PRIVATE, "sh", "-c", every], check=True, capture_output=True, text=True).stdout
 
 
 def script(formats: str, ops: set[str]) -> str:
-    """For all calls of these operations that this kernel has. Each tracepoint takes a tenth of a second."""
+    """Return a script for all calls of these operations that this kernel has. Each tracepoint takes a tenth of a second."""
     described = {}
     for name, text in re.findall(r"name: sys_enter_(\w+)\n(.*?)print fmt", formats, re.DOTALL):
         described[name] = re.findall(r"field:(.*?)(\w+);\toffset", text)[5:]
@@ -71,7 +71,7 @@ def script(formats: str, ops: set[str]) -> str:
 
 
 def _probes(call: str, point: str, fields: list[tuple[str, str]]) -> str:
-    """An E line with the arguments as word=value, the strings last; an X line with the result."""
+    """Return the probes: an E line with the arguments as word=value, the strings last; an X line with the result."""
     words = [(word, word.removeprefix("to_"), kind, field) for word, (kind, field) in zip(SHAPES[call].words, fields, strict=False)]
     numbers = [(word, f"(int64)args->{field}") for word, plain, kind, field in words if plain in NUMBERS and "*" not in kind]
     strings = [(word, f"str(args->{field})") for word, plain, _, field in words if plain in STRINGS]
@@ -91,7 +91,7 @@ def _read(folder: Path) -> list[Event]:
 
 
 def _events(text: str) -> Iterator[Event]:
-    """Enters and exits put together by thread, in order of time, in which the CPUs' buffers do not come."""
+    """Combine enters and exits by thread, in order of time: the CPUs' buffers are not in order."""
     entered: dict[str, dict[str, str]] = {}
     for line in sorted(LINE.finditer(text), key=lambda line: int(line["time"])):
         if line["kind"] == "E":
@@ -103,10 +103,10 @@ def _events(text: str) -> Iterator[Event]:
                 yield event
 
 
-def _event(reported: Event, said: dict[str, str]) -> Event | None:
-    """None: the command of fcntl or ioctl, or memory without a file."""
-    source = _file({word: value for word, value in said.items() if not word.startswith("to_")})
-    target = _file({word.removeprefix("to_"): value for word, value in said.items() if word.startswith("to_")})
+def _event(reported: Event, words: dict[str, str]) -> Event | None:
+    """Return the event, or None for other commands of fcntl or ioctl and for memory without a file."""
+    source = _file({word: value for word, value in words.items() if not word.startswith("to_")})
+    target = _file({word.removeprefix("to_"): value for word, value in words.items() if word.startswith("to_")})
     reported |= source | {f"target_{name}": target.pop(name) for name in ("fd", "offset") if name in target}
     if target:
         reported["target"] = target
@@ -119,23 +119,23 @@ def _event(reported: Event, said: dict[str, str]) -> Event | None:
 
 
 def _finish(reported: Event) -> Event | None:
-    """What the result says, and what the arguments do not."""
+    """Add members that follow from the result."""
     if reported["op"] == "mmap" and reported["result"] >= 0:
         reported["address"] = hex(reported["result"])
     if reported["op"] == "open" and reported["result"] >= 0:
         reported["fd"] = reported["result"]
     if reported["op"] in ("read", "write") and reported.get("offset", 0) < 0:
-        del reported["offset"]  # -1 means the position, of which nothing is printed
+        del reported["offset"]  # -1 means the position, which is not printed
     if reported["op"] == "reflink":
         reported["target_fd"] = reported.pop("fd")
     if reported["call"] == "io_submit":
-        del reported["result"]  # how many requests there were
+        del reported["result"]  # the number of requests
     return None if reported["op"] == "mmap" and reported.get("fd") == -1 else reported
 
 
-def _file(said: dict[str, str]) -> dict[str, Any]:
-    """Members from words; a relative name is no path, an empty one is the directory's descriptor."""
-    numbers = {word: int(value) for word, value in said.items() if word in NUMBERS}
+def _file(words: dict[str, str]) -> dict[str, Any]:
+    """Return members from words; a relative name is no path, an empty one is the directory's descriptor."""
+    numbers = {word: int(value) for word, value in words.items() if word in NUMBERS}
     for word in {"fd", "dir"} & numbers.keys():
         numbers[word] -= (numbers[word] & 1 << 31) << 1 if numbers[word] > 0 else 0
     reported: dict[str, Any] = {word: numbers[word] for word in ("fd", "offset", "size", "command", "removal") if word in numbers}
@@ -145,9 +145,9 @@ def _file(said: dict[str, str]) -> dict[str, Any]:
         reported["address"] = hex(numbers["address"])
     if "uid" in numbers:
         reported["owner"] = {"uid": numbers["uid"], "gid": numbers["gid"]}
-    if said.get("name", "").startswith("/"):
-        reported["path"] = os.path.normpath(said["name"])
-    elif said.get("name") == "" and numbers.get("dir", -1) >= 0:
+    if words.get("name", "").startswith("/"):
+        reported["path"] = os.path.normpath(words["name"])
+    elif words.get("name") == "" and numbers.get("dir", -1) >= 0:
         reported["fd"] = numbers["dir"]
     return reported
 

@@ -1,6 +1,6 @@
-"""filetap: NDJSON of every operation and every type of file, and an account in which nothing is lost or aggregated.
+"""filetap: NDJSON of every operation and every type of file, and statistics in which nothing is lost or aggregated.
 
-Apart, as each tracer is. What is read here is documented in docs/events.md and nothing else.
+Separate, like each tracer. It reads only what docs/events.md documents.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.conformance.runner import Tracer, TracerError
 
 
 def installed() -> list[str]:
-    """The command as it was installed beside this Python."""
+    """Return the command installed with this Python."""
     command = Path(sys.executable).parent / "filetap"
     return [str(command)] if command.exists() else [sys.executable, "-c", "from filetap.cli.main import main; main()"]
 
@@ -36,14 +36,14 @@ def _read(folder: Path) -> list[Event]:
 
 
 def flat(line: dict[str, Any]) -> Event:
-    """``file`` and ``io`` in one, as cases write them."""
+    """Merge ``file`` and ``io`` into one mapping, as cases write them."""
     reported: Event = {"op": line["event"]["action"], "call": line["event"].get("call"), "time": nanoseconds(line["@timestamp"])}
     reported |= {"pid": line["process"]["pid"], "tid": line["thread"]["id"]}
     return reported | dict(line.get("file", {})) | dict(line.get("io", {}))
 
 
 def nanoseconds(stamp: str) -> int:
-    """Of 2026-11-20T23:00:00.123456789Z, since the epoch."""
+    """Return 2026-11-20T23:00:00.123456789Z as nanoseconds since the epoch."""
     seconds, fraction = stamp.removesuffix("Z").split(".")
     return timegm(strptime(seconds, "%Y-%m-%dT%H:%M:%S")) * 1_000_000_000 + int(fraction)
 

@@ -1,7 +1,7 @@
-"""strace as Debian has it: -f, every descriptor with its path (-y), nothing abbreviated (-v).
+"""Debian's strace: -f, every descriptor with its path (-y), nothing abbreviated (-v).
 
-Apart, as each tracer is. What it prints is taken at its word: a relative name without a descriptor's path beside it is no
-path, the position of a plain read is not there.
+Separate, like each tracer. Its output is read literally: a relative name without the path of a descriptor is no path,
+and there is no position of a plain read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LINE: Final = re.compile(r"^(?P<tid>\d+) +(?P<seconds>\d+)\.(?P<micro>\d{6}) (?P
 RESUMED: Final = re.compile(r"<\.\.\. \w+ resumed>(.*)")
 UNFINISHED: Final = " <unfinished ...>"
 TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=[\dD])<[^<>]*>|[\[{(]|[\]})]|,')
-"""What splitting has to know: a string, a descriptor's path, brackets, a comma."""
+"""The tokens for splitting: a string, a descriptor's path, brackets, a comma."""
 DESCRIPTOR: Final = re.compile(r"(?P<fd>-?\d+|AT_FDCWD)(?:<(?P<path>[^<>]*)>(?P<deleted>\(deleted\))?)?")
 
 
@@ -41,7 +41,7 @@ def parse(text: str) -> Iterator[Event]:
 
 
 def _whole(text: str) -> Iterator[tuple[int, int, str]]:
-    """Thread, time and text of each call; one that another thread's lines interrupt is put together."""
+    """Yield thread, time and text of each call; a call interrupted by another thread's lines is joined."""
     begun: dict[str, tuple[int, str]] = {}
     for line in LINE.finditer(text):
         time, rest = int(line["seconds"]) * 1_000_000_000 + int(line["micro"]) * 1000, line["rest"]
@@ -55,7 +55,7 @@ def _whole(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _events(text: str, head: Event) -> Iterator[Event]:
-    """Of one call: none when it is of no interest, several for io_submit."""
+    """Yield the events of one call: none if it is not selected, several for io_submit."""
     name, _, rest = text.partition("(")
     shape = SHAPES.get(name)
     if not shape:
@@ -69,16 +69,16 @@ def _events(text: str, head: Event) -> Iterator[Event]:
 
 
 def _event(reported: Event, shape: Shape, arguments: list[str], outcome: str) -> Event | None:
-    """With all that the arguments say; None: the command of fcntl or ioctl, or memory without a file."""
+    """Return the event with all members from the arguments; None for other commands of fcntl or ioctl, and for memory without a file."""
     source: dict[str, Any] = {}
     target: dict[str, Any] = {}
     for word, text in zip(shape.words, arguments, strict=False):
         into = target if word.startswith("to_") else source
-        _tell(into, word.removeprefix("to_"), text)
+        _members_of(into, word.removeprefix("to_"), text)
     _place(source)
     _place(target)
     if reported["op"] in ("read", "write") and source.get("offset", 0) < 0:
-        del source["offset"]  # -1 means the position, of which nothing is printed
+        del source["offset"]  # -1 means the position, which is not printed
     reported |= source | {f"target_{name}": target.pop(name) for name in ("fd", "offset") if name in target}
     if target:
         reported["target"] = target
@@ -86,7 +86,7 @@ def _event(reported: Event, shape: Shape, arguments: list[str], outcome: str) ->
 
 
 def split(text: str) -> tuple[list[str], str]:
-    """The arguments up to the closing bracket, and what follows it."""
+    """Return the arguments up to the closing bracket, and the rest of the line."""
     arguments, depth, start = [], 0, 0
     for token in TOKEN.finditer(text):
         closing = token[0] in ")]}" and depth == 0
@@ -100,7 +100,7 @@ def split(text: str) -> tuple[list[str], str]:
 
 
 def string(text: str) -> str | None:
-    """A quoted one's characters; what is not UTF-8 becomes U+FFFD. None: a null or bad pointer."""
+    """Return the characters of a quoted string; invalid UTF-8 becomes U+FFFD. None: a null or bad pointer."""
     if not text.startswith('"'):
         return None
     decoded, _ = codecs.escape_decode(text[1 : text.rindex('"')].encode("utf-8", "surrogateescape"))
@@ -108,7 +108,7 @@ def string(text: str) -> str | None:
 
 
 def descriptor(text: str) -> dict[str, Any]:
-    """Number, path, and whether the file is deleted."""
+    """Return number, path, and whether the file is deleted."""
     found = DESCRIPTOR.match(text)
     if not found:
         return {}
@@ -120,8 +120,8 @@ def descriptor(text: str) -> dict[str, Any]:
     return reported | ({"deleted": True} if found["deleted"] else {})
 
 
-def _tell(into: dict[str, Any], word: str, text: str) -> None:
-    """One argument, as the members that it makes."""
+def _members_of(into: dict[str, Any], word: str, text: str) -> None:
+    """Return the members from one argument."""
     if word == "fd":
         into |= descriptor(text)
     elif word == "dir":
@@ -137,13 +137,13 @@ def _tell(into: dict[str, Any], word: str, text: str) -> None:
 
 
 def number(text: str) -> int | None:
-    """Plain, or behind a pointer: [5], [5 => 9]."""
+    """Parse a plain number, or one behind a pointer: [5], [5 => 9]."""
     found = re.match(r"\[?(0x[0-9a-f]+|-?\d+)", text)
     return int(found[1], 0) if found else None
 
 
 def _mode(text: str) -> str | None:
-    """S_IFREG|0644 as one octal number."""
+    """Return S_IFREG|0644 as one octal number."""
     parts = text.split("|")
     if not all(part.startswith("S_I") or part.isdigit() for part in parts):
         return None
@@ -177,7 +177,7 @@ _VALUES: Final[dict[str, Callable[[str], Any]]] = {
 
 
 def _place(file: dict[str, Any]) -> None:
-    """The path of a name and its directory, if both together make one; an empty name is the directory itself."""
+    """Return the path of a name and its directory, if both together make one; an empty name is the directory itself."""
     if "name" not in file:
         return
     start, name = file.pop("dir", {}), file.pop("name")
@@ -188,7 +188,7 @@ def _place(file: dict[str, Any]) -> None:
 
 
 def _result(text: str) -> dict[str, Any]:
-    """Of ``-1 ENOENT (...)`` the negative number, of ``0x7f..`` and ``3</path>`` the number."""
+    """Return the negative number of ``-1 ENOENT (...)``, the number of ``0x7f..`` and ``3</path>``."""
     failed = re.match(r"-1 (E\w+)|\? (E\w+)", text)
     if failed:
         code = failed[1] or failed[2]
@@ -206,7 +206,7 @@ def _opened(reported: Event, arguments: list[str], outcome: str) -> Event:
 
 
 def _statted(reported: Event, arguments: list[str], outcome: str) -> Event:
-    """With what stat(2) itself has answered, where it was asked of an open file."""
+    """Add the members that stat(2) of an open file returned."""
     found = re.search(r"st_dev=makedev\((\w+), (\w+)\), st_ino=(\d+)", " ".join(arguments)) if "fd" in reported else None
     identity = {"inode": found[3], "device": f"{int(found[1], 0)}:{int(found[2], 0)}"} if found else {}
     return reported | identity
@@ -222,7 +222,7 @@ def _removed(reported: Event, arguments: list[str], outcome: str) -> Event:
 
 
 def _linked(reported: Event, arguments: list[str], outcome: str) -> Event:
-    """What a symbolic link says, from the link's directory on."""
+    """Return a symbolic link's text, relative to the link's directory."""
     text, link = reported.pop("text", None) or "", reported.get("target", {}).get("path", "")
     if text.startswith("/") or link:
         reported["path"] = os.path.normpath(os.path.join(os.path.dirname(link), text))
@@ -237,7 +237,7 @@ def _commanded(reported: Event, arguments: list[str], outcome: str) -> Event | N
 
 
 def _cloned(reported: Event, arguments: list[str], outcome: str) -> Event | None:
-    """ioctl(2): the destination is the descriptor that it is made on; the source is an argument, or inside of one."""
+    """ioctl(2): the destination is the descriptor of the call; the source is an argument, or inside one."""
     here, command, what = descriptor(arguments[0]), arguments[1], arguments[2]
     if command.endswith(("FICLONE", "BTRFS_IOC_CLONE")):
         other = descriptor(what)
@@ -254,12 +254,12 @@ def _cloned(reported: Event, arguments: list[str], outcome: str) -> Event | None
 
 
 def _requests(text: str) -> Iterator[dict[str, Any]]:
-    """Of io_submit(2): what was asked for; how it ended another call says."""
+    """Return the requests of io_submit(2); their results are in another call."""
     for command, fd, rest in re.findall(r"aio_lio_opcode=IOCB_CMD_(\w+), aio_fildes=(\d+(?:<[^<>]*>)?)(.*?)\}(?=[,\]])", text):
         if command in ("PREAD", "PREADV", "PWRITE", "PWRITEV"):
             size, offset = re.search(r"aio_nbytes=(\d+)", rest), re.search(r"aio_offset=(\d+)", rest)
-            asked = {"size": size and int(size[1]), "offset": offset and int(offset[1]), "result": None}
-            yield descriptor(fd) | asked | {"op": "read" if "READ" in command else "write"}
+            request = {"size": size and int(size[1]), "offset": offset and int(offset[1]), "result": None}
+            yield descriptor(fd) | request | {"op": "read" if "READ" in command else "write"}
 
 
 _FINISH: Final[dict[str, Callable[[Event, list[str], str], Event | None]]] = {
@@ -271,6 +271,6 @@ _FINISH: Final[dict[str, Callable[[Event, list[str], str], Event | None]]] = {
     "dup": _commanded,
     "reflink": _cloned,
 }
-"""What the arguments' words alone do not say."""
+"""Functions for members that the arguments' words alone do not give."""
 
 TRACER: Final = Tracer("strace", _command, _read, "real", Manner(frozenset({"resolved", "real"}), names_files=False))

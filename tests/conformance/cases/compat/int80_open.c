@@ -1,4 +1,4 @@
-/* A 32-bit open(2), number 5: the 64-bit call of that number is fstat(2). What it has opened is read with a 64-bit call. */
+/* A 32-bit open(2), number 5: the 64-bit call of that number is fstat(2). The opened file is read with a 64-bit call. */
 #include "int80.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A 32-bit read(2), number 3: the 64-bit call of that number is close(2), and nothing was closed. A 64-bit close is told. */
+/* A 32-bit read(2), number 3: the 64-bit call of that number is close(2), but nothing is closed. A 64-bit close is reported. */
 #include "int80.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A 32-bit unlink(2), number 10, of a name that stands in a mapped file: the 64-bit call of that number is mprotect(2). */
+/* A 32-bit unlink(2), number 10, of a name in a mapped file: the 64-bit call of that number is mprotect(2). */
 #include "int80.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* 32-bit calls whose numbers are those of readv(2) and writev(2): lseek(2) 19 and getpid(2) 20. The true ones beside them are told. */
+/* 32-bit calls with the numbers of readv(2) and writev(2): lseek(2) 19 and getpid(2) 20. Real ones are made too, and reported. */
 #include "int80.h"
 #include <sys/uio.h>
 

@@ -1,4 +1,4 @@
-/* open_by_handle_at(2): a file opened by its number, without any name. */
+/* open_by_handle_at(2): a file opened by its handle, without any name. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* close_range(2) of three descriptors with holes between them. A fourth, outside the range, stays. */
+/* close_range(2) of three descriptors with gaps between them. A fourth, outside the range, stays open. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A file unlinked while open is read, opened anew by way of /proc/self/fd, and read again; its old name is another file's. */
+/* A file unlinked while open is read, opened again through /proc/self/fd, and read again; another file has its old name. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* dup2(2) over a descriptor that is open: the same number is another file from then on. */
+/* dup2(2) over an open descriptor: the same number is another file from then on. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* dup3(2) to a chosen number, fcntl(2) F_DUPFD and F_DUPFD_CLOEXEC: all of them move one position. */
+/* dup3(2) to a chosen number, fcntl(2) F_DUPFD and F_DUPFD_CLOEXEC: all duplicates share one position. */
 #include "case.h"
 
 int main(void)

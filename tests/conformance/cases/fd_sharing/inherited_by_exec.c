@@ -1,4 +1,4 @@
-/* A descriptor that outlives execve(2): the new program reads where the old one stopped. */
+/* A descriptor that stays open across execve(2): the new program reads where the old one stopped. */
 #include "case.h"
 
 int main(int count, char **arguments)

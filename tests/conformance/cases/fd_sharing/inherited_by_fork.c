@@ -1,4 +1,4 @@
-/* A descriptor that a child has inherited: its reads and the parent's move one position. */
+/* A descriptor that a child inherits: its reads and the parent's share one position. */
 #include "case.h"
 
 static void read_on(int fd, int offset)

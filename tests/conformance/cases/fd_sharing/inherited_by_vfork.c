@@ -1,4 +1,4 @@
-/* A vfork(2) child reads a descriptor of its parent's, whose memory it shares. */
+/* A vfork(2) child reads a descriptor of its parent, whose memory it shares. */
 #include "case.h"
 
 static char buffer[100];

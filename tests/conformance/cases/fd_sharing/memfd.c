@@ -1,4 +1,4 @@
-/* memfd_create(2): a file in memory alone, written, cut and read. */
+/* memfd_create(2): a file that exists only in memory, written, truncated and read. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A descriptor that another process has sent through a socket (SCM_RIGHTS), and closed. */
+/* A descriptor that another process sends through a socket (SCM_RIGHTS) and closes. */
 #include "case.h"
 #include <sys/socket.h>
 

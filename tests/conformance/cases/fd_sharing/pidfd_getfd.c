@@ -1,23 +1,23 @@
-/* pidfd_getfd(2): a process takes a descriptor out of another one, and reads it. */
+/* pidfd_getfd(2): a process gets a descriptor of another one, and reads it. */
 #include "case.h"
 #include <signal.h>
 #include <sys/prctl.h>
 
 int main(void)
 {
-	int number, told[2];
+	int number, ends[2];
 	char buffer[100];
 
 	make_file("data", 10000);
-	CHECK(!pipe(told));
+	CHECK(!pipe(ends));
 	pid_t child = fork();
 	if (!child) {
 		CHECK(!prctl(PR_SET_PDEATHSIG, SIGKILL));
 		number = open_file("data", O_RDONLY);
-		CHECK(write(told[1], &number, sizeof(number)) == sizeof(number));
+		CHECK(write(ends[1], &number, sizeof(number)) == sizeof(number));
 		pause();
 	}
-	CHECK(read(told[0], &number, sizeof(number)) == sizeof(number));
+	CHECK(read(ends[0], &number, sizeof(number)) == sizeof(number));
 	int fd = syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, child, 0), number, 0);
 	CHECK(fd >= 0);
 	long result = outcome(syscall(SYS_pread64, fd, buffer, 100L, 400L));

@@ -1,4 +1,4 @@
-/* A descriptor opened anew through /proc/self/fd and /dev/fd: the file's own name is told, and each has its own position. */
+/* A descriptor opened again through /proc/self/fd and /dev/fd: the file's own name is reported, and each has its own position. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A process made with clone(2) CLONE_FILES opens a file: its parent reads it, by a descriptor that it never opened itself. */
+/* A process made with clone(2) CLONE_FILES opens a file: its parent reads it, by a descriptor that it did not open. */
 #include "case.h"
 #include <sched.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* O_TMPFILE: a file that never had a name, written and read. */
+/* O_TMPFILE: a file that never has a name, written and read. */
 #include "case.h"
 
 int main(void)

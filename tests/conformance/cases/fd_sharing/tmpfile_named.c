@@ -1,4 +1,4 @@
-/* O_TMPFILE, given a name at last with linkat(2) of /proc/self/fd/N, then opened by that name. */
+/* O_TMPFILE, then named with linkat(2) of /proc/self/fd/N, and opened by that name. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A directory mounted in a second place, in a mount namespace of its own: each read has the place it was opened at. */
+/* A directory mounted at a second path, in a mount namespace of its own: each read has the path by which the file was opened. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

@@ -1,4 +1,4 @@
-/* A file mounted on another file, in a mount namespace of its own: it has the path of the one it covers. */
+/* A file mounted on another file, in a mount namespace of its own: it has the path of the covered file. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

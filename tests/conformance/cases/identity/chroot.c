@@ -1,4 +1,4 @@
-/* In a chroot, a file's path runs up to the root of the mount namespace. */
+/* In a chroot, a file's path starts at the root of the mount namespace. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* In a chroot, a name that begins with a slash is below the new root, one that does not still below the directory left outside. */
+/* In a chroot, an absolute name is below the new root; a relative name is still below the directory outside. */
 #include "case.h"
 
 int main(void)

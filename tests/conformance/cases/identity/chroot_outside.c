@@ -1,4 +1,4 @@
-/* The working directory lies outside of the root, as fchdir(2) out of a chroot leaves it: ".." goes on to the topmost root. */
+/* The working directory is outside the root, as after fchdir(2) out of a chroot: ".." goes on to the topmost root. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A directory is covered by a mount while a file in it is open: that keeps its path, which is now another file's too. */
+/* A mount covers a directory while a file in it is open: that file keeps its path, which another file then has too. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

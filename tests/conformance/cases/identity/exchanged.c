@@ -1,4 +1,4 @@
-/* Two open files change places: their later reads have each other's path, and the inodes they had. */
+/* Two open files are exchanged: their later reads have each other's path, and their own inodes. */
 #include "case.h"
 
 static void take(int fd, const char *name)

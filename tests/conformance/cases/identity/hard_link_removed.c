@@ -1,4 +1,4 @@
-/* A file loses the name by which it was opened and keeps another: it has that last path, the other open its own. */
+/* The name by which a file was opened is removed, another one remains: it keeps that last path, the other open its own. */
 #include "case.h"
 
 static void take(int fd, const char *name)

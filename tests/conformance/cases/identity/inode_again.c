@@ -1,4 +1,4 @@
-/* An inode number is used again: the file removed and those made after it are different ones, each with its own path. */
+/* An inode number is used again: the removed file and later files are different ones, each with its own path. */
 #include "case.h"
 
 static ino_t take(const char *name)

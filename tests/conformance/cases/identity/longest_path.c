@@ -1,4 +1,4 @@
-/* A file whose absolute path is 4095 bytes long: its reads have all of it. */
+/* A file whose absolute path is 4095 bytes long: its reads have the whole path. */
 #include "case.h"
 
 int main(void)

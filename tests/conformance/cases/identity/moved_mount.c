@@ -1,4 +1,4 @@
-/* A mount is moved while a file on it is open: later reads have the new place. In a mount namespace of its own. */
+/* A mount is moved while a file on it is open: later reads have the new path. In a mount namespace of its own. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

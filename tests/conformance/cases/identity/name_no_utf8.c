@@ -1,4 +1,4 @@
-/* An open file whose name, and whose directory's, is not UTF-8: each wrong byte becomes U+FFFD. */
+/* An open file whose name and directory name are not UTF-8: each invalid byte becomes U+FFFD. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* Files of namespaces, which are in no directory: each is called as /proc/self/fd calls it, uts:[4026531838]. */
+/* Files of namespaces, which are in no directory: each has its name in /proc/self/fd, uts:[4026531838]. */
 #include "case.h"
 
 int main(void)

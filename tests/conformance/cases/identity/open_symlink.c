@@ -1,4 +1,4 @@
-/* openat(2) through a symbolic link: the file it leads to; with O_NOFOLLOW: ELOOP, and the name that was asked for. */
+/* openat(2) through a symbolic link: the target; with O_NOFOLLOW: ELOOP, and the requested name. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* On overlayfs: files from the lower and from the upper layer have the path that the process sees, and the inode beneath. */
+/* On overlayfs: files from the lower and from the upper layer have the path that the process sees, and the underlying inode. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

@@ -1,4 +1,4 @@
-/* On overlayfs: a file of the lower layer is copied up while it is open for reading; the inode beneath is then another. */
+/* On overlayfs: a file of the lower layer is copied up while it is open for reading; then the underlying inode is another. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

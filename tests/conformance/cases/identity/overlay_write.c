@@ -1,4 +1,4 @@
-/* On overlayfs: a new file, and a file of the lower layer opened for writing, are beneath in the upper layer. */
+/* On overlayfs: the underlying file of a new file, and of a lower file opened for writing, is in the upper layer. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

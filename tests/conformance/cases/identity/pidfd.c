@@ -1,4 +1,4 @@
-/* pidfd_open(2): a file in no directory, of pidfs and then a regular file since v6.9, called as /proc/self/fd calls it. */
+/* pidfd_open(2): a file in no directory, of pidfs and therefore a regular file since v6.9, with its name in /proc/self/fd. */
 #include "case.h"
 #include <sys/vfs.h>
 

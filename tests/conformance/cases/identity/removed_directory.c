@@ -1,4 +1,4 @@
-/* The working directory is removed, and its name made again: a name in it leads nowhere, what ".." leads to is still there. */
+/* The working directory is removed, and its name created again: names in it lead nowhere, ".." still works. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A file is replaced as editors do it: written beside, renamed over. The old one keeps its path and has no name any more. */
+/* A file is replaced as editors do it: a new file is written and renamed over it. The old one keeps its path and is deleted. */
 #include "case.h"
 
 static void take(int fd, const char *name, const char *more)

@@ -1,4 +1,4 @@
-/* A name is removed and made again as another file while the first is open: the same path, and it has no name any more. */
+/* A name is removed and created again as another file while the first is open: the first keeps the path and is deleted. */
 #include "case.h"
 
 static void take(int fd, const char *more)

@@ -1,4 +1,4 @@
-/* A file is opened through a link to it and through a link to its directory: the path is without links. */
+/* A file is opened through a link to it and through a link to its directory: the path has no links. */
 #include "case.h"
 
 static void take(const char *name)

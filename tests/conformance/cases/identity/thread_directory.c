@@ -1,4 +1,4 @@
-/* A thread has a working directory of its own: names are relative to that of the thread that asks. */
+/* A thread has a working directory of its own: names are relative to that of the calling thread. */
 #include "case.h"
 #include <pthread.h>
 #include <sched.h>

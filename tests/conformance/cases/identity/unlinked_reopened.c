@@ -1,4 +1,4 @@
-/* A file without a name any more is opened again through its link in /proc: it has its last path. */
+/* A deleted file is opened again through its link in /proc: it has its last path. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* An open file is unlinked, and then its directory is removed too: its last path stays. */
+/* An open file is unlinked, and then its directory is removed too: it keeps its last path. */
 #include "case.h"
 
 static void take(int fd, const char *more)

@@ -1,4 +1,4 @@
-/* dup3(2), pread64(2) and ftruncate(2) of a descriptor that is not open, where another argument is refused first: EINVAL. */
+/* dup3(2), pread64(2) and ftruncate(2) of a descriptor that is not open, where another argument is checked first: EINVAL. */
 #include "case.h"
 
 int main(void)

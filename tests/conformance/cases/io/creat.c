@@ -1,4 +1,4 @@
-/* creat(2): a new file, and one that is there; the flags are those that it stands for. Then of a directory: EISDIR. */
+/* creat(2) of a new and of an existing file; the flags are the equivalent ones. Then of a directory: EISDIR. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* dup2(2), and reading through what it made: one position for both descriptors; then of a descriptor that is none: EBADF. */
+/* dup2(2), and a read through the duplicate: one position for both descriptors; then of an invalid descriptor: EBADF. */
 #include "case.h"
 
 int main(void)

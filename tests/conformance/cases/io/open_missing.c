@@ -1,4 +1,4 @@
-/* open(2) of a name that is not there, and of one below a file: ENOENT and ENOTDIR, with the name as it was asked for. */
+/* open(2) of a missing name, and of one below a file: ENOENT and ENOTDIR, with the requested name. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* open(2) and openat(2) through symbolic links, of a directory and of the file: the file that is behind them. */
+/* open(2) and openat(2) through symbolic links, of a directory and of the file: the target file. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* openat2(2) with RESOLVE_BENEATH: what would leave the directory is refused there, EXDEV; what would not is looked for. */
+/* openat2(2) with RESOLVE_BENEATH: names that would leave the directory are refused, EXDEV; others are looked up. */
 #include "case.h"
 #include <linux/openat2.h>
 

@@ -1,4 +1,4 @@
-/* openat2(2) with RESOLVE_IN_ROOT, in vain and then not: absolute names and ".." stay below the directory, as fstat shows. */
+/* openat2(2) with RESOLVE_IN_ROOT, failed and successful: absolute names and ".." stay below the directory, as fstat shows. */
 #include "case.h"
 #include <linux/openat2.h>
 

@@ -1,4 +1,4 @@
-/* pread64(2): at its own offset, in the file, at its end and behind it. */
+/* pread64(2) at its own offset: in the file, at its end and beyond it. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* pwritev(2) beyond the end of the file, and preadv(2) from the hole on, in pieces: the position stays where it was. */
+/* pwritev(2) beyond the end of the file, and preadv(2) from the hole on, in several parts: the position does not change. */
 #include "case.h"
 #include <sys/uio.h>
 

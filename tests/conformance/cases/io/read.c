@@ -1,4 +1,4 @@
-/* read(2): from where the position is, which is known without an offset in the call. */
+/* read(2) at the current position, which is reported although the call has no offset. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* readv(2) into three pieces, cut short by the end of the file, and once more: nothing is left. */
+/* readv(2) into three parts, cut short by the end of the file, and once more at the end. */
 #include "case.h"
 #include <sys/uio.h>
 

@@ -1,4 +1,4 @@
-/* write(2) with O_APPEND: it begins at the end of the file, wherever the position is. */
+/* write(2) with O_APPEND: it begins at the end of the file, whatever the position is. */
 #include "case.h"
 
 int main(void)

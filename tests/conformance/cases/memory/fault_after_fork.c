@@ -1,4 +1,4 @@
-/* A child reads what its parent has mapped: the fault is the child's, and the parent's own comes later all the same. */
+/* A child reads its parent's mapping: the fault is the child's, and the parent's own comes later. */
 #include "case.h"
 
 int main(void)

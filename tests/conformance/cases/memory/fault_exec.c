@@ -1,4 +1,4 @@
-/* The first instruction fetched from a mapped page. */
+/* The first instruction fetch from a mapped page. */
 #include "case.h"
 
 #ifdef __x86_64__

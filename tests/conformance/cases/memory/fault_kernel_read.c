@@ -1,4 +1,4 @@
-/* write(2) of a mapped page into a pipe: the kernel itself makes the fault, and reads. */
+/* write(2) of a mapped page into a pipe: the kernel causes the fault, a read. */
 #include "case.h"
 
 int main(void)

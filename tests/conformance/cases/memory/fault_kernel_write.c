@@ -1,4 +1,4 @@
-/* read(2) into a mapped page: the kernel itself makes the fault, and writes. */
+/* read(2) into a mapped page: the kernel causes the fault, a write. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A page that must come from the disk: a major fault; mapped anew it is in the cache: a minor one. */
+/* A page that must be read from the disk: a major fault; after a new mapping it is in the cache: a minor one. */
 #include "case.h"
 #include <sys/resource.h>
 
@@ -31,7 +31,7 @@ int main(void)
 
 		(void)at[300000];
 		if (major_faults() - before != !turn)
-			cannot("a file system whose pages leave the cache when told, and come back one by one");
+			cannot("a file system whose pages can be dropped from the cache, and are read one by one");
 		expect("fault", "page_fault_user",
 		       "%s,%s,\"address\":\"%p\",\"offset\":300000,\"access\":\"read\",\"fault\":\"%s\",\"result\":0", path("data"),
 		       identity_of(fd), at + 300000, turn ? "minor" : "major");

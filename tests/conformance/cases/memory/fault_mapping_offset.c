@@ -1,4 +1,4 @@
-/* A fault in a mapping that does not begin where the file does: the offset is the file's. */
+/* A fault in a mapping that does not begin at the start of the file: the offset is the file's. */
 #include "case.h"
 
 int main(void)

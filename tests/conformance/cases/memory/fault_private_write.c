@@ -1,4 +1,4 @@
-/* The first write to a page of a private mapping: its copy is made, the file stays as it was. */
+/* The first write to a page of a private mapping: the page is copied, the file does not change. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* The first read of a mapped page that the cache holds: a minor fault, at the very byte. */
+/* The first read of a mapped page in the cache: a minor fault, with the exact byte. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* Faults of two threads in one mapping, one after the other. The page that the first has touched is no fault of the second. */
+/* Faults of two threads in one mapping, in turn. A page that the first has touched causes no fault of the second. */
 #include "case.h"
 #include <pthread.h>
 

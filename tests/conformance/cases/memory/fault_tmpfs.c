@@ -1,4 +1,4 @@
-/* Faults in a file on tmpfs: a write to a page that there is, a read of one that there is not yet. */
+/* Faults in a file on tmpfs: a write to an existing page, a read of a page that does not exist yet. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A fault in a file that has lost its name and its descriptor: the mapping alone still holds it. */
+/* A fault in a file without a name or a descriptor: only the mapping still holds it. */
 #include "case.h"
 
 int main(void)

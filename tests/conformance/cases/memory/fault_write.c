@@ -1,4 +1,4 @@
-/* The first write to a page of a shared mapping; a second write to it is no fault. */
+/* The first write to a page of a shared mapping; a second write to it causes no fault. */
 #include "case.h"
 
 int main(void)

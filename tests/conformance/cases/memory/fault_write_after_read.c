@@ -1,4 +1,4 @@
-/* A read, then a write of the same page of a shared mapping: two faults, for the file system wants to know of the write. */
+/* A read, then a write of the same page of a shared mapping: two faults, because the file system tracks writes. */
 #include "case.h"
 #include <sys/resource.h>
 
@@ -23,7 +23,7 @@ int main(void)
 	(void)at[524288 + 1];
 	at[524288 + 2] = 'x';
 	if (faults() - before != 2)
-		cannot("a file system that is told of the first write to a mapped page");
+		cannot("a file system that tracks the first write to a mapped page");
 	for (int i = 1; i <= 2; i++)
 		expect("fault", "page_fault_user",
 		       "%s,%s,\"address\":\"%p\",\"offset\":%d,\"access\":\"%s\",\"fault\":\"minor\",\"result\":0", path("data"),

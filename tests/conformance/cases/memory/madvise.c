@@ -1,4 +1,4 @@
-/* madvise(2): MADV_RANDOM for a whole mapping, MADV_DONTNEED for its last page; then an advice that there is not: EINVAL. */
+/* madvise(2): MADV_RANDOM for a whole mapping, MADV_DONTNEED for its last page; then an unknown advice: EINVAL. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* mmap(2) of a descriptor that is not open: EBADF. An anonymous mapping beside it is no access to a file. */
+/* mmap(2) of a descriptor that is not open: EBADF. An anonymous mapping in addition is no access to a file. */
 #include "case.h"
 
 int main(void)

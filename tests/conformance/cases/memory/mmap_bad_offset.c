@@ -1,4 +1,4 @@
-/* mmap(2) of a descriptor that is not open, at an offset that no mapping can begin at: EINVAL. */
+/* mmap(2) of a descriptor that is not open, at an invalid offset: EINVAL. */
 #include "case.h"
 
 int main(void)

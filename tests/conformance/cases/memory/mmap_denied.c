@@ -1,4 +1,4 @@
-/* mmap(2): shared and writable, of a descriptor that is open to be read only: EACCES. */
+/* mmap(2): shared and writable, of a descriptor that is open for reading only: EACCES. */
 #include "case.h"
 
 int main(void)

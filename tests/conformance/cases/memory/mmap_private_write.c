@@ -1,4 +1,4 @@
-/* mmap(2): private and writable, of a descriptor that is open to be read only; from the third page on, at a chosen address. */
+/* mmap(2): private and writable, of a descriptor that is open for reading only; from the third page on, at a chosen address. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* mmap(2): a whole file, shared, to be read. */
+/* mmap(2): a whole file, shared, for reading. */
 #include "case.h"
 
 int main(void)

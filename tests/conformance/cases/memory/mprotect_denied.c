@@ -1,4 +1,4 @@
-/* mprotect(2): a shared mapping of a file that is open to be read only shall become writable: EACCES. */
+/* mprotect(2): make a shared mapping of a file that is open for reading only writable: EACCES. */
 #include "case.h"
 
 int main(void)

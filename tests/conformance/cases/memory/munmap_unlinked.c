@@ -1,4 +1,4 @@
-/* munmap(2) after the descriptor was closed and the file unlinked: the mapping alone still holds it. */
+/* munmap(2) after the descriptor was closed and the file unlinked: only the mapping still holds it. */
 #include "case.h"
 
 int main(void)

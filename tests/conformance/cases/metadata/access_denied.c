@@ -1,4 +1,4 @@
-/* access(2) to execute a file that nobody may execute, root neither: EACCES. */
+/* access(2) for execution of a file that nobody may execute, not even root: EACCES. */
 #include "case.h"
 
 int main(void)

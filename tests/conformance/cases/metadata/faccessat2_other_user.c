@@ -1,4 +1,4 @@
-/* faccessat2(2) as another user: EACCES of a name in a closed directory, and of a closed file. */
+/* faccessat2(2) as another user: EACCES for a name in an inaccessible directory, and for an inaccessible file. */
 #include "case.h"
 
 int main(void)

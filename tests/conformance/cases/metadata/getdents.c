@@ -1,4 +1,4 @@
-/* getdents(2), the old one, of a directory, and of a file: ENOTDIR. */
+/* getdents(2), the old call, of a directory, and of a file: ENOTDIR. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* name_to_handle_at(2), then the file opened by its handle with open_by_handle_at(2), by no name at all. */
+/* name_to_handle_at(2), then the file opened by its handle with open_by_handle_at(2), without a name. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* name_to_handle_at(2) with no room for the handle: EOVERFLOW; and of a name that is not there: ENOENT. */
+/* name_to_handle_at(2) with no room for the handle: EOVERFLOW; and of a missing name: ENOENT. */
 #include "case.h"
 
 int main(void)

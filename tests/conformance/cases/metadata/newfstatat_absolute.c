@@ -1,4 +1,4 @@
-/* newfstatat(2) by an absolute name: the directory's descriptor does not matter, though it is none. */
+/* newfstatat(2) by an absolute name: the directory's descriptor is ignored, though it is invalid. */
 #include "case.h"
 
 int main(void)

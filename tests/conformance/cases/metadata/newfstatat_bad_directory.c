@@ -1,4 +1,4 @@
-/* newfstatat(2) of a name that starts from a descriptor that is not open: EBADF, and no path; of a pipe: ENOTDIR, and none either. */
+/* newfstatat(2) of a name relative to a descriptor that is not open: EBADF, without a path; to a pipe: ENOTDIR, without a path too. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* newfstatat(2) by a name relative to a descriptor that is a file, no directory: ENOTDIR. */
+/* newfstatat(2) by a name relative to the descriptor of a file: ENOTDIR. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* newfstatat(2) with AT_EMPTY_PATH and a name that is not empty: by name, the flag does nothing. */
+/* newfstatat(2) with AT_EMPTY_PATH and a name that is not empty: by name, the flag has no effect. */
 #include "case.h"
 
 int main(void)

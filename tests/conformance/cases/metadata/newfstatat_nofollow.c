@@ -1,4 +1,4 @@
-/* newfstatat(2) with AT_SYMLINK_NOFOLLOW of a link that leads nowhere, and without: ENOENT. */
+/* newfstatat(2) with AT_SYMLINK_NOFOLLOW of a dangling link, and without: ENOENT. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* readlink(2) of a symbolic link, and of a file that is none: EINVAL. */
+/* readlink(2) of a symbolic link, and of a regular file: EINVAL. */
 #include "case.h"
 
 int main(void)

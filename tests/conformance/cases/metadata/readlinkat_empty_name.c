@@ -1,4 +1,4 @@
-/* readlinkat(2) with the empty name, which needs no flag: the link that the descriptor is. */
+/* readlinkat(2) with the empty name, which needs no flag: the descriptor's link. */
 #include "case.h"
 
 int main(void)

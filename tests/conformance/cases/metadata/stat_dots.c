@@ -1,4 +1,4 @@
-/* stat(2) of a name with ., .. and doubled slashes: the path is the same place without them. */
+/* stat(2) of a name with ., .. and doubled slashes: the path is the same without them. */
 #include "case.h"
 
 int main(void)

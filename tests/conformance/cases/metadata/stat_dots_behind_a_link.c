@@ -1,4 +1,4 @@
-/* stat(2) of link/../a, where the link leads elsewhere: as text that is a, and what was asked for is said beside it. */
+/* stat(2) of link/../a, where the link leads elsewhere: the normalised text is a, and the requested name is reported too. */
 #include "case.h"
 
 int main(void)

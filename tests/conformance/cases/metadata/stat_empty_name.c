@@ -1,4 +1,4 @@
-/* stat(2) of the empty name: ENOENT, and what is joined to the directory is nothing. */
+/* stat(2) of the empty name: ENOENT, and nothing is joined to the directory. */
 #include "case.h"
 
 int main(void)

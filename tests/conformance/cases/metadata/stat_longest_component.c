@@ -1,4 +1,4 @@
-/* stat(2) of a name of 255 bytes, the most there may be, and of one with a byte more: ENAMETOOLONG. */
+/* stat(2) of a name of 255 bytes, the maximum, and of one byte more: ENAMETOOLONG. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* stat(2) of an absolute path of 4095 bytes, the longest that a call takes. */
+/* stat(2) of an absolute path of 4095 bytes, the longest that a call accepts. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* stat(2) of a name that is not there: ENOENT. */
+/* stat(2) of a missing name: ENOENT. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* stat(2) of a name that is not UTF-8: each wrong byte becomes U+FFFD. */
+/* stat(2) of a name that is not UTF-8: each invalid byte becomes U+FFFD. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* stat(2) of names below a file, and of a file with a slash behind it: ENOTDIR. */
+/* stat(2) of names below a file, and of a file with a trailing slash: ENOTDIR. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* stat(2) of a name with a quote, a backslash, a line end and an escape in it. */
+/* stat(2) of a name with a quote, a backslash, a newline and an escape in it. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* stat(2) through a symbolic link: a path by name is the name that was asked for, not where the link leads. */
+/* stat(2) through a symbolic link: a path by name is the requested name, not the link's target. */
 #include "case.h"
 
 int main(void)

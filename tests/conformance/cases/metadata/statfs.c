@@ -1,4 +1,4 @@
-/* statfs(2) by names: one that is there, one that is not. */
+/* statfs(2) by names: an existing one, a missing one. */
 #include "case.h"
 #include <sys/vfs.h>
 

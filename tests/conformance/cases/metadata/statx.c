@@ -1,4 +1,4 @@
-/* statx(2) by names: one that is there, one that is not. */
+/* statx(2) by names: an existing one, a missing one. */
 #include "case.h"
 
 int main(void)

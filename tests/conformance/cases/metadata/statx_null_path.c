@@ -1,4 +1,4 @@
-/* statx(2) with AT_EMPTY_PATH and no name at all (NULL): the descriptor's file. */
+/* statx(2) with AT_EMPTY_PATH and without a name (NULL): the descriptor's file. */
 #include "case.h"
 
 int main(void)

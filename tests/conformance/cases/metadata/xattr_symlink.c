@@ -1,4 +1,4 @@
-/* Extended attributes of a symbolic link itself: it has none and may have none, so get and set fail. */
+/* Extended attributes of a symbolic link itself, which cannot have any: get and set fail. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_submit(2) with O_DIRECT: the disk answers later, io_getevents(2) says when; with pieces (PREADV). */
+/* io_submit(2) with O_DIRECT: the disk completes later, io_getevents(2) returns the results; with vectors (PREADV). */
 #include "case.h"
 #include <linux/aio_abi.h>
 #include <sys/uio.h>

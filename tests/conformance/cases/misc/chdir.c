@@ -1,4 +1,4 @@
-/* chdir(2) and fchdir(2): names that are relative are told with the directory of the moment. A chdir that fails changes nothing. */
+/* chdir(2) and fchdir(2): relative names are reported with the current directory. A failed chdir changes nothing. */
 #include "case.h"
 
 int main(void)

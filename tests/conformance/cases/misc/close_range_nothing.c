@@ -1,4 +1,4 @@
-/* close_range(2) that closes nothing: a range without descriptors, one that only gets close-on-exec, one that ends before it begins. */
+/* close_range(2) that closes nothing: a range without descriptors, one that only sets close-on-exec, one that ends before it begins. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* O_DIRECT: a read past the cache that the end of the file cuts short, and one that is not aligned. */
+/* O_DIRECT: a read without the cache that the end of the file cuts short, and one that is not aligned. */
 #include "case.h"
 
 static char memory[8192] __attribute__((aligned(4096)));

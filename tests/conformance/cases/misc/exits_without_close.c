@@ -1,4 +1,4 @@
-/* Descriptors that exec closes (O_CLOEXEC) and that the end of the process closes: nobody has called close(2). */
+/* Descriptors that exec closes (O_CLOEXEC) and that the end of the process closes: there is no close(2). */
 #include "case.h"
 
 int main(int count, char **arguments)

@@ -1,4 +1,4 @@
-/* fchmodat2(2) with AT_EMPTY_PATH: the mode of what a descriptor made with O_PATH stands for. */
+/* fchmodat2(2) with AT_EMPTY_PATH: the mode of the file of a descriptor made with O_PATH. */
 #include "case.h"
 
 #define FCHMODAT2 452

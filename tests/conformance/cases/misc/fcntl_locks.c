@@ -1,4 +1,4 @@
-/* fcntl(2) locks: F_SETLK, F_OFD_SETLK beside it refused (EAGAIN), F_SETLKW, F_OFD_SETLKW. F_GETLK and F_GETFL lock nothing. */
+/* fcntl(2) locks: F_SETLK, a conflicting F_OFD_SETLK (EAGAIN), F_SETLKW, F_OFD_SETLKW. F_GETLK and F_GETFL lock nothing. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* file_setattr(2): the flags of a file by its name, and of one that there is not. */
+/* file_setattr(2): the flags of a file by its name, and of a missing one. */
 #include "case.h"
 #include <linux/fs.h>
 

@@ -1,4 +1,4 @@
-/* finit_module(2) of a file that is no module: the kernel reads it, and refuses. */
+/* finit_module(2) of a file that is not a module: the kernel reads it, and refuses it. */
 #include "case.h"
 
 int main(void)

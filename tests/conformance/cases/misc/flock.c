@@ -1,4 +1,4 @@
-/* flock(2): taken, refused to a second open file (EWOULDBLOCK), given back, taken by the second. */
+/* flock(2): taken, refused to a second open file (EWOULDBLOCK), released, taken by the second. */
 #include "case.h"
 #include <sys/file.h>
 

@@ -1,4 +1,4 @@
-/* mount(2) of a directory on another (MS_BIND) and umount2(2), both once more in vain. In a mount namespace of its own. */
+/* mount(2) of a directory on another (MS_BIND) and umount2(2), both also failing. In a mount namespace of its own. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

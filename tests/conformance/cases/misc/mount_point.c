@@ -1,4 +1,4 @@
-/* statx(2) of a mount point, by name and by descriptor, and a file below it: what is mounted there is meant. */
+/* statx(2) of a mount point, by name and by descriptor, and of a file below it: these are on the mounted file system. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

@@ -1,4 +1,4 @@
-/* mount(2) of a tmpfs: its source is a text and no path; neither is that of a remount, and of a change of propagation there is none. */
+/* mount(2) of a tmpfs: its source is text and not a path, as for a remount; a change of propagation has no source. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

@@ -1,4 +1,4 @@
-/* move_mount(2): a copy of a mount that open_tree(2) has made gets its place. In a mount namespace of its own. */
+/* move_mount(2): a copy of a mount made by open_tree(2) is attached. In a mount namespace of its own. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

@@ -1,4 +1,4 @@
-/* mprotect(2) of one page of a file's mapping, then of memory that is no file's. */
+/* mprotect(2) of one page of a file's mapping, then of anonymous memory. */
 #include "case.h"
 
 int main(void)

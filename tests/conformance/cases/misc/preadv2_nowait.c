@@ -1,4 +1,4 @@
-/* preadv2(2) with RWF_NOWAIT: what is not in the cache is refused (EAGAIN), what is there is read; at offset -1 the position counts. */
+/* preadv2(2) with RWF_NOWAIT: EAGAIN for data that is not in the cache, other data is read; offset -1 means the position. */
 #include "case.h"
 #include <sys/uio.h>
 

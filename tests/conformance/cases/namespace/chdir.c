@@ -1,4 +1,4 @@
-/* chdir(2) by a name with a symbolic link in it: the directory where the process is then. */
+/* chdir(2) by a name with a symbolic link in it: the resulting directory. */
 #include "case.h"
 
 int main(void)

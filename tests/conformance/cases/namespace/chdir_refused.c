@@ -1,4 +1,4 @@
-/* chdir(2) to a name that is not there: ENOENT; to a file: ENOTDIR; fchdir(2) to a file: ENOTDIR. */
+/* chdir(2) to a missing name: ENOENT; to a file: ENOTDIR; fchdir(2) to a file: ENOTDIR. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* chmod(2) of a file, with the set-user-ID bit, and of a name that is not there: ENOENT. */
+/* chmod(2) of a file, with the set-user-ID bit, and of a missing name: ENOENT. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* chown(2) of a file, and of a name that is not there: ENOENT. */
+/* chown(2) of a file, and of a missing name: ENOENT. */
 #include "case.h"
 
 int main(void)

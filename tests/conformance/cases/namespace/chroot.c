@@ -1,4 +1,4 @@
-/* chroot(2) into a directory, then chdir(2) to "/": both name the directory up to the root of the mount namespace. */
+/* chroot(2) into a directory, then chdir(2) to "/": both have the directory's path from the root of the mount namespace. */
 #include "case.h"
 
 int main(void)

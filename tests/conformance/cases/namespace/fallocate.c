@@ -1,4 +1,4 @@
-/* fallocate(2) of room in a file, and of none at all: EINVAL. */
+/* fallocate(2) of space in a file, and of zero bytes: EINVAL. */
 #include "case.h"
 
 int main(void)

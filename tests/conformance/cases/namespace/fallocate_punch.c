@@ -1,4 +1,4 @@
-/* fallocate(2) that makes a hole in a file and keeps its size. */
+/* fallocate(2) that punches a hole in a file and keeps its size. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* fchdir(2) to a directory's descriptor, that was made with O_PATH, and back up with chdir(2) to "..". */
+/* fchdir(2) to a directory's descriptor made with O_PATH, and back up with chdir(2) to "..". */
 #include "case.h"
 
 int main(void)

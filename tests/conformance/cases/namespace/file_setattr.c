@@ -1,4 +1,4 @@
-/* file_setattr(2) of Linux 6.17, by name and by descriptor: sets the flag that keeps a file out of dumps. */
+/* file_setattr(2) of Linux 6.17, by name and by descriptor: sets the flag that excludes a file from dumps. */
 #include "case.h"
 
 enum { FILE_SETATTR = 469, XFLAG_NODUMP = 0x80 };

@@ -1,4 +1,4 @@
-/* link(2): the file is the name that was there, the target the new one. */
+/* link(2): the file is the existing name, the target the new one. */
 #include "case.h"
 
 int main(void)

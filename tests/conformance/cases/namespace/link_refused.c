@@ -1,4 +1,4 @@
-/* link(2) to a name that is taken: EEXIST; of a directory: EPERM. */
+/* link(2) to an existing name: EEXIST; of a directory: EPERM. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A file without a name (O_TMPFILE) gets one: linkat(2) with AT_SYMLINK_FOLLOW of its link in /proc. */
+/* A file without a name (O_TMPFILE) is named: linkat(2) with AT_SYMLINK_FOLLOW of its link in /proc. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* mkdirat(2) by a name relative to a directory's descriptor, under an umask: the mode is the one asked for. */
+/* mkdirat(2) by a name relative to a directory's descriptor, with an umask: the requested mode is reported. */
 #include "case.h"
 
 int main(void)

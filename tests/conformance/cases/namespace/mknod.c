@@ -1,4 +1,4 @@
-/* mknod(2) of a named pipe; the mode has its type. */
+/* mknod(2) of a named pipe; the mode contains its type. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* mount(2) of a directory in a second place, and umount2(2) of it, in a mount namespace of its own. */
+/* mount(2) of a directory at a second path, and umount2(2) of it, in a mount namespace of its own. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

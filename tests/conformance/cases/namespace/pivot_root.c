@@ -1,4 +1,4 @@
-/* pivot_root(2), by absolute names, in a mount namespace of its own: the new root, and where the old one goes. */
+/* pivot_root(2), by absolute names, in a mount namespace of its own: the new root, and where the old one is put. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

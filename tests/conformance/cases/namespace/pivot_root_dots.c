@@ -1,4 +1,4 @@
-/* pivot_root(".", ".") and umount2(".", MNT_DETACH), as container runtimes do it: the names are those of before. */
+/* pivot_root(".", ".") and umount2(".", MNT_DETACH), as container runtimes do it: the names are those before the call. */
 #include "case.h"
 #include <sched.h>
 #include <sys/mount.h>

@@ -1,4 +1,4 @@
-/* rename(2) of a directory that is not empty, into another one; then back on to one that is not empty: ENOTEMPTY. */
+/* rename(2) of a directory that is not empty, into another one; then back over one that is not empty: ENOTEMPTY. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* rename(2) of a name that is not there: ENOENT, with both names. */
+/* rename(2) of a missing name: ENOENT, with both names. */
 #include "case.h"
 
 int main(void)

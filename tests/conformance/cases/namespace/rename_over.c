@@ -1,4 +1,4 @@
-/* rename(2) over a file that is there, and over a directory: EISDIR. */
+/* rename(2) over an existing file, and over a directory: EISDIR. */
 #include "case.h"
 
 int main(void)

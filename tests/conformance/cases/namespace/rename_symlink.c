@@ -1,4 +1,4 @@
-/* rename(2) of a symbolic link: the link moves, not what it leads to. */
+/* rename(2) of a symbolic link: the link is renamed, not its target. */
 #include "case.h"
 
 int main(void)

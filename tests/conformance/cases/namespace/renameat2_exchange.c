@@ -1,4 +1,4 @@
-/* renameat2(2) with RENAME_EXCHANGE: a file and a directory change places. */
+/* renameat2(2) with RENAME_EXCHANGE: a file and a directory are exchanged. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* renameat2(2) with RENAME_NOREPLACE, on to a name that is free, and on to one that is not: EEXIST. */
+/* renameat2(2) with RENAME_NOREPLACE, to a free name, and to an existing one: EEXIST. */
 #include "case.h"
 
 int main(void)

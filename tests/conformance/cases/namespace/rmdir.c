@@ -1,4 +1,4 @@
-/* rmdir(2) of a directory that is not empty: ENOTEMPTY; then of it empty. */
+/* rmdir(2) of a directory that is not empty: ENOTEMPTY; then of the empty directory. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* symlink(2): the file is what the link says, the target the new link. */
+/* symlink(2): the file is the link's text, the target the new link. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* symlink(2) that says an absolute name, and one that is taken already: EEXIST. */
+/* symlink(2) with an absolute text, and to an existing name: EEXIST. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* symlinkat(2) relative to a directory's descriptor: what the link says is relative to the link's own directory. */
+/* symlinkat(2) relative to a directory's descriptor: the link's text is relative to the link's own directory. */
 #include "case.h"
 
 int main(void)

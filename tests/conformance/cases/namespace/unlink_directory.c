@@ -1,4 +1,4 @@
-/* unlink(2) of a directory: EISDIR, and it is no rmdir. */
+/* unlink(2) of a directory: EISDIR, reported as unlink, not as rmdir. */
 #include "case.h"
 
 int main(void)

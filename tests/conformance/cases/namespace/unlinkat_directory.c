@@ -1,4 +1,4 @@
-/* unlinkat(2) with AT_REMOVEDIR is an rmdir, done or refused (ENOTDIR); without, an unlink. */
+/* unlinkat(2) with AT_REMOVEDIR is an rmdir, successful or not (ENOTDIR); without it, an unlink. */
 #include "case.h"
 
 int main(void)

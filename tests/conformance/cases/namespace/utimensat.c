@@ -1,4 +1,4 @@
-/* utimensat(2) by a name relative to a directory's descriptor, and of a name that is not there: ENOENT. */
+/* utimensat(2) by a name relative to a directory's descriptor, and of a missing name: ENOENT. */
 #include "case.h"
 
 int main(void)

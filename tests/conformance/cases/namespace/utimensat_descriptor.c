@@ -1,4 +1,4 @@
-/* utimensat(2) without a name (NULL, as futimens(3) does it), and with AT_EMPTY_PATH: the descriptor's file. */
+/* utimensat(2) without a name (NULL, as in futimens(3)), and with AT_EMPTY_PATH: the descriptor's file. */
 #include "case.h"
 
 int main(void)

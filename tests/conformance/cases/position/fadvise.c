@@ -1,4 +1,4 @@
-/* fadvise64(2): a part will be needed, all will be read in order; and of a named pipe: ESPIPE. */
+/* fadvise64(2): a part will be needed, all will be read sequentially; and of a named pipe: ESPIPE. */
 #include "case.h"
 
 static void advise(const char *name, long offset, long size, int advice, const char *text)

@@ -1,4 +1,4 @@
-/* A child moves the position of the descriptor it has inherited; its parent reads on from there. */
+/* A child moves the position of an inherited descriptor; its parent reads on from there. */
 #include "case.h"
 
 int main(void)

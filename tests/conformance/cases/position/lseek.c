@@ -1,4 +1,4 @@
-/* lseek(2) from the beginning, from here and from the end, beyond 4 GiB too. */
+/* lseek(2) from the beginning, from the current position and from the end, beyond 4 GiB too. */
 #include "case.h"
 
 static void seek(int fd, long offset, int whence, const char *name)

@@ -1,4 +1,4 @@
-/* lseek(2) back to the beginning of a directory, whose entries are then read again. */
+/* lseek(2) to the beginning of a directory, whose entries are then read again. */
 #include "case.h"
 
 static void list(int fd)

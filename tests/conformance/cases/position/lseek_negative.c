@@ -1,4 +1,4 @@
-/* lseek(2) to before the beginning: EINVAL, and the position stays. */
+/* lseek(2) to before the beginning: EINVAL, and the position does not change. */
 #include "case.h"
 
 int main(void)

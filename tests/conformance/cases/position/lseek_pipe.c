@@ -1,4 +1,4 @@
-/* lseek(2) on a named pipe and on one without a name: ESPIPE. */
+/* lseek(2) on a named pipe and on an unnamed one: ESPIPE. */
 #include "case.h"
 
 int main(void)

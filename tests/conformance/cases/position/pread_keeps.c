@@ -1,4 +1,4 @@
-/* pread64(2) has an offset of its own and leaves the position where it is. */
+/* pread64(2) has its own offset and does not change the position. */
 #include "case.h"
 
 int main(void)

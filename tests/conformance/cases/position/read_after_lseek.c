@@ -1,4 +1,4 @@
-/* read(2) begins where lseek(2) went, goes on from there, and finds nothing beyond the end. */
+/* read(2) begins at the position set by lseek(2), continues from there, and returns 0 beyond the end. */
 #include "case.h"
 
 static void take(int fd, long offset, size_t size)

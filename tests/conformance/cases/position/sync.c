@@ -1,4 +1,4 @@
-/* sync(2): of all file systems, and so of no file; fdatasync(2) beside it is of one. */
+/* sync(2): all file systems, therefore without a file; fdatasync(2) in addition has one. */
 #include "case.h"
 
 int main(void)

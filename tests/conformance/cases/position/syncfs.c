@@ -1,4 +1,4 @@
-/* syncfs(2) of the file system that a directory is on. */
+/* syncfs(2) of a directory's file system. */
 #include "case.h"
 
 int main(void)

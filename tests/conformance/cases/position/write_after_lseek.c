@@ -1,4 +1,4 @@
-/* write(2) beyond the end of a file, where lseek(2) went. */
+/* write(2) beyond the end of a file, at the position set by lseek(2). */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* Anonymous inodes of several kinds, each closed at once: one inode, and names that have no hash. */
+/* Anonymous inodes of several kinds, each closed at once: one inode, and names without a hash. */
 #include "reuse.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

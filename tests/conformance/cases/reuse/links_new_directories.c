@@ -1,4 +1,4 @@
-/* One file is linked under one name into directories that are made and removed. */
+/* One file is linked under one name into directories that are created and removed. */
 #include "reuse.h"
 
 int main(void)

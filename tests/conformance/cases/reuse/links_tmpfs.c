@@ -1,4 +1,4 @@
-/* On tmpfs one file under links that come and go: it is read under the one that is there. */
+/* On tmpfs one file with links that are created and removed: it is read by the current one. */
 #include "reuse.h"
 
 int main(void)

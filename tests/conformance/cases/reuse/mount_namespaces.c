@@ -1,4 +1,4 @@
-/* Mount namespaces that come and go with copies of two mounts of one directory: a file is read by way of each. */
+/* Mount namespaces that are created and removed with copies of two mounts of one directory: a file is read through each. */
 #include "reuse.h"
 
 int main(void)

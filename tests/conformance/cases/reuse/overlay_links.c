@@ -1,4 +1,4 @@
-/* On overlayfs one file under links that come and go. */
+/* On overlayfs one file with links that are created and removed. */
 #include "reuse.h"
 
 int main(void)

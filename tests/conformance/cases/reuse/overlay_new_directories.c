@@ -1,4 +1,4 @@
-/* On overlayfs new files of one name in directories that are made and removed. */
+/* On overlayfs new files of one name in directories that are created and removed. */
 #include "reuse.h"
 
 int main(void)

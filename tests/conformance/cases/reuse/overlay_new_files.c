@@ -1,4 +1,4 @@
-/* On overlayfs, as in a container: new files, each read and removed, have inode numbers that were used before. */
+/* On overlayfs, as in a container: new files, each read and removed, reuse inode numbers. */
 #include "reuse.h"
 
 int main(void)

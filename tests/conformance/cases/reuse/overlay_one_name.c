@@ -1,4 +1,4 @@
-/* On overlayfs new files of one name: each is the file of the upper layer that it is, though number and name are the same. */
+/* On overlayfs new files of one name: each has its own file of the upper layer, though number and name are the same. */
 #include "reuse.h"
 
 int main(void)

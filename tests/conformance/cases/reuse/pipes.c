@@ -1,4 +1,4 @@
-/* Pipes one after another: each has its own number, whatever memory its inode has. */
+/* Pipes one after another: each has its own number, even if its inode reuses memory. */
 #include "reuse.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: closes of files that are opened one after the other, each by the descriptor and the struct file of the one before. */
+/* io_uring: closes of files that are opened in turn, each with the descriptor and the struct file of the one before. */
 #include "reuse.h"
 #include "uring.h"
 

@@ -1,4 +1,4 @@
-/* A file system that is mounted anew at one place, again and again: numbers, names and memory are all the same, the device is not. */
+/* A file system that is repeatedly mounted at one path: numbers, names and memory are the same, the device is not. */
 #include "reuse.h"
 
 int main(void)

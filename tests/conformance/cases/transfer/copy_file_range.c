@@ -1,4 +1,4 @@
-/* copy_file_range(2) with both offsets: the positions stay. */
+/* copy_file_range(2) with both offsets: the positions do not change. */
 #include "case.h"
 
 int main(void)

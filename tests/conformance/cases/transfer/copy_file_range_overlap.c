@@ -1,4 +1,4 @@
-/* copy_file_range(2) within one file, onto itself: EINVAL; beside itself: done. Source and target are the same. */
+/* copy_file_range(2) within one file: overlapping: EINVAL; not overlapping: done. Source and target are the same. */
 #include "case.h"
 
 int main(void)

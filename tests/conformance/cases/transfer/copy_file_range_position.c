@@ -1,4 +1,4 @@
-/* copy_file_range(2) without offsets, three times: to the end of the source, with fewer bytes than asked for, and at it. */
+/* copy_file_range(2) without offsets, three times: to the end of the source, with fewer bytes than requested, and at the end. */
 #include "case.h"
 
 int main(void)

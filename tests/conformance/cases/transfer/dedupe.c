@@ -1,4 +1,4 @@
-/* ioctl(2) FIDEDUPERANGE with one target: where blocks cannot be shared, it is refused. */
+/* ioctl(2) FIDEDUPERANGE with one target: refused if the file system cannot share blocks. */
 #include "case.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>

@@ -1,4 +1,4 @@
-/* ioctl(2) FICLONE: a file system with shared blocks does it, another refuses. */
+/* ioctl(2) FICLONE: done on a file system with shared blocks, refused on others. */
 #include "case.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>

@@ -1,4 +1,4 @@
-/* ioctl(2) FICLONERANGE: one page to another place. Where blocks cannot be shared, it is refused. Another ioctl is nothing. */
+/* ioctl(2) FICLONERANGE of one page: refused if the file system cannot share blocks. Other ioctls are not reported. */
 #include "case.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>

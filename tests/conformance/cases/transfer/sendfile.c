@@ -1,4 +1,4 @@
-/* sendfile(2) with an offset of its own, to a file: the source's position stays, the target's moves. */
+/* sendfile(2) with its own offset, to a file: the source's position does not change, the target's does. */
 #include "case.h"
 #include <sys/sendfile.h>
 

@@ -1,4 +1,4 @@
-/* sendfile(2) without an offset: from the source's position on, and fewer bytes than asked for, as the file ends. */
+/* sendfile(2) without an offset: from the source's position on, with fewer bytes than requested, as the file ends. */
 #include "case.h"
 #include <sys/sendfile.h>
 

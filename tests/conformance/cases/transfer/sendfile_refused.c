@@ -1,4 +1,4 @@
-/* sendfile(2) to a descriptor open to be read only: EBADF, and to one open to append: EINVAL. */
+/* sendfile(2) to a descriptor open for reading only: EBADF, and to one open for appending: EINVAL. */
 #include "case.h"
 #include <sys/sendfile.h>
 

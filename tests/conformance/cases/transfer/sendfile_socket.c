@@ -1,4 +1,4 @@
-/* sendfile(2) to a socket: a target without a place in the tree and without a position. */
+/* sendfile(2) to a socket: a target without a path in the tree and without a position. */
 #include "case.h"
 #include <sys/sendfile.h>
 #include <sys/socket.h>

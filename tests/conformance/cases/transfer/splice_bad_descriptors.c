@@ -1,4 +1,4 @@
-/* splice(2) of no bytes between descriptors that are not open succeeds, and with flags that there are not it fails: EINVAL. */
+/* splice(2) of no bytes between descriptors that are not open succeeds; with unknown flags it fails: EINVAL. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* splice(2) from a pipe into a file: with an offset of its own, then at the position. */
+/* splice(2) from a pipe into a file: with its own offset, then at the position. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* splice(2) from a file into a pipe: with an offset of its own, then from the position on. */
+/* splice(2) from a file into a pipe: with its own offset, then from the position on. */
 #include "case.h"
 
 int main(void)

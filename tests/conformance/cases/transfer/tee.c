@@ -1,4 +1,4 @@
-/* tee(2) from one pipe into another: what is read stays in the first. */
+/* tee(2) from one pipe into another: the data stays in the first. */
 #include "case.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* tee(2) from a file, which is no pipe: EINVAL. */
+/* tee(2) from a file, which is not a pipe: EINVAL. */
 #include "case.h"
 
 int main(void)

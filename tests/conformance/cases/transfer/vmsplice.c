@@ -1,4 +1,4 @@
-/* vmsplice(2): two pieces of memory into a pipe. */
+/* vmsplice(2): two memory areas into a pipe. */
 #include "case.h"
 #include <sys/uio.h>
 

@@ -1,4 +1,4 @@
-/* io_uring: fallocate and fsync of a descriptor that is not open, with a field set that must be empty: EINVAL, not EBADF. */
+/* io_uring: fallocate and fsync of a descriptor that is not open, with a reserved field set: EINVAL, not EBADF. */
 #include "uring.h"
 
 int main(void)

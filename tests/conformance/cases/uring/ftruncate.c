@@ -1,4 +1,4 @@
-/* io_uring: ftruncate to a length, and of a descriptor open to be read only: EINVAL. */
+/* io_uring: ftruncate to a length, and of a descriptor open for reading only: EINVAL. */
 #include "uring.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: openat, once of a file that there is, once of one that there is not, once below a directory. */
+/* io_uring: openat of an existing file, of a missing one, and of one below a directory. */
 #include "uring.h"
 
 int main(void)

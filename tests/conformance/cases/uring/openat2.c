@@ -1,4 +1,4 @@
-/* io_uring: openat2, which may not follow symbolic links: of a directory, then of a link to it: ELOOP. */
+/* io_uring: openat2 without symbolic links: of a directory, then of a link to it: ELOOP. */
 #include "uring.h"
 #include <linux/openat2.h>
 

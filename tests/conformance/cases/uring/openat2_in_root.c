@@ -1,4 +1,4 @@
-/* io_uring: openat2 with RESOLVE_IN_ROOT and RESOLVE_BENEATH of names that are not there, or would leave the directory. */
+/* io_uring: openat2 with RESOLVE_IN_ROOT and RESOLVE_BENEATH of names that are missing, or would leave the directory. */
 #include "uring.h"
 #include <linux/openat2.h>
 

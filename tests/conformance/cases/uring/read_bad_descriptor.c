@@ -1,4 +1,4 @@
-/* io_uring: reads of a descriptor that is not open, and of one open to be written only: EBADF. */
+/* io_uring: reads of a descriptor that is not open, and of one open for writing only: EBADF. */
 #include "uring.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: an open straight into the ring's table of files (it gives no descriptor), linked to a read of it. */
+/* io_uring: an open into the ring's table of files (a direct descriptor), linked to a read of it. */
 #include "uring.h"
 
 int main(void)

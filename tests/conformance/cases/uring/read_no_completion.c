@@ -1,4 +1,4 @@
-/* io_uring: a request that posts no completion when it succeeds (IOSQE_CQE_SKIP_SUCCESS), and one beside it that does. */
+/* io_uring: a request without a completion if it succeeds (IOSQE_CQE_SKIP_SUCCESS), and one with a completion. */
 #include "uring.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: a registered file (IORING_REGISTER_FILES), named by its number there; its descriptor is closed. */
+/* io_uring: a registered file (IORING_REGISTER_FILES), given by its index; its descriptor is closed. */
 #include "uring.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: a read that the file's end cuts short, and one beyond it. */
+/* io_uring: a read that the end of the file cuts short, and one beyond it. */
 #include "uring.h"
 
 int main(void)

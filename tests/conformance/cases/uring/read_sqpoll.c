@@ -1,4 +1,4 @@
-/* io_uring: the kernel's thread takes the requests (IORING_SETUP_SQPOLL), no system call of the process does. */
+/* io_uring: a kernel thread takes the requests (IORING_SETUP_SQPOLL), without a system call of the process. */
 #include "uring.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: a read that a worker thread shall do (IOSQE_ASYNC). */
+/* io_uring: a read by a worker thread (IOSQE_ASYNC). */
 #include "uring.h"
 
 int main(void)

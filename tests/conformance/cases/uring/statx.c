@@ -1,4 +1,4 @@
-/* io_uring: statx by name, of a name that there is not, and of a descriptor (AT_EMPTY_PATH). */
+/* io_uring: statx by name, of a missing name, and of a descriptor (AT_EMPTY_PATH). */
 #include "uring.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: readv and writev of three pieces each. */
+/* io_uring: readv and writev of three parts each. */
 #include "uring.h"
 #include <sys/uio.h>
 

@@ -1,4 +1,4 @@
-/* io_uring: a write at an offset, one at the file's position, and one to a file open to append. */
+/* io_uring: a write at an offset, one at the file's position, and one to a file open for appending. */
 #include "uring.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* io_uring: extended attributes, set and got by name and by descriptor; the one that there is not: ENODATA. */
+/* io_uring: extended attributes, set and read by name and by descriptor; a missing one: ENODATA. */
 #include "uring.h"
 
 static int attribute(struct uring *ring, int op, int fd, const char *file, const char *name, char *value, int bytes)
