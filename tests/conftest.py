@@ -1,6 +1,6 @@
-"""What all tests share: where the installed command and the workload are, refusals to look green, what only a VM can test.
+"""Shared by all tests: the installed command, the workload, tests that only a VM can run, and errors for runs without tests.
 
-Apart, because pytest wants it so.
+pytest requires this file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from filetap.kernel.types import KernelTypes
 ROOT: Final = Path(__file__).parent.parent
 NEED_ROOT: Final = {ROOT / "tests" / folder for folder in ("kernel", "e2e", "conformance")}
 LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
-"""Why tests are not run here, and how many."""
+"""Reasons why tests are not run here, and their numbers."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A tracer that was never tested against the kernel must not pass because somebody was not root."""
+    """Fail without root: a tracer that was not tested against the kernel must not pass."""
     if os.geteuid() != 0 and any(NEED_ROOT.intersection(item.path.parents) for item in items):
         raise pytest.UsageError("tests/kernel, tests/e2e and tests/conformance need root: sudo make test, or make test ARGS=tests/unit")
     in_vm = config.getoption("vm")
@@ -44,7 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def lacks_hooks(item: pytest.Item, *, in_vm: bool) -> bool:
-    """The marker names ways to attach that a test needs, all of them; without a name any one will do, and every VM has one."""
+    """Return whether hooks are missing. The marker names attach types that a test needs, all of them; without a name any one is
+    sufficient, and every VM has one."""
     marker = item.get_closest_marker("hooks")
     if not marker:
         return False
@@ -53,7 +54,7 @@ def lacks_hooks(item: pytest.Item, *, in_vm: bool) -> bool:
 
 @cache
 def attaching() -> set[str]:
-    """Which of lsm, fentry and kprobe this kernel allows."""
+    """Return which of lsm, fentry and kprobe this kernel allows."""
     plan = next(plan for plan in features.PLANS if plan.name == "vfs")
     with KernelTypes() as types:
         return {way.name for way in features.hook_set(plan, types, ready=False).ways if way.works}
@@ -61,7 +62,7 @@ def attaching() -> set[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist has found; each of them collects all tests."""
+    """Take over the findings of a worker of pytest-xdist; each of them collects all tests."""
     node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
 
 
@@ -72,7 +73,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run in which every test was skipped tested nothing."""
+    """Fail if every test was skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if exitstatus == pytest.ExitCode.OK and not session.config.option.collectonly and reporter and not reporter.stats.get("passed"):
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -80,14 +81,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="session")
 def filetap() -> tuple[str, ...]:
-    """The installed command, as the beginning of an argument vector."""
+    """Return the installed command, as the beginning of an argument vector."""
     command = Path(sys.executable).parent / "filetap"
     return (str(command),) if command.exists() else (sys.executable, "-c", "from filetap.cli.main import main; main()")
 
 
 @pytest.fixture(scope="session")
 def workload() -> str:
-    """bench/workload.c, whose counts of calls and bytes are exact."""
+    """Return bench/workload.c, built, whose counts of calls and bytes are exact."""
     program = ROOT / "build" / "workload"
     if not program.exists():
         pytest.fail(f"{program} is missing: make build/workload", pytrace=False)

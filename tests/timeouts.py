@@ -1,6 +1,6 @@
-"""How long a test waits for what must happen: in a machine of vm/, where all takes many times as long, longer.
+"""How long a test waits for an expected condition: longer in a machine of vm/, where everything is slower.
 
-Apart, because it is the only thing that tests know about the speed of where they run. What is counted stays the same.
+Separate, because it is the only thing that tests know about the machine's speed. Counts do not depend on it.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ def scaled(seconds: float) -> float:
 def wait_for(condition: Callable[[], object], limit: float = 20) -> None:
     end = time.monotonic() + scaled(limit)
     while not condition():
-        assert time.monotonic() < end, "this should have happened by now"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.002)

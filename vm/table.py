@@ -24,7 +24,7 @@ NOT_HERE: Final = (
     "both run natively alone."
 )
 RESULTS: Final = ("passed", "failed", "cannot")
-CASE: Final = re.compile(r"^conformance/test_conformance.py::test_filetap_tells_exactly_what_was_done\[(.*)\]$")
+CASE: Final = re.compile(r"^conformance/test_conformance.py::test_filetap_is_exact\[(.*)\]$")
 FEW: Final = 4
 
 

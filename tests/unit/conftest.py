@@ -1,7 +1,7 @@
-"""Hypothesis, so that the verdict of a run is about the code alone: the same examples each time, and no clock.
+"""Hypothesis without chance or clock, so that a result depends on the code alone: the same examples each time.
 
-Apart from tests/conftest.py, because the machines of vm/ have no Hypothesis. New examples are looked for by
-``make test ARGS="tests/unit --hypothesis-profile=search"``.
+Separate from tests/conftest.py, because the machines of vm/ have no Hypothesis. New examples are searched for by ``make
+test ARGS="tests/unit --hypothesis-profile=search"``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""An obvious writer of NDJSON, one event at a time, which knows nothing of columns; and what a sink wrote, decoded.
+"""A simple writer of NDJSON, one event at a time, without columns; and decoded lines of a sink.
 
-The form of a line is a promise to programs (docs/events.md).
+The form of a line is an interface for programs (docs/events.md).
 """
 
 import io
@@ -21,7 +21,7 @@ HOSTILE: Final = {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *ran
 
 
 def deliver(sink: LineSink, batch: Batch) -> None:
-    """A batch is held back until the next one or a flush."""
+    """Write a batch and flush it: a sink keeps a batch until the next one or a flush."""
     sink.write(batch)
     sink.flush()
 
@@ -76,7 +76,7 @@ def process_of(task: Task) -> dict[str, Any]:
 
 
 def above_of(task: Task) -> list[dict[str, Any]]:
-    """Each ancestor, with what it did to the one below it."""
+    """Return each ancestor, with the adoption mark of the process below it."""
     found = []
     for at, process in enumerate(task.ancestors):
         known = name_of("name", process.comm) | {"pid": process.pid}
@@ -125,7 +125,7 @@ AT_RING: Final = {"io_uring:fadvise", "io_uring:sync_file_range", "io_uring:fall
 LONG: Final = {"truncate", "ftruncate", "getdents", "getdents64", "readlink", "readlinkat", "vmsplice", "io_uring:ftruncate"}
 PLAIN_READS: Final = {"finit_module", "kexec_file_load", "security_file_permission"}
 SELDOM: Final = ("flags", "mode", "owner", "whence", "protection", "access", "fault", "advice", "operation")
-"""What test_arguments.py has a case of each for."""
+"""Members that test_arguments.py covers one by one."""
 
 
 def has_offset(name: str, op: str) -> bool:
@@ -202,7 +202,7 @@ def task_of(task: Task | None, thread: dict[str, Any]) -> dict[str, Any]:
 
 
 def decoded(line: bytes) -> dict[str, Any]:
-    """The line with exact bytes for base64, without what test_arguments.py compares."""
+    """Decode a line, with exact bytes for base64 and without the members that test_arguments.py compares."""
 
     def exact(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         assert len({name for name, _ in pairs}) == len(pairs)

@@ -1,6 +1,6 @@
-"""A recorded trace summed up, against slow, obvious sums over its events.
+"""Summaries of a recorded trace, against simple sums over its events.
 
-Apart from test_summary.py, which knows no trace. The oracle goes through the batches that were written, event by event.
+Separate from test_summary.py, which has no trace. The oracle goes through the written batches, event by event.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ OVERFLOWS = st.lists(
 
 
 def touches(batch: Batch) -> list[Event]:
-    """The oracle's events; ``op`` and ids as they are."""
+    """Return the oracle's events; ``op`` and ids as they are."""
     found = []
     for event in batch.events:
         op, none = CALLS[event["call"]].op, event["flags"] & NO_RESULT
@@ -115,7 +115,7 @@ def summed(*folders: Path, **words: Any) -> pa.Table:
 
 
 def shown_key(key: tuple[object, ...], by: str) -> tuple[object, ...]:
-    """``start`` is compared, never shown."""
+    """``start`` is compared, but never shown."""
     return key[:2] if by == "process" else key
 
 

@@ -1,7 +1,7 @@
-"""What each call tells of its arguments, byte for byte as a reader of the JSON finds it in ``io``.
+"""The arguments of each call, exactly as in ``io`` of a JSON line.
 
-Apart from test_ndjson.py, which has the form of the line: here every call has its own expectation, written down from its
-manual page. Names of flags are compared with the C library's numbers, where it has them.
+Separate from test_ndjson.py, which tests the form of the line: here every call has its own expectation, written from
+its manual page. Names of flags are compared with the C library's numbers, where it has them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MINUS_ONE: Final = 2**64 - 1
 AT: Final = 0x7F0000001000
 ADDRESS: Final = {"address": "0x7f0000001000"}
 Row = tuple[str, dict[str, Any], dict[str, Any]]
-"""A call, the fields of its event (with ``op``: which of the call's), and what its ``io`` is to be."""
+"""A call, the fields of its event (with ``op``: which of the call's), and the expected ``io``."""
 
 
 def numbers_of(name: str, op: str | None) -> int:
@@ -65,7 +65,7 @@ def reported(name: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 NOTHING: Final = wire.NO_OFFSET | wire.NO_SIZE
 UNTOLD: Final = NOTHING | wire.NO_RESULT
-"""Flags of hooks: nothing but the file is told, and of some not how it ended."""
+"""Flags of hooks: only the file is reported, and for some no result."""
 
 OPENS: Final[list[Row]] = [
     ("openat", {"offset": os.O_RDONLY, "size": 0o777}, {"flags": ["O_RDONLY"], "result": 0}),
@@ -276,7 +276,7 @@ def test_a_call_tells_its_arguments(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{ROWS.index(row)}")
 def test_alone_or_among_others_and_without_a_result(row: Row) -> None:
-    """In one batch with an event that has nothing of it, and without a result: what mmap returns is its address."""
+    """In a batch with an event of another kind, and without a result: the result of mmap is its address."""
     name, fields, expected = row
     unknown = {"result", "address"} if name == "mmap" else {"result"}
     one = batch_of(name, fields | {"flags": fields.get("flags", 0) | wire.NO_RESULT})
@@ -292,7 +292,7 @@ def test_alone_or_among_others_and_without_a_result(row: Row) -> None:
 
 
 def test_two_files() -> None:
-    """A second file stands inside of the first, known or not."""
+    """A second file is nested inside the first, defined or not."""
     first, second = {"path": "/a", "type": "anon"}, {"path": "/b", "resolved": False}
     assert line_of("rename", {"file": 1, "target": 2})["file"] == first | {"target": second}
     assert line_of("rename", {"file": 1, "target": 99})["file"] == first
@@ -327,7 +327,7 @@ def test_names_of_numbers_are_the_c_librarys() -> None:
 
 
 def test_every_call_that_a_line_names_is_one() -> None:
-    """And of that op."""
+    """It also has that op."""
     for row in arguments.DECODERS:
         calls = {call.name for call in CALLS if call.op == row.op}
         assert calls
@@ -339,7 +339,7 @@ DOCUMENT: Final = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 
 def test_the_document_has_every_operation_and_call() -> None:
     table = DOCUMENT.partition("## Operations")[2].partition("## file")[0]
-    calls = {call.name.removeprefix("io_uring:") for call in CALLS[1:] if "xattr" not in call.name}  # these are told as a family
+    calls = {call.name.removeprefix("io_uring:") for call in CALLS[1:] if "xattr" not in call.name}  # these are documented as a family
     assert {op for op in OPS[1:] if f"`{op}`" not in table} == set()
     assert {name for name in calls if not re.search(rf"\b{name}\b", table)} == set()
 

@@ -1,4 +1,4 @@
-"""What `make bench` keeps, and how it compares runs."""
+"""Results of `make bench`: stored, and compared between runs."""
 
 from __future__ import annotations
 

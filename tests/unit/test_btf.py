@@ -1,6 +1,6 @@
-"""The BTF parser against blobs that the test lays out, kind by kind, as Documentation/bpf/btf.rst says.
+"""The BTF parser against data that the test lays out, kind by kind, after Documentation/bpf/btf.rst.
 
-Apart from the loader's tests: here no object, no compiler and no kernel is needed.
+Separate from the loader's tests: here no object, no compiler and no kernel is needed.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Blob:
         self.types += struct.pack("<III", self.name(name), kind << 24 | vlen, size) + tail
 
     def add_struct(self, name: str, size: int, members: Sequence[tuple[str, int]], kind: int = STRUCT) -> None:
-        """Members with their offset in bits."""
+        """Add a structure whose members have their offset in bits."""
         tail = b"".join(struct.pack("<III", self.name(member), 1, bits) for member, bits in members)
         self.add(kind, name, size, len(members), tail)
 
     def raw(self) -> bytes:
-        """Types first, ``gap`` bytes, then strings; the header says where."""
+        """Return the data: types first, ``gap`` bytes, then strings; the header has the positions."""
         at = len(self.types) + self.gap
         header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(self.types), at, len(self.strings))
         return header + self.types + b"\xee" * self.gap + self.strings
@@ -94,7 +94,7 @@ KINDS: dict[str, tuple[int, int, bytes]] = {
     "type_tag": (TYPE_TAG, 0, b""),
     "enum64": (ENUM64, 2, bytes(24)),
 }
-"""Kind, vlen and what follows the fixed part (btf.rst, 2.2.1 to 2.2.19). A function's vlen is its linkage."""
+"""Kind, vlen and the data after the fixed part (btf.rst, 2.2.1 to 2.2.19). A function's vlen is its linkage."""
 
 
 @pytest.mark.parametrize("kind", KINDS)

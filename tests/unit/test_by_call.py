@@ -1,4 +1,7 @@
-"""A summary by call: against a count of the batch's own events. Apart from test_aggregate.py, whose keys live sums have too."""
+"""A summary by call, against a count of the batch's own events.
+
+Separate from test_aggregate.py, whose keys live sums have too.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def rows(folder: Path, **words: Any) -> list[dict[str, Any]]:
         return trace.summary(by="call", **words).drop_columns(["first", "last"]).to_pylist()  # type: ignore[no-any-return]
 
 
-def test_each_call_is_counted_and_overflows_know_the_operation_alone(folder: Path) -> None:
+def test_each_call_is_counted_and_overflows_have_only_the_operation(folder: Path) -> None:
     found = {(row["call"], row["op"]): row for row in rows(folder)}
     ops = {"openat": "open", "pread64": "read"}
     expected = {(name, ops.get(name, name)): count for name, count in Counter(CALLS).items()} | {(None, "read"): 9}
@@ -50,7 +53,7 @@ def test_the_rest_is_one_row(folder: Path) -> None:
     assert (last["others"], last["call"], last["op"], last["count"]) == (True, None, None, len(CALLS) + 9 - 9 - 3)
 
 
-def test_the_columns_stand_below_their_heads(folder: Path) -> None:
+def test_the_columns_are_below_their_heads(folder: Path) -> None:
     with filetap.open(folder) as trace:
         head, *lines = report.as_text(trace.summary(by="call")).splitlines()
     at = head.index(" CALL") + 1

@@ -1,6 +1,6 @@
-"""The command line without a kernel: mistakes are found before anything is forked, loaded or written.
+"""The command line without a kernel: errors are found before anything is forked, loaded or written.
 
-Apart from tests/e2e, where the installed command runs.
+Separate from tests/e2e, where the installed command runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def arguments(**given: Any) -> Arguments:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit status of the command line."""
+    """Return the exit status of a command line."""
     monkeypatch.setattr(sys, "argv", ["filetap", *arguments])
     with pytest.raises(SystemExit) as ended:
         command_line.main()
@@ -46,7 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 @pytest.fixture
 def captured(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
-    """What a command line became; nothing is forked or run."""
+    """Return the options that a command line gives; nothing is forked or run."""
     seen: list[Arguments] = []
 
     class NoRun:
@@ -72,7 +72,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
 
 @pytest.fixture
 def descriptor_99() -> Iterator[None]:
-    """It is open for writing."""
+    """Open descriptor 99 for writing."""
     with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 99)
     yield
@@ -136,7 +136,7 @@ SAID: dict[str, dict[str, Any]] = {
 
 @pytest.mark.usefixtures("descriptor_99")
 @pytest.mark.parametrize("text", SAID)
-def test_every_option_has_its_word(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments], text: str) -> None:
+def test_every_option_is_parsed(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments], text: str) -> None:
     run(monkeypatch, "trace", "--all", *text.split())
     assert captured == [arguments(**SAID[text])]
 
@@ -162,7 +162,7 @@ def test_no_help_has_an_old_name() -> None:
         assert [old for old in OLD_NAMES if re.search(rf"{old}\b(?!-)", text)] == []
 
 
-def test_what_is_not_said_has_its_default(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments]) -> None:
+def test_defaults(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments]) -> None:
     run(monkeypatch, "trace", "--all")
     assert captured == [arguments()]
 

@@ -1,6 +1,6 @@
 """The clock with two clocks that the test sets, so that drift and slow samples are exact.
 
-Apart from test_reader.py, which only moves time on.
+Separate from test_reader.py, which only advances the time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SECOND = 1_000_000_000
 
 
 class Hands:
-    """CLOCK_BOOTTIME and CLOCK_REALTIME; reading takes ``costs``, in turn."""
+    """CLOCK_BOOTTIME and CLOCK_REALTIME; each reading takes the next of ``costs``."""
 
     def __init__(self, boot: int = 5 * SECOND, offset: int = 1_000 * SECOND, costs: tuple[int, ...] = (0,)) -> None:
         self.boot, self.offset, self.costs = boot, offset, costs
@@ -35,7 +35,7 @@ def test_boot_is_the_boot_clock() -> None:
 
 
 def test_a_time_namespace_does_not_change_it() -> None:
-    """Neither the kernel's boot time nor the time of day that an event is told with."""
+    """It changes neither the kernel's boot time nor an event's time of day."""
     hands = Hands(boot=42 * SECOND, offset=1_000 * SECOND)
     clock = Clock(hands.read)
     clock.boot_offset = 40 * SECOND
@@ -70,7 +70,7 @@ def test_a_clock_that_is_set_back_is_followed() -> None:
 
 
 def test_the_quickest_sample_counts() -> None:
-    """Preempted in the middle of a sample, it would be off by half of the pause."""
+    """A sample that is preempted in the middle would be wrong by half of the pause."""
     costs = (0, 0, 10, 500_000, 0, 10, 10, 0, 900_000, 10)
     assert abs(Clock(Hands(costs=costs).read).offset() - 1_000 * SECOND) <= 10
 
@@ -83,7 +83,7 @@ def test_the_error_is_at_most_half_of_the_quickest_sample(costs: list[int]) -> N
 
 
 def test_the_real_clocks() -> None:
-    """However long we are kept from looking, the time of day lies between the two looks at the boot clock."""
+    """However long the process is suspended, the time of day lies between the two readings of the boot clock."""
     clock = Clock()
     offset = clock.offset()
     before, real, after = (time.clock_gettime_ns(number) for number in (time.CLOCK_BOOTTIME, time.CLOCK_REALTIME, time.CLOCK_BOOTTIME))

@@ -1,6 +1,6 @@
-"""The counting sink: that it counts, and that it notices an event which names what nobody described.
+"""The counting sink: it counts, and it notices events whose files or tasks have no definition.
 
-Apart from the other sinks' tests, because nothing is written here.
+Separate from the other sinks' tests, because nothing is written here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROWS = st.lists(st.tuples(st.integers(0, len(CALLS) - 1), st.integers(0, 3), st.
 
 
 def batch_of(rows: list[tuple[int, int, int]]) -> Batch:
-    """Files and tasks 1 and 2 are known, 3 is not, 0 names none."""
+    """Files and tasks 1 and 2 are defined, 3 is not, 0 means none."""
     events = np.zeros(len(rows), wire.EVENT)
     for name, values in zip(("call", "file", "task"), zip(*rows, strict=True), strict=False):
         events[name] = values

@@ -1,7 +1,7 @@
-"""Definitions as the kernel sends them, laid out by hand, and the files and tasks made of them.
+"""Definitions as the kernel sends them, written by hand, and the files and tasks made of them.
 
-Apart from test_reader.py, which feeds them. Any bytes but NUL and the slash may be a name: paths round trip whatever
-they are.
+Separate from test_reader.py, which reads them from rings. A name may have any bytes except NUL and the slash: paths
+round trip whatever they are.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def record(dtype: np.dtype[Any], kind: int, number: int, tail: bytes, **fields: 
     fixed = np.zeros(1, dtype)
     for name, value in ({"kind": kind, "id": number, "length": len(tail)} | fields).items():
         fixed[name] = value
-    # The ring hands out multiples of eight bytes, and what lies behind the length is not clean.
+    # The ring returns multiples of eight bytes, and the bytes after the length are arbitrary.
     return fixed.tobytes().ljust(wire.DEFINITION_FIXED, b"\xaa") + tail + b"\xbb" * (-len(tail) % 8)
 
 
 def upwards(names: list[bytes]) -> bytes:
-    """Components from the leaf up, each ended by NUL."""
+    """Return components from the leaf up, each ended by NUL."""
     return b"".join(name + b"\0" for name in reversed(names))
 
 
@@ -94,18 +94,18 @@ def test_the_inode_beneath_an_overlay() -> None:
 
 
 class OneMount(Mounts):
-    """Everything of one device is shown below a directory."""
+    """Shows everything of one device below a directory."""
 
     def __init__(self) -> None:
-        """Reads no mountinfo."""
+        """Read no mountinfo."""
 
     def path(self, device: int, inside: bytes) -> bytes:
         return b"/host" + inside if device == 5 else b""
 
 
 @given(PATH, PATH)
-def test_the_host_path_is_asked_of_the_mounts(names: list[bytes], inside: list[bytes]) -> None:
-    """The path inside the file system stands behind the other one."""
+def test_the_host_path_comes_from_the_mounts(names: list[bytes], inside: list[bytes]) -> None:
+    """The path within the file system follows the other one."""
     tail = upwards(names) + upwards(inside)
     files = Files(10, OneMount())
     for number, device in ((1, 5), (2, 6)):
@@ -137,8 +137,8 @@ NO_TREE: Final = {
 
 
 @pytest.mark.parametrize("kind", NO_TREE)
-def test_what_is_in_no_tree(kind: str) -> None:
-    """As fs/d_path.c and the file systems write it; tests/kernel/test_names.py has the kernel's own word."""
+def test_files_in_no_tree(kind: str) -> None:
+    """As fs/d_path.c and the file systems write it; tests/kernel/test_names.py compares with the kernel."""
     name, magic, path, deleted = NO_TREE[kind]
     file = decode_file(file_record(1, [name], flags=wire.NO_TREE | wire.DETACHED, inode=7, magic=magic))
     assert (file.path, file.deleted, file.resolved) == (path, deleted, True)
@@ -179,14 +179,14 @@ ASKED = {
 
 @pytest.mark.parametrize("case", ASKED)
 @pytest.mark.parametrize("flags", [0, wire.ONCE])
-def test_a_name_that_was_asked_for(known: Definitions, case: str, flags: int) -> None:
+def test_a_requested_name(known: Definitions, case: str, flags: int) -> None:
     asked, directory, path = ASKED[case]
     known.apply(name_record(50, asked, directory, flags=flags, root=1))
     assert known.files[50] == File(50, path, resolved=False)
 
 
 def test_names_are_forgotten_by_the_kernels_key() -> None:
-    """Directory, what ".." does not leave where that is of matter, and the bytes."""
+    """Directory, the directory that ".." does not leave (if any), and the bytes."""
     made = Definitions(10, 2)
     made.apply(file_record(1, [b"jail"]))
     for number, key in enumerate((0, 9, 1 << 31 | 9, 0), 50):
@@ -198,7 +198,7 @@ SAID = {"beside": (b"a", b"/home/x/a"), "above": (b"../y", b"/home/y"), "absolut
 
 
 @pytest.mark.parametrize("case", SAID)
-def test_what_a_symbolic_link_says_starts_where_the_link_lies(known: Definitions, case: str) -> None:
+def test_a_symbolic_links_text_starts_at_its_directory(known: Definitions, case: str) -> None:
     said, path = SAID[case]
     known.apply(name_record(50, b"link", 2))
     known.apply(name_record(51, said, 50, flags=wire.ONCE | wire.RELATIVE_TO_LINK))
@@ -233,7 +233,7 @@ def test_a_task(known: Definitions) -> None:
     assert (task.args, task.args_truncated) == ((b"cat", b"two words", b""), False)
 
 
-def test_whose_user_a_task_is() -> None:
+def test_users_of_a_task() -> None:
     made = Definitions(1, 1)
     ids: dict[str, Any] = {name: number for number, name in enumerate((*USERS.values(), *GROUPS.values()), 10)}
     made.apply(task_record(5, struct.pack("<3I", 7, 8, 9) + b"cat\0", groups=3, **ids))
@@ -241,7 +241,7 @@ def test_whose_user_a_task_is() -> None:
     assert made.tasks[5].args == (b"cat",)
 
 
-def test_more_groups_than_fit_and_a_login_that_never_was() -> None:
+def test_truncated_groups_and_no_login() -> None:
     made = Definitions(1, 1)
     kept = tuple(range(wire.MAX_GROUPS))
     made.apply(task_record(5, struct.pack(f"<{len(kept)}I", *kept), groups=len(kept) + 1, loginuid=0xFFFFFFFF))
@@ -249,8 +249,8 @@ def test_more_groups_than_fit_and_a_login_that_never_was() -> None:
     assert made.tasks[5].args is None
 
 
-def test_names_are_for_tasks_that_share_our_root() -> None:
-    """Of another root, such as a container's, the numbers may be others' there."""
+def test_user_names_only_in_the_same_root() -> None:
+    """In another root, such as a container's, the ids may belong to other users."""
     names = Accounts(lambda root: root.inode == 2, lambda number: {7: "alice"}.get(number, ""), lambda number: f"group{number}")
     made = Definitions(9, 9, accounts=names)
     for root, inode in ((1, 2), (2, 99)):
@@ -263,7 +263,7 @@ def test_names_are_for_tasks_that_share_our_root() -> None:
     assert others == unknown == Credentials(euid=7, uid=8, groups=(4,))
 
 
-def test_a_task_of_which_little_is_known(known: Definitions) -> None:
+def test_a_task_with_few_fields(known: Definitions) -> None:
     known.apply(task_record(5, exe=99, root=0, cgroup=99))
     assert known.tasks[5] == Task(5, 0, 0, b"", b"", credentials=Credentials(loginuid=0), cgroup=99)
 
@@ -306,8 +306,8 @@ def end_drains(known: Definitions) -> None:
         known.end_drain()
 
 
-def test_names_for_one_event_are_kept_for_overflows_but_not_for_ever(known: Definitions) -> None:
-    """The last of them stay; the memory of the others is given back."""
+def test_names_for_one_event_are_kept_for_a_while(known: Definitions) -> None:
+    """The last ones are kept; the memory of the others is freed."""
     count = 2 * Definitions.PAST
     for number in range(50, 50 + count):
         known.apply(name_record(number, b"a", 2, flags=wire.ONCE))
@@ -317,7 +317,7 @@ def test_names_for_one_event_are_kept_for_overflows_but_not_for_ever(known: Defi
     assert 2 in known.files
 
 
-def test_of_too_many_names_the_older_are_given_up() -> None:
+def test_older_names_are_evicted() -> None:
     made = Definitions(100, 10)
     made.apply(file_record(77, []))
     for number in range(1, 11):
@@ -335,7 +335,7 @@ def retire(number: int) -> bytes:
     return record(np.dtype(wire.DEFINITION), wire.DEFINE_RETIRE, number, b"")
 
 
-def test_ended_tasks_are_kept_for_overflows_but_not_for_ever(known: Definitions) -> None:
+def test_ended_tasks_are_kept_for_a_while(known: Definitions) -> None:
     for number in range(100, 40_000):
         known.apply(task_record(number))
         known.apply(retire(number))
@@ -365,8 +365,8 @@ class Now:
         return self.seconds
 
 
-def test_of_too_many_files_the_older_are_given_up() -> None:
-    """However many came at once, half of the limit stays."""
+def test_older_files_are_evicted() -> None:
+    """However many came at once, half of the limit is kept."""
     now = Now()
     files = Files(10, now=now)
     for number in range(40):
@@ -378,8 +378,8 @@ def test_of_too_many_files_the_older_are_given_up() -> None:
     assert len(files.evict()) == 0
 
 
-def test_given_up_files_are_known_for_a_while_longer() -> None:
-    """Events that name them may be under way."""
+def test_evicted_files_stay_known_for_a_while() -> None:
+    """Unread events may refer to them."""
     now = Now()
     files = Files(10, now=now)
     for number in range(11):

@@ -1,6 +1,6 @@
-"""filetap doctor without a kernel: capabilities, requirements, choice and rendering, from made-up findings.
+"""filetap doctor without a kernel: capabilities, requirements, choice and rendering, from invented findings.
 
-Apart, as it needs neither root nor BPF.
+Separate, as it needs neither root nor BPF.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def test_capabilities_without_the_line() -> None:
     assert not any(features.capabilities("Name:\tx\n").values())
 
 
-def test_capabilities_are_told_as_they_are() -> None:
+def test_capabilities_are_reported() -> None:
     assert features.capabilities(status(1 << 21)) == dict(HELD, CAP_BPF=False, CAP_PERFMON=False, CAP_SYS_PTRACE=False)
 
 
 @pytest.fixture
 def met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine where every requirement is met; the path of its /proc/self/status."""
+    """Return the path of /proc/self/status on a machine where every requirement is met."""
     path = tmp_path / "status"
     path.write_text(status(0x1FFFFFFFFFF))
     monkeypatch.setattr(features, "_STATUS", str(path))
@@ -153,7 +153,7 @@ def test_examine_survives_types_that_cannot_be_read(monkeypatch: pytest.MonkeyPa
 
 
 def attempt(outcome: int | str) -> trials.Attempt:
-    """An attempt that ends with this errno, with this KernelError, or (0) well."""
+    """An attempt that ends with this errno, with this KernelError, or (0) successfully."""
 
     def run(_: KernelTypes) -> None:
         if isinstance(outcome, str):
@@ -176,7 +176,7 @@ def attempt(outcome: int | str) -> trials.Attempt:
         (errno.EPERM, errno.ENOENT, None, "denied by this system (EPERM)"),
     ],
 )
-def test_hook_set_takes_the_first_way_that_works(first: int | str, second: int | str, chosen: str | None, reason: str) -> None:
+def test_hook_set_takes_the_first_attach_type_that_works(first: int | str, second: int | str, chosen: str | None, reason: str) -> None:
     plan = Plan("p", "sees", {"first": (attempt(0), attempt(first)), "second": (attempt(second),)}, "little", "everything")
     types: Any = object()
     found = features.hook_set(plan, types, ready=True)
@@ -186,7 +186,7 @@ def test_hook_set_takes_the_first_way_that_works(first: int | str, second: int |
     assert (found.advice == "nothing") == bool(chosen)
 
 
-def test_hook_set_says_what_to_do_where_no_way_works() -> None:
+def test_hook_set_has_advice_where_no_attach_type_works() -> None:
     types: Any = object()
     plan = Plan("p", "sees", {"way": (attempt("no such tracepoint"),)}, "little", "everything", remedy="run another", needed=False)
     found = features.hook_set(plan, types, ready=True)
@@ -202,7 +202,7 @@ def test_hook_set_chooses_nothing_unless_it_can_trace() -> None:
     assert found.advice == "meet the requirements"
 
 
-def test_plans_say_what_is_missed() -> None:
+def test_plans_report_what_is_missing() -> None:
     assert [plan.name for plan in features.PLANS if plan.needed] == ["syscalls", "process", "faults"]
     assert all(plan.without for plan in features.PLANS)
 
@@ -260,7 +260,7 @@ def test_text_fits_the_columns() -> None:
     assert "".join(lines).count("sentence") == 20 * 5
 
 
-def test_text_leaves_out_what_is_not_missed() -> None:
+def test_text_omits_what_is_not_missing() -> None:
     assert "not seen:" not in as_text(replace(GOOD, hook_sets=(replace(WORKS, missed=""),)))
 
 

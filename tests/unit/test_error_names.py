@@ -1,6 +1,6 @@
-"""Names of errors against the kernel's own headers: the C library has other names for some numbers, and Python takes these.
+"""Names of errors against the kernel's own headers: the C library, and so Python, has other names for some numbers.
 
-Apart from the sinks' tests, because SQL and every format have the names from one table (enrich/names.py).
+Separate from the sinks' tests, because SQL and every format take the names from one table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INTERNAL: Final = """
 
 
 def kernel_errors() -> dict[int, str]:
-    """Number to name. A name that is defined as another name (EWOULDBLOCK, EDEADLOCK) is none of these."""
+    """Return number to name, without aliases (EWOULDBLOCK, EDEADLOCK)."""
     text = "".join(header.read_text(encoding="ascii") for header in HEADERS)
     public = {int(number): name for name, number in re.findall(r"^#define\s+(E\w+)\s+(\d+)\b", text, re.MULTILINE)}
     return public | {int(number): name for number, name in zip(INTERNAL[::2], INTERNAL[1::2], strict=True)}

@@ -1,6 +1,7 @@
-"""The words of the filters and what they mean, and the one filter in user space.
+"""The words of the filters, their meaning, and the filter in user space.
 
-Apart from tests/kernel, where the kernel applies them. UnresolvedNameFilter is compared with a filter over pathlib's parents.
+Separate from tests/kernel, where the kernel applies them. UnresolvedNameFilter is compared with a filter over pathlib's
+parents.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def test_groups_of_events() -> None:
 
 
 def test_a_call_of_two_ops_means_both() -> None:
-    """clone makes processes and threads, fcntl duplicates and locks, unlinkat removes both."""
+    """clone creates processes and threads, fcntl duplicates and locks, unlinkat removes both."""
     assert ops("clone") == {"fork", "thread"}
     assert ops("fcntl") == {"dup", "lock"}
     assert ops("unlinkat") == {"unlink", "rmdir"}
@@ -103,8 +104,8 @@ def seen(word: str, level: str) -> frozenset[int]:
         return frozenset()
 
 
-def test_what_each_level_sees() -> None:
-    """System calls and hooks are never told beside one another; permission is no system call's."""
+def test_operations_of_each_level() -> None:
+    """An operation is reported by system calls or by hooks, not both; permission is reported by hooks only."""
     names = {level: {CALLS[number].name for number in seen("all", level)} for level in wire.LEVELS}
     assert "openat" in names["syscall"]
     assert "openat" not in names["vfs"]
@@ -124,8 +125,8 @@ def test_what_each_level_sees() -> None:
         ("security_file_open", "auto", "give --level vfs"),
     ],
 )
-def test_what_a_level_does_not_see(word: str, level: str, advice: str) -> None:
-    """What is advised is seen then."""
+def test_operations_that_a_level_does_not_have(word: str, level: str, advice: str) -> None:
+    """With the advised option they are reported."""
     with pytest.raises(UsageError, match=f"^-e {word}: not seen at --level {level}; {advice}$"):
         filters.select_calls((word,), level)
     assert filters.select_calls((word,), "vfs" if "vfs" in advice else "auto")
@@ -137,7 +138,7 @@ def test_system_calls_in_the_place_of_hooks() -> None:
     assert names == {"rename", "renameat", "renameat2", "io_uring:renameat", "execve", "execveat"}
 
 
-def test_what_hooks_alone_tell() -> None:
+def test_operations_of_hooks_only() -> None:
     assert filters.reported_by_hooks_alone(filters.select_calls(("rename", "modify"), "vfs")) == {"modify"}
     assert filters.reported_by_hooks_alone(filters.select_calls(("rename", "permission"))) == {"permission"}
     assert filters.reported_by_hooks_alone(filters.select_calls(("fault", "exec"), "vfs")) == set()
@@ -148,7 +149,7 @@ UNKNOWN = {"": "", "none": "clone", "bogus": "", "READ": "read", "read ": "read"
 
 @pytest.mark.parametrize("word", UNKNOWN)
 def test_unknown_events(word: str) -> None:
-    """One suggestion where something is called nearly so, and how to see all."""
+    """Similar names are suggested, and how to list all."""
     with pytest.raises(UsageError) as error:
         filters.select_calls(("read", word))
     assert f"-e {word}: " in str(error.value)
@@ -223,7 +224,7 @@ NAMES = {
 
 
 def named(path: bytes, **fields: Any) -> File:
-    """A name as definitions.py makes it."""
+    """Return a name as definitions.py makes it."""
     return File(1, path, resolved=False, **fields)
 
 
@@ -252,8 +253,8 @@ def test_direct_children_only() -> None:
 
 
 @pytest.mark.parametrize("recursive", [True, False])
-def test_many_places_cost_no_more_than_few(recursive: bool) -> None:
-    """A shell's * gives tens of thousands: 2000 times as many, and ten times as long is far from that."""
+def test_many_paths_cost_no_more_than_few(recursive: bool) -> None:
+    """A shell's * gives tens of thousands of paths: with 2000 times as many, ten times the duration is far from linear."""
     spent = []
     for count in (10, 20_000):
         names = UnresolvedNameFilter(Filters(paths=[f"/data/{number}" for number in range(count)], recursive=recursive))
@@ -297,7 +298,7 @@ def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], a
 
 
 class Resolved(dict[int, File]):
-    """Files that the kernel resolved. To decode each, only to find that out, took a fifth of the reader's time in a flood."""
+    """Files that the kernel resolved. Decoding each only to find that out took a fifth of the reader's time under load."""
 
     def __missing__(self, number: int) -> File:
         raise AssertionError(f"file {number} was asked for")
@@ -310,7 +311,7 @@ TWO_NAMES = {1: File(1, b"/in/a", resolved=False), 2: File(2, b"/out/b", resolve
 
 
 def kept(*rows: tuple[int, int | None]) -> list[int]:
-    """Files of the events that stay, of which some have a target; with /in as the PATH."""
+    """Return the files of the events that pass, of which some have a target; with /in as the PATH."""
     events, ext = np.zeros(len(rows), wire.EVENT), np.zeros(sum(target is not None for _, target in rows), wire.EVENT_EXT)
     events["file"], events["flags"] = [file for file, _ in rows], [target is not None for _, target in rows]
     ext["target"] = [target for _, target in rows if target is not None]
@@ -322,14 +323,14 @@ def kept(*rows: tuple[int, int | None]) -> list[int]:
     return [int(number) for number in batch.events["file"]]
 
 
-def test_a_name_outside_the_paths_is_let_go() -> None:
-    """What the kernel resolved, or told without a name, has passed its filter there."""
+def test_a_name_outside_the_paths_is_dropped() -> None:
+    """Resolved files, and events without a name, have passed the filter in the kernel."""
     assert kept((1, None), (2, None), (3, None), (0, None), (2, None)) == [1, 3, 0]
 
 
-def test_of_two_names_one_is_enough() -> None:
+def test_one_of_two_names_is_enough() -> None:
     assert kept((2, 1), (1, 2), (2, 2), (2, 0), (1, 1), (2, 3)) == [2, 1, 1, 2]
 
 
-def test_a_name_that_was_not_sent_is_judged_by_the_other() -> None:
+def test_a_missing_name_is_filtered_by_the_other() -> None:
     assert kept((0, 2), (0, 1), (0, 0), (0, 3)) == [0, 0, 0]

@@ -1,6 +1,6 @@
-"""The judge itself: what is missing, too much, otherwise or out of order is found; and what tracers print is read right.
+"""The comparison of the conformance suite finds missing, additional, different and reordered events, and parses tracers' output.
 
-Apart from tests/conformance, because this needs neither root nor a kernel: a suite that cannot fail proves nothing.
+Separate from tests/conformance, because this needs neither root nor a kernel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OTHER: Final = Manner(frozenset({"resolved"}), names_files=False)
 
 
 def line(call: str = "read", **members: Any) -> Event:
-    """An expectation, or an event."""
+    """Return an expected event, or an event."""
     return {"op": "read", "call": call, "path": f"{HERE}/a"} | members
 
 
@@ -48,13 +48,13 @@ def test_verdicts(lines: list[Event], events: list[Event], verdict: Verdict) -> 
     assert judge(lines, events, HERE, Manner()).verdict == verdict
 
 
-def test_an_event_without_a_file_is_not_held_against_a_tracer_that_tells_none() -> None:
+def test_events_without_a_file_are_ignored_for_tracers_without_files() -> None:
     events: list[Event] = [{"op": "read", "call": "read", "size": 5}, {"op": "read", "call": "read", "size": 1}]
     assert judge([line(size=1)], events, HERE, OTHER).verdict == "seen"
     assert judge([line(size=1, resolved=False)], [line(size=1)], HERE, OTHER).verdict == "exact"
 
 
-def test_a_difference_says_which_members() -> None:
+def test_a_difference_names_the_members() -> None:
     text = str(judge([line(size=1, fd=3)], [line(size=2, fd=3)], HERE, Manner()))
     assert "wrong (size)" in text
     assert "size=2" in text
@@ -80,7 +80,7 @@ def test_strace_is_read(printed: str, reported: dict[str, Any]) -> None:
     assert event["time"] == 12_000_001_000
 
 
-def test_a_call_that_strace_has_interrupted_is_put_together() -> None:
+def test_a_call_interrupted_in_strace_output_is_joined() -> None:
     text = '7 1.000001 read(3</a>,  <unfinished ...>\n8 1.000002 close(4</b>) = 0\n7 1.000003 <... read resumed>"x", 10) = 1\n'
     assert [(event["op"], event["time"], event["result"]) for event in strace.parse(text)] == [
         ("close", 1000002000, 0),
@@ -88,7 +88,7 @@ def test_a_call_that_strace_has_interrupted_is_put_together() -> None:
     ]
 
 
-def test_commands_that_are_no_operation_are_left_out() -> None:
+def test_commands_without_an_operation_are_omitted() -> None:
     text = "7 1.000001 fcntl(3</a>, F_GETFD) = 0\n7 1.000002 mmap(NULL, 4096, PROT_READ, MAP_ANONYMOUS, -1, 0) = 0x1000\n"
     assert list(strace.parse(text)) == []
 

@@ -1,6 +1,7 @@
-"""The held command, with real forks: nothing runs before release, and its end is told as a shell tells it.
+"""The held command, with real forks: nothing runs before release, and its end is reported as by a shell.
 
-Apart from tests/e2e/test_command.py, where tracing goes on meanwhile. The oracles: files the command makes, and bash.
+Separate from tests/e2e/test_command.py, where tracing goes on meanwhile. The oracles: files that the command creates,
+and bash.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Start = Callable[..., Command]
 
 
 def forget(command: Command) -> None:
-    """Whoever has seen the end may have closed it."""
+    """Close it; a caller that has seen the end may have closed it."""
     if command.pidfd >= 0:
         os.close(command.pidfd)
 
@@ -59,7 +60,7 @@ def test_held_until_released(start: Start, tmp_path: Path) -> None:
 
 
 def test_released_means_executed(start: Start) -> None:
-    """release returns when the exec has happened: from then on /proc/PID/exe is the command's."""
+    """release returns after the exec: from then on /proc/PID/exe is the command's."""
     command = start("sleep", "30")
     command.release()
     assert os.readlink(f"/proc/{command.pid}/exe") == os.path.realpath(shutil.which("sleep") or "")
@@ -84,12 +85,12 @@ def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
     held = int(os.read(read, 20))
     os.close(read)
     os.close(write)
-    wait_for(lambda: not os.path.exists(f"/proc/{held}/exe"))  # which a zombie has not: not every init waits for its orphans
+    wait_for(lambda: not os.path.exists(f"/proc/{held}/exe"))  # a zombie has none: not every init waits for its orphans
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exit 1", "exit 255", "kill -9 $$", "kill -TERM $$", "kill -HUP $$", "exit 130"])
-def test_statuses_are_a_shells(start: Start, script: str) -> None:
+def test_statuses_are_those_of_a_shell(start: Start, script: str) -> None:
     shell = subprocess.run(["bash", "-c", f"(sh -c {script!r}); exit $?"], check=False, capture_output=True).returncode
     command = start("sh", "-c", script)
     command.release()
@@ -116,7 +117,7 @@ def test_pidfd_becomes_readable_at_the_end(start: Start) -> None:
 
 
 def attempt(arguments: list[str]) -> None:
-    """Its failure may be known at once or at its release."""
+    """Run it; the failure may be known at once or at its release."""
     command = Command(arguments)
     try:
         command.release()
@@ -148,7 +149,7 @@ def test_not_executable(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_relative_name_is_not_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``cat`` means PATH's, ``./cat`` this one; and PATH is the caller's."""
+    """``cat`` is looked up in PATH, ``./cat`` is not; and PATH is the caller's."""
     (tmp_path / "mine").write_text("#!/bin/sh\nexit 9\n")
     (tmp_path / "mine").chmod(0o755)
     monkeypatch.chdir(tmp_path)
@@ -162,7 +163,7 @@ def test_a_relative_name_is_not_looked_up(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def descriptors() -> set[str]:
-    """Ours, without the one that reads them."""
+    """Return this process's descriptors, without the one that lists them."""
     names = os.listdir("/proc/self/fd")
     return {name for name in names if os.path.exists(f"/proc/self/fd/{name}")}
 
@@ -194,7 +195,7 @@ def test_a_signal_is_handed_on(start: Start) -> None:
 
 
 def test_the_command_dies_of_a_closed_pipe() -> None:
-    """Python ignores SIGPIPE; what it starts must not."""
+    """Python ignores SIGPIPE; its children must not."""
     script = '"$0" -c "$1" | :; exit ${PIPESTATUS[0]}'
     done = subprocess.run(["bash", "-c", script, sys.executable, PIPE], check=False, capture_output=True)
     assert done.returncode == 128 + signal.SIGPIPE
@@ -210,7 +211,7 @@ sys.exit(command.wait())
 """ % [str(Path(launch.__file__).parents[1]), *sys.path]
 
 
-def test_who_it_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_user_it_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SUDO_UID", "SUDO_GID", "SUDO_USER"):
         monkeypatch.delenv(name, raising=False)
     root, nobody = pwd.getpwuid(0), pwd.getpwnam("nobody")
@@ -228,7 +229,7 @@ def test_no_such_user(name: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
-def test_it_becomes_the_user_with_his_groups(tmp_path: Path) -> None:
+def test_it_becomes_the_user_with_the_users_groups(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     for parent in list(tmp_path.parents)[:3]:
         parent.chmod(parent.stat().st_mode | 0o011)
@@ -255,14 +256,14 @@ sys.exit(command.wait())
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 def test_our_own_supplementary_groups_are_not_kept() -> None:
-    """Root's, such as adm and sudo: who runs as nobody must not have them."""
+    """Root's groups, such as adm and sudo, must not be kept for another user."""
     expected = subprocess.run(["id", "-G", "nobody"], check=True, capture_output=True).stdout
     done = subprocess.run([sys.executable, "-c", GROUPS], check=True, capture_output=True)
     assert done.stdout == expected
 
 
 def test_a_signal_right_after_the_fork_is_not_swallowed() -> None:
-    """The child begins with our handlers: a signal that came before it reset them must still end it."""
+    """The child begins with the parent's handlers: a signal that arrives before it resets them must still end it."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         for _ in range(100):

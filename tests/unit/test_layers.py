@@ -1,6 +1,6 @@
 """The import layers: each module may import only from layers below its own (pyproject.toml, [tool.importlinter]).
 
-Apart from `make check`, which reports a break in full, so that a plain pytest run sees it too.
+In addition to `make check`, which reports a break in full, so that a plain pytest run sees it too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Ancestors in user space: kept while they may be named, given to each task, and shown as one line of any width.
+"""Ancestors in user space: kept while they may be referred to, added to each task, and shown as one line of any width.
 
-Apart from test_definitions.py, for none of this needs the kernel's records.
+Separate from test_definitions.py, because it does not need the kernel's records.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def process(number: int, parent: int = 0, comm: bytes = b"sh", **more: Any) -> T
 
 
 def below(*processes: Task, **more: Any) -> Task:
-    """A task that descends from these, the nearest first."""
+    """Return a task that descends from these, the nearest first."""
     return replace(process(99, processes[0].id if processes else 0, b"rm", **more), ancestor=False, ancestors=processes)
 
 
-def test_a_task_has_those_above_it() -> None:
+def test_a_task_has_its_ancestors() -> None:
     made = Definitions(9, 9)
     for number, parent in ((1, 0), (2, 1), (3, 2)):
         made.apply(task_record(number, flags=wire.ANCESTOR, pid=100 + number, parent=parent, comm=b"p%d" % number))
@@ -47,8 +47,8 @@ def test_a_task_has_those_above_it() -> None:
 
 
 @pytest.mark.parametrize(("parent", "cut"), [(0, False), (5, True), (wire.UNKNOWN_PARENT, True)])
-def test_what_is_not_known_above_is_cut(parent: int, cut: bool) -> None:
-    """An id without a row: its definition found no room, or the walk was too long."""
+def test_unknown_ancestors_are_cut(parent: int, cut: bool) -> None:
+    """An id without a row: its definition was lost, or the walk was too long."""
     made = Definitions(9, 9)
     made.apply(task_record(1, flags=wire.ANCESTOR, parent=parent))
     made.apply(task_record(2, parent=1))
@@ -66,8 +66,8 @@ def test_a_line_is_as_long_as_it_may_be_and_no_ring() -> None:
     assert len(made.above(300)) == wire.MAX_ANCESTORS
 
 
-def test_those_that_nobody_names_any_more_are_let_go() -> None:
-    """And those above them, but not those of anybody who is left; nor what came a moment ago."""
+def test_unreferenced_ancestors_are_dropped() -> None:
+    """Their ancestors too, but not those of other tasks; nor rows that arrived a moment ago."""
     used, now = {Ancestors.FEW - 1}, [0.0]
     made = Ancestors(lambda: used, lambda: now[0])
     made.add(process(1))
@@ -85,7 +85,7 @@ def test_those_that_nobody_names_any_more_are_let_go() -> None:
 
 
 def test_memory_stays_bounded_over_a_long_line_of_processes() -> None:
-    """Each is forked by the one before, which ends: a daemon that does nothing else for weeks."""
+    """Each is forked by the one before, which ends: a daemon may do this for weeks."""
     last, now = 0, [0.0]
     made = Ancestors(lambda: {last}, lambda: now[0])
     for last in range(1, 5 * Ancestors.FEW):
@@ -96,7 +96,7 @@ def test_memory_stays_bounded_over_a_long_line_of_processes() -> None:
     assert len(made.above(last)) == wire.MAX_ANCESTORS
 
 
-def test_arguments_that_the_kernel_could_not_read_are_asked_for() -> None:
+def test_arguments_that_the_kernel_could_not_read_are_requested() -> None:
     asked = []
 
     def read(pid: int, start: int) -> tuple[tuple[bytes, ...], bool] | None:
@@ -112,7 +112,7 @@ def test_arguments_that_the_kernel_could_not_read_are_asked_for() -> None:
 
 
 def started(pid: int) -> int:
-    """By /proc, in its units."""
+    """Return the start time from /proc, in its units."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]) * command_line.TICK
 
 
@@ -123,7 +123,7 @@ def test_arguments_in_proc() -> None:
         assert command_line.read(pid, start + within) == (tuple(own[:4096].removesuffix(b"\0").split(b"\0")), len(own) > 4096)
 
 
-def test_another_process_with_the_same_number_is_not_asked() -> None:
+def test_another_process_with_the_same_pid_is_not_read() -> None:
     assert command_line.read(os.getpid(), started(os.getpid()) - command_line.TICK) is None
     assert command_line.read(1 << 22, 0) is None
 

@@ -1,6 +1,6 @@
-"""Which mount of ours shows a file: mountinfo as the kernel writes it, and the answers.
+"""Which mount of this namespace shows a file: parsing of mountinfo, and look-ups.
 
-Apart from tests/kernel, where real mounts are made.
+Separate from tests/kernel, where real mounts are made.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def test_mountinfo() -> None:
 
 
 class Still:
-    """No mount changes."""
+    """A mount table that never changes."""
 
     def register(self, *_: object) -> None: ...
 

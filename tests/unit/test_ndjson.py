@@ -1,7 +1,7 @@
-"""The NDJSON sink against an obvious writer of one event at a time (ndjson_oracle.py).
+"""The NDJSON sink against a simple writer of one event at a time (ndjson_oracle.py).
 
-Apart from table's and count's tests, because the form of a line is a promise to programs (docs/events.md). The sink's
-way with a file that takes no more is tested here for both line formats.
+Separate from the tests of table and count, because the form of a line is an interface for programs (docs/events.md).
+Full disks and pipes are tested here for both line formats.
 """
 
 import errno
@@ -33,7 +33,7 @@ from tests.unit.ndjson_oracle import decoded, deliver, expected, file_of, lines_
 
 @settings(max_examples=250, deadline=None)
 @given(BATCHES)
-def test_a_line_says_what_the_slow_writer_says(batch: Batch) -> None:
+def test_a_line_equals_the_slow_writers(batch: Batch) -> None:
     lines = lines_of(batch)
     assert [decoded(line) for line in lines] == expected(batch)
 
@@ -72,7 +72,7 @@ def test_durations_in_microseconds() -> None:
 
 
 def test_more_events_than_one_part_and_memory_of_the_ring() -> None:
-    """Five thousand events in a view with gaps, overwritten as soon as the sink is back."""
+    """Five thousand events in a view with gaps, overwritten as soon as the sink returns."""
     rows = [{"time": n * 10**8, "call": n % len(CALLS), "offset": n, "tid": n % 7, "file": n % 3} for n in range(10000)]
     whole = batch_of(*rows)
     part = replace(whole, events=whole.events[::2])
@@ -93,17 +93,17 @@ def test_long_names_are_written_in_portions(monkeypatch: pytest.MonkeyPatch) -> 
     assert [decoded(line) for line in at_once] == expected(batch)
 
 
-def test_a_file_is_asked_for_once() -> None:
-    """The reader decodes a definition whenever it is asked for."""
+def test_a_file_is_read_once() -> None:
+    """The reader decodes a definition each time that it is read."""
 
-    class Asked(UserDict[int, File]):
+    class CountingFiles(UserDict[int, File]):
         count = 0
 
         def __getitem__(self, number: int) -> File:
             self.count += 1
             return replace(super().__getitem__(number))
 
-    files = Asked({1: FILE})
+    files = CountingFiles({1: FILE})
     batch = replace(batch_of({"call": 5}, {"call": 5}), files=files)
     assert [json.loads(line)["file"]["path"] for line in lines_of(batch, batch)] == ["/etc/hostname"] * 4
     assert files.count == 1
@@ -118,7 +118,7 @@ def test_kept_texts_are_bounded() -> None:
         assert len(kept) * 256 <= 110_000
 
 
-# Aggregated rows.
+# Aggregated rows
 
 
 def test_an_aggregated_row() -> None:
@@ -134,7 +134,7 @@ def test_an_aggregated_row() -> None:
     assert sink.written == 0
 
 
-def test_overflows_of_what_moves_no_bytes_have_no_sum() -> None:
+def test_aggregates_without_bytes_have_no_sum() -> None:
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     ops = ("write", "copy_file_range", "reflink", "fault", "stat")
@@ -149,13 +149,13 @@ def test_hexadecimal(values: list[int]) -> None:
     assert [text.strings[row].as_py() for row in text.rows.tolist()] == [b"%x" % value for value in values]
 
 
-# Files that take no more.
+# Files that accept no more data
 
 MANY: Final = [{"time": n, "call": 6, "offset": 10**n} for n in range(20)]
 
 
-class Grudging(io.RawIOBase):
-    """Takes a few bytes at a time."""
+class ShortWriter(io.RawIOBase):
+    """Accepts a few bytes at a time."""
 
     def __init__(self) -> None:
         self.taken = b""
@@ -166,7 +166,7 @@ class Grudging(io.RawIOBase):
 
 
 def test_short_writes() -> None:
-    raw = Grudging()
+    raw = ShortWriter()
     deliver(NdjsonSink(raw), batch_of(*MANY))
     assert raw.taken.splitlines() == lines_of(batch_of(*MANY))
 
@@ -174,7 +174,7 @@ def test_short_writes() -> None:
 @pytest.mark.parametrize(("complete", "extra"), [(0, 0), (0, 1), (1, -1), (1, 0), (1, 1), (7, 100), (20, -1)])
 @pytest.mark.parametrize("before", [b"", b"header\n"])
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, complete: int, extra: int, before: bytes) -> None:
-    """RLIMIT_FSIZE gives what a full disk gives: a short write, then an error. ``extra``: room behind so many lines."""
+    """RLIMIT_FSIZE has the effect of a full disk: a short write, then an error. ``extra``: space after so many lines."""
     lines = [line + b"\n" for line in lines_of(batch_of(*MANY))]
     room = sum(map(len, lines[:complete])) + extra
     fitting = lines[: complete - (extra < 0)]
@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, complete: int, extra: in
     assert sink.written == len(fitting)
 
 
-def test_what_others_wrote_behind_us_is_not_taken_back(tmp_path: Path) -> None:
+def test_data_of_other_writers_is_not_truncated(tmp_path: Path) -> None:
     class Full(io.FileIO):
         def write(self, data: Any, /) -> int:
             if self.tell():

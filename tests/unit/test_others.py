@@ -1,4 +1,4 @@
-"""The row of all others is marked as such, and no name can look like it: in tables by where it stands, elsewhere by ``others``."""
+"""The row of all others is marked as such, and no name can look like it: by its position in tables, by ``others`` elsewhere."""
 
 from __future__ import annotations
 

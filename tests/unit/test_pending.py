@@ -1,7 +1,7 @@
-"""Calls under way in user space: which of two looks show the same call, how long it has lasted, and what becomes of the rows.
+"""Calls under way in user space: how two listings show the same call, its duration, and the recorded rows.
 
-Apart from tests/kernel/test_pending_calls.py, where calls really wait. What no kernel can be made to do in a test, waiting for hours,
-is tested here.
+Separate from tests/kernel/test_pending_calls.py, where calls really wait. What no kernel can be made to do in a test,
+such as waiting for hours, is tested here.
 """
 
 from __future__ import annotations
@@ -71,15 +71,15 @@ def record(**given: Any) -> Records:
         ({"time": 99, "position": 5, "flags": 4, "file": 6}, False, True),
     ],
 )
-def test_what_two_looks_have_in_common(later: dict[str, Any], timed: bool, is_same: bool) -> None:
-    """It has not left its CPU since, or began at the same moment; whatever else may be known of it by then."""
+def test_the_same_call_in_two_listings(later: dict[str, Any], timed: bool, is_same: bool) -> None:
+    """It has not left its CPU since, or began at the same moment, whatever other fields have changed."""
     before, after = record(), record(**later)
     assert len(pending.same(before, after, timed)) == is_same
     assert not len(pending.same(before[:0], after, timed))
 
 
 @given(st.integers(1, 2**50))
-def test_however_long_it_waits(nanoseconds: int) -> None:
+def test_long_durations(nanoseconds: int) -> None:
     """To the ns, above 4.29 s to the us, above 71 minutes to the ms: up to 49 days."""
     (made,) = record(entered=10**12, time=10**12 + nanoseconds)
     flags, value = pending.duration(made, 1)
@@ -93,7 +93,7 @@ def test_however_long_it_waits(nanoseconds: int) -> None:
 def test_one_that_began_before_the_trace_has_waited_as_long_as_that() -> None:
     (made,) = record(entered=0, time=10**10)
     assert pending.duration(made, 4 * 10**9) == (AT_LEAST | MICROSECONDS, 6 * 10**6)
-    assert pending.duration(made, 0) == (0, 0), "nobody has looked at beginnings"
+    assert pending.duration(made, 0) == (0, 0), "beginnings are not recorded"
 
 
 def test_lines_of_json() -> None:
@@ -111,7 +111,7 @@ def test_lines_of_json() -> None:
     assert all("result" not in line["io"] for line in lines)
 
 
-def test_a_line_of_the_table_says_that_it_has_no_end() -> None:
+def test_a_line_of_the_table_is_marked_as_pending() -> None:
     raw = io.BytesIO()
     sink = TableSink(raw)
     sink.pending(calls())
@@ -127,7 +127,7 @@ def test_a_line_of_the_table_says_that_it_has_no_end() -> None:
     ("nanoseconds", "text"),
     [(52_999_999, ">52ms"), (100_000_000, ">0.1s"), (9_999_999_999, ">9.9s"), (10**10, ">10s"), (86_400 * 10**9, ">86400s")],
 )
-def test_how_long_at_least(nanoseconds: int, text: str) -> None:
+def test_minimum_durations(nanoseconds: int, text: str) -> None:
     assert least(nanoseconds) == text
 
 
@@ -150,13 +150,13 @@ def test_they_count_as_no_events() -> None:
     ],
 )
 def test_where_a_name_starts_and_what_it_does_not_leave(name: bytes | None, scope: int, start: int, root: int, flags: int) -> None:
-    """From 5, of which what is below it is wanted, with the root 2, which is wanted itself; 1: RESOLVE_NO_XDEV."""
+    """From 5, of which children are watched, with the root 2, which is watched itself; 1: RESOLVE_NO_XDEV."""
     given = record(start=5 | pending.FOUND_BELOW, root=2 | pending.FOUND_PATH)[0]
     found = pending.Origin.of(given, "start", name, scope=scope)
     assert (found.start & 0xFFFFFFFF, found.root & 0xFFFFFFFF, found.flags) == (start, root, flags)
 
 
-def test_the_account_has_them_beside_what_it_balances() -> None:
+def test_the_statistics_have_them_separately() -> None:
     lines = report.as_text(Statistics(pending={"open": 1, "lock": 2})).splitlines()
     assert lines[-2:] == ["nothing was seen", "3 calls were pending at the end: 1 open, 2 lock"]
     assert report.as_text(Statistics(pending={"open": 1})).splitlines()[-1] == "1 call was pending at the end: 1 open"
@@ -180,7 +180,7 @@ def replayed(folder: Path, wanted: Wanted) -> Kept:
 
 
 def test_a_trace_keeps_them_apart(tmp_path: Path) -> None:
-    """Wherever they stand; as they were; chosen by the same filters."""
+    """Whatever their place in a batch; unchanged; selected by the same filters."""
     sink = TraceSink(tmp_path / "t.tap", metadata())
     sink.pending(calls())
     sink.write(batch_of({"call": READ, "result": 4, "fd": 3}))
@@ -213,7 +213,7 @@ def test_a_killed_recorder_leaves_them(tmp_path: Path) -> None:
     assert not trace.damages
 
 
-def test_a_flight_recorder_lets_old_ones_go(tmp_path: Path) -> None:
+def test_a_flight_recorder_drops_old_ones(tmp_path: Path) -> None:
     now = [0.0]
     sink = FlightSink(tmp_path / "t.tap", 60, 1 << 28, False, lambda: now[0])
     sink.pending(calls())

@@ -1,6 +1,6 @@
-"""What is attached for what is asked for, on kernels that lack something.
+"""The hooks that are attached for given filters, on kernels that lack something.
 
-Apart, as it needs no kernel: the plans are plain data.
+Separate, as it needs no kernel: the plans are plain data.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ EVERYTHING = frozenset(range(1, len(CALLS)))
 
 
 class Kernel:
-    """One that has all functions."""
+    """A kernel that has all functions."""
 
     def has_kfunc(self, name: str) -> bool:
         return True
 
 
 def numbers(*names: str) -> frozenset[int]:
-    """``name``, or ``name.op`` where a call has several operations."""
+    """Return numbers of calls: ``name``, or ``name.op`` if the call has several operations."""
     return frozenset(n for n, call in enumerate(CALLS) if call.name in names or f"{call.name}.{call.op}" in names)
 
 
@@ -47,7 +47,7 @@ def test_no_classic_tracepoint_without_registers(chosen: frozenset[int], latency
     ],
 )
 def test_enters_without_registers(chosen: frozenset[int], latency: bool, raw: list[str], later: list[str]) -> None:
-    """Now where a call's file is gone at its exit, or its requests are known at the enter; else once a target has threads."""
+    """At once if a call's file is gone at its exit, or its requests are known at the enter; otherwise once a target has threads."""
     assert syscalls.plan(chosen, latency, single=False) == Plan("syscalls", raw=raw, later=later)
 
 
@@ -60,7 +60,7 @@ def test_rare_calls_with_registers() -> None:
 
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("preempted", [False, True])
-def test_requests_are_handed_on_where_all_calls_are_hooked(single: bool, preempted: bool) -> None:
+def test_requests_are_passed_on_where_all_calls_are_hooked(single: bool, preempted: bool) -> None:
     """To programs of the same type."""
     plan = syscalls.plan(EVERYTHING, True, single)
     plan = preempt_safe(plan) if preempted else plan
@@ -73,7 +73,7 @@ def test_requests_are_handed_on_where_all_calls_are_hooked(single: bool, preempt
 @pytest.mark.parametrize("latency", [True, False])
 @pytest.mark.parametrize("chosen", [EVERYTHING, numbers("openat"), numbers("read")])
 def test_where_raw_tracepoints_are_preempted(chosen: frozenset[int], latency: bool) -> None:
-    """All calls by classic ones from the start, each once, and no call by its own; what has no classic one stays."""
+    """All calls by classic tracepoints from the start, each once, and none by its own; calls without a classic one stay."""
     plan = preempt_safe(syscalls.plan(chosen, latency, single=False))
     assert (plan.raw, plan.later, plan.replaced) == ([], [], [])
     assert sorted(plan.tracepoints) == [("every_enter", "raw_syscalls", "sys_enter"), ("every_exit", "raw_syscalls", "sys_exit")]

@@ -1,4 +1,4 @@
-"""Rates and totals side by side, and sums that grow no further: against dictionaries."""
+"""Rates and totals, and sums with a size limit: against dictionaries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOBODY = TASKS.empty_table()
 
 
 def touched(counts: dict[int, int], duration: int = 5) -> AggregateTables:
-    """So many reads of each file."""
+    """Return this many reads of each file."""
     ids = list(counts)
     number = [counts[file] for file in ids]
     bucket = summary.bucket_of(np.full(len(ids), duration)).tolist()
@@ -73,7 +73,7 @@ def test_chosen_rows(counts: dict[int, int], sort: str, reverse: bool, text: str
     assert values == sorted(values, reverse=not reverse)
 
 
-def test_filter_finds_numbers_and_heeds_no_case() -> None:
+def test_filter_finds_numbers_and_ignores_case() -> None:
     table = pa.table({"pid": [12, 31, None], "command": [b"Git\xff", b"tar", None], "others": [False] * 3})
     hits = {text: rates.matching(table, ("pid", "command"), text).tolist() for text in (b"1", b"gIT", b"\xff", b"x", b"2")}
     assert hits == {
@@ -86,7 +86,7 @@ def test_filter_finds_numbers_and_heeds_no_case() -> None:
 
 
 @given(st.lists(COUNTS, max_size=6), st.integers(2, 8))
-def test_what_is_not_kept_apart_is_still_counted(parts: list[dict[int, int]], most: int) -> None:
+def test_the_rest_is_still_counted(parts: list[dict[int, int]], most: int) -> None:
     total, sums = Accumulated("file", most=most), Counter[int]()
     for counts in parts:
         total.add(touched(counts))

@@ -1,7 +1,7 @@
-"""The reader over CPU rings and a ring that the test writes: every event once, in its thread's order, with what it names.
+"""The reader over CPU rings and a ring that the test writes: every event once, in its thread's order, with its files and tasks.
 
-Apart from test_ring.py, which has the positions. The writer below does what bpf/lib/emit.bpf.h does, slot by slot; the
-oracle is the plain list of what it was told to write.
+Separate from test_ring.py, which tests the positions. The writer below does what bpf/lib/emit.bpf.h does, slot by slot;
+the oracle is the plain list of written events.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STRIDE = wire.EVENT.itemsize
 
 
 def place(dtype: np.dtype[Any], field: str) -> int:
-    """Where in a record a field is."""
+    """Return the offset of a field in a record."""
     assert dtype.fields is not None
     return int(dtype.fields[field][1])
 
@@ -42,7 +42,7 @@ CONSUMED = place(wire.CPU_RING, "consumed")
 
 
 class Kernel:
-    """The other side of the wire."""
+    """The kernel's side of the rings."""
 
     def __init__(self, cpus: int = 2, slots: int = 8) -> None:
         self.cpus, self.slots, self.now, self.places = cpus, slots, 1_000, 0
@@ -50,7 +50,7 @@ class Kernel:
         for fd, size in zip(self.fds, (cpus * slots * STRIDE, cpus * wire.CPU_RING.itemsize, 4 * PAGE), strict=True):
             os.truncate(fd, -(-size // PAGE) * PAGE)
         self._events, self._cpu_rings, self._ring = self.fds
-        # Memory is not clean after the first round: what stands in a slot before it is written must not matter.
+        # Memory is not zero after the first round: the old contents of a slot must not matter.
         os.pwrite(self._events, b"\xff" * (cpus * slots * STRIDE), 0)
         self._defined = 0
 
@@ -74,7 +74,7 @@ class Kernel:
         os.pwrite(self._events, record, (cpu * self.slots + position % self.slots) * STRIDE)
 
     def event(self, cpu: int, ext: dict[str, Any] | None = None, **fields: int) -> None:
-        """One event now. With ``more`` two slots, never across the CPU ring's end: an empty one fills it up."""
+        """Write one event. With ``more`` two slots, never across the CPU ring's end: an empty slot is written before."""
         self.now += 1
         at = self._position(cpu)
         event = np.zeros(1, wire.EVENT)
@@ -93,7 +93,7 @@ class Kernel:
         os.pwrite(self._cpu_rings, struct.pack("<Q", at + 1 + (ext is not None)), cpu * wire.CPU_RING.itemsize)
 
     def define(self, record: bytes, flag: int = 0) -> int:
-        """Returns where its header is."""
+        """Write a definition; return the offset of its header."""
         at = 2 * PAGE + self._defined
         os.pwrite(self._ring, struct.pack("<II", len(record) | flag, 0) + record, at)
         self._defined += -(-(len(record) + HEADER) // 8) * 8
@@ -116,7 +116,7 @@ def kernel() -> Iterator[Kernel]:
 
 
 def rows(batches: Iterator[Batch] | Sequence[Batch], name: str = "offset") -> list[int]:
-    """One field of all events, taken while each batch is valid."""
+    """Return one field of all events, read while each batch is valid."""
     return [int(value) for batch in batches for value in batch.events[name].tolist()]
 
 
@@ -147,7 +147,7 @@ def test_a_thread_that_moves_between_cpus_stays_in_order(kernel: Kernel) -> None
     assert rows(reading.drain()) == [0, 1, 2, 3, 4]
 
 
-def test_across_the_end_of_a_lane(kernel: Kernel) -> None:
+def test_across_the_end_of_a_cpu_ring(kernel: Kernel) -> None:
     reading = kernel.reader()
     for start in range(0, 60, 5):
         for i in range(5):
@@ -156,7 +156,7 @@ def test_across_the_end_of_a_lane(kernel: Kernel) -> None:
 
 
 def test_events_of_the_future_wait(kernel: Kernel) -> None:
-    """What came after the drain began may have a definition that was not read."""
+    """An event from after the begin of the drain may have a definition that was not read."""
     reading = kernel.reader()
     kernel.event(0, offset=1)
     kernel.event(0, offset=2, time=kernel.now + 1000)
@@ -190,7 +190,7 @@ def test_an_event_without_definitions_carries_its_identity(kernel: Kernel) -> No
     assert (task.pid, task.tid, task.ppid, task.comm) == (55, 56, 44, b"cat")
     assert task.credentials == replace(UNKNOWN_USER, euid=33)
     assert list(draining) == []
-    assert file.id not in batch.files  # with the sink by then
+    assert file.id not in batch.files  # the sink has it by then
 
 
 def test_what_is_defined_keeps_its_id(kernel: Kernel) -> None:
@@ -215,7 +215,7 @@ def test_ids_that_the_reader_makes_are_distinct(kernel: Kernel) -> None:
 
 
 def test_an_identity_is_never_read_as_an_event(kernel: Kernel) -> None:
-    """Its bytes may look like anything: a time of long ago, a thread, flags."""
+    """Its bytes may have any value: an old time, a thread, flags."""
     reading = kernel.reader()
     hostile = {"inode": 1, "target_offset": 2**64 - 1, "argument": 2**32 - 1, "pid": 2**32 - 1, "comm": b"\xff" * 16}
     kernel.event(0, hostile, offset=1, tid=5)
@@ -226,8 +226,8 @@ def test_an_identity_is_never_read_as_an_event(kernel: Kernel) -> None:
 TARGETS = {"target": 5, "target_fd": -1, "target_offset": 2**64 - 1, "argument": 2**32 - 1}
 
 
-def test_second_slots_stand_beside_their_events(kernel: Kernel) -> None:
-    """The k-th event that has one, its k-th row, whatever CPUs they come from."""
+def test_second_slots_belong_to_their_events(kernel: Kernel) -> None:
+    """The k-th event that has one belongs to the k-th row, whatever the CPUs."""
     reading = kernel.reader()
     for i in range(6):
         kernel.event(i % 2, TARGETS | {"target": i} if i % 3 else None, offset=i, tid=77)
@@ -239,7 +239,7 @@ def test_second_slots_stand_beside_their_events(kernel: Kernel) -> None:
     ]
 
 
-def test_an_event_that_has_its_ids_keeps_them_beside_a_second_slot(kernel: Kernel) -> None:
+def test_an_event_keeps_its_ids_with_a_second_slot(kernel: Kernel) -> None:
     reading = kernel.reader()
     kernel.event(0, TARGETS, file=9, task=8)
     kernel.event(0, TARGETS, file=0, task=8)
@@ -248,7 +248,7 @@ def test_an_event_that_has_its_ids_keeps_them_beside_a_second_slot(kernel: Kerne
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), st.data())
-def test_parts_of_a_batch_take_their_second_slots_along(rows: list[tuple[bool, bool]], data: st.DataObject) -> None:
+def test_parts_of_a_batch_have_their_second_slots(rows: list[tuple[bool, bool]], data: st.DataObject) -> None:
     events, ext = np.zeros(len(rows), wire.EVENT), np.zeros(sum(has for has, _ in rows), wire.EVENT_EXT)
     events["offset"], events["flags"] = range(len(rows)), [has for has, _ in rows]
     ext["target"] = [number for number, (has, _) in enumerate(rows) if has]
@@ -263,8 +263,8 @@ def test_parts_of_a_batch_take_their_second_slots_along(rows: list[tuple[bool, b
 
 @pytest.mark.parametrize("taken", [True, False], ids=["drained-before", "in-one-go"])
 @pytest.mark.parametrize("before", range(5, 12))
-def test_two_slots_at_the_end_of_a_lane(kernel: Kernel, before: int, taken: bool) -> None:
-    """An empty slot fills the CPU ring up; it alone may be all that a look at the CPU ring shows."""
+def test_two_slots_at_the_end_of_a_cpu_ring(kernel: Kernel, before: int, taken: bool) -> None:
+    """An empty slot fills the CPU ring; it may be all that is read at that moment."""
     reading = kernel.reader()
     seen: list[int] = []
     for i in range(before):
@@ -339,7 +339,7 @@ def test_a_definition_that_is_never_finished_is_an_error(kernel: Kernel, monkeyp
 
 
 def test_many_definitions_may_take_long(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine is not a kernel that never finishes: what counts is the time without any."""
+    """On a slow machine the kernel still finishes: the limit is on the time without any definition."""
     record = file_record(5, b"name")
     places = [kernel.define(record, BUSY) for _ in range(4)]
     kernel.event(0, file=5)
@@ -360,7 +360,7 @@ def test_many_definitions_may_take_long(kernel: Kernel, monkeypatch: pytest.Monk
 
 SECOND_SLOTS: dict[str, dict[str, Any]] = {"identity": IDENTITY, "target": TARGETS}
 Step = tuple[str, int, int]
-"""What happens: an event, one with an identity or a target, or a drain; on which CPU; of which thread."""
+"""The actions: an event, one with an identity or a target, or a drain; on which CPU; of which thread."""
 STEPS = st.tuples(st.sampled_from(["event", "event", "identity", "target", "drain"]), st.integers(0, 2), st.integers(0, 4))
 
 

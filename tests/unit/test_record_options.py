@@ -1,6 +1,6 @@
-"""What a recording's options mean, and the bar that is shown where somebody waits and looks.
+"""The options of a recording, and the progress bar on a terminal.
 
-Apart from tests/e2e/test_record.py, which runs the command. The terminal is a real one (pty(7)).
+Separate from tests/e2e/test_record.py, which runs the command. The terminal is a real one (pty(7)).
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ def test_ages(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "7y", "1 s", "-1s"])
-def test_what_is_neither_age_nor_size(text: str) -> None:
+def test_neither_age_nor_size(text: str) -> None:
     with pytest.raises(UsageError, match=r"--keep \S+.*: give an age or a size"):
         arguments(keep=text or "x").limits()
 
 
-def test_a_size_is_no_age() -> None:
+def test_a_size_is_not_an_age() -> None:
     assert arguments(keep="20G").limits().keep == Keep(bytes=20 << 30)
 
 
-def test_without_options_nothing_is_dropped() -> None:
+def test_without_options_nothing_is_deleted() -> None:
     limits = arguments().limits()
     assert (limits.bytes, limits.seconds, limits.keep.everything) == (INFINITE, INFINITE, True)
 
 
-def test_what_is_kept_in_part_is_written_in_ten_parts_unless_said_otherwise() -> None:
+def test_limited_recordings_have_ten_segments_by_default() -> None:
     assert arguments(keep="10d").limits().seconds == 86400
     assert arguments(keep="10G").limits().bytes == 1 << 30
     assert arguments(keep="10G", rotate_size="2M").limits().bytes == 2 << 20
 
 
-def test_a_segment_is_no_larger_than_what_is_kept() -> None:
+def test_a_segment_is_no_larger_than_the_limit() -> None:
     assert arguments(keep="1G", rotate_size="1G").limits().bytes == 1 << 30
     with pytest.raises(UsageError, match="--rotate-size 2G is more than --keep 1G"):
         arguments(keep="1G", rotate_size="2G").limits()
@@ -79,8 +79,8 @@ recorder.shown(progress())
 """
 
 
-def test_a_bar_is_on_a_terminal_alone() -> None:
-    """It is worked until the bar was seen; without a terminal a while, which is long enough for one."""
+def test_a_bar_is_only_on_a_terminal() -> None:
+    """Work goes on until the bar was seen; without a terminal for long enough to show one."""
     ours, theirs = pty.openpty()
     command, reported = [sys.executable, "-c", SHOWN], b""
     try:

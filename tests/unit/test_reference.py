@@ -14,11 +14,11 @@ from filetap.cli.main import COMMANDS, GROUPS
 
 
 @pytest.mark.parametrize("path", generate.files(), ids=str)
-def test_it_is_what_the_commands_say(path: Path) -> None:
+def test_it_matches_the_commands(path: Path) -> None:
     assert (generate.DOCS / path).read_text(encoding="utf-8") == generate.files()[path], "make reference writes it anew"
 
 
-def test_nothing_else_is_there() -> None:
+def test_there_are_no_other_files() -> None:
     found = {
         path.relative_to(generate.DOCS) for folder in ("reference", "man", "completions") for path in (generate.DOCS / folder).iterdir()
     }

@@ -1,6 +1,7 @@
-"""Requested names: what ".." leaves and what it does not, where a name starts, what a mount's source is.
+"""Requested names: where ".." leads and what it cannot leave, where a name starts, what a mount's source is.
 
-Apart from tests/kernel/test_names.py, where the kernel itself walks them. The oracle of plain joins is os.path.normpath.
+Separate from tests/kernel/test_names.py, where the kernel itself resolves them. The oracle of plain joins is
+os.path.normpath.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def test_nothing_leaves_a_jail_that_it_starts_in(inside: list[bytes], name: list
     ("name", "refused"),
     [(b"a/b", False), (b"a/../b", False), (b"..", True), (b"a/../../b", True), (b"/a", True), (b".", False), (b"", False)],
 )
-def test_what_is_refused_beneath_a_directory(name: bytes, refused: bool) -> None:
+def test_refused_names_beneath_a_directory(name: bytes, refused: bool) -> None:
     assert leaves(name) is refused
 
 
@@ -85,7 +86,7 @@ def test_a_directory_that_must_not_be_left() -> None:
     assert requested(b"a/b", JAIL, JAIL, wire.BENEATH).path == b"/jail/a/b"
 
 
-def test_what_a_link_says_in_a_jail() -> None:
+def test_a_links_text_in_a_jail() -> None:
     link = place(b"/jail/in/link", resolved=False)
     said = {name: requested(name, link, JAIL, wire.RELATIVE_TO_LINK | wire.ONCE) for name in (b"a", b"../../../a", b"/a")}
     assert {name: file.path for name, file in said.items()} == {b"a": b"/jail/in/a", b"../../../a": b"/jail/a", b"/a": b"/jail/a"}
@@ -93,18 +94,18 @@ def test_what_a_link_says_in_a_jail() -> None:
 
 
 @pytest.mark.parametrize("foreign", [False, True])
-def test_what_a_link_says_is_as_foreign_as_its_name(foreign: bool) -> None:
+def test_a_links_text_is_as_foreign_as_its_name(foreign: bool) -> None:
     link = File(1, b"/in/link", resolved=False, foreign=foreign)
     assert [requested(name, link, ROOT, wire.RELATIVE_TO_LINK).foreign for name in (b"../a", b"/in/a")] == [foreign, foreign]
 
 
 @pytest.mark.parametrize("start", [None, File(1, b""), File(1, b"pipe:[5]")])
-def test_a_start_that_is_no_directory_known(start: File | None) -> None:
+def test_an_unknown_start_directory(start: File | None) -> None:
     assert requested(b"a", start) == File(7, b"", resolved=False, requested=b"a")
 
 
 def test_a_start_that_was_removed() -> None:
-    """What has its name by now is another directory."""
+    """Another directory may have its name by then."""
     gone = place(b"/home/x", deleted=True)
     inside, above = requested(b"a", gone), requested(b"../a", gone)
     assert (inside.path, inside.deleted, inside.foreign) == (b"/home/x/a", True, True)
@@ -130,7 +131,7 @@ def test_which_paths_are_our_own(case: str) -> None:
     assert not requested(b"a", start, root, home=None).foreign
 
 
-def test_steps_below_what_is_wanted() -> None:
+def test_depth_below_a_watched_path() -> None:
     wanted = wire.FROM_WANTED | wire.START_WANTED
     assert [requested(name, JAIL, ROOT, wanted).depth for name in (b".", b"a", b"a/b", b"..", b"../jail/a")] == [0, 1, 2, -1, -1]
     assert [requested(name, JAIL, ROOT, wire.START_WANTED).depth for name in (b".", b"a")] == [0, -1]
@@ -140,7 +141,7 @@ def test_steps_below_what_is_wanted() -> None:
 SOURCES: Final = {
     "text": (b"scratch", b"tmpfs", b""),
     "looks-like-a-path": (b"/scratch", b"tmpfs", b""),
-    "server": (b"//server/share", b"cifs", b"//server/share"),  # a type that this kernel has not
+    "server": (b"//server/share", b"cifs", b"//server/share"),  # a type that this kernel does not have
     "relative": (b"vda", b"ext4", b"/dev/vda"),
     "no-file-system": (b"/dev/vda", b"", b""),
 }
@@ -157,7 +158,7 @@ def test_the_source_of_a_mount(case: str) -> None:
 
 
 def test_types_of_file_systems_are_the_kernels() -> None:
-    """proc(5): nodev stands before those that need no device."""
+    """proc(5): nodev precedes those that need no device."""
     for line in Path("/proc/filesystems").read_text().splitlines():
         nodev, _, name = line.rpartition("\t")
         assert mounts.takes_device(name.encode(), b"x") is (nodev == "")

@@ -1,7 +1,7 @@
 """CPU rings and the definitions ring over memory that the test writes as the kernel would.
 
-Apart from test_reader.py, which is about order and meaning; here it is positions, wrap-around and headers. The memory is
-a memfd: to mmap(2) it is what a BPF map's descriptor is.
+Separate from test_reader.py, which is about order and meaning; here it is positions, wrap-around and headers. The
+memory is a memfd: mmap(2) handles it as a BPF map's descriptor.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIZE = PAGE
 
 
 def place(dtype: np.dtype[Any], field: str) -> int:
-    """Where in a record a field is."""
+    """Return the offset of a field in a record."""
     assert dtype.fields is not None
     return int(dtype.fields[field][1])
 
@@ -129,7 +129,7 @@ CPUS, SLOTS = 3, 8
 
 
 def pages(size: int) -> int:
-    """What an array takes in memory: mmap(2) knows whole pages only."""
+    """Return the memory of an array: mmap(2) uses whole pages."""
     return -(-size // PAGE) * PAGE
 
 
@@ -170,14 +170,14 @@ def times(cpu_rings: CpuRings, cpu: int, most: int = 99) -> list[int]:
     return [int(t) for t in cpu_rings.slots_of(cpu, int(cpu_rings.produced()[cpu]), most)["time"]]
 
 
-def test_each_lane_has_its_own_slots(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
+def test_each_cpu_ring_has_its_own_slots(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
     files.produce(0, 0, 1, 2)
     files.produce(2, 0, 3)
     assert cpu_rings.produced().tolist() == [2, 0, 1]
     assert [times(cpu_rings, cpu) for cpu in range(CPUS)] == [[1, 2], [], [3]]
 
 
-def test_a_view_ends_at_the_lanes_end_and_goes_on_at_its_beginning(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
+def test_a_view_ends_at_the_cpu_rings_end(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
     files.produce(1, 0, *range(6))
     cpu_rings.release(1, 6)
     files.produce(1, 6, 6, 7, 8, 9)
@@ -189,7 +189,7 @@ def test_a_view_ends_at_the_lanes_end_and_goes_on_at_its_beginning(files: CpuRin
     assert files.consumed(1) == 10
 
 
-def test_no_more_than_asked_for(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
+def test_no_more_than_requested(files: CpuRingFiles, cpu_rings: CpuRings) -> None:
     files.produce(0, 0, *range(5))
     assert times(cpu_rings, 0, 3) == [0, 1, 2]
 
@@ -204,7 +204,7 @@ def test_positions_are_a_copy_and_consumed_is_live(files: CpuRingFiles, cpu_ring
 
 
 def test_the_events_cannot_be_written_through(cpu_rings: CpuRings) -> None:
-    """They are the kernel's; a view that could be written would hide a sink's mistake."""
+    """They are the kernel's; a writable view would hide a mistake of a sink."""
     assert not cpu_rings.slots_of(0, 1, 1).flags.writeable
 
 

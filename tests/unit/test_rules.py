@@ -1,6 +1,7 @@
-"""PATHs as places, and names as hashes: what the kernel is told, without one.
+"""PATHs as identities, and names as hashes: the kernel's configuration, without a kernel.
 
-Apart from tests/kernel/test_watch_*.py, where it is obeyed. The published vectors of FNV-1a are the oracle of the hash.
+Separate from tests/kernel/test_watch_*.py, where the kernel applies it. The published vectors of FNV-1a are the oracle
+of the hash.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def test_one_name_is_its_own_hash() -> None:
     assert names_hash([b"one"]) == name_hash(b"one")
 
 
-def test_place_of_what_is_there(tmp_path: Path) -> None:
+def test_identity_of_an_existing_path(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/one").touch()
     (tmp_path / "link").symlink_to("in/one")
@@ -46,7 +47,7 @@ def test_place_of_what_is_there(tmp_path: Path) -> None:
         assert find_watch_path(str(tmp_path / name), wait=False) == (str(tmp_path / "in/one"), str(tmp_path / "in"), (b"one",))
 
 
-def test_place_of_what_will_be(tmp_path: Path) -> None:
+def test_identity_of_a_missing_path(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("in/soon")
     for name in ("in/soon", "dangling"):
         assert find_watch_path(str(tmp_path / name), wait=True) == (str(tmp_path / "in/soon"), str(tmp_path), (b"in", b"soon"))
@@ -56,12 +57,12 @@ def test_the_root_has_no_name() -> None:
     assert find_watch_path("/", wait=False) == ("/", "/", ())
 
 
-def test_names_need_be_no_text(tmp_path: Path) -> None:
+def test_names_of_any_bytes(tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/\xff")
     assert find_watch_path(str(tmp_path) + "/\udcff", wait=False).names == (b"\xff",)
 
 
-def test_what_the_configuration_says_of_names(tmp_path: Path) -> None:
+def test_names_in_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "one").touch()
     names = NameRules.of(Filters(paths=[str(tmp_path / "one"), str(tmp_path / "a" / ("b" * 100))], places=True, wait=True))
     assert (names.longest, names.lengths) == (2, 1 << 3 | 1 << 1 | 1 << 63)
@@ -70,14 +71,14 @@ def test_what_the_configuration_says_of_names(tmp_path: Path) -> None:
 
 
 def test_a_trace_has_leaves_and_no_places(tmp_path: Path) -> None:
-    """Both of the name as it was given and of what it leads to."""
+    """Of the given name, and of its target."""
     (tmp_path / "link").symlink_to("real")
     names = NameRules.of(Filters(paths=[str(tmp_path / "link")]))
     assert (names.watch_paths, names.longest, names.lengths) == ([], 0, 0)
     assert set(names.basenames) == {name_hash(name) for name in (b"link", b"real", b"..")}
 
 
-def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
+def test_errors_have_advice(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name, wait, line in (
         ("none", False, "--missing-ok watches for"),
@@ -97,12 +98,12 @@ def test_a_name_that_cannot_be_is_not_waited_for(tmp_path: Path, name: str, line
 
 @pytest.mark.parametrize("wait", [True, False])
 def test_an_empty_path_is_not_the_working_directory(wait: bool) -> None:
-    """As a variable of the shell is that nobody has set."""
+    """As from an unset shell variable."""
     with pytest.raises(UsageError, match="a PATH is empty"):
         find_watch_path("", wait)
 
 
-def test_the_kernel_says_why_a_path_leads_nowhere(tmp_path: Path) -> None:
+def test_the_kernels_error_for_a_path_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
     for name, reason in (("file/", "Not a directory"), ("file/..", "Not a directory"), ("loop", "Too many levels of symbolic links")):
@@ -110,8 +111,8 @@ def test_the_kernel_says_why_a_path_leads_nowhere(tmp_path: Path) -> None:
             find_watch_path(f"{tmp_path}/{name}", wait=False)
 
 
-def test_mount_points_are_meant_by_identity(tmp_path: Path) -> None:
-    """What they show bears another name elsewhere; all the rest is meant by name, unless it is followed."""
+def test_mount_points_are_matched_by_identity(tmp_path: Path) -> None:
+    """The mounted files have other names elsewhere; all other paths are matched by name, unless moves are followed."""
     paths = [str(tmp_path), "/proc", str(tmp_path / "none")]
     for follow in (False, True):
         filters = Filters(paths=paths, places=True, wait=True, follow=follow)
@@ -129,7 +130,7 @@ DEPTHS: Final = (-1, 0, 1, 2)
 
 @pytest.mark.parametrize(("recursive", "wanted"), [(False, [False, True, True, False]), (True, [False, True, True, True])])
 def test_a_name_from_a_wanted_place_needs_no_path(recursive: bool, wanted: list[bool]) -> None:
-    """``depth``: how many names lie between the place and what is meant."""
+    """``depth``: the number of components between the watched path and the file."""
     names = UnresolvedNameFilter(Filters(paths=["/in"], recursive=recursive))
     assert [names.wants(File(1, b"/mounted/a", resolved=False, depth=depth)) for depth in DEPTHS] == wanted
     excluding = UnresolvedNameFilter(Filters(paths=["/in"], exclude=["/mounted"]))

@@ -1,4 +1,4 @@
-"""What filetap top puts on a screen of any size, and what each key does; without a terminal."""
+"""The screen of filetap top at any size, and its keys; without a terminal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_line_fits(width: int, height: int, by: str, helping: bool, typing
         assert sum(map(columns_of, line)) <= width
 
 
-def test_hostile_names_are_told_and_tell_nothing_to_the_terminal() -> None:
+def test_hostile_names_are_escaped() -> None:
     lines = "\n".join(text_of(screen(View(), table(), Status(1.0), 200, 40)))
     assert "/evil\\x1b[2J\\n\\r\\x9b" in lines
     assert "日本語" in lines
@@ -119,7 +119,7 @@ def test_scrolling_stays_within_the_rows() -> None:
     assert view.first == 0
 
 
-def test_lost_is_shouted() -> None:
+def test_lost_events_are_highlighted() -> None:
     lines = screen(View(), table(), Status(1.0, 100, 7), 120, 20)
     assert any("7 LOST" in text and "red" in style for line in lines for text, style in line)
 
@@ -132,7 +132,7 @@ def test_the_column_to_sort_by_is_there_as_long_as_one_is(width: int, sort: str)
     assert all(line.split() for line in lines[3:8])
 
 
-def test_what_must_be_seen_is_seen_on_a_narrow_screen() -> None:
+def test_important_columns_on_a_narrow_screen() -> None:
     lines = text_of(screen(View(paused=True), table(), Status(1.0, 100, 7), 20, 8))
     assert "PAUSED" in lines[0]
     assert "7 LOST" in lines[1]

@@ -1,6 +1,6 @@
-"""Why nothing was seen: each reason where it can apply, and nowhere else.
+"""Reasons for a run without events: each where it can apply, and nowhere else.
 
-Apart from tests/e2e/test_silence.py, where nothing really happens. The oracle is what each run was asked for.
+Separate from tests/e2e/test_silence.py, with real runs. The oracle is the options of each run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""SQL over traces: the view against a join done by hand, what is refused, what mistakes read like.
+"""SQL over traces: the view against a join done by hand, refused statements, and error messages.
 
-Apart from the command (tests/e2e/test_query.py). The oracle are the tables of the trace as Arrow, row by row.
+Separate from the command (tests/e2e/test_query.py). The oracle is the tables of the trace as Arrow, row by row.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SAME = "op call tid fd open_id offset size result duration target_fd target_offs
 
 
 def joined(trace: Trace) -> list[dict[str, Any]]:
-    """The view, by hand."""
+    """The view, joined by hand."""
     tables = {name: plain(trace.table(name)) for name in ("events", "files", "tasks")}
     files, tasks = ({row["id"]: row for row in reversed(tables[name])} for name in ("files", "tasks"))
     return [row_of(event, files, tasks) for event in tables["events"]]
@@ -72,7 +72,7 @@ def row_of(event: dict[str, Any], files: dict[int, Any], tasks: dict[int, Any]) 
 
 
 def readable(argument: bytes) -> str:
-    """As text; one that is none with its odd bytes escaped."""
+    """Return bytes as text, with invalid UTF-8 escaped."""
     try:
         return argument.decode()
     except UnicodeDecodeError:
@@ -183,7 +183,7 @@ REFUSED = {
 
 
 def error_of(database: Database, sql: str) -> QueryError:
-    """One line, whatever it is."""
+    """Return the only line of an error."""
     with pytest.raises(QueryError) as reported:
         database.query(sql).table()
     assert "\n" not in str(reported.value)
@@ -195,7 +195,7 @@ def test_refused(database: Database, sql: str, words: str) -> None:
     error = error_of(database, sql)
     assert re.search(words, str(error))
     assert error.status == 2
-    assert database.query("SELECT count(*) FROM events").table().num_rows == 1, "the next question is answered"
+    assert database.query("SELECT count(*) FROM events").table().num_rows == 1, "the next query works"
     assert not [name for name in os.listdir("/tmp") if name.startswith("filetap-no")]
 
 
@@ -216,11 +216,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("sql", "words"), MISTAKES.items())
-def test_mistakes_say_where(database: Database, sql: str, words: str) -> None:
+def test_errors_have_a_position(database: Database, sql: str, words: str) -> None:
     assert words in str(error_of(database, sql))
 
 
-def test_what_reads_is_answered(database: Database) -> None:
+def test_reading_statements_work(database: Database) -> None:
     for sql in ("FROM events", "VALUES (1)", "DESCRIBE events", "SUMMARIZE files", "SHOW TABLES", "TABLE tasks", "EXPLAIN FROM events",
                 "PIVOT events ON op USING count(*)", "WITH a AS (FROM events) FROM a", "SELECT 1;", "SELECT 1 -- one",
                 "SELECT 1; -- one; two", "SELECT 'é;' ; /* one */ -- two", "/* how? */ EXPLAIN FROM events"):  # fmt: skip
@@ -237,7 +237,7 @@ def test_folders_of_any_name(small: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["before the first question", "between two"])
-def test_segments_that_are_dropped_meanwhile(tmp_path: Path, when: str) -> None:
+def test_segments_that_are_deleted_meanwhile(tmp_path: Path, when: str) -> None:
     folder = tmp_path / "t.tap"
     sink = TraceSink(folder, metadata(options={"keep": "1G"}), Limits(rows=50))
     for number in range(1, 5):
@@ -287,7 +287,7 @@ def test_one_trace_named_twice(small: Path) -> None:
         filetap.open(small, small)
 
 
-def test_damage_is_left_out_and_said(tmp_path: Path) -> None:
+def test_damage_is_omitted_and_reported(tmp_path: Path) -> None:
     rows = ({"call": 1, "time": number, "task": 1, "file": 1} for number in range(1000))
     trace = record(tmp_path / "t.tap", [batch_of(*rows)])
     (file,) = trace.sealed("events")

@@ -1,7 +1,7 @@
-"""How much stack each program may need, from the compiled objects: kernels refuse more than 512 bytes over a chain of 8 calls.
+"""The stack of each program, from the compiled objects: kernels refuse more than 512 bytes over a chain of 8 calls.
 
-Apart, because only old kernels refuse what newer ones take, and they are tried last, in machines. The verifier counts each function
-by the lowest place that it touches, in steps of 32 (check_max_stack_depth, kernel/bpf/verifier.c).
+Separate, because only old kernels refuse what newer ones accept, and they are tested last, in machines. The verifier
+counts each function by its lowest access, in steps of 32 (check_max_stack_depth, kernel/bpf/verifier.c).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Section(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """Of struct elf64_sym what matters here."""
+    """The used part of struct elf64_sym."""
 
     name: str
     type: int
@@ -46,7 +46,7 @@ class Symbol(NamedTuple):
 
 
 class Function(NamedTuple):
-    """What one function takes, and whom it calls."""
+    """The stack of one function, and its callees."""
 
     stack: int
     calls: frozenset[str]
@@ -74,7 +74,7 @@ def _symbols(data: bytes, sections: list[Section]) -> list[Symbol]:
 
 
 def _relocations(data: bytes, sections: list[Section], symbols: list[Symbol]) -> dict[tuple[int, int], Symbol]:
-    """Section and offset of an instruction to what it is about."""
+    """Return section and offset of an instruction to its relocation."""
     found = {}
     for section in sections:
         for at in range(section.offset, section.offset + section.size if section.type == RELOCATIONS else 0, 16):
@@ -103,13 +103,13 @@ def _function(
             place = (symbol.section, offset + 8 + 8 * number)
             if target:
                 place = (target.section, target.value + (8 * (number + 1) if target.type == SECTION else 0))
-            if place[0]:  # else it is one of the kernel's own functions
+            if place[0]:  # otherwise it is one of the kernel's own functions
                 calls.add(by_place[place].name)
     return Function(max(32, -(-depth // 32) * 32), frozenset(calls))
 
 
 def deepest(known: dict[str, Function], name: str) -> tuple[int, list[str]]:
-    """The chain of calls that needs most, and the longest of those."""
+    """Return the chain of calls that needs most stack, and the longest of those."""
     below = [deepest(known, called) for called in sorted(known[name].calls)]
     stack, chain = max(below, key=lambda one: one[0], default=(0, []))
     return known[name].stack + stack, [f"{name} ({known[name].stack})", *chain]

@@ -1,6 +1,6 @@
-"""seen = delivered + aggregated + lost, whatever the counters say; and what a person and a program are told of it.
+"""seen = delivered + aggregated + lost, whatever the counters are; and the statistics as text and JSON.
 
-Apart from tests/kernel and e2e, where a kernel counts. The oracle is a loop over single events.
+Separate from tests/kernel and e2e, where a kernel counts. The oracle is a loop over single events.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NUMBERS = range(1, len(CALLS))
 
 
 def counters(**counts: dict[str, list[int]]) -> Records:
-    """One record per CPU; a field of ``seen``, ``aggregated`` and ``lost`` per op."""
+    """Return one record per CPU; a field of ``seen``, ``aggregated`` and ``lost`` per op."""
     made = np.zeros(CPUS, wire.COUNTERS)
     for name, ops in counts.items():
         for op, values in ops.items():
@@ -38,7 +38,7 @@ def counters(**counts: dict[str, list[int]]) -> Records:
 
 
 def events(*rows: tuple[int, int]) -> Records:
-    """Call and result of each."""
+    """Return events with these calls and results."""
     made = np.zeros(len(rows), wire.EVENT)
     for event, (call, result) in zip(made, rows, strict=True):
         event["call"], event["result"] = call, result
@@ -54,11 +54,11 @@ def tallied(*rows: tuple[int, int]) -> Tally:
 READ, PREAD, WRITE, OPEN = (CALL_NUMBER[name] for name in ("read", "pread64", "write", "openat"))
 
 
-def test_nothing_seen_is_an_empty_account() -> None:
+def test_nothing_seen_is_an_empty_table() -> None:
     assert balance(counters(), Tally(), [], NOTHING) == {}
 
 
-def test_cpus_are_summed_and_ops_are_apart() -> None:
+def test_cpus_are_summed_by_op() -> None:
     ops = balance(counters(seen={"read": [1, 0, 2], "open": [0, 1, 0]}), tallied((READ, 5), (PREAD, 7), (READ, -9), (OPEN, 3)), [], NOTHING)
     assert ops == {"read": OpStatistics(3, 3, 0, 0, 12, 1), "open": OpStatistics(1, 1, 0, 0, 0, 0)}
 
@@ -69,7 +69,7 @@ def test_aggregated_and_lost() -> None:
     assert balance(seen, tallied((READ, 1), (READ, 1)), overflows, NOTHING) == {"read": OpStatistics(10, 2, 4, 4, 36, 0)}
 
 
-def test_what_was_meant_for_nobody_was_not_seen() -> None:
+def test_filtered_events_are_not_counted() -> None:
     dropped = NOTHING.copy()
     dropped[OP["open"]] = 2
     assert balance(counters(seen={"open": [3, 0, 0]}), tallied((OPEN, -2)), [], dropped) == {"open": OpStatistics(1, 1, 0, 0, 0, 1)}
@@ -83,7 +83,7 @@ def test_what_was_meant_for_nobody_was_not_seen() -> None:
     st.integers(0, 20),
 )
 def test_it_balances(rows: list[tuple[int, int]], aggregated: list[int], lost: int) -> None:
-    """Whatever was delivered, aggregated and lost: the sums agree with a loop over single events."""
+    """Whatever was delivered, aggregated and lost: the sums match a loop over single events."""
     extra = counters(aggregated={"write": [sum(aggregated), 0, 0]})
     seen = Counter(CALLS[call].op for call, _ in rows)
     seen["write"] += sum(aggregated) + lost
@@ -103,8 +103,8 @@ def test_it_balances(rows: list[tuple[int, int]], aggregated: list[int], lost: i
 
 
 @given(st.lists(st.lists(st.tuples(st.sampled_from(list(NUMBERS)), st.integers(-9, 9)), max_size=6), max_size=6), st.data())
-def test_an_event_counts_once_it_is_written(batches: list[list[tuple[int, int]]], data: st.DataObject) -> None:
-    """However many batches are under way and however they are cut."""
+def test_an_event_counts_when_it_is_written(batches: list[list[tuple[int, int]]], data: st.DataObject) -> None:
+    """However many batches are written, and however they are divided."""
     delivery, written, handed = Delivery(), 0, 0
     rows = [row for batch in batches for row in batch]
     for batch in batches:
@@ -118,7 +118,7 @@ def test_an_event_counts_once_it_is_written(batches: list[list[tuple[int, int]]]
     assert int(delivery.tally.errors.sum()) == sum(result < 0 for _, result in rows[:written])
 
 
-def test_handed_over_events_may_change_afterwards() -> None:
+def test_delivered_events_may_change_afterwards() -> None:
     """They are a view of the ring."""
     delivery, made = Delivery(), events((READ, 5))
     delivery.hand_over(made)
@@ -127,7 +127,7 @@ def test_handed_over_events_may_change_afterwards() -> None:
     assert (int(delivery.tally.delivered[OP["read"]]), int(delivery.tally.bytes[OP["read"]])) == (1, 5)
 
 
-def test_notes_say_only_what_happened() -> None:
+def test_notes_only_for_what_happened() -> None:
     made = counters()
     assert kernel_notes(made) == []
     made["compat"] = [1, 0, 2]
@@ -173,7 +173,7 @@ def test_text_has_a_line_per_op_the_most_frequent_first() -> None:
     assert lines[4:] == ["nothing lost: 11 seen = 11 delivered"]
 
 
-def test_the_columns_of_the_text_stand_below_each_other() -> None:
+def test_the_columns_of_the_text_are_aligned() -> None:
     rows = {op: OpStatistics(seen=10**9, delivered=1) for op in OPS[1:]}
     header, *lines = report.as_text(stats(**rows)).splitlines()
     ends = {header.index(name) + len(name) for name in ("seen", "delivered")}
@@ -182,14 +182,14 @@ def test_the_columns_of_the_text_stand_below_each_other() -> None:
 
 
 def test_what_the_kernel_skipped_comes_first() -> None:
-    """On kernels that call tracepoints' programs with preemption on."""
+    """On kernels that run programs of tracepoints with preemption enabled."""
     whole = stats(read=OpStatistics(seen=5, delivered=5))
     whole.missed = 7
     assert report.verdict(whole).startswith("events may be missing: the kernel skipped a BPF program 7 times")
     assert not report.verdict(stats(read=OpStatistics(seen=5, delivered=5))).startswith("events may")
 
 
-def test_the_verdict_does_not_gloss_over() -> None:
+def test_the_verdict_reports_losses() -> None:
     aggregated = report.verdict(stats(read=OpStatistics(seen=5, delivered=3, aggregated=2)))
     lost = report.verdict(stats(read=OpStatistics(seen=5, delivered=3, lost=2)))
     assert "nothing lost" not in aggregated + lost
@@ -199,7 +199,7 @@ def test_the_verdict_does_not_gloss_over() -> None:
 
 
 def test_nothing_seen_is_not_nothing_lost() -> None:
-    """And what may be why stands before the notes."""
+    """Likely reasons precede the notes."""
     whole = stats()
     whole.reasons, whole.notes = ["nobody came", "or nobody knows"], ["a note"]
     lines = report.as_text(whole).splitlines()
@@ -209,7 +209,7 @@ def test_nothing_seen_is_not_nothing_lost() -> None:
     assert re.fullmatch(r"events may be missing: the kernel skipped a BPF program 3 times .*; nothing was seen", report.verdict(whole))
 
 
-def test_notes_are_told() -> None:
+def test_notes_are_printed() -> None:
     made = stats(read=OpStatistics(1, 1))
     made.notes = ["3 32-bit calls were not decoded"]
     assert report.as_text(made).splitlines()[-1] == "note: 3 32-bit calls were not decoded"

@@ -1,4 +1,4 @@
-"""Summaries against slow, obvious sums over lists of single events."""
+"""Summaries against simple sums over lists of single events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Event(NamedTuple):
     task: int
     op: str
     duration: int
-    """0: not known."""
+    """0: unknown."""
     result: int
     time: int
 
@@ -34,7 +34,7 @@ PATHS = {1: b"/a/x", 2: b"/a/y\xff", 3: b"/x", 4: b"/a/b\n/z", 5: b"pipe:[7]", 6
 ROOT = (0, "root", 0, "root", 0, "root", 0, "root", None, None)
 SEVEN = (7, None, 7, None, 7, None, 7, None, None, None)
 SUDO = (0, "root", 0, "root", 0, "root", 0, "root", 1000, "alice")
-"""As analysis.summary.USER has it."""
+"""Fields of analysis.summary.USER."""
 PEOPLE = {
     1: (10, 5, b"git", b"/bin/git", *ROOT, b"/one"),
     2: (10, 9, b"git", b"/bin/git", *SEVEN, b"/one"),
@@ -60,7 +60,7 @@ EVENTS = st.lists(
 
 
 def by_hand(duration: int) -> int | None:
-    """The bucket, from the digits."""
+    """Return the bucket, calculated from the digits."""
     if not duration:
         return None
     digits = f"{duration:b}"
@@ -68,7 +68,7 @@ def by_hand(duration: int) -> int | None:
 
 
 def aggregated(events: list[Event], split: bool = False) -> pa.Table:
-    """A row per key; ``split``: a row per event."""
+    """Return a row per key; ``split``: a row per event."""
     rows: dict[Any, list[Event]] = defaultdict(list)
     for number, event in enumerate(events):
         rows[event.file, event.task, event.op, by_hand(event.duration), number * split].append(event)
@@ -96,7 +96,7 @@ def directory(path: bytes | None) -> bytes | None:
 
 
 def key_of(event: Event, by: str) -> tuple[object, ...] | None:
-    """None: several, in one."""
+    """None: several keys in one."""
     path, task = PATHS.get(event.file), PEOPLE.get(event.task, (None,) * 15)
     if by in ("file", "directory") and event.file == summary.OTHERS:
         return None
@@ -168,7 +168,7 @@ def test_sorted_by_any_figure(sort: str) -> None:
     assert values == sorted(values, reverse=True)
 
 
-def test_start_tells_processes_apart_and_is_not_shown() -> None:
+def test_start_distinguishes_processes_and_is_not_shown() -> None:
     events = [Event(1, 1, "read", 5, 1, 1), Event(1, 2, "read", 5, 1, 1), Event(1, 4, "read", 5, 1, 1)]
     found = summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "process")
     assert found.column_names[:3] == ["pid", "command", "others"]
@@ -209,7 +209,7 @@ def test_report() -> None:
     text = report.as_text(summary.summary(aggregated(events), FILE_TABLE, TASK_TABLE, "file", 2), zone=Zone(utc=True))
     head, *lines = text.splitlines()
     assert head.split() == "COUNT ERRORS BYTES TIME P50 P90 P99 MAX FIRST UTC LAST UTC PATH".split()
-    assert lines[0].split()[:9] == ["1", "0", "4.0", "KiB", *["1.41us"] * 5], "no percentile is more than the longest"
+    assert lines[0].split()[:9] == ["1", "0", "4.0", "KiB", *["1.41us"] * 5], "no percentile exceeds the maximum"
     assert lines[0].endswith(" /a/y\\xff")
     assert lines[1].endswith(" /a/b\\n/z")
     assert lines[1].split()[2:7] == ["-", "-", "-", "-", "-"]
@@ -230,11 +230,11 @@ USER_TEXTS = {
     "-": (None,) * 10,
     "a\\x1b:g\\\\": (5, "a\x1b", 6, "g\\", 5, "a\x1b", 6, "g\\", 5, "a\x1b"),
 }
-"""What is shown of whom. The last are of a task that could not be described, of old traces, and of hostile names."""
+"""Users and how they are shown. The last are of a task without a definition, of old traces, and of hostile names."""
 
 
 @pytest.mark.parametrize("text", USER_TEXTS)
-def test_a_user_in_words(text: str) -> None:
+def test_a_user_as_text(text: str) -> None:
     table = pa.table(
         {name: [value] for name, value in zip(summary.USER, USER_TEXTS[text], strict=True)} | {"others": [False], "count": [3]}
     )
@@ -244,7 +244,7 @@ def test_a_user_in_words(text: str) -> None:
 
 
 @given(st.integers(0, 1 << 62))
-def test_durations_in_words(nanoseconds: int) -> None:
+def test_durations_as_text(nanoseconds: int) -> None:
     text = report.duration(nanoseconds)
     unit = next(unit for unit in ("ns", "us", "ms", "s") if text.endswith(unit))
     shown = Fraction(text.removesuffix(unit)) * {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}[unit]

@@ -1,6 +1,6 @@
-"""The table sink against an obvious writer of one event at a time, and against names that want to move the cursor.
+"""The table sink against a simple writer of one event at a time, and against names with control characters.
 
-Apart from ndjson's tests, because what counts here is what a terminal makes of a line.
+Separate from the tests of NDJSON, because here the effect on a terminal counts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ESCAPED: Final = re.compile(rb"\\(\\|n|t|r|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8
 
 @pytest.fixture(autouse=True, scope="module")
 def zone() -> Iterator[None]:
-    """Kathmandu's, far from Greenwich, so that a forgotten conversion shows; in words that need no table of zones."""
+    """Kathmandu's zone, far from Greenwich, so that a missing conversion shows; written without a table of zones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "<+0545>-5:45")
         time.tzset()
@@ -45,7 +45,7 @@ def zone() -> Iterator[None]:
 
 
 def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequence[Task] = (TASK,)) -> Batch:
-    """An event has a second slot where a row says what is in it."""
+    """An event has a second slot if a row has a value for it."""
     events: Records = np.zeros(len(rows), wire.EVENT)
     seconds = []
     for event, row in zip(events, rows, strict=True):
@@ -62,7 +62,7 @@ def batch_of(*rows: dict[str, int], files: Sequence[File] = (FILE,), tasks: Sequ
 
 
 def deliver(sink: LineSink, batch: Batch) -> None:
-    """A batch is held back until the next one or a flush."""
+    """Write a batch and flush it: a sink keeps a batch until the next one or a flush."""
     sink.write(batch)
     sink.flush()
 
@@ -76,7 +76,7 @@ def output_of(batch: Batch, colour: bool = False) -> bytes:
 
 
 def lines_of(batch: Batch) -> list[str]:
-    """Without the header."""
+    """Return the lines without the header."""
     return output_of(batch).decode().split("\n")[1:-1]
 
 
@@ -90,7 +90,7 @@ def latency_of(event: Any) -> str:
 
 
 def short(value: int, width: int) -> str:
-    """The first form that fits: whole bytes, then K, M, ..., with a plus where that is not all."""
+    """Return the first form that fits: whole bytes, then K, M, ..., with a plus if it is rounded down."""
     for power, unit in enumerate(("", "K", "M", "G", "T", "P", "E")):
         count, rest = divmod(value, 1024**power)
         text = f"{count}{unit}" + "+" * bool(rest)
@@ -123,10 +123,10 @@ LONG: Final = {"truncate", "vmsplice", "getdents", "readlink"} | AT - {"seek", "
 
 
 BARE: Final = {"finit_module", "kexec_file_load", *(hook.name for hook in HOOKS)}
-"""Without offset and size, whatever others of their op have."""
+"""Calls without offset and size, unlike others of their op."""
 
 
-def place_of(event: Any, entry: Call) -> str:
+def offset_of(event: Any, entry: Call) -> str:
     """Some calls of an op have no offset."""
     there = entry.op in AT and entry.name not in BARE
     if not (there or entry.name in RANGES) or event["flags"] & wire.NO_OFFSET:
@@ -162,7 +162,7 @@ def expected(batch: Batch) -> list[str]:
 
 
 def expected_line(event: Any, ext: Any, batch: Batch) -> str:
-    """For names of plain ASCII."""
+    """Return the line for names of plain ASCII."""
     entry = CALLS[event["call"]]
     task, target = batch.tasks.get(int(event["task"])), batch.files.get(int(ext["target"]))
     file = batch.files.get(int(event["file"]))
@@ -172,7 +172,7 @@ def expected_line(event: Any, ext: Any, batch: Batch) -> str:
     text += f"{shown_call(entry):15}"
     text += aligned(event["fd"] if event["fd"] != -1 else "-", 4)
     text += aligned(result_of(event, entry, int(ext["argument"])), 8)
-    text += aligned(place_of(event, entry), 7)
+    text += aligned(offset_of(event, entry), 7)
     text += aligned(size_of(event, entry), 6)
     text += aligned(latency_of(event), 6) + (f" {file.path.decode()}" if file else "")
     return text + (f" -> {target.path.decode()}" if target else "")
@@ -197,7 +197,7 @@ EVENTS: Final = st.fixed_dictionaries(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(EVENTS, max_size=20))
-def test_a_line_says_what_the_slow_writer_says(rows: list[dict[str, int]]) -> None:
+def test_a_line_equals_the_slow_writers(rows: list[dict[str, int]]) -> None:
     batch = batch_of(*rows)
     assert lines_of(batch) == expected(batch)
 
@@ -207,7 +207,7 @@ def test_more_events_than_one_part() -> None:
     assert lines_of(batch) == expected(batch)
 
 
-def test_the_header_comes_once_and_the_columns_stand_below_it() -> None:
+def test_the_header_comes_once_and_the_columns_are_below_it() -> None:
     raw = io.BytesIO()
     sink = TableSink(raw)
     deliver(sink, batch_of())
@@ -253,7 +253,7 @@ def test_long_names_of_calls_keep_the_columns(name: str) -> None:
     assert line.index("/etc/hostname") == 79
 
 
-def test_two_files_and_what_no_result_says() -> None:
+def test_two_files_and_no_result() -> None:
     files = [FILE, File(2, b"/new", resolved=False), File(3, b"", inode=7)]
     rows: list[dict[str, int]] = [
         {"call": CALL_NUMBER["rename"], "target": 2},
@@ -270,11 +270,11 @@ def test_two_files_and_what_no_result_says() -> None:
     ]
 
 
-# Names.
+# Names
 
 
 def unescaped(text: str) -> bytes:
-    """What the backslashes stand for."""
+    """Undo the escapes."""
 
     def one(found: re.Match[bytes]) -> bytes:
         code = found[1].decode()
@@ -339,7 +339,7 @@ def test_long_and_wide_names_of_commands_keep_the_columns(comm: bytes | str, sho
     assert f"     77 {shown} close " in lines_of(batch_of({"call": CLOSE}, tasks=[replace(TASK, comm=raw)]))[0]
 
 
-def test_marks_stand_before_the_path_where_no_name_can_fake_them() -> None:
+def test_marks_precede_the_path_so_that_no_name_can_fake_them() -> None:
     known = [
         replace(FILE, deleted=True),
         replace(FILE, path=b"/x (deleted)"),
@@ -350,7 +350,7 @@ def test_marks_stand_before_the_path_where_no_name_can_fake_them() -> None:
     assert ends == ["(deleted) /etc/hostname", "/x (deleted)", "(cut, raced) /etc/hostname", "(inode 5)"]
 
 
-def test_a_name_that_leads_nowhere_known_is_shown_as_it_was_given() -> None:
+def test_an_unresolved_name_is_shown_as_requested() -> None:
     """Not as (inode 0): there is no such file."""
     files = [
         File(1, b"", resolved=False, requested=b"none"),
@@ -363,7 +363,7 @@ def test_a_name_that_leads_nowhere_known_is_shown_as_it_was_given() -> None:
     assert ends == ["(as given) none to /mnt", "(no name) to /mnt", "(as given) \\x1b(x to /mnt"]
 
 
-# Colours and aggregated rows.
+# Colours and aggregated rows
 
 
 @settings(max_examples=50, deadline=None)

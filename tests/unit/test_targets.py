@@ -1,6 +1,6 @@
-"""The words of the targets, looked up in the real /proc and a made-up cgroup hierarchy.
+"""The options of targets, looked up in the real /proc and an invented cgroup hierarchy.
 
-Apart from tests/kernel, where they decide what is seen. The oracle is the test's own process.
+Separate from tests/kernel, where they select events. The oracle is the test's own process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.timeouts import wait_for
 
 
 def process_of(pid: int) -> int:
-    """By its number or a thread's."""
+    """Return the process with this pid or thread id."""
     found, pidfd = targets.open_process(pid)
     os.close(pidfd)
     return found
@@ -69,7 +69,7 @@ def test_a_process_that_has_ended() -> None:
 
 
 def test_a_process_that_ends_after_it_was_named() -> None:
-    """Whether somebody has waited for it or not."""
+    """Whether it is a zombie or not."""
     open_before = len(os.listdir("/proc/self/fd"))
     given = Targets()
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
@@ -91,7 +91,7 @@ def test_a_process_that_ends_after_it_was_named() -> None:
 
 
 def test_comm_is_what_the_kernel_keeps(tmp_path: Path) -> None:
-    """PR_SET_NAME keeps 15 bytes of any name; so must we."""
+    """PR_SET_NAME keeps 15 bytes of any name; filetap compares the same."""
     import ctypes
 
     old = Path("/proc/self/comm").read_bytes()
@@ -108,7 +108,7 @@ def test_an_empty_comm_is_a_mistake() -> None:
 
 
 def test_the_cgroup_mount_is_the_kernels() -> None:
-    """statfs(2) tells the file system: CGROUP2_SUPER_MAGIC, linux/magic.h."""
+    """statfs(2) identifies the file system: CGROUP2_SUPER_MAGIC, linux/magic.h."""
     kind = subprocess.run(["stat", "-f", "-c", "%t", targets.cgroup_root()], check=True, capture_output=True, text=True).stdout
     assert kind.strip() == "63677270"
 
@@ -139,7 +139,7 @@ def test_cgroups(hierarchy: Path, tmp_path: Path, form: str) -> None:
 
 
 def test_cgroups_go_while_one_is_looked_for(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others' do, whenever a service ends: those that are left are searched all the same."""
+    """Cgroups of ended services disappear: the others are still searched."""
     walk = os.walk
 
     def walking(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -200,7 +200,7 @@ def test_a_target_is_required() -> None:
         Targets().check()
 
 
-def test_not_more_than_the_kernel_half_holds() -> None:
+def test_no_more_than_the_kernel_maps_hold() -> None:
     Targets(comms=[b"x"] * wire.MAX_COMMS, cgroups=[A_CGROUP] * wire.MAX_CGROUPS).check()
     with pytest.raises(UsageError, match="-c can be given at most 8 times"):
         Targets(comms=[b"x"] * 9).check()
@@ -229,7 +229,7 @@ def test_seeds() -> None:
     ],
     ids=range(7),
 )
-def test_what_ends_by_itself(given: Targets, ends: bool) -> None:
+def test_targets_that_end_by_themselves(given: Targets, ends: bool) -> None:
     assert given.ends_by_itself is ends
 
 
@@ -245,7 +245,7 @@ def test_a_sandbox(hierarchy: Path) -> None:
     assert not sandbox.populated()
 
 
-def test_a_sandbox_is_removed_or_told_of(hierarchy: Path) -> None:
+def test_a_sandbox_is_removed_or_reported(hierarchy: Path) -> None:
     sandbox = Sandbox()
     (sandbox.path / "process").touch()
     line = sandbox.remove()
@@ -256,19 +256,19 @@ def test_a_sandbox_is_removed_or_told_of(hierarchy: Path) -> None:
     assert not sandbox.path.exists()
 
 
-def test_a_sandbox_beside_that_of_the_same_number_in_another_pid_namespace(hierarchy: Path) -> None:
+def test_two_sandboxes_of_the_same_pid_in_two_pid_namespaces(hierarchy: Path) -> None:
     made = [Sandbox(), Sandbox(), Sandbox()]
     assert [sandbox.path.name for sandbox in made] == [f"filetap-{os.getpid()}{more}" for more in ("", ".2", ".3")]
     assert all(sandbox.path.is_dir() for sandbox in made)
 
 
-def test_a_sandbox_that_somebody_has_removed(hierarchy: Path) -> None:
+def test_a_sandbox_that_was_removed_already(hierarchy: Path) -> None:
     sandbox = Sandbox()
     sandbox.path.rmdir()
     assert not sandbox.populated()
 
 
-def test_a_sandbox_where_none_can_be_made(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_that_cannot_be_created(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "cgroup_root", lambda: hierarchy / "none")
     with pytest.raises(UsageError, match=r"--sandbox: .*No such file"):
         Sandbox()

@@ -1,7 +1,7 @@
-"""Whatever happens to the bytes of a trace: rows that were written, or a damage with its name, or one clear error.
+"""Damaged traces: the result is rows that were written, or a named damage, or one clear error.
 
-Apart from test_trace_tables.py, where all is whole. Each example damages a copy of a trace; the oracle are the rows that
-it had, and the comparison is by row.
+Separate from test_trace_tables.py, where nothing is damaged. Each example damages a copy of a trace; the oracle is its
+rows, compared one by one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EXAMPLES: Final = settings(max_examples=150, deadline=None)
 
 
 def batches() -> Iterator[Batch]:
-    """Events of which no two are the same, each batch with a file of its own."""
+    """Events that are all different, each batch with a file of its own."""
     for at in range(8):
         file = File(at + 1, b"/d/\xff%d" % at, inode=at + 100, device=1 << 20, mode=0o100644, filesystem=b"ext4")
         rows = [{"call": CALL_NUMBER["pread64"], "time": at * 1000 + n, "file": at + 1, "offset": at * n, "result": n} for n in range(25)]
@@ -46,12 +46,12 @@ def batches() -> Iterator[Batch]:
 
 
 class Template(NamedTuple):
-    """A trace to be copied and damaged, and what it has."""
+    """A trace to be copied and damaged, and its rows."""
 
     folder: Path
     rows: dict[str, Counter[Row]]
     files: list[Path]
-    """Of it, that are not empty."""
+    """Its files that are not empty."""
 
     def __repr__(self) -> str:
         return str(self.folder)
@@ -99,11 +99,11 @@ def check(folder: Path, had: dict[str, Counter[Row]]) -> None:
     for name, rows in had.items():
         assert not found[name] - rows, f"{name} has rows that were never written"
     missing = sum((had[name] - found[name]).total() for name in had)
-    assert trace.damages or not missing, "something is missing and nobody says so"
+    assert trace.damages or not missing, "rows are missing without a message"
 
 
 def damaged(made: Template, act: Callable[[Path], None], held: bool = False) -> None:
-    """``held``: as while somebody records it, so that nothing is repaired."""
+    """``held``: as while it is being recorded, so that nothing is repaired."""
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(shutil.copytree(made.folder, Path(folder, "t.tap")))
         act(copied)
@@ -139,7 +139,7 @@ def test_bytes_overwritten_or_added(made: Template, which: int, at: int, written
     damaged(made, act)
 
 
-def test_a_file_that_is_gone(made: Template) -> None:
+def test_a_missing_file(made: Template) -> None:
     for name in made.files:
         damaged(made, lambda folder, name=name: os.unlink(folder / name))  # type: ignore[misc]
 
@@ -149,7 +149,7 @@ SWAPPED = [("other.tap/events", "t.tap/events"), ("other.tap/files", "t.tap/file
 
 @pytest.mark.parametrize(("source", "into"), SWAPPED)
 def test_a_file_of_another_trace_or_table(tmp_path: Path, source: str, into: str) -> None:
-    """Whole in itself, with its checksum index; its ids mean other files and tasks."""
+    """It is complete, with its checksum index; but its ids refer to other files and tasks."""
     for name in ("t.tap", "other.tap"):
         record(tmp_path / name, [next(batches())], uuid=str(uuid.uuid4()))
     for suffix in ("parquet", "parquet.crc"):
@@ -167,7 +167,7 @@ def test_every_byte_of_the_metadata_counts(made: Template) -> None:
         damaged(made, lambda folder, at=at: flip(folder / "trace.json", at, at % 8))  # type: ignore[misc]
 
 
-def test_a_damage_names_the_file_the_place_and_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damage_names_the_file_the_offset_and_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "ROW_GROUP", 50)
     monkeypatch.setattr(seal, "CHUNK", 50)
     sink = TraceSink(tmp_path / "t.tap", metadata())
@@ -195,13 +195,13 @@ def test_a_damage_names_the_file_the_place_and_the_rows(tmp_path: Path, monkeypa
         (b"\xff\xfe", "damaged"),
     ],
 )
-def test_metadata_that_are_none(tmp_path: Path, text: bytes, said: str) -> None:
+def test_invalid_metadata(tmp_path: Path, text: bytes, said: str) -> None:
     (tmp_path / on_disk.METADATA).write_bytes(text)
     with pytest.raises(TraceError, match=said):
         Trace(tmp_path)
 
 
-def test_what_others_have_put_there_is_left_alone(tmp_path: Path) -> None:
+def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     sink = TraceSink(tmp_path / "t.tap", metadata())
     for batch in batches():
         sink.write(batch)

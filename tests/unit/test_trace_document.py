@@ -1,6 +1,6 @@
-"""docs/trace-format.md is enough to read a trace: its own program reads one, and its tables are the files' columns.
+"""docs/trace-format.md is sufficient to read a trace: its own program reads one, and its tables match the files' columns.
 
-Apart from test_trace_tables.py, which uses filetap's reader. Here a process without filetap reads what was written.
+Separate from test_trace_tables.py, which uses filetap's reader. Here a process without filetap reads the files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KINDS: Final = {"string": pa.string(), "bool": pa.bool_(), "binary": pa.binary()
 
 
 def documented(section: str) -> list[tuple[str, str]]:
-    """Column and type of each line of a section's table."""
+    """Return column and type of each line of a section's table."""
     body = re.search(rf"^## {section}$(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     assert body
     return re.findall(r"^\| (?!column)(\w+) \| (\w+) \|", body[1], re.MULTILINE)
@@ -77,7 +77,7 @@ def test_its_tables_are_the_columns(trace: Path, name: str) -> None:
             assert found == KINDS.get(kind, kind), column
 
 
-def test_its_metadata_are_those_it_names_and_its_checksum_is_theirs(trace: Path) -> None:
+def test_metadata_and_their_checksum(trace: Path) -> None:
     text = (trace / "trace.json").read_text()
     about = json.loads(text)
     body = TEXT[TEXT.index("\n## trace.json") : TEXT.index("\n## Example")]
@@ -87,7 +87,7 @@ def test_its_metadata_are_those_it_names_and_its_checksum_is_theirs(trace: Path)
     assert f"{zlib.crc32(whole.encode()):08x}" == about["checksum"]
 
 
-def test_its_journal_is_the_files(trace: Path) -> None:
+def test_its_checksum_index_is_the_files(trace: Path) -> None:
     data, journal = ((trace / "events" / f"000001.parquet{suffix}").read_bytes() for suffix in ("", ".crc"))
     at = rows = 0
     for begin in range(0, len(journal), 28):
@@ -106,7 +106,7 @@ def test_pages_have_checksums_of_their_own(trace: Path) -> None:
 
 
 def broken(path: Path) -> None:
-    """Read with the checksums of pages alone, after a flip in the last byte of a column's last page."""
+    """Return the error of a read with checksums of pages only, after a flip in the last byte of a column's last page."""
     data = bytearray(path.read_bytes())
     column = pq.ParquetFile(path).metadata.row_group(0).column(4)
     begin = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)))

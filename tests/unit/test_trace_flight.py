@@ -1,6 +1,6 @@
-"""The flight recorder's memory: never more than was given, never older than was asked for, and what it lets go is counted.
+"""The flight recorder's memory: never more than its limits of size and age, and dropped events are counted.
 
-Apart from tests/e2e/test_record.py, where signals and commands make it write. The oracle are the batches it was given.
+Separate from tests/e2e/test_record.py, where signals and commands make it write. The oracle is the batches it received.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tests.unit.traces import metadata, rows_in, rows_of
 
 
 def batch(number: int, events: int = 20) -> Batch:
-    """With a file of its own and one of all."""
+    """Return a batch with a file of its own and a common one."""
     files = [File(number + 1, b"/own/%d" % number, inode=number), File(1, b"/all")]
     rows = [{"call": CALL_NUMBER["read"], "time": number * 100 + n, "file": 1 if n % 2 else number + 1} for n in range(events)]
     return batch_of(*rows, files=files, tasks=[Task(1, 7, 7, b"t", b"t")])
 
 
 class Flight:
-    """A sink with a clock of ours."""
+    """A sink with a clock that the test sets."""
 
     def __init__(self, folder: Path, seconds: float = 60, memory: int = 1 << 30) -> None:
         self.now, self.said = 0.0, list[str]()
@@ -40,7 +40,7 @@ class Flight:
         self.sink.end(metadata(), self.said.append, no_progress)
 
 
-def test_it_keeps_the_last_seconds_and_what_they_name(tmp_path: Path) -> None:
+def test_it_keeps_the_last_seconds_and_their_definitions(tmp_path: Path) -> None:
     flight = Flight(tmp_path, seconds=10)
     for number in range(1, 31):
         flight.now = number
@@ -53,7 +53,7 @@ def test_it_keeps_the_last_seconds_and_what_they_name(tmp_path: Path) -> None:
     assert trace.metadata.notes == ["flight recorder: 380 earlier events were dropped"]
 
 
-def test_memory_is_bounded_by_what_it_really_takes(tmp_path: Path) -> None:
+def test_the_limit_is_on_real_memory(tmp_path: Path) -> None:
     flight = Flight(tmp_path, memory=4 << 20)
     tracemalloc.start()
     try:
@@ -68,8 +68,8 @@ def test_memory_is_bounded_by_what_it_really_takes(tmp_path: Path) -> None:
     assert set(flight.sink._files.items) == {1, *(number + 1 for number in range(2999 - len(flight.sink._held) + 1, 3000))}
 
 
-def test_listings_of_calls_under_way_take_of_the_same_memory(tmp_path: Path) -> None:
-    """Frequent SIGUSR2 must not make it grow, nor push out all events."""
+def test_listings_of_pending_calls_use_the_same_memory(tmp_path: Path) -> None:
+    """Frequent SIGUSR2 must not make it grow, nor evict all events."""
     flight = Flight(tmp_path, memory=1 << 20)
     for number in range(1, 1000):
         flight.now += 0.01
@@ -91,7 +91,7 @@ def test_listings_of_calls_under_way_take_of_the_same_memory(tmp_path: Path) -> 
     ]
 
 
-def test_a_listing_larger_than_the_memory_is_let_go_too(tmp_path: Path) -> None:
+def test_a_listing_larger_than_the_memory_is_dropped_too(tmp_path: Path) -> None:
     flight = Flight(tmp_path, memory=64 << 10)
     flight.sink.write(batch(1))
     flight.sink.pending(batch(2, 5000))
@@ -111,7 +111,7 @@ def test_the_last_trace_counts_back_from_the_end_of_tracing(tmp_path: Path) -> N
     assert rows_in(Trace(tmp_path / "t.tap")) == [row for number in range(5, 12) for row in rows_of(batch(number))]
 
 
-def test_what_nobody_names_any_more_is_forgotten(tmp_path: Path) -> None:
+def test_unreferenced_definitions_are_dropped(tmp_path: Path) -> None:
     flight, chance = Flight(tmp_path, seconds=5), random.Random(1)
     for number in range(1, 200):
         flight.now += chance.random()
@@ -140,8 +140,8 @@ def test_each_trace_has_a_name_of_its_own_and_the_last_only_if_something_came(tm
     assert flight.said == [f"flight recorder: {n} events are in {tmp_path}/{name}" for n, name in ((20, "t.tap"), (40, "t-2.tap"))]
 
 
-def test_a_trace_that_is_asked_for_later_has_nothing_older(tmp_path: Path) -> None:
-    """Nothing need come for what is held to grow old."""
+def test_a_later_trace_has_nothing_older(tmp_path: Path) -> None:
+    """Old events are dropped even if no new ones come."""
     flight = Flight(tmp_path, seconds=5)
     flight.sink.write(batch(1))
     flight.now += 4
@@ -154,7 +154,7 @@ def test_a_trace_that_is_asked_for_later_has_nothing_older(tmp_path: Path) -> No
     assert flight.sink.dropped == 20
 
 
-def test_what_one_trace_says_of_itself_is_not_in_the_next(tmp_path: Path) -> None:
+def test_metadata_of_one_trace_are_not_in_the_next(tmp_path: Path) -> None:
     flight, same = Flight(tmp_path), metadata()
     for number in (1, 2):
         flight.sink.write(batch(number))
@@ -172,7 +172,7 @@ def test_it_is_due_once_for_each_signal_and_each_failure(tmp_path: Path) -> None
     assert [sink.is_due(False), sink.is_due(False), sink.is_due(True), sink.is_due(True)] == [True, False, True, False]
 
 
-def test_what_is_in_its_way_is_said_before_anything_is_traced(tmp_path: Path) -> None:
+def test_an_existing_file_is_reported_before_tracing(tmp_path: Path) -> None:
     TraceSink(tmp_path / "t.tap", metadata()).close()
     with pytest.raises(UsageError, match="exists: give --force"):
         Flight(tmp_path)

@@ -1,7 +1,7 @@
-"""Which tasks a replay takes for those of a command, by what was recorded of them alone.
+"""Which tasks a replay selects by command, from the recorded rows only.
 
-Apart from tests/e2e/test_replay.py, where real processes do not choose on which CPU they are described: a task's id says
-nothing about when that was.
+Separate from tests/e2e/test_replay.py, where the CPU on which real processes are described cannot be chosen: a task's
+id does not give its time.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ NAMED = Task(5, 7, 7, b"cp", b"cp", start=1, execs=4)
 AFTER = Task(2, 7, 7, b"sh", b"sh", start=1, execs=5)
 FORKED = Task(1, 8, 8, b"sh", b"sh", start=2, execs=5, forker=2)
 RENAMED = Task(1, 7, 7, b"cp: half", b"cp: half", start=1, execs=4)
-"""By prctl(2)."""
+"""A name set by prctl(2)."""
 ANOTHER = Task(1000, 7, 7, b"sh", b"sh", start=3, execs=9)
 """A later process of the same pid."""
 
 
-def test_a_process_counts_from_the_exec_that_gave_it_the_name() -> None:
+def test_a_process_matches_from_the_exec_on() -> None:
     assert chosen(BEFORE, NAMED, AFTER, FORKED, ANOTHER) == {5, 2, 1}
 
 
-def test_a_process_that_renames_itself_is_the_one_that_it_was() -> None:
+def test_a_process_that_renames_itself_still_matches() -> None:
     assert chosen(BEFORE, NAMED, RENAMED) == chosen(BEFORE, RENAMED, NAMED) == {5, 1}
 
 
-def test_without_children_only_what_has_the_name() -> None:
+def test_without_children_only_processes_with_the_name() -> None:
     assert chosen(BEFORE, NAMED, AFTER, FORKED, ANOTHER, children=False) == {5}
 
 
-def test_what_it_forked_before_is_not_of_it() -> None:
+def test_earlier_children_do_not_match() -> None:
     assert chosen(BEFORE, NAMED, Task(901, 9, 9, b"python3", b"python3", start=2, execs=3, forker=900)) == {5}
 
 
-def test_what_descends_from_it_is_of_it() -> None:
-    """Through processes of which there is no event, and whoever it was that forked them."""
+def test_descendants_match() -> None:
+    """Through processes without events, whatever process forked them."""
     above = Task(77, 7, 7, b"cp", b"cp", start=1, execs=4, ancestor=True)
     between = Task(78, 8, 8, b"sh", b"sh", start=2, execs=5, parent=77, ancestor=True)
     child = Task(3, 9, 9, b"rm", b"rm", start=3, execs=6, parent=78)

@@ -1,6 +1,6 @@
-"""What is recorded comes back as it was: events of all calls, names of any bytes, sealed or not.
+"""Recorded data is read back unchanged: events of all calls, names of any bytes, sealed or not.
 
-Apart from what happens to damaged files (test_trace_damage.py). The oracle are the batches that were written.
+Separate from the tests of damaged files (test_trace_damage.py). The oracle is the written batches.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SETTINGS = settings(max_examples=60, deadline=None)
 
 
 def known(batches: list[Batch], kind: str) -> dict[int, object]:
-    """Files or tasks that events name, as the first batch that names them has them."""
+    """Return the files or tasks of events, as in the first batch that has them."""
     found: dict[int, object] = {}
     for batch in batches:
         ids = {int(number) for number in batch.events[kind]} | ({int(n) for n in batch.ext["target"]} if kind == "file" else set())
@@ -40,13 +40,13 @@ def known(batches: list[Batch], kind: str) -> dict[int, object]:
 
 
 def of_system(file: object) -> object:
-    """File systems have names that are text."""
+    """Return a file whose file system has a text name."""
     return replace(file, filesystem=file.filesystem.decode(errors="replace").encode())  # type: ignore[type-var, attr-defined]
 
 
 @SETTINGS
 @given(st.lists(BATCHES, max_size=4), st.integers(1, 12))
-def test_what_was_written_is_read(batches: list[Batch], rows: int) -> None:
+def test_written_rows_are_read(batches: list[Batch], rows: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         trace = record(Path(folder, "t.tap"), batches, Limits(rows=rows))
         assert rows_in(trace) == [row for batch in batches for row in rows_of(batch)]
@@ -98,8 +98,8 @@ def test_aggregated_events_are_a_table(tmp_path: Path) -> None:
     assert trace.table("files").num_rows == trace.table("tasks").num_rows == 1
 
 
-def test_each_segment_has_what_its_tasks_descend_from(tmp_path: Path) -> None:
-    """So that any one can be dropped, or read alone; and each process once."""
+def test_each_segment_has_the_ancestors_of_its_tasks(tmp_path: Path) -> None:
+    """So that any segment can be deleted, or read alone; each process occurs once."""
     first, shell = (replace(TASK, id=number, pid=number, parent=parent, ancestor=True) for number, parent in ((101, 0), (102, 101)))
     tasks = [replace(TASK, id=number, pid=number, parent=102, ancestors=(shell, first)) for number in (1, 2, 3)]
     batches = [batch_of(*({"task": task.id} for _ in range(2)), tasks=tasks) for task in tasks]
@@ -112,23 +112,23 @@ def test_each_segment_has_what_its_tasks_descend_from(tmp_path: Path) -> None:
 
 
 def recorded_by(folder: Path, calls: list[tuple[str, str]], *numbers: int) -> Trace:
-    """By a filetap with other numbers of calls, and not closed: whoever opens it seals it."""
+    """Write it as a filetap with other call numbers that did not close it: the reader seals it."""
     sink = TraceSink(folder, replace_metadata(metadata(), calls=calls))
     sink.write(batch_of(*({"call": number, "file": 1, "task": 1} for number in numbers)))
     os.close(sink._lock)
     return Trace(folder)
 
 
-def test_calls_are_those_of_the_one_who_recorded(tmp_path: Path) -> None:
-    """Their numbers change from version to version; an unsealed trace has nothing else."""
+def test_calls_are_those_of_the_recording_version(tmp_path: Path) -> None:
+    """Numbers of calls change from version to version; an unsealed trace has nothing else."""
     calls = [(call.op, call.name) for call in CALLS]
     turned = [calls[0], *calls[2:], calls[1]]
     rows = recorded_by(tmp_path / "t.tap", turned, 1, 2, len(turned) - 1).table("events")
     assert list(zip(rows["op"].to_pylist(), rows["call"].to_pylist(), strict=True)) == [turned[1], turned[2], turned[-1]]
 
 
-def test_a_call_that_is_not_known_is_said(tmp_path: Path) -> None:
-    """Neither taken for another nor left out in silence: the one that recorded it can read it."""
+def test_an_unknown_call_is_reported(tmp_path: Path) -> None:
+    """It is neither confused with another call nor omitted silently: the version that recorded it can read it."""
     calls = [*((call.op, call.name) for call in CALLS), ("teleport", "teleport2")]
     with pytest.raises(TraceError, match="teleport2"):
         recorded_by(tmp_path / "t.tap", calls, 1, len(calls) - 1).table("events")

@@ -1,7 +1,7 @@
-"""Traces of older versions are read: two that filetap recorded before the format had the columns that it has now.
+"""Traces of older versions are readable: two that were recorded before the format had its present columns.
 
-Apart from test_trace_tables.py, where what is written now is read now. The oracle is what the filetap that recorded them
-printed: version1/NAME.ndjson.
+Separate from test_trace_tables.py, where traces of this version are read. The oracle is the output of the filetap that
+recorded them: version1/NAME.ndjson.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from tests.unit.traces import plain, record
 
 OLD = Path(__file__).parent / "version1"
 PYTHON = "python3"
-"""Of both traces: it acts as user 1234 and group 4321, and is root."""
+"""In both traces the process has the effective user 1234 and group 4321, and the real user root."""
 
 
 @pytest.fixture(params=["sealed", "killed"])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A trace that was closed, and one whose recorder was killed: a copy, for that one is repaired by whoever opens it."""
+    """Copy a trace that was closed, and one whose recorder was killed: the reader repairs the latter."""
     return Path(shutil.copytree(OLD / f"{request.param}.tap", tmp_path / f"{request.param}.tap"))
 
 
 def test_its_lines_are_what_they_were(old: Path, tmp_path: Path) -> None:
-    """But for whose user it is, the effective one now, and what is made of the arguments."""
+    """Except for the user, which is now the effective one, and fields made from the arguments."""
     with open(tmp_path / "lines", "wb", buffering=0) as stream:
         sink = NdjsonSink(stream)
         Replay(Trace(old), Wanted()).into(sink)
@@ -60,8 +60,8 @@ def without_user(event: dict[str, Any]) -> dict[str, Any]:
     return event | {"process": {name: value for name, value in event["process"].items() if name not in (*ours, "command_line")}}
 
 
-def test_it_is_asked_as_any_other(old: Path) -> None:
-    """What it does not have is null, in SQL as in Arrow."""
+def test_it_can_be_queried_as_any_other(old: Path) -> None:
+    """Missing columns are null, in SQL as in Arrow."""
     with filetap.open(old) as trace:
         assert trace.tasks.num_rows == 2
         assert (trace.pending.num_rows, trace.query("SELECT * FROM pending").num_rows) == (0, 0)
@@ -74,7 +74,7 @@ def test_it_is_asked_as_any_other(old: Path) -> None:
         assert [(row["euid"], row["uid"], row["egid"], row["count"]) for row in summed] == [(0, 0, None, 3), (1234, 0, None, 1)]
 
 
-def test_both_versions_are_asked_as_one(old: Path, tmp_path: Path) -> None:
+def test_both_versions_can_be_queried_together(old: Path, tmp_path: Path) -> None:
     new = record(tmp_path / "new.tap", [batch(1)])
     with filetap.open(old, new.folder) as trace:
         (row,) = trace.query("SELECT count(*)::BIGINT AS n, count(groups)::BIGINT AS listed FROM tasks").to_pylist()
@@ -93,7 +93,7 @@ def test_the_columns_that_are_new_are_columns() -> None:
 
 @pytest.mark.parametrize("state", ["sealed", "killed"])
 def test_a_newer_minor_version_is_read(tmp_path: Path, state: str) -> None:
-    """Each table has a column that is not ours. One that was not closed is left to the filetap that knows what to seal."""
+    """Each table has an unknown column. A trace that was not closed is left to the version that knows what to seal."""
     folder = tmp_path / "t.tap"
     killed(folder, 3) if state == "killed" else record(folder, [batch(number) for number in (1, 2, 3)])
     newer(folder)
@@ -109,7 +109,7 @@ def test_a_newer_minor_version_is_read(tmp_path: Path, state: str) -> None:
 
 
 def newer(folder: Path) -> None:
-    """As a later filetap might have written it."""
+    """Write it as a later filetap might."""
     for path in folder.rglob("*.parquet"):
         table = pq.read_table(path)
         path.unlink()
@@ -126,8 +126,8 @@ def newer(folder: Path) -> None:
     write_metadata(folder, msgspec.structs.replace(read_metadata(folder), version="2.7"))
 
 
-def test_what_was_renamed_is_found(old: Path) -> None:
-    """Under its new name, though the files have the old one; so it stays when a killed one is repaired."""
+def test_renamed_columns_are_found(old: Path) -> None:
+    """By its new name, though the files have the old one; this does not change when a killed one is repaired."""
     with filetap.open(old) as trace:
         assert trace.events["open_id"].null_count < trace.events.num_rows
         assert trace.query("SELECT DISTINCT open_id FROM events WHERE op = 'open'").num_rows > 1

@@ -1,6 +1,7 @@
-"""A recording that runs for weeks: segments turn, old ones go, folders vanish, clocks jump, recorders are killed.
+"""A recording that runs for weeks: segments rotate, old ones are deleted, folders vanish, clocks jump, recorders are killed.
 
-Apart from test_trace_tables.py, which is about what a row says. Full and read-only disks need mounts: tests/e2e/test_record_disk.py.
+Separate from test_trace_tables.py, which is about rows. Full and read-only disks need mounts:
+tests/e2e/test_record_disk.py.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from tests.unit.traces import metadata, plain, record, rows_in, rows_of
 
 
 def batch(number: int, events: int = 50) -> Batch:
-    """Of a file of its own, that has 1000 bytes of a name."""
+    """Return a batch with a file of its own, whose name has 1000 bytes."""
     file = File(number, b"/%d/" % number + os.urandom(500).hex().encode(), inode=number)
     rows = [{"call": CALL_NUMBER["read"], "time": number * 1000 + n, "file": number, "result": n} for n in range(events)]
     return batch_of(*rows, files=[file], tasks=[TASK])
 
 
 def killed(folder: Path, count: int, rows: int = 1000) -> None:
-    """So many batches of a recorder that ended at once."""
+    """Write this many batches with a recorder that ends at once."""
     code = f"import os; from tests.unit.test_trace_writer import begin; begin({str(folder)!r}, {count}, {rows}); os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
@@ -51,7 +52,7 @@ def begin(folder: str, count: int, rows: int) -> None:
 
 
 def begin_the_second(folder: str, steps: int) -> None:
-    """Killed after so many steps of the first batch, and of the segment that begins behind it."""
+    """Be killed after this many steps of the first batch, and of the segment that begins after it."""
     left = steps
 
     def mortal(step: Any) -> Any:
@@ -70,7 +71,7 @@ def begin_the_second(folder: str, steps: int) -> None:
     os._exit(1)
 
 
-def test_segments_turn_and_each_is_whole_in_itself(tmp_path: Path) -> None:
+def test_segments_rotate_and_each_is_complete(tmp_path: Path) -> None:
     batches = [batch(1), batch(2), batch(1), batch(2)]
     trace = record(tmp_path / "t.tap", batches, Limits(rows=100))
     assert [(entry.number, entry.events) for entry in trace.metadata.segments] == [(1, 100), (2, 100), (3, 0)]
@@ -78,18 +79,18 @@ def test_segments_turn_and_each_is_whole_in_itself(tmp_path: Path) -> None:
     assert trace.metadata.segments[0].began == batches[0].realtime + 1000
 
 
-def test_they_turn_by_size_and_by_time(tmp_path: Path) -> None:
+def test_they_rotate_by_size_and_by_time(tmp_path: Path) -> None:
     by_size = record(tmp_path / "s.tap", [batch(n, 1000) for n in range(1, 9)], Limits(bytes=1))
     assert [entry.events for entry in by_size.metadata.segments] == [*[1000] * 8, 0]
     assert len(record(tmp_path / "t.tap", [batch(n) for n in range(1, 4)], Limits(seconds=0)).metadata.segments) == 4
 
 
-def test_a_segment_names_so_many_files_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segment_has_a_maximum_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "NAMED", 5)
     assert [entry.events for entry in record(tmp_path / "t.tap", [batch(n) for n in range(1, 5)]).metadata.segments] == [100, 100, 0]
 
 
-def test_the_oldest_segments_go_by_size(tmp_path: Path) -> None:
+def test_the_oldest_segments_are_deleted_by_size(tmp_path: Path) -> None:
     sink = TraceSink(tmp_path / "t.tap", metadata(), Limits(rows=50, keep=Keep(bytes=400_000)))
     batches = [batch(n) for n in range(1, 60)]
     for one in batches:
@@ -103,7 +104,7 @@ def test_the_oldest_segments_go_by_size(tmp_path: Path) -> None:
     assert not trace.damages
 
 
-def test_the_last_segment_with_events_is_kept_though_it_is_too_large(tmp_path: Path) -> None:
+def test_the_last_segment_with_events_is_kept_even_if_too_large(tmp_path: Path) -> None:
     sink = TraceSink(tmp_path / "t.tap", metadata(), Limits(rows=50, keep=Keep(bytes=1)))
     for number in range(1, 4):
         sink.write(batch(number))
@@ -112,7 +113,7 @@ def test_the_last_segment_with_events_is_kept_though_it_is_too_large(tmp_path: P
     assert (trace.metadata.dropped, trace.table("events").num_rows) == (100, 50)
 
 
-def test_what_waits_to_be_sealed_is_not_sealed_only_to_be_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_to_be_deleted_are_not_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written, real, numbers = threading.Event(), seal.seal, []
 
     def slow(folder: Path, number: int, *words: Any, **more: Any) -> Any:
@@ -130,7 +131,7 @@ def test_what_waits_to_be_sealed_is_not_sealed_only_to_be_dropped(tmp_path: Path
     assert Trace(tmp_path / "t.tap").table("events").num_rows == 50
 
 
-def test_the_oldest_segments_go_by_age_whatever_the_wall_clock_says(tmp_path: Path) -> None:
+def test_the_oldest_segments_are_deleted_by_age_of_the_boot_clock(tmp_path: Path) -> None:
     now = 0.0
     folder = tmp_path / "t.tap"
     sink = TraceSink(folder, metadata(), Limits(rows=50, keep=Keep(seconds=10)))
@@ -169,7 +170,7 @@ def test_a_folder_that_is_deleted(tmp_path: Path) -> None:
     assert not (tmp_path / "t.tap").exists()
 
 
-def test_the_next_open_repairs_what_a_kill_left_and_says_so_once(tmp_path: Path) -> None:
+def test_the_next_open_repairs_a_killed_recording_with_one_message(tmp_path: Path) -> None:
     folder = tmp_path / "t.tap"
     killed(folder, 5, rows=100)
     trace = Trace(folder)
@@ -185,7 +186,7 @@ def test_the_next_open_repairs_what_a_kill_left_and_says_so_once(tmp_path: Path)
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 5, 8, 13, 15])
 def test_a_segment_that_was_being_begun_is_no_damage(tmp_path: Path, steps: int) -> None:
-    """A batch makes six steps: files, tasks, events, and their checksum indexes. Then come four of each of the new segment's tables."""
+    """A batch has six steps: files, tasks, events, and their checksum indexes. Then come four of each of the new segment's tables."""
     folder = tmp_path / "t.tap"
     code = f"from tests.unit.test_trace_writer import begin_the_second as begin; begin({str(folder)!r}, {6 + steps})"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
@@ -200,7 +201,7 @@ def test_a_segment_that_is_begun_or_sealed_while_it_is_read_is_no_damage(tmp_pat
     folder = tmp_path / "t.tap"
     sink = TraceSink(folder, metadata())
     sink.write(batch(1))
-    (folder / "events" / "000002.arrow").touch()  # its checksum index is made next
+    (folder / "events" / "000002.arrow").touch()  # its checksum index is written next
     live = Trace(folder)
     assert (live.table("events").num_rows, live.damages) == (50, [])
     (folder / "events" / "000002.arrow").unlink()
@@ -232,7 +233,7 @@ def test_a_second_opener_does_not_repair_what_the_first_is_repairing(tmp_path: P
     assert first.table("events") == second.table("events")
 
 
-def test_what_exists_stays_unless_it_is_a_trace_and_force_is_given(tmp_path: Path) -> None:
+def test_existing_files_are_kept_unless_a_trace_is_forced(tmp_path: Path) -> None:
     folder = tmp_path / "t.tap"
     folder.mkdir()
     (folder / "mine").touch()
@@ -253,8 +254,8 @@ def test_what_exists_stays_unless_it_is_a_trace_and_force_is_given(tmp_path: Pat
         TraceSink(tmp_path / "nowhere" / "t.tap", metadata())
 
 
-def test_what_a_process_of_the_same_number_has_left(tmp_path: Path) -> None:
-    """As the first one of a container always has: what it left when it was killed is in nobody's way, and stays."""
+def test_files_left_by_a_process_of_the_same_pid(tmp_path: Path) -> None:
+    """As the first process of a container always has: files that it left when it was killed do no harm, and stay."""
     left = [tmp_path / f".t.tap.{os.getpid()}", tmp_path / f"t-replaced-{os.getpid()}.tap"]
     for folder in left:
         folder.mkdir()

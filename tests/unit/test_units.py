@@ -1,4 +1,4 @@
-"""Times and sizes of options; the oracle are numbers worked out by hand and Python's fractions."""
+"""Times and sizes of options; the oracles are numbers calculated by hand and Python's fractions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is said of events that a trace has not: by the statistics it was closed with.
+"""Messages about events that are missing in a trace, from its final statistics.
 
-Apart from tests/e2e/test_loss.py, which loses events indeed, because this machine's kernel skips no programs.
+Separate from tests/e2e/test_loss.py, which really loses events, because this machine's kernel skips no programs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPS = {"read": OpStatistics(seen=9, delivered=4, aggregated=3, lost=2), "open": 
         (Statistics(missed=7), ["events may be missing: the kernel skipped a BPF program 7 times"]),
     ],
 )
-def test_what_a_trace_has_not(tmp_path: Path, stats: Statistics | None, said: list[str]) -> None:
+def test_events_missing_in_a_trace(tmp_path: Path, stats: Statistics | None, said: list[str]) -> None:
     trace = record(tmp_path / "t.tap", [], statistics=stats.as_json() if stats else None)
     lines = list(unrecorded(trace))
     assert [line.startswith(f"{tmp_path}/t.tap: {words}") for line, words in zip(lines, said, strict=True)] == [True] * len(said)

@@ -1,6 +1,7 @@
-"""Names of users and groups: looked up once, anew after a while, and never waited for longer than is bearable.
+"""Names of users and groups: looked up once, again after a while, and with a time limit.
 
-Apart from test_definitions.py, where the names go. A slow directory service is a lookup that waits for us.
+Separate from test_definitions.py, where the names are used. A slow directory service is a look-up that waits for the
+test.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ROOT = File(1, b"/")
 
 
 class Database:
-    """Counts what it is asked."""
+    """A database that counts its look-ups."""
 
     def __init__(self, **names: str) -> None:
         self.names, self.asked = {int(number.strip("u")): name for number, name in names.items()}, Counter[int]()
@@ -37,7 +38,7 @@ def test_each_number_is_looked_up_once() -> None:
 
 
 def test_a_name_is_looked_up_again_after_a_while() -> None:
-    """Users are renamed, and added."""
+    """Users are renamed and added."""
     database, now = Database(u1="alice"), [0.0]
     names = Names(database, lambda: now[0])
     assert (names(1), names(2)) == ("alice", "")
@@ -48,8 +49,8 @@ def test_a_name_is_looked_up_again_after_a_while() -> None:
     assert (names(1), names(2)) == ("bob", "carol")
 
 
-def test_who_is_late_is_not_waited_for_twice() -> None:
-    """The first is waited for, for a moment; then nobody is, until it answers; its name is there then."""
+def test_a_slow_look_up_is_not_waited_for_twice() -> None:
+    """The first look-up is waited for briefly; later ones are not until the service answers; then the name is known."""
     answer = threading.Event()
 
     def slow(number: int) -> str:
@@ -58,20 +59,20 @@ def test_who_is_late_is_not_waited_for_twice() -> None:
 
     names = Names(slow, patience=0.01)
     assert names(1) == ""
-    names._patience = 3600  # who waits now would never end
+    names._patience = 3600  # a wait now would never end
     assert [names(number) for number in (2, 3, 2, 1)] == ["", "", "", ""]
     answer.set()
     wait_for(lambda: [names(number) for number in (1, 2, 3)] == ["user1", "user2", "user3"])
 
 
-def test_what_cannot_be_looked_up_has_no_name() -> None:
+def test_a_failed_look_up_gives_no_name() -> None:
     def broken(_number: int) -> str:
         raise OSError("no such service")
 
     assert Names(broken)(1) == ""
 
 
-def test_a_name_that_is_no_text_gets_replacement_characters() -> None:
+def test_an_invalid_name_gets_replacement_characters() -> None:
     assert Names(lambda _: os.fsdecode(b"al\xffice"))(1) == "al\ufffdice"
 
 

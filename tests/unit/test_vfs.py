@@ -1,6 +1,6 @@
-"""Which hooks fit which kernel, and what is said of those that do not: by a kernel that is a table of functions.
+"""Which hooks fit which kernel, and the notes about others; the kernel is a table of functions.
 
-Apart from tests/kernel/test_vfs.py, which attaches them.
+Separate from tests/kernel/test_vfs.py, which attaches them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STRUCTURES = {"security_path_chown"}
 
 
 class Kernel:
-    """Function to number of parameters: those of 6.18, but for what is given."""
+    """Functions and their numbers of parameters: those of 6.18, except the given ones."""
 
     def __init__(self, **changed: int | None) -> None:
         own: dict[str, int | None] = {hook.function: hook.parameters[-1] for hook in TABLE}
@@ -79,7 +79,7 @@ def test_the_table_is_that_of_calls() -> None:
     assert {hook.function for hook in TABLE} >= set(NEWER)
 
 
-def test_auto_attaches_what_names_are_resolved_by() -> None:
+def test_auto_attaches_the_hooks_that_resolve_names() -> None:
     def attached(level: str, *names: str) -> set[str]:
         chosen = frozenset(number for number, call in enumerate(CALLS) if call.name in names)
         return {hook.function for hook in vfs.hooks(chosen, level)}
@@ -93,7 +93,7 @@ def test_auto_attaches_what_names_are_resolved_by() -> None:
 
 
 class Loaded:
-    """An object whose programs attach, but for those that are refused then."""
+    """An object whose programs attach, except those that are refused."""
 
     def __init__(self, refused: frozenset[str]) -> None:
         self._refused = refused
@@ -115,7 +115,8 @@ def attach(
     preempts: bool = False,
     **changed: int | None,
 ) -> hooks.Attached:
-    """``no_attach_type``: is denied here; the others name a way and a program, as lsm:path_mkdir. ``loads``: takes the way of each."""
+    """Attach hooks. ``no_attach_type``: is denied here; the others name a type and a program, as lsm:path_mkdir. ``loads``: receives the
+    type of each."""
 
     def load(attach_type: str, chosen: Sequence[Hook]) -> Loaded:
         if loads is not None:
@@ -131,26 +132,26 @@ def attach(
     return hooks.attach(wanted, load, kernel)  # type: ignore[arg-type]
 
 
-def test_the_best_way_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_attach_type_without_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch)
     assert done.attach_types == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry"}
     assert done.notes(ALL) == []
     assert done.missed(ALL) == []
 
 
-def test_what_is_never_skipped_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attach_types_that_are_never_skipped_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, preempts=True)
     assert done.attach_types == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "kprobe"}
     assert set(attach(monkeypatch, preempts=True, no_attach_type="lsm").attach_types.values()) == {"kprobe"}
 
 
-def test_a_way_that_is_denied_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_denied_attach_type_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, no_attach_type="lsm")
     assert set(done.attach_types.values()) == {"fentry"}
     assert done.notes(ALL) == ["hooks attach by fentry, not by lsm (denied)"]
 
 
-def test_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_attach_type(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, no_attach_type="all")
     assert done.attach_types == {}
     assert done.why() == "lsm: denied; fentry: denied; kprobe: denied"
@@ -163,10 +164,10 @@ def test_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
         (frozenset(), frozenset({"lsm:path_chown", "fentry:path_chown"}), "not in this kernel (EINVAL)"),
     ],
 )
-def test_one_hook_takes_another_way(
+def test_one_hook_takes_another_attach_type(
     monkeypatch: pytest.MonkeyPatch, unloadable: frozenset[str], unattachable: frozenset[str], reason: str
 ) -> None:
-    """And what the kernel refuses of it is no reason to do without the others."""
+    """And what the kernel refuses for one hook is no reason to omit the others."""
     done = attach(monkeypatch, unloadable=unloadable, unattachable=unattachable)
     assert done.attach_types == {hook.function: "lsm" for hook in TABLE} | {"vfs_utimes": "fentry", "security_path_chown": "kprobe"}
     assert done.notes(ALL) == [
@@ -176,8 +177,8 @@ def test_one_hook_takes_another_way(
 
 
 @pytest.mark.parametrize(("program", "most"), [("path_chown", 3), ("path_chmod", 11)])
-def test_what_takes_a_structure_is_found_at_once(monkeypatch: pytest.MonkeyPatch, program: str, most: int) -> None:
-    """5.10's reason to refuse one; each load takes a second. Any other is found by halves."""
+def test_hooks_with_a_structure_parameter_are_found_at_once(monkeypatch: pytest.MonkeyPatch, program: str, most: int) -> None:
+    """This is 5.10's reason to refuse one; each load takes a second. Any other is found by bisection."""
     loads: list[str] = []
     done = attach(monkeypatch, unloadable=frozenset({f"fentry:{program}"}), no_attach_type="lsm", loads=loads)
     assert [function for function, attach_type in done.attach_types.items() if attach_type == "kprobe"] == [f"security_{program}"]
@@ -185,14 +186,14 @@ def test_what_takes_a_structure_is_found_at_once(monkeypatch: pytest.MonkeyPatch
     assert loads.count("kprobe") == 1
 
 
-def test_a_signature_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, security_path_mkdir=4, bpf_lsm_path_mkdir=4)
     assert "security_path_mkdir" not in done.attach_types
     assert done.missed(ALL) == [MKDIR]
     assert done.notes(ALL) == ["not seen: security_path_mkdir, because no hook type attaches to it"]
 
 
-def test_what_older_kernels_tell_otherwise_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hooks_replaced_by_others_on_older_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     done = attach(monkeypatch, security_file_truncate=None, bpf_lsm_file_truncate=None)
     assert "security_file_truncate" not in done.attach_types
     assert done.notes(ALL) == []

@@ -1,6 +1,6 @@
-"""What is made of a machine that QEMU ended: nothing counts twice, and nothing that did not end counts as passed.
+"""Results of a machine that QEMU ended: nothing counts twice, and an unfinished file counts as failed.
 
-Apart from the machines themselves, which `make vm` runs: no test can have QEMU do that.
+Separate from the machines themselves, which `make vm` runs: no test can make QEMU do that.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def test_a_file_that_did_not_end_has_failed() -> None:
     assert reported(BROKEN) == [FIRST, (ONE, "passed"), (TWO, "failed"), (B, "failed")]
 
 
-def test_a_file_that_is_run_again_counts_once_but_for_what_had_failed() -> None:
+def test_a_file_that_is_run_again_counts_once_except_failures() -> None:
     again = Life(BROKEN.unfinished, [row(f"{B}::one"), row(f"{B}::two"), {"done": B}], "")
     assert again.files == [B]
     assert reported(BROKEN, again) == [FIRST, (TWO, "failed"), (ONE, "passed"), (TWO, "passed")]
@@ -48,5 +48,5 @@ def test_a_file_that_is_run_again_counts_once_but_for_what_had_failed() -> None:
         (Life([A], [], ""), False),
     ],
 )
-def test_only_what_qemu_ended_is_run_again(life: Life, was: bool) -> None:
+def test_only_machines_ended_by_qemu_are_run_again(life: Life, was: bool) -> None:
     assert life.was_ended_by_qemu == was

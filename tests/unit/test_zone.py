@@ -1,4 +1,4 @@
-"""Times in a zone, printed and read again: against date(1), and a clock that changes to winter time."""
+"""Times in a zone, printed and parsed: against date(1), and across a change to winter time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.batches import batch_of
 MOMENT = 1_795_215_600 * SECOND + 123_456_789
 """2026-11-20 23:00:00.123456789 UTC."""
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
-"""In words that need no table of zones."""
+"""Written without a table of zones."""
 CHANGE = 1_824_944_400
 """2027-10-31 01:00 UTC: clocks in Berlin go from 3 to 2."""
 ZONES = ["UTC0", "<+0545>-5:45", "NST3:30", BERLIN, "<-11>11"]
@@ -51,7 +51,7 @@ def test_it_prints_what_date_prints(zone: Callable[[str], None], name: str, seco
 @pytest.mark.parametrize("name", ZONES)
 @pytest.mark.parametrize("utc", [False, True])
 @pytest.mark.parametrize("digits", [0, 3, 6, 9])
-def test_what_is_printed_is_read_again(zone: Callable[[str], None], name: str, utc: bool, digits: int) -> None:
+def test_printed_times_can_be_parsed(zone: Callable[[str], None], name: str, utc: bool, digits: int) -> None:
     zone(name)
     here, width = Zone(utc), 10 ** (9 - digits)
     start = MOMENT // width * width
@@ -76,7 +76,7 @@ def test_a_time_of_day_is_the_first_after_the_beginning() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "25:00", "2026-02-30", "2026-11-20 23", "23:00 MARS", "10s", "+05:30"])
-def test_what_is_no_time(text: str) -> None:
+def test_invalid_times(text: str) -> None:
     with pytest.raises(UsageError, match="--since"):
         parse(text, "--since", Zone(), 0)
 
@@ -118,7 +118,7 @@ def test_the_heading_of_a_table_names_the_zone(zone: Callable[[str], None]) -> N
     assert (table([MOMENT], utc=True)[0], table([MOMENT], utc=True)[1][0]) == (["TIME", "UTC"], "23:00:00.123")
 
 
-def test_one_heading_is_true_of_all_its_lines(zone: Callable[[str], None]) -> None:
+def test_one_heading_applies_to_all_its_lines(zone: Callable[[str], None]) -> None:
     """A recording from before to after the change has the offset of its first event throughout."""
     zone(BERLIN)
     (_, name), *lines = table([(CHANGE - 1) * SECOND, CHANGE * SECOND])

@@ -1,6 +1,7 @@
 """Traces that tests write and read back: batches in, plain rows out.
 
-Apart from the tests, for several need it. The rows come from the batches themselves, not from columns of a trace.
+Separate from the tests, because several need it. The rows come from the batches themselves, not from columns of a
+trace.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def metadata(**more: Any) -> Metadata:
 
 
 def record(folder: Path, batches: Iterable[Batch], limits: Limits | None = None, **more: Any) -> Trace:
-    """Written, sealed and opened. ``more``: of the metadata."""
+    """Write, seal and open a trace. ``more``: of the metadata."""
     sink = TraceSink(folder, metadata(**more), limits)
     for batch in batches:
         sink.write(batch)
@@ -46,11 +47,11 @@ def record(folder: Path, batches: Iterable[Batch], limits: Limits | None = None,
 
 
 COPIES: Final = ("sendfile", "splice", "tee", "copy_file_range", "reflink", "dedupe")
-"""Ops of two descriptors; the wire has no second one of others."""
+"""Ops of two descriptors; for others the wire format has no second one."""
 
 
 def rows_of(batch: Batch) -> Iterator[Row]:
-    """One by one what each event is: all that a trace keeps of it."""
+    """Return each event as a row, with all fields that a trace keeps."""
     ext = iter(batch.ext)
     for event in batch.events:
         fields = {name: int(event[name]) for name in tables.FIRST}
@@ -65,7 +66,7 @@ def rows_of(batch: Batch) -> Iterator[Row]:
 
 
 def plain(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows with times in nanoseconds."""
+    """Return rows with times in nanoseconds."""
     return pa.table({name: whole(column) for name, column in zip(table.column_names, table.columns, strict=True)}).to_pylist()  # type: ignore[no-any-return]
 
 
@@ -74,7 +75,7 @@ def whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def rows_in(trace: Trace) -> list[Row]:
-    """The same of a trace."""
+    """Return the same for a trace."""
     found: list[Row] = []
     for rows in trace.batches("events"):
         events, ext, realtime = tables.replayed(rows)
