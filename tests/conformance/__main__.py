@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--cases", action="store_true", help="a row for each case, too")
     parser.add_argument("--differences", action="store_true", help="what differs, of every tracer; of filetap it is always shown")
-    parser.add_argument("--coverage", type=Path, metavar="FILE", help="write docs/coverage.md anew; needs all tracers and all cases")
+    parser.add_argument("--coverage", type=Path, metavar="FILE", help="write docs/coverage.md; needs all tracers and all cases")
     return parser.parse_args()
 
 

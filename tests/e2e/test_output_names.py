@@ -1,6 +1,6 @@
 """Odd names in the output, of files, commands and arguments: control characters, invalid UTF-8, very long paths.
 
-Apart from test_output_files.py, which is about where the output goes.
+Separate from test_output_files.py, which is about where the output goes.
 """
 
 import base64

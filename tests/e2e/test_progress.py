@@ -129,13 +129,13 @@ def bars(sent: bytes, what: str) -> list[int]:
     return [int(found[1]) for found in re.finditer(rb"\r\[[# ]{30}\] +(\d+)% " + what.encode(), sent)]
 
 
-ASKED: Final = {"query": ("query", "", COUNT), "summary": ("summary", "", ""), "replay": ("replay", "-f none", "")}
+COMMANDS: Final = {"query": ("query", "", COUNT), "summary": ("summary", "", ""), "replay": ("replay", "-f none", "")}
 
 
-@pytest.mark.parametrize("command", ASKED)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_repair_shows_a_bar_and_a_message(shell: Shell, killed: Path, tmp_path: Path, command: str) -> None:
     folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
-    name, options, question = ASKED[command]
+    name, options, question = COMMANDS[command]
     screen = shell(f'filetap {name} {options} "$@" >/dev/null', folder, *([question] if question else []))
     assert screen.end() == 0
     shown = bars(screen.sent, "repairing")
@@ -144,10 +144,10 @@ def test_a_repair_shows_a_bar_and_a_message(shell: Shell, killed: Path, tmp_path
     assert screen.text().splitlines()[0] == f"filetap: {folder} was not closed: repaired, {EVENTS} events can be read"
 
 
-@pytest.mark.parametrize("command", ASKED)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_no_bar_without_a_terminal(ft: Filetap, killed: Path, tmp_path: Path, command: str) -> None:
     folder = Path(shutil.copytree(killed, tmp_path / "t.tap"))
-    name, options, question = ASKED[command]
+    name, options, question = COMMANDS[command]
     done = ft(name, *options.split(), folder, *([question] if question else []))
     assert done.status == 0
     assert done.errors[0] == f"filetap: {folder} was not closed: repaired, {EVENTS} events can be read"

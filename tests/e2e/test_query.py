@@ -234,7 +234,7 @@ def test_damage_is_named_and_left_out(ft: Filetap, trace: Path, tmp_path: Path, 
     assert b"Traceback" not in result.err
 
 
-SOMEBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+ANOTHER_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def reachable(trace: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)
 def test_a_trace_of_another_user(ft: Filetap, reachable: Path, command: tuple[str, ...]) -> None:
     reachable.chmod(0o700)
-    result = ft(command[0], reachable, *command[1:], before=SOMEBODY)
+    result = ft(command[0], reachable, *command[1:], before=ANOTHER_USER)
     assert result.status == 1
     assert result.err.decode().splitlines() == [f"filetap: {reachable}/trace.json: Permission denied"]
 
@@ -276,7 +276,7 @@ HIDDEN = ("events/000001.parquet", "events/000001.parquet.crc", "files/000001.pa
 def test_an_unreadable_part_is_named(ft: Filetap, reachable: Path, command: tuple[str, ...], hidden: str) -> None:
     """An empty result would be wrong."""
     (reachable / hidden).chmod(0o600)
-    result = ft(command[0], reachable, *command[1:], before=SOMEBODY)
+    result = ft(command[0], reachable, *command[1:], before=ANOTHER_USER)
     assert result.status == 1
     (line,) = result.err.decode().splitlines()
     assert line.startswith(f"filetap: {reachable}/{hidden.partition('/')[0]}")

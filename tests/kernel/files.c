@@ -100,7 +100,7 @@ static void deep(const char *directory, const char *name, int depth)
 	open("leaf/none", O_RDONLY);
 }
 
-/* A child renames DIRECTORY/here to there and back without pause, while a file far below is opened anew and read. */
+/* A child renames DIRECTORY/here to there and back without pause, while a file far below is opened again and read. */
 static void tumble(const char *directory, int rounds)
 {
 	char here[4096], there[4096], byte;

@@ -1,6 +1,6 @@
 """Files that are moved out of a PATH or have another name outside: with --follow and without.
 
-Apart from test_watch_changes.py, where a PATH is looked up anew while tracing.
+Separate from test_watch_changes.py, where a PATH is looked up again while tracing.
 """
 
 from __future__ import annotations

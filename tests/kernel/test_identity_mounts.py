@@ -1,6 +1,6 @@
 """One file seen through several mounts: its path on the host (--host-paths), and the file beneath an overlay.
 
-Apart from test_paths.py, which asks for the one path of an open file. The oracles: os.stat, mountinfo.
+Separate from test_paths.py, which tests the path of an open file. The oracles: os.stat, mountinfo.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Names for which no file is open: from descriptors, after chdir and chroot, after renames, with PATHs.
 
-Apart from test_paths.py, which asks for the one path of an open file.
+Separate from test_paths.py, which tests the path of an open file.
 """
 
 from __future__ import annotations

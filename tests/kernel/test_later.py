@@ -69,7 +69,7 @@ os.removexattr("X/one", "user.a"); os.link("X/one", "X/new"); os.rename("X/new",
 os.rmdir("X/d"); os.mknod("X/node"); os.symlink("/none", "X/soft"); os.chmod("X/sub/three", 0o600); os.rename("O/one", "X/moved")
 os.chmod("out/five", 0o600); os.unlink("out/five"); os.mkdir("out/d"); os.rmdir("out/d")
 """
-TOLD: Final = [
+EXPECTED: Final = [
     *((call, "X/one") for call in ("chmod", "chown", "utimensat", "truncate", "setxattr", "removexattr")),
     ("link", "X/one", "X/new"),
     ("rename", "X/new", "X/newer"),
@@ -94,9 +94,9 @@ def test_each_change_is_reported(place: Path, private: Shell, way: str, absolute
         private.do(python(code.replace('"out/', f'"{place}/out/') if absolute else code))
     shown = {"X": "in" if way == "to" else way, "O": "mounted" if way == "mounted" else "out"}
     assert operations(watch.events, place) == [
-        tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in TOLD
+        tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in EXPECTED
     ]
-    assert watch.stats.total.seen == watch.stats.total.delivered == len(TOLD)
+    assert watch.stats.total.seen == watch.stats.total.delivered == len(EXPECTED)
     assert watch.stats.total.lost == watch.stats.total.aggregated == 0
     files = [file for event in watch.events for file in (event.file, event.target) if file and file.path.startswith(os.fsencode(place))]
     assert {file.later for file in files if b"/out/" not in file.path} == {way != "in"}

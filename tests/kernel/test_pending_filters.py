@@ -1,6 +1,6 @@
 """Which calls under way are listed: filters, targets, levels.
 
-Apart from test_pending_calls.py, which lists all of them.
+Separate from test_pending_calls.py, which lists all of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Calls under way on a file system that does not answer, and requests of io_uring and io_submit that have not completed.
 
-Apart from test_pending_calls.py, because a FUSE server is needed here that never replies.
+Separate from test_pending_calls.py, because a FUSE server is needed here that never replies.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Watched files as they appear, are moved, are replaced and go.
 
-Apart from test_watch_names.py, where the files stay as they are.
+Separate from test_watch_names.py, where the files stay as they are.
 """
 
 from __future__ import annotations

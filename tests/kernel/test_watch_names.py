@@ -1,6 +1,6 @@
 """Files that are watched, by whatever name they are reached: links, mounts, chroot, relative names.
 
-Apart from test_watch_changes.py, where the files themselves change.
+Separate from test_watch_changes.py, where the files themselves change.
 """
 
 from __future__ import annotations

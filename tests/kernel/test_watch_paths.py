@@ -1,6 +1,6 @@
 """Which files a watched PATH means: directories, missing files, very many files.
 
-Apart from test_filters.py and test_identity_follow.py, where a PATH is what it was when tracing began.
+Separate from test_filters.py and test_identity_follow.py, where a PATH is what it was when tracing began.
 """
 
 from __future__ import annotations

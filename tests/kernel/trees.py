@@ -1,6 +1,6 @@
 """A small tree of files, and Python programs that run in it: what the tests of test_identity_*.py share.
 
-Apart from harness.py, which knows nothing of particular files.
+Separate from harness.py, which knows nothing of particular files.
 """
 
 from __future__ import annotations

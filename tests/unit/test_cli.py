@@ -97,7 +97,7 @@ def test_paths_stand_before_the_dashes_and_the_command_behind(
     assert (list(captured[0].paths), captured[0].command) == (paths, command)
 
 
-SAID: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "-p 1,3 --pid 2": {"pids": (1, 3, 2)},
     "-c a --command b": {"comms": ("a", "b")},
     "--cgroup x --cgroup y": {"cgroups": ("x", "y")},
@@ -135,15 +135,15 @@ SAID: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.usefixtures("descriptor_99")
-@pytest.mark.parametrize("text", SAID)
+@pytest.mark.parametrize("text", OPTIONS)
 def test_every_option_is_parsed(monkeypatch: pytest.MonkeyPatch, captured: list[Arguments], text: str) -> None:
     run(monkeypatch, "trace", "--all", *text.split())
-    assert captured == [arguments(**SAID[text])]
+    assert captured == [arguments(**OPTIONS[text])]
 
 
 def test_no_option_is_forgotten() -> None:
-    said = {"no_recursive" if name == "recursive" else name for given in SAID.values() for name in given} | {"everything"}
-    assert said == {option.name for option in trace.params} | {"command"}
+    parsed = {"no_recursive" if name == "recursive" else name for given in OPTIONS.values() for name in given} | {"everything"}
+    assert parsed == {option.name for option in trace.params} | {"command"}
 
 
 @pytest.mark.parametrize(("old", "new"), [("--account x", "--stats x"), ("--account=x", "--stats=x"), ("--no-follow", "--no-children")])

@@ -48,8 +48,8 @@ def file_record(number: int, names: list[bytes], **fields: Any) -> bytes:
     return record(wire.FILE_DEFINITION, wire.DEFINE_FILE, number, upwards(names), **({"mode": stat.S_IFREG | 0o644} | fields))
 
 
-def name_record(number: int, asked: bytes, directory: int, **fields: Any) -> bytes:
-    return record(wire.NAME_DEFINITION, wire.DEFINE_NAME, number, asked + b"\0", directory=directory, **fields)
+def name_record(number: int, requested: bytes, directory: int, **fields: Any) -> bytes:
+    return record(wire.NAME_DEFINITION, wire.DEFINE_NAME, number, requested + b"\0", directory=directory, **fields)
 
 
 def task_record(number: int, arguments: bytes = b"", **fields: Any) -> bytes:
@@ -163,7 +163,7 @@ def known() -> Definitions:
     return made
 
 
-ASKED = {
+REQUESTED = {
     "relative": (b"a/b", 2, b"/home/x/a/b"),
     "absolute": (b"/etc/none", 1, b"/etc/none"),
     "chroot": (b"/etc/none", 3, b"/jail/etc/none"),
@@ -177,11 +177,11 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("case", REQUESTED)
 @pytest.mark.parametrize("flags", [0, wire.ONCE])
 def test_a_requested_name(known: Definitions, case: str, flags: int) -> None:
-    asked, directory, path = ASKED[case]
-    known.apply(name_record(50, asked, directory, flags=flags, root=1))
+    requested, directory, path = REQUESTED[case]
+    known.apply(name_record(50, requested, directory, flags=flags, root=1))
     assert known.files[50] == File(50, path, resolved=False)
 
 
@@ -194,15 +194,20 @@ def test_names_are_forgotten_by_the_kernels_key() -> None:
     assert made.evict()[1].tolist() == [(1, 0, b"a50"), (1, 9, b"a51"), (1, 1 << 31 | 9, b"a52")]
 
 
-SAID = {"beside": (b"a", b"/home/x/a"), "above": (b"../y", b"/home/y"), "absolute": (b"/etc", b"/etc"), "deeper": (b"a/b", b"/home/x/a/b")}
+LINK_TEXTS = {
+    "beside": (b"a", b"/home/x/a"),
+    "above": (b"../y", b"/home/y"),
+    "absolute": (b"/etc", b"/etc"),
+    "deeper": (b"a/b", b"/home/x/a/b"),
+}
 
 
-@pytest.mark.parametrize("case", SAID)
+@pytest.mark.parametrize("case", LINK_TEXTS)
 def test_a_symbolic_links_text_starts_at_its_directory(known: Definitions, case: str) -> None:
-    said, path = SAID[case]
+    text, path = LINK_TEXTS[case]
     known.apply(name_record(50, b"link", 2))
-    known.apply(name_record(51, said, 50, flags=wire.ONCE | wire.RELATIVE_TO_LINK))
-    assert known.files[51] == File(51, path, resolved=False, requested=said if b".." in said else b"")
+    known.apply(name_record(51, text, 50, flags=wire.ONCE | wire.RELATIVE_TO_LINK))
+    assert known.files[51] == File(51, path, resolved=False, requested=text if b".." in text else b"")
 
 
 def test_a_name_that_was_cut(known: Definitions) -> None:
@@ -211,11 +216,11 @@ def test_a_name_that_was_cut(known: Definitions) -> None:
 
 
 @given(PATH, st.lists(COMPONENT, min_size=1, max_size=5))
-def test_any_name_round_trips(directory: list[bytes], asked: list[bytes]) -> None:
+def test_any_name_round_trips(directory: list[bytes], requested: list[bytes]) -> None:
     made = Definitions(100, 100)
     made.apply(file_record(1, directory))
-    made.apply(name_record(2, b"/".join(asked), 1))
-    assert made.files[2].path == os.path.normpath(b"/" + b"/".join(directory + asked)).replace(b"//", b"/")
+    made.apply(name_record(2, b"/".join(requested), 1))
+    assert made.files[2].path == os.path.normpath(b"/" + b"/".join(directory + requested)).replace(b"//", b"/")
 
 
 def test_a_task(known: Definitions) -> None:

@@ -159,7 +159,7 @@ def attempt(outcome: int | str) -> trials.Attempt:
         if isinstance(outcome, str):
             raise KernelError(outcome)
         if outcome:
-            raise OSError(outcome, "as the kernel says")
+            raise OSError(outcome, "kernel error")
 
     return run
 

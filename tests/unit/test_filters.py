@@ -284,8 +284,8 @@ PATHS = PARTS.map(lambda parts: "/".join(["/nowhere", *parts]))
 
 
 @given(st.lists(PATHS, max_size=3), st.lists(PATHS, max_size=2), PATHS, st.booleans())
-def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], asked: str, recursive: bool) -> None:
-    name = PurePosixPath(asked)
+def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], requested: str, recursive: bool) -> None:
+    name = PurePosixPath(requested)
 
     def below(directory: str) -> bool:
         return name.is_relative_to(directory)
@@ -294,14 +294,14 @@ def test_failed_names_agree_with_pathlib(paths: list[str], exclude: list[str], a
         return PurePosixPath(directory) in (name, name.parent)
 
     expected = not any(map(below, exclude)) and (not paths or any(map(below if recursive else direct, paths)))
-    assert UnresolvedNameFilter(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(named(asked.encode())) is expected
+    assert UnresolvedNameFilter(Filters(paths=paths, exclude=exclude, recursive=recursive)).wants(named(requested.encode())) is expected
 
 
 class Resolved(dict[int, File]):
     """Files that the kernel resolved. Decoding each only to find that out took a fifth of the reader's time under load."""
 
     def __missing__(self, number: int) -> File:
-        raise AssertionError(f"file {number} was asked for")
+        raise AssertionError(f"file {number} was decoded")
 
     def get(self, number: int, default: object = None) -> File:
         return self[number]

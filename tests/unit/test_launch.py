@@ -228,7 +228,7 @@ def test_no_such_user(name: str) -> None:
         launch.find_user(name)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_it_becomes_the_user_with_the_users_groups(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     for parent in list(tmp_path.parents)[:3]:
@@ -254,7 +254,7 @@ sys.exit(command.wait())
 """ % [str(Path(launch.__file__).parents[1]), *sys.path]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_our_own_supplementary_groups_are_not_kept() -> None:
     """Root's groups, such as adm and sudo, must not be kept for another user."""
     expected = subprocess.run(["id", "-G", "nobody"], check=True, capture_output=True).stdout

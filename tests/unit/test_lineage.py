@@ -97,16 +97,16 @@ def test_memory_stays_bounded_over_a_long_line_of_processes() -> None:
 
 
 def test_arguments_that_the_kernel_could_not_read_are_requested() -> None:
-    asked = []
+    requested = []
 
     def read(pid: int, start: int) -> tuple[tuple[bytes, ...], bool] | None:
-        asked.append((pid, start))
+        requested.append((pid, start))
         return ((b"from", b"proc"), True) if pid == 7 else None
 
     made = Definitions(9, 9, arguments=read)
     for number, pid, arguments in ((1, 7, b""), (2, 8, b""), (3, 9, b"own\0")):
         made.apply(task_record(number, arguments, pid=pid, start=5))
-    assert asked == [(7, 5), (8, 5)]
+    assert requested == [(7, 5), (8, 5)]
     found = [(task.args, task.args_truncated, task.args_late) for task in made.tasks.values()]
     assert found == [((b"from", b"proc"), True, True), (None, False, False), ((b"own",), False, False)]
 

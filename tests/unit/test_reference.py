@@ -15,7 +15,7 @@ from filetap.cli.main import COMMANDS, GROUPS
 
 @pytest.mark.parametrize("path", generate.files(), ids=str)
 def test_it_matches_the_commands(path: Path) -> None:
-    assert (generate.DOCS / path).read_text(encoding="utf-8") == generate.files()[path], "make reference writes it anew"
+    assert (generate.DOCS / path).read_text(encoding="utf-8") == generate.files()[path], "run: make reference"
 
 
 def test_there_are_no_other_files() -> None:
@@ -35,7 +35,7 @@ def test_every_command_is_in_one_group() -> None:
 
 @pytest.mark.parametrize(("words", "expected"), [("filetap re", ["record", "replay"]), ("filetap trace --no-c", ["--no-children"])])
 def test_bash_gets_completions(words: str, expected: list[str]) -> None:
-    asked = {"_FILETAP_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    completion = {"_FILETAP_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     command = [sys.executable, "-c", "from filetap.cli.start import main; main()"]
-    done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=os.environ | completion, capture_output=True, text=True, check=False)
     assert [line.partition(",")[2] for line in done.stdout.splitlines()] == expected

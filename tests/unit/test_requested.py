@@ -88,9 +88,9 @@ def test_a_directory_that_must_not_be_left() -> None:
 
 def test_a_links_text_in_a_jail() -> None:
     link = place(b"/jail/in/link", resolved=False)
-    said = {name: requested(name, link, JAIL, wire.RELATIVE_TO_LINK | wire.ONCE) for name in (b"a", b"../../../a", b"/a")}
-    assert {name: file.path for name, file in said.items()} == {b"a": b"/jail/in/a", b"../../../a": b"/jail/a", b"/a": b"/jail/a"}
-    assert [file.requested for file in said.values()] == [b"", b"../../../a", b""]
+    resolved = {name: requested(name, link, JAIL, wire.RELATIVE_TO_LINK | wire.ONCE) for name in (b"a", b"../../../a", b"/a")}
+    assert {name: file.path for name, file in resolved.items()} == {b"a": b"/jail/in/a", b"../../../a": b"/jail/a", b"/a": b"/jail/a"}
+    assert [file.requested for file in resolved.values()] == [b"", b"../../../a", b""]
 
 
 @pytest.mark.parametrize("foreign", [False, True])

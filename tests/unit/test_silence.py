@@ -18,7 +18,7 @@ from filetap.selection.targets import Cgroup, Targets
 FACTS = Facts(executed=True, named=True, live=True, hooks=True, unmatched=0, cgroups=[])
 A_CGROUP = Cgroup(Path("/x"), 7)
 EVERYBODY = Targets(all=True)
-SAID: dict[str, tuple[Targets, dict[str, Any], dict[str, Any], list[str]]] = {
+CASES: dict[str, tuple[Targets, dict[str, Any], dict[str, Any], list[str]]] = {
     "command": (Targets(command=5), {}, {"executed": False}, ["the command was not executed"]),
     "command that ran": (Targets(command=5), {}, {}, []),
     "pid": (Targets(pids=[5]), {}, {"live": False}, ["-p have ended"]),
@@ -40,13 +40,13 @@ SAID: dict[str, tuple[Targets, dict[str, Any], dict[str, Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", SAID)
+@pytest.mark.parametrize("case", CASES)
 def test_reasons(case: str) -> None:
-    targets, filters, facts, said = SAID[case]
+    targets, filters, facts, expected = CASES[case]
     given = Filters(**({"types": frozenset({"file", "pipe"})} | filters))
     found = reasons(targets, given, replace(FACTS, **facts))
-    if said:
-        assert all(any(words in line for line in found) for words in said)
-        assert all(any(words in line for words in said) for line in found)
+    if expected:
+        assert all(any(words in line for line in found) for words in expected)
+        assert all(any(words in line for words in expected) for line in found)
     else:
         assert found == ["the traced processes made no call of the selected operations"]

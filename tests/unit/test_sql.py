@@ -79,7 +79,7 @@ def readable(argument: bytes) -> str:
         return "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in "\\\"'" else f"\\x{byte:02X}" for byte in argument)
 
 
-def asked(folder: Path, *more: Path, sql: str = "SELECT * FROM events") -> list[dict[str, Any]]:
+def query_rows(folder: Path, *more: Path, sql: str = "SELECT * FROM events") -> list[dict[str, Any]]:
     with filetap.open(folder, *more) as recording:
         return plain(recording.query(sql))
 
@@ -98,7 +98,7 @@ def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
 def test_the_view_is_the_join(batches: list[Batch], rows: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         trace = record(Path(folder, "t.tap"), batches, Limits(rows=rows))
-        same(asked(trace.folder), joined(trace))
+        same(query_rows(trace.folder), joined(trace))
 
 
 @SETTINGS
@@ -109,7 +109,7 @@ def test_a_trace_that_is_being_written(first: Batch, second: Batch) -> None:
         sink.write(first)
         sink.write(second)
         live = Trace(Path(folder, "t.tap"))
-        same(asked(live.folder), joined(live))
+        same(query_rows(live.folder), joined(live))
         sink.close()
 
 
@@ -119,7 +119,7 @@ def test_two_traces_with_the_same_ids(first: Batch, second: Batch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         traces = [record(Path(folder, f"{uuid}.tap"), [batch], uuid=uuid) for uuid, batch in (("u", first), ("other", second))]
         expected = joined(traces[0]) + [row | {"trace": "other"} for row in joined(traces[1])]
-        same(asked(*(trace.folder for trace in traces)), expected)
+        same(query_rows(*(trace.folder for trace in traces)), expected)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def database(small: Path) -> Iterator[Database]:
 
 
 def test_macros(small: Path) -> None:
-    (row,) = asked(
+    (row,) = query_rows(
         small,
         sql="SELECT sum(seconds(duration)) AS s, ms(1500000) AS ms, us(1500) AS us, errno_name(-2) AS e, errno_name(2) AS f, "
         "errno_name(512) AS internal, errno_name(4000) AS nobody, directory('/a/b') AS d, directory('/a') AS root, "
@@ -233,7 +233,7 @@ def test_reading_statements_work(database: Database) -> None:
 def test_folders_of_any_name(small: Path, name: str) -> None:
     folder = small.parent / name
     shutil.copytree(small, folder)
-    assert asked(folder, sql="SELECT count(*) AS n FROM events") == [{"n": 10}]
+    assert query_rows(folder, sql="SELECT count(*) AS n FROM events") == [{"n": 10}]
 
 
 @pytest.mark.parametrize("when", ["before the first question", "between two"])
@@ -243,13 +243,13 @@ def test_segments_that_are_deleted_meanwhile(tmp_path: Path, when: str) -> None:
     for number in range(1, 5):
         sink.write(batch(number))
     wait_for(lambda: len(sink.metadata.segments) == 4)
-    asked = "SELECT count(*) AS n, count(DISTINCT path) AS files FROM events"
+    count = "SELECT count(*) AS n, count(DISTINCT path) AS files FROM events"
     database = Database(open_traces([folder]))
     if when == "between two":
-        assert plain(database.query(asked).table()) == [{"n": 200, "files": 4}]
+        assert plain(database.query(count).table()) == [{"n": 200, "files": 4}]
     for number in (1, 2):
         remove(folder, number)
-    assert plain(database.query(asked).table()) == [{"n": 200, "files": 4}]
+    assert plain(database.query(count).table()) == [{"n": 200, "files": 4}]
     with pytest.raises(QueryError, match="can read only its recordings"):
         database.query("SELECT * FROM read_text('/proc/self/fd/0')")
     database.close()

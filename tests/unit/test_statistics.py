@@ -201,9 +201,9 @@ def test_the_verdict_reports_losses() -> None:
 def test_nothing_seen_is_not_nothing_lost() -> None:
     """Likely reasons precede the notes."""
     whole = stats()
-    whole.reasons, whole.notes = ["nobody came", "or nobody knows"], ["a note"]
+    whole.reasons, whole.notes = ["no process ran", "or it is unknown"], ["a note"]
     lines = report.as_text(whole).splitlines()
-    assert lines[-4:] == ["nothing was seen", "perhaps: nobody came", "perhaps: or nobody knows", "note: a note"]
+    assert lines[-4:] == ["nothing was seen", "perhaps: no process ran", "perhaps: or it is unknown", "note: a note"]
     assert json.loads(report.as_json(whole))["reasons"] == whole.reasons
     whole.missed = 3
     assert re.fullmatch(r"events may be missing: the kernel skipped a BPF program 3 times .*; nothing was seen", report.verdict(whole))

@@ -184,7 +184,7 @@ def test_a_damage_names_the_file_the_offset_and_the_rows(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (b"", "damaged"),
         (b"[]", "damaged"),
@@ -195,9 +195,9 @@ def test_a_damage_names_the_file_the_offset_and_the_rows(tmp_path: Path, monkeyp
         (b"\xff\xfe", "damaged"),
     ],
 )
-def test_invalid_metadata(tmp_path: Path, text: bytes, said: str) -> None:
+def test_invalid_metadata(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / on_disk.METADATA).write_bytes(text)
-    with pytest.raises(TraceError, match=said):
+    with pytest.raises(TraceError, match=message):
         Trace(tmp_path)
 
 

@@ -62,11 +62,11 @@ def test_the_documents_program_reads_a_trace_without_filetap(trace: Path) -> Non
 
 @pytest.mark.parametrize("name", TABLES)
 def test_its_tables_are_the_columns(trace: Path, name: str) -> None:
-    said = documented("Keys") + documented("events" if name in OF_EVENTS else name)
+    columns = documented("Keys") + documented("events" if name in OF_EVENTS else name)
     assert f"\n## {name}\n" in TEXT
     schema = pq.read_schema(trace / name / "000001.parquet")
-    assert [column for column, _ in said] == schema.names
-    for column, kind in said:
+    assert [column for column, _ in columns] == schema.names
+    for column, kind in columns:
         found = schema.field(column).type
         if kind == "dictionary":
             assert pa.types.is_dictionary(found)

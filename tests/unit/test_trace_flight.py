@@ -33,11 +33,11 @@ class Flight:
     """A sink with a clock that the test sets."""
 
     def __init__(self, folder: Path, seconds: float = 60, memory: int = 1 << 30) -> None:
-        self.now, self.said = 0.0, list[str]()
+        self.now, self.messages = 0.0, list[str]()
         self.sink = FlightSink(folder / "t.tap", seconds, memory, force=False, now=lambda: self.now)
 
     def end(self) -> None:
-        self.sink.end(metadata(), self.said.append, no_progress)
+        self.sink.end(metadata(), self.messages.append, no_progress)
 
 
 def test_it_keeps_the_last_seconds_and_their_definitions(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_unreferenced_definitions_are_dropped(tmp_path: Path) -> None:
 def test_each_trace_has_a_name_of_its_own_and_the_last_only_if_something_came(tmp_path: Path) -> None:
     flight = Flight(tmp_path)
     flight.sink.write(batch(1))
-    flight.sink.dump(metadata(), flight.said.append)
+    flight.sink.dump(metadata(), flight.messages.append)
     for thread in flight.sink._writing:
         thread.join()
     flight.end()
@@ -137,7 +137,7 @@ def test_each_trace_has_a_name_of_its_own_and_the_last_only_if_something_came(tm
     flight.end()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t-2.tap", "t.tap"]
     assert Trace(tmp_path / "t-2.tap").table("events").num_rows == 40
-    assert flight.said == [f"flight recorder: {n} events are in {tmp_path}/{name}" for n, name in ((20, "t.tap"), (40, "t-2.tap"))]
+    assert flight.messages == [f"flight recorder: {n} events are in {tmp_path}/{name}" for n, name in ((20, "t.tap"), (40, "t-2.tap"))]
 
 
 def test_a_later_trace_has_nothing_older(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_later_trace_has_nothing_older(tmp_path: Path) -> None:
     flight.now += 4
     flight.sink.write(batch(2))
     flight.now += 3
-    flight.sink.dump(metadata(), flight.said.append)
+    flight.sink.dump(metadata(), flight.messages.append)
     for thread in flight.sink._writing:
         thread.join()
     assert Trace(tmp_path / "t.tap").table("events").num_rows == 20
@@ -158,7 +158,7 @@ def test_metadata_of_one_trace_are_not_in_the_next(tmp_path: Path) -> None:
     flight, same = Flight(tmp_path), metadata()
     for number in (1, 2):
         flight.sink.write(batch(number))
-        flight.sink.end(same, flight.said.append, no_progress)
+        flight.sink.end(same, flight.messages.append, no_progress)
     first, second = (Trace(tmp_path / name).metadata for name in ("t.tap", "t-2.tap"))
     assert [[entry.events for entry in found.segments] for found in (first, second)] == [[20], [40]]
     assert (len(first.clocks), len(second.clocks), len(second.notes)) == (1, 1, 1)

@@ -17,7 +17,7 @@ OPS = {"read": OpStatistics(seen=9, delivered=4, aggregated=3, lost=2), "open": 
 
 
 @pytest.mark.parametrize(
-    ("stats", "said"),
+    ("stats", "message"),
     [
         (None, []),
         (Statistics(ops={"read": OpStatistics(seen=9, delivered=9)}), []),
@@ -26,7 +26,7 @@ OPS = {"read": OpStatistics(seen=9, delivered=4, aggregated=3, lost=2), "open": 
         (Statistics(missed=7), ["events may be missing: the kernel skipped a BPF program 7 times"]),
     ],
 )
-def test_events_missing_in_a_trace(tmp_path: Path, stats: Statistics | None, said: list[str]) -> None:
+def test_events_missing_in_a_trace(tmp_path: Path, stats: Statistics | None, message: list[str]) -> None:
     trace = record(tmp_path / "t.tap", [], statistics=stats.as_json() if stats else None)
     lines = list(unrecorded(trace))
-    assert [line.startswith(f"{tmp_path}/t.tap: {words}") for line, words in zip(lines, said, strict=True)] == [True] * len(said)
+    assert [line.startswith(f"{tmp_path}/t.tap: {words}") for line, words in zip(lines, message, strict=True)] == [True] * len(message)

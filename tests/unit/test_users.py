@@ -23,10 +23,10 @@ class Database:
     """A database that counts its look-ups."""
 
     def __init__(self, **names: str) -> None:
-        self.names, self.asked = {int(number.strip("u")): name for number, name in names.items()}, Counter[int]()
+        self.names, self.look_ups = {int(number.strip("u")): name for number, name in names.items()}, Counter[int]()
 
     def __call__(self, number: int) -> str:
-        self.asked[number] += 1
+        self.look_ups[number] += 1
         return self.names[number]
 
 
@@ -34,7 +34,7 @@ def test_each_number_is_looked_up_once() -> None:
     database = Database(u1="alice")
     names = Names(database)
     assert [names(number) for number in (1, 2, 1, 2, 1)] == ["alice", "", "alice", "", "alice"]
-    assert database.asked == {1: 1, 2: 1}
+    assert database.look_ups == {1: 1, 2: 1}
 
 
 def test_a_name_is_looked_up_again_after_a_while() -> None:
