@@ -13,7 +13,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -88,6 +88,24 @@ def test_definitions_without_room_name_no_other_file(program: Callable[[str], st
     assert len(nameless) > count / 2
     assert run.note(NO_ROOM) == len(nameless)
     assert not any(event.file and event.file.resolved for event in nameless)
+
+
+ENDING: Final = """
+mkfifo "$0/end"
+for i in {1..32}; do (echo x >"$0/before$i"; read -r _ <"$0/end") & done
+for i in {1..32}; do until test -s "$0/before$i"; do sleep 0.01; done; done
+"$1" recreate "$0" "$2" >/dev/null
+: >"$0/end"
+wait
+"""
+
+
+def test_a_process_that_ends_while_there_is_no_room_misses_nothing(program: Callable[[str], str], tmp_path: Path) -> None:
+    """The end of a process is announced on the ring of definitions. Where that does not fit, no event lacks its path."""
+    run = Unread(["bash", "-c", ENDING, str(tmp_path), program("files"), "100000"], "write", paths=[str(tmp_path)])
+    nameless = [event for event in run.events if not event.path]
+    assert len(run.events) - len(nameless) > 32
+    assert run.note(NO_ROOM) == len(nameless) > 0
 
 
 @pytest.mark.parametrize("filters", [{}, {"exclude": ["/etc"]}, {"paths": ["/"]}], ids=["all", "exclude", "paths"])
