@@ -21,8 +21,8 @@ from vm.machine import MACHINES, Machine, Report
 
 FOLDERS: Final = ("tests/kernel", "tests/conformance")
 SLOWEST: Final = (
-    "filters identity_names watch_names watch_changes process loss paths counts targets aggregation threads aio identity_follow "
-    "identity_mounts watch_paths ends vfs_paths names"
+    "filters identity_names watch_names watch_changes process loss paths paths_mounts counts targets aggregation threads aio "
+    "identity_follow identity_mounts watch_paths ends vfs_paths names"
 ).split()
 """Test files by the time they take, from twenty minutes down to two."""
 

@@ -39,6 +39,13 @@ def _make_tree(path: Path, *names: str) -> Path:
 
 
 @pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_text("hello")
+    return path
+
+
+@pytest.fixture
 def cgroup(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Create a cgroup2 directory; it is removed with everything below it at the end."""
     path = Path(mkdtemp(prefix="filetap-test-", dir=cgroup_root()))

@@ -16,7 +16,7 @@ import pytest
 from filetap.selection.targets import Targets
 from tests.conformance.unsupported import modules_without_types
 from tests.kernel.harness import SEARCH, Event, Run, Shell, Watch, trace, wanted
-from tests.kernel.test_paths import PRIVATE, make_root
+from tests.kernel.mount_namespaces import PRIVATE, make_root
 from tests.timeouts import wait_for
 
 # --host-paths

@@ -21,7 +21,7 @@ from filetap.core import wire
 from filetap.core.batch import Task
 from filetap.render import command_line, lineage
 from filetap.render.terminal import columns_of
-from tests.unit.test_definitions import task_record
+from tests.unit.definition_records import task_record
 
 NAMES = st.text(min_size=1, max_size=15).map(lambda name: os.fsencode(name.replace("\0", "").encode(errors="replace"))[:15] or b"x")
 
