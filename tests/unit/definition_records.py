@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from filetap.core import wire
 
-COMPONENT = st.binary(min_size=1, max_size=20).map(lambda name: name.replace(b"\0", b"x").replace(b"/", b"y"))
+COMPONENT = (
+    st.binary(min_size=1, max_size=20)
+    .map(lambda name: name.replace(b"\0", b"x").replace(b"/", b"y"))
+    .filter(lambda name: name not in (b".", b".."))
+)
+"""The name of a file. In a requested name "." and ".." are possible too."""
 PATH = st.lists(COMPONENT, max_size=8)
 
 
