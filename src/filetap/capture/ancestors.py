@@ -1,7 +1,7 @@
-"""Processes that tasks descend from, up to the first one: rows that no event names, kept while the kernel may name them.
+"""Ancestor processes of tasks, up to the first one: rows that no event refers to, kept while the kernel may refer to them.
 
-Apart from definitions.py, because nothing tells when such a row is not needed any more: now and then the kernel's own table
-says which are.
+Separate from definitions.py, because no record reports that such a row is no longer needed: from time to time the kernel's own
+table is read to find out.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class _Row(NamedTuple):
 
 
 class Ancestors:
-    """By id."""
+    """The rows of ancestors, by id."""
 
     FEW: Final = 8192
-    """So many rows are kept without asking the kernel."""
+    """The number of rows up to which the kernel's table is not read."""
     GRACE: Final = 2.0
-    """Seconds: what has just been defined may not be in the kernel's table yet."""
+    """Seconds for which a new definition may not be in the kernel's table yet."""
 
     def __init__(self, in_use: Callable[[], set[int]], now: Callable[[], float] = time.monotonic) -> None:
-        """``in_use``: the ids that the kernel may yet name as somebody's parent."""
+        """``in_use``: returns the ids to which the kernel may still refer as a parent."""
         self._in_use, self._now = in_use, now
         self._rows: dict[int, _Row] = {}
         self._limit = self.FEW
@@ -39,7 +39,7 @@ class Ancestors:
         self._rows[task.id] = _Row(self._now(), task)
 
     def above(self, parent: int) -> tuple[Task, ...]:
-        """The row of this id and those above it."""
+        """Return the row of this id and those above it."""
         return lineage(parent, self.get)
 
     def get(self, number: int) -> Task | None:
@@ -47,7 +47,7 @@ class Ancestors:
         return row.task if row else None
 
     def tidy(self) -> None:
-        """Once they are many: those that nothing descends from any more are let go."""
+        """Drop rows without descendants, once there are many rows."""
         if len(self._rows) <= self._limit:
             return
         old = self._now() - self.GRACE

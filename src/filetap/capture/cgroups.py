@@ -1,7 +1,8 @@
-"""Cgroups as targets: their ids and levels for the kernel half, which follows those named by path, and what became of them.
+"""Cgroups as targets: their ids and levels for the kernel half, which follows those given by path, and their creation and
+removal.
 
-Apart from targets.py, which finds them by the words of the command line: here the kernel is asked, as what a mount or a cgroup
-namespace shows of the hierarchy need not begin at its root.
+Separate from targets.py, which finds them by the words of the command line. Here the kernel identifies them, because the
+hierarchy that a mount or a cgroup namespace shows need not begin at its root.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PATH = np.dtype(f"S{wire.CGROUP_PATH_SPACE}")
 
 
 class Identified(NamedTuple):
-    """What the kernel says of a cgroup's directory."""
+    """The kernel's description of a cgroup's directory."""
 
     id: int
     level: int
@@ -34,7 +35,7 @@ class Identified(NamedTuple):
 
 
 class Cgroups:
-    """Those that are targets. ``settle`` is called once what makes and removes cgroups is attached."""
+    """The target cgroups. ``settle`` is called once the programs that follow cgroups are attached."""
 
     def __init__(self, named: Sequence[Cgroup], iterators: Object, kernel_globals: Records, clock: Clock) -> None:
         """``kernel_globals``: struct globals."""
@@ -46,14 +47,15 @@ class Cgroups:
         self._known = [found.id for found in self._found]
 
     def write_paths(self, fd: int) -> None:
-        """Of those that are followed. ``fd``: the map ``cgroup_paths``."""
+        """Write the paths of those that are followed. ``fd``: the map ``cgroup_paths``."""
         paths = Map(fd, U32, PATH)
         for number, (cgroup, found) in enumerate(zip(self._named, self._found, strict=True)):
             if cgroup.by_path:
                 paths.put(number, found.path)
 
     def settle(self) -> None:
-        """What came or went before it was seen: the kernel half has the last word, so look until both say the same."""
+        """Handle cgroups that were created or removed before the programs were attached: repeat the lookup until both halves
+        agree."""
         for cgroup, row in zip(self._named, self._table, strict=False):
             while (now := self._now(cgroup)) != row["id"]:
                 row["gone"] = self._clock.boot() if now == NO_CGROUP else 0
@@ -65,7 +67,7 @@ class Cgroups:
         return number if number is not None and (cgroup.by_path or number == cgroup.id) else NO_CGROUP
 
     def news(self) -> Iterator[str]:
-        """Of each that came or went since the last time."""
+        """Yield a line for each that was created or removed since the last call."""
         for number, (cgroup, found) in enumerate(zip(self._named, self._found, strict=True)):
             now = int(self._table["id"][number])
             if now == self._known[number]:
@@ -79,7 +81,7 @@ class Cgroups:
                 yield f"cgroup {cgroup.id} was removed: no more events will come from it"
 
     def unused(self) -> Iterator[str]:
-        """Of those that no process is in now, or that are not there."""
+        """Yield those that have no process now, or do not exist."""
         for cgroup, found, row in zip(self._named, self._found, self._table, strict=False):
             name = os.fsdecode(found.path)
             if row["id"] == NO_CGROUP:
@@ -88,7 +90,7 @@ class Cgroups:
                 yield f"cgroup {name} is empty"
 
     def gone(self) -> Iterator[str]:
-        """Of each that is not there any more, since when."""
+        """Yield a line for each that no longer exists, with the time of its removal."""
         for cgroup, found, row in zip(self._named, self._found, self._table, strict=False):
             since = int(row["gone"])
             if not since:
@@ -101,7 +103,7 @@ class Cgroups:
 
 
 def _is_empty(cgroup: Cgroup) -> bool:
-    """With all below it. The root has no such file, and always processes."""
+    """Return whether it is empty, with all below it. The root has no such file, and always processes."""
     try:
         return "populated 0" in (cgroup.directory / "cgroup.events").read_text(encoding="ascii")
     except OSError:
@@ -109,7 +111,7 @@ def _is_empty(cgroup: Cgroup) -> bool:
 
 
 def _identify(named: Sequence[Cgroup], iterators: Object) -> list[Identified]:
-    """What is behind the descriptors, which are closed then."""
+    """Identify the cgroups of the descriptors, and close these."""
     found = dict(parse(iterators.run_iterator("cgroup_ids")))
     for cgroup in named:
         os.close(cgroup.fd)
@@ -120,7 +122,7 @@ def _identify(named: Sequence[Cgroup], iterators: Object) -> list[Identified]:
 
 
 def parse(text: bytes) -> Iterator[tuple[int, Identified]]:
-    """By descriptor; ``text``: of struct identified_cgroup and the names behind each, from the lowest up."""
+    """Yield the cgroups by descriptor; ``text``: of struct identified_cgroup, each followed by names, from the lowest up."""
     at = 0
     while at < len(text):
         (head,) = np.frombuffer(text, wire.IDENTIFIED_CGROUP, 1, at)

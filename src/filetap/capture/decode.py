@@ -1,6 +1,6 @@
 """Records of the definitions ring, decoded: bytes in, a File or the fields of a task, name or cgroup out.
 
-Apart, because it keeps nothing: what is defined is kept in files.py and definitions.py.
+Separate, because it stores nothing: files.py and definitions.py store the definitions.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ _NAMES: Final[dict[int, bytes]] = {
     _PIDFS: b"anon_inode:[pidfd]",
     _DMA_BUF: b"/dmabuf:%(name)b",
 }
-"""Names of files as the d_dname functions of their file systems give them. All others use simple_dname, which appends " (deleted)"."""
+"""Names of files in the form of their file systems' d_dname functions. All others use simple_dname, which appends "
+(deleted)"."""
 
 
 def _path(names: list[bytes], flags: int, inode: int, magic: int) -> bytes:
@@ -106,7 +107,7 @@ def task_record(record: bytes) -> dict[str, Any]:
 
 
 def task_tail(record: bytes, ids: Mapping[str, int]) -> tuple[tuple[int, ...], bytes]:
-    """Return what follows a task's fixed part: its groups, as many as were kept, and its arguments."""
+    """Return the data after a task's fixed part: its groups, as many as were kept, and its arguments."""
     count = min(ids["groups"], wire.MAX_GROUPS)
     start = wire.DEFINITION_FIXED + 4 * count
     return struct.unpack_from(f"<{count}I", record, wire.DEFINITION_FIXED), record[start : wire.DEFINITION_FIXED + ids["length"]]

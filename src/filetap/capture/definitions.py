@@ -1,6 +1,6 @@
-"""The registry of files, names, tasks and cgroups, kept from the records of the definitions ring.
+"""The registry of files, names, tasks and cgroups, filled from the records of the definitions ring.
 
-Apart, because it decides how long an id stays known: decode.py reads the records, files.py is the table of files.
+Separate, because it decides how long an id stays known: decode.py reads the records, files.py is the table of files.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ _TASK_PLAIN: Final = (
 ).split()
 
 Arguments = Callable[[int, int], tuple[tuple[bytes, ...], bool] | None]
-"""Of a process by pid and start."""
+"""Returns the arguments of a process, by pid and start."""
 
 
 def no_arguments(_pid: int, _start: int) -> None:
-    """They were not asked for."""
+    """Return None: arguments were not requested."""
     return
 
 
 class Given(NamedTuple):
-    """A name as its caller gave it."""
+    """A name as the caller wrote it."""
 
     directory: int
-    """The id of what it starts from."""
+    """The id of the directory it starts from."""
     root: int
     name: bytes
 
 
 class Definitions:
-    """Both tables, kept from the records of the definitions ring."""
+    """Both tables, filled from the records of the definitions ring."""
 
     GRACE: Final = 2
-    """Drains that an id outlives its end: an event that names it may be under way."""
+    """Drains for which an id stays known after its end: an event that refers to it may still be in a ring."""
 
     PAST: Final = 16384
-    """Tasks and names of one event that have ended and stay known."""
+    """The number of tasks, and of names of one event, that stay known after their end."""
 
     def __init__(
         self,
@@ -67,15 +67,16 @@ class Definitions:
         ancestors: Ancestors | None = None,
         arguments: Arguments = no_arguments,
     ) -> None:
-        """``accounts``: who names users and groups. ``arguments``: of a process of which the kernel could not read them."""
+        """``accounts``: looks up names of users and groups. ``arguments``: returns those of a process whose arguments the
+        kernel could not read."""
         self.files = Files(file_limit, mounts, aggregated=aggregated)
         self._aggregated, self._accounts, self._arguments = aggregated, accounts, arguments
         self.ancestors = ancestors or Ancestors(set)
         self._names: dict[int, tuple[int, int, bytes]] = {}
         self.given: dict[int, Given] = {}
-        """Of each name; where there are PATHs."""
+        """Requested names by id; only if there are PATHs."""
         self.home: Home | None = None
-        """Where PATHs are meant, when there are any."""
+        """The namespace and root that PATHs refer to, if there are any."""
         self._name_limit = name_limit
         self.tasks: dict[int, Task] = {}
         self.processes = 0
@@ -87,7 +88,7 @@ class Definitions:
         self._pids: set[tuple[int, int]] = set()
 
     def apply(self, record: bytes) -> None:
-        """One record of the definitions ring."""
+        """Apply one record of the definitions ring."""
         kind, _, number, _ = decode.HEAD.unpack_from(record)
         if kind == wire.DEFINE_FILE:
             self.files.define(number, record)
@@ -101,7 +102,7 @@ class Definitions:
             self._ending.append((self._drain, number))
 
     def _name(self, number: int, record: bytes) -> None:
-        """A name as the caller gave it."""
+        """Apply a name as the caller wrote it."""
         _, flags, _, length, _, directory, root, key, _ = decode.NAME.unpack_from(record)
         given = record[wire.DEFINITION_FIXED : wire.DEFINITION_FIXED + length]
         file = Request(given, flags, self.files.get(directory), self.files.get(root)).file(number, self.home)
@@ -153,12 +154,12 @@ class Definitions:
         return self._accounts.named(made, self.files.get(ids["root"])) if self._accounts else made
 
     def adopt(self, made: File) -> None:
-        """A name for one event, which may be under way yet."""
+        """Add a name for one event, which may still be in a ring."""
         self.files.add(made)
         self._ending.append((self._drain, -made.id))
 
     def add_temporary(self, made: File | Task) -> None:
-        """A file or task that the reader made for one event, until ``drop_temporary``."""
+        """Add a file or task that the reader made for one event, until ``drop_temporary``."""
         if isinstance(made, Task):
             self.tasks[made.id] = made
         else:
@@ -166,14 +167,15 @@ class Definitions:
         self._temporary.append(made.id)
 
     def drop_temporary(self) -> None:
-        """The events that what was lent was for are with the sinks."""
+        """Drop temporary definitions: the sinks have their events."""
         for number in self._temporary:
             self.files.forget(number)
             self.tasks.pop(number, None)
         self._temporary.clear()
 
     def evict(self) -> tuple[Records, Records]:
-        """Once there are too many: the older half of the files, and of the names, as keys of the kernel's tables."""
+        """Evict the older half of the files and of the names, once there are too many. Return their keys of the kernel's
+        tables."""
         return self.files.evict(), self._evict_names()
 
     def _evict_names(self) -> Records:
@@ -185,13 +187,13 @@ class Definitions:
         return np.array(list(half.values()), wire.NAME_KEY)
 
     def _remember(self, pid: int, start: int) -> None:
-        """Processes are counted once; a set of the last ones is enough, for a pid is not used again so soon."""
+        """Count each process once. A set of the last ones is enough, because a pid is not reused that soon."""
         if len(self._pids) > 65536:
             self._pids.clear()
         self._pids.add((pid, start))
 
     def end_drain(self) -> None:
-        """Everything read so far is with the sinks: what has ended may be forgotten."""
+        """End a drain: the sinks have everything read so far, so ended tasks may be dropped."""
         self._drain += 1
         self.ancestors.tidy()
         while self._ending and self._ending[0][0] + self.GRACE < self._drain:

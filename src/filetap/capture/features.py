@@ -1,6 +1,6 @@
-"""What this kernel can do, found by what exists and by trying, never by its version.
+"""The capabilities of this kernel, found by what exists and by trials, never by its version.
 
-Apart, because whatever differs between kernels is decided here and in bpf/lib/compat.bpf.h.
+Separate, because all differences between kernels are decided here and in bpf/lib/compat.bpf.h.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Way:
-    """One way to attach a hook set's programs; ``reason`` says why it does not work."""
+    """One way to attach a hook set's programs; ``reason`` explains why it does not work."""
 
     name: str
     works: bool
@@ -50,7 +50,7 @@ class Way:
 
 @dataclass(frozen=True)
 class HookSet:
-    """The programs that see one family of operations. ``chosen`` is None where none attaches."""
+    """The programs that trace one family of operations. ``chosen`` is None if none attaches."""
 
     name: str
     sees: str
@@ -59,12 +59,12 @@ class HookSet:
     missed: str
     advice: str
     needed: bool = True
-    """Nothing is traced without it."""
+    """Without it nothing can be traced."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """All that examine() found."""
+    """The result of examine()."""
 
     kernel: str
     architecture: str
@@ -75,7 +75,7 @@ class Features:
 
     @property
     def tracing(self) -> bool:
-        """Does ``filetap trace`` work here?"""
+        """Return whether ``filetap trace`` works here."""
         return all(r.met for r in self.requirements if r.needed) and all(h.chosen for h in self.hook_sets if h.needed)
 
 
@@ -99,13 +99,13 @@ _STATUS: Final = "/proc/self/status"
 
 
 def capabilities(status: str) -> dict[str, bool]:
-    """Which of CAPABILITIES are effective, from the text of /proc/PID/status."""
+    """Return which of CAPABILITIES are effective, from the text of /proc/PID/status."""
     effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
     return {name: bool(int(effective, 16) >> capability.bit & 1) for name, capability in CAPABILITIES.items()}
 
 
 def missing(held: dict[str, bool]) -> list[str]:
-    """What is to be granted. CAP_SYS_ADMIN includes the two that were split from it (bpf_capable, perfmon_capable)."""
+    """Return the missing ones. CAP_SYS_ADMIN includes the two that were split from it (bpf_capable, perfmon_capable)."""
     implied = {"CAP_BPF", "CAP_PERFMON"} if held["CAP_SYS_ADMIN"] else set()
     return [name for name, there in held.items() if not there and name not in implied]
 
@@ -129,7 +129,8 @@ def _capabilities() -> str:
 
 
 def _user_namespace() -> str:
-    """The kernel asks for capabilities in the initial user namespace; those of a rootless container do not count."""
+    """Check the user namespace. The kernel checks capabilities in the initial one; those of a rootless container do not
+    count."""
     if os.stat("/proc/self/ns/user").st_ino != _INITIAL_USER_NAMESPACE:
         raise KernelError("this is root only in a user namespace, such as a rootless container: run filetap as root of the host")
     return "initial"
@@ -156,7 +157,7 @@ _CHECKS: Final[dict[str, Callable[[], str]]] = {
 
 
 def require() -> None:
-    """KernelError with what to do, when nothing can be traced here."""
+    """Raise KernelError with what to do, if nothing can be traced here."""
     for check in _CHECKS.values():
         check()
 
@@ -167,15 +168,15 @@ _HELPERS: Final = {
     "bpf_ktime_get_boot_ns": 125,  # 71d19214776e (v5.8)
     "bpf_ringbuf_reserve": 131,  # 457f44363a88 (v5.8)
 }
-"""What our programs cannot do without and some kernel lacks or forbids, and its number (enum bpf_func_id)."""
+"""Helpers that filetap's programs need and some kernel lacks or forbids, and their numbers (enum bpf_func_id)."""
 OBJECTS: Final = ("process", "syscalls", "iter", "faults", "uring", "aio", "cgroup")
 NOT_TRIED: Final = "not tried"
 _REMEDY: Final = "run filetap where bpf(2) is allowed (no seccomp filter, no lockdown), on Linux 5.10 or later"
-"""What to do about all that was tried in vain; the version is advice, no test."""
+"""What to do if none of the trials succeeded; the version is advice, not a test."""
 
 
 def _object(name: str, types: KernelTypes) -> None:
-    """All programs of one of our objects. Each part may be allowed and the verifier still refuse the whole."""
+    """Load all programs of one object. Each part may be allowed, and the verifier may still refuse the whole."""
     config = np.zeros(1, wire.CONFIG)
     loaded = Object(name, cast=types.has_cast())
     if not types.has_task_storage():
@@ -189,7 +190,7 @@ def _object(name: str, types: KernelTypes) -> None:
 
 
 def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
-    """Those of its programs that are for this kernel."""
+    """Return those of its programs that are for this kernel."""
     preempted = types.preempts_tracepoints()
     if loaded.name == "uring":
         plan = uring.plan(types)
@@ -200,7 +201,7 @@ def _fitting(loaded: Object, types: KernelTypes) -> set[str]:
 
 
 class Plan(NamedTuple):
-    """A hook set before anything was tried. ``missed``: not seen though it attaches; ``without``: and not when it does not."""
+    """A hook set before any trial. ``missed``: what is not traced even if it attaches; ``without``: what else if it does not."""
 
     name: str
     sees: str
@@ -209,10 +210,10 @@ class Plan(NamedTuple):
     without: str
     advice: str = "nothing"
     remedy: str = _REMEDY
-    """What to do where no way works."""
+    """What to do if no way works."""
     needed: bool = True
     preempted: Mapping[str, tuple[trials.Attempt, ...]] = MappingProxyType({})
-    """In place of ``ways`` where the kernel preempts programs of raw tracepoints (probes.preempt_safe)."""
+    """Replaces ``ways`` where the kernel preempts programs of raw tracepoints (probes.preempt_safe)."""
 
 
 _BY_HOOK: Final[dict[str, tuple[trials.Attempt, ...]]] = {
@@ -274,11 +275,11 @@ PLANS: Final = (
         preempted={"tracepoint": (trials.io_uring, partial(trials.tracepoint, "io_uring", "io_uring_complete"))},
     ),
 )
-"""Ways stand in order of preference."""
+"""The ways are in order of preference."""
 
 
 def hook_set(plan: Plan, types: KernelTypes | None, ready: bool) -> HookSet:
-    """Nothing is tried without ``types``, and nothing is chosen unless all requirements are met."""
+    """Try a hook set's ways. Without ``types`` nothing is tried, and nothing is chosen unless all requirements are met."""
     reasons = {
         name: next(filter(None, (trials.reason(attempt, types) for attempt in attempts)), "") if types else NOT_TRIED
         for name, attempts in _ways(plan, types).items()
@@ -308,7 +309,7 @@ def _requirement(name: str, check: Callable[[], str]) -> Requirement:
 
 
 def _tried(types: KernelTypes) -> Iterator[Requirement]:
-    """Parts of the kernel that our programs are made of."""
+    """Yield the features of the kernel that filetap's programs need."""
     absent = [name for name, number in _HELPERS.items() if trials.reason(partial(trials.helper, number), types)]
     missed = f"missing {', '.join(absent)}: {_REMEDY}"
     yield Requirement("helpers", not absent, True, missed if absent else "all available")
@@ -323,7 +324,7 @@ def _tried(types: KernelTypes) -> Iterator[Requirement]:
 
 
 def _better_with(types: KernelTypes) -> Iterator[Requirement]:
-    """Parts that tracing works without, at a price."""
+    """Yield the features that tracing works without, at a price."""
     cast, storage, registers = types.has_cast(), types.has_task_storage(), types.has_kfunc(REGISTERS)
     with_, without = "events cost half as much as without it", "not in this kernel: events cost twice as much"
     yield Requirement("bpf_rdonly_cast", cast, False, with_ if cast else without)
@@ -336,7 +337,7 @@ def _better_with(types: KernelTypes) -> Iterator[Requirement]:
 
 
 def _namespaces(types: KernelTypes) -> Iterator[Requirement]:
-    """Those that tracing works in, and what is different there."""
+    """Yield the namespaces, and what is different in them."""
     initial = "initial"
     there = {kind: is_initial(kind) for kind in ("pid", "time", "cgroup")}
     inside = "not the initial one: -p takes pids of this namespace, events have pids of the host"
@@ -352,7 +353,7 @@ def _namespaces(types: KernelTypes) -> Iterator[Requirement]:
 
 
 def _descriptors() -> Requirement:
-    """The hard limit, which a run raises its soft limit to."""
+    """Return the hard limit, to which a run raises its soft limit."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     enough = most >= descriptors.USED
     too_few = f"at most {most}, and a run may need {descriptors.USED}: raise the hard limit (ulimit -n)"
@@ -360,7 +361,7 @@ def _descriptors() -> Requirement:
 
 
 def examine() -> Features:
-    """Tries everything, for a fraction of a second. Never raises."""
+    """Test everything, in a fraction of a second. Never raises."""
     rows = {name: _requirement(name, check) for name, check in _CHECKS.items()}
     hook_sets = tuple(hook_set(plan, None, ready=False) for plan in PLANS)
     if _met(rows):

@@ -1,6 +1,6 @@
 """The table of files: ids to the definitions that the kernel sent, within a limit.
 
-Apart, because decoding is on demand: a definition is kept as it came, a third of the size, until a sink reads it.
+Separate, because decoding is on demand: a definition is stored as it came, a third of the size, until a sink reads it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from filetap.core.batch import File
 from filetap.core.wire import Records
 
 Aggregated = Callable[[str], set[int]]
-"""The ids that overflows name, of "file" or "task". They are written when the run ends: what they name must stay known."""
+"""The ids that overflows refer to, of "file" or "task". They are written when the run ends, so these ids must stay known."""
 
 
 def none_aggregated(_kind: str) -> set[int]:
@@ -29,13 +29,13 @@ def none_aggregated(_kind: str) -> set[int]:
 
 
 class Files(Mapping[int, File]):
-    """Id to File. Holds ``limit`` of the kernel's definitions, those evicted for a while longer, those that overflows name to
-    the end; decodes when asked."""
+    """Id to File. Holds ``limit`` of the kernel's definitions, evicted ones for a while longer, those that overflows refer to
+    until the end; decodes on demand."""
 
     DECODED: Final = 8192
-    """Files kept as decoded: what sinks ask for again and again."""
+    """Decoded files that are cached for sinks."""
     GRACE: Final = 2.0
-    """Seconds that an id outlives its end in the kernel: an event that names it may be under way."""
+    """Seconds for which an id stays known after its end in the kernel: an event that refers to it may still be in a ring."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Files(Mapping[int, File]):
         now: Callable[[], float] = time.monotonic,
         aggregated: Aggregated = none_aggregated,
     ) -> None:
-        """``mounts``: where to find the host's paths of files, when they are wanted."""
+        """``mounts``: finds the host's paths of files, if they are requested."""
         self.limit, self._mounts, self._now, self._aggregated = limit, mounts, now, aggregated
         self._records: dict[int, bytes] = {}
         self._kept: dict[int, bytes] = {}
         self._evicted: deque[tuple[float, dict[int, bytes]]] = deque()
         self.made: dict[int, File] = {}
-        """Those that are no definition of the kernel's."""
+        """Files that the kernel did not define."""
         self._decoded: dict[int, File] = {}
 
     def __getitem__(self, number: int) -> File:
@@ -73,7 +73,7 @@ class Files(Mapping[int, File]):
         raise KeyError(number)
 
     def _tables(self) -> Iterator[dict[int, bytes]]:
-        """The kernel's definitions, wherever they are by now."""
+        """Yield the tables of the kernel's definitions: present and evicted ones."""
         yield self._records
         yield from (records for _, records in self._evicted)
         yield self._kept
@@ -90,23 +90,23 @@ class Files(Mapping[int, File]):
         return number in self.made or any(number in records for records in self._tables())
 
     def path(self, number: int) -> bytes:
-        """The path of a file, empty for an unknown id."""
+        """Return the path of a file, empty for an unknown id."""
         return self[number].path if number in self else b""
 
     def define(self, number: int, record: bytes) -> None:
         self._records[number] = record
 
     def add(self, file: File) -> None:
-        """A file that is no definition of the kernel's."""
+        """Add a file that the kernel did not define."""
         self.made[file.id] = file
 
     def forget(self, number: int) -> None:
-        """A file that ``add`` brought."""
+        """Remove a file added by ``add``."""
         self.made.pop(number, None)
 
     def evict(self) -> Records:
-        """Once there are more than ``limit``: the older ones but for half of it, as keys of the kernel's cache, from which
-        they are to go."""
+        """Evict the older files once there are more than ``limit``, down to half of it. Return their keys in the kernel's
+        cache, from which they must be removed."""
         now = self._now()
         while self._evicted and self._evicted[0][0] < now:
             self._release(self._evicted.popleft()[1])

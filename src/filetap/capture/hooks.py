@@ -1,6 +1,6 @@
-"""Attaches the VFS hook set: each hook the best way that this kernel allows, and says which and why.
+"""Attaches the VFS hook set: each hook by the best type that this kernel allows, and reports which and why.
 
-Apart from loader.py, because a way is chosen by what exists and by trying, hook by hook.
+Separate from loader.py, because a type is chosen by what exists and by trials, hook by hook.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from filetap.kernel.types import KernelTypes
 from filetap.probes.vfs import NEWER, NO_LSM_HOOK, Hook, attach_types
 
 _SAMPLE: Final = "file_open"
-"""What a way is tried on: every kernel has it."""
+"""The hook for trials: every kernel has it."""
 
 
 @dataclass(slots=True)
 class Attached:
-    """What came of it."""
+    """The result of attaching."""
 
     links: list[Link] = field(default_factory=list)
     attach_types: dict[str, str] = field(default_factory=dict)
-    """Function to way."""
+    """Function to attach type."""
     reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """Way to why not, to the functions that it was not possible for."""
+    """Attach type to reasons for failure, to the functions concerned."""
 
     def refuse(self, attach_type: str, reason: str, hooks: Sequence[Hook]) -> None:
         for hook in hooks:
             self.reasons.setdefault(attach_type, {}).setdefault(reason, []).append(hook.function)
 
     def missed(self, wanted: Sequence[Hook]) -> list[Hook]:
-        """Those that attached in no way, though this kernel should have them."""
+        """Return those that did not attach, though this kernel should have them."""
         return [hook for hook in wanted if hook.function not in self.attach_types and hook.function not in NEWER]
 
     def notes(self, wanted: Sequence[Hook]) -> list[str]:
-        """Which of the hooks attached another way than the best, and which not at all; each reason once."""
+        """Return which hooks attached by another type than the best, and which not at all; each reason once."""
         return [
             f"hooks attach by {', '.join(sorted(taken))}, not by {attach_type} ({reason}){_which(functions, wanted)}"
             for attach_type, reasons in self.reasons.items()
@@ -48,7 +48,7 @@ class Attached:
         ] + [f"not seen: {hook.function}, because no hook type attaches to it" for hook in self.missed(wanted)]
 
     def why(self) -> str:
-        """Why nothing attached."""
+        """Return why nothing attached."""
         return "; ".join(f"{attach_type}: {', '.join(reasons)}" for attach_type, reasons in self.reasons.items())
 
 
@@ -57,7 +57,7 @@ def _which(functions: Sequence[str], wanted: Sequence[Hook]) -> str:
 
 
 Load = Callable[[str, Sequence[Hook]], Object]
-"""Opens and loads the object with these hooks' programs, aimed that way."""
+"""Opens and loads the object with these hooks' programs, set to that attach type."""
 
 
 def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
@@ -73,7 +73,7 @@ def attach(wanted: Sequence[Hook], load: Load, kernel: KernelTypes) -> Attached:
 
 
 def refusals(kernel: KernelTypes) -> str:
-    """Why no hook at all attaches in any way; "": some way works."""
+    """Return why no hook attaches by any type; "": some type works."""
     refused = {
         attach_type: trials.reason(partial(trials.hook, attach_type, _SAMPLE), kernel)
         for attach_type in attach_types(kernel.preempts_tracepoints())
@@ -97,7 +97,8 @@ def _fitting(hooks: Sequence[Hook], attach_type: str, kernel: KernelTypes, done:
 
 
 def _attach(hooks: Sequence[Hook], attach_type: str, load: Load, kernel: KernelTypes, done: Attached) -> None:
-    """What the kernel refuses of several is found in parts: that of one hook is no reason to do without the others."""
+    """Attach the hooks. If the kernel refuses several, they are tried in parts, so that one refused hook does not exclude the
+    others."""
     try:
         loaded = load(attach_type, hooks)
     except KernelError as error:
@@ -115,8 +116,8 @@ def _attach(hooks: Sequence[Hook], attach_type: str, load: Load, kernel: KernelT
 
 
 def _parts(hooks: Sequence[Hook], kernel: KernelTypes) -> list[Sequence[Hook]]:
-    """Before 720e6a435194 (v6.1) a hook that is given a structure is refused: these apart from the others, and whatever else it is
-    by halves. None of a single one."""
+    """Split the hooks. Before 720e6a435194 (v6.1) a hook that takes a structure is refused: these are split off first; for
+    any other reason the hooks are halved. Returns nothing for a single one."""
     given = [hook for hook in hooks if kernel.takes_structure(hook.function)]
     if 0 < len(given) < len(hooks):
         return [[hook for hook in hooks if hook not in given], given]

@@ -1,8 +1,8 @@
-"""Names of changes that text does not lead to a PATH: looked up right after the call, as the caller saw them, and judged by the
-kernel's own rules.
+"""Names of changes whose text does not lead to a PATH: looked up right after the call, as the caller saw them, and checked by
+the kernel's own rules.
 
-Apart from filters.py, which compares text: a symbolic link, a bind mount or another mount namespace makes another name of a watched
-place, and where no hook says which file a call has changed, only a look tells.
+Separate from filters.py, which compares text: a symbolic link, a bind mount or another mount namespace gives a watched file
+another name, and if no hook reports which file a call has changed, only a lookup can tell.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from filetap.kernel.maps import Map
 from filetap.render.columns import encode, pack, second
 
 LOOKS: Final = 4096
-"""Names that are looked at in one batch."""
+"""Names that are looked up in one batch."""
 AT_ONCE: Final = 256
-"""Of these so many at a time: each is a descriptor for a moment."""
+"""Names that are looked up at a time: each needs a descriptor for a moment."""
 BELIEVED: Final = 100_000_000
-"""ns for which a name that led elsewhere is not looked at again, whatever is moved meanwhile."""
+"""ns for which a name that led elsewhere is not looked up again, whatever is moved meanwhile."""
 SLACK: Final = 20_000_000
-"""ns by which a file's time of change may lie before the end of the call: two ticks of the kernel's coarse clock."""
+"""ns by which a file's ctime may precede the end of the call: two ticks of the kernel's coarse clock."""
 SECOND: Final = 1_000_000_000
 FIRST_ID: Final = 7 << 29
-"""Ids of files from here on are made here; below are the reader's and those of calls under way."""
+"""Ids of files from here on are made here; lower ones are the reader's and those of pending calls."""
 ANY: Final = b"\0"
 """A name that no rule has."""
 U32: Final = np.dtype("<u4")
@@ -50,33 +50,33 @@ AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW = 0x100, 0x400
 
 
 class Question(NamedTuple):
-    """A name as its caller gave it, and from where."""
+    """A name as the caller wrote it, and the directory it starts from."""
 
     namespace: int
     root: bytes
-    """The caller's root directory, which nothing leaves."""
+    """The caller's root directory, which names cannot leave."""
     start: bytes
-    """The directory that the name starts from, below it."""
+    """The directory that the name starts from, below the root."""
     inodes: tuple[int, int]
-    """Of that directory: which of both stat(2) shows, overlayfs decides."""
+    """Inodes of that directory: on overlayfs it varies which of the two stat(2) shows."""
     name: bytes
-    """Of an entry: of its directory."""
+    """For an entry: the name of its directory."""
     entry: bytes | None
-    """ANY, unless a rule has a name like it; None: the file is meant that the name leads to."""
+    """ANY, unless a rule has a name like it; None: the file that the name leads to is meant."""
     follow: bool
 
     def begun(self) -> bytes | None:
-        """The start, from the root; None: it lies outside, or is not known."""
+        """Return the start, relative to the root; None: it is outside, or not known."""
         top = self.root.rstrip(b"/") + b"/"
         return (self.start[len(top) :] or b".") if (self.start + b"/").startswith(top) else None
 
     def walked(self) -> bytes:
-        """The whole way from the root."""
+        """Return the whole path from the root."""
         return (self.begun() or b".") + b"/" + self.name
 
 
 class Answer(NamedTuple):
-    """Where it led."""
+    """The result of a lookup."""
 
     path: bytes
     wanted: bool
@@ -85,52 +85,54 @@ class Answer(NamedTuple):
     generation: int = 0
     mode: int = 0
     changed: int = 0
-    """When the file, or the directory of the name, was changed last: ns since 1970."""
+    """The ctime of the file, or of the name's directory: ns since 1970."""
     link: bool = False
     """A symbolic link at the end of the name has led there, or may have."""
 
     linked: int = 0
-    """When the newest of the symbolic links that led there was made; 0: there were none."""
+    """The ctime of the newest symbolic link on the way; 0: there were none."""
 
     def stood(self, when: int) -> bool:
-        """Did the links lead there at that time already?"""
+        """Return whether the links led there at that time already."""
         return self.linked == 0 or self.linked + SLACK <= when
 
     def confirms(self, first: int, last: int) -> bool:
-        """May calls that ended between these times have changed this? A time in whole seconds may be two seconds old."""
+        """Return whether calls that ended between these times may have changed this. A time in whole seconds may be two
+        seconds old."""
         return self.stood(first) and self.changed + (SLACK if self.changed % SECOND else 2 * SECOND) >= last
 
 
 class Opened(NamedTuple):
-    """What a name leads to, behind a descriptor of ours."""
+    """The result of opening a name, as a descriptor of filetap."""
 
     fd: int
     entry: bytes | None
-    """A name in that directory, which need not be there; None: the file itself."""
+    """A name in that directory, which need not exist; None: the file itself."""
     link: bool = False
 
 
 class Asked(NamedTuple):
-    """The events of a batch that are in doubt."""
+    """The events of a batch that must be looked up."""
 
     rows: NDArray[np.int32]
-    """Of each event, the distinct (file, target, task, call, argument)."""
+    """For each event, the index of its distinct (file, target, task, call, argument)."""
     first: NDArray[np.int64]
-    """Of each distinct one, when the first of its calls ended; ns since 1970."""
+    """For each distinct one, when the first of its calls ended; ns since 1970."""
     last: NDArray[np.int64]
     tasks: list[Task | None]
-    """Who made them."""
+    """The tasks that made them."""
     names: list[dict[int, Question]]
-    """And their names that can be looked at, by id."""
+    """Their names that can be looked up, by id."""
     expected: list[int]
-    """And how many have to be."""
+    """The number of names that must be looked up."""
 
 
 class Roots:
-    """Root directories of callers as descriptors, for the time of one look: longer they would keep file systems from being unmounted."""
+    """Root directories of callers as descriptors, during one lookup: longer they would keep file systems from being
+    unmounted."""
 
     def __init__(self, own: int, tasks: Iterable[Task]) -> None:
-        """``own``: our own mount namespace. ``tasks``: through whom others are to be reached first."""
+        """``own``: filetap's own mount namespace. ``tasks``: tasks through which others are reached first."""
         self._own, self._tasks = own, tasks
         self._open: dict[tuple[int, bytes], int | None] = {}
         self._stack = ExitStack()
@@ -142,7 +144,7 @@ class Roots:
         self._stack.close()
 
     def of(self, namespace: int, root: bytes) -> int | None:
-        """A descriptor; None: nobody is there any more through whom it could be reached."""
+        """Return a descriptor; None: no process is left through which it could be reached."""
         key = namespace, root
         if key not in self._open:
             self._open[key] = fd = _open_root(root) if namespace == self._own else self._find(namespace, root)
@@ -151,7 +153,7 @@ class Roots:
         return self._open[key]
 
     def _find(self, namespace: int, root: bytes) -> int | None:
-        """The caller's, or that of anybody with the same root there."""
+        """Find the caller's root, or that of any process with the same root there."""
         known = (task.pid for task in self._tasks if task.mount_namespace == namespace)
         pids = dict.fromkeys(chain(known, (int(name) for name in os.listdir("/proc") if name.isdigit())))
         return next((fd for pid in pids if (fd := _root_of(pid, namespace, root)) is not None), None)
@@ -165,7 +167,7 @@ def _open_root(path: bytes) -> int | None:
 
 
 def _root_of(pid: int, namespace: int, root: bytes) -> int | None:
-    """Compared once it is open: by then the process may be another."""
+    """Open the root of a process, and compare it afterwards: the pid may have been reused."""
     place = b"/proc/%d" % pid
     if not _is_at(place, namespace, root) or (fd := _open_root(place + b"/root")) is None:
         return None
@@ -183,14 +185,14 @@ def _is_at(place: bytes, namespace: int, root: bytes) -> bool:
 
 
 class Judge:
-    """The kernel's rules, asked about files behind descriptors of ours."""
+    """Gets the verdict of the kernel's rules on files of filetap's descriptors."""
 
     def __init__(self, iterators: Object, names: NameRules) -> None:
         self._iterators, self._lengths = iterators, names.lengths
         self._asked = Map(iterators.map_fd("asked_files"), U32, wire.ASKED_FILE)
 
     def __call__(self, opened: list[Opened]) -> dict[int, Answer]:
-        """By descriptor; not of those whose path the kernel could not tell as a whole."""
+        """Return answers by descriptor, except for those whose path the kernel could not return completely."""
         fds = np.array([one.fd for one in opened], U32)
         asked = np.zeros(len(opened), wire.ASKED_FILE)
         for row, one in zip(asked, opened, strict=True):
@@ -226,7 +228,7 @@ def _answers(said: bytes) -> Iterator[tuple[int, Answer]]:
 
 
 def follows(call: int, argument: int) -> bool:
-    """Does a change by this call go on to what a symbolic link at the end of the name leads to?"""
+    """Return whether a change by this call follows a symbolic link at the end of the name."""
     name, op = CALLS[call].name, CALLS[call].op
     if op == "link":
         return bool(argument & AT_SYMLINK_FOLLOW)
@@ -234,7 +236,8 @@ def follows(call: int, argument: int) -> bool:
 
 
 def elsewhere_key(given: Given, entry: bytes | None) -> int | None:
-    """As leads_elsewhere() of bpf/lib/name.bpf.h; None: the kernel keeps no such name. ``entry``: as in Question."""
+    """Return the key of leads_elsewhere() of bpf/lib/name.bpf.h; None: the kernel stores no such name. ``entry``: as in
+    Question."""
     directory, root, name = given
     if name.endswith(b"/") or len(name) >= 255:
         return None
@@ -247,14 +250,14 @@ def elsewhere_key(given: Given, entry: bytes | None) -> int | None:
 
 
 class Elsewhere:
-    """The kernel's table of names that led to nothing wanted."""
+    """The kernel's table of names that led to no matching file."""
 
     def __init__(self, table: int, epochs: Records, clock: Clock) -> None:
         """``table``: the map's descriptor. ``epochs``: struct globals."""
         self._table, self._epochs, self._clock = Map(table, U64, wire.ELSEWHERE), epochs, clock
 
     def moment(self) -> Records:
-        """What is to be put there of a look that begins now."""
+        """Return the value to store there for a lookup that begins now."""
         value = np.zeros(1, wire.ELSEWHERE)
         value["until"] = self._clock.boot() + BELIEVED
         value["epoch"] = self._epochs["epoch"][0] + self._epochs["symlinks"][0]
@@ -266,7 +269,8 @@ class Elsewhere:
 
 
 class Later:
-    """Changes of one batch whose names are in doubt: those that led to something wanted, with the files in place of the names."""
+    """Changes of one batch whose names must be looked up: keeps those that led to a matching file, with the files in place of
+    the names."""
 
     def __init__(
         self, judge: Judge, definitions: Definitions, elsewhere: Elsewhere, names: UnresolvedNameFilter, basenames: Collection[int]
@@ -277,12 +281,12 @@ class Later:
         self._own = os.stat("/proc/self/ns/mnt").st_ino
         self._ids = count(FIRST_ID)
         self.missed = 0
-        """Events of which a name could not be looked at, or led to something that the call has not changed."""
+        """Events with a name that could not be looked up, or led to a file that the call has not changed."""
         self.removed = 0
-        """Events on names that were removed since, from where nothing is wanted: symbolic links may have led on."""
+        """Events on names that were removed since, from a directory that does not match: symbolic links may have led on."""
 
     def look(self, batch: Batch, rows: NDArray[np.bool_]) -> tuple[Batch, NDArray[np.bool_]]:
-        """``rows``: events of wire.LATER. Returns the batch with what was found, and which of them are wanted."""
+        """``rows``: events of wire.LATER. Return the batch with the files found, and which of the events match."""
         moment, asked = self._elsewhere.moment(), self._ask(batch, rows)
         questions = list(dict.fromkeys(question for names in asked.names for question in names.values()))[:LOOKS]
         with Roots(self._own, [task for task in asked.tasks if task]) as roots:
@@ -308,7 +312,7 @@ class Later:
 
     @staticmethod
     def _changed(row: np.void) -> dict[int, int]:
-        """What an event has changed: CHANGE_* by the ids of its names."""
+        """Return what an event has changed: CHANGE_* by the ids of its names."""
         first = {"file": wire.CHANGE_FILE, "entry": wire.CHANGE_ENTRY, "target": 0}[CHANGES[CALLS[int(row["call"])].op]]
         found = {int(row["file"]): first, int(row["target"]): wire.CHANGE_ENTRY}
         return {number: change for number, change in found.items() if number and change}
@@ -343,12 +347,12 @@ class Later:
         return {question: answer._replace(linked=linked) for question, (answer, linked) in dated.items() if linked is not None}
 
     def _judged(self, question: Question, answer: Answer) -> Answer:
-        """Of what is not there any more the rules know no identity: its text tells."""
+        """Return the answer for a file. The rules have no identity for one that no longer exists: its text decides."""
         foreign = question.namespace != self._own
         return answer._replace(wanted=answer.wanted or self._wanted.wants(File(0, answer.path, foreign=foreign)))
 
     def _leading_elsewhere(self, asked: Asked, answers: dict[Question, Answer]) -> set[int]:
-        """Keys of what the kernel need not hand over again, as long as nothing changes that."""
+        """Return the keys of names that the kernel need not emit again until something moves."""
         names = {number: question for names in asked.names for number, question in names.items()}
         unwanted = ((number, q) for number, q in names.items() if q in answers and not answers[q].wanted and not answers[q].link)
         keys = (elsewhere_key(self._definitions.given[number], question.entry) for number, question in unwanted)
@@ -377,7 +381,7 @@ class Later:
         return _replaced(batch, kept, files), kept
 
     def _file(self, number: int, answer: Answer) -> int:
-        """The file in the place of a name; its id."""
+        """Return the id of the file in the place of a name."""
         found = {name: getattr(answer, name) for name in ("path", "inode", "device", "generation", "mode")}
         given = self._definitions.given[number].name
         if answer.path.endswith(ANY):
@@ -388,7 +392,8 @@ class Later:
 
 
 def newest_link(question: Question, found: Opened, roots: Roots) -> int | None:
-    """When the newest of the symbolic links on the way was made, ns since 1970; 0: there are none; None: the way is gone."""
+    """Return the ctime of the newest symbolic link on the way, ns since 1970; 0: there are none; None: the path no longer
+    exists."""
     root, path = roots.of(question.namespace, question.root), question.walked()
     if found.entry is not None and question.entry is None:
         path = path.rstrip(b"/").rpartition(b"/")[0]
@@ -404,7 +409,7 @@ def newest_link(question: Question, found: Opened, roots: Roots) -> int | None:
 
 
 def _links(root: int, path: bytes, follow: bool) -> Iterator[int]:
-    """The times of those that a walk meets, as the kernel walks."""
+    """Yield the ctimes of the links that a walk passes, in the kernel's order."""
     ahead = path.split(b"/")[::-1]
     behind: list[bytes] = []
     for _ in range(4096):
@@ -430,8 +435,8 @@ def _links(root: int, path: bytes, follow: bool) -> Iterator[int]:
 
 
 def open_named(question: Question, roots: Roots) -> Opened | None:
-    """What it leads to; of a file that is gone, its name in its directory. None: that is gone or not to be reached, or what the name starts
-    from is another directory by now."""
+    """Open what the name leads to; for a file that is gone, its directory with its name. None: that is gone or not reachable,
+    or the start of the name is another directory by now."""
     root = roots.of(question.namespace, question.root)
     start = question.begun()
     if root is None or start is None:
@@ -470,7 +475,7 @@ def _last(name: bytes) -> bytes:
 
 
 def _replaced(batch: Batch, kept: NDArray[np.bool_], files: dict[int, int]) -> Batch:
-    """With files in the place of names."""
+    """Return the batch with files in the place of names."""
     events, ext = batch.events.copy(), batch.ext.copy()
     two = events["flags"] & wire.HAS_EXT != 0
     for column, rows in ((events["file"], kept), (ext["target"], kept[two])):
@@ -479,5 +484,5 @@ def _replaced(batch: Batch, kept: NDArray[np.bool_], files: dict[int, int]) -> B
 
 
 def changes_later(calls: Iterable[int]) -> bool:
-    """Is there any call among these that changes something by name?"""
+    """Return whether any of these calls changes something by name."""
     return any(CALLS[call].op in CHANGES and "name" in CALLS[call].shape for call in calls)

@@ -1,6 +1,6 @@
 """A command held before its exec until the probes are attached.
 
-Apart, because the fork must come first: before numpy and its threads are imported.
+Separate, because the fork must come first: before numpy and its threads are imported.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses of a command that cannot be executed, as in sh(1)."""
 
 NOTIFY_SOCKET = b"NOTIFY_SOCKET"
-"""Where the service manager listens to filetap, not to its command: what that says would be taken for filetap's."""
+"""The service manager's socket for filetap, not for its command: messages of the command would count as filetap's."""
 
 ABANDONED = 125
-"""Exit status of a child that was never let go."""
+"""Exit status of a child that was never released."""
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ)
-"""What filetap handles itself, or Python ignores, and its command must not."""
+"""Signals that filetap handles itself, or Python ignores, and its command must not."""
 
 
 class CommandError(FiletapError):
@@ -39,7 +39,7 @@ class CommandError(FiletapError):
 
 
 def find_user(name: str | None) -> pwd.struct_passwd | None:
-    """Whom the command runs as: ``name`` or number, else the user who called sudo, else None (ourselves)."""
+    """Return the user that the command runs as: ``name`` or number, else the user who called sudo, else None (filetap's own)."""
     wanted = name or os.environ.get("SUDO_UID")
     if not wanted:
         return None
@@ -59,14 +59,15 @@ class Command:
         ignored: Collection[int] = (),
         blocked: Collection[int] | None = None,
     ) -> None:
-        """``ignored``, ``blocked``: signals that were so when filetap began, as SIGINT behind a script's ``&``: they stay so."""
+        """``ignored``, ``blocked``: signals that were so when filetap began, such as SIGINT in a script's background job
+        (``&``): they stay so."""
         self.arguments = arguments
         path = arguments[0] if "/" in arguments[0] else shutil.which(arguments[0])
         if path is None:
             raise CommandError(arguments[0], errno.ENOENT)
         go, self._go = os.pipe()
         self._error, error = os.pipe()
-        # Blocked over the fork: what reaches the child before its handlers are reset must not be lost in ours.
+        # # Blocked during the fork: a signal that reaches the child before its handlers are reset must not run filetap's.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         self.pid = os.fork()
         if self.pid == 0:
@@ -81,11 +82,11 @@ class Command:
         self._status: int | None = None
 
     def release(self) -> None:
-        """Let it exec. Raises CommandError when it could not; then it has ended."""
+        """Let it exec. Raise CommandError if that failed; then it has ended."""
         try:
             os.write(self._go, b"g")
         except BrokenPipeError:
-            pass  # somebody killed it: its status will tell
+            pass  # it was killed: its status shows it
         os.close(self._go)
         code = os.read(self._error, 4)
         os.close(self._error)
@@ -101,26 +102,26 @@ class Command:
             self.wait()
 
     def poll(self) -> bool:
-        """True when it has exited."""
+        """Return True when it has exited."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self._status = status if pid else None
         return self._status is not None
 
     def wait(self) -> int:
-        """Its exit status as a shell tells it: 128 + n for signal n."""
+        """Return its exit status as a shell does: 128 + n for signal n."""
         if self._status is None:
             self._status = os.waitpid(self.pid, 0)[1]
         code = os.waitstatus_to_exitcode(self._status)
         return 128 - code if code < 0 else code
 
     def signal(self, number: int) -> None:
-        """Hand a signal on, if it still runs and has not got it as we did: the terminal sends an interrupt to both."""
+        """Forward a signal, if it still runs and has not received it itself: the terminal sends an interrupt to both."""
         if not self.poll() and not (number == signal.SIGINT and self._hears_terminal()):
             os.kill(self.pid, number)
 
     def _hears_terminal(self) -> bool:
-        """Is it in the foreground of our terminal, and we too? tcgetpgrp(3)"""
+        """Return whether it and filetap are in the foreground of the terminal. tcgetpgrp(3)"""
         try:
             terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError:  # there is none
@@ -134,7 +135,7 @@ class Command:
 
 
 def _forget_handlers(mask: Iterable[int], ignored: Collection[int]) -> None:
-    """In the child: filetap's own handlers, and what it blocks, would keep it from being killed."""
+    """Reset signals in the child: filetap's own handlers, and those it blocks, would keep it from being killed."""
     for number in HANDLED:
         signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -144,7 +145,7 @@ def _child(path: str, arguments: list[str], user: pwd.struct_passwd | None, go: 
     """The child's side: wait, become the user, exec. Never returns into the caller's code."""
     try:
         if not os.read(go, 1):
-            os._exit(ABANDONED)  # filetap has ended, or gave up
+            os._exit(ABANDONED)  # filetap has ended or abandoned it
         if user:
             os.initgroups(user.pw_name, user.pw_gid)
             os.setgid(user.pw_gid)

@@ -1,7 +1,7 @@
-"""How many of the processes that were named, and of their descendants, still run: who waits for their end asks here.
+"""How many of the target processes, and of their descendants, still run: this decides when a run ends.
 
-Apart from source.py, because the kernel half's own count is not enough where the kernel skips programs: an end that nobody
-saw would be waited for for ever.
+Separate from source.py, because the kernel half's own count is not enough where the kernel skips programs: filetap would wait
+for ever for an exit that was not seen.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from filetap.core.wire import Records
 from filetap.kernel.loader import Object
 
 INTERVAL: Final = 1.0
-"""Seconds from one look to the next."""
+"""Seconds between two lookups."""
 
 
 class TargetLiveness:
-    """By the kernel half's count, unless it has missed ends: then by what runs."""
+    """The kernel half's count, unless it has missed exits: then the running tasks."""
 
     def __init__(self, kernel_globals: Records, process: Object, iterators: Object) -> None:
-        """``kernel_globals``: struct globals; the objects that count births and ends, and that find what runs."""
+        """``kernel_globals``: struct globals; the objects that count forks and exits, and that find running tasks."""
         self._globals, self._process, self._iterators = kernel_globals, process, iterators
         self._due = 0.0
         self._none = False
 
     def count(self) -> int:
-        """More than run, perhaps, but 0 when none does."""
+        """Return how many run: possibly too many, but 0 if none does."""
         counted = int(self._globals["live"][0])
         if counted > 0 and time.monotonic() >= self._due:
             self._due = time.monotonic() + INTERVAL
@@ -36,5 +36,5 @@ class TargetLiveness:
         return 0 if self._none else counted
 
     def found(self) -> set[int]:
-        """Those that run. Twice, for a child of one not yet seen may be born behind the iterator's back."""
+        """Return those that run. Twice, because a task that the iterator has not reached may fork a child that it misses."""
         return {int(pid) for _ in range(2) for pid in np.frombuffer(self._iterators.run_iterator("find_living"), "<u4")}

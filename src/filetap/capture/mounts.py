@@ -1,6 +1,7 @@
-"""Where filetap's own mount namespace shows a file (the path that --host-paths adds), and what the arguments of mount(2) mean.
+"""Finds where filetap's own mount namespace shows a file (the path that --host-paths adds), and decodes the arguments of
+mount(2).
 
-The kernel sends each file's path inside its file system; here the mount that shows it is found.
+The kernel sends each file's path inside its file system; this module finds the mount that shows it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MS_MGC_VAL, MS_MGC_MSK = 0xC0ED0000, 0xFFFF0000
 
 
 class Mounts:
-    """The mounts as they are now: read again whenever they have changed."""
+    """The present mounts: read again whenever they have changed."""
 
     def __init__(self) -> None:
         self._file = open(mountinfo.MOUNTINFO, "rb", buffering=0)  # noqa: SIM115  # as long as the trace, to be told of changes
@@ -33,7 +34,7 @@ class Mounts:
         self._mounts = mountinfo.parse(self._file.read())
 
     def path(self, device: int, inside: bytes) -> bytes:
-        """The path of a file by its path inside the file system; empty: no mount here shows it."""
+        """Return the path of a file from its path inside the file system; empty: no mount here shows it."""
         if self._changes.poll(0):
             self._read()
         shown = [number for number, mount in enumerate(self._mounts) if mount.device == device and is_below(inside, mount.root)]
@@ -45,7 +46,7 @@ class Mounts:
         return b""
 
     def _covered(self, path: bytes, number: int) -> bool:
-        """Does another mount hide what this one shows there?"""
+        """Return whether another mount hides what this one shows there."""
         point = self._mounts[number].point
         deeper = ((other.point, at) for at, other in enumerate(self._mounts) if is_below(path, other.point) and at != number)
         return any(len(other) > len(point) or (other == point and at > number) for other, at in deeper)
@@ -55,24 +56,25 @@ class Mounts:
 
 
 def has_plain_source(flags: int) -> bool:
-    """Is the source that mount(2) is given a name only if the type of the file system says so? As path_mount() in fs/namespace.c."""
+    """Return whether the source argument of mount(2) is a name only for some types of file system. As path_mount() in
+    fs/namespace.c."""
     flags = _without_magic(flags)
     return bool(flags & MS_REMOUNT or (not flags & MS_BIND and (flags & MS_PROPAGATION or not flags & MS_MOVE)))
 
 
 def makes_new(flags: int) -> bool:
-    """Does this mount(2) with a plain source make a file system?"""
+    """Return whether this mount(2) with a plain source creates a file system."""
     return not _without_magic(flags) & (MS_REMOUNT | MS_PROPAGATION)
 
 
 def _without_magic(flags: int) -> int:
-    """What programs of long ago had in the upper half."""
+    """Remove the magic number that old programs put in the upper half."""
     return flags & ~MS_MGC_MSK if flags & MS_MGC_MSK == MS_MGC_VAL else flags
 
 
 def takes_device(kind: bytes, source: bytes) -> bool:
-    """Is the source of a mount of this type a path, and no text of its own? ``kind``: empty where no file system is made. Of a type that
-    the kernel does not know, what looks like a path is one."""
+    """Return whether the source of a mount of this type is a path, and not another text. ``kind``: empty if no file system is
+    created. For a type that the kernel does not know, a text that looks like a path is one."""
     name = kind.partition(b".")[0]
     with open(FILESYSTEMS, "rb") as stream:
         types = {words[-1]: len(words) == 1 for words in map(bytes.split, stream)}

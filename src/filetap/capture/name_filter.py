@@ -10,7 +10,7 @@ from filetap.selection.paths import is_below_any
 
 
 class UnresolvedNameFilter:
-    """The one filter in user space: a name that led to no file is matched as it was asked for."""
+    """The only filter in user space: a name that led to no file is matched as the caller wrote it."""
 
     def __init__(self, filters: Filters) -> None:
         self._recursive = filters.recursive
@@ -23,11 +23,11 @@ class UnresolvedNameFilter:
 
     @property
     def exclusive(self) -> bool:
-        """Something must be said to be wanted."""
+        """Return whether there are PATHs, so that a name must match one."""
         return bool(self._paths)
 
     def wants(self, name: File) -> bool:
-        """A name that starts below a PATH is wanted for that, whatever its text is."""
+        """Return whether the name matches. A name that starts below a PATH does, whatever its text is."""
         if not name.foreign and self._exclude and is_below_any(name.path, self._exclude):
             return False
         if not self._paths or name.depth in (0, 1) or (name.depth > 0 and self._recursive):
@@ -35,5 +35,5 @@ class UnresolvedNameFilter:
         return bool(name.path) and not name.foreign and self.leads_to(name.path)
 
     def leads_to(self, path: bytes) -> bool:
-        """Is this path, of our own mount namespace, a PATH or in one?"""
+        """Return whether this path, of filetap's own mount namespace, is a PATH or in one."""
         return is_below_any(path, self._paths) if self._recursive else path in self._paths or os.path.dirname(path) in self._paths

@@ -1,7 +1,7 @@
-"""The namespaces of this process: whether they are the machine's own, and who we are to the kernel in spite of them.
+"""The namespaces of this process: whether they are the initial ones, and filetap's own identity in the kernel.
 
-Apart, because most of filetap needs not know: the kernel half compares numbers of processes where it knows both, and the clock takes
-the offset.
+Separate, because most of filetap does not need this: the kernel half compares process numbers where it knows both, and the
+clock adds the offset.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INITIAL: Final = {"time": 0xEFFFFFFA, "cgroup": 0xEFFFFFFB, "pid": 0xEFFFFFFC, "
 
 
 def is_initial(kind: str) -> bool:
-    """Is this the machine's own namespace of that kind? A kernel without such namespaces has no other."""
+    """Return whether this is the initial namespace of that kind. A kernel without such namespaces has no other."""
     try:
         return os.stat(f"/proc/self/ns/{kind}").st_ino == INITIAL[kind]
     except FileNotFoundError:
@@ -27,15 +27,15 @@ def is_initial(kind: str) -> bool:
 
 
 def numbers_in_proc(tgid: int) -> str:
-    """Whose numbers /proc has: "own", of our pid namespace, "kernel", of the initial one, or "", of one in between. ``tgid``: our number
-    there."""
+    """Return which pid namespace's numbers /proc has: "own", that of this process, "kernel", the initial one, or "", one in
+    between. ``tgid``: filetap's number in the initial one."""
     with open("/proc/self/status", encoding="utf-8", errors="replace") as lines:
         (shown,) = (line.split()[1:] for line in lines if line.startswith("NSpid:"))
     return "own" if len(shown) == 1 else "kernel" if int(shown[0]) == tgid else ""
 
 
 class Ourselves(NamedTuple):
-    """This process as the kernel knows it."""
+    """This process as the kernel identifies it."""
 
     tgid: int
     """Its number in the initial pid namespace."""
@@ -44,6 +44,6 @@ class Ourselves(NamedTuple):
 
 
 def find_ourselves(iterators: Object) -> Ourselves:
-    """Ask the kernel, by an iterator of bpf/iter.bpf.c."""
+    """Query the kernel, by an iterator of bpf/iter.bpf.c."""
     (found,) = np.frombuffer(iterators.run_iterator("find_self"), wire.OURSELVES)
     return Ourselves(int(found["tgid"]), int(found["boot_offset"]))

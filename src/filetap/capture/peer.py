@@ -1,7 +1,7 @@
-"""What a call under way was given by address: names and numbers in the memory of the process that waits.
+"""The arguments of a pending call that are given by address: names and numbers in the memory of the waiting process.
 
-Apart from pending.py, because reading another process's memory may itself have to wait: for the lock of its mappings, which a
-thread that hangs in mmap(2) holds, or for a page. So it is done in a thread, and given up after a while.
+Separate from pending.py, because reading another process's memory may itself have to wait: for the lock of its mappings, which
+a thread that hangs in mmap(2) holds, or for a page. So it runs in a thread, and is abandoned after a while.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_IOVECS: Final = 1024
 PATIENCE: Final = 0.5
 """Seconds for each call."""
 MOST_HUNG: Final = 8
-"""Reads that hang: no more is tried then."""
+"""Hanging reads after which no more are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class Wanted:
     name: int = 0
     to_name: int = 0
     how: int = 0
-    """Of a struct open_how."""
+    """Address of a struct open_how."""
     kind: int = 0
-    """Of the type of a file system."""
+    """Address of the type of a file system."""
     iovecs: tuple[int, int] = (0, 0)
-    """Of an array of struct iovec, and how many."""
+    """Address of an array of struct iovec, and its length."""
 
 
 @dataclass(slots=True)
 class Asked:
-    """What was found there; None: it could not be read."""
+    """The values read there; None: not readable."""
 
     name: bytes | None = None
     to_name: bytes | None = None
@@ -48,12 +48,12 @@ class Asked:
     """Flags, mode and RESOLVE_*."""
     kind: bytes | None = None
     size: int | None = None
-    """Of all iovecs."""
+    """Sum over all iovecs."""
     done: bool = field(default=False)
 
 
 def read(records: Any, wanted: Sequence[Wanted]) -> list[Asked]:
-    """Of each call what it was given."""
+    """Return the arguments of each call."""
     found, hung = [], 0
     for record, what in zip(records, wanted, strict=True):
         asked = Asked()
@@ -70,7 +70,7 @@ def read(records: Any, wanted: Sequence[Wanted]) -> list[Asked]:
 def _read(record: Any, what: Wanted, asked: Asked) -> None:
     tid = int(record["number"])
     if not tid:
-        return  # it is not seen from here
+        return  # it is not visible here
     try:
         memory = os.open(f"/proc/{tid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -97,8 +97,8 @@ AIO_EVENT: Final = struct.Struct("<QQqq")
 
 
 def completed(pid: int, number: int, places: Records, positions: Records) -> set[int]:
-    """Addresses of requests of a process that stand in its rings of completions behind where these were last read. ``number``: its
-    own in /proc."""
+    """Return addresses of a process's requests that are in its completion rings after the last position that was read.
+    ``number``: its number in /proc."""
     found: set[int] = set()
     rings = [(int(place["address"]), int(at)) for place, at in zip(places, positions, strict=True) if place["tgid"] == pid]
     thread = Thread(target=lambda: found.update(*(_completed(number, *ring) for ring in rings)), name="peer", daemon=True)
@@ -122,15 +122,14 @@ def _completed(pid: int, address: int, start: int) -> list[int]:
 
 
 def _is_in(tid: int, record: Any) -> bool:
-    """Is it the thread that is meant, and still in that call? proc(5); one that runs has
-    no registers to be shown."""
+    """Return whether it is the right thread, and still in that call. proc(5); for a running one /proc shows no registers."""
     words = Path(f"/proc/{tid}/syscall").read_text(encoding="ascii").split()
     expected = [int(record["nr"]), *record["arguments"].tolist(), int(record["sp"]), int(record["ip"])]
     return words == ["running"] or [int(word, 0) for word in words] == expected
 
 
 def _string(memory: int, address: int) -> bytes | None:
-    """Up to its NUL; None: there is none, or no memory."""
+    """Read up to the NUL; None: there is none, or no memory."""
     try:
         text, end, _ = os.pread(memory, PATH_MAX, address).partition(b"\0") if address else (b"", b"", b"")
     except OSError:

@@ -1,7 +1,7 @@
-"""Calls under way as events that have no result yet: from the records of bpf/pending.bpf.c to a batch.
+"""Pending calls as events that have no result yet: from the records of bpf/pending.bpf.c to a batch.
 
-Apart from reader.py, because nobody has sent them: they are looked for, twice, and what they name by a string is read from
-another process's memory (peer.py). A loop runs over them, for they are as few as the threads that wait.
+Separate from reader.py, because they are not sent: they are looked for, twice, and their names are read from another process's
+memory (peer.py). They are handled in a loop, because they are as few as the waiting threads.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ Row = dict[str, int]
 """Columns of an event and of its second slot."""
 
 SAME: Final = ["tid", "call", "nr", "arguments", "ip", "sp"]
-"""Of two records of one call."""
+"""Columns that are equal in two records of one call."""
 NO_POSITION: Final = 2**64 - 1
 AT_FDCWD: Final = -100
 NEVER: Final = ("fork", "thread", "exit", "fault")
-"""Operations that no thread waits in: they are of another one, or of no call."""
+"""Operations that no thread waits in: they are about another thread, or are no call."""
 AT_REMOVEDIR: Final = 0x200
 O_CREATING: Final = 0o1101
 """creat(2): O_CREAT | O_WRONLY | O_TRUNC."""
@@ -56,10 +56,10 @@ LOCKS: Final = (6, 7, 37, 38)
 """F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW."""
 FICLONE, FICLONERANGE, FIDEDUPERANGE = 0x40049409, 0x4020940D, 0xC0189436
 WITH_SECOND: Final = ("link", "symlink", "rename", "mmap")
-"""Of hooks: has_second_slot() of bpf/lib/emit_hook.bpf.h."""
+"""Hooks with a second slot: has_second_slot() of bpf/lib/emit_hook.bpf.h."""
 AIO: Final = [number for number, call in enumerate(CALLS) if call.name == "io_submit"]
 REQUESTS: Final = frozenset(number for number, call in enumerate(CALLS) if call.nr >= MAX_NR or call.name == "io_submit")
-"""Indices into CALLS: what no thread waits in."""
+"""Indices into CALLS that no thread waits in."""
 FOUND_PATH, FOUND_BELOW = 1 << 32, 4 << 32
 """WANTED_PATH and WANTED_BELOW of bpf/event.h, in a struct found that is read as one number."""
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
@@ -67,14 +67,14 @@ RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
 
 
 def check(chosen: frozenset[int]) -> None:
-    """Refuse a choice of calls of which none is ever listed."""
+    """Refuse a selection of calls that are never listed."""
     if all(CALLS[number].op in NEVER or CALLS[number].kind == KIND_CLOSE_RANGE for number in chosen):
         raise UsageError("--pending cannot list the operations of -e: they never wait. Give others.")
 
 
 def same(before: Records, after: Records, timed: bool) -> Records:
-    """Those of ``after`` that were under way ``before``, too. A thread that has not left its CPU since is in the same call; and so
-    is one whose call began at the same moment, where that is measured (``timed``)."""
+    """Return those of ``after`` that were pending in ``before``, too. A thread that has not left its CPU since is in the same
+    call; so is one whose call began at the same moment, where that is measured (``timed``)."""
     seen = {*keys(before, "instance"), *(keys(before, "entered") if timed else ())}
     either = zip(keys(after, "instance"), keys(after, "entered"), strict=True)
     return after[[bool(seen.intersection(both)) for both in either]]
@@ -88,7 +88,7 @@ def keys(records: Records, moment: str) -> list[tuple[str, bytes]]:
 
 
 def meaning(record: Any, chosen: frozenset[int]) -> int:
-    """Index into CALLS, as choose_meaning() of bpf/lib/call_event.bpf.h; 0: not one of ``chosen``."""
+    """Return the index into CALLS, as choose_meaning() of bpf/lib/call_event.bpf.h; 0: not one of ``chosen``."""
     if record["call"]:
         return int(record["call"])
     numbers = _BY_NR.get(int(record["nr"]), ())
@@ -110,7 +110,7 @@ def _is_meant(call: Call, arguments: Any) -> bool:
 
 
 def wanted(call: Call, record: Any) -> Wanted:
-    """What of the process's memory the call is about."""
+    """Return the addresses in the process's memory that the call refers to."""
     given, arguments = given_by(call, record), record["arguments"].tolist()
     if record["call"]:
         return Wanted()
@@ -124,43 +124,44 @@ def wanted(call: Call, record: Any) -> Wanted:
 
 
 def given_by(call: Call, record: Any) -> Row:
-    """A call's arguments by the words of its shape."""
+    """Return a call's arguments by the words of its shape."""
     return {word: int(value) for word, value in zip(call.shape.split(), record["arguments"].tolist(), strict=False) if word != "-"}
 
 
 def number32(value: int) -> int:
-    """A descriptor."""
+    """Return a descriptor."""
     value &= 0xFFFFFFFF
     return value - (1 << 32) if value >> 31 else value
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was found under way, and what was read of it: made a batch of once the definitions behind it are read."""
+    """The pending calls found, and the values read of them: converted to a batch once their definitions are read."""
 
     records: Records
     asked: list[Asked]
     alive: Collection[tuple[int, int]] = ()
-    """Processes, by pid and start, where there are requests: these outlive who made them."""
+    """Processes, by pid and start, that have requests: requests outlive the threads that made them."""
 
 
 class Pending:
-    """Makes batches of listings."""
+    """Converts listings to batches."""
 
     def __init__(self, chosen: frozenset[int], definitions: Definitions, new_id: Callable[[], int], named_only: bool) -> None:
-        """``new_id``: for names and tasks. ``named_only``: of a call whose name could not be read nobody knows whether it is wanted."""
+        """``new_id``: for names and tasks. ``named_only``: it is not known whether a call whose name could not be read
+        matches."""
         self._chosen, self._definitions, self._new_id, self._named_only = chosen, definitions, new_id, named_only
 
     def calls(self, records: Records) -> list[int]:
-        """Of each record the index into CALLS."""
+        """Return the index into CALLS of each record."""
         return [meaning(record, self._chosen) for record in records]
 
     def chosen(self, records: Records) -> Records:
-        """Those that mean a call that was asked for."""
+        """Return those of requested calls."""
         return records[np.array(self.calls(records), np.int64) > 0]
 
     def batch(self, listing: Listing, began: int, realtime: int) -> Batch:
-        """``began``: since when calls' beginnings are seen, CLOCK_BOOTTIME; 0: they are not."""
+        """Return the batch. ``began``: since when the beginning of calls is traced, CLOCK_BOOTTIME; 0: it is not."""
         rows = list(self._rows(listing, began))
         events, ext = np.zeros(len(rows), wire.EVENT), np.zeros(sum(bool(second) for _, second in rows), wire.EVENT_EXT)
         for event, (first, _) in zip(events, rows, strict=True):
@@ -186,7 +187,7 @@ class Pending:
             yield first, second
 
     def _lives(self, record: Any, alive: Collection[tuple[int, int]]) -> bool:
-        """Has the process that made a request not ended?"""
+        """Return whether the process that made a request still lives."""
         task = self._definitions.tasks.get(int(record["task"]))
         return not task or (task.pid, task.start) in alive
 
@@ -200,7 +201,7 @@ class Pending:
         return task.id
 
     def _name(self, call: Call, record: Any, asked: Asked, first: Row, second: Row) -> bool:
-        """The files of a call that names them. False: it is not known whether they are wanted."""
+        """Set the files of a call that names them. Return False if it is not known whether they match."""
         given = given_by(call, record)
         name = asked.name if given["name"] else b""
         if "to_name" in given:
@@ -216,7 +217,7 @@ class Pending:
         return bool(first["file"] or second.get("target") or not self._named_only)
 
     def _defined(self, name: bytes | None, origin: Origin, kind: bytes | None = None) -> int:
-        """The id of a name; 0: it could not be read. ``kind``: the type of the file system of whose mount it is the source."""
+        """Return the id of a name; 0: it could not be read. ``kind``: for the source of a mount, the type of the file system."""
         if name is None:
             return 0
         given = name + b"\0" + (b"" if kind is None else kind + b"\0")
@@ -230,7 +231,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a name starts, and what ".." does not leave: as struct origin of bpf/lib/path_rules.bpf.h."""
+    """The start of a name, and the root that ".." does not leave: as struct origin of bpf/lib/path_rules.bpf.h."""
 
     start: int
     root: int
@@ -250,12 +251,12 @@ class Origin:
 
 
 def has_source(call: Call, record: Any) -> bool:
-    """Is the name that it is given that of a device, or none, as the type of the file system has it?"""
+    """Return whether the name is the source of a mount, which the type of the file system may make a device or other text."""
     return call.name == "mount" and has_plain_source(int(record["arguments"][3]))
 
 
 def duration(record: Any, began: int) -> tuple[int, int]:
-    """EVENT_* and the wire's number: how long it has been under way, or at least."""
+    """Return EVENT_* and the wire format's number: how long it has been pending, or a lower bound."""
     since = int(record["entered"]) or began
     took = int(record["time"]) - since if since else 0
     flags = 0 if record["entered"] or not took else wire.AT_LEAST
@@ -266,7 +267,7 @@ def duration(record: Any, began: int) -> tuple[int, int]:
 
 
 def _found(record: Any) -> tuple[Row, Row]:
-    """What the kernel has found of the files."""
+    """Return what the kernel has found of the files."""
     first = {name: int(record[name]) for name in ("file", "open", "flags")}
     return {"fd": -1, **first}, {"target": int(record["target"]), "target_fd": -1, "target_offset": 0}
 
@@ -282,7 +283,7 @@ def _described(call: Call, record: Any) -> tuple[Row, Row]:
 
 
 def _row(call: Call, record: Any, asked: Asked) -> tuple[Row, Row]:
-    """As the pending events of bpf/lib: what is no argument is the kernel's, or was read."""
+    """Fill the event like the pending events of bpf/lib: values that are no arguments come from the kernel, or were read."""
     given, (first, second) = given_by(call, record), _found(record)
     first |= {"fd": number32(given.get("fd", -1)), "offset": given.get("offset", 0), "size": given.get("size", 0)}
     second["argument"] = given.get("argument", 0) & 0xFFFFFFFF
@@ -295,7 +296,7 @@ def _row(call: Call, record: Any, asked: Asked) -> tuple[Row, Row]:
 
 
 def _flags(call: Call, given: Row, asked: Asked, flags: int) -> int:
-    """EVENT_* that say what there is not."""
+    """Return EVENT_* for missing values."""
     plain = call.kind == KIND_PLAIN
     if plain and "fd" in given:
         flags = flags & ~wire.NO_OFFSET | wire.NO_OFFSET * ("offset" not in given)
@@ -304,12 +305,12 @@ def _flags(call: Call, given: Row, asked: Asked, flags: int) -> int:
 
 
 def _plain(_call: Call, _arguments: list[int], _asked: Asked, _position: int) -> Row:
-    """Its shape says it all."""
+    """Return nothing: its shape describes everything."""
     return {}
 
 
 def _moving(call: Call, arguments: list[int], _asked: Asked, position: int) -> Row:
-    """preadv2's -1 means the file's own position."""
+    """Return the offset. preadv2's -1 means the file's own position."""
     positional = call.flags & POSITIONAL and not (call.flags & RWF and arguments[3] == NO_POSITION)
     return {"offset": arguments[3] if positional else position}
 
@@ -326,13 +327,13 @@ def _locking(_call: Call, arguments: list[int], _asked: Asked, _position: int) -
 
 
 def _copying(call: Call, arguments: list[int], _asked: Asked, _position: int) -> Row:
-    """Offsets are in the process's memory, or are the files' own."""
+    """Return the target. Offsets are in the process's memory, or are the files' own."""
     to_fd = number32(arguments[call.shape.split().index("to_fd")])
     return {"offset": 0, "target_fd": to_fd, "target_offset": NO_POSITION}
 
 
 def _cloning(_call: Call, arguments: list[int], _asked: Asked, _position: int) -> Row:
-    """Ranges are in the process's memory; FICLONE has none."""
+    """Return the target. Ranges are in the process's memory; FICLONE has none."""
     command, to_fd = arguments[1] & 0xFFFFFFFF, number32(arguments[0])
     if command == FICLONE:
         return {"fd": number32(arguments[2]), "target_fd": to_fd}

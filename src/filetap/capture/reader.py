@@ -1,7 +1,7 @@
-"""Drains the CPU rings and the definitions ring into batches, in an order that holds.
+"""Drains the CPU rings and the definitions ring into batches, in a valid order.
 
-Apart from the session, so that decoding is tested without a kernel. The rule: read the CPU rings' positions, then all
-definitions, then the events up to those positions; so no event names what is not known.
+Separate from the session, so that decoding is tested without a kernel. The rule: read the CPU rings' positions, then all
+definitions, then the events up to those positions; so no event refers to an unknown id.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from filetap.core.wire import Records
 from filetap.kernel.ring import CpuRings, Ring
 
 MOST: Final = 16384
-"""Events of a CPU ring per batch: what stays in the cache."""
+"""Events of a CPU ring per batch: what fits in the cache."""
 FEW: Final = 2048
 PID_LIMIT: Final = 1 << 22
 """PID_MAX_LIMIT, include/linux/threads.h."""
@@ -33,7 +33,7 @@ MADE: Final = 1 << 31
 
 
 class Reader:
-    """Both rings and what they have said so far."""
+    """Both rings and the definitions read so far."""
 
     def __init__(self, cpu_rings: CpuRings, ring: Ring, definitions: Definitions, clock: Clock) -> None:
         self.cpu_rings, self.ring, self.definitions, self.clock = cpu_rings, ring, definitions, clock
@@ -41,7 +41,7 @@ class Reader:
         self._made = MADE
 
     def drain(self, final: bool = False) -> Iterator[Batch]:
-        """What there is now. ``final``: the probes are detached and nothing more will come."""
+        """Yield what is there now. ``final``: the probes are detached and nothing more will come."""
         horizon = (1 << 63) if final else self.clock.boot()
         positions = self.cpu_rings.produced()
         self._read_definitions()
@@ -61,7 +61,7 @@ class Reader:
         self.definitions.end_drain()
 
     def _read_definitions(self) -> None:
-        """All definitions submitted so far; one that is being written is waited for, for ten seconds since the one before."""
+        """Read all definitions submitted so far; wait for one that is being written, for ten seconds since the one before."""
         until, reached = self.ring.produced(), -1
         while self.ring.position < until:
             if self.ring.position > reached:
@@ -75,7 +75,7 @@ class Reader:
                     self.definitions.apply(record)
 
     def _view(self, cpu: int, until: int, horizon: int) -> Records:
-        """A CPU ring's next slots up to ``horizon``, both slots of an event or neither."""
+        """Return a CPU ring's next slots up to ``horizon``, both slots of an event or neither."""
         view = self.cpu_rings.slots_of(cpu, until, MOST)
         if len(view) and not view["call"][0]:  # the CPU ring's last slot, left empty before an event of two
             self.cpu_rings.release(cpu, 1)
@@ -86,7 +86,7 @@ class Reader:
         return view[:-1] if len(view) and view["call"][-1] and view["flags"][-1] & wire.HAS_EXT else view
 
     def _common_horizon(self, views: dict[int, Records], positions: np.ndarray) -> dict[int, Records]:
-        """Cut all views where the first that goes on ends, so that no thread's events overtake each other."""
+        """Cut all views where the first one that continues ends, so that events of a thread stay in order."""
         consumed = self.cpu_rings.consumed()
         ends = [
             int(view["time"][view["call"] != 0].max())
@@ -104,8 +104,8 @@ class Reader:
         return view[: int(late.argmax())] if late.any() else view
 
     def _in_thread_order(self, views: list[Records]) -> Iterator[Records]:
-        """The views one by one; merged by time when a thread has moved from one CPU to another, and when they are few,
-        for then somebody reads along."""
+        """Yield the views one by one; merged by time if a thread has moved from one CPU to another, and if they are few,
+        because then a person may be reading along."""
         shared = len(views) > 1 and sum(map(len, views)) <= FEW
         for view in views:
             shared = shared or bool(self._met[view["tid"] & (PID_LIMIT - 1)].any())
@@ -118,12 +118,12 @@ class Reader:
         merged = np.concatenate(views)
         second = np.nonzero(merged["call"] == 0)[0]
         times = merged["time"].copy()
-        times[second] = times[second - 1]  # the second slot of an event stays behind the first
+        times[second] = times[second - 1]  # the second slot of an event stays after the first
         yield merged[np.argsort(times, kind="stable")]
 
     def _whole(self, events: Records) -> tuple[Records, Records]:
-        """Rows that are events, and the second slots of those that have one. An event without an id for its file or
-        task carries the identity there; it gets ids of ours."""
+        """Return the rows that are events, and the second slots of those that have one. An event without an id for its file
+        or task carries the identity there; it gets an id from the reader."""
         if events["call"].all():
             return events, NO_EXT
         first = np.nonzero(events["flags"] & wire.HAS_EXT * (events["call"] != 0))[0]
@@ -135,7 +135,7 @@ class Reader:
         return whole[events["call"] != 0], ext
 
     def new_id(self) -> int:
-        """For a file or task that is no definition of the kernel's."""
+        """Return an id for a file or task that the kernel did not define."""
         self._made += 1
         return self._made
 

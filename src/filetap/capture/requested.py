@@ -1,7 +1,6 @@
-"""Names as callers give them, for operations that have no open file: which path they mean, as far as text can say.
+"""Names as callers write them, for operations that have no open file: the path they mean, as far as text can tell.
 
-Apart from definitions.py, because the kernel's rules for "..", roots and the sources of mounts have nothing to do with
-records.
+Separate from definitions.py, because the kernel's rules for "..", roots and the sources of mounts do not depend on records.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from filetap.selection.paths import is_below
 
 
 class Joined(NamedTuple):
-    """A name, joined to where it starts."""
+    """A name, joined to its start directory."""
 
     path: bytes
     depth: int
     """How many names below its start it leads; -1: it leads out of it."""
     certain: bool = True
-    """Nothing but the start's own path was taken back by "..": what a symbolic link leads to has another parent."""
+    """".." removed only parts of the start's own path: the target of a symbolic link has another parent."""
 
 
 def join(start: bytes, root: bytes, name: bytes) -> Joined:
-    """As follow_dotdot() in fs/namei.c: ".." stops at the root, if the start lies below it."""
+    """Join as follow_dotdot() in fs/namei.c: ".." stops at the root, if the start is below it."""
     above = _names(start)
     floor = len(_names(root)) if is_below(start, root) else 0
     path, certain = list(above), True
@@ -43,7 +42,7 @@ def join(start: bytes, root: bytes, name: bytes) -> Joined:
 
 
 def leaves(name: bytes) -> bool:
-    """Does the kernel refuse this name below a directory that it must not leave (RESOLVE_BENEATH)?"""
+    """Return whether the kernel refuses this name below a directory that it must not leave (RESOLVE_BENEATH)."""
     depth = 0
     for component in _names(name):
         depth += -1 if component == b".." else 1
@@ -58,15 +57,15 @@ def _names(path: bytes) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where PATHs are meant: filetap's own mount namespace."""
+    """What PATHs refer to: filetap's own mount namespace."""
 
     namespace: int
     is_root: Callable[[File], bool]
-    """Is this file our own root directory?"""
+    """Returns whether this file is filetap's own root directory."""
 
     def shares(self, start: File, root: File | None) -> bool:
-        """Does a path that begins in ``start`` mean the same here? In another mount namespace too, as that of a service, if its root
-        is the same directory; not in a container."""
+        """Return whether a path that begins in ``start`` means the same here. In another mount namespace too, such as that of
+        a service, if its root is the same directory; not in a container."""
         if start.mount_namespace == self.namespace:
             return True
         topmost = root is not None and root.path == b"/" and root.mount_namespace == start.mount_namespace
@@ -77,12 +76,12 @@ class Request(NamedTuple):
     """A name as the kernel defined it."""
 
     given: bytes
-    """The bytes of the definition: the name, and behind its NUL what belongs to it."""
+    """The bytes of the definition: the name, and after its NUL what belongs to it."""
     flags: int
     start: File | None
-    """The directory it starts from, or the link that says it; None: not known."""
+    """The directory it starts from, or the link that contains it; None: not known."""
     root: File | None
-    """What ".." does not leave."""
+    """The root that ".." does not leave."""
 
     def file(self, number: int, home: Home | None) -> File:
         name, _, more = self.given.partition(b"\0")
@@ -106,7 +105,8 @@ class Request(NamedTuple):
         )
 
     def _foreign(self, start: File, home: Home | None) -> bool:
-        """A symbolic link that is known by name alone has no mount namespace: what it says is as foreign as its own name."""
+        """Return whether it is foreign. A symbolic link that is known by name only has no mount namespace: its target is as
+        foreign as its own name."""
         if self.flags & wire.RELATIVE_TO_LINK and not start.resolved:
             return start.foreign
         return bool(home and not home.shares(start, self.root))

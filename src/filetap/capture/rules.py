@@ -1,7 +1,7 @@
-"""PATHs as the kernel's rules: by identity, which it reads itself behind descriptors of ours, and by name, as hashes.
+"""PATHs as the kernel's rules: by identity, which the kernel reads from filetap's descriptors, and by name, as hashes.
 
-Apart from filters.py, which says what is wanted: here it is found on this machine. bpf/lib/path_rules.bpf.h makes the same
-hashes.
+Separate from filters.py, which defines the filters: here they are looked up on this machine. bpf/lib/path_rules.bpf.h computes
+the same hashes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LONGEST: Final = 63
 ARRIVING: Final = (OP_NUMBER["rename"], OP_NUMBER["link"])
 BETWEEN_LOOKS: Final = 0.1
 NAMES_IN_A_LOOK: Final = 128
-"""Each is a descriptor for a moment, of a process that has its own already and must not run out of them."""
+"""Names looked up at a time. Each needs a descriptor for a moment, and the process must not run out of them."""
 U32: Final = np.dtype("<u4")
 U64: Final = np.dtype("<u8")
 
@@ -48,7 +48,7 @@ def name_hash(name: bytes) -> int:
 
 
 def names_hash(names: Iterable[bytes]) -> int:
-    """Of names one below the other, from the uppermost."""
+    """Return the hash of names one below the other, from the uppermost."""
     value = 0
     for name in reversed(list(names)):
         value = value * HASH_CHAIN & MASK ^ name_hash(name)
@@ -56,14 +56,14 @@ def names_hash(names: Iterable[bytes]) -> int:
 
 
 class WatchPath(NamedTuple):
-    """Where a PATH is or will be."""
+    """The place of a PATH, which need not exist yet."""
 
     path: str
     """Without symbolic links."""
     directory: str
-    """The nearest above it that exists."""
+    """The nearest directory above it that exists."""
     names: tuple[bytes, ...]
-    """From there down to it; none: it is the root."""
+    """The names from there down to it; none: it is the root."""
 
     @property
     def exists(self) -> bool:
@@ -71,7 +71,7 @@ class WatchPath(NamedTuple):
 
 
 def _why_not(path: str, real: str) -> int:
-    """The number of the error that the kernel has for a PATH; 0: it leads to a file that bears the name ``real``."""
+    """Return the kernel's error number for a PATH; 0: it leads to a file with the name ``real``."""
     try:
         os.stat(path)
     except OSError as error:
@@ -80,7 +80,7 @@ def _why_not(path: str, real: str) -> int:
 
 
 def find_watch_path(path: str, wait: bool) -> WatchPath:
-    """``wait``: it need not exist. Raises UsageError with what to do."""
+    """Find the place of a PATH. ``wait``: it need not exist. Raise UsageError with what to do."""
     if not path:
         raise UsageError("a PATH is empty: give the name of a file or directory")
     real = os.path.realpath(path)
@@ -104,28 +104,28 @@ def find_watch_path(path: str, wait: bool) -> WatchPath:
 
 @dataclass(slots=True)
 class NameRules:
-    """What the kernel is told of names before it can be told of identities."""
+    """The names that the kernel needs before identities are known."""
 
     watch_paths: list[WatchPath] = field(default_factory=list)
-    """Of each PATH, where they are watched by name."""
+    """The place of each PATH, if they are watched by name."""
     basenames: list[int] = field(default_factory=list)
-    """Hashes of the last names of all PATHs: an asked name that has none of them cannot lead there."""
+    """Hashes of the last names of all PATHs: a requested name without any of them cannot lead there."""
 
     @classmethod
     def of(cls, filters: Filters) -> NameRules:
-        """Raises UsageError for a PATH that cannot be watched."""
+        """Return the rules. Raise UsageError for a PATH that cannot be watched."""
         watch_paths = [find_watch_path(path, filters.wait) for path in filters.paths] if filters.places else []
         last = {os.path.basename(form(path)) for path in filters.paths for form in (os.path.abspath, os.path.realpath)}
         return cls(watch_paths, [name_hash(os.fsencode(name)) for name in sorted(last | {".."})])
 
     @property
     def longest(self) -> int:
-        """The most names of a place."""
+        """Return the largest number of names of a place."""
         return max((len(watched.names) for watched in self.watch_paths), default=0)
 
     @property
     def lengths(self) -> int:
-        """Bit per length of a name."""
+        """Return one bit per length of a name."""
         return _bits(min(len(name), LONGEST) for watched in self.watch_paths for name in watched.names)
 
     @property
@@ -141,7 +141,7 @@ def _bits(numbers: Iterable[int]) -> int:
 
 
 class Rules:
-    """The maps of rules, filled from descriptors of ours: the kernel alone knows a file's identity."""
+    """The maps of rules, filled from filetap's descriptors: only the kernel knows a file's identity."""
 
     def __init__(self, iterators: Object) -> None:
         self._iterators = iterators
@@ -151,7 +151,7 @@ class Rules:
         self._written: dict[bytes, int] = {}
 
     def write(self, filters: Filters, names: NameRules) -> None:
-        """All that is known before anything is attached."""
+        """Write everything that is known before anything is attached."""
         self._basenames.put_all(np.array(names.basenames, U64), np.ones(len(names.basenames), U32))
         if filters.places:
             self._write_hardlinks(filters, names.watch_paths)
@@ -166,7 +166,7 @@ class Rules:
                 self._put(open_paths([(path, wire.RULE_TREE) for path in paths], gone=True))
 
     def _write_hardlinks(self, filters: Filters, watch_paths: list[WatchPath]) -> None:
-        """First, for whatever else is said of the same file is to stay."""
+        """Write these first, because other rules for the same file must override them."""
         rule = filters.hardlink_rule
         files = (watched.path for watched in watch_paths if not os.path.isdir(watched.path))
         many = 0
@@ -178,12 +178,12 @@ class Rules:
             self._inode_rules.put_all(keys, np.full(len(keys), rule, U32))
 
     def add_hardlinks(self, paths: list[str], rule: int) -> int:
-        """Files that have come since. What is said of them already stays. Returns for how many there was no room."""
+        """Add files that were created since. Existing rules stay. Return how many found no room."""
         identified = self._identify(open_paths([(path, rule) for path in paths], gone=True))
         return sum(not self._inode_rules.add(row["key"], rule) for row in identified)
 
     def _write_names(self, filters: Filters, watch_paths: list[WatchPath]) -> None:
-        """A PATH is what bears its name, whatever that is by then."""
+        """Write rules by name: a PATH means whatever has its name later."""
         named = [watched for watched in watch_paths if watched.names]
         for some in portions(named):
             opened = open_paths([(watched.directory, number) for number, watched in enumerate(some)], gone=True)
@@ -191,18 +191,18 @@ class Rules:
             self._path_rules.put_all(np.array(keys, wire.PATH_RULE_KEY), np.full(len(keys), filters.include, U32))
 
     def _put(self, opened: dict[int, int]) -> None:
-        """``opened``: descriptor to RULE_*. Of several rules for one file all are heeded."""
+        """Add rules. ``opened``: descriptor to RULE_*. Several rules for one file all apply."""
         for row in self._identify(opened):
             key = row["key"].tobytes()
             self._written[key] = self._written.get(key, 0) | opened[int(row["fd"])]
             self._inode_rules.put(row["key"], self._written[key])
 
     def identity_of(self, path: str) -> Records:
-        """One of wire.RULE_KEY."""
+        """Return one record of wire.RULE_KEY."""
         return self._identify(open_paths([(path, 0)]))["key"][:1]
 
     def _identify(self, opened: dict[int, int]) -> Records:
-        """What is behind descriptors, which are closed afterwards."""
+        """Return the identities of descriptors, and close these."""
         try:
             identified = np.frombuffer(self._iterators.run_iterator("file_ids") if opened else b"", wire.IDENTIFIED)
         finally:
@@ -212,9 +212,9 @@ class Rules:
 
 
 class NewFileTracker:
-    """Files that rename(2) and link(2) bring to a watched name. Such a call tells names alone where no hook says which file it
-    is; so user space looks at them, and the file counts under its other names too before anybody uses it there. Whatever
-    is found at a watched name is meant, even where another call came between."""
+    """Tracks files that rename(2) and link(2) bring to a watched name. If no hook reports the file, such a call has only
+    names. So user space looks the names up, and the file matches under its other names too before it is first used there. The
+    file found at a watched name is meant, even if another call came between."""
 
     def __init__(self, rules: Rules, filters: Filters, watch_paths: list[WatchPath]) -> None:
         self._rules, self._rule = rules, filters.hardlink_rule
@@ -222,10 +222,11 @@ class NewFileTracker:
         self._names: set[bytes] = set()
         self._due = 0.0
         self.missed = 0
-        """Names that were not looked at, and files for which there was no room."""
+        """Names that were not looked up, and files that found no room."""
 
     def note(self, batch: Batch) -> None:
-        """Both names of each, for two files may have been exchanged. What is too much for one look waits for its first use."""
+        """Note both names of each, because two files may have been exchanged. Names that exceed one lookup are recognised at
+        their first use."""
         two = batch.events[batch.events["flags"] & wire.HAS_EXT != 0]
         done = np.isin(wire.OP_OF_CALL[two["call"]], ARRIVING) & (two["result"] == 0)
         for number in {*two["file"][done].tolist(), *batch.ext["target"][done].tolist()} if done.any() else ():
@@ -238,15 +239,15 @@ class NewFileTracker:
                 self.missed += name.path not in self._names and self._watched.leads_to(name.path)
 
     def _add(self, files: list[str]) -> int:
-        """For how many there was no room."""
+        """Return how many found no room."""
         try:
             return self._rules.add_hardlinks(files, self._rule)
         except DescriptorLimitError:
             return len(files)
 
     def look(self) -> bool:
-        """Now and then, for the kernel goes through all descriptors there are to say what is behind ours. Returns whether files
-        may be wanted now that are known as rejected."""
+        """Look names up, at intervals, because the kernel goes through all descriptors to identify ours. Return whether files
+        that are cached as rejected may match now."""
         if not self._names or time.monotonic() < self._due:
             return False
         found = {os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name)) for name in self._names}
@@ -259,8 +260,8 @@ class NewFileTracker:
 
 
 def lasting(filters: Filters, watch_paths: list[WatchPath]) -> list[tuple[str, int]]:
-    """Path and RULE_* of what is meant by its identity alone: with --follow whatever is there, and always what a file system
-    shows at a mount point, for elsewhere that bears another name."""
+    """Return path and RULE_* of what is matched by its identity alone: with --follow everything, and always the root of a
+    file system at a mount point, because it has another name elsewhere."""
     points = {mount.point for mount in mountinfo.parse(Path(mountinfo.MOUNTINFO).read_bytes())}
     here = [watched.path for watched in watch_paths if watched.exists]
     return [(path, filters.include) for path in here if filters.follow or os.fsencode(path) in points]

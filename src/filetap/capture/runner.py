@@ -1,6 +1,6 @@
 """A run of a session: release the command, read until the run is over, finish.
 
-Apart, because it prints nothing and parses nothing: cli/run.py has the arguments, the outputs and what is shown.
+Separate, because it prints nothing and parses nothing: cli/run.py has the arguments, the outputs and the view.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Runner:
         return bool(self._command and not self._command.poll() and not self.stop.number)
 
     def list_pending(self) -> Batch | None:
-        """Return the calls under way if SIGUSR2 came since the last call."""
+        """Return the pending calls if SIGUSR2 came since the last call."""
         if not self.stop.asked():
             return None
         with undisturbed():

@@ -1,6 +1,6 @@
-"""A run: a source, a filter, a sink and the statistics, in the order in which an event meets them.
+"""A run: a source, a filter, a sink and the statistics, in the order in which an event passes them.
 
-Apart, because it is the one place that wires them; the command line, the node agent and the tests use it alike.
+Separate, because it is the only place that connects them; the command line and the tests use it alike.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
 SUM_INTERVAL: Final = 1.0
 GAP: Final = 0.05
-"""Seconds between two looks at calls under way: what is listed has lasted so long at least."""
+"""Seconds between two looks at pending calls: a listed call has lasted at least that long."""
 
 
 class OutputError(FiletapError):
-    """The sink could not take more; what it took stays."""
+    """The sink failed; what it has written stays."""
 
 
 class AggregateSink(Protocol):
-    """Where the kernel's sums go, of a run that aggregates."""
+    """The receiver of the kernel's sums, in a run that aggregates."""
 
     def summed(self, keys: Records, values: Records, batch: Batch) -> None:
-        """Of wire.AGGREGATE_KEY and wire.AGGREGATE, row by row: what came to pass since the last time. ``batch`` has no
-        events, but the files, tasks and clock."""
+        """Take wire.AGGREGATE_KEY and wire.AGGREGATE, row by row: the sums since the last call. ``batch`` has no events, but
+        the files, tasks and clock."""
 
 
 class Session:
@@ -55,7 +55,7 @@ class Session:
 
     def __init__(self, options: Options, sink: Sink, started: float | None = None, sums: AggregateSink | None = None) -> None:
         """``started``: time.monotonic() of the start that ``Statistics.attached`` counts from. ``sums``: with
-        ``options.aggregate``, who takes them."""
+        ``options.aggregate``, the receiver of the sums."""
         self._started = time.monotonic() if started is None else started
         self._sink = sink
         self._clock = Clock()
@@ -69,7 +69,7 @@ class Session:
         self._names = NameFilter(options.filters, self.source.later)
         self._lister = Lister(self.source, options.filters)
         self.pending = self._nothing()
-        """Calls that were under way when they were last listed."""
+        """The calls that were pending at the last listing."""
         self._sums = sums if options.aggregate else None
         self._summed = AggregateTotals()
         self.sum_interval, self._sums_due = SUM_INTERVAL, 0.0
@@ -84,7 +84,7 @@ class Session:
         return self._attached - self._started
 
     def add_wakeup_fd(self, fd: int) -> None:
-        """A descriptor that ends ``run_once``'s sleep, once, when it becomes readable."""
+        """Add a descriptor that ends ``run_once``'s sleep, once, when it becomes readable."""
         self._poll.register(fd, select.POLLIN)
         self._wakers.add(fd)
 
@@ -93,7 +93,7 @@ class Session:
         self._sink.draining = True
 
     def run_once(self, limit: float = LONGEST_WAIT) -> int:
-        """Sleep at most ``limit`` seconds, then hand over what there is. Returns the number of events."""
+        """Sleep at most ``limit`` seconds, then deliver what is there. Return the number of events."""
         for fd, _ in self._poll.poll(max(0.0, min(self._wait, limit)) * 1000):
             if fd in self._wakers:
                 self._poll.unregister(fd)
@@ -109,12 +109,12 @@ class Session:
         return count
 
     def sum_up(self) -> None:
-        """Hand over what the kernel has summed up until now."""
+        """Deliver what the kernel has summed up until now."""
         if self._sums:
             self._sum_up(self._sums)
 
     def _sum_up(self, sums: AggregateSink, final: bool = False) -> int:
-        """What the sums name is known once the definitions behind them are read."""
+        """Take the sums. Their ids are known once the definitions submitted before are read."""
         self._wait = LONGEST_WAIT
         self._sums_due = time.monotonic() + self.sum_interval
         taken = self.source.take_sums()
@@ -138,7 +138,7 @@ class Session:
         return count
 
     def _to_sink(self, act: Callable[[], None]) -> None:
-        """What the sink has written counts as delivered, whatever happens to the rest."""
+        """Write to the sink. What it has written counts as delivered, whatever happens to the rest."""
         try:
             act()
         except OSError as error:
@@ -150,7 +150,7 @@ class Session:
             self._delivery.settle(self._sink.written)
 
     def finish(self) -> Statistics:
-        """Detach, hand over the rest, settle the statistics, give everything back. The sink stays open."""
+        """Detach, deliver the rest, complete the statistics, release everything. The sink stays open."""
         before = self._lister.look()
         if len(before):
             time.sleep(GAP)
@@ -166,7 +166,7 @@ class Session:
         return stats
 
     def list_pending(self) -> Batch:
-        """Hand over the calls under way now."""
+        """Deliver the calls that are pending now."""
         before = self._lister.look()
         if len(before):
             time.sleep(GAP)
@@ -185,7 +185,7 @@ class Session:
         self.source.definitions.drop_temporary()
 
     def _deliver_the_rest(self, listing: Listing) -> None:
-        """After a failure of the output nothing more is written, and that is no second failure."""
+        """Deliver the rest. After a failure of the output nothing more is written, and that is no second failure."""
         with suppress(OutputError):
             if not self.failure and self._sums:
                 self._sum_up(self._sums, final=True)
@@ -199,12 +199,12 @@ class Session:
                 self._hand_over_pending(self.pending)
 
     def _nothing(self) -> Batch:
-        """No events, but what overflows name."""
+        """Return a batch without events, but with the definitions that overflows refer to."""
         known = self.source.definitions
         return Batch(np.zeros(0, wire.EVENT), known.files, known.tasks, self._clock.offset(), names=known.files.made)
 
     def stats_so_far(self) -> Statistics:
-        """Of the events that are through: those under way are not seen yet."""
+        """Return the statistics of delivered events; those still in the rings are not included."""
         stats = self._stats(self.source.overflows(), time.monotonic())
         lost = self.source.counters()["lost"].sum(axis=0)
         for name, op in stats.ops.items():
@@ -245,7 +245,7 @@ class Session:
 
 
 class Lister:
-    """Looks for calls under way, twice, and lets the filters that user space has choose among them."""
+    """Looks for pending calls, twice, and applies the filters of user space."""
 
     def __init__(self, source: KernelSource, filters: Filters) -> None:
         self._source, self._filters = source, filters
@@ -255,9 +255,9 @@ class Lister:
         self._pending = Pending(source.options.filters.calls, source.definitions, source.new_id, named_only)
 
     def look(self) -> Records:
-        """All that is under way at this moment, short as it may be. A failure is noted: it is no reason to fail."""
+        """Return everything that is pending at this moment, however short. A failure is noted and does not end the run."""
         if self._filters.failed or self._source.all_ended():
-            return np.zeros(0, wire.PENDING_CALL)  # nobody knows what will fail
+            return np.zeros(0, wire.PENDING_CALL)  # whether a pending call will fail is not known
         try:
             return self._pending.chosen(self._source.underway().calls())
         except FiletapError as error:
@@ -265,7 +265,7 @@ class Lister:
             return np.zeros(0, wire.PENDING_CALL)
 
     def again(self, before: Records) -> Listing:
-        """Of what was found ``before``, what is under way still, and what it was given."""
+        """Return what of ``before`` is still pending, and its arguments."""
         if not len(before):
             return Listing(before, [])
         found = same(before, self.look(), self._timed)
@@ -280,13 +280,14 @@ class Lister:
         return Listing(found[kept], [asked[row] for row in kept], alive)
 
     def _alive(self, found: Records) -> dict[tuple[int, int], int]:
-        """Processes, where requests were found: by pid and start their numbers in /proc."""
+        """Return processes with requests: by pid and start their numbers in /proc."""
         if not REQUESTS.intersection(found["call"].tolist()):
             return {}
         return {(pid, start): number for start, pid, number in self._source.underway().living().tolist()}
 
     def _completed(self, found: Records, alive: dict[tuple[int, int], int]) -> Records:
-        """Which are requests of io_submit whose completions their processes have in memory, where no call has seen them yet."""
+        """Return which are requests of io_submit whose completions are in their processes' memory, and were not seen by a
+        call yet."""
         aio = np.isin(found["call"], AIO)
         if not aio.any():
             return aio
@@ -298,30 +299,31 @@ class Lister:
         return aio & [request in done for request in zip(found["pid"].tolist(), found["ip"].tolist(), strict=True)]
 
     def batch(self, listing: Listing, began: int, realtime: int) -> Batch:
-        """``began``: of the trace, CLOCK_BOOTTIME."""
+        """Return the batch. ``began``: start of the trace, CLOCK_BOOTTIME."""
         whole = self._pending.batch(listing, self._bound(began), realtime)
         batch = self._names.without_unwanted(whole)
         least = self._filters.min_latency
         return batch.where(durations(batch.events) >= least) if least else batch
 
     def _bound(self, began: int) -> int:
-        """Since when the beginning of every target's calls is seen; 0: a process may have come into a cgroup in the middle of one."""
+        """Return since when the beginning of every target's calls is traced; 0: a process may have joined a cgroup in the
+        middle of a call."""
         return began if self._timed and not self._source.options.targets.cgroups else 0
 
 
 def by_op(events: Records) -> dict[str, int]:
-    """How many there are of each operation."""
+    """Return the number of each operation."""
     counts = np.bincount(wire.OP_OF_CALL[events["call"]], minlength=wire.MAX_OPS)
     return {OPS[op]: int(counts[op]) for op in np.nonzero(counts)[0].tolist()}
 
 
 class NameFilter:
-    """The one filter in user space: names that led to no file are matched as they were asked for."""
+    """The only filter in user space: names that led to no file are matched as the caller wrote them."""
 
     def __init__(self, filters: Filters, later: Later | None = None) -> None:
         self._names, self._later = UnresolvedNameFilter(filters), later
         self.dropped = np.zeros(wire.MAX_OPS, np.int64)
-        """Events let go, per op: the kernel has counted them as seen. Less those that it has not, and that are wanted."""
+        """Dropped events per op, which the kernel has counted as seen. Minus those that it has not counted, and that match."""
 
     def without_unwanted(self, batch: Batch) -> Batch:
         if not self._names.needed:
@@ -334,7 +336,7 @@ class NameFilter:
         return batch.where(~drop) if drop.any() else batch
 
     def _unwanted(self, batch: Batch) -> NDArray[np.bool_]:
-        """Events of which no name is wanted as it was asked for."""
+        """Return the events of which no name matches as the caller wrote it."""
         named = {n for n in np.unique(batch.events["file"]).tolist() if not self._wanted(batch, n)}
         drop = np.isin(batch.events["file"], list(named)) if named else np.zeros(len(batch.events), bool)
         if len(batch.ext):
@@ -344,7 +346,7 @@ class NameFilter:
         return drop
 
     def without_unwanted_sums(self, keys: Records, values: Records, batch: Batch) -> tuple[Records, Records]:
-        """The same of the kernel's sums. An event with two names is not among them when the filter is needed."""
+        """Filter the kernel's sums in the same way. If this filter is needed, they include no event with two names."""
         if not self._names.needed:
             return keys, values
         unwanted = [n for n in np.unique(keys["file"]).tolist() if not self._wanted(batch, n)]
@@ -353,17 +355,18 @@ class NameFilter:
         return keys[~drop], values[~drop]
 
     def _wanted(self, batch: Batch, number: int) -> bool:
-        """A file that the kernel resolved has passed its filter there; of one without a name, nobody can say."""
+        """Return whether a file matches. One that the kernel resolved has passed its filter there; nothing is known of one
+        without a name."""
         name = batch.names.get(number)
         return not name or bool(name.inode) or self._names.wants(name)
 
     def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
-        """Of two names one is enough."""
+        """One matching name of the two is enough."""
         targets = batch.ext["target"]
         wanted = [n for n in np.unique(targets).tolist() if n and self._wanted(batch, n)]
         return np.isin(targets, wanted)
 
 
 def _by_op(batch: Batch, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many of these events there are of each operation."""
+    """Return how many of these events there are of each operation."""
     return np.bincount(wire.OP_OF_CALL[batch.events["call"][rows]], minlength=wire.MAX_OPS)

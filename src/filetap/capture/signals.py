@@ -1,6 +1,6 @@
-"""The signals of a run: SIGINT and SIGTERM end it, SIGUSR2 lists the calls under way.
+"""The signals of a run: SIGINT and SIGTERM end it, SIGUSR2 lists the pending calls.
 
-Apart, because handlers are installed before a command is forked, long before there is a session.
+Separate, because handlers are installed before a command is forked, long before there is a session.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class Stop:
-    """Remember the signals that came. Python's default for SIGINT, an exception, is lost in a callback."""
+    """Remembers the signals that came. Python's default for SIGINT, an exception, is lost in a callback."""
 
     def __init__(self) -> None:
         self.number = 0

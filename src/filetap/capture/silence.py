@@ -1,6 +1,6 @@
-"""Why a run may have seen nothing: of all reasons those that can apply to it.
+"""Why a run may have seen nothing: the reasons that can apply to it.
 
-Apart from report/stats.py, which says that it is so: "nothing lost" would be true of it, and no help.
+Separate from report/stats.py, which reports that it did: "nothing lost" would be true, but no help.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ BY_NAME: Final = ("name", "to_name")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a run at its end."""
+    """Facts about a run at its end."""
 
     executed: bool
-    """The launched command reached its exec."""
+    """The launched command has reached its exec."""
     named: bool
     """A process had a name of -c."""
     live: bool
-    """A process named by its pid runs still."""
+    """A process given by its pid still runs."""
     hooks: bool
-    """What names lead to was said by hooks."""
+    """Hooks reported the files that names led to."""
     unmatched: int
     """Events that were left out because their names do not match."""
     cgroups: Sequence[str]
-    """Of cgroups that are not there, or that nobody is in."""
+    """Cgroups that do not exist, or have no process."""
 
 
 def reasons(targets: Targets, filters: Filters, facts: Facts) -> list[str]:
-    """In sentences without a full stop."""
+    """Return the reasons as sentences without a full stop."""
     return [*_of_targets(targets, facts), *_of_filters(filters, facts)] or ["the traced processes made no call of the selected operations"]
 
 

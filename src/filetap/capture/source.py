@@ -1,7 +1,7 @@
-"""The kernel as a source of batches: objects loaded, maps filled, programs attached, and all of it undone.
+"""The kernel as a source of batches: loads objects, fills maps, attaches programs, and undoes all of it.
 
-Apart from session.py, so that a fake source or a recorded trace can stand in its place. The order is that of
-``KernelSource.__init__``: load, write rules, attach, seed targets.
+Separate from session.py, so that a fake source or a recording can replace it. The order is that of ``KernelSource.__init__``:
+load, write rules, attach, mark running targets.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ U32: Final = np.dtype("<u4")
 
 @dataclass(slots=True)
 class Options:
-    """What one run is to do."""
+    """The options of one run."""
 
     targets: Targets
     filters: Filters = field(default_factory=Filters)
@@ -76,38 +76,38 @@ class Options:
     arguments: bool = False
     """Record commands' arguments."""
     ancestors: bool = False
-    """Follow the forks of all processes, so that parents are known that have ended before their children are met."""
+    """Follow the forks of all processes, so that parents are known that ended before their children were first seen."""
     ring_size: int = RING_SIZE
     """Bytes of events, over all CPUs."""
     host_paths: bool = False
-    """Tell paths as filetap's own mount namespace has them too."""
+    """Report paths in filetap's own mount namespace too."""
     level: str = "auto"
     """Which hooks make events: one of wire.LEVELS."""
     best_effort: bool = False
-    """Go on without hook sets that attach in no way."""
+    """Continue without hook sets that do not attach."""
     aggregate: bool = False
-    """Events are summed up in the kernel instead of handed over."""
+    """Events are summed up in the kernel instead of emitted."""
     sums: int = SUMS
-    """How many sums there is room for, until they are taken."""
+    """The number of sums that fit in the map until they are taken."""
 
     @property
     def moving(self) -> frozenset[str]:
-        """Operations that change what names mean, or whether files are wanted, beside those that always do."""
+        """Operations that change the meaning of names, or whether files match, in addition to those that always do."""
         return frozenset(["link"] * self.filters.links + ["symlink"] * self.looks_later)
 
     @property
     def looks_later(self) -> bool:
-        """Changes by names that text does not lead to a PATH are looked up after their call."""
+        """Return whether changes by names whose text leads to no PATH are looked up after their call."""
         return bool(self.filters.paths) and not self.filters.failed and changes_later(self.filters.calls)
 
     @property
     def timed(self) -> bool:
-        """Calls are seen at their start too."""
+        """Return whether calls are traced at their start too."""
         return self.latency or bool(self.filters.min_latency)
 
     @property
     def ancestry(self) -> int:
-        """Which processes are described that are no targets. Sums show none."""
+        """Return which processes are described besides targets. Sums show none."""
         if self.aggregate:
             return wire.ANCESTRY_NONE
         if self.ancestors:
@@ -116,33 +116,33 @@ class Options:
 
     @property
     def room(self) -> int:
-        """Bytes for events under way. Beside sums there are few."""
+        """Return the bytes of the rings. With sums, few events go through them."""
         return min(self.ring_size, RING_BESIDE_SUMS) if self.aggregate else self.ring_size
 
 
 class KernelSource:
-    """Attached from construction to ``detach``, counting from ``start`` to ``stop``. Raises FiletapError when it cannot
-    begin; then nothing is left."""
+    """The kernel as a source. Attached from construction to ``detach``, counting from ``start`` to ``stop``. Raise
+    FiletapError if it cannot begin; then nothing is left."""
 
     def __init__(self, options: Options, clock: Clock) -> None:
         options.targets.check()
         features.require()
         descriptors.require()
         self.notes: list[str] = []
-        """What is not seen although it was asked for."""
+        """Requested operations that are not traced."""
         self.hooks: dict[str, str] = {}
-        """Of the VFS level: function to the way it attached."""
+        """Of the VFS level: function to its attach type."""
         self._resources = ExitStack()
         self._objects: list[Object] = []
         self._links: list[Link] = []
         self._replaced: list[Link] = []
         self._detaching: Thread | None = None
         self.forgotten = 0
-        """Files of which the definition was given up to make room."""
+        """Files whose definition was evicted to make room."""
         self._underway: Underway | None = None
         self._paths, self._clock = NameRules.of(options.filters), clock
         self.later: Later | None = None
-        """Where there are PATHs: who looks up names that text does not lead there."""
+        """With PATHs: looks up names whose text does not lead to one."""
         try:
             with KernelTypes() as kernel:
                 self._options = self._settle(options, kernel)
@@ -157,7 +157,7 @@ class KernelSource:
             raise
 
     def _settle(self, options: Options, kernel: KernelTypes) -> Options:
-        """Where no hook of the VFS level attaches in any way: the same by system call, unless hooks were asked for."""
+        """Return the options by system call if no hook of the VFS level attaches, unless hooks were requested."""
         refused = hooks.refusals(kernel) if vfs.hooks(options.filters.calls, options.level) else ""
         if not refused:
             return options
@@ -166,8 +166,8 @@ class KernelSource:
         return replace(options, level="syscall", filters=replace(options.filters, calls=by_system_call(options.filters.calls)))
 
     def _miss(self, what: str, options: Options) -> None:
-        """Go on without the hooks, or say what to do instead. Where system calls tell nothing of what is wanted, there is
-        nothing to go on with."""
+        """Continue without the hooks, or raise an error with what to do. If no system call reports the requested operations,
+        the run cannot continue."""
         chosen = options.filters.calls
         alone = ", ".join(sorted(reported_by_hooks_alone(chosen)))
         if not by_system_call(chosen):
@@ -231,13 +231,14 @@ class KernelSource:
             self._sums = AggregateMaps(fd("aggregates"), fd("sums_one"), fd("sums_other"))
 
     def _arguments(self, clock: Clock) -> Arguments:
-        """From /proc, whose numbers are the kernel's in the initial pid namespace alone, and whose times are ours."""
+        """Return arguments from /proc. Its numbers are the kernel's only in the initial pid namespace, and its times are
+        filetap's."""
         if not self._options.arguments or not is_initial("pid"):
             return no_arguments
         return lambda pid, start: command_line.read(pid, start + clock.boot_offset)
 
     def _object(self, plan: Plan, config: Records, also: Mapping[str, Object] = MappingProxyType({})) -> Object:
-        """One object, told its configuration, with the maps of the first. ``also``: objects whose maps it has, too."""
+        """Load one object, configured, with the maps of the first. ``also``: objects whose maps it uses, too."""
         loaded = Object(plan.object, cast=self._cast)
         self._resources.callback(loaded.close)
         self._objects.append(loaded)
@@ -262,7 +263,7 @@ class KernelSource:
         return loaded
 
     def _write_rules(self) -> None:
-        """Paths become identities and names."""
+        """Convert paths to identities and names."""
         rules, filters = Rules(self._iterators), self._options.filters
         rules.write(filters, self._paths)
         if filters.paths or filters.exclude:
@@ -288,17 +289,18 @@ class KernelSource:
             try:
                 link = self._syscalls.attach_tracepoint(*tracepoint)
             except MissingTracepointError:
-                continue  # nobody can make a call that this kernel does not have
+                continue  # this kernel does not have the call
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
-        # behind all others of a thread's end, for it forgets the thread; of its own the classic ones first (BESIDE)
+        # # after all others of a thread's exit, because it deletes the thread's state; of its own the classic ones first
+        # (BESIDE)
         self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
         self._links += [self._process.attach(program) for program in self._following.raw]
         self._cgroups.settle()
 
     def _attach_hooks(self, kernel: KernelTypes) -> None:
-        """Below the system calls, each the best way."""
+        """Attach the hooks below the system calls, each by its best type."""
         wanted = vfs.hooks(self._options.filters.calls, self._options.level)
         if not wanted:
             return
@@ -311,20 +313,21 @@ class KernelSource:
             self._miss(f"no VFS hook attaches on this kernel ({done.why()})", self._options)
 
     def _load_hooks(self, attach_type: str, wanted: Sequence[Hook]) -> Object:
-        """The object anew for each way, for it is told where its arguments are."""
+        """Load the object again for each attach type, which its configuration contains."""
         config = self._config.copy()
         config["attach_type"] = wire.ATTACH_TYPES.index(attach_type)
         return self._object(Plan("vfs", attach_targets={hook.program: (attach_type, hook.target(attach_type)) for hook in wanted}), config)
 
     def _attach_if_allowed(self, loaded: Object, plan: Plan) -> None:
-        """Classic tracepoints are found in tracefs, which is root's: without them a hook set of a few calls is missed."""
+        """Attach if tracefs allows it: only root can read it, and classic tracepoints are found there. Without them a hook
+        set of a few calls is missed."""
         try:
             self._links += [loaded.attach_tracepoint(*tracepoint) for tracepoint in plan.tracepoints]
         except (OSError, KernelError) as error:
             self.notes.append(f"not seen: {plan.sees} ({error})")
 
     def _write_targets(self) -> None:
-        """Twice, for a child of a process not yet seen may be born behind the iterator's back."""
+        """Write the targets twice, because a process that the iterator has not reached may fork a child that it misses."""
         pids = Map(self._iterators.map_fd("pids"), U32, U32)
         for pid, mark in self._options.targets.marks().items():
             pids.put(pid, mark)
@@ -339,11 +342,11 @@ class KernelSource:
 
     @property
     def _everywhere(self) -> bool:
-        """May targets run where our pid namespace does not show them?"""
+        """Return whether targets may run where filetap's pid namespace does not show them."""
         return bool(self._options.targets.comms) and not is_initial("pid")
 
     def _marking_program(self) -> str:
-        """What is named by its number is in our pid namespace, and so are its descendants."""
+        """Return the iterator. Targets given by number are in filetap's pid namespace, and so are their descendants."""
         if not self._everywhere:
             return "mark_targets"
         if iterators.EVERYWHERE in self._iterators.loaded:
@@ -352,7 +355,7 @@ class KernelSource:
         return "mark_targets"
 
     def enable_enter_probes(self) -> None:
-        """Once a target has threads, what their descriptors mean is to be seen at the enter."""
+        """Once a target has threads, attach the programs that find the files of descriptors at the entry."""
         if self._plan.later and self._globals["threads"][0]:
             self._links += [self._syscalls.attach(program) for program in self._plan.later]
             self._detaching = close_all(self._replaced)
@@ -360,20 +363,20 @@ class KernelSource:
 
     @property
     def fd(self) -> int:
-        """Becomes readable when a CPU ring is a quarter full, until ``woken``."""
+        """Return a descriptor that becomes readable when a CPU ring is a quarter full, until ``woken``."""
         return self._wakeups.fd
 
     def woken(self) -> None:
-        """The wake-up has been heard."""
+        """Reset the wake-up."""
         self._wakeups.release(self._wakeups.produced())
 
     @property
     def live(self) -> int:
-        """Processes named as targets, and their descendants, that still run."""
+        """Return how many target processes, with their descendants, still run."""
         return self._liveness.count()
 
     def drain(self, final: bool = False) -> Iterator[Batch]:
-        """What there is now, as Reader.drain."""
+        """Yield what is there now, as Reader.drain."""
         for batch in self._reader.drain(final):
             if self._new_files:
                 self._new_files.note(batch)
@@ -384,12 +387,12 @@ class KernelSource:
             self.forget_files()
 
     def take_sums(self) -> tuple[Records, Records]:
-        """Keys and values of what was summed up since the last time. What they name is known after a drain, and until
+        """Return keys and values of the sums since the last call. Their ids are known after a drain, and until
         ``forget_files``."""
         return self._sums.take()
 
     def forget_files(self) -> None:
-        """Both sides' tables of files stay bounded: the older half goes, and is defined anew when met again."""
+        """Keep both halves' tables of files bounded: evict the older half; a file that is used again is defined again."""
         files, names = self.definitions.evict()
         self.forgotten += len(files)
         if len(names):
@@ -399,11 +402,11 @@ class KernelSource:
             self._globals["generation"][0] += 1
 
     def start(self) -> None:
-        """From this moment on all events count: none before, while some programs were attached and others were not."""
+        """Count all events from this moment on. None counted before, while only some programs were attached."""
         self._globals["stopped"][0] = 0
 
     def stop(self) -> None:
-        """No more events, from this moment on; what was made stays readable."""
+        """Count no more events from this moment on; the rings stay readable."""
         self._globals["stopped"][0] = 1
 
     def detach(self) -> None:
@@ -415,56 +418,57 @@ class KernelSource:
             self._detaching.join()
 
     def all_ended(self) -> bool:
-        """No target is left that could be in a call."""
+        """Return whether no target is left that could be in a call."""
         return self._options.targets.ends_by_itself and self.live <= 0
 
     def underway(self) -> Underway:
-        """Calls and requests under way. Loaded when it is first asked for: most runs end when their targets have ended."""
+        """Return the lister of pending calls and requests. Loaded at its first use: most runs end when their targets have
+        ended."""
         if not self._underway:
             objects = {plan.object: loaded for loaded, plan in self._others if plan.object in underway.TABLES}
             if not self._sees_requests:
                 objects.pop("uring", None)
             config = self._config.copy()
-            config["first_id"], config["args"] = underway.IDS, False  # arguments are read from the current task's memory
+            config["first_id"], config["args"] = underway.IDS, False  # programs read arguments only from the current task's memory
             self._underway = Underway(self._object(underway.PLAN, config, objects), objects, int(self._globals["self"][0]))
         return self._underway
 
     def new_id(self) -> int:
-        """For a file or task that user space makes."""
+        """Return an id for a file or task that user space makes."""
         return self._reader.new_id()
 
     @property
     def options(self) -> Options:
-        """As they were settled: without the hooks that do not attach here."""
+        """Return the effective options: without the hooks that do not attach here."""
         return self._options
 
     def counters(self) -> Records:
-        """struct counters, one record per CPU; what user space could not make a rule of counts with the first."""
+        """Return struct counters, one record per CPU; files that user space could not make a rule are added to the first."""
         counters = Map(self._process.map_fd("counters"), U32, wire.COUNTERS).per_cpu(self._cpus)
         counters["rules_full"][0] += self._new_files.missed if self._new_files else 0
         counters["unresolved"][0] += self.later.missed if self.later else 0
         return counters
 
     def missed(self) -> int:
-        """Times that the kernel skipped a program of ours, so that nothing of what it is about was seen."""
+        """Return how often the kernel skipped one of filetap's programs, so that its event was not seen."""
         return sum(loaded.missed() for loaded in self._objects)
 
     def silence(self, unmatched: int) -> list[str]:
-        """What may be why nothing was seen. ``unmatched``: calls that were left out for their names."""
+        """Return possible reasons why nothing was seen. ``unmatched``: calls that were left out because of their names."""
         executed, named, live = (bool(self._globals[name][0] > 0) for name in ("executed", "named", "live"))
         facts = Facts(executed, named, live, bool(self.hooks), unmatched, list(self._cgroups.unused()))
         return reasons(self._options.targets, self._options.filters, facts)
 
     def cgroup_news(self) -> list[str]:
-        """Which of the targets came or went since the last time."""
+        """Return lines on target cgroups that were created or removed since the last call."""
         return list(self._cgroups.news())
 
     def cgroup_notes(self) -> list[str]:
-        """Which of the targets are not there any more."""
+        """Return notes on target cgroups that no longer exist."""
         return list(self._cgroups.gone())
 
     def overflows(self) -> list[Overflow]:
-        """What the CPU rings could not take."""
+        """Return the events that did not fit in the CPU rings."""
         keys, values = Map(self._process.map_fd("overflows"), wire.OVERFLOW_KEY, wire.OVERFLOW).items()
         return [
             Overflow(**{n: int(k[n]) for n in ("task", "file", "op", "pid")}, **{n: int(v[n]) for n in ("count", "bytes", "first", "last")})
@@ -472,13 +476,13 @@ class KernelSource:
         ]
 
     def close(self) -> None:
-        """Give everything back to the kernel."""
+        """Detach and release everything."""
         self.detach()
         self._resources.close()
 
 
 class ProcessIds:
-    """The ids that the kernel half may yet name as somebody's parent."""
+    """The ids to which the kernel half may still refer as a parent."""
 
     def __init__(self, processes: int) -> None:
         """``processes``: the map's descriptor."""
@@ -490,7 +494,8 @@ class ProcessIds:
 
 
 def own_root(rules: Rules) -> Callable[[File], bool]:
-    """Is a file the root directory of this process? By its identity: each mount namespace calls its root /."""
+    """Return a test whether a file is the root directory of this process. By its identity, because each mount namespace calls
+    its root /."""
     own = rules.identity_of("/")[0]
 
     def is_own(file: File) -> bool:
@@ -501,7 +506,7 @@ def own_root(rules: Rules) -> Callable[[File], bool]:
 
 
 class OverflowKeys:
-    """The ids that overflows name, of "file" or "task"; looked through only when something was aggregated."""
+    """The ids that overflows refer to, of "file" or "task"; searched only if an event was aggregated."""
 
     def __init__(self, overflows: int, counts: int, cpus: int) -> None:
         """``overflows``, ``counts``: the maps' descriptors."""
@@ -514,7 +519,8 @@ class OverflowKeys:
 
 
 def close_all(links: Sequence[Link]) -> Thread:
-    """Detach side by side, and apart from the reader: the kernel makes each tracepoint wait 0.1 s for its readers."""
+    """Detach in parallel, and in threads other than the reader's: the kernel takes 0.1 s for each tracepoint to wait for its
+    readers."""
     threads = [Thread(target=link.close, name="detach") for link in links]
 
     def run() -> None:

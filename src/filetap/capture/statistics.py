@@ -1,6 +1,6 @@
-"""The statistics of a run: what was seen, and what became of it.
+"""The statistics of a run: events seen, delivered, aggregated and lost.
 
-Apart, because it must hold whatever happened: seen = delivered + aggregated + lost, per op.
+Separate, because it must hold in every case: seen = delivered + aggregated + lost, per op.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ class OpStatistics:
 
 @dataclass(slots=True)
 class Statistics:
-    """A run as a whole. Times in seconds."""
+    """The statistics of a whole run. Times in seconds."""
 
     ops: dict[str, OpStatistics] = field(default_factory=dict)
     files: int = 0
-    """Files, each under each of its paths, that events named; one that was forgotten meanwhile counts again, one that
-    could not be described does not."""
+    """Files, each under each of its paths, that events refer to; one that was evicted meanwhile counts again, one that could
+    not be described does not."""
     processes: int = 0
     began: str = ""
-    """When all was attached, and when it ended: ISO 8601, UTC. Before and after it nothing was seen."""
+    """When everything was attached, and when it ended: ISO 8601, UTC. Before and after that nothing was seen."""
     ended: str = ""
     elapsed: float = 0.0
     cpu: float = 0.0
     """filetap's own CPU time, user and system, from start to the statistics."""
     attached: float = 0.0
-    """From start to attached."""
+    """Seconds from the start until everything was attached."""
     aggregated: bool = False
-    """Events were not to be delivered: what is aggregated was summed up, as intended."""
+    """The run aggregates: aggregated events were summed up as intended."""
     missed: int = 0
-    """Times that the kernel skipped a program, for it was at work on that CPU already: events that nobody counted, perhaps."""
+    """How often the kernel skipped a program, because it was already running on that CPU: events may not have been counted."""
     reasons: list[str] = field(default_factory=list)
-    """What may be why nothing was seen; none when something was."""
+    """Possible reasons why nothing was seen; none if something was."""
     pending: dict[str, int] = field(default_factory=dict)
     """Calls that were pending at the end, by op: they have made no event."""
     notes: list[str] = field(default_factory=list)
-    """What the figures do not say: calls not decoded, caches that were full, how the run ended."""
+    """What the figures do not show: calls not decoded, full caches, how the run ended."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,7 +69,7 @@ class Statistics:
 
 
 class AggregateTotals:
-    """What the kernel has summed up and handed over, by op."""
+    """The kernel's sums that were taken, by op."""
 
     def __init__(self) -> None:
         self.count, self.errors, self.bytes = (np.zeros(wire.MAX_OPS, np.int64) for _ in range(3))
@@ -88,7 +88,7 @@ class Tally:
         self.bytes = np.zeros(wire.MAX_OPS, np.int64)
 
     def add(self, calls: NDArray[Any], result: NDArray[Any]) -> None:
-        """Count events that were handed over: their ``call`` and ``result``."""
+        """Count delivered events: their ``call`` and ``result``."""
         ops = wire.OP_OF_CALL[calls]
         counts = np.bincount(ops, minlength=wire.MAX_OPS)
         self.delivered += counts
@@ -99,7 +99,7 @@ class Tally:
 
 
 class Delivery:
-    """Events on their way through the sink: they count once the sink has written them."""
+    """Events in the sink: they count once the sink has written them."""
 
     def __init__(self) -> None:
         self.tally = Tally()
@@ -107,11 +107,11 @@ class Delivery:
         self._settled = 0
 
     def hand_over(self, events: Records) -> None:
-        """Note what the sink is given; ``events`` itself is void afterwards."""
+        """Record the events given to the sink; ``events`` itself is void afterwards."""
         self._waiting.append((events["call"].copy(), events["result"].copy()))
 
     def settle(self, written: int) -> None:
-        """The sink has written so many events in all, in order."""
+        """Count events: the sink has written this many in all, in order."""
         while self._waiting and self._settled < written:
             calls, results = self._waiting.popleft()
             out = min(written - self._settled, len(calls))
@@ -124,8 +124,8 @@ class Delivery:
 def balance(
     counters: Records, tally: Tally, overflows: Sequence[Overflow], dropped: Records, summed: AggregateTotals | None = None
 ) -> dict[str, OpStatistics]:
-    """The kernel's counters (one record per CPU) against what was delivered. ``dropped``: events per op that the
-    filter in user space let go, which were never meant to be seen. ``summed``: of a run that aggregates, what has come."""
+    """Compare the kernel's counters (one record per CPU) with what was delivered. ``dropped``: events per op that the filter
+    in user space dropped, which were not requested. ``summed``: in a run that aggregates, the sums taken."""
     aggregated_bytes, overflow_counts = np.zeros((2, wire.MAX_OPS), np.int64)
     for overflow in overflows:
         aggregated_bytes[overflow.op] += overflow.bytes
@@ -147,7 +147,7 @@ def balance(
 
 
 def kernel_notes(counters: Records) -> list[str]:
-    """What the kernel half counted that a reader of the figures should know."""
+    """Return notes on counters of the kernel half that affect the figures."""
     texts = {
         "lost": "events are lost: the ring and the aggregation table were full",
         "compat": "32-bit calls were not decoded",

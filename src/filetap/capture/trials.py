@@ -1,6 +1,6 @@
 """Trials: whether this kernel allows one thing, by doing it and undoing it at once.
 
-Apart from features.py, because a trial knows nothing of what its answer means.
+Separate from features.py, because a trial does not interpret its result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.probes import uring
 
 Attempt = Callable[[KernelTypes], None]
-"""Tries one thing and undoes it at once. Raises OSError as the kernel says, or KernelError where it has no such thing."""
+"""Tries one thing and undoes it at once. Raises OSError with the kernel's error, or KernelError if it does not exist."""
 
 _RINGBUF: Final = 27
 _KPROBE, _TRACEPOINT, _TRACING, _LSM = 2, 5, 26, 29
@@ -36,7 +36,7 @@ _SET_BPF: Final = 0x40042408
 
 @contextmanager
 def _held(result: int) -> Iterator[int]:
-    """The descriptor that libbpf or the kernel returned, closed at the end: that detaches and frees what it stands for."""
+    """Yield the descriptor that libbpf or the kernel returned, and close it at the end: that detaches and frees its object."""
     if result < 0:
         raise descriptors.os_error(-result)
     try:
@@ -46,7 +46,7 @@ def _held(result: int) -> Iterator[int]:
 
 
 def _load(kind: int, target: int = 0, attach: int = 0, code: bytes = _RETURN_0) -> int:
-    """A program that does nothing. The options are struct bpf_prog_load_opts as far as attach_btf_id."""
+    """Load a program that does nothing. The options are struct bpf_prog_load_opts up to attach_btf_id."""
     options = struct.pack("@N7I", 36, 0, attach, 0, 0, 0, 0, target)
     return int(library().bpf_prog_load(kind, b"ft_doctor", b"Dual BSD/GPL", code, len(code) // 8, options))
 
@@ -79,7 +79,7 @@ def fentry(function: str, types: KernelTypes) -> None:
 
 
 def lsm(hook: str, types: KernelTypes) -> None:
-    """A hook's program can load and attach and yet never run (5.10 did so): the list of active modules says that."""
+    """Try an LSM hook. Its program can load and attach and yet never run (5.10 did so): the list of active modules shows it."""
     modules = security_modules()
     if "bpf" not in modules:
         raise KernelError(f"bpf is not an active security module ({', '.join(modules)}): add it to lsm= on the kernel command line")
@@ -87,7 +87,7 @@ def lsm(hook: str, types: KernelTypes) -> None:
 
 
 def security_modules() -> list[str]:
-    """Contents of securityfs's ``lsm``, through a mount that nobody sees where there is none."""
+    """Return the contents of securityfs's ``lsm``, through a private mount if it is not mounted."""
     try:
         return Path("/sys/kernel/security/lsm").read_text().split(",")
     except FileNotFoundError:
@@ -104,7 +104,7 @@ def tracepoint(category: str, event: str, types: KernelTypes) -> None:
 
 
 def kprobe(function: str, types: KernelTypes) -> None:
-    """perf's own kprobes (e12f03d7031a, v4.17), which leave no name behind in tracefs."""
+    """Try perf's own kprobes (e12f03d7031a, v4.17), which leave no name behind in tracefs."""
     try:
         kind = int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
     except FileNotFoundError:
@@ -132,7 +132,8 @@ def ring(types: KernelTypes) -> None:
 
 
 def helper(number: int, types: KernelTypes) -> None:
-    """The verifier says EINVAL to a helper it does not know or allow, EACCES to one whose arguments are wrong, as here."""
+    """Try a helper. The verifier returns EINVAL for a helper it does not know or allow, EACCES for one with wrong arguments,
+    as here."""
     call = struct.pack("<BBhi", _CALL, 0, 0, number)
     try:
         with _held(_load(_TRACING, types.find("btf_trace_sys_exit", btf.TYPEDEF), _RAW_TP, call + _RETURN_0)):
@@ -143,7 +144,7 @@ def helper(number: int, types: KernelTypes) -> None:
 
 
 def reason(attempt: Attempt, types: KernelTypes) -> str:
-    """Why it does not work here; empty when it does."""
+    """Return why it does not work here; empty if it does."""
     try:
         attempt(types)
     except KernelError as error:
@@ -154,13 +155,13 @@ def reason(attempt: Attempt, types: KernelTypes) -> str:
 
 
 def reason_of(error: OSError) -> str:
-    """What the kernel's refusal means, in words."""
+    """Return the kernel's refusal in words."""
     name = errnos.name_of(error.errno or 0)
     return f"denied by this system ({name})" if isinstance(error, PermissionError) else f"not in this kernel ({name})"
 
 
 def hook(attach_type: str, name: str, types: KernelTypes) -> None:
-    """A program of the VFS level on one LSM hook, or on the function that calls it."""
+    """Try a program of the VFS level on one LSM hook, or on the function that calls it."""
     if attach_type == "lsm":
         lsm(name, types)
     else:

@@ -1,6 +1,6 @@
-"""The iterators of calls under way, and the tables of requests that they are asked about.
+"""The iterators of pending calls, and the tables of requests that they look up.
 
-Apart from source.py, because most runs never load them.
+Separate from source.py, because most runs never load them.
 """
 
 from __future__ import annotations
@@ -21,30 +21,31 @@ PLAN: Final = Plan("pending", raw=["list_calls", "list_reqs", "list_living"])
 TABLES: Final = {"uring": ("slots", "requests"), "aio": ("under_way",)}
 """By object: its maps of requests."""
 OWN: Final = ("path_scratch", "name_scratch", "counters", "ancestors")
-"""Maps that it does not share with the others: an iterator may be preempted by any of their programs."""
+"""Maps that it does not share with the others: any of their programs may preempt an iterator."""
 IDS: Final = 3 << 30
-"""Ids from here on are of definitions that the iterators have made; the reader's begin at 2 << 30."""
+"""Ids from here on are of definitions made by the iterators; the reader's begin at 2 << 30."""
 AT_ONCE: Final = 4096
 """MAX_ASKED of bpf/lib/list_request.bpf.h."""
 U32, U64 = np.dtype("<u4"), np.dtype("<u8")
 
 
 class Underway:
-    """What is under way at this moment, whenever it is asked."""
+    """Lists everything that is pending, on request."""
 
     def __init__(self, loaded: Object, objects: Mapping[str, Object], tgid: int) -> None:
-        """``loaded``: of ``PLAN``; ``objects``: those of TABLES whose requests are seen to complete; ``tgid``: filetap's."""
+        """``loaded``: of ``PLAN``; ``objects``: those of TABLES whose requests can be followed to completion; ``tgid``:
+        filetap's."""
         self._numbers = numbers_in_proc(tgid)
         self._loaded, self._objects = loaded, objects
         self._asked = Map(loaded.map_fd("asked_reqs"), U32, wire.ASKED)
 
     def calls(self) -> Records:
-        """Of wire.PENDING_CALL: calls of threads, then requests."""
+        """Return records of wire.PENDING_CALL: calls of threads, then requests."""
         of_threads = self._numbered(self._loaded.run_iterator("list_calls"), wire.PENDING_CALL, "tid")
         return np.concatenate([of_threads, *self._answers(np.concatenate(list(self._requests())))])
 
     def _requests(self) -> Iterator[Records]:
-        """Where they are: those of io_uring by address alone."""
+        """Yield their addresses: those of io_uring by address alone."""
         yield np.zeros(0, wire.AIO_REQUEST_KEY)
         if ring := self._objects.get("uring"):
             slots = Map(ring.map_fd("slots"), U32, wire.RING_SLOT).items()[1]["key"]
@@ -67,18 +68,18 @@ class Underway:
             yield answers[answers["call"] != 0]
 
     def living(self) -> Records:
-        """Of wire.LIVING: all processes that have not ended."""
+        """Return records of wire.LIVING: all processes that have not ended."""
         return self._numbered(self._loaded.run_iterator("list_living"), wire.LIVING, "pid")
 
     def _numbered(self, found: bytes, form: np.dtype[Any], kernel: str) -> Records:
-        """With the numbers that /proc has in ``number``; 0: none. ``kernel``: the column of the kernel's own."""
+        """Add the numbers that /proc has as ``number``; 0: none. ``kernel``: the column of the kernel's own."""
         records = np.frombuffer(found, form).copy()
         if self._numbers != "own":
             records["number"] = records[kernel] if self._numbers == "kernel" else 0
         return records
 
     def rings(self) -> tuple[Records, Records]:
-        """Of io_submit: the contexts, as wire.AIO_REQUEST_KEY, and how far the ring of each has been read."""
+        """Return, for io_submit, the contexts as wire.AIO_REQUEST_KEY, and how far the ring of each has been read."""
         if "aio" not in self._objects:
             return np.zeros(0, wire.AIO_REQUEST_KEY), np.zeros(0, U32)
         return Map(self._objects["aio"].map_fd("rings"), wire.AIO_REQUEST_KEY, U32).items()

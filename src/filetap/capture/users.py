@@ -1,6 +1,6 @@
 """Names of users and groups, from the host's user database: each number is looked up once a minute, never per event.
 
-Apart from definitions.py, because the database may be a directory service far away: who asks must not wait for it.
+Separate from definitions.py, because the database may be a remote directory service: the caller must not wait for it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from filetap.core.batch import GROUPS, USERS, Credentials, File
 
 
 class Names:
-    """Number to name; "" where there is none, or none has come in time."""
+    """Number to name; "" if there is none, or none has come in time."""
 
     PATIENCE: Final = 0.5
-    """Seconds that a lookup is waited for. While one is late no other is: their names come with later definitions."""
+    """Seconds to wait for a lookup. While one is late, no other is waited for: their names come with later definitions."""
     AGE: Final = 60.0
     """Seconds until a name is looked up again."""
 
@@ -54,14 +54,14 @@ class Names:
 
 
 class Accounts:
-    """Names for the ids of tasks whose user database is this process's own: those that have the same root directory. In a
-    container with a root of its own a number may be another user, whose name is not here."""
+    """Names for the ids of tasks that use this process's user database: those that have the same root directory. In a
+    container with another root a number may be another user, whose name is not here."""
 
     def __init__(self, is_own_root: Callable[[File], bool], users: Callable[[int], str], groups: Callable[[int], str]) -> None:
         self._is_own_root, self._users, self._groups = is_own_root, users, groups
 
     def named(self, credentials: Credentials, root: File | None) -> Credentials:
-        """The same with names. ``root``: the task's root directory; None: not known."""
+        """Return the credentials with names. ``root``: the task's root directory; None: not known."""
         if root is None or not self._is_own_root(root):
             return credentials
         names = _names(credentials, USERS, self._users) | _names(credentials, GROUPS, self._groups)
@@ -75,6 +75,6 @@ def _names(credentials: Credentials, ids: Mapping[str, str], names: Callable[[in
 
 
 def accounts(is_own_root: Callable[[File], bool]) -> Accounts:
-    """By getpwuid(3) and getgrgid(3), which ask whatever nsswitch.conf(5) says."""
+    """Look up by getpwuid(3) and getgrgid(3), which use the sources of nsswitch.conf(5)."""
     users, groups = Names(lambda number: pwd.getpwuid(number).pw_name), Names(lambda number: grp.getgrgid(number).gr_name)
     return Accounts(is_own_root, users, groups)
