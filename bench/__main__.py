@@ -1,7 +1,7 @@
-"""``python -m bench``: which measures, how thorough, one table.
+"""``python -m bench``: selects measures and thoroughness, prints one table.
 
-Apart, as the command line is. The exit status tells whether everything could be measured, never whether a limit was
-missed: the table's last lines tell that.
+Separate, because it is the command line. The exit status tells whether everything could be measured, never whether a limit was
+missed: the table's last lines do.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]
 
 
 def fits(part: str, name: str) -> bool:
-    """A measure's whole name means that one alone."""
+    """Return whether a measure is selected. Its whole name selects only that one."""
     return part == name if part in MEASURES else part in name
 
 
 def measure_all(measures: dict[str, Callable[[Lab], Iterator[Row]]], lab: Lab, table: Table) -> None:
-    """A measure that breaks is said, and the next one made."""
+    """Run the measures. A failed one is reported, and the next one runs."""
     for name, measure in measures.items():
         lab.neighbours.look()
         try:

@@ -1,6 +1,6 @@
-"""Asking a trace of ten million events: the summary, and one file's events.
+"""Queries of a recording of ten million events: the summary, and one file's events.
 
-Apart from what recording costs. A real workload is recorded once and laid end to end, each copy with tasks of its own and
+Separate from the cost of recording. A real workload is recorded once and its copies are concatenated, each with other tasks and
 at a later time, so that names, operations and durations are those of real programs.
 """
 
@@ -37,11 +37,11 @@ WORK: Final = (
     "python3 -c 'import json, email, asyncio'; ls -lR"
 )
 RENEWED: Final = 8
-"""Every so many copies the files are new ones too, under other names."""
+"""Every this many copies the files are new ones too, under other names."""
 
 
 class Kept:
-    """A sink that keeps what it is given."""
+    """A sink that keeps what it gets."""
 
     draining = False
 
@@ -58,20 +58,20 @@ class Kept:
         self.written += len(events)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no output is buffered."""
 
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
-        """Not in this workload."""
+        """Do nothing: this workload has none."""
 
     def pending(self, batch: Batch) -> None:
-        """No events."""
+        """Ignore pending calls: they are not events."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
 
 def recorded(words: list[str]) -> list[Batch]:
-    """What a command does, as batches."""
+    """Record a command, as batches."""
     sink, command = Kept(), Command(words, None)
     session = Session(Options(Targets(command=command.pid), Filters(calls=select_calls(["all"]))), sink)
     command.release()
@@ -82,7 +82,7 @@ def recorded(words: list[str]) -> list[Batch]:
 
 
 class Copies:
-    """The batches again and again: later, by others each time, and no call takes as long as before."""
+    """The batches repeated: later, by other tasks each time, and with other durations."""
 
     def __init__(self, batches: list[Batch]) -> None:
         self._batches, self._random = batches, np.random.default_rng(7)
@@ -112,7 +112,7 @@ class Copies:
 
 
 def make_trace(folder: Path, count: int) -> Path:
-    """A trace of at least so many events; one that is there already is taken."""
+    """Make a recording of at least this many events, unless it exists."""
     if (folder / METADATA).exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -131,7 +131,7 @@ def make_trace(folder: Path, count: int) -> Path:
 
 
 def asked(lab: Lab, figure: str, limit: float | None, words: Sequence[str]) -> Iterator[Row]:
-    """Seconds from the start of the command to its end; the trace is cached. On two CPUs for comparison."""
+    """Measure seconds from the start of the command to its end; the recording is cached. On two CPUs for comparison."""
     trace = make_trace(TRACE, lab.some(EVENTS))
     command = [str(FILETAP), words[0], str(trace), *words[1:]]
     yield Row(figure, [seconds(command) for _ in range(max(5, lab.pairs))], limit, "s")
@@ -148,7 +148,7 @@ def seconds(command: list[str]) -> float:
 
 ONE_FILE: Final = f"SELECT * FROM events WHERE path = '{ROOT}/docs/events.md'"
 MOST_TOUCHED: Final = "SELECT * FROM events WHERE path = '/usr/lib/x86_64-linux-gnu/libc.so.6'"
-"""Some twenty thousand rows, of which the table has to be made, too."""
+"""Some twenty thousand rows, which also have to be printed as a table."""
 
 COUNTED: Final = "SELECT op, count(*), sum(bytes) FROM events GROUP BY op"
 
@@ -159,4 +159,4 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "ask-most-touched": partial(asked, figure="query: the most touched file's", limit=0.5, words=("query", MOST_TOUCHED)),
     "ask-count": partial(asked, figure="query: 10 million events by operation", limit=None, words=("query", COUNTED)),
 }
-"""By the word of -k."""
+"""Measures by the word of -k."""

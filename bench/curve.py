@@ -1,6 +1,6 @@
-"""A curve as SVG: what a recorder's memory did over time.
+"""A curve as SVG: a recorder's memory over time.
 
-Apart, because it knows lines and numbers and nothing of recorders.
+Separate, because it draws lines from numbers and does not depend on recorders.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ GRID: Final = "#ddd"
 
 
 def svg(title: str, points: Sequence[tuple[float, float]], across: str, up: str) -> str:
-    """``points``: from left to right; both axes begin at 0."""
+    """Return the SVG. ``points``: from left to right; both axes begin at 0."""
     most_x, most_y = _round(max(x for x, _ in points)), _round(max(y for _, y in points) * 1.1)
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -36,7 +36,7 @@ def svg(title: str, points: Sequence[tuple[float, float]], across: str, up: str)
 
 
 def _round(most: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50, ..."""
+    """Round up to the next of 1, 2, 5, 10, 20, 50, ..."""
     step = 1.0
     while step * 10 < most:
         step *= 10

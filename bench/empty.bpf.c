@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Programs that do nothing: what the mere presence of a hook costs every process on the machine. No tracer that attaches
- * here can cost less. make bench prints it for comparison.
+ * Programs that do nothing: they show what the mere presence of a hook costs every process on the machine. No tracer that
+ * attaches here can cost less. make bench prints it for comparison.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,6 +1,6 @@
-"""What changes while filetap runs: its memory, and the cost of an event after many events and many files.
+"""Long runs: filetap's memory, and the cost of an event after many events and many files.
 
-Apart from user_side.py, because these need minutes, not pairs. One run gives several rows.
+Separate from user_side.py, because these need minutes, not pairs. One run gives several rows.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ JSON: Final = ("-f", "json", "-o", "/dev/null", "--force")
 MEGABYTE: Final = 1 << 20
 MOST_RESIDENT: Final = 150
 GROWTH: Final = 5
-"""MB: the issue says flat; an allocator's noise is below this."""
+"""MB: the issue requires flat; an allocator's noise is below this."""
 DEARER: Final = 1.25
-"""The issue says that no cost grows; the noise of such a ratio is below this."""
+"""The issue requires that no cost grows; the noise of such a ratio is below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Sample:
 
     seconds: float
     resident: float
-    """MB, without what is mapped of BPF maps."""
+    """MB, without the mapped memory of BPF maps."""
     cost: float
     """Microseconds of CPU per event of this piece."""
     events: int
 
 
 def resident(pid: int) -> float:
-    """MB of memory besides the rings: the sum of smaps without the BPF maps' own pages."""
+    """Return MB of memory besides the rings: the sum of smaps without the BPF maps' own pages."""
     total, counts = 0, True
     with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as stream:
         for line in stream:
@@ -52,7 +52,7 @@ def resident(pid: int) -> float:
 
 
 def kernel_memory(pid: int) -> float:
-    """MB of all BPF maps a process holds: charged to its cgroup, resident nowhere."""
+    """Return MB of all BPF maps a process holds: charged to its cgroup, resident nowhere."""
     maps: dict[str, int] = {}
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         fields = dict(line.split(":\t") for line in info.read_text(encoding="ascii").splitlines() if ":\t" in line)
@@ -62,7 +62,7 @@ def kernel_memory(pid: int) -> float:
 
 
 def pieces(tracer: Tracer, work: Sequence[Sequence[str]], until: Callable[[float, int], bool]) -> list[Sample]:
-    """Do all of ``work`` again and again, and look at filetap after each round."""
+    """Repeat all of ``work``, and measure filetap after each round."""
     samples: list[Sample] = []
     began = time.monotonic()
     while not samples or not until(samples[-1].seconds, len(samples)):
@@ -75,7 +75,7 @@ def pieces(tracer: Tracer, work: Sequence[Sequence[str]], until: Callable[[float
 
 
 def at_speed(lab: Lab) -> Iterator[Row]:
-    """Both loops for a minute with -f none."""
+    """Run both loops for a minute with -f none."""
     seconds = lab.some(60)
     work = [lab.preads(2_000_000), lab.opens(100)]
     with tracing(*NONE) as tracer:
@@ -94,7 +94,7 @@ def at_speed(lab: Lab) -> Iterator[Row]:
 
 
 def many_files(lab: Lab) -> Iterator[Row]:
-    """Never the same file twice, as JSON lines to /dev/null, so that the sink's tables are filled as well."""
+    """Never use the same file twice, as JSON lines to /dev/null, so that the sink's tables are filled as well."""
     each, rounds = 40_000, 15
     with tracing(*JSON) as tracer:
         samples = pieces(tracer, [lab.churns(each)], lambda _, count: count >= rounds)
@@ -107,7 +107,7 @@ def many_files(lab: Lab) -> Iterator[Row]:
 
 
 def dearer(samples: Sequence[Sample]) -> float:
-    """The last third's cost by the first's."""
+    """Return the last third's cost divided by the first's."""
     third = max(1, len(samples) // 3)
     return mean(s.cost for s in samples[-third:]) / mean(s.cost for s in samples[:third])
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The floor: the least that any tracer built on a BPF ring can cost for one event. Filter by tgid, read the clock,
- * reserve, fill and submit 64 bytes. make bench compares our programs' run time with this one's; it is frozen, so that
- * figures stay comparable.
+ * The floor: the least that any tracer built on a BPF ring can cost for one event. Filter by tgid, read the clock, reserve, fill
+ * and submit 64 bytes. make bench compares filetap's run time with this one's; it is frozen, so that figures stay comparable.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

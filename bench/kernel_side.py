@@ -1,6 +1,6 @@
-"""What tracing costs the traced, the untraced beside them, and the kernel; and that nothing is lost at full speed.
+"""The cost of tracing for traced and untraced processes and for the kernel; and whether events are lost at full speed.
 
-Apart from user_side.py, which measures filetap's own process. Ratios are pair by pair, orders alternating.
+Separate from user_side.py, which measures filetap's own process. Ratios are pair by pair, in alternating order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FOUR: Final = partial(Lab.preads, threads=4)
 
 
 def run_time_of_programs(lab: Lab) -> Iterator[Row]:
-    """Nanoseconds per delivered event, ours by the floor's."""
+    """Measure nanoseconds per delivered event, filetap's divided by the floor's."""
     words = lab.preads()
     with counted():
         pairs = list(lab.alternate(partial(_floor_per_event, words), partial(_per_event, UNTIMED, "delivered", words)))
@@ -46,7 +46,7 @@ def _per_event(options: Sequence[str], column: str, words: Sequence[str]) -> flo
 
 
 def run_time_of_sums(lab: Lab) -> Iterator[Row]:
-    """Nanoseconds per event that is summed up in the kernel, by one that is handed over."""
+    """Measure nanoseconds per event that is summed up in the kernel, divided by that of an emitted one."""
     words = lab.preads()
     stream, sums = partial(_per_event, UNTIMED, "delivered", words), partial(_per_event, ("--summary", "--no-latency"), "aggregated", words)
     with counted():
@@ -61,7 +61,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def slow_down(figure: str, options: Sequence[str], words: Callable[[Lab], list[str]], limit: float, lab: Lab) -> Iterator[Row]:
-    """Of the traced workload, by its own clock."""
+    """Measure the slow-down of the traced workload, by its own clock."""
     chosen = words(lab)
     pairs = list(lab.alternate(partial(alone, chosen), partial(traced, options, chosen)))
     missing = sum(stats.missing for _, (_, stats) in pairs)
@@ -74,7 +74,7 @@ def slow_down(figure: str, options: Sequence[str], words: Callable[[Lab], list[s
 
 
 def _untraced(outcomes: Sequence[Outcome]) -> str:
-    """Its spread shows the machine's noise."""
+    """Return the range of untraced runs: its spread shows the machine's noise."""
     costs = [outcome.ns / outcome.calls for outcome in outcomes]
     return f"untraced {min(costs):.0f}-{max(costs):.0f} ns a round"
 
@@ -86,7 +86,7 @@ def beside(
     lab: Lab,
     words: Callable[[Lab], list[str]] = Lab.preads,
 ) -> Iterator[Row]:
-    """Of a workload that nobody traces, while something is attached."""
+    """Measure the slow-down of an untraced workload, while something is attached."""
     chosen = words(lab)
     pairs = list(lab.alternate(partial(alone, chosen), partial(_with, presence, chosen)))
     yield Row(figure, [other.ns / plain.ns for plain, other in pairs], limit, note=_untraced([plain for plain, _ in pairs]))
@@ -98,7 +98,7 @@ def _with(presence: Callable[[], AbstractContextManager[Any]], words: Sequence[s
 
 
 def floor_slow_down(lab: Lab) -> Iterator[Row]:
-    """What any tracer on a BPF ring must pay here."""
+    """Measure the cost that any tracer on a BPF ring has here."""
     words = lab.preads()
     pairs = lab.alternate(partial(alone, words), lambda: under_floor(words).outcome)
     yield Row("for comparison: slow-down, pread loop, by the floor alone", [other.ns / plain.ns for plain, other in pairs])
@@ -107,25 +107,26 @@ def floor_slow_down(lab: Lab) -> Iterator[Row]:
 def everything_delivered(
     figure: str, options: Sequence[str], words: Callable[[Lab, int], list[str]], count: int, lab: Lab
 ) -> Iterator[Row]:
-    """Counts and bytes against the workload's own; a run of none tells what its start adds to them."""
+    """Compare counts and bytes with the workload's own; a run of none shows what its start adds to them."""
     extra = traced(options, words(lab, 0))[1]
     outcome, stats = traced(options, words(lab, count))
     yield Row(figure, [differing(stats, outcome, extra)], 0, "events", note=_rate(outcome, stats, extra))
 
 
 def differing(stats: Statistics, outcome: Outcome, extra: Statistics) -> int:
-    """Events that are not delivered, or by which an op's count differs, or the bytes. ``extra``: of the workload's start."""
+    """Return the events that are not delivered, or the difference of an op's count or of the bytes. ``extra``: of the
+    workload's start."""
     moved = sum(stats.op(op)["bytes"] - extra.op(op)["bytes"] for op in outcome.ops)
     return max(stats.missing, unmoved(moved, outcome), *(abs(count) for count in _differences(stats, outcome, extra).values()))
 
 
 def _differences(stats: Statistics, outcome: Outcome, extra: Statistics) -> dict[str, int]:
-    """Events too many, by op."""
+    """Return the surplus of events, by op."""
     return {op: stats.op(op)["delivered"] - extra.op(op)["delivered"] - count for op, count in outcome.ops.items()}
 
 
 def unmoved(moved: int, outcome: Outcome) -> int:
-    """By how many calls' worth the bytes differ from the workload's own."""
+    """Return the difference of the bytes from the workload's own, in calls."""
     each = outcome.bytes // max(outcome.calls, 1) or 1
     return -(-abs(moved - outcome.bytes) // each)
 

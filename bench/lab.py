@@ -1,6 +1,6 @@
-"""What every measure shares: how often and how much, what must be built, and where it lies.
+"""Shared by all measures: number of repetitions, amount of work, what must be built, and paths.
 
-Apart, so that --quick is decided in one place.
+Separate, so that --quick is decided in one place.
 """
 
 from __future__ import annotations
@@ -35,52 +35,53 @@ Second = TypeVar("Second")
 
 
 class BenchError(Exception):
-    """A measure could not be made; the others can."""
+    """A measure failed; the others can run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """How thorough a run is."""
+    """The thoroughness of a run."""
 
     pairs: int = 9
     quick: bool = False
     neighbours: Neighbours = field(default_factory=Neighbours)
 
     def some(self, count: int) -> int:
-        """``count``, or a quarter of it in a hurry."""
+        """Return ``count``, or a quarter of it with --quick."""
         return count // 4 if self.quick else count
 
     def preads(self, count: int = 1_500_000, threads: int = 1) -> list[str]:
-        """The tight loop, ``count`` calls by each thread."""
+        """Return the tight loop, ``count`` calls by each thread."""
         return [str(WORKLOAD), "pread", str(FILE), str(self.some(count)), str(threads)]
 
     def opens(self, rounds: int = 120, threads: int = 1) -> list[str]:
-        """open, read, close over the tree, ``rounds`` times by each thread."""
+        """Return open, read, close over the tree, ``rounds`` times by each thread."""
         return [str(WORKLOAD), "orc", str(TREE), str(FILES), str(self.some(rounds)), str(threads)]
 
     def stats(self, count: int) -> list[str]:
-        """stat(2) of half the tree's names, absolute and relative in turn."""
+        """Return stat(2) of half the tree's names, absolute and relative in turn."""
         return [str(OPERATIONS), "stat", str(TREE), str(FILES // 2), str(self.some(count))]
 
     def churns(self, count: int) -> list[str]:
-        """Files created, written, closed, renamed and unlinked, in memory where that is possible: it is quickest there."""
+        """Return files created, written, closed, renamed and unlinked, in memory where possible, because it is quickest
+        there."""
         place = SHARED if os.access(SHARED, os.W_OK) else SCRATCH
         return [str(OPERATIONS), "churn", str(place), str(self.some(count))]
 
     def touches(self, count: int, mode: str = "write") -> list[str]:
-        """Each page of a mapped file, ``count`` times."""
+        """Return accesses to each page of a mapped file, ``count`` times."""
         return [str(OPERATIONS), "touch", str(MAPPED), mode, str(self.some(count))]
 
     def execs(self, count: int) -> list[str]:
-        """A program that ends at once."""
+        """Return starts of a program that ends at once."""
         return [str(OPERATIONS), "exec", str(EXITS), str(self.some(count))]
 
     def urings(self, count: int, file: Path = FILE) -> list[str]:
-        """io_uring reads of a block of 4096 bytes: there is one in FILE, and many in MAPPED."""
+        """Return io_uring reads of a block of 4096 bytes: there is one in FILE, and many in MAPPED."""
         return [str(URING), str(file), str(self.some(count))]
 
     def alternate(self, one: Callable[[], First], other: Callable[[], Second]) -> Iterator[tuple[First, Second]]:
-        """Pairs of results, the order of the two turned round each time."""
+        """Yield pairs of results, in alternating order."""
         for number in range(self.pairs):
             self.neighbours.look()
             if number % 2:
@@ -92,7 +93,7 @@ class Lab:
 
 
 def prepare() -> None:
-    """Build what is missing or older than its source, and make the files that workloads read."""
+    """Build what is missing or older than its source, and create the files that workloads read."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     for program in (WORKLOAD, OPERATIONS, URING, RESOLUTION, SOAK):
         source = ROOT / "bench" / f"{program.name}.c"

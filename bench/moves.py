@@ -1,6 +1,6 @@
-"""Preads of files whose names change, and what each was called at the time, as JSON: [[case, path], ...].
+"""Preads of files whose names change, and each file's name at the time, as JSON: [[case, path], ...].
 
-Apart, because it is the target of a trace, in a mount namespace of its own.
+Separate, because it is the target of a trace, in another mount namespace.
 """
 
 from __future__ import annotations

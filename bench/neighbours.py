@@ -1,6 +1,6 @@
-"""Who else traces this machine meanwhile: their programs run at our workload's calls too, and make ratios look better.
+"""Other tracers on this machine: their programs run at the workload's calls too, and make ratios look better.
 
-Apart, because it is no measure but what a measure is worth. Looked for between pairs, when bench has nothing attached.
+Separate, because it is no measure but shows how reliable one is. It looks between pairs, when bench has nothing attached.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Final
 
 TRACING: Final = {"2", "5", "7", "17", "24", "26", "29"}
-"""Types of programs that others can feel: kprobe, tracepoint, perf event, raw tracepoint (2), tracing, LSM (linux/bpf.h)."""
+"""Types of programs that affect other processes: kprobe, tracepoint, perf event, raw tracepoint (2), tracing, LSM
+(linux/bpf.h)."""
 
 
 @dataclass(slots=True)
 class Neighbours:
-    """Looks since the last ``take``, and how many of them met somebody."""
+    """Number of looks since the last ``take``, and how many of them found another tracer."""
 
     looks: int = 0
     met: int = 0
@@ -27,7 +28,7 @@ class Neighbours:
         self.met += any(_traces(process) for process in Path("/proc").iterdir() if process.name.isdigit())
 
     def take(self) -> str:
-        """What a row's note should say; empty when nobody was there."""
+        """Return the text for a row's note; empty if there was no other tracer."""
         looks, met, self.looks, self.met = self.looks, self.met, 0, 0
         return f"SOMEBODY ELSE TRACED during {met} of {looks} looks" if met else ""
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The workloads of what is done to files beside open, read and close. What comes before the clock starts is the same
- * whatever the count, so that a run of none tells what else a tracer saw.
+ * The workloads of file operations other than open, read and close. The work before the clock starts does not depend on
+ * the count, so a run of none shows what else a tracer saw.
  *
  * operations stat DIRECTORY FILES COUNT    stat(2) of files made by 'workload tree', absolute and relative in turn
  * operations churn DIRECTORY COUNT         never the same file: open, write one block, close, rename, unlink
@@ -31,7 +31,7 @@ static char **names_below(const char *directory, long files)
 	return names;
 }
 
-/* A relative name is the absolute one behind the directory. */
+/* The relative name is the part of the absolute one after the directory. */
 static void stat_loop(const char *directory, long files, long count)
 {
 	char **names = names_below(directory, files);
@@ -97,8 +97,8 @@ static long faults(void)
 }
 
 /*
- * Faults are the kernel's own count, for one of them maps more pages than the one that was read. What is called here is
- * called once before, so that its pages are there.
+ * Faults are the kernel's own count, because one of them maps more pages than the one that was read. The functions used
+ * here are called once before, so that their pages are mapped.
  */
 static void touch_loop(const char *path, int writing, long count)
 {

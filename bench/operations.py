@@ -1,6 +1,7 @@
-"""What each kind of operation beside open, read and close costs the traced, and whether all of its events are accounted for.
+"""The cost of each kind of operation other than open, read and close for the traced process, and whether all of its events are
+accounted for.
 
-Apart, because each needs a workload and a choice of ``-e`` of its own; how it is measured is kernel_side.py's.
+Separate, because each needs another workload and another choice of ``-e``; kernel_side.py measures.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ URING: Final = ("empty_submit", "empty_complete")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A workload, and what is asked for when it is traced."""
+    """A workload, and the operations that are requested when it is traced."""
 
     title: str
     words: Callable[[Lab, int], list[str]]
@@ -33,7 +34,7 @@ class Operation:
     hooks: tuple[str, ...] = ()
     """Programs of empty.bpf.c, for comparison."""
     paths: tuple[str, ...] = ()
-    """What exactness is restricted to."""
+    """PATHs to which exactness is restricted."""
 
     def measured(self, lab: Lab) -> list[str]:
         return self.words(lab, self.count)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every workload shares: its clock, and one JSON line on standard output,
+ * Shared by all workloads: the clock, and one JSON line on standard output,
  *
  *   {"calls":..,"bytes":..,"ns":..,"ops":{"open":..,"read":..}}
  *
- * how many rounds, the bytes they moved, how long they took, and how many events of each op a tracer owes for them.
+ * how many rounds, the bytes they moved, how long they took, and how many events of each op a tracer must report for them.
  */
 #include <stdio.h>
 #include <stdlib.h>

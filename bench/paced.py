@@ -1,7 +1,7 @@
 """``python bench/paced.py DIRECTORY SECONDS RATE``: accesses at an even pace, over many files that come and go.
 
-Apart from the C workloads, which go as fast as they can. Prints what it did, as outcome.h says. Nothing of the project is
-imported: it is what is traced.
+Separate from the C workloads, which run at full speed. Prints its counts in the form of outcome.h. It imports nothing of the
+project, because it is the traced program.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import time
 TICK = 0.01
 KEPT = 2000
 AGAIN = 25
-"""Times that a file is met before others take its place: at 20,000 events a second, 12,000 files are new each minute, and
-every table that a tracer has is as full as it gets long before its memory is judged."""
+"""How often a file is used before others replace it: at 20,000 events a second, 12,000 files are new each minute, and every
+table of a tracer is as full as it gets long before its memory is measured."""
 
 
 def main() -> None:

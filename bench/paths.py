@@ -1,6 +1,6 @@
-"""What user space does with what each way sends, until every event of a batch has its path: by columns where it can.
+"""User space's work for each method, until every event of a batch has its path: by columns where possible.
 
-Apart from resolution.py, which measures it. A path is worked out once for each file of a batch, not for each event.
+Separate from resolution.py, which measures it. A path is computed once for each file of a batch, not for each event.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from filetap.kernel.ring import PAGE, Ring
 
 RING: Final = 64 << 20
 TOLD: Final = np.dtype({"names": ["key", "file"], "formats": ["V16", "<u4"], "offsets": [32, 48], "itemsize": 72})
-"""struct told of resolution.bpf.c behind the ring's header: what is needed of it here."""
+"""struct told of resolution.bpf.c after the ring's header: the members that are needed here."""
 _FRAGMENT: Final = struct.Struct("<12xI16s16s")
 _WHOLE: Final = struct.Struct("<12xI")
 _HEAD: Final = struct.Struct("<HHII")
 _PARENT: Final = {wire.DEFINE_FILE: (40, wire.DEFINITION_FIXED)}
-"""Where a definition says its parent, and its name; others say it behind the head."""
+"""The offsets of a definition's parent and its name; in other definitions they follow the head."""
 _NOWHERE: Final = bytes(16)
 Key = TypeVar("Key", bytes, int)
 Paths: TypeAlias = tuple[list[bytes], NDArray[np.intp]]
-"""Paths, and for each event which of them is its."""
+"""Paths, and for each event the index of its path."""
 
 
 class Events(Ring):
     """The ring of events."""
 
     def column(self) -> Records:
-        """All records, in place; each as long as any."""
+        """Return all records, in place; all have the same length."""
         count = (self.produced() - self.position) // TOLD.itemsize
         return np.frombuffer(self._pages, TOLD, count, PAGE + (self.position & (self.size - 1)))
 
 
 @dataclass(slots=True)
 class Sent:
-    """What one way has sent, its table, and what user space keeps of it for later batches."""
+    """The data sent by one method, its table, and what user space keeps of it for later batches."""
 
     events: Events
     definitions: Ring
     table: int
-    """The descriptor of its table, 0 where it has none."""
+    """The descriptor of its table, 0 if it has none."""
     kept: dict[bytes | int, Any] = field(default_factory=dict)
 
     @classmethod
@@ -69,7 +69,7 @@ class Sent:
         return self.definitions.records(self.definitions.produced())
 
     def table_size(self) -> int:
-        """Bytes of the entries in use."""
+        """Return the bytes of the entries in use."""
         if not self.table:
             return 0
         info = Path(f"/proc/self/fdinfo/{self.table}").read_text(encoding="ascii")
@@ -85,7 +85,7 @@ class Sent:
 
 
 def size_of(what: Any) -> int:
-    """Bytes of a table of user space's and all in it."""
+    """Return the bytes of a table of user space and its content."""
     inner = [*what.keys(), *what.values()] if isinstance(what, dict) else what if isinstance(what, tuple) else ()
     return sys.getsizeof(what) + sum(map(size_of, inner))
 
@@ -95,7 +95,7 @@ def _joined(names: list[bytes]) -> bytes:
 
 
 def of_ids(sent: Sent) -> Paths:
-    """As filetap: definitions first."""
+    """Resolve as filetap does: definitions first."""
     sent.kept.update((_id(record), record) for record in sent.records())
     ids, which = np.unique(sent.events.column()["file"], return_inverse=True)
     return [_joined(components(sent.kept[number])) for number in ids.tolist()], which
@@ -107,14 +107,14 @@ def _id(record: bytes) -> int:
 
 
 def of_events(sent: Sent) -> Paths:
-    """Records of any length: one after another."""
+    """Read records of any length, one after another."""
     names: dict[bytes, int] = {}
     which = [names.setdefault(record[64:], len(names)) for record in sent.events.records(sent.events.produced())]
     return [_joined(name.split(b"\0")[-2::-1]) for name in names], np.array(which)
 
 
 def of_fragments(sent: Sent) -> Paths:
-    """Names with their parents' keys, joined."""
+    """Join names by their parents' keys."""
     keys: dict[int, bytes] = {}
     for record in sent.records():
         length, parent, key = _FRAGMENT.unpack_from(record)
@@ -133,7 +133,7 @@ def _climbed(key: Key, known: dict[Key, bytes], fragment: Callable[[Key], tuple[
 
 
 def of_parents(sent: Sent) -> Paths:
-    """Names with their parents' ids; what an id means never changes, so paths of directories could be kept for good."""
+    """Join names by their parents' ids. An id never changes its meaning, so paths of directories could be kept for good."""
     for record in sent.records():
         kind, _, number, length = _HEAD.unpack_from(record)
         parent, name = _PARENT.get(kind, (16, 24))
@@ -144,7 +144,7 @@ def of_parents(sent: Sent) -> Paths:
 
 
 def of_kept_fragments(sent: Sent) -> Paths:
-    """Each name with a call of bpf(2), once a batch."""
+    """Look up each name by a call of bpf(2), once a batch."""
     value = ctypes.create_string_buffer(304)
 
     def fragment(key: bytes) -> tuple[bytes, bytes]:
@@ -158,7 +158,7 @@ def of_kept_fragments(sent: Sent) -> Paths:
 
 
 def of_kept_paths(sent: Sent) -> Paths:
-    """Each path with a call of bpf(2), once a batch."""
+    """Look up each path by a call of bpf(2), once a batch."""
     value = ctypes.create_string_buffer(16 + 4096)
     keys, which = _keys(sent)
     names = []
@@ -170,7 +170,7 @@ def of_kept_paths(sent: Sent) -> Paths:
 
 
 def _keys(sent: Sent) -> tuple[list[bytes], NDArray[np.intp]]:
-    """The key of each file in the batch. Ids are quicker to tell apart than keys."""
+    """Return the key of each file in the batch. Ids are compared quicker than keys."""
     events = sent.events.column()
     _, first, which = np.unique(events["file"], return_index=True, return_inverse=True)
     return [key.tobytes() for key in events["key"][first]], which
@@ -187,7 +187,7 @@ def of_nothing(sent: Sent) -> Paths:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A program of resolution.bpf.c, and who reads what it sends."""
+    """A program of resolution.bpf.c, and the function that reads its data."""
 
     title: str
     program: str

@@ -1,7 +1,7 @@
-"""BPF programs that are not filetap's: the floor and the empty ones; and what the kernel says programs cost.
+"""BPF programs other than filetap's: the floor and the empty ones; and run times of programs in the kernel.
 
-Apart, because here bench itself loads and attaches. Run times are read from the descriptors of the process that holds
-the programs, so that nobody else's programs are counted.
+Separate, because here bench itself loads and attaches. Run times are read from the descriptors of the process that holds the
+programs, so that no other programs are counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RECORD: Final = 72
 
 @contextmanager
 def counted() -> Iterator[None]:
-    """Run times are counted in the block: kernel.bpf_stats_enabled, held by a descriptor, which no end leaves behind."""
+    """Count run times in the block: kernel.bpf_stats_enabled, through a descriptor, so that it never stays enabled."""
     function = ctypes.CDLL("libbpf.so.1").bpf_enable_stats
     fd = function(0)  # BPF_STATS_RUN_TIME
     if fd < 0:
@@ -42,7 +42,7 @@ def counted() -> Iterator[None]:
 
 
 def run_time(pid: int) -> int:
-    """Nanoseconds that the programs held by a process have run so far."""
+    """Return the nanoseconds that the programs held by a process have run so far."""
     programs: dict[str, int] = {}
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         with suppress(FileNotFoundError):
@@ -56,7 +56,7 @@ def run_time(pid: int) -> int:
 def attached(
     name: str, programs: Sequence[str], target: int = 0, prepare: Callable[[Object], None] = lambda loaded: None
 ) -> Iterator[Object]:
-    """build/NAME.bpf.o with these programs attached; ``prepare`` is called before it is loaded."""
+    """Load build/NAME.bpf.o with these programs attached; ``prepare`` is called before it is loaded."""
     loaded = Object(str(BUILD / name))
     links = []
     try:
@@ -82,7 +82,7 @@ class FloorRun:
 
 
 def under_floor(words: Sequence[str]) -> FloorRun:
-    """The workload, held until the floor is attached to it, its records read and dropped as filetap's reader would."""
+    """Run the workload, held until the floor is attached to it. Its records are read and dropped as filetap's reader would."""
     held, go = os.pipe()
     try:
         environment = os.environ | {"FILETAP_GO": str(held)}

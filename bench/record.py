@@ -1,7 +1,7 @@
-"""Recording: its CPU per event, bytes per event sealed, and the recorder's memory over twenty minutes.
+"""Recording: its CPU per event, bytes per sealed event, and the recorder's memory over twenty minutes.
 
-Apart from user_side.py, because here a worker seals beside the reader: its CPU is that of the thread of its
-name. The ten million events are real ones, and stay in build/bench/ten-million.tap for what asks of traces.
+Separate from user_side.py, because here a worker seals in parallel to the reader: its CPU is that of the thread with its name.
+The ten million events are real, and stay in build/bench/ten-million.tap for measures of queries.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ CURVE: Final = ROOT / "docs" / "recorder-memory.svg"
 RATE: Final = 20_000
 MINUTES: Final = 20
 TICKS: Final = 100.0
-"""Of /proc/PID/task/TID/stat, a second."""
+"""Units of /proc/PID/task/TID/stat in a second."""
 
 
 def cpu_by_thread(pid: int) -> tuple[float, float]:
-    """Seconds of CPU of all threads but the sealer's, and of that."""
+    """Return seconds of CPU of all threads except the sealer's, and of the sealer."""
     spent = [0.0, 0.0]
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -45,7 +45,7 @@ def cpu_by_thread(pid: int) -> tuple[float, float]:
 
 
 def settled(tracer: Tracer) -> tuple[float, float]:
-    """The same once it has nothing to do any more."""
+    """Return the same once filetap has nothing left to do."""
     before, now = (-1.0, -1.0), cpu_by_thread(tracer.pid)
     while sum(now) - sum(before) > 0.05:
         time.sleep(1)
@@ -54,7 +54,7 @@ def settled(tracer: Tracer) -> tuple[float, float]:
 
 
 def ten_million(lab: Lab) -> Iterator[Row]:
-    """Opens and reads, and one event in a hundred of files that come and go, as the bench's workloads do them, for real."""
+    """Record opens and reads, and one event in a hundred of files that come and go, by the bench's real workloads."""
     work = [lab.opens(1400, 2), lab.churns(20_000), lab.preads(1_500_000)]
     with tracing("-o", str(TEN_MILLION), "--force") as tracer:
         before = settled(tracer)
@@ -78,12 +78,12 @@ def ten_million(lab: Lab) -> Iterator[Row]:
 
 
 def _sealed_meanwhile(events: int) -> int:
-    """The last segment is sealed when the recording ends."""
+    """Return the events sealed so far: the last segment is sealed when the recording ends."""
     return events // ROWS * ROWS
 
 
 def new_files(lab: Lab) -> Iterator[Row]:
-    """The dearest there is: five events and never the same file again."""
+    """Measure the most expensive case: five events and never the same file again."""
     spent = []
     for options in (NONE, ("-o", str(ENDURED), "--force")):
         with tracing(*options) as tracer:
@@ -95,7 +95,7 @@ def new_files(lab: Lab) -> Iterator[Row]:
 
 
 def endured(lab: Lab) -> Iterator[Row]:
-    """20,000 events a second for twenty minutes, and a look at the recorder every two seconds."""
+    """Run 20,000 events a second for twenty minutes, and measure the recorder every two seconds."""
     seconds = lab.some(MINUTES * 60)
     files = SCRATCH / "paced"
     files.mkdir(exist_ok=True)

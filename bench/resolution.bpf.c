@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Ways to tell a file's path, one program for each, alike in everything else: an event of 64 bytes for each pread64 of
- * the target. by_id is filetap's own code; the others are measured against it (docs/adr/0012-ways-to-a-path.md).
+ * Methods to find a file's path, one program for each, alike in everything else: an event of 64 bytes for each pread64 of the
+ * target. by_id is filetap's own code; the others are measured against it (docs/adr/0012-ways-to-a-path.md).
  */
 #include <asm/unistd.h>
 #include "../bpf/event.h"
@@ -21,7 +21,7 @@ const volatile __u32 target SEC(".rodata.target") = 0;
 #define MAX_LEVELS 64
 #define DEFINE_DIRECTORY 99
 
-/* A directory or file, as it is known to the ways that keep parents: names below one that is known are not sent again. */
+/* A directory or file, in the form of the methods that store parents: names below a known one are not sent again. */
 struct place {
 	__u64 inode;
 	__u64 mount; /* mnt_id */
@@ -66,7 +66,7 @@ struct ascend {
 	__u32 pending;
 };
 
-/* by_parent: ids never change what they mean, so a directory that is moved has another, and all below it have too. */
+/* by_parent: ids never change their meaning, so a directory that is moved gets another, and everything below it too. */
 struct stage {
 	struct file_key key;
 	__u64 dentry;
@@ -164,7 +164,7 @@ static __always_inline void fill_place(struct place *key, __u64 dentry, __u64 mo
 	key->mount = (__u32)read_word((struct mount *)mount, mnt_id);
 }
 
-/* The fragment that waits, with the key of what is above it: told, then known. */
+/* The waiting fragment, with the key of its parent: sent, then known. */
 static __always_inline void flush(struct ascend *c, const struct place *parent, const bool kept)
 {
 	__u32 length = c->fragment.known.length & (COMPONENT_SPACE - 1);
@@ -195,7 +195,7 @@ static __always_inline void name_fragment(struct ascend *c, __u64 dentry)
 	c->pending = 1;
 }
 
-/* One step up, to the first that is known to be as it was; after a rename each is looked at once. */
+/* One step up, to the first that is known and unchanged; after a rename each is checked once. */
 static __always_inline long climb_step(const bool kept)
 {
 	struct place none = {};
@@ -289,7 +289,7 @@ static __always_inline int send(long result, __u32 file, const struct place *key
 	return 0;
 }
 
-/* No path at all: what the others add to this is the price of theirs. */
+/* No path at all: the cost of the others is what they add to this. */
 SEC("tp_btf/sys_exit")
 int by_nothing(__u64 *ctx)
 {
@@ -298,7 +298,7 @@ int by_nothing(__u64 *ctx)
 	return find_path(ctx, &path) ? send(ctx[1], 0, NULL) : 0;
 }
 
-/* filetap's: defined once, named by an id. */
+/* filetap's: defined once, referred to by an id. */
 SEC("tp_btf/sys_exit")
 int by_id(__u64 *ctx)
 {
@@ -364,7 +364,7 @@ int by_lookups(__u64 *ctx)
 	return by_parents(ctx, true);
 }
 
-/* The whole path stands in the table; user space looks it up. */
+/* The whole path is in the table; user space looks it up. */
 SEC("tp_btf/sys_exit")
 int by_lookup(__u64 *ctx)
 {
@@ -399,7 +399,7 @@ static __always_inline struct ladder *ladder(void)
 	return bpf_map_lookup_elem(&ladders, &zero);
 }
 
-/* Up to the first that is known to be as it was. */
+/* Up to the first that is known and unchanged. */
 static long step_up(__u32 index, void *context)
 {
 	struct scratch *s = scratch();
@@ -456,7 +456,7 @@ static __always_inline long define_directory(struct ladder *l, __u64 dentry, __u
 				  BPF_RB_NO_WAKEUP);
 }
 
-/* All that filetap's definition says, but one name. */
+/* Everything in filetap's definition, but only one name. */
 static __always_inline long define_leaf(struct ladder *l, __u64 dentry, __u64 mnt, __u32 id)
 {
 	struct counters *c = counters();
@@ -471,7 +471,7 @@ static __always_inline long define_leaf(struct ladder *l, __u64 dentry, __u64 mn
 	return submit_definition(s, c);
 }
 
-/* Down again: what has its old parent keeps its id. */
+/* Down again: a file with the same parent keeps its id. */
 static long step_down(__u32 index, void *context)
 {
 	struct counters *c = counters();
@@ -499,7 +499,7 @@ static long step_down(__u32 index, void *context)
 	return 0;
 }
 
-/* Each directory and file is defined once for each place it has, with the id of its parent. */
+/* Each directory and file is defined once for each of its places, with the id of its parent. */
 SEC("tp_btf/sys_exit")
 int by_parent(__u64 *ctx)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The workload of the ways to a path.
+ * The workload of the methods to find a path.
  *
- * resolution LIST ROUNDS [FROM TO]   opens, preads once and closes each file that LIST names, a line each; between two
+ * resolution LIST ROUNDS [FROM TO]   opens, preads once and closes each file in LIST, one per line; between two
  *                                    rounds FROM is renamed to TO and back
  *
  * One JSON line, see outcome.h. With FILETAP_GO set to a file descriptor, it waits for one byte there before it starts.

@@ -1,6 +1,6 @@
-"""Ways to tell an event's path: what each costs the kernel, the ring, user space and memory, and where it is wrong.
+"""Methods to find an event's path: what each costs the kernel, the ring, user space and memory, and where it is wrong.
 
-Apart, because none but the first is filetap's; docs/adr/0012-ways-to-a-path.md decides by these figures.
+Separate, because only the first is filetap's; docs/adr/0012-ways-to-a-path.md is based on these figures.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TABLES: Final = {way.table for way in WAYS if way.table}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one way under one workload; all but the tables' sizes for one event."""
+    """The cost of one method under one workload; all but the tables' sizes per event."""
 
     ns: float
     """Run time of its program."""
@@ -55,7 +55,7 @@ class Cost:
 
 @contextmanager
 def way_attached(way: Way, files: int, target: int) -> Iterator[Sent]:
-    """Its program with a table of its own that has room for ``files``; the others' have one entry."""
+    """Attach its program, whose table has room for ``files``; the others' tables have one entry."""
 
     def prepare(loaded: Object) -> None:
         config = np.zeros(1, wire.CONFIG)
@@ -71,7 +71,7 @@ def way_attached(way: Way, files: int, target: int) -> Iterator[Sent]:
 
 
 def cost(way: Way, words: Sequence[str], files: int) -> Cost:
-    """The workload to its end, then all that it caused read at once, as a batch of filetap's would be."""
+    """Run the workload to its end, then read all its data at once, as one batch of filetap's."""
     held, go = os.pipe()
     try:
         with (
@@ -115,7 +115,7 @@ class Work:
 
 
 def tree(depth: int, directories: int, each: int) -> list[Path]:
-    """Files with paths of ``depth`` names, made where they are not yet."""
+    """Return files with paths of ``depth`` names, created if they do not exist."""
     top = TREES / f"{depth}-{directories}"
     levels = [f"level{number:03}" for number in range(depth - len(top.parts) - (directories > 1))]
     files = []
@@ -138,7 +138,7 @@ def unrelated(_files: list[Path]) -> Path:
 
 
 def above(files: list[Path]) -> Path:
-    """The directory that all of them are below."""
+    """Return the directory that contains all of them."""
     return TREES / files[0].relative_to(TREES).parts[0]
 
 
@@ -154,7 +154,8 @@ WORKS: Final = {
 
 
 def compare(work: Work, lab: Lab) -> Iterator[Row]:
-    """Each way's run time by filetap's, under the same workload one after another, beginning with another each time."""
+    """Measure each method's run time divided by that of filetap's, under the same workload one after another, each round
+    beginning with another."""
     try:
         files = work.files()
         words = work.words(lab, files)
@@ -181,7 +182,7 @@ def _note(costs: Sequence[Cost]) -> str:
 
 
 def correct(lab: Lab) -> Iterator[Row]:
-    """Events with another path than /proc/PID/fd said when they were made; all are read at the end, in one batch."""
+    """Count events with another path than /proc/PID/fd had when they were made; all are read at the end, in one batch."""
     for way in WAYS:
         if way.table or way.program == "by_path":
             wrong, size = _wrong(way)

@@ -1,4 +1,4 @@
-"""Results of earlier runs, kept as JSON by date and commit below build/bench-results, so that a regression can be seen."""
+"""Results of earlier runs, stored as JSON by date and commit below build/bench-results, so that a regression is visible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER: Final = BUILD / "bench-results"
 
 
 def keep(found: dict[str, Any], also: Path | None = None) -> None:
-    """Write a run's result, to ``also`` too, and print how it compares with the newest earlier one of the same figures."""
+    """Write a run's result, to ``also`` too, and print a comparison with the newest earlier one of the same figures."""
     found |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "commit": version.commit()}
     for line in comparison(found, earlier()):
         print(line)
@@ -26,7 +26,7 @@ def keep(found: dict[str, Any], also: Path | None = None) -> None:
 
 
 def earlier() -> list[dict[str, Any]]:
-    """Return the results that are kept, the newest first."""
+    """Return the stored results, the newest first."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"), reverse=True)]
 
 

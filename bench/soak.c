@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random creates, links, renames, removals and reads by several tasks in one tree: soak DIRECTORY LOG TASKS SECONDS SEED [RECLAIM].
- * For each read(2) a task writes a line to LOG.<pid>: what /proc/self/fd called the file right before and right after it, or "?"
- * where the two differ. RECLAIM is a file that frees unused dentries when "0" is written to it.
- * Apart from operations.c, because here the truth is in the names, not in counts.
+ * Random creates, links, renames, removals and reads by several tasks in one tree: soak DIRECTORY LOG TASKS SECONDS SEED
+ * [RECLAIM].
+ *
+ * For each read(2) a task writes a line to LOG.<pid>: the file's name in /proc/self/fd right before and right after it, or "?" if
+ * the two differ. RECLAIM is a file that frees unused dentries when "0" is written to it.
+ *
+ * Separate from operations.c, because here names are compared, not counts.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +75,7 @@ static int name_of(int fd, char *name)
 	return length;
 }
 
-/* The file may be renamed or removed meanwhile by another task: a name that is the same before and after was so at the read. */
+/* Another task may rename or remove the file meanwhile: a name that is the same before and after was valid at the read. */
 static void read_one(int fd)
 {
 	char before[PATH_MAX], after[PATH_MAX], content[64];
@@ -173,7 +176,7 @@ static void replace_often(int is_link)
 	}
 }
 
-/* One name in directories that are made anew. */
+/* One name in directories that are created again. */
 static void replace_directories(void)
 {
 	char outer[64], inner[80], name[96], own[64];

@@ -1,7 +1,7 @@
 """Ten minutes of names that come and go on overlayfs, as in a container: is every path the one that the program saw?
 
-Apart from endurance.py, because this is about right names, not about cost. Eight tasks create, link, rename and remove at random, and
-memory is reclaimed meanwhile; each read is compared with what /proc/self/fd said right before and after it.
+Separate from endurance.py, because this is about correct names, not about cost. Eight tasks create, link, rename and remove at
+random, and memory is reclaimed meanwhile; each read is compared with /proc/self/fd right before and after it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench.workloads import FILETAP
 TASKS: Final = 8
 SECONDS: Final = 600
 MEMORY_CGROUPS: Final = Path("/sys/fs/cgroup/memory")
-"""Version 1: memory.force_empty frees all that the cgroup does not use."""
+"""Version 1: memory.force_empty frees everything that the cgroup does not use."""
 READS: Final = "SELECT pid, path FROM events WHERE op = 'read' ORDER BY pid, ts_ns"
 
 
@@ -41,7 +41,7 @@ def overlay(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def memory_cgroup() -> Iterator[Path | None]:
-    """None: this machine has none whose memory can be reclaimed by itself."""
+    """Yield a memory cgroup. None: this machine has none whose memory can be reclaimed separately."""
     if not (MEMORY_CGROUPS / "memory.force_empty").exists():
         yield None
         return
@@ -56,7 +56,8 @@ def join(cgroup: Path | None) -> None:
 
 
 def compare(recording: Path, log: Path) -> tuple[int, int, int]:
-    """Reads compared, reads whose file was renamed or removed meanwhile, and reads with another path than the program saw."""
+    """Return reads compared, reads whose file was renamed or removed meanwhile, and reads with another path than the program
+    saw."""
     compared = moved = wrong = 0
     rows = filetap.open(str(recording)).query(READS).to_pydict()
     reported: dict[int, list[str]] = {}

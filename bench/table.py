@@ -1,6 +1,6 @@
 """The table: rows as they are measured, the verdict on each, and the same as JSON.
 
-Apart, because a row knows its limit and its unit and nothing of how it came about.
+Separate, because a row has its limit and its unit and does not depend on how it was measured.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _FORMS: Final = {RATIO: ".3f", COUNT: ",.0f", "us": ".4f", "M/s": ".2f", "MB": "
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. Without a limit it is there for comparison."""
+    """One figure. Without a limit it is for comparison."""
 
     figure: str
     samples: Sequence[float]
     limit: float | None = None
     unit: str = RATIO
     at_least: bool = False
-    """The limit is the least that is good enough; else the most."""
+    """The limit is a minimum; otherwise a maximum."""
     note: str = ""
 
     @property
@@ -51,13 +51,13 @@ def _text(value: float, unit: str) -> str:
 
 @dataclass(slots=True)
 class Table:
-    """Rows are printed as they come, for a whole run takes minutes."""
+    """Prints rows as they are measured, because a whole run takes minutes."""
 
     rows: list[Row] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     started: str = ""
     load: float = 0.0
-    """The highest met."""
+    """The highest load seen."""
 
     def begin(self, how: str) -> None:
         self.started = f"Linux {platform.release()}, {os.cpu_count()} CPUs ({_model()}); {how}; load {os.getloadavg()[0]:.2f}"
@@ -70,7 +70,7 @@ class Table:
         self._line(row.cells(), row.verdict, row.note)
 
     def break_off(self, name: str, reason: str) -> None:
-        """A measure that could not be made is no good news either."""
+        """Report a measure that failed."""
         self.broken.append(name)
         self._line((name, "BROKE", "", ""), "", reason)
 
@@ -80,7 +80,7 @@ class Table:
         print(f"{figure:<70}{measured:>14}{spread:>18}{limit:>13}  {verdict:<4}{note}".rstrip(), flush=True)
 
     def end(self) -> None:
-        """How many limits were missed, and which."""
+        """Print how many limits were missed, and which."""
         limited = [row for row in self.rows if row.limit is not None]
         missed = [row.figure for row in limited if row.verdict != "ok"]
         print(f"\n{len(missed)} of {len(limited)} limits missed; the load went up to {self.load:.1f}")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The workload that reads without a read call: io_uring(7), spoken without liburing.
+ * The workload that reads without a read call: io_uring(7), without liburing.
  *
  * uring FILE COUNT    COUNT reads of a block, all over FILE, 32 with each io_uring_enter, which waits for all of them
  *
@@ -17,7 +17,7 @@
 
 #define BLOCK 4096
 #define DEPTH 32
-#define STRIDE 40503 /* blocks from one read to the next: odd, and farther than is read ahead */
+#define STRIDE 40503 /* blocks from one read to the next: odd, and larger than the read-ahead */
 
 struct ring {
 	int fd;

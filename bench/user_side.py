@@ -1,6 +1,6 @@
-"""What filetap's own process costs: CPU per event, lines per second, start, idling, its help.
+"""The cost of filetap's own process: CPU per event, lines per second, start, idling, its help.
 
-Apart from kernel_side.py, which measures what others pay. CPU time is the process's own clock, read while a traced
+Separate from kernel_side.py, which measures what other processes pay. CPU time is the process's own clock, read while a traced
 shell waits, so that the start is in none of these figures.
 """
 
@@ -50,7 +50,7 @@ class InputOutput(msgspec.Struct):
 
 
 class Line(msgspec.Struct):
-    """What is read back of a JSON line."""
+    """The fields of a JSON line that are read back."""
 
     event: Event
     file: File
@@ -58,7 +58,7 @@ class Line(msgspec.Struct):
 
 
 def every_line(lab: Lab) -> Iterator[Row]:
-    """The file of JSON lines, read back."""
+    """Compare the file of JSON lines with the workload's counts."""
     words = lab.preads(1_000_000)
     try:
         extra = traced(json_lines(), lab.preads(0))[1]
@@ -78,7 +78,7 @@ def every_line(lab: Lab) -> Iterator[Row]:
 
 
 def _read_back() -> tuple[int, int, int]:
-    """Lines; reads of the workload's file among them, and their bytes."""
+    """Return the lines; reads of the workload's file among them, and their bytes."""
     decode = msgspec.json.Decoder(Line).decode
     lines = reads = moved = 0
     with open(EVENTS, "rb") as stream:
@@ -92,7 +92,7 @@ def _read_back() -> tuple[int, int, int]:
 
 
 def cpu_per_event(figure: str, words: Callable[[Lab], list[str]], lab: Lab) -> Iterator[Row]:
-    """Microseconds with -f none."""
+    """Measure microseconds with -f none."""
     yield Row(figure, [_spent(NONE, words(lab)) * 1e6 for _ in range(_few(lab))], 0.1, "us")
 
 
@@ -101,7 +101,7 @@ def _few(lab: Lab) -> int:
 
 
 def _spent(options: Sequence[str], words: Sequence[str]) -> float:
-    """Seconds of filetap's CPU per event while the workload ran, reading to the end included."""
+    """Return seconds of filetap's CPU per event while the workload ran, including reading to the end."""
     with tracing(*options) as tracer:
         before = tracer.cpu()
         outcome = tracer.run(words)
@@ -114,7 +114,7 @@ def _spent(options: Sequence[str], words: Sequence[str]) -> float:
 
 
 def lines_end_to_end(figure: str, words: Callable[[Lab], list[str]], lab: Lab) -> Iterator[Row]:
-    """Million lines per second of filetap's CPU, written to a file."""
+    """Measure million lines per second of filetap's CPU, written to a file."""
     try:
         samples = [1e-6 / _spent(json_lines(), words(lab)) for _ in range(_few(lab))]
     finally:
@@ -137,7 +137,7 @@ class Recorder(CountSink):
 
 
 def recorded(words: Sequence[str]) -> list[Batch]:
-    """What a session, in this process, delivers of a workload."""
+    """Return what a session in this process delivers of a workload."""
     held, go = os.pipe()
     recorder = Recorder()
     with started(words, env=os.environ | {"FILETAP_GO": str(held)}, pass_fds=(held,)) as process:
@@ -155,7 +155,7 @@ def recorded(words: Sequence[str]) -> list[Batch]:
 
 
 def sink_alone(figure: str, words: Callable[[Lab], list[str]], lab: Lab) -> Iterator[Row]:
-    """Million lines per second of CPU, from recorded batches to /dev/null."""
+    """Measure million lines per second of CPU, from recorded batches to /dev/null."""
     batches = recorded(words(lab))
     samples = [_lines_per_second(batches) / 1e6 for _ in range(_few(lab))]
     size = sum(len(batch.events) for batch in batches)
@@ -173,7 +173,7 @@ def _lines_per_second(batches: Sequence[Batch]) -> float:
 
 
 def start(lab: Lab) -> Iterator[Row]:
-    """From the process's start, by its own account and by the clock on the wall."""
+    """Measure the start of the process, by its own report and by the wall clock."""
     attached, released = [], []
     for _ in range(lab.pairs):
         with tracing(*NONE) as tracer:
@@ -184,7 +184,7 @@ def start(lab: Lab) -> Iterator[Row]:
 
 
 def idle(lab: Lab) -> Iterator[Row]:
-    """Of one CPU, beside a shell that waits."""
+    """Measure the share of one CPU, while a traced shell waits."""
     seconds = lab.some(10)
     with tracing(*NONE) as tracer:
         time.sleep(1)
@@ -196,7 +196,7 @@ def idle(lab: Lab) -> Iterator[Row]:
 
 
 def show_help(lab: Lab) -> Iterator[Row]:
-    """filetap --help, nine times."""
+    """Run filetap --help, nine times."""
     samples = []
     for _ in range(9):
         began = time.monotonic()

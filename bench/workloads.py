@@ -1,7 +1,7 @@
-"""Workloads run alone, under filetap, and as words said to a shell that filetap traces.
+"""Workloads run alone, under filetap, and as commands to a shell that filetap traces.
 
-Apart, because here processes are started and ended: each is ended whatever happens to the measure. The shell is what
-makes figures exact: filetap can be asked for its CPU time and memory before and after a workload, without its start.
+Separate, because here processes are started and ended: each is ended even if the measure fails. The shell makes figures exact:
+filetap's CPU time and memory can be read before and after a workload, without its start.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ WATCHED: Final = SCRATCH / "watched"
 TOUCHES: Final = SCRATCH / "touches.json"
 ERRORS: Final = SCRATCH / "errors"
 DRAINED: Final = 0.3
-"""Seconds after which a sleeping reader has surely read what there was: its longest sleep is 0.1."""
+"""Seconds after which a sleeping reader has certainly read everything: its longest sleep is 0.1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a workload says of itself."""
+    """The counts that a workload prints."""
 
     calls: int
     bytes: int
     ns: int
     ops: dict[str, int]
-    """Events that a tracer owes, by op."""
+    """Events that a tracer must report, by op."""
 
     @property
     def events(self) -> int:
@@ -54,12 +54,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What filetap's ``--stats`` says."""
+    """The content of filetap's ``--stats``."""
 
     figures: dict[str, Any]
 
     def op(self, name: str) -> dict[str, int]:
-        """One op's counts; zeroes for an op that did not occur."""
+        """Return one op's counts; zeroes for an op that did not occur."""
         found: dict[str, int] = self.figures["ops"].get(name, dict.fromkeys(("seen", "delivered", "aggregated", "lost", "bytes"), 0))
         return found
 
@@ -68,13 +68,13 @@ class Statistics:
 
     @property
     def missing(self) -> int:
-        """Events seen and not delivered singly."""
+        """Return events seen and not delivered singly."""
         return self.total("seen") - self.total("delivered")
 
 
 @contextmanager
 def started(words: Sequence[str], **settings: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process that does not outlive the block; SIGTERM first, which filetap hands on to its command."""
+    """Start a process that does not outlive the block; SIGTERM first, which filetap forwards to its command."""
     process: subprocess.Popen[str] = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **settings)
     try:
         yield process
@@ -93,13 +93,13 @@ def started(words: Sequence[str], **settings: Any) -> Iterator[subprocess.Popen[
 
 
 def alone(words: Sequence[str]) -> Outcome:
-    """Nobody traces it."""
+    """Run it untraced."""
     with started(words) as process:
         return Outcome.of(process.communicate()[0])
 
 
 def traced(options: Sequence[str], words: Sequence[str]) -> tuple[Outcome, Statistics]:
-    """``filetap trace OPTIONS -- WORDS``, to its end."""
+    """Run ``filetap trace OPTIONS -- WORDS`` to its end."""
     with open(ERRORS, "w", encoding="utf-8") as errors, started(_trace(options, words), stderr=errors) as process:
         said = process.communicate()[0]
     return Outcome.of(said), _stats(process.returncode)
@@ -143,13 +143,13 @@ class Tracer:
         return answer
 
     def run(self, words: Sequence[str]) -> Outcome:
-        """A workload, traced from its first call to its last, and what it caused read."""
+        """Run a workload, traced from its first call to its last, until its events are read."""
         outcome = Outcome.of(self._say(shlex.join(words)))
         time.sleep(DRAINED)
         return outcome
 
     def cpu(self) -> float:
-        """filetap's CPU time so far, seconds; its clock is clock_getcpuclockid(3)'s."""
+        """Return filetap's CPU time so far, seconds; its clock is clock_getcpuclockid(3)'s."""
         return time.clock_gettime((~self.pid << 3) | 2)
 
     def finish(self) -> Statistics:
@@ -163,7 +163,7 @@ class Tracer:
 
 @contextmanager
 def tracing(*options: str) -> Iterator[Tracer]:
-    """Attached once the block is entered."""
+    """Trace a shell: attached once the block is entered."""
     words = _trace(options, ["/bin/sh"])
     with open(ERRORS, "w", encoding="utf-8") as errors, started(words, stdin=subprocess.PIPE, stderr=errors) as process:
         yield Tracer(process)
@@ -171,7 +171,8 @@ def tracing(*options: str) -> Iterator[Tracer]:
 
 @contextmanager
 def watching(*options: str) -> Iterator[subprocess.Popen[str]]:
-    """``filetap watch`` of ten files that nobody else touches. Attached once the block is entered: it has told our touch."""
+    """Run ``filetap watch`` of ten files that no other process uses. Attached once the block is entered: it has reported a
+    test access."""
     WATCHED.mkdir(parents=True, exist_ok=True)
     files = [WATCHED / str(number) for number in range(10)]
     for file in files:

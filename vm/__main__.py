@@ -1,6 +1,6 @@
-"""``python -m vm``: which kernels, which test files, one table.
+"""``python -m vm``: selects kernels and test files, prints one table.
 
-Apart, as the command line is. The exit status is 1 when a test failed, or a machine ran none.
+Separate, because it is the command line. The exit status is 1 when a test failed, or a machine ran none.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def machines(kernels: list[str]) -> list[Machine]:
 
 
 def test_files(words: list[str]) -> list[str]:
-    """Those that take longest first, so that none is waited for at the end."""
+    """Return the slowest ones first, so that none is waited for at the end."""
     found = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("test_*.py"))
     found.sort(key=lambda path: SLOWEST.index(path.stem[5:]) if path.stem[5:] in SLOWEST else len(SLOWEST))
     names = [str(path.relative_to(ROOT)) for path in found]
@@ -71,7 +71,7 @@ def main() -> int:
         sys.exit("vm: --document needs all files")
     if not files:
         sys.exit("vm: no test file is called so")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("vm: ended by SIGTERM"))  # so that the machine and its disks go, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("vm: ended by SIGTERM"))  # also removes the machine and its disks
     try:
         if given.fetch:
             debian.fetch_anew()
@@ -105,7 +105,7 @@ def _good(report: Report) -> bool:
 
 
 def _keep(reports: list[Report], given: argparse.Namespace) -> None:
-    """After each machine: the next may take half an hour."""
+    """Write the results after each machine: the next may take half an hour."""
     if given.json:
         given.json.write_text(json.dumps([machine.as_json(report) for report in reports], indent=1))
 

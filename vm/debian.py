@@ -1,7 +1,7 @@
-"""What the machines are made of: Debian's cloud kernels, a root image that all of them share, and a QEMU that runs them.
+"""The parts of a machine: Debian's cloud kernels, a root image that all of them share, and a QEMU that runs them.
 
-Apart, because it is fetched once and kept outside the repository. Everything comes from the mirror that this machine's
-own apt sources name, through folders of its own: the machine's apt is left alone.
+Separate, because these are fetched once and stored outside the repository. Everything comes from the mirror in this machine's
+own apt sources, through separate folders: the machine's apt is left alone.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ ROOT: Final = HERE.parent
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "filetap-vm"
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITES: Final = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.x": "sid"}
-"""Where each kernel is the one that linux-image-cloud-amd64 leads to. sid: the newest there is."""
+"""The suite where linux-image-cloud-amd64 leads to each kernel. sid: the newest there is."""
 HOST: Final = "bookworm"
 GUEST_PACKAGES: Final = "python3 libbpf1 kmod procps bpftool busybox-static e2fsprogs xfsprogs btrfs-progs"
 QEMU_SUITE: Final = "bookworm-backports"
 """QEMU 10. Of bookworm's own 7.2, Linux 6.12 and later oops at random."""
 NOT_IN_GUEST: Final = {"ziglang", "hatchling", "mypy", "ruff", "clang-format", "import-linter", "grimp"}
-"""Of the pinned requirements, what builds and lints."""
+"""Pinned requirements that only build or lint."""
 SIGNATURE: Final = 0x46544150
-"""Of the root image's partition table: the kernel is told root=PARTUUID=SIGNATURE-01."""
+"""Signature of the root image's partition table: the kernel gets root=PARTUUID=SIGNATURE-01."""
 MIB: Final = 1 << 20
 SPARE: Final = 2048
-"""MiB of the root image that tests may fill; sparse."""
+"""MiB of the root image for files of tests; sparse."""
 
 
 class VMError(Exception):
@@ -56,17 +56,17 @@ class Kernel:
 
     @property
     def modules(self) -> Path:
-        """A disk with /usr/lib/modules."""
+        """Return a disk with /usr/lib/modules."""
         return self.folder / "modules.img"
 
     @property
     def version(self) -> str:
-        """Of the package."""
+        """Return the version of the package."""
         return (self.folder / "version").read_text().strip()
 
     @property
     def security_modules(self) -> str:
-        """What CONFIG_LSM says, for a machine that adds bpf to it."""
+        """Return CONFIG_LSM, for a machine that adds bpf to it."""
         found = re.search(r'^CONFIG_LSM="(.*)"$', (self.folder / "config").read_text(), re.MULTILINE)
         return found[1] if found else ""
 
@@ -76,7 +76,7 @@ def kernel(name: str) -> Kernel:
 
 
 def qemu() -> list[str]:
-    """The command, run by its own loader with its own libraries: of this machine it needs none."""
+    """Return the command, run by its own loader with its own libraries: it needs none of this machine."""
     root = _cached(Path("qemu"), _fetch_qemu)
     libraries = ":".join(str(root / part / "x86_64-linux-gnu") for part in ("lib", "usr/lib"))
     loader = [str(root / "lib64" / "ld-linux-x86-64.so.2"), "--library-path", libraries]
@@ -84,7 +84,7 @@ def qemu() -> list[str]:
 
 
 def root_image() -> Path:
-    """Made anew when what is in it changes."""
+    """Return the root image, made again when its content changes."""
     key = hashlib.sha256("\0".join((GUEST_PACKAGES, requirements(), (HERE / "init").read_text())).encode()).hexdigest()[:12]
     return _cached(Path("root") / key, _make_root) / "root.img"
 
@@ -94,26 +94,26 @@ def qemu_version() -> str:
 
 
 def libbpf_version() -> str:
-    """Of the package in the root image."""
+    """Return the version of the package in the root image."""
     status = (root_image().parent / "status").read_text()
     found = re.search(r"^Package: libbpf1\n(?:.+\n)*?Version: (.*)$", status, re.MULTILINE)
     return found[1] if found else "?"
 
 
 def fetch_anew() -> None:
-    """Forget what was fetched, so that the next machine is of what the mirror has now."""
+    """Delete what was fetched, so that the next machine uses the present packages of the mirror."""
     shutil.rmtree(CACHE, ignore_errors=True)
 
 
 def requirements() -> str:
-    """The pinned requirements of what tests need inside, with their hashes."""
+    """Return the pinned requirements of the tests inside, with their hashes."""
     text = "".join((ROOT / name).read_text() for name in ("requirements.txt", "requirements-test.txt"))
     blocks = {block.partition("==")[0]: block for block in re.split(r"\n(?=[a-z])", text)}
     return "\n".join(block for name, block in sorted(blocks.items()) if name not in NOT_IN_GUEST)
 
 
 def _cached(name: Path, make: Callable[[Path], None]) -> Path:
-    """The folder in the cache, made unless it is there: whole or not at all, and by one at a time."""
+    """Return the folder in the cache, made unless it exists: completely or not at all, and by one process at a time."""
     target = CACHE / name
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
@@ -130,7 +130,7 @@ def _cached(name: Path, make: Callable[[Path], None]) -> Path:
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """Its standard output. VMError with what it said when it fails."""
+    """Return its standard output. Raise VMError with its message if it fails."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, cwd=cwd, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise VMError(
@@ -140,7 +140,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 def source(suite: str) -> str:
-    """The line of sources.list for a suite, on the mirror from which this machine has its own."""
+    """Return the line of sources.list for a suite, on the mirror that this machine uses."""
     listed = run("apt-get", "--print-uris", "update")
     mirrors = re.findall(rf"'(\S+)/dists/{HOST}/InRelease'", listed)
     if not mirrors:
@@ -150,7 +150,7 @@ def source(suite: str) -> str:
 
 @contextmanager
 def _apt(suite: str) -> Iterator[list[str | Path]]:
-    """Options that make apt read one suite, and keep what it reads in a folder that is gone afterwards."""
+    """Yield options that make apt read one suite, and keep its data in a folder that is removed afterwards."""
     with TemporaryDirectory() as folder:
         state = Path(folder)
         (state / "lists" / "partial").mkdir(parents=True)
@@ -170,7 +170,7 @@ def _apt(suite: str) -> Iterator[list[str | Path]]:
 
 
 def _fetch_kernel(suite: str, folder: Path) -> None:
-    """An image package may be split (linux-binary, linux-modules): whatever is of clouds is taken."""
+    """Fetch a kernel. An image package may be split (linux-binary, linux-modules): all cloud packages are taken."""
     files = folder / "files"
     with _apt(suite) as options:
         packages = _cloud_packages("linux-image-cloud-amd64", options)
@@ -202,7 +202,7 @@ def _find(folder: Path, pattern: str) -> Path:
 
 
 def _modules_disk(modules: Path, folder: Path) -> None:
-    """With the indexes that modprobe needs, which a package's installation makes."""
+    """Make a disk with the indexes that modprobe needs, which a package's installation makes."""
     tree = folder / "modules"
     (tree / "lib" / "modules").mkdir(parents=True)
     modules.rename(tree / "lib" / "modules" / modules.name)
@@ -212,7 +212,7 @@ def _modules_disk(modules: Path, folder: Path) -> None:
 
 
 def make_disk(image: Path, tree: Path, spare: int, *, partitioned: bool = False) -> None:
-    """An ext4 file system with a folder's contents, called as the file is, and so many MiB to spare."""
+    """Make an ext4 file system with a folder's contents, labelled like the file, and this many MiB to spare."""
     size = int(run("du", "-sm", "--apparent-size", tree).split()[0]) * 5 // 4 + spare
     entries = sum(len(folders) + len(files) for _, folders, files in os.walk(tree))
     with image.open("wb") as file:
@@ -225,7 +225,8 @@ def make_disk(image: Path, tree: Path, spare: int, *, partitioned: bool = False)
 
 
 def _partition_table(size: int) -> bytes:
-    """A master boot record with one partition from 1 MiB on: the kernel finds it by the signature, without an initramfs."""
+    """Return a master boot record with one partition from 1 MiB on: the kernel finds it by the signature, without an
+    initramfs."""
     entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff", MIB // 512, size * (MIB // 512))
     return bytes(0x1B8) + struct.pack("<IH", SIGNATURE, 0) + entry + bytes(48) + b"\x55\xaa"
 

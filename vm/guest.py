@@ -1,6 +1,6 @@
-"""Runs test files inside a machine, a few at once, and tells each outcome as a line on its second serial port.
+"""Runs test files inside a machine, a few at once, and reports each outcome as a line on its second serial port.
 
-Apart, because it runs in the guest. Everything heavy is imported once and each file is a fork of that: Python starts 25
+Separate, because it runs in the guest. Everything heavy is imported once and each file is a fork of that: Python starts 25
 times slower here than outside.
 """
 
@@ -20,24 +20,24 @@ import pytest
 from vm.machine import group_of
 
 ALONE: Final = ("tests/kernel/test_modules.py", "tests/kernel/test_skipped.py")
-"""First, and nothing beside them: they take away what others need, modules and events."""
+"""Run first and alone: they take away modules and events that other tests need."""
 PORT: Final = "/dev/ttyS1"
 LONGEST: Final = 6000
 """Characters of a note."""
 AT_ONCE: Final = (os.cpu_count() or 1) + 3
-"""Files: more than CPUs, for tests wait. With one more, a third of the CPUs' time was idle."""
+"""Files at once: more than CPUs, because tests wait. With one more than CPUs, a third of the CPUs' time was idle."""
 SLOWER: Final = 8
-"""Times as long as natively that a test may wait, and take."""
+"""Factor by which a test may wait and take longer than natively."""
 OPTIONS: Final = ("--vm", "-q", "-p", "no:cacheprovider", f"--timeout={300 * SLOWER}")
 SCRATCH: Final = Path("/tmp/tests")
-"""Each file's folders are below one of its own: pytest closes the one that they share by default to other users, again and
-again, and some tests open theirs."""
+"""Each file has a separate folder for its temporary folders: pytest repeatedly closes the one that they share by default to
+other users, and some tests open theirs."""
 ENDED: Final = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
 IMPORTED: Final = ("numpy", "filetap.cli.main", "filetap.capture.session", "tests.kernel.harness", "filetap.capture.features")
 
 
 class Port:
-    """A line is one write, so that those of several processes do not mix."""
+    """One line is one write, so that lines of several processes do not mix."""
 
     def __init__(self) -> None:
         self._fd = os.open(PORT, os.O_WRONLY | os.O_NOCTTY)
@@ -50,7 +50,7 @@ class Port:
 
 
 class Teller:
-    """A plugin of pytest's: what became of each test."""
+    """A pytest plugin that reports the outcome of each test."""
 
     def __init__(self, port: Port, file: str) -> None:
         self.port, self.file = port, file
@@ -110,7 +110,7 @@ def _run(port: Port, waiting: list[str], at_once: int) -> None:
 
 
 def _fork(port: Port, file: str) -> int:
-    """A process of its own for one file; what it prints goes to the console once it is over."""
+    """Fork a process for one file; its output goes to the console once it is over."""
     pid = os.fork()
     if pid:
         return pid

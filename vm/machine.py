@@ -1,7 +1,7 @@
-"""One machine: its disks, its boot, and what came out of its serial ports.
+"""One machine: its disks, its boot, and the output of its serial ports.
 
-Apart from debian.py, which knows where kernels come from, and from guest.py, which runs inside. A machine has no network
-and writes to no image: the root is a snapshot, the other disks are gone with it.
+Separate from debian.py, which fetches kernels, and from guest.py, which runs inside. A machine has no network and writes to no
+image: the root is a snapshot, the other disks are deleted with it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from vm import debian
 from vm.debian import ROOT, VMError
 
 CPUS: Final = max(2, min(4, len(os.sched_getaffinity(0))))
-"""Two at least, for threads that race; each keeps one of this machine's busy."""
+"""At least two, for threads that race; each keeps one of this machine's busy."""
 MODEL: Final = "Nehalem"
-"""The oldest that numpy runs on: what it has not, such as AVX and SMAP, QEMU need not emulate. Half the time of "max"."""
+"""The oldest that numpy runs on: QEMU need not emulate what it lacks, such as AVX and SMAP. Half the time of "max"."""
 MEMORY: Final = 4096
 """MiB. The largest tests keep 90,000 events and rings of 64 MB."""
 TREE: Final = ("src", "bpf", "tests", "bench", "docs", "vm", "build/workload", "build/conformance", "build/programs", "pyproject.toml")
-"""What tests need of the repository."""
+"""The parts of the repository that tests need."""
 COMMAND_LINE: Final = (
     "console=ttyS0 quiet panic=-1 oops=panic rw rootwait rootfstype=ext4 init=/init "
     f"root=PARTUUID={debian.SIGNATURE:08x}-01 mitigations=off tsc=reliable init_on_alloc=0"
 )
-"""An oops ends the machine: whatever it was, tests after it prove nothing."""
+"""An oops ends the machine: tests after it would prove nothing."""
 GHOST: Final = "Oops: int3"
-"""QEMU's. While a kernel changes its own code a breakpoint stands there; QEMU may run one that has been taken back on all CPUs.
-Kernels went on until 8e791f7eba4c (v6.3, x86/kprobes: Drop removed INT3 handling code), and end since."""
+"""A fault of QEMU. While a kernel changes its own code a breakpoint is there; QEMU may execute one that has been removed on
+all CPUs. Kernels continued until 8e791f7eba4c (v6.3, x86/kprobes: Drop removed INT3 handling code), and end since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ MACHINES: Final = (Machine("5.10"), Machine("5.10", bpf_lsm=True), *(Machine(nam
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One test. ``result``: passed, failed, cannot (the machine has not what it needs) or left (not meant for machines)."""
+    """One test. ``result``: passed, failed, cannot (the machine lacks what it needs) or left (not meant for machines)."""
 
     group: str
     test: str
@@ -71,7 +71,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of one machine."""
+    """The results of one machine."""
 
     machine: Machine
     release: str
@@ -82,14 +82,14 @@ class Report:
     day: str
     """ISO 8601."""
     tree: str
-    """The commit that was run, as git says it; what was not committed makes it "-dirty"."""
+    """The commit that was run, as git describes it; uncommitted changes make it "-dirty"."""
     ghosts: int = 0
-    """Times that QEMU ended it (GHOST): the files that had not ended were run in another one."""
+    """How often QEMU ended it (GHOST): the files that had not ended were run in another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """From a boot to its end: which files were to run, and what it said."""
+    """One boot until its end: the files to run, and its output."""
 
     files: Sequence[str]
     rows: list[dict[str, Any]]
@@ -108,13 +108,13 @@ class Life:
         return [Outcome(**row) for row in self.rows if "result" in row]
 
     def lasting(self) -> list[Outcome]:
-        """Those that stand when the unfinished files are run again: all others', and what has failed."""
+        """Return the outcomes that stay when the unfinished files are run again: those of other files, and failures."""
         again = {file.removeprefix("tests/") for file in self.unfinished}
         return [outcome for outcome in self.outcomes() if outcome.result == "failed" or outcome.test.partition("::")[0] not in again]
 
 
 def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
-    """Boot it and run test files inside. Whatever did not end within ``limit`` seconds has failed."""
+    """Boot it and run test files inside. Everything that did not end within ``limit`` seconds has failed."""
     kernel, commit, begun = debian.kernel(machine.kernel), tree(), time.monotonic()
     lives = [live(machine, files, limit)]
     if lives[0].was_ended_by_qemu:
@@ -126,7 +126,7 @@ def run(machine: Machine, files: Sequence[str], limit: float) -> Report:
 
 
 def live(machine: Machine, files: Sequence[str], limit: float) -> Life:
-    """One boot, with disks of its own."""
+    """Boot once, with separate disks."""
     with TemporaryDirectory(prefix="filetap-vm-", dir="/var/tmp") as folder:
         where = Path(folder)
         _work_disk(where, files)
@@ -137,7 +137,7 @@ def live(machine: Machine, files: Sequence[str], limit: float) -> Life:
 
 
 def gathered(lives: Sequence[Life]) -> list[Outcome]:
-    """A file that did not run to its end has failed, unless it was run again."""
+    """Return the outcomes. A file that did not run to its end has failed, unless it was run again."""
     *before, last = lives
     outcomes = [outcome for life in before for outcome in life.lasting()] + last.outcomes()
     return outcomes + [Outcome(group_of(file), file, "failed", "did not run to its end", 0) for file in last.unfinished]
@@ -149,7 +149,7 @@ def tree() -> str:
 
 
 def group_of(file: str) -> str:
-    """A row of the table: kernel/test_calls, conformance/test_conformance."""
+    """Return the row of the table: kernel/test_calls, conformance/test_conformance."""
     return file.removeprefix("tests/").removesuffix(".py")
 
 
@@ -163,7 +163,7 @@ def _work_disk(where: Path, files: Sequence[str]) -> None:
         else:
             shutil.copy2(source, target)
     now = time.time()
-    for program in (tree / "build").rglob("*"):  # a disk keeps whole seconds, and nothing is built inside
+    for program in (tree / "build").rglob("*"):  # a disk stores whole seconds, and nothing is built inside
         os.utime(program, (now + 1, now + 1))
     (tree / "vm" / "files").write_text("\n".join(files))
     debian.make_disk(where / "work.img", tree, 64)
@@ -193,7 +193,7 @@ def _boot(machine: Machine, where: Path, limit: float) -> None:
 
 
 def _environment(where: Path) -> dict[str, str]:
-    """Snapshots are files in TMPDIR."""
+    """Return the environment. Snapshots are files in TMPDIR."""
     return {"TMPDIR": str(where), "PATH": "/usr/bin:/bin"}
 
 
@@ -202,14 +202,14 @@ def _disk(name: str, image: Path) -> tuple[str, ...]:
 
 
 def from_json(row: dict[str, Any]) -> Report:
-    """What ``as_json`` made of it; without the console."""
+    """Return the report from the result of ``as_json``; without the console."""
     machine = next(one for one in MACHINES if one.name == row["machine"])
     outcomes = [Outcome(**outcome) for outcome in row["outcomes"]]
     return Report(machine, row["release"], row["package"], outcomes, row["seconds"], "", row["day"], row["tree"], row["ghosts"])
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """For whoever wants to look closer."""
+    """Return the report with all outcomes."""
     rows = [{name: getattr(outcome, name) for name in Outcome.__slots__} for outcome in report.outcomes]
     return {
         "machine": report.machine.name,

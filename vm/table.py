@@ -1,7 +1,7 @@
-"""What came of the machines as one table: for a terminal, and docs/kernels.md.
+"""The results of the machines as one table: for a terminal, and docs/kernels.md.
 
-Apart, as neither booting nor testing knows how it is shown. Nothing is left out of it: what failed, what a kernel has not,
-what is not run in machines, each is named with its reason.
+Separate, because booting and testing do not depend on how it is shown. Nothing is left out: what failed, what a kernel lacks,
+and what is not run in machines are all listed with their reasons.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.table import Table
 from vm.machine import CPUS, MACHINES, Outcome, Report
 
 NOTES: Final = Path(__file__).with_name("notes.md")
-"""What outcomes cannot tell, by hand: it stands in the document below the table."""
+"""Notes that outcomes cannot express, by hand: they are in the document below the table."""
 NOT_HERE: Final = (
     "tests/unit needs no kernel, and tests/e2e starts the whole command hundreds of times, which takes hours under emulation: "
     "both run natively alone."
@@ -29,7 +29,7 @@ FEW: Final = 4
 
 
 def cells(report: Report) -> dict[str, str]:
-    """By group: passed/failed/cannot."""
+    """Return passed/failed/cannot by group."""
     counts: dict[str, Counter[str]] = {}
     for outcome in report.outcomes:
         counts.setdefault(outcome.group, Counter())[outcome.result] += 1
@@ -37,7 +37,7 @@ def cells(report: Report) -> dict[str, str]:
 
 
 def rows(reports: Sequence[Report]) -> Iterator[list[str]]:
-    """A group in each, then the sum."""
+    """Yield a group in each row, then the sum."""
     by_machine = [cells(report) for report in reports]
     for group in sorted({group for column in by_machine for group in column}):
         yield [group, *(column.get(group, "-") for column in by_machine)]
@@ -94,7 +94,7 @@ def _run(report: Report) -> str:
 
 
 def _named(reports: Sequence[Report], result: str) -> Iterator[str]:
-    """One line for each reason: which tests, on which machines."""
+    """Yield one line for each reason: which tests, on which machines."""
     found: dict[tuple[str, str], list[str]] = {}
     for report in reports:
         for outcome in report.outcomes:
@@ -109,7 +109,7 @@ def _named(reports: Sequence[Report], result: str) -> Iterator[str]:
 
 
 def _listed(tests: Sequence[str]) -> str:
-    """Each by its name, or, of many, how many of each file or of each group of cases."""
+    """Return the names, or, of many, how many of each file or of each group of cases."""
     short = [CASE.sub(r"conformance/\1", test) for test in tests]
     if len(short) <= FEW:
         return ", ".join(f"`{test}`" for test in short)
@@ -118,7 +118,7 @@ def _listed(tests: Sequence[str]) -> str:
 
 
 def _reason(outcome: Outcome) -> str:
-    """Of a failure what the assertion says, of the others the whole."""
+    """Return, of a failure the message of the assertion, of the others the whole."""
     lines = [line.strip() for line in outcome.note.splitlines() if line.strip()]
     said = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
     return (said or lines[-1:] or ["no reason"])[0][:200]
