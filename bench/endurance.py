@@ -89,7 +89,7 @@ def at_speed(lab: Lab) -> Iterator[Row]:
         f"resident memory besides the rings, {seconds} s at full speed", [s.resident for s in samples], MOST_RESIDENT, "MB", note=note
     )
     yield Row(f"its growth from {seconds // 4} s to {seconds} s", [samples[-1].resident - early.resident], GROWTH, "MB")
-    yield Row("CPU per event, last third / first third of that run", [dearer(samples)], DEARER, note=costs(samples))
+    yield Row("CPU per event, last third / first third of that run", [cost_growth(samples)], DEARER, note=costs(samples))
     yield Row("for comparison: kernel memory of all our maps, rings included", [maps], unit="MB")
 
 
@@ -103,10 +103,10 @@ def many_files(lab: Lab) -> Iterator[Row]:
     yield Row("the same, never a file twice, -f json", [s.resident for s in samples], MOST_RESIDENT, "MB", note=note)
     growth = samples[-1].resident - samples[rounds // 2].resident
     yield Row("its growth in the second half", [growth], GROWTH, "MB")
-    yield Row("CPU per event, last third / first third of that run", [dearer(samples)], DEARER, note=costs(samples))
+    yield Row("CPU per event, last third / first third of that run", [cost_growth(samples)], DEARER, note=costs(samples))
 
 
-def dearer(samples: Sequence[Sample]) -> float:
+def cost_growth(samples: Sequence[Sample]) -> float:
     """Return the last third's cost divided by the first's."""
     third = max(1, len(samples) // 3)
     return mean(s.cost for s in samples[-third:]) / mean(s.cost for s in samples[:third])

@@ -79,7 +79,7 @@ def _untraced(outcomes: Sequence[Outcome]) -> str:
     return f"untraced {min(costs):.0f}-{max(costs):.0f} ns a round"
 
 
-def beside(
+def untraced_slow_down(
     figure: str,
     presence: Callable[[], AbstractContextManager[Any]],
     limit: float | None,
@@ -164,25 +164,35 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "slow-pread-open": partial(slow_down, "slow-down, pread loop, -e open", (*NONE, "-e", "open"), Lab.preads, 1.1),
     "slow-pread-open-untimed": partial(slow_down, "slow-down, pread loop, -e open --no-latency", (*UNTIMED, "-e", "open"), Lab.preads, 1.1),
     "slow-floor": floor_slow_down,
-    "beside": partial(beside, "bystander's pread loop, with latency", partial(tracing, *NONE), 1.25),
-    "beside-untimed": partial(beside, "bystander's pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
-    "beside-open": partial(beside, "bystander's pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
-    "beside-open-untimed": partial(beside, "bystander's pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1),
-    "beside-watch": partial(beside, "bystander's open/read/close, ten files watched", watching, 1.15, words=opens(1)),
+    "beside": partial(untraced_slow_down, "bystander's pread loop, with latency", partial(tracing, *NONE), 1.25),
+    "beside-untimed": partial(untraced_slow_down, "bystander's pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
+    "beside-open": partial(untraced_slow_down, "bystander's pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
+    "beside-open-untimed": partial(
+        untraced_slow_down, "bystander's pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1
+    ),
+    "beside-watch": partial(untraced_slow_down, "bystander's open/read/close, ten files watched", watching, 1.15, words=opens(1)),
     "beside-watch-latency": partial(
-        beside, "bystander's open/read/close, ten files watched, --latency", partial(watching, "--latency"), None, words=opens(1)
+        untraced_slow_down,
+        "bystander's open/read/close, ten files watched, --latency",
+        partial(watching, "--latency"),
+        None,
+        words=opens(1),
     ),
     "beside-watch-empty": partial(
-        beside, "for comparison: open/read/close beside an empty program at sys_exit", EMPTY_EXIT, None, words=opens(1)
+        untraced_slow_down, "for comparison: open/read/close beside an empty program at sys_exit", EMPTY_EXIT, None, words=opens(1)
     ),
-    "beside-exec": partial(beside, "bystander's fork+exec, -e open", partial(tracing, *NONE, "-e", "open"), None, words=execs),
+    "beside-exec": partial(untraced_slow_down, "bystander's fork+exec, -e open", partial(tracing, *NONE, "-e", "open"), None, words=execs),
     "beside-exec-args": partial(
-        beside, "bystander's fork+exec, -e open --args", partial(tracing, *NONE, "-e", "open", "--args"), None, words=execs
+        untraced_slow_down, "bystander's fork+exec, -e open --args", partial(tracing, *NONE, "-e", "open", "--args"), None, words=execs
     ),
     "beside-exec-ancestors": partial(
-        beside, "bystander's fork+exec, -e open --ancestors", partial(tracing, *NONE, "-e", "open", "--ancestors"), None, words=execs
+        untraced_slow_down,
+        "bystander's fork+exec, -e open --ancestors",
+        partial(tracing, *NONE, "-e", "open", "--ancestors"),
+        None,
+        words=execs,
     ),
-    "beside-empty-exit": partial(beside, "for comparison: beside an empty program at sys_exit", EMPTY_EXIT, None),
-    "beside-empty-both": partial(beside, "for comparison: beside empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),
+    "beside-empty-exit": partial(untraced_slow_down, "for comparison: beside an empty program at sys_exit", EMPTY_EXIT, None),
+    "beside-empty-both": partial(untraced_slow_down, "for comparison: beside empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),
 }
 """Name for ``-k`` to measure, in the table's order."""

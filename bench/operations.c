@@ -35,14 +35,14 @@ static char **names_below(const char *directory, long files)
 static void stat_loop(const char *directory, long files, long count)
 {
 	char **names = names_below(directory, files);
-	size_t behind = strlen(directory) + 1;
+	size_t offset = strlen(directory) + 1;
 	struct stat found;
 
 	if (chdir(directory))
 		fail(directory);
 	begin();
 	for (long i = 0; i < count; i++) {
-		const char *name = names[i % files] + (i % 2 ? behind : 0);
+		const char *name = names[i % files] + (i % 2 ? offset : 0);
 
 		if (stat(name, &found))
 			fail(name);

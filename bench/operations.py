@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from bench.kernel_side import NONE, UNTIMED, beside, everything_delivered, slow_down
+from bench.kernel_side import NONE, UNTIMED, everything_delivered, slow_down, untraced_slow_down
 from bench.lab import MAPPED, Lab
 from bench.programs import attached
 from bench.table import Row
@@ -57,20 +57,20 @@ OPERATIONS: Final = {
 
 
 def _exact(operation: Operation, mode: str) -> Callable[[Lab], Iterator[Row]]:
-    said, options = MODES[mode]
-    figure = f"not delivered or differing: {operation.title}, {said}"
+    mode_name, options = MODES[mode]
+    figure = f"not delivered or differing: {operation.title}, {mode_name}"
     return partial(everything_delivered, figure, (*options, *operation.chosen(), *operation.paths), operation.words, 4 * operation.count)
 
 
 def _slow(operation: Operation, mode: str) -> Callable[[Lab], Iterator[Row]]:
-    said, options = MODES[mode]
-    figure = f"slow-down, {operation.title}, {said}"
+    mode_name, options = MODES[mode]
+    figure = f"slow-down, {operation.title}, {mode_name}"
     return partial(slow_down, figure, (*options, *operation.chosen()), operation.measured, operation.limit)
 
 
 def _compared(operation: Operation) -> Callable[[Lab], Iterator[Row]]:
     figure = f"for comparison: {operation.title}, empty programs there"
-    return partial(beside, figure, partial(attached, "empty", operation.hooks), None, words=operation.measured)
+    return partial(untraced_slow_down, figure, partial(attached, "empty", operation.hooks), None, words=operation.measured)
 
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {

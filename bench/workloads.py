@@ -101,8 +101,8 @@ def alone(words: Sequence[str]) -> Outcome:
 def traced(options: Sequence[str], words: Sequence[str]) -> tuple[Outcome, Statistics]:
     """Run ``filetap trace OPTIONS -- WORDS`` to its end."""
     with open(ERRORS, "w", encoding="utf-8") as errors, started(_trace(options, words), stderr=errors) as process:
-        said = process.communicate()[0]
-    return Outcome.of(said), _stats(process.returncode)
+        output = process.communicate()[0]
+    return Outcome.of(output), _stats(process.returncode)
 
 
 def _trace(options: Sequence[str], words: Sequence[str]) -> list[str]:

@@ -43,13 +43,13 @@ class Port:
         self._fd = os.open(PORT, os.O_WRONLY | os.O_NOCTTY)
         tty.setraw(self._fd)
 
-    def tell(self, **row: Any) -> None:
+    def emit(self, **row: Any) -> None:
         rest = json.dumps(row).encode() + b"\n"
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
 
-class Teller:
+class OutcomeReporter:
     """A pytest plugin that reports the outcome of each test."""
 
     def __init__(self, port: Port, file: str) -> None:
@@ -82,13 +82,13 @@ class Teller:
                 self._tell(item.nodeid, group_of(self.file), "cannot", f"needs {', '.join(hooks.args)}", 0)
 
     def _tell(self, test: str, group: str, result: str, note: str, seconds: float) -> None:
-        self.port.tell(group=group, test=re.sub(r"^tests/", "", test), result=result, note=note, seconds=round(seconds, 1))
+        self.port.emit(group=group, test=re.sub(r"^tests/", "", test), result=result, note=note, seconds=round(seconds, 1))
 
 
 def main() -> None:
     port = Port()
     os.environ["FILETAP_TEST_PATIENCE"] = str(SLOWER)
-    port.tell(release=platform.release())
+    port.emit(release=platform.release())
     for name in IMPORTED:
         __import__(name)
     SCRATCH.mkdir()
@@ -106,7 +106,7 @@ def _run(port: Port, waiting: list[str], at_once: int) -> None:
         pid, status = os.wait()
         file = running.pop(pid, "")
         if file and os.waitstatus_to_exitcode(status) in ENDED:
-            port.tell(done=file)
+            port.emit(done=file)
 
 
 def _fork(port: Port, file: str) -> int:
@@ -118,7 +118,7 @@ def _fork(port: Port, file: str) -> int:
     status = 99
     try:
         folder = SCRATCH / Path(file).stem
-        status = int(pytest.main([*OPTIONS, f"--basetemp={folder}", file], plugins=[Teller(port, file)]))
+        status = int(pytest.main([*OPTIONS, f"--basetemp={folder}", file], plugins=[OutcomeReporter(port, file)]))
         sys.stdout.flush()
     finally:
         os._exit(status)

@@ -120,8 +120,8 @@ def _listed(tests: Sequence[str]) -> str:
 def _reason(outcome: Outcome) -> str:
     """Return, of a failure the message of the assertion, of the others the whole."""
     lines = [line.strip() for line in outcome.note.splitlines() if line.strip()]
-    said = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
-    return (said or lines[-1:] or ["no reason"])[0][:200]
+    messages = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
+    return (messages or lines[-1:] or ["no reason"])[0][:200]
 
 
 def failures(reports: Sequence[Report]) -> Iterator[tuple[str, Outcome]]:

@@ -178,7 +178,7 @@ class Database:
         """Hold segments open of a recording that deletes its oldest ones: open files stay readable. Events last, because they
         are deleted first."""
         most = self._most // len(TABLES)
-        for name in reversed(TABLES) if lets_go(trace) else ():
+        for name in reversed(TABLES) if deletes_segments(trace) else ():
             for path in trace.whole(name)[:most]:
                 self._is_held(path)
 
@@ -194,7 +194,7 @@ class Database:
         """Create a table of one recording, with the key that all its rows share."""
         values = key_values(trace) | {"label": self.named[number].label}
         keys = [f"{quoted(value)} AS {key}" for key, value in values.items()]
-        columns = names(asked_for(name))
+        columns = names(selected_columns(name))
         sources = [f"SELECT {given}, {segment} AS segment FROM {source}" for source, given, segment in self._sources(number, trace, name)]
         every = f"({' UNION ALL '.join(sources)})"
         rows = f"{every} {once(name, every)} {chosen(name, self._within)}"
@@ -205,7 +205,7 @@ class Database:
         that distinguishes its segments."""
         paths, batches = trace.parts(name)
         paths = [*(path for path in trace.whole(name) if path in self._held and path not in paths), *paths]
-        paths = [path for path in paths if not lets_go(trace) or self._is_held(path)]
+        paths = [path for path in paths if not deletes_segments(trace) or self._is_held(path)]
         sealed = [self._readable(trace, path) for path in paths]
         self._files += sealed
         given = given_by(name, trace.metadata.form)
@@ -213,7 +213,7 @@ class Database:
         rest = list(batches)
         if rest or not sealed:
             self.connection.register(f"{name}_{number}", rest_of(rest, name))
-            sources.append((f"temp.main.{name}_{number}", names(asked_for(name)), str(len(sealed))))
+            sources.append((f"temp.main.{name}_{number}", names(selected_columns(name)), str(len(sealed))))
         return sources
 
     def _readable(self, trace: Trace, path: Path) -> str:
@@ -234,7 +234,7 @@ class Database:
             return
         self._locked = True
         allowed = ", ".join(map(quoted, [*self._files, *(os.fspath(path.absolute()) for path in self._held)]))
-        with away(list(self._held.values())):
+        with dangling(list(self._held.values())):
             self.connection.execute(f"SET allowed_paths = [{allowed}]; SET enable_external_access = false; SET lock_configuration = true")
 
     def query(self, sql: str) -> Answer:
@@ -294,7 +294,7 @@ class Database:
         self._directories, self._held = [], {}
 
 
-def lets_go(trace: Trace) -> bool:
+def deletes_segments(trace: Trace) -> bool:
     """Return whether a segment of it may be deleted at any moment."""
     return bool(trace.live and trace.metadata.options.get("keep"))
 
@@ -306,7 +306,7 @@ def plain(path: Path) -> bool:
 
 
 @contextmanager
-def away(descriptors: Sequence[int]) -> Iterator[None]:
+def dangling(descriptors: Sequence[int]) -> Iterator[None]:
     """DuckDB follows links when paths are allowed, and again when it opens them: a descriptor whose file was deleted in
     between leads nowhere. So both are allowed, the file, and the link, which is registered while it leads nowhere."""
     copies = [os.dup(fd) for fd in descriptors]
@@ -338,14 +338,14 @@ def key_values(trace: Trace) -> dict[str, str]:
     return {name: values[name] for name in KEY}
 
 
-def asked_for(name: str) -> list[str]:
+def selected_columns(name: str) -> list[str]:
     """Return the columns of a table, except its key and those that are only for replay."""
     return [column for column in COLUMNS[name] if column not in KEY and column not in UNSEEN.get(name, ())]
 
 
 def given_by(name: str, version: Version) -> str:
     """Return these columns from a table of a recording of a version: missing ones are null."""
-    there, columns = stored(name, version), asked_for(name)
+    there, columns = stored(name, version), selected_columns(name)
     found = [f'"{there[one]}"' if one in there else f"NULL::{SQL_TYPES[COLUMNS[name][one]]}" for one in columns]
     return ", ".join(f'{value} AS "{column}"' for value, column in zip(found, columns, strict=True))
 
@@ -363,7 +363,7 @@ def rest_of(batches: Sequence[pa.RecordBatch], name: str) -> pa.Table:
 
     from filetap.recording.schemas import SCHEMAS
 
-    schema = pa.schema([SCHEMAS[name].field(column) for column in asked_for(name)])
+    schema = pa.schema([SCHEMAS[name].field(column) for column in selected_columns(name)])
     table = pa.Table.from_batches([batch.select(schema.names) for batch in batches], schema).unify_dictionaries()
     return each_once(table, ["id"]) if "id" in schema.names else table
 
@@ -464,7 +464,7 @@ class translate_errors:  # noqa: N801 - used like a function
             raise UnansweredError(f"the recording could not be read: {error}") from None
 
     def _translated(self, error: duckdb.Error) -> FiletapError:
-        text, place = said(error)
+        text, place = message_of(error)
         if isinstance(error, FAILURES):
             return UnansweredError(f"the query failed: {text}")
         if isinstance(error, duckdb.PermissionException):
@@ -473,7 +473,7 @@ class translate_errors:  # noqa: N801 - used like a function
         return QueryError(f"invalid query{where}: {text}")
 
 
-def said(error: duckdb.Error) -> tuple[str, list[int] | None]:
+def message_of(error: duckdb.Error) -> tuple[str, list[int] | None]:
     """Return the message of an error, on one line; and its position in the query: first byte, length."""
     text, place = str(error), None
     kind, brace, rest = text.partition(": {")

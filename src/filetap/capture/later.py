@@ -201,10 +201,10 @@ class Judge:
                 row["hash"] = name_hash(one.entry)
         self._asked.put_all(fds, asked)
         try:
-            said = dict(_answers(self._iterators.run_iterator_on_ourselves("judge_files")))
+            verdicts = dict(_answers(self._iterators.run_iterator_on_ourselves("judge_files")))
         finally:
             self._asked.delete(fds)
-        return {one.fd: self._complete(said[one.fd], one) for one in opened if one.fd in said}
+        return {one.fd: self._complete(verdicts[one.fd], one) for one in opened if one.fd in verdicts}
 
     @staticmethod
     def _complete(answer: Answer, one: Opened) -> Answer:
@@ -214,12 +214,12 @@ class Judge:
         return Answer(answer.path.rstrip(b"/") + b"/" + one.entry, answer.wanted, changed=changed, link=one.link)
 
 
-def _answers(said: bytes) -> Iterator[tuple[int, Answer]]:
+def _answers(output: bytes) -> Iterator[tuple[int, Answer]]:
     at = 0
-    while at < len(said):
-        row = np.frombuffer(said, wire.JUDGED, 1, at)[0]
+    while at < len(output):
+        row = np.frombuffer(output, wire.JUDGED, 1, at)[0]
         at += wire.JUDGED.itemsize
-        names = said[at : at + int(row["length"])].split(b"\0")[-2::-1]
+        names = output[at : at + int(row["length"])].split(b"\0")[-2::-1]
         at += int(row["length"])
         path = b"/" + b"/".join(name for name in names if name != b"/")
         inode, _, device, generation = row["key"].item()
@@ -338,11 +338,11 @@ class Later:
     def _answer(self, questions: list[Question], roots: Roots) -> dict[Question, Answer]:
         opened = {question: found for question in questions if (found := open_named(question, roots)) is not None}
         try:
-            said = self._judge(list(opened.values())) if opened else {}
+            verdicts = self._judge(list(opened.values())) if opened else {}
         finally:
             for one in opened.values():
                 os.close(one.fd)
-        judged = {question: self._judged(question, said[one.fd]) for question, one in opened.items() if one.fd in said}
+        judged = {question: self._judged(question, verdicts[one.fd]) for question, one in opened.items() if one.fd in verdicts}
         dated = {question: (answer, newest_link(question, opened[question], roots)) for question, answer in judged.items()}
         return {question: answer._replace(linked=linked) for question, (answer, linked) in dated.items() if linked is not None}
 
@@ -411,25 +411,25 @@ def newest_link(question: Question, found: Opened, roots: Roots) -> int | None:
 def _links(root: int, path: bytes, follow: bool) -> Iterator[int]:
     """Yield the ctimes of the links that a walk passes, in the kernel's order."""
     ahead = path.split(b"/")[::-1]
-    behind: list[bytes] = []
+    walked: list[bytes] = []
     for _ in range(4096):
         if not ahead:
             return
         name = ahead.pop()
         if name == b"..":
-            del behind[-1:]
+            del walked[-1:]
         elif name not in (b"", b"."):
-            fd = open_in_root(root, b"/".join((*behind, name)), os.O_NOFOLLOW)
+            fd = open_in_root(root, b"/".join((*walked, name)), os.O_NOFOLLOW)
             try:
                 status = os.fstat(fd)
                 if not stat.S_ISLNK(status.st_mode) or not (ahead or follow):
-                    behind.append(name)
+                    walked.append(name)
                     continue
                 target = os.readlink(b"", dir_fd=fd)
             finally:
                 os.close(fd)
             yield status.st_ctime_ns
-            behind = [] if target.startswith(b"/") else behind
+            walked = [] if target.startswith(b"/") else walked
             ahead += target.split(b"/")[::-1]
     raise OSError
 

@@ -23,7 +23,7 @@ class Mounts:
     """The present mounts: read again whenever they have changed."""
 
     def __init__(self) -> None:
-        self._file = open(mountinfo.MOUNTINFO, "rb", buffering=0)  # noqa: SIM115  # as long as the trace, to be told of changes
+        self._file = open(mountinfo.MOUNTINFO, "rb", buffering=0)  # noqa: SIM115  # open to be notified of changes
         self._changes = select.poll()
         self._changes.register(self._file, select.POLLPRI)
         self._mounts: list[Mount] = []

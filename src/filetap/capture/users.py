@@ -31,8 +31,8 @@ class Names:
         self._late: set[threading.Thread] = set()
 
     def __call__(self, number: int) -> str:
-        asked, name = self._known.get(number, (None, ""))
-        if asked is None or self._now() - asked > self.AGE:
+        looked_up, name = self._known.get(number, (None, ""))
+        if looked_up is None or self._now() - looked_up > self.AGE:
             self._known[number] = (self._now(), name)
             self._ask(number)
         return self._known[number][1]

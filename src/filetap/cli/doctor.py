@@ -1,6 +1,6 @@
 """``filetap doctor``: what can be traced on this machine, and why not the rest.
 
-Apart, as each command has a file of its own.
+Separate, as each command has its own file.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import click
 
 from filetap.cli import options
 from filetap.cli.output import destination
-from filetap.cli.recordings import asked
+from filetap.cli.recordings import opened
 from filetap.core.errors import UsageError
 from filetap.core.zone import Zone
 
@@ -58,7 +58,7 @@ def query(words: tuple[str, ...], form: str, output: str | None, utc: bool, forc
 
 
 def _answer(folders: list[str], question: str, form: str, stream: IO[bytes], zone: Zone) -> None:
-    with asked(folders, stream, zone) as (database, progress):
+    with opened(folders, stream, zone) as (database, progress):
         progress.begin("querying", database.progress)
         answer = database.query(question)
         from filetap.report.query import WRITERS

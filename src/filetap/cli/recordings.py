@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def asked(
+def opened(
     folders: Sequence[str], stream: IO[bytes], zone: Zone, since: str | None = None, until: str | None = None
 ) -> Iterator[tuple[Database, Progress]]:
     """Yield recordings as a database, for one answer to ``stream``; afterwards print the notes on their state. Ctrl-C ends

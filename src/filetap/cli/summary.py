@@ -9,7 +9,7 @@ import click
 
 from filetap.cli import options
 from filetap.cli.output import destination
-from filetap.cli.recordings import asked
+from filetap.cli.recordings import opened
 from filetap.core.errors import UsageError
 from filetap.core.units import parse_time
 from filetap.core.zone import Zone
@@ -87,7 +87,7 @@ class Question:
 def _sum_up(folders: tuple[str, ...], question: Question, form: str, stream: IO[bytes]) -> None:
     from filetap.analysis.aggregate import summed
 
-    with asked(folders, stream, question.zone, question.since, question.until) as (database, progress):
+    with opened(folders, stream, question.zone, question.since, question.until) as (database, progress):
         progress.begin("summarizing", database.progress)
         table = summed(database, question.by, question.limit, question.sort, question.interval)
         _write(database, table, form, progress.out, question.zone)

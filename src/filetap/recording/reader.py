@@ -34,7 +34,7 @@ class Trace:
         self.metadata: Metadata = found.metadata
         self.live = found.live
         """It is being written."""
-        self.notes = [found.said] if found.said else []
+        self.notes = [found.note] if found.note else []
         """Notes on its state: it was repaired, or could not be."""
         self.damages: list[Damage] = found.damages
         """Parts that could not be read so far."""

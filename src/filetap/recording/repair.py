@@ -28,7 +28,7 @@ class Repair:
         self.metadata = read_metadata(folder)
         self.live = False
         """Another process records or repairs it."""
-        self.said = ""
+        self.note = ""
         """What was done, or why it could not be."""
         self.damages: list[Damage] = []
         """Damaged parts, which are now in the metadata's notes."""
@@ -45,16 +45,16 @@ class Repair:
         except FileNotFoundError:
             lock = -1
         except OSError as error:
-            self.said = f"{self._left(folder)} and cannot be repaired ({error.strerror}); reading what is there"
+            self.note = f"{self._left(folder)} and cannot be repaired ({error.strerror}); reading what is there"
             return
         try:
             if lock >= 0:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.said = self._repair(folder)
+            self.note = self._repair(folder)
         except BlockingIOError:
             self.live = True
         except (OSError, pa.ArrowException) as error:
-            self.said = f"{self._left(folder)} and cannot be repaired ({seal.reason(error)}); reading what is there"
+            self.note = f"{self._left(folder)} and cannot be repaired ({seal.reason(error)}); reading what is there"
         finally:
             if lock >= 0:
                 os.close(lock)
@@ -67,9 +67,9 @@ class Repair:
         """Repair, once the lock is held; another process may have done it meanwhile."""
         from filetap.recording import seal, sealer
 
-        metadata, last, said = read_metadata(folder), newest(folder), self._left(folder)
+        metadata, last, problem = read_metadata(folder), newest(folder), self._left(folder)
         if metadata.form > parsed(VERSION):
-            return f"{said}, and it cannot be repaired because a newer filetap recorded it; reading what is there"
+            return f"{problem}, and it cannot be repaired because a newer filetap recorded it; reading what is there"
         before = metadata.ended, len(metadata.segments)
         for number in gone(folder, metadata) | unbegun(folder):
             sealer.remove(folder, number)
@@ -88,7 +88,7 @@ class Repair:
         if before == (metadata.ended, len(metadata.segments)):
             return ""
         write_metadata(folder, metadata)
-        return f"{said}: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
+        return f"{problem}: repaired, {sum(entry.events for entry in metadata.segments)} events can be read"
 
 
 def unsealed(folder: Path) -> set[int]:

@@ -142,15 +142,15 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _parquet(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema, aside: Aside) -> None:
     """Write the file with its checksum index, or, after an error, neither."""
-    new, beside = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
+    new, index = path.with_suffix(".new"), path.with_suffix(".parquet.crc")
     try:
         _write(new, schema, batches, aside)
-        beside.write_bytes(b"".join(map(checksum_index.sealed, pieces(new))))
+        index.write_bytes(b"".join(map(checksum_index.sealed, pieces(new))))
         os.replace(new, path)
     except BaseException:
         with suppress(OSError):
             new.unlink(missing_ok=True)
-            beside.unlink(missing_ok=True)
+            index.unlink(missing_ok=True)
         raise
 
 

@@ -90,7 +90,7 @@ class Sealer:
     def _seal(self, closed: Closed) -> None:
         if not self.failure:
             self.failure = self._try(closed)
-            give_back()
+            trim_memory()
 
     def _try(self, closed: Closed) -> OSError | None:
         """Return why it failed: a new error, because the first one holds files open."""
@@ -139,7 +139,7 @@ class Sealer:
         return not last and self._keep.bytes < float("inf") and size(self._folder) > self._keep.bytes
 
 
-def give_back() -> None:
+def trim_memory() -> None:
     """Return freed memory that the C library still holds (malloc_trim(3)), if it can."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:

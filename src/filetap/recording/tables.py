@@ -128,8 +128,8 @@ def _numbers(batch: Batch) -> Columns:
         "tid": events["tid"],
         "fd": _where(events["fd"], events["fd"] != -1),
         "open_id": _where(events["open"], events["open"] != 0),
-        "offset": _where(events["offset"].astype(np.int64), offset_told(events)),
-        "size": _where(events["size"], size_told(events)),
+        "offset": _where(events["offset"].astype(np.int64), has_offset(events)),
+        "size": _where(events["size"], has_size(events)),
         "result": _where(events["result"], flags & wire.NO_RESULT == 0),
         "duration": _where(duration, duration != 0),
         "target_fd": _where(target_fd, copies & (target_fd != -1)),
@@ -138,12 +138,12 @@ def _numbers(batch: Batch) -> Columns:
     }
 
 
-def offset_told(events: Records) -> NDArray[np.bool_]:
+def has_offset(events: Records) -> NDArray[np.bool_]:
     """Return for each event whether the wire's offset is an offset."""
     return np.asarray(arguments.OFFSETS[events["call"]] & (events["flags"] & wire.NO_OFFSET == 0))
 
 
-def size_told(events: Records) -> NDArray[np.bool_]:
+def has_size(events: Records) -> NDArray[np.bool_]:
     """Return for each event whether the wire's size is a size."""
     return np.asarray(arguments.SIZES[events["call"]] & (events["flags"] & wire.NO_SIZE == 0))
 
@@ -154,8 +154,8 @@ def _words(batch: Batch) -> Columns:
     argument, position = second(batch, "argument").astype(np.uint64), second(batch, "target_offset")
     copies = arguments.COPIES[events["call"]]
     return {
-        "raw_arg0": _where(events["offset"], ~offset_told(events) & (events["offset"] != 0)),
-        "raw_arg1": _where(events["size"], ~size_told(events) & (events["size"] != 0)),
+        "raw_arg0": _where(events["offset"], ~has_offset(events) & (events["offset"] != 0)),
+        "raw_arg1": _where(events["size"], ~has_size(events) & (events["size"] != 0)),
         "raw_arg2": _where(argument, argument != 0),
         "raw_arg3": _where(position, ~copies & (position != 0)),
     }
@@ -171,8 +171,8 @@ def _arguments(batch: Batch) -> pa.Array:
     texts = [_told(row[0], dict(zip(used, row[1:], strict=True))) for row in distinct.tolist()]
     places = np.zeros(len(has_args), np.int32)
     places[has_args] = rows
-    said = np.array([text != "{}" for text in texts])
-    return pa.DictionaryArray.from_arrays(_where(places, has_args & said[places]), pa.array(texts, pa.string()))
+    present = np.array([text != "{}" for text in texts])
+    return pa.DictionaryArray.from_arrays(_where(places, has_args & present[places]), pa.array(texts, pa.string()))
 
 
 def _told(call: int, values: Mapping[str, int]) -> str:

@@ -34,8 +34,8 @@ class CountSink:
         if not len(events):
             return
         self.ops += np.bincount(ops(events["call"]), minlength=len(OPS))
-        strangers = self._files.strangers(events["file"], batch.files) | self._tasks.strangers(events["task"], batch.tasks)
-        self.unknown += int(strangers.sum())
+        unknown = self._files.unknown_rows(events["file"], batch.files) | self._tasks.unknown_rows(events["task"], batch.tasks)
+        self.unknown += int(unknown.sum())
         self.written += len(events)
 
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
@@ -60,7 +60,7 @@ class Known:
         self._ids: set[int] = {0}
         """0 refers to nothing."""
 
-    def strangers(self, ids: NDArray[Any], known: Mapping[int, object]) -> NDArray[np.bool_]:
+    def unknown_rows(self, ids: NDArray[Any], known: Mapping[int, object]) -> NDArray[np.bool_]:
         """Return which rows refer to an id that is not known."""
         distinct, rows = encode(ids)
         new = set(distinct.tolist()) - self._ids

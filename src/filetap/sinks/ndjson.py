@@ -299,14 +299,14 @@ def first_label(layout: int) -> list[str]:
     return [text for bit, text in members.items() if layout & bit][:1]
 
 
-def behind(preceded: int, parts: Sequence[str]) -> bytes:
+def joined_after(preceded: int, parts: Sequence[str]) -> bytes:
     return ("," * bool(preceded and parts) + ",".join(parts)).encode()
 
 
 def before_rest(layout: int) -> bytes:
     """Return the text from the descriptor to the next number, or to the decoded arguments."""
     uncertain = ['"offset_uncertain":true'] if layout & UNCERTAIN else []
-    return behind(layout & DESCRIPTOR, uncertain + first_label(layout & OFFSET if layout & DECODED else layout))
+    return joined_after(layout & DESCRIPTOR, uncertain + first_label(layout & OFFSET if layout & DECODED else layout))
 
 
 def before_size(layout: int) -> bytes:
@@ -405,7 +405,7 @@ def members_column(batch: Batch, layout: NDArray[np.int32]) -> Text:
 
 def members_text(call: int, layout: int, values: Mapping[str, int]) -> bytes:
     parts = [given] if (given := jsontext.members(arguments.decode_call(call, values))) else []
-    return b'"' * bool(layout & QUOTED) + behind(layout & (PRECEDED | QUOTED), parts + first_label(layout))
+    return b'"' * bool(layout & QUOTED) + joined_after(layout & (PRECEDED | QUOTED), parts + first_label(layout))
 
 
 def offset_columns(events: Records, layout: NDArray[np.int32]) -> list[Text]:
