@@ -34,7 +34,7 @@ test: check $(WORKLOADS) ## check, then all tests (as root); ARGS="-k NAME" choo
 vm: $(OBJECTS) $(BIN)/filetap .venv/tested $(WORKLOADS) vm-packages ## kernel tests on Debian's kernels in QEMU; KERNEL=6.1 chooses one
 	@$(BIN)/python -m vm $(KERNEL) $(ARGS)
 
-vm-all: ## on all kernels, and docs/kernels.md anew
+vm-all: ## on all kernels; rewrites docs/kernels.md
 	@$(MAKE) vm KERNEL= ARGS="--document docs/kernels.md $(ARGS)"
 
 check: $(OBJECTS) $(BIN)/filetap .venv/tested ## formats, lint, types, import layers
@@ -60,10 +60,10 @@ bench: $(OBJECTS) $(BIN)/filetap $(WORKLOADS) $(YARDSTICKS) ## measure speed and
 conformance: $(OBJECTS) $(BIN)/filetap .venv/tested ## the score card of all cases; ARGS="--tracer filetap strace bpftrace"
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
-coverage: $(OBJECTS) $(BIN)/filetap .venv/tested ## docs/coverage.md anew, from all cases and all three tracers
+coverage: $(OBJECTS) $(BIN)/filetap .venv/tested ## rewrite docs/coverage.md from all cases and all three tracers
 	@$(BIN)/python -m tests.conformance --tracer filetap strace bpftrace --coverage docs/coverage.md
 
-reference: $(OBJECTS) $(BIN)/filetap ## docs/reference, docs/man and docs/completions anew, from the commands and columns
+reference: $(OBJECTS) $(BIN)/filetap ## rewrite docs/reference, docs/man and docs/completions from the commands and columns
 	@$(BIN)/python docs/generate.py
 
 format: .venv/tested ## format Python and C
@@ -71,7 +71,7 @@ format: .venv/tested ## format Python and C
 	$(BIN)/ruff check --fix
 	$(BIN)/clang-format -i $$(git ls-files -co --exclude-standard $(C_SOURCES))
 
-lock: ## pin dependencies anew from pyproject.toml; ARGS=--upgrade takes the newest
+lock: ## pin the dependencies of pyproject.toml; ARGS=--upgrade takes the newest
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install -qq --disable-pip-version-check pip-tools==7.6.2
 	@wanted() { $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb')); print(*($$1), sep='\n')"; }; \

@@ -51,7 +51,7 @@ def chosen(names: list[str] | None) -> dict[str, Callable[[Lab], Iterator[Row]]]
     usual = MEASURES.keys() - resolution.MEASURES.keys() - soak.MEASURES.keys() - {"endure-record"}
     found = {name: measure for name, measure in MEASURES.items() if (any(fits(part, name) for part in names) if names else name in usual)}
     if not found:
-        sys.exit(f"bench: no measure is called so; there are: {' '.join(MEASURES)}")
+        sys.exit(f"bench: no measure has such a name; there are: {' '.join(MEASURES)}")
     return found
 
 

@@ -52,8 +52,8 @@ def run_time_of_sums(lab: Lab) -> Iterator[Row]:
     with counted():
         pairs = list(lab.alternate(stream, sums))
     streamed, summed = zip(*pairs, strict=True)
-    note = f"summed up {_range(summed)}, handed over {_range(streamed)} ns"
-    yield Row("programs' run time per event, summed up / handed over, pread, --no-latency", [s / e for e, s in pairs], note=note)
+    note = f"aggregated {_range(summed)}, delivered {_range(streamed)} ns"
+    yield Row("programs' run time per event, aggregated / delivered, pread, --no-latency", [s / e for e, s in pairs], note=note)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -164,35 +164,35 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "slow-pread-open": partial(slow_down, "slow-down, pread loop, -e open", (*NONE, "-e", "open"), Lab.preads, 1.1),
     "slow-pread-open-untimed": partial(slow_down, "slow-down, pread loop, -e open --no-latency", (*UNTIMED, "-e", "open"), Lab.preads, 1.1),
     "slow-floor": floor_slow_down,
-    "beside": partial(untraced_slow_down, "bystander's pread loop, with latency", partial(tracing, *NONE), 1.25),
-    "beside-untimed": partial(untraced_slow_down, "bystander's pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
-    "beside-open": partial(untraced_slow_down, "bystander's pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
+    "beside": partial(untraced_slow_down, "untraced pread loop, with latency", partial(tracing, *NONE), 1.25),
+    "beside-untimed": partial(untraced_slow_down, "untraced pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
+    "beside-open": partial(untraced_slow_down, "untraced pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
     "beside-open-untimed": partial(
-        untraced_slow_down, "bystander's pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1
+        untraced_slow_down, "untraced pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1
     ),
-    "beside-watch": partial(untraced_slow_down, "bystander's open/read/close, ten files watched", watching, 1.15, words=opens(1)),
+    "beside-watch": partial(untraced_slow_down, "untraced open/read/close, ten files watched", watching, 1.15, words=opens(1)),
     "beside-watch-latency": partial(
         untraced_slow_down,
-        "bystander's open/read/close, ten files watched, --latency",
+        "untraced open/read/close, ten files watched, --latency",
         partial(watching, "--latency"),
         None,
         words=opens(1),
     ),
     "beside-watch-empty": partial(
-        untraced_slow_down, "for comparison: open/read/close beside an empty program at sys_exit", EMPTY_EXIT, None, words=opens(1)
+        untraced_slow_down, "for comparison: open/read/close with an empty program at sys_exit", EMPTY_EXIT, None, words=opens(1)
     ),
-    "beside-exec": partial(untraced_slow_down, "bystander's fork+exec, -e open", partial(tracing, *NONE, "-e", "open"), None, words=execs),
+    "beside-exec": partial(untraced_slow_down, "untraced fork+exec, -e open", partial(tracing, *NONE, "-e", "open"), None, words=execs),
     "beside-exec-args": partial(
-        untraced_slow_down, "bystander's fork+exec, -e open --args", partial(tracing, *NONE, "-e", "open", "--args"), None, words=execs
+        untraced_slow_down, "untraced fork+exec, -e open --args", partial(tracing, *NONE, "-e", "open", "--args"), None, words=execs
     ),
     "beside-exec-ancestors": partial(
         untraced_slow_down,
-        "bystander's fork+exec, -e open --ancestors",
+        "untraced fork+exec, -e open --ancestors",
         partial(tracing, *NONE, "-e", "open", "--ancestors"),
         None,
         words=execs,
     ),
-    "beside-empty-exit": partial(untraced_slow_down, "for comparison: beside an empty program at sys_exit", EMPTY_EXIT, None),
+    "beside-empty-exit": partial(untraced_slow_down, "for comparison: with an empty program at sys_exit", EMPTY_EXIT, None),
     "beside-empty-both": partial(untraced_slow_down, "for comparison: beside empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),
 }
 """Name for ``-k`` to measure, in the table's order."""

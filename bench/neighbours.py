@@ -30,7 +30,7 @@ class Neighbours:
     def take(self) -> str:
         """Return the text for a row's note; empty if there was no other tracer."""
         looks, met, self.looks, self.met = self.looks, self.met, 0, 0
-        return f"SOMEBODY ELSE TRACED during {met} of {looks} looks" if met else ""
+        return f"SOMEONE ELSE TRACED during {met} of {looks} looks" if met else ""
 
 
 def _traces(process: Path) -> bool:

@@ -237,7 +237,7 @@ int ft_cgroup_ids(struct bpf_iter__task_file *ctx)
 }
 
 /* A query for a descriptor of filetap: the verdict of the rules on its file, or on a name in it. */
-struct asked_file {
+struct file_query {
 	__u64 hash; /* of the name; 0: no rule has one of its length */
 	__u32 below;
 	__u32 reserved;
@@ -247,8 +247,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u32);
-	__type(value, struct asked_file);
-} ft_asked_files SEC(".maps");
+	__type(value, struct file_query);
+} ft_query_files SEC(".maps");
 
 /* The names of the file's path follow, from the leaf up. */
 struct judged {
@@ -269,21 +269,21 @@ int ft_judge_files(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct judged found = {};
 	struct scratch *s = scratch();
-	struct asked_file *asked;
+	struct file_query *query;
 	struct inode *inode;
 	__u32 fd = ctx->fd, length;
 	__u64 dentry;
 
 	if (!task || !file || !s || !is_self(task))
 		return 0;
-	asked = bpf_map_lookup_elem(&ft_asked_files, &fd);
-	if (!asked)
+	query = bpf_map_lookup_elem(&ft_query_files, &fd);
+	if (!query)
 		return 0;
 	dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
 	inode = BPF_CORE_READ(file, f_inode);
 	reset_walk(s, dentry, (__u64)BPF_CORE_READ(file, f_path.mnt), true);
-	if (asked->below) {
-		apply_hash(asked->hash, dentry);
+	if (query->below) {
+		apply_hash(query->hash, dentry);
 		s->walk.depth = 1;
 	}
 	walk();

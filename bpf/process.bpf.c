@@ -104,8 +104,8 @@ static __always_inline struct found script_named(struct task_state *s, const cha
 
 	if (!t)
 		return (struct found){};
-	length = bpf_probe_read_kernel_str(t->asked.name, COMPONENT_SPACE, name);
-	find_origin(&t->origin, s, t->asked.name[0] == '/', directory, 0);
+	length = bpf_probe_read_kernel_str(t->requested.name, COMPONENT_SPACE, name);
+	find_origin(&t->origin, s, t->requested.name[0] == '/', directory, 0);
 	if (!may_be_wanted(t, t->origin.start, length))
 		return (struct found){};
 	return (struct found){ define_name(name, &t->origin, DEFINITION_ONCE, NAME_KERNEL), WANTED };

@@ -36,11 +36,11 @@ def arguments() -> argparse.Namespace:
         "-k", dest="words", action="append", default=[], metavar="WORD", help="only files whose path contains WORD; repeatable"
     )
     parser.add_argument("--minutes", type=float, default=40, help="that a machine may take (default: 40)")
-    parser.add_argument("--fetch", action="store_true", help="fetch everything anew: the cache keeps what it has got")
-    parser.add_argument("--document", type=Path, metavar="FILE", help="write docs/kernels.md anew; needs all files")
+    parser.add_argument("--fetch", action="store_true", help="fetch everything again instead of using the cache")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="rewrite docs/kernels.md; needs all files")
     parser.add_argument("--reports", type=Path, nargs="*", default=[], metavar="FILE", help="what --json wrote of kernels not run now")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every outcome of the machines that are run now")
-    parser.add_argument("--console", action="store_true", help="what each machine said on its console")
+    parser.add_argument("--console", action="store_true", help="print each machine's console")
     return parser.parse_args()
 
 
@@ -70,11 +70,11 @@ def main() -> int:
     if given.document and given.words:
         sys.exit("vm: --document needs all files")
     if not files:
-        sys.exit("vm: no test file is called so")
+        sys.exit("vm: no test file has such a name")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("vm: ended by SIGTERM"))  # also removes the machine and its disks
     try:
         if given.fetch:
-            debian.fetch_anew()
+            debian.fetch_all()
         cases.build(cases.all_cases())
         programs.build_all()
         for one in chosen:

@@ -100,7 +100,7 @@ def libbpf_version() -> str:
     return found[1] if found else "?"
 
 
-def fetch_anew() -> None:
+def fetch_all() -> None:
     """Delete what was fetched, so that the next machine uses the present packages of the mirror."""
     shutil.rmtree(CACHE, ignore_errors=True)
 

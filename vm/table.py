@@ -57,7 +57,7 @@ def show(reports: Sequence[Report]) -> None:
         table.add_row(*row)
     table.add_row("minutes", *(f"{report.seconds / 60:.1f}" for report in reports))
     if any(report.ghosts for report in reports):
-        table.add_row("ended by QEMU", *("once, and gone on with" if report.ghosts else "" for report in reports))
+        table.add_row("ended by QEMU", *("once; continued" if report.ghosts else "" for report in reports))
     Console(width=160).print(table)
 
 

@@ -264,7 +264,7 @@ static __always_inline enum name_kind asked_target(const struct pt_regs *regs, s
 	const struct shape shape = shape_of(regs->orig_ax);
 	int directory = shape.to_dir ? (int)argument(regs, shape.to_dir) : AT_FDCWD;
 
-	return asked_name(state, (const char *)argument(regs, shape.to_name), directory, needed, 0);
+	return requested_name(state, (const char *)argument(regs, shape.to_name), directory, needed, 0);
 }
 
 static __always_inline bool content_may_be_wanted(const char *content)
@@ -274,7 +274,7 @@ static __always_inline bool content_may_be_wanted(const char *content)
 
 	if (!t)
 		return true;
-	length = bpf_probe_read_user_str(t->asked.name, COMPONENT_SPACE, content);
+	length = bpf_probe_read_user_str(t->requested.name, COMPONENT_SPACE, content);
 	return length > 0 && may_lead_there(t, length);
 }
 
@@ -342,10 +342,10 @@ SUBPROGRAM bool name_source(const struct pt_regs *regs, struct task_state *state
 
 	if (!t)
 		return needed;
-	length = read_user_string(t->asked.name, COMPONENT_SPACE, (const char *)regs->di);
+	length = read_user_string(t->requested.name, COMPONENT_SPACE, (const char *)regs->di);
 	if (length <= 0)
 		return needed;
-	find_origin(&t->origin, state, t->asked.name[0] == '/', AT_FDCWD, 0);
+	find_origin(&t->origin, state, t->requested.name[0] == '/', AT_FDCWD, 0);
 	if (!needed && !may_be_wanted(t, t->origin.start, length))
 		return false;
 	d->file = define_source(regs, &t->origin);
@@ -368,7 +368,7 @@ SUBPROGRAM bool name_first(const struct pt_regs *regs, struct task_state *state,
 	if (regs->orig_ax == NR_MOUNT && has_plain_source(regs))
 		return name_source(regs, state, needed);
 	scope = scope_of(regs);
-	kind = asked_name(state, name, directory, needed, scope);
+	kind = requested_name(state, name, directory, needed, scope);
 	if (kind == NAME_UNWANTED)
 		return false;
 	if (kind != NAME_EMPTY) {

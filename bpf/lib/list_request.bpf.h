@@ -20,7 +20,7 @@
 #define MAX_ASKED 4096 /* requests at a time */
 
 /* Requests, and the answer for each: with a 'call' if it is listed. */
-struct asked {
+struct request_query {
 	struct aio_request_key key; /* of io_uring by its address alone; an address of 0: the end */
 	struct pending_call answer;
 };
@@ -29,8 +29,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_ASKED);
 	__type(key, __u32);
-	__type(value, struct asked);
-} ft_asked_reqs SEC(".maps");
+	__type(value, struct request_query);
+} ft_query_reqs SEC(".maps");
 
 static __always_inline bool is_still_valid(__u32 generation)
 {
@@ -119,10 +119,10 @@ SUBPROGRAM bool list_request(void)
 
 /* List a request of io_submit, which was recorded because it is requested. User space checks whether its process lives, and has not
  * taken the completion from memory. */
-static __always_inline void answer_aio(struct asked *asked)
+static __always_inline void answer_aio(struct request_query *query)
 {
-	const struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, &asked->key);
-	struct pending_call *p = &asked->answer;
+	const struct aio_request *r = bpf_map_lookup_elem(&ft_under_way, &query->key);
+	struct pending_call *p = &query->answer;
 
 	if (!r)
 		return;
@@ -130,7 +130,7 @@ static __always_inline void answer_aio(struct asked *asked)
 	p->entered = r->pending_event.entered;
 	p->instance = r->pending_event.time;
 	p->call = r->pending_event.call;
-	p->ip = asked->key.address;
+	p->ip = query->key.address;
 	p->arguments[0] = r->pending_event.offset;
 	p->arguments[1] = r->pending_event.size;
 	p->fd = r->pending_event.fd;
@@ -139,23 +139,23 @@ static __always_inline void answer_aio(struct asked *asked)
 	p->flags = r->pending_event.flags;
 	p->task = r->task;
 	p->tid = r->tid;
-	p->pid = asked->key.tgid;
+	p->pid = query->key.tgid;
 }
 
 /* Returns 1 after the last. */
 __noinline int answer_one(__u64 most, __u32 index)
 {
-	struct asked *asked = bpf_map_lookup_elem(&ft_asked_reqs, &index);
+	struct request_query *query = bpf_map_lookup_elem(&ft_query_reqs, &index);
 	struct listed *l = listed();
 
-	if (index >= most || !asked || !asked->key.address || !l)
+	if (index >= most || !query || !query->key.address || !l)
 		return 1;
-	__builtin_memset(&asked->answer, 0, sizeof(asked->answer));
-	l->key = asked->key.address;
-	if (asked->key.tgid)
-		answer_aio(asked);
+	__builtin_memset(&query->answer, 0, sizeof(query->answer));
+	l->key = query->key.address;
+	if (query->key.tgid)
+		answer_aio(query);
 	else if (find_request(&l->request, l->key) && list_request())
-		asked->answer = l->call;
+		query->answer = l->call;
 	return 0;
 }
 

@@ -58,7 +58,7 @@ SUBPROGRAM __u32 define_name(const char *name, const struct origin *o, __u16 fla
 	return submit_definition(s, c) ? 0 : s->head.id;
 }
 
-/* Return the id of the name in text()->asked, which fits there as a whole. */
+/* Return the id of the name in text()->requested, which fits there as a whole. */
 static __always_inline __u32 known_name(struct name_key *key, const char *name, const struct origin *o)
 {
 	__u32 *known = bpf_map_lookup_elem(&ft_requested, key), id;
@@ -157,12 +157,12 @@ static __always_inline bool may_be_wanted(struct text *t, struct found start, lo
 	return !(config.paths & 1) || start.wanted & (WANTED_BELOW | WANTED_PATH) || may_lead_there(t, length);
 }
 
-/* Return the start directory of the name in 'asked'; 0: it is not known, or the rules decide it by themselves. */
+/* Return the start directory of the name in 'requested'; 0: it is not known, or the rules decide it by themselves. */
 static __always_inline __u32 start_elsewhere(const struct text *t, struct fs_struct *fs, int directory)
 {
 	struct file *file;
 
-	if (t->asked.name[0] == '/')
+	if (t->requested.name[0] == '/')
 		return path_file_id(&fs->root);
 	if (directory == AT_FDCWD)
 		return path_file_id(&fs->pwd);
@@ -186,7 +186,7 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 
 	if (!t || !g || !c || !fs)
 		return 0;
-	length = read_user_string(t->asked.name, COMPONENT_SPACE, (const char *)name);
+	length = read_user_string(t->requested.name, COMPONENT_SPACE, (const char *)name);
 	if (length <= 1)
 		return 1; /* a descriptor's file, or the name could not be read */
 	mix_name(t);
@@ -211,7 +211,7 @@ __noinline int leads_elsewhere(__u64 name, int directory, __u32 change)
 
 /* Handle a name of the current task: define it if a rule may match it or if it is needed anyway; its id is in state->name. 'scope':
  * RESOLVE_* that restrict where it may lead. */
-SUBPROGRAM enum name_kind asked_name(struct task_state *state, const char *name, int directory, bool needed, __u32 scope)
+SUBPROGRAM enum name_kind requested_name(struct task_state *state, const char *name, int directory, bool needed, __u32 scope)
 {
 	struct text *t = text();
 	struct name_key *key;
@@ -221,7 +221,7 @@ SUBPROGRAM enum name_kind asked_name(struct task_state *state, const char *name,
 	state->name = 0;
 	if (!name || !t)
 		return NAME_EMPTY;
-	key = &t->asked;
+	key = &t->requested;
 	__builtin_memset(key, 0, sizeof(*key));
 	length = read_user_string(key->name, COMPONENT_SPACE, name);
 	if (length <= 0)

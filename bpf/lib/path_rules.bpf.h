@@ -45,13 +45,13 @@ struct origin {
 /* Names being examined: a dentry's, and the one that a call has given, which is the key of the table of names too. */
 struct text {
 	__u8 dentry[COMPONENT_SPACE];
-	struct name_key asked;
+	struct name_key requested;
 	char rest[COMPONENT_SPACE - NAME_KEY_SPACE];
-	__u64 hash; /* of the component of 'asked' that is being read */
+	__u64 hash; /* of the component of 'requested' that is being read */
 	__u32 has_basename; /* one before it is in 'basenames' */
 	__u32 reserved;
-	struct origin origin; /* of 'asked': here to save stack */
-	__u64 whole; /* the hash of all bytes of 'asked' so far */
+	struct origin origin; /* of 'requested': here to save stack */
+	__u64 whole; /* the hash of all bytes of 'requested' so far */
 	__u64 parent; /* of those before the last slash */
 	__u32 slash; /* its position, from 1; 0: there is none */
 	__u32 length;
@@ -88,7 +88,7 @@ __noinline int scan_bytes(__u32 index)
 
 	if (!t)
 		return 1;
-	bytes = t->asked.name + (index & (COMPONENT_SPACE / 8 - 1)) * 8;
+	bytes = t->requested.name + (index & (COMPONENT_SPACE / 8 - 1)) * 8;
 	for (__u32 i = 0; i < 8; i++) {
 		__u8 byte = bytes[i];
 
@@ -123,7 +123,7 @@ __noinline int mix_bytes(__u32 index)
 
 	if (!t)
 		return 1;
-	bytes = t->asked.name + (index & (COMPONENT_SPACE / 8 - 1)) * 8;
+	bytes = t->requested.name + (index & (COMPONENT_SPACE / 8 - 1)) * 8;
 	for (__u32 i = 0; i < 8; i++) {
 		__u8 byte = bytes[i];
 

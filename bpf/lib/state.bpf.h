@@ -103,7 +103,7 @@ struct task_state {
 	__u32 task; /* id of the definition; 0: to be sent */
 	__u32 forker; /* task id of the task that forked it */
 	__u32 forker_pid; /* the process that forked this one; 0: not seen */
-	__u32 name; /* id of the name that asked_name() has just handled */
+	__u32 name; /* id of the name that requested_name() has just handled */
 	__u32 target;
 	__u32 file; /* resolved at entry */
 	__u32 open;

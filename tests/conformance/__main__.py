@@ -40,7 +40,7 @@ def main() -> int:
     given = arguments()
     cases = all_cases(given.words)
     if not cases:
-        sys.exit(f"no case is called so; there are: {' '.join(case.id for case in all_cases())}")
+        sys.exit(f"no case has such a name; there are: {' '.join(case.id for case in all_cases())}")
     if os.geteuid():
         sys.exit("conformance: must be root, as tracers must")
     if given.coverage and (given.words or set(given.tracer) != set(TRACERS)):

@@ -168,7 +168,7 @@ def test_metadata_of_one_trace_are_not_in_the_next(tmp_path: Path) -> None:
 def test_it_is_due_once_for_each_signal_and_each_failure(tmp_path: Path) -> None:
     sink = Flight(tmp_path).sink
     assert not sink.is_due(False)
-    sink.asked = True
+    sink.dump_requested = True
     assert [sink.is_due(False), sink.is_due(False), sink.is_due(True), sink.is_due(True)] == [True, False, True, False]
 
 

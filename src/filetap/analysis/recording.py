@@ -69,7 +69,7 @@ class Recording:
 
     def query(self, sql: str) -> pa.Table:
         """Return the answer to a query, as ``filetap query`` does; the view ``events`` is joined with files and tasks."""
-        return self._asked().query(sql).table()
+        return self._database_of().query(sql).table()
 
     def summary(self, by: str = "file", top: int = 20, *, sort: str = "count", width: int | None = None) -> pa.Table:
         """Return the ``top`` groups with the most of ``sort``, then all others in one row.
@@ -78,7 +78,7 @@ class Recording:
         ``others``, true in the last row; count, errors, bytes, and in ns total, p50, p90, p99, max of the durations; first and
         last access.
         """
-        return aggregate.summed(self._asked(), by, top, sort, width)
+        return aggregate.summed(self._database_of(), by, top, sort, width)
 
     def close(self) -> None:
         """Release the files and memory held; tables returned earlier stay valid."""
@@ -92,7 +92,7 @@ class Recording:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _asked(self) -> Database:
+    def _database_of(self) -> Database:
         self._database = self._database or Database(self._traces)
         return self._database
 

@@ -49,7 +49,7 @@ U64: Final = np.dtype("<u8")
 AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW = 0x100, 0x400
 
 
-class Question(NamedTuple):
+class Lookup(NamedTuple):
     """A name as the caller wrote it, and the directory it starts from."""
 
     namespace: int
@@ -111,7 +111,7 @@ class Opened(NamedTuple):
     link: bool = False
 
 
-class Asked(NamedTuple):
+class Lookups(NamedTuple):
     """The events of a batch that must be looked up."""
 
     rows: NDArray[np.int32]
@@ -121,7 +121,7 @@ class Asked(NamedTuple):
     last: NDArray[np.int64]
     tasks: list[Task | None]
     """The tasks that made them."""
-    names: list[dict[int, Question]]
+    names: list[dict[int, Lookup]]
     """Their names that can be looked up, by id."""
     expected: list[int]
     """The number of names that must be looked up."""
@@ -189,21 +189,21 @@ class Judge:
 
     def __init__(self, iterators: Object, names: NameRules) -> None:
         self._iterators, self._lengths = iterators, names.lengths
-        self._asked = Map(iterators.map_fd("asked_files"), U32, wire.ASKED_FILE)
+        self._file_queries = Map(iterators.map_fd("query_files"), U32, wire.FILE_QUERY)
 
     def __call__(self, opened: list[Opened]) -> dict[int, Answer]:
         """Return answers by descriptor, except for those whose path the kernel could not return completely."""
         fds = np.array([one.fd for one in opened], U32)
-        asked = np.zeros(len(opened), wire.ASKED_FILE)
-        for row, one in zip(asked, opened, strict=True):
+        file_queries = np.zeros(len(opened), wire.FILE_QUERY)
+        for row, one in zip(file_queries, opened, strict=True):
             row["below"] = one.entry is not None
             if one.entry and self._lengths >> min(len(one.entry), LONGEST) & 1:
                 row["hash"] = name_hash(one.entry)
-        self._asked.put_all(fds, asked)
+        self._file_queries.put_all(fds, file_queries)
         try:
             verdicts = dict(_answers(self._iterators.run_iterator_on_ourselves("judge_files")))
         finally:
-            self._asked.delete(fds)
+            self._file_queries.delete(fds)
         return {one.fd: self._complete(verdicts[one.fd], one) for one in opened if one.fd in verdicts}
 
     @staticmethod
@@ -237,7 +237,7 @@ def follows(call: int, argument: int) -> bool:
 
 def elsewhere_key(given: Given, entry: bytes | None) -> int | None:
     """Return the key of leads_elsewhere() of bpf/lib/name.bpf.h; None: the kernel stores no such name. ``entry``: as in
-    Question."""
+    Lookup."""
     directory, root, name = given
     if name.endswith(b"/") or len(name) >= 255:
         return None
@@ -287,16 +287,16 @@ class Later:
 
     def look(self, batch: Batch, rows: NDArray[np.bool_]) -> tuple[Batch, NDArray[np.bool_]]:
         """``rows``: events of wire.LATER. Return the batch with the files found, and which of the events match."""
-        moment, asked = self._elsewhere.moment(), self._ask(batch, rows)
-        questions = list(dict.fromkeys(question for names in asked.names for question in names.values()))[:LOOKS]
-        with Roots(self._own, [task for task in asked.tasks if task]) as roots:
-            answers: dict[Question, Answer] = {}
-            for at in range(0, len(questions), AT_ONCE):
-                answers |= self._answer(questions[at : at + AT_ONCE], roots)
-        self._elsewhere.remember(self._leading_elsewhere(asked, answers), moment)
-        return self._found(batch, rows, asked, answers)
+        moment, lookups = self._elsewhere.moment(), self._collect(batch, rows)
+        wanted = list(dict.fromkeys(lookup for names in lookups.names for lookup in names.values()))[:LOOKS]
+        with Roots(self._own, [task for task in lookups.tasks if task]) as roots:
+            answers: dict[Lookup, Answer] = {}
+            for at in range(0, len(wanted), AT_ONCE):
+                answers |= self._answer(wanted[at : at + AT_ONCE], roots)
+        self._elsewhere.remember(self._leading_elsewhere(lookups, answers), moment)
+        return self._found(batch, rows, lookups, answers)
 
-    def _ask(self, batch: Batch, rows: NDArray[np.bool_]) -> Asked:
+    def _collect(self, batch: Batch, rows: NDArray[np.bool_]) -> Lookups:
         events = batch.events
         columns = {name: events[name][rows] for name in ("file", "task", "call")}
         columns |= {name: second(batch, name)[rows] for name in ("target", "argument")}
@@ -307,8 +307,8 @@ class Later:
         np.maximum.at(last, places, times)
         changed = [self._changed(row) for row in distinct]
         tasks = [batch.tasks.get(int(row["task"])) for row in distinct]
-        names = [self._questions(task, row, numbers) for task, row, numbers in zip(tasks, distinct, changed, strict=True)]
-        return Asked(places, first, last, tasks, names, [len(numbers) for numbers in changed])
+        names = [self._lookups_of(task, row, numbers) for task, row, numbers in zip(tasks, distinct, changed, strict=True)]
+        return Lookups(places, first, last, tasks, names, [len(numbers) for numbers in changed])
 
     @staticmethod
     def _changed(row: np.void) -> dict[int, int]:
@@ -317,8 +317,8 @@ class Later:
         found = {int(row["file"]): first, int(row["target"]): wire.CHANGE_ENTRY}
         return {number: change for number, change in found.items() if number and change}
 
-    def _questions(self, task: Task | None, row: np.void, numbers: dict[int, int]) -> dict[int, Question]:
-        found: dict[int, Question] = {}
+    def _lookups_of(self, task: Task | None, row: np.void, numbers: dict[int, int]) -> dict[int, Lookup]:
+        found: dict[int, Lookup] = {}
         for number, change in numbers.items():
             given = self._definitions.given.get(number)
             start, root = (self._definitions.files.get(place) for place in (given.directory, given.root)) if given else (None, None)
@@ -328,56 +328,56 @@ class Later:
                 follow = entry is None and follows(int(row["call"]), int(row["argument"]))
                 name = b"/" if not name and given.name.startswith(b"/") else name
                 place = task.mount_namespace, root.path, start.path, (start.inode, start.real_inode)
-                found[number] = Question(*place, name, entry, follow)
+                found[number] = Lookup(*place, name, entry, follow)
         return found
 
     def _entry(self, name: bytes) -> bytes:
         last = _last(name)
         return last if last in (b"", b".", b"..") or name_hash(last) in self._basenames else ANY
 
-    def _answer(self, questions: list[Question], roots: Roots) -> dict[Question, Answer]:
-        opened = {question: found for question in questions if (found := open_named(question, roots)) is not None}
+    def _answer(self, wanted: list[Lookup], roots: Roots) -> dict[Lookup, Answer]:
+        opened = {lookup: found for lookup in wanted if (found := open_named(lookup, roots)) is not None}
         try:
             verdicts = self._judge(list(opened.values())) if opened else {}
         finally:
             for one in opened.values():
                 os.close(one.fd)
-        judged = {question: self._judged(question, verdicts[one.fd]) for question, one in opened.items() if one.fd in verdicts}
-        dated = {question: (answer, newest_link(question, opened[question], roots)) for question, answer in judged.items()}
-        return {question: answer._replace(linked=linked) for question, (answer, linked) in dated.items() if linked is not None}
+        judged = {lookup: self._judged(lookup, verdicts[one.fd]) for lookup, one in opened.items() if one.fd in verdicts}
+        dated = {lookup: (answer, newest_link(lookup, opened[lookup], roots)) for lookup, answer in judged.items()}
+        return {lookup: answer._replace(linked=linked) for lookup, (answer, linked) in dated.items() if linked is not None}
 
-    def _judged(self, question: Question, answer: Answer) -> Answer:
+    def _judged(self, lookup: Lookup, answer: Answer) -> Answer:
         """Return the answer for a file. The rules have no identity for one that no longer exists: its text decides."""
-        foreign = question.namespace != self._own
+        foreign = lookup.namespace != self._own
         return answer._replace(wanted=answer.wanted or self._wanted.wants(File(0, answer.path, foreign=foreign)))
 
-    def _leading_elsewhere(self, asked: Asked, answers: dict[Question, Answer]) -> set[int]:
+    def _leading_elsewhere(self, lookups: Lookups, answers: dict[Lookup, Answer]) -> set[int]:
         """Return the keys of names that the kernel need not emit again until something moves."""
-        names = {number: question for names in asked.names for number, question in names.items()}
+        names = {number: lookup for names in lookups.names for number, lookup in names.items()}
         unwanted = ((number, q) for number, q in names.items() if q in answers and not answers[q].wanted and not answers[q].link)
-        keys = (elsewhere_key(self._definitions.given[number], question.entry) for number, question in unwanted)
+        keys = (elsewhere_key(self._definitions.given[number], lookup.entry) for number, lookup in unwanted)
         return {key for key in keys if key is not None}
 
     def _found(
-        self, batch: Batch, rows: NDArray[np.bool_], asked: Asked, answers: dict[Question, Answer]
+        self, batch: Batch, rows: NDArray[np.bool_], lookups: Lookups, answers: dict[Lookup, Answer]
     ) -> tuple[Batch, NDArray[np.bool_]]:
-        wanted = np.zeros(len(asked.names), bool)
-        missed, removed = np.zeros(len(asked.names), bool), np.zeros(len(asked.names), bool)
+        wanted = np.zeros(len(lookups.names), bool)
+        missed, removed = np.zeros(len(lookups.names), bool), np.zeros(len(lookups.names), bool)
         files: dict[int, int] = {}
-        for at, names in enumerate(asked.names):
-            known = {number: answers[question] for number, question in names.items() if question in answers}
-            sure = {number: answer for number, answer in known.items() if answer.confirms(int(asked.first[at]), int(asked.last[at]))}
+        for at, names in enumerate(lookups.names):
+            known = {number: answers[lookup] for number, lookup in names.items() if lookup in answers}
+            sure = {number: answer for number, answer in known.items() if answer.confirms(int(lookups.first[at]), int(lookups.last[at]))}
             wanted[at] = any(answer.wanted for answer in sure.values())
-            missed[at] = len(known) < asked.expected[at] or any(
-                answer.wanted or not answer.stood(int(asked.first[at])) for answer in known.values()
+            missed[at] = len(known) < lookups.expected[at] or any(
+                answer.wanted or not answer.stood(int(lookups.first[at])) for answer in known.values()
             )
             removed[at] = any(answer.link and not answer.inode for answer in known.values())
             if wanted[at]:
                 files |= {number: self._file(number, answer) for number, answer in sure.items() if number not in files}
-        self.missed += int(np.count_nonzero((missed & ~wanted)[asked.rows]))
-        self.removed += int(np.count_nonzero((removed & ~missed & ~wanted)[asked.rows]))
+        self.missed += int(np.count_nonzero((missed & ~wanted)[lookups.rows]))
+        self.removed += int(np.count_nonzero((removed & ~missed & ~wanted)[lookups.rows]))
         kept = np.zeros(len(rows), bool)
-        kept[rows] = wanted[asked.rows]
+        kept[rows] = wanted[lookups.rows]
         return _replaced(batch, kept, files), kept
 
     def _file(self, number: int, answer: Answer) -> int:
@@ -391,13 +391,13 @@ class Later:
         return made.id
 
 
-def newest_link(question: Question, found: Opened, roots: Roots) -> int | None:
+def newest_link(lookup: Lookup, found: Opened, roots: Roots) -> int | None:
     """Return the ctime of the newest symbolic link on the way, ns since 1970; 0: there are none; None: the path no longer
     exists."""
-    root, path = roots.of(question.namespace, question.root), question.walked()
-    if found.entry is not None and question.entry is None:
+    root, path = roots.of(lookup.namespace, lookup.root), lookup.walked()
+    if found.entry is not None and lookup.entry is None:
         path = path.rstrip(b"/").rpartition(b"/")[0]
-    follow = question.follow or found.entry is not None
+    follow = lookup.follow or found.entry is not None
     assert root is not None
     try:
         os.close(open_in_root(root, path, 0 if follow else os.O_NOFOLLOW, RESOLVE_NO_SYMLINKS))
@@ -434,32 +434,32 @@ def _links(root: int, path: bytes, follow: bool) -> Iterator[int]:
     raise OSError
 
 
-def open_named(question: Question, roots: Roots) -> Opened | None:
+def open_named(lookup: Lookup, roots: Roots) -> Opened | None:
     """Open what the name leads to; for a file that is gone, its directory with its name. None: that is gone or not reachable,
     or the start of the name is another directory by now."""
-    root = roots.of(question.namespace, question.root)
-    start = question.begun()
+    root = roots.of(lookup.namespace, lookup.root)
+    start = lookup.begun()
     if root is None or start is None:
         return None
     try:
         fd = open_in_root(root, start, os.O_DIRECTORY)
         try:
-            same = os.fstat(fd).st_ino in question.inodes
+            same = os.fstat(fd).st_ino in lookup.inodes
         finally:
             os.close(fd)
-        return _open_below(root, question.walked(), question) if same else None
+        return _open_below(root, lookup.walked(), lookup) if same else None
     except OSError:
         return None
 
 
-def _open_below(root: int, path: bytes, question: Question) -> Opened | None:
-    if question.entry is not None:
-        return None if question.entry in (b"", b".", b"..") else Opened(open_in_root(root, path, os.O_DIRECTORY), question.entry)
+def _open_below(root: int, path: bytes, lookup: Lookup) -> Opened | None:
+    if lookup.entry is not None:
+        return None if lookup.entry in (b"", b".", b"..") else Opened(open_in_root(root, path, os.O_DIRECTORY), lookup.entry)
     try:
-        return _open_file(root, path, question.follow)
+        return _open_file(root, path, lookup.follow)
     except FileNotFoundError:
         directory, _, name = path.rstrip(b"/").rpartition(b"/")
-        return Opened(open_in_root(root, directory, os.O_DIRECTORY), name, question.follow)
+        return Opened(open_in_root(root, directory, os.O_DIRECTORY), name, lookup.follow)
 
 
 def _open_file(root: int, path: bytes, follow: bool) -> Opened:

@@ -39,7 +39,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Asked:
+class PeerData:
     """The values read there; None: not readable."""
 
     name: bytes | None = None
@@ -52,22 +52,22 @@ class Asked:
     done: bool = field(default=False)
 
 
-def read(records: Any, wanted: Sequence[Wanted]) -> list[Asked]:
+def read(records: Any, wanted: Sequence[Wanted]) -> list[PeerData]:
     """Return the arguments of each call."""
     found, hung = [], 0
     for record, what in zip(records, wanted, strict=True):
-        asked = Asked()
-        found.append(asked)
+        data = PeerData()
+        found.append(data)
         if what == Wanted() or hung >= MOST_HUNG:
             continue
-        thread = Thread(target=_read, args=(record, what, asked), name="peer", daemon=True)
+        thread = Thread(target=_read, args=(record, what, data), name="peer", daemon=True)
         thread.start()
         thread.join(PATIENCE)
         hung += thread.is_alive()
-    return [asked if asked.done else Asked() for asked in found]
+    return [data if data.done else PeerData() for data in found]
 
 
-def _read(record: Any, what: Wanted, asked: Asked) -> None:
+def _read(record: Any, what: Wanted, data: PeerData) -> None:
     tid = int(record["number"])
     if not tid:
         return  # it is not visible here
@@ -78,11 +78,11 @@ def _read(record: Any, what: Wanted, asked: Asked) -> None:
     try:
         if not _is_in(tid, record):
             return
-        asked.name, asked.to_name = (_string(memory, address) for address in (what.name, what.to_name))
-        asked.how = _how(memory, what.how) if what.how else (0, 0, 0)
-        asked.kind = _string(memory, what.kind)
-        asked.size = _sum(memory, *what.iovecs) if what.iovecs[0] else None
-        asked.done = _is_in(tid, record)
+        data.name, data.to_name = (_string(memory, address) for address in (what.name, what.to_name))
+        data.how = _how(memory, what.how) if what.how else (0, 0, 0)
+        data.kind = _string(memory, what.kind)
+        data.size = _sum(memory, *what.iovecs) if what.iovecs[0] else None
+        data.done = _is_in(tid, record)
     except OSError:
         return
     finally:

@@ -15,7 +15,7 @@ import numpy as np
 from filetap.capture.decode import text
 from filetap.capture.definitions import Definitions
 from filetap.capture.mounts import has_plain_source, makes_new
-from filetap.capture.peer import Asked, Wanted
+from filetap.capture.peer import PeerData, Wanted
 from filetap.core import wire
 from filetap.core.batch import UNKNOWN_USER, Batch, Task
 from filetap.core.calls import (
@@ -139,7 +139,7 @@ class Listing:
     """The pending calls found, and the values read of them: converted to a batch once their definitions are read."""
 
     records: Records
-    asked: list[Asked]
+    data: list[PeerData]
     alive: Collection[tuple[int, int]] = ()
     """Processes, by pid and start, that have requests: requests outlive the threads that made them."""
 
@@ -174,12 +174,12 @@ class Pending:
         return Batch(events, known.files, known.tasks, realtime, ext, known.files.made)
 
     def _rows(self, listing: Listing, began: int) -> Iterator[tuple[Row, Row]]:
-        for record, number, asked in zip(listing.records, self.calls(listing.records), listing.asked, strict=True):
+        for record, number, data in zip(listing.records, self.calls(listing.records), listing.data, strict=True):
             call = CALLS[number]
             if number in REQUESTS and not self._lives(record, listing.alive):
                 continue
-            first, second = _described(call, record) if record["call"] else _row(call, record, asked)
-            if not record["call"] and "name" in call.shape.split() and not self._name(call, record, asked, first, second):
+            first, second = _described(call, record) if record["call"] else _row(call, record, data)
+            if not record["call"] and "name" in call.shape.split() and not self._name(call, record, data, first, second):
                 continue
             flags, took = duration(record, began)
             first["flags"] |= flags | wire.PENDING | wire.NO_RESULT | wire.HAS_EXT * bool(second)
@@ -200,20 +200,20 @@ class Pending:
         self._definitions.add_temporary(task)
         return task.id
 
-    def _name(self, call: Call, record: Any, asked: Asked, first: Row, second: Row) -> bool:
+    def _name(self, call: Call, record: Any, data: PeerData, first: Row, second: Row) -> bool:
         """Set the files of a call that names them. Return False if it is not known whether they match."""
         given = given_by(call, record)
-        name = asked.name if given["name"] else b""
+        name = data.name if given["name"] else b""
         if "to_name" in given:
-            second["target"] = self._defined(asked.to_name, Origin.of(record, "to_start", asked.to_name))
+            second["target"] = self._defined(data.to_name, Origin.of(record, "to_start", data.to_name))
         if call.op == "symlink":
             first["file"] = self._defined(name, Origin(second["target"], int(record["root"]), wire.RELATIVE_TO_LINK))
         elif has_source(call, record):
-            first["file"] = self._defined(name, Origin.of(record, "start", name, wire.SOURCE), asked.kind)
+            first["file"] = self._defined(name, Origin.of(record, "start", name, wire.SOURCE), data.kind)
         elif name == b"" and "dir" in given:
             first["file"], first["fd"] = int(record["start"]) & 0xFFFFFFFF, max(number32(given["dir"]), -1)
         else:
-            first["file"] = self._defined(name, Origin.of(record, "start", name, scope=asked.how[2]))
+            first["file"] = self._defined(name, Origin.of(record, "start", name, scope=data.how[2]))
         return bool(first["file"] or second.get("target") or not self._named_only)
 
     def _defined(self, name: bytes | None, origin: Origin, kind: bytes | None = None) -> int:
@@ -282,57 +282,57 @@ def _described(call: Call, record: Any) -> tuple[Row, Row]:
     return first, second | {"argument": argument & 0xFFFFFFFF} if two else {}
 
 
-def _row(call: Call, record: Any, asked: Asked) -> tuple[Row, Row]:
+def _row(call: Call, record: Any, data: PeerData) -> tuple[Row, Row]:
     """Fill the event like the pending events of bpf/lib: values that are no arguments come from the kernel, or were read."""
     given, (first, second) = given_by(call, record), _found(record)
     first |= {"fd": number32(given.get("fd", -1)), "offset": given.get("offset", 0), "size": given.get("size", 0)}
     second["argument"] = given.get("argument", 0) & 0xFFFFFFFF
-    for name, value in _SHAPED.get(call.kind, _plain)(call, record["arguments"].tolist(), asked, int(record["position"])).items():
+    for name, value in _SHAPED.get(call.kind, _plain)(call, record["arguments"].tolist(), data, int(record["position"])).items():
         (second if name in second else first)[name] = value
     if call.flags & VECTORED:
-        first["size"] = asked.size or 0
-    first["flags"] = _flags(call, given, asked, first["flags"])
+        first["size"] = data.size or 0
+    first["flags"] = _flags(call, given, data, first["flags"])
     return first, second if call.kind in _TWO or {"argument", "to_name"} & given.keys() else {}
 
 
-def _flags(call: Call, given: Row, asked: Asked, flags: int) -> int:
+def _flags(call: Call, given: Row, data: PeerData, flags: int) -> int:
     """Return EVENT_* for missing values."""
     plain = call.kind == KIND_PLAIN
     if plain and "fd" in given:
         flags = flags & ~wire.NO_OFFSET | wire.NO_OFFSET * ("offset" not in given)
-    sized = asked.size is not None if call.flags & VECTORED else "size" in given or not plain
+    sized = data.size is not None if call.flags & VECTORED else "size" in given or not plain
     return flags | wire.NO_SIZE * (not sized)
 
 
-def _plain(_call: Call, _arguments: list[int], _asked: Asked, _position: int) -> Row:
+def _plain(_call: Call, _arguments: list[int], _data: PeerData, _position: int) -> Row:
     """Return nothing: its shape describes everything."""
     return {}
 
 
-def _moving(call: Call, arguments: list[int], _asked: Asked, position: int) -> Row:
+def _moving(call: Call, arguments: list[int], _data: PeerData, position: int) -> Row:
     """Return the offset. preadv2's -1 means the file's own position."""
     positional = call.flags & POSITIONAL and not (call.flags & RWF and arguments[3] == NO_POSITION)
     return {"offset": arguments[3] if positional else position}
 
 
-def _opening(call: Call, arguments: list[int], asked: Asked, _position: int) -> Row:
+def _opening(call: Call, arguments: list[int], data: PeerData, _position: int) -> Row:
     if call.flags & HOW:
-        return {"fd": -1, "offset": asked.how[0], "size": asked.how[1]}
+        return {"fd": -1, "offset": data.how[0], "size": data.how[1]}
     flags = {"offset": O_CREATING} if call.name == "creat" else {}
     return {"fd": -1} | flags
 
 
-def _locking(_call: Call, arguments: list[int], _asked: Asked, _position: int) -> Row:
+def _locking(_call: Call, arguments: list[int], _data: PeerData, _position: int) -> Row:
     return {"argument": (arguments[1] & 0xFFFFFF) << 8}
 
 
-def _copying(call: Call, arguments: list[int], _asked: Asked, _position: int) -> Row:
+def _copying(call: Call, arguments: list[int], _data: PeerData, _position: int) -> Row:
     """Return the target. Offsets are in the process's memory, or are the files' own."""
     to_fd = number32(arguments[call.shape.split().index("to_fd")])
     return {"offset": 0, "target_fd": to_fd, "target_offset": NO_POSITION}
 
 
-def _cloning(_call: Call, arguments: list[int], _asked: Asked, _position: int) -> Row:
+def _cloning(_call: Call, arguments: list[int], _data: PeerData, _position: int) -> Row:
     """Return the target. Ranges are in the process's memory; FICLONE has none."""
     command, to_fd = arguments[1] & 0xFFFFFFFF, number32(arguments[0])
     if command == FICLONE:
@@ -340,17 +340,17 @@ def _cloning(_call: Call, arguments: list[int], _asked: Asked, _position: int) -
     return {"target_offset": NO_POSITION} if command == FIDEDUPERANGE else {"fd": -1, "target_fd": to_fd, "target_offset": NO_POSITION}
 
 
-def _mapping(_call: Call, arguments: list[int], _asked: Asked, _position: int) -> Row:
+def _mapping(_call: Call, arguments: list[int], _data: PeerData, _position: int) -> Row:
     argument = (arguments[2] & 0xFF) | (arguments[3] << 8 & 0xFFFFFFFF)
     return {"fd": number32(arguments[4]), "offset": arguments[5], "size": arguments[1], "argument": argument}
 
 
-def _mapped(_call: Call, arguments: list[int], _asked: Asked, position: int) -> Row:
+def _mapped(_call: Call, arguments: list[int], _data: PeerData, position: int) -> Row:
     return {"offset": position, "target_offset": arguments[0]}
 
 
 _TWO: Final = (KIND_FCNTL, KIND_TRANSFER, KIND_IOCTL, KIND_MMAP, KIND_MAPPED)
-_SHAPED: Final[dict[int, Callable[[Call, list[int], Asked, int], Row]]] = {
+_SHAPED: Final[dict[int, Callable[[Call, list[int], PeerData, int], Row]]] = {
     KIND_READ: _moving,
     KIND_WRITE: _moving,
     KIND_OPEN: _opening,

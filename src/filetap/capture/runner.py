@@ -83,7 +83,7 @@ class Runner:
 
     def list_pending(self) -> Batch | None:
         """Return the pending calls if SIGUSR2 came since the last call."""
-        if not self.stop.asked():
+        if not self.stop.list_requested():
             return None
         with undisturbed():
             return self.session.list_pending()

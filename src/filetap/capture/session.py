@@ -272,12 +272,12 @@ class Lister:
         alive = self._alive(found)
         found = found[~self._completed(found, alive)]
         needed = [wanted(CALLS[number], record) for number, record in zip(self._pending.calls(found), found, strict=True)]
-        asked = read(found, needed)
+        data = read(found, needed)
         if not any(needs != Wanted() for needs in needed):
-            return Listing(found, asked, alive)
+            return Listing(found, data, alive)
         still = {int(tid) for tid in same(found, self.look(), self._timed)["tid"]}
         kept = [row for row, tid in enumerate(found["tid"].tolist()) if tid in still]
-        return Listing(found[kept], [asked[row] for row in kept], alive)
+        return Listing(found[kept], [data[row] for row in kept], alive)
 
     def _alive(self, found: Records) -> dict[tuple[int, int], int]:
         """Return processes with requests: by pid and start their numbers in /proc."""

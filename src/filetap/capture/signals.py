@@ -19,18 +19,18 @@ class Stop:
         """The last of SIGINT and SIGTERM; 0: none yet."""
         self.also: Callable[[int], None] = lambda number: None
         """Called by the handler, at any moment."""
-        self._asked = False
+        self._requested = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
-        signal.signal(signal.SIGUSR2, self._ask)
+        signal.signal(signal.SIGUSR2, self._request)
 
-    def asked(self) -> bool:
+    def list_requested(self) -> bool:
         """Return whether SIGUSR2 came since the last call."""
-        asked, self._asked = self._asked, False
-        return asked
+        requested, self._requested = self._requested, False
+        return requested
 
-    def _ask(self, _number: int, _frame: object) -> None:
-        self._asked = True
+    def _request(self, _number: int, _frame: object) -> None:
+        self._requested = True
 
     def _note(self, number: int, _frame: object) -> None:
         self.number = number

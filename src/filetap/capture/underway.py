@@ -37,7 +37,7 @@ class Underway:
         filetap's."""
         self._numbers = numbers_in_proc(tgid)
         self._loaded, self._objects = loaded, objects
-        self._asked = Map(loaded.map_fd("asked_reqs"), U32, wire.ASKED)
+        self._queries = Map(loaded.map_fd("query_reqs"), U32, wire.REQUEST_QUERY)
 
     def calls(self) -> Records:
         """Return records of wire.PENDING_CALL: calls of threads, then requests."""
@@ -59,12 +59,12 @@ class Underway:
 
     def _answers(self, places: Records) -> Iterator[Records]:
         for start in range(0, len(places), AT_ONCE):
-            asked = np.zeros(min(AT_ONCE, len(places) - start + 1), wire.ASKED)
+            queries = np.zeros(min(AT_ONCE, len(places) - start + 1), wire.REQUEST_QUERY)
             part = places[start : start + AT_ONCE]
-            asked["key"][: len(part)] = part
-            self._asked.put_all(np.arange(len(asked), dtype=U32), asked)
+            queries["key"][: len(part)] = part
+            self._queries.put_all(np.arange(len(queries), dtype=U32), queries)
             self._loaded.run_iterator("list_reqs")
-            answers = self._asked.items()[1]["answer"][: len(part)]
+            answers = self._queries.items()[1]["answer"][: len(part)]
             yield answers[answers["call"] != 0]
 
     def living(self) -> Records:

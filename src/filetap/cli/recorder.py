@@ -122,12 +122,12 @@ class Recording:
         from filetap.recording.flight import FlightSink
 
         self._flight = FlightSink(self.folder, *given.flight(), self._force)
-        signal.signal(signal.SIGUSR1, self._asked)
+        signal.signal(signal.SIGUSR1, self._request_dump)
         return self._flight
 
-    def _asked(self, _number: int, _frame: object) -> None:
+    def _request_dump(self, _number: int, _frame: object) -> None:
         if self._flight:
-            self._flight.asked = True
+            self._flight.dump_requested = True
 
     def begin(self, session: Session) -> None:
         """Start recording, once everything is attached."""

@@ -64,11 +64,11 @@ def summary(folders: tuple[str, ...], *, interval: str | None, output: str | Non
         raise UsageError("--interval requires --by time")
     step = parse_time(interval, "--interval") if interval else None
     with destination(form, output, force) as stream:
-        _sum_up(folders, Question(interval=step, **given), form, stream)
+        _sum_up(folders, SummaryOptions(interval=step, **given), form, stream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class SummaryOptions:
     """The parameters of a summary."""
 
     by: str
@@ -84,13 +84,13 @@ class Question:
         return Zone(self.utc)
 
 
-def _sum_up(folders: tuple[str, ...], question: Question, form: str, stream: IO[bytes]) -> None:
+def _sum_up(folders: tuple[str, ...], chosen: SummaryOptions, form: str, stream: IO[bytes]) -> None:
     from filetap.analysis.aggregate import summed
 
-    with opened(folders, stream, question.zone, question.since, question.until) as (database, progress):
+    with opened(folders, stream, chosen.zone, chosen.since, chosen.until) as (database, progress):
         progress.begin("summarizing", database.progress)
-        table = summed(database, question.by, question.limit, question.sort, question.interval)
-        _write(database, table, form, progress.out, question.zone)
+        table = summed(database, chosen.by, chosen.limit, chosen.sort, chosen.interval)
+        _write(database, table, form, progress.out, chosen.zone)
 
 
 def _write(database: Database, table: pa.Table, form: str, stream: IO[bytes], zone: Zone) -> None:

@@ -217,7 +217,7 @@ PENDING_CALL: Final = np.dtype(
 LIVING: Final = np.dtype([("start", "<u8"), ("pid", "<u4"), ("number", "<u4")])
 AIO_REQUEST_KEY: Final = np.dtype([("address", "<u8"), ("start", "<u8"), ("tgid", "<u4"), ("execs", "<u4")])
 RING_SLOT: Final = np.dtype([("key", "<u8"), ("claims", "<u8"), ("request", "V112")])
-ASKED: Final = np.dtype([("key", AIO_REQUEST_KEY), ("answer", PENDING_CALL)])
+REQUEST_QUERY: Final = np.dtype([("key", AIO_REQUEST_KEY), ("answer", PENDING_CALL)])
 OVERFLOW_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("op", "<u4"), ("pid", "<u4")])
 OVERFLOW: Final = np.dtype([("count", "<u8"), ("bytes", "<u8"), ("first", "<u8"), ("last", "<u8")])
 AGGREGATE_KEY: Final = np.dtype([("task", "<u4"), ("file", "<u4"), ("pid", "<u4"), ("op", "<u2"), ("bucket", "<u2"), ("cpu", "<u4")])
@@ -234,7 +234,7 @@ MAX_CGROUP_LEVELS: Final = 64
 IDENTIFIED_CGROUP: Final = np.dtype([("id", "<u8"), ("fd", "<u4"), ("reserved", "<u4")])
 IDENTIFIED: Final = np.dtype([("key", RULE_KEY), ("fd", "<u4"), ("reserved", "<u4")])
 JUDGED: Final = np.dtype([("key", RULE_KEY), *((name, "<u4") for name in ("fd", "wanted", "flags", "mode", "length", "reserved"))])
-ASKED_FILE: Final = np.dtype([("hash", "<u8"), ("below", "<u4"), ("reserved", "<u4")])
+FILE_QUERY: Final = np.dtype([("hash", "<u8"), ("below", "<u4"), ("reserved", "<u4")])
 ELSEWHERE: Final = np.dtype([("until", "<u8"), ("epoch", "<u8")])
 CHANGE_FILE, CHANGE_ENTRY, CHANGE_TARGET = range(1, 4)
 FILE_KEY: Final = np.dtype(
@@ -267,7 +267,7 @@ LAYOUTS: Final = {
     "living": LIVING,
     "aio_request_key": AIO_REQUEST_KEY,
     "ring_slot": RING_SLOT,
-    "asked": ASKED,
+    "request_query": REQUEST_QUERY,
     "overflow_key": OVERFLOW_KEY,
     "overflow": OVERFLOW,
     "aggregate_key": AGGREGATE_KEY,
@@ -276,7 +276,7 @@ LAYOUTS: Final = {
     "path_rule_key": PATH_RULE_KEY,
     "identified": IDENTIFIED,
     "judged": JUDGED,
-    "asked_file": ASKED_FILE,
+    "file_query": FILE_QUERY,
     "elsewhere": ELSEWHERE,
     "ourselves": OURSELVES,
     "target_cgroup": TARGET_CGROUP,

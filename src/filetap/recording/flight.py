@@ -92,7 +92,7 @@ class FlightSink:
         self.written = 0
         """Events taken; ``dropped`` of them are gone."""
         self.dropped = 0
-        self.asked = False
+        self.dump_requested = False
         """Set by a signal: a recording is requested."""
         self._failed = False
         self._since = 0
@@ -179,8 +179,8 @@ class FlightSink:
 
     def is_due(self, failed: bool) -> bool:
         """Return whether a recording was requested, or the command has just failed."""
-        due = self.asked or (failed and not self._failed)
-        self.asked, self._failed = False, failed
+        due = self.dump_requested or (failed and not self._failed)
+        self.dump_requested, self._failed = False, failed
         return due
 
     def dump(self, metadata: Metadata, log_message: Log) -> None:
