@@ -21,8 +21,8 @@ import numpy as np
 from bench.lab import ROOT, SCRATCH, BenchError, Lab
 from bench.table import Row
 from filetap.capture.launch import Command
+from filetap.capture.options import Options
 from filetap.capture.session import Session
-from filetap.capture.source import Options
 from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.recording.format import METADATA, Metadata
 from filetap.recording.writer import TraceSink

@@ -21,8 +21,8 @@ from bench.kernel_side import NONE, differing, unmoved
 from bench.lab import FILE, SCRATCH, Lab
 from bench.table import Row
 from bench.workloads import DRAINED, FILETAP, started, traced, tracing
+from filetap.capture.options import Options
 from filetap.capture.session import Session
-from filetap.capture.source import Options
 from filetap.core.batch import Batch
 from filetap.selection.filters import Filters, select_calls
 from filetap.selection.targets import Targets

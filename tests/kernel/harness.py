@@ -17,8 +17,8 @@ from typing import Any, Final, Self
 
 import pytest
 
+from filetap.capture.options import SMALLEST_CPU_RING, Options
 from filetap.capture.session import Session
-from filetap.capture.source import SMALLEST_CPU_RING, Options
 from filetap.capture.statistics import Statistics
 from filetap.core import wire
 from filetap.core.batch import Batch, File, Overflow, Sink, Task

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from filetap.analysis import summary
 from filetap.analysis.aggregation import Accumulated, of_kernel
+from filetap.capture.aggregate_maps import AggregateMaps
+from filetap.capture.options import SUMS, Options
 from filetap.capture.session import Session
-from filetap.capture.source import SUMS, Options
 from filetap.capture.statistics import Statistics
-from filetap.capture.sums import AggregateMaps
 from filetap.core import wire
 from filetap.core.batch import Batch
 from filetap.kernel.loader import Object

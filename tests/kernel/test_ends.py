@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from filetap.capture.options import Options
 from filetap.capture.session import Session
-from filetap.capture.source import Options
 from filetap.core.errors import FiletapError
 from filetap.selection.targets import Targets
 from tests.kernel.harness import Collector, Shell, Watch, wanted

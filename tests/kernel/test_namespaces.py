@@ -242,7 +242,7 @@ REUSED = """
 import ctypes, os, signal, struct, subprocess, sys
 from filetap.core.errors import UsageError
 from filetap.capture.session import Session
-from filetap.capture.source import Options
+from filetap.capture.options import Options
 from filetap.selection.targets import Targets
 from tests.kernel.harness import Nowhere
 

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from filetap.core import wire
 from filetap.core.batch import Task, lineage
+from filetap.kernel.maps import Map
 
 
 class _Row(NamedTuple):
@@ -62,3 +64,15 @@ class Ancestors:
             if number not in kept:
                 kept.update(task.id for task in self.above(number))
         return kept
+
+
+class ProcessIds:
+    """The ids to which the kernel half may still refer as a parent."""
+
+    def __init__(self, processes: int) -> None:
+        """``processes``: the map's descriptor."""
+        self._processes = Map(processes, wire.PROCESS_KEY, wire.PROCESS_ENTRY)
+
+    def __call__(self) -> set[int]:
+        entries = self._processes.items()[1]
+        return {*entries["id"].tolist(), *entries["forker"].tolist()}

@@ -19,6 +19,9 @@ from filetap.capture.mounts import Mounts
 from filetap.core import wire
 from filetap.core.batch import File
 from filetap.core.wire import Records
+from filetap.kernel.maps import Map
+
+U32: Final = np.dtype("<u4")
 
 Aggregated = Callable[[str], set[int]]
 """The ids that overflows refer to, of "file" or "task". They are written when the run ends, so these ids must stay known."""
@@ -127,3 +130,16 @@ class Files(Mapping[int, File]):
     def _key(record: bytes) -> tuple[int, ...]:
         row = file_record(record)
         return row["inode"], row["key_dentry"], row["key_mount"], row["key_name"], row["key_origin"], row["generation"], row["sequence"]
+
+
+class OverflowKeys:
+    """The ids that overflows refer to, of "file" or "task"; searched only if an event was aggregated."""
+
+    def __init__(self, overflows: int, counts: int, cpus: int) -> None:
+        """``overflows``, ``counts``: the maps' descriptors."""
+        self._overflows, self._counts, self._cpus = Map(overflows, wire.OVERFLOW_KEY, wire.OVERFLOW), Map(counts, U32, wire.COUNTERS), cpus
+
+    def __call__(self, kind: str) -> set[int]:
+        if not self._counts.per_cpu(self._cpus)["aggregated"].any():
+            return set()
+        return set(self._overflows.items()[0][kind].tolist())

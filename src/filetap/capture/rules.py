@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 
 from filetap.capture.name_filter import UnresolvedNameFilter
 from filetap.core import mountinfo, wire
-from filetap.core.batch import Batch
+from filetap.core.batch import Batch, File
 from filetap.core.calls import OP_NUMBER
 from filetap.core.descriptors import DescriptorLimitError
 from filetap.core.errors import UsageError
@@ -265,3 +265,15 @@ def lasting(filters: Filters, watch_paths: list[WatchPath]) -> list[tuple[str, i
     points = {mount.point for mount in mountinfo.parse(Path(mountinfo.MOUNTINFO).read_bytes())}
     here = [watched.path for watched in watch_paths if watched.exists]
     return [(path, filters.include) for path in here if filters.follow or os.fsencode(path) in points]
+
+
+def own_root(rules: Rules) -> Callable[[File], bool]:
+    """Return a test whether a file is the root directory of this process. By its identity, because each mount namespace calls
+    its root /."""
+    own = rules.identity_of("/")[0]
+
+    def is_own(file: File) -> bool:
+        same = own["inode"] == file.inode and own["device"] == file.device
+        return bool(same and (file.real_inode or (own["generation"] == file.generation and own["layer"] == file.subvolume)))
+
+    return is_own

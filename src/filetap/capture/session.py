@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from filetap.capture.later import Later
 from filetap.capture.name_filter import UnresolvedNameFilter
+from filetap.capture.options import Options
 from filetap.capture.peer import Wanted, completed, read
 from filetap.capture.pending import AIO, REQUESTS, Listing, Pending, same, wanted
-from filetap.capture.source import KernelSource, Options
+from filetap.capture.source import KernelSource
 from filetap.capture.statistics import AggregateTotals, Delivery, Statistics, balance, kernel_notes
 from filetap.core import wire
 from filetap.core.batch import Batch, Overflow, Sink

@@ -7,10 +7,10 @@ load, write rules, attach, mark running targets.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Thread
 from types import MappingProxyType
 from typing import Final
@@ -18,29 +18,31 @@ from typing import Final
 import numpy as np
 
 from filetap.capture import features, hooks, underway
-from filetap.capture.ancestors import Ancestors
+from filetap.capture.aggregate_maps import AggregateMaps
+from filetap.capture.ancestors import Ancestors, ProcessIds
 from filetap.capture.cgroups import Cgroups
 from filetap.capture.definitions import Arguments, Definitions, no_arguments
-from filetap.capture.later import Elsewhere, Judge, Later, changes_later
+from filetap.capture.files import OverflowKeys
+from filetap.capture.later import Elsewhere, Judge, Later
 from filetap.capture.liveness import TargetLiveness
 from filetap.capture.mounts import Mounts
 from filetap.capture.name_filter import UnresolvedNameFilter
 from filetap.capture.namespaces import find_ourselves, is_initial
+from filetap.capture.options import Options, configuration, ring_slots
 from filetap.capture.reader import Reader
 from filetap.capture.requested import Home
-from filetap.capture.rules import NameRules, NewFileTracker, Rules
+from filetap.capture.rules import NameRules, NewFileTracker, Rules, own_root
 from filetap.capture.silence import Facts, reasons
-from filetap.capture.sums import AggregateMaps
 from filetap.capture.underway import Underway
 from filetap.capture.users import accounts
 from filetap.core import descriptors, wire
-from filetap.core.batch import Batch, File, Overflow
-from filetap.core.calls import CALL_NUMBER, FIRST_HOOK
+from filetap.core.batch import Batch, Overflow
+from filetap.core.calls import FIRST_HOOK
 from filetap.core.clock import Clock
 from filetap.core.errors import KernelError, UsageError
 from filetap.core.wire import Records
 from filetap.kernel.libbpf import library
-from filetap.kernel.loader import Link, Object
+from filetap.kernel.loader import Link, Object, close_all
 from filetap.kernel.maps import Map
 from filetap.kernel.perf import MissingTracepointError
 from filetap.kernel.ring import CpuRings, Ring, view_globals
@@ -48,76 +50,16 @@ from filetap.kernel.types import REGISTERS, KernelTypes
 from filetap.probes import Plan, aio, cgroup, faults, iterators, preempt_safe, process, syscalls, uring, vfs
 from filetap.probes.vfs import Hook
 from filetap.render import command_line
-from filetap.selection.filters import Filters, by_system_call, reported_by_hooks_alone
-from filetap.selection.targets import Targets
+from filetap.selection.filters import by_system_call, reported_by_hooks_alone
 
-RING_SIZE: Final = 128 << 20
 DEFINITIONS_SIZE: Final = 16 << 20
 WAKEUPS_SIZE: Final = 4096
 FILE_CACHE: Final = 64 << 10
 NAME_CACHE: Final = 32 << 10
-FAULTS: Final = ("page_fault_user", "page_fault_kernel")
 PARENTS: Final = 16 << 10
 FOLLOWED: Final = 128 << 10
 """Processes that the kernel half knows at a time: those with children that were defined, or all that were forked."""
-SMALLEST_CPU_RING: Final = 64
-SUMS: Final = 64 << 10
-RING_BESIDE_SUMS: Final = 4 << 20
 U32: Final = np.dtype("<u4")
-
-
-@dataclass(slots=True)
-class Options:
-    """The options of one run."""
-
-    targets: Targets
-    filters: Filters = field(default_factory=Filters)
-    latency: bool = True
-    arguments: bool = False
-    """Record commands' arguments."""
-    ancestors: bool = False
-    """Follow the forks of all processes, so that parents are known that ended before their children were first seen."""
-    ring_size: int = RING_SIZE
-    """Bytes of events, over all CPUs."""
-    host_paths: bool = False
-    """Report paths in filetap's own mount namespace too."""
-    level: str = "auto"
-    """Which hooks make events: one of wire.LEVELS."""
-    best_effort: bool = False
-    """Continue without hook sets that do not attach."""
-    aggregate: bool = False
-    """Events are summed up in the kernel instead of emitted."""
-    sums: int = SUMS
-    """The number of sums that fit in the map until they are taken."""
-
-    @property
-    def moving(self) -> frozenset[str]:
-        """Operations that change the meaning of names, or whether files match, in addition to those that always do."""
-        return frozenset(["link"] * self.filters.links + ["symlink"] * self.looks_later)
-
-    @property
-    def looks_later(self) -> bool:
-        """Return whether changes by names whose text leads to no PATH are looked up after their call."""
-        return bool(self.filters.paths) and not self.filters.failed and changes_later(self.filters.calls)
-
-    @property
-    def timed(self) -> bool:
-        """Return whether calls are traced at their start too."""
-        return self.latency or bool(self.filters.min_latency)
-
-    @property
-    def ancestry(self) -> int:
-        """Return which processes are described besides targets. Sums show none."""
-        if self.aggregate:
-            return wire.ANCESTRY_NONE
-        if self.ancestors:
-            return wire.ANCESTRY_FORKS
-        return wire.ANCESTRY_AT_FORK if self.arguments else wire.ANCESTRY_PRESENT
-
-    @property
-    def room(self) -> int:
-        """Return the bytes of the rings. With sums, few events go through them."""
-        return min(self.ring_size, RING_BESIDE_SUMS) if self.aggregate else self.ring_size
 
 
 class KernelSource:
@@ -479,92 +421,3 @@ class KernelSource:
         """Detach and release everything."""
         self.detach()
         self._resources.close()
-
-
-class ProcessIds:
-    """The ids to which the kernel half may still refer as a parent."""
-
-    def __init__(self, processes: int) -> None:
-        """``processes``: the map's descriptor."""
-        self._processes = Map(processes, wire.PROCESS_KEY, wire.PROCESS_ENTRY)
-
-    def __call__(self) -> set[int]:
-        entries = self._processes.items()[1]
-        return {*entries["id"].tolist(), *entries["forker"].tolist()}
-
-
-def own_root(rules: Rules) -> Callable[[File], bool]:
-    """Return a test whether a file is the root directory of this process. By its identity, because each mount namespace calls
-    its root /."""
-    own = rules.identity_of("/")[0]
-
-    def is_own(file: File) -> bool:
-        same = own["inode"] == file.inode and own["device"] == file.device
-        return bool(same and (file.real_inode or (own["generation"] == file.generation and own["layer"] == file.subvolume)))
-
-    return is_own
-
-
-class OverflowKeys:
-    """The ids that overflows refer to, of "file" or "task"; searched only if an event was aggregated."""
-
-    def __init__(self, overflows: int, counts: int, cpus: int) -> None:
-        """``overflows``, ``counts``: the maps' descriptors."""
-        self._overflows, self._counts, self._cpus = Map(overflows, wire.OVERFLOW_KEY, wire.OVERFLOW), Map(counts, U32, wire.COUNTERS), cpus
-
-    def __call__(self, kind: str) -> set[int]:
-        if not self._counts.per_cpu(self._cpus)["aggregated"].any():
-            return set()
-        return set(self._overflows.items()[0][kind].tolist())
-
-
-def close_all(links: Sequence[Link]) -> Thread:
-    """Detach in parallel, and in threads other than the reader's: the kernel takes 0.1 s for each tracepoint to wait for its
-    readers."""
-    threads = [Thread(target=link.close, name="detach") for link in links]
-
-    def run() -> None:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    whole = Thread(target=run, name="detach")
-    whole.start()
-    return whole
-
-
-def ring_slots(ring_size: int, cpus: int) -> int:
-    """Slots of each CPU's ring: the largest power of two that fits ``ring_size`` bytes over all CPUs."""
-    slots = ring_size // wire.EVENT.itemsize // cpus
-    if slots < SMALLEST_CPU_RING:
-        least = SMALLEST_CPU_RING * cpus * wire.EVENT.itemsize
-        raise UsageError(f"--ring-size {ring_size}: at least {least} bytes with {cpus} CPUs")
-    if ring_size > 1 << 32:
-        raise UsageError(f"--ring-size {ring_size}: at most 4G")
-    return 1 << slots.bit_length() - 1
-
-
-def configuration(options: Options, names: NameRules, cpus: int, slots: int) -> Records:
-    """struct config of bpf/event.h, one record."""
-    targets, filters = options.targets, options.filters
-    config = np.zeros(1, wire.CONFIG)
-    row = config[0]
-    row["slots"], row["ncpu"] = slots, cpus
-    row["all"], row["follow"] = targets.all, targets.follow
-    row["cgroups"], row["comms"] = len(targets.cgroups), len(targets.comms)
-    row["command_in_cgroup"] = bool(targets.cgroups and targets.comms)
-    for i, comm in enumerate(targets.comms):
-        row["comm"][i] = comm
-    row["types"], row["failed"], row["min_latency"] = filters.type_mask(), filters.failed, filters.min_latency
-    row["paths"] = bool(filters.paths) | bool(filters.exclude) << 1
-    row["path_rule_depth"], row["track_hardlinks"] = names.longest, filters.places and not filters.follow
-    row["lengths"], row["basenames"] = names.lengths, names.basename_bits
-    row["aggregate"] = max(1, options.sums // 4 // cpus) if options.aggregate else 0
-    row["latency"], row["args"], row["ancestry"] = options.timed, options.arguments, options.ancestry
-    row["exit_call"] = CALL_NUMBER["exit"] if CALL_NUMBER["exit"] in filters.calls else 0
-    row["fault_calls"] = [number if number in filters.calls else 0 for number in map(CALL_NUMBER.__getitem__, FAULTS)]
-    row["follow_renames"], row["fs_path"] = filters.follow, options.host_paths
-    row["later"] = options.looks_later
-    row["level"], row["hooks"] = wire.LEVELS.index(options.level), vfs.choices(filters.calls)
-    return config

@@ -17,7 +17,7 @@ from filetap.core.zone import Zone
 
 if TYPE_CHECKING:
     from filetap.capture.launch import Command
-    from filetap.capture.source import Options
+    from filetap.capture.options import Options
     from filetap.selection.filters import Filters
     from filetap.selection.targets import Sandbox, Targets
 
@@ -171,12 +171,12 @@ def _suggestion(paths: Sequence[str]) -> str:
 
 def options_of(given: Arguments, command: Command | None, sandbox: Sandbox | None) -> Options:
     """Convert the arguments to Options. Raise UsageError for names that mean nothing."""
-    from filetap.capture import pending, source
+    from filetap.capture import options, pending
 
     wanted = filters_of(given)
     if given.pending:
         pending.check(wanted.calls)
-    return source.Options(
+    return options.Options(
         targets_of(given, command, sandbox),
         wanted,
         latency=given.latency,

@@ -19,9 +19,9 @@ from filetap.cli.start import BLOCKED, IGNORED
 from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
+    from filetap.capture.options import Options
     from filetap.capture.runner import Runner
     from filetap.capture.session import AggregateSink, Session
-    from filetap.capture.source import Options
     from filetap.capture.statistics import Statistics
     from filetap.core.batch import Batch, Sink
     from filetap.selection.targets import Sandbox
