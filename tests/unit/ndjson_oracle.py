@@ -14,7 +14,8 @@ from filetap.core import wire
 from filetap.core.batch import Batch, Credentials, File, Task
 from filetap.core.calls import CALLS
 from filetap.render import command_line
-from filetap.sinks.ndjson import LineSink, NdjsonSink
+from filetap.sinks.lines import LineSink
+from filetap.sinks.ndjson import NdjsonSink
 from tests.unit.test_error_names import kernel_errors
 
 HOSTILE: Final = {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x2028, 0x2029}

@@ -17,7 +17,7 @@ from filetap.core import constants, wire
 from filetap.core.batch import Batch, File, Task
 from filetap.core.calls import CALL_NUMBER, CALLS, HOOKS, Call
 from filetap.core.wire import Records
-from filetap.sinks.ndjson import LineSink
+from filetap.sinks.lines import LineSink
 from filetap.sinks.table import TableSink
 
 REALTIME: Final = 1_795_215_600_000_000_000

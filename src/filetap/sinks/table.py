@@ -37,7 +37,7 @@ from filetap.render.strings import (
 )
 from filetap.render.terminal import fitted, printable
 from filetap.render.text_cache import Descriptions
-from filetap.sinks.ndjson import LineSink, RawFile
+from filetap.sinks.lines import LineSink, RawFile
 
 COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 15, 4, 8, 7, 6, 6
 """Widths. From the descriptor on they include the blank before, because those columns are aligned to the right."""
