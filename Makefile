@@ -45,7 +45,7 @@ check: $(OBJECTS) $(BIN)/filetap .venv/tested ## formats, lint, types, import la
 	$(BIN)/lint-imports --no-cache --no-logo
 
 demo: install ## trace a real command that reads many files
-	@echo "$(BIN)/filetap trace -f table -o build/demo.table -- grep -rc task_struct bpf src"
+	@echo "$(BIN)/filetap trace -f table -o build/demo.table --force -- grep -rc task_struct bpf src"
 	@mkdir -p build
 	@$(BIN)/filetap trace -f table -o build/demo.table --force -- grep -rc task_struct bpf src >build/demo.output 2>build/demo.stats \
 		|| { cat build/demo.stats >&2; exit 1; }

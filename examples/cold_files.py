@@ -39,6 +39,8 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} NAME.tap")
     try:
         main(sys.argv[1])
     except filetap.FiletapError as error:
