@@ -112,9 +112,9 @@ class Arguments(RecordingArguments):
     def scope(self) -> str:
         """Return what is traced, in a few words."""
         command = f"command {self.command[0]}" if self.command else ""
-        pids = ready.count(len(self.pids), "process", "processes") if self.pids else ""
+        pids = units.counted(len(self.pids), "process", "processes") if self.pids else ""
         named = f"processes named {' or '.join(self.comms)}" if self.comms else ""
-        cgroups = ready.count(len(self.cgroups), "cgroup", "cgroups") if self.cgroups else ""
+        cgroups = units.counted(len(self.cgroups), "cgroup") if self.cgroups else ""
         both = [f"{named} in {cgroups}"] if named and cgroups else [named, cgroups]
         return ready.scope(self.paths, *(["all processes"] if self.everything else [command, pids, *both]))
 

@@ -18,6 +18,7 @@ import click
 from filetap.capture.launch import NOTIFY_SOCKET
 from filetap.cli.messages import log_message
 from filetap.core.errors import UsageError
+from filetap.core.units import counted
 
 LINE: Final = b"ready\n"
 
@@ -79,10 +80,6 @@ def _notify(state: bytes) -> None:
         manager.sendto(state, b"\0" + name[1:] if name.startswith(b"@") else name)
 
 
-def count(number: int, one: str, many: str) -> str:
-    return f"1 {one}" if number == 1 else f"{number} {many}"
-
-
 def scope(paths: Sequence[str], *targets: str) -> str:
     """Return what is traced, in a few words; ``targets`` are a union."""
-    return f"{count(len(paths), 'path', 'paths') if paths else 'all files'} of {' and '.join(filter(None, targets))}"
+    return f"{counted(len(paths), 'path') if paths else 'all files'} of {' and '.join(filter(None, targets))}"

@@ -58,3 +58,8 @@ def is_time(text: str) -> bool:
     """Return whether this is a time with its unit, where a size is possible as well."""
     match = _TIME.fullmatch(text)
     return bool(match and match[2])
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return ``1 process``, ``2 processes``. ``many``: the plural, if it does not just end with an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from filetap.capture.statistics import Statistics
 from filetap.core.calls import OPS
+from filetap.core.units import counted
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _WIDTH = max(map(len, OPS)) + 1
@@ -30,7 +31,8 @@ def as_text(stats: Statistics) -> str:
         lines.append(f"{name:<{_WIDTH}}{counts}{op.errors:>10}{human(op.bytes) if op.bytes else '':>12}")
     total = stats.total
     lines.append(
-        f"{total.seen} events, {stats.files} files, {stats.processes} processes in {stats.elapsed:.2f} s; "
+        f"{counted(total.seen, 'event')}, {counted(stats.files, 'file')}, {counted(stats.processes, 'process', 'processes')} "
+        f"in {stats.elapsed:.2f} s; "
         f"filetap used {stats.cpu:.2f} s of CPU, attached in {stats.attached:.2f} s"
     )
     lines.append(verdict(stats))
