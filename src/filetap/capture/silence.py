@@ -58,19 +58,20 @@ def _of_targets(targets: Targets, facts: Facts) -> Iterator[str]:
 
 
 def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
+    """The usual reason comes first."""
     shapes = {word for number in filters.calls for word in CALLS[number].shape.split()}
+    if filters.paths:
+        yield f"no access to {'this PATH' if len(filters.paths) == 1 else 'these PATHs'}"
     if facts.unmatched:
         yield _left_out(facts.unmatched)
     if (filters.paths or filters.exclude) and not facts.hooks and shapes.intersection(BY_NAME):
-        yield "no VFS hook is attached: symbolic links in names are resolved only for calls that change a file, after the call"
+        yield "names that lead there through symbolic links or bind mounts are seen only if the call changes a file (no VFS hook attaches here)"
     if filters.types == {"file"} and shapes.intersection(ON_DESCRIPTORS):
         yield "through a descriptor, only regular files are traced; --type adds other types"
     if filters.failed:
         yield "--failed: no call failed"
     if filters.min_latency:
         yield "--min-latency: no call took that long"
-    if filters.paths:
-        yield f"no access to {'this PATH' if len(filters.paths) == 1 else 'these PATHs'}"
 
 
 def _left_out(calls: int) -> str:
