@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
 
 SUBCOMMANDS = ("", "trace", "watch", "top", "record", "doctor")
-OTHERS = re.compile(rb"^note: \d+ changes (by name|were by names) .*\n", re.MULTILINE)
+OTHERS = re.compile(rb"^note: \d+ changes (by names?|were by names) .*\n", re.MULTILINE)
 """Changes by other processes whose names could not be looked up."""
 HEAVY = {"numpy", "pyarrow", "filetap.capture.session", "filetap.kernel.libbpf"}
 

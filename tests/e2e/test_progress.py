@@ -193,7 +193,7 @@ def test_ctrl_c_ends_the_comparison(shell: Shell, long: Path) -> None:
 def test_a_query_to_the_terminal_has_a_bar_until_the_answer_comes(shell: Shell, sealed: Path) -> None:
     screen = shell('filetap query "$@"', sealed, SLOW)
     assert screen.end() == 0
-    assert re.search(BAR + b"asking", screen.sent)
+    assert re.search(BAR + b"querying", screen.sent)
     assert screen.text().split() == ["i", "0", "1", "2"]
 
 
