@@ -24,8 +24,8 @@ from filetap.kernel.loader import Object
 from filetap.kernel.ring import PAGE, Ring
 
 RING: Final = 64 << 20
-TOLD: Final = np.dtype({"names": ["key", "file"], "formats": ["V16", "<u4"], "offsets": [32, 48], "itemsize": 72})
-"""struct told of resolution.bpf.c after the ring's header: the members that are needed here."""
+REPORTED: Final = np.dtype({"names": ["key", "file"], "formats": ["V16", "<u4"], "offsets": [32, 48], "itemsize": 72})
+"""struct reported of resolution.bpf.c, which follows the ring's header: only the members that are read here."""
 _FRAGMENT: Final = struct.Struct("<12xI16s16s")
 _WHOLE: Final = struct.Struct("<12xI")
 _HEAD: Final = struct.Struct("<HHII")
@@ -42,8 +42,8 @@ class Events(Ring):
 
     def column(self) -> Records:
         """Return all records, in place; all have the same length."""
-        count = (self.produced() - self.position) // TOLD.itemsize
-        return np.frombuffer(self._pages, TOLD, count, PAGE + (self.position & (self.size - 1)))
+        count = (self.produced() - self.position) // REPORTED.itemsize
+        return np.frombuffer(self._pages, REPORTED, count, PAGE + (self.position & (self.size - 1)))
 
 
 @dataclass(slots=True)

@@ -65,7 +65,10 @@ def _of_filters(filters: Filters, facts: Facts) -> Iterator[str]:
     if facts.unmatched:
         yield _left_out(facts.unmatched)
     if (filters.paths or filters.exclude) and not facts.hooks and shapes.intersection(BY_NAME):
-        yield "names that lead there through symbolic links or bind mounts are seen only if the call changes a file (no VFS hook attaches here)"
+        yield (
+            "names that lead there through symbolic links or bind mounts are seen only if the call changes a file "
+            "(no VFS hook attaches here)"
+        )
     if filters.types == {"file"} and shapes.intersection(ON_DESCRIPTORS):
         yield "through a descriptor, only regular files are traced; --type adds other types"
     if filters.failed:
