@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import filetap
-from filetap.analysis.sql import Database, QueryError, open_traces
+from filetap.analysis.query_errors import QueryError
+from filetap.analysis.sql import Database, open_traces
 from filetap.core import constants
 from filetap.core.batch import Batch
 from filetap.core.errors import FiletapError

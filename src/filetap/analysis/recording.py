@@ -14,7 +14,8 @@ from typing import Self
 import pyarrow as pa
 
 from filetap.analysis import aggregate
-from filetap.analysis.sql import Database, each_once, open_traces
+from filetap.analysis.sql import Database, open_traces
+from filetap.analysis.views import each_once
 from filetap.core.errors import UsageError
 from filetap.recording.format import Metadata
 from filetap.recording.schemas import SCHEMAS

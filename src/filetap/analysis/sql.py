@@ -6,10 +6,8 @@ a query needs; unsealed parts are passed to it as Arrow.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,23 +17,32 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PARENT_COLUMNS, PENDING, TASK_COLUMNS, Column
-from filetap.analysis.labels import Named, named
+from filetap.analysis.columns import EVENTS, FILE_COLUMNS, MACROS, PENDING
+from filetap.analysis.labels import named
+from filetap.analysis.query_errors import PLACED, UnansweredError, require_text, single, translate_errors
 from filetap.analysis.timezone import chosen, set_zone
-from filetap.core.errors import FiletapError, UsageError
+from filetap.analysis.views import (
+    given_by,
+    joined,
+    key_values,
+    names,
+    once,
+    quoted,
+    rest_of,
+    rows_of,
+    selected_columns,
+    shown,
+    task_names,
+)
+from filetap.core.errors import UsageError
 from filetap.core.zone import Zone
-from filetap.recording.format import COLUMNS, KEY, TABLES, Version, stored
+from filetap.recording.format import TABLES
 from filetap.recording.progress import Begin, no_progress
 from filetap.recording.reader import Trace, compare
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-READING: Final = ("SELECT", "EXPLAIN", "MULTI")
-"""Kinds of statement. MULTI: PIVOT, which is two."""
-FAILURES: Final = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException)
-PLACED: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException)
-"""Errors that have a position in the query."""
 FAR: Final = " " * (128 << 10)
 """Put before views and macros: a position within one of them lies behind the end of any query on a command line
 (MAX_ARG_STRLEN)."""
@@ -45,33 +52,10 @@ SETTINGS: Final = (
     "errors_as_json = true",
     "parquet_metadata_cache = true",
 )
-_WORDS: Final = "raw_arg0 raw_arg1 raw_arg2 raw_arg3 realtime".split()
-UNSEEN: Final = {"events": [*_WORDS, "event_flags"], "pending": _WORDS}
-"""Columns of a recording's tables that are only for replay."""
-SQL_TYPES: Final = {
-    "name": "VARCHAR",
-    "string": "VARCHAR",
-    "binary": "BLOB",
-    "bool": "BOOLEAN",
-    "uint32": "UINTEGER",
-    "uint64": "UBIGINT",
-    "int64": "BIGINT",
-    "numbers": "UINTEGER[]",
-    "texts": "VARCHAR[]",
-}
-"""Of columns that older versions do not have, by the types of recording/format.py."""
 BATCH: Final = 1 << 14
 """Rows of an answer at a time."""
 NUMBERS: Final = 1 << 32
 """The number of ids of one recording. Those of the second begin here."""
-
-
-class QueryError(UsageError):
-    """A mistake in the query, and its position."""
-
-
-class UnansweredError(FiletapError):
-    """The query is right, but it could not be answered."""
 
 
 def open_traces(folders: Sequence[str | Path], begin: Begin = no_progress) -> list[Trace]:
@@ -82,15 +66,6 @@ def open_traces(folders: Sequence[str | Path], begin: Begin = no_progress) -> li
             if trace.metadata.uuid == other.metadata.uuid:
                 raise UsageError(f"{trace.folder} and {other.folder} are the same recording")
     return traces
-
-
-def quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def names(columns: Sequence[str]) -> str:
-    """Return the columns quoted, because some are SQL keywords."""
-    return ", ".join(f'"{column}"' for column in columns)
 
 
 class Answer:
@@ -331,168 +306,3 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
         return tempfile.TemporaryDirectory(prefix="filetap-")
     except OSError as error:
         raise UnansweredError(f"cannot create a temporary directory ({error.strerror}): set TMPDIR") from None
-
-
-def key_values(trace: Trace) -> dict[str, str]:
-    values = {"trace": trace.metadata.uuid, "node": trace.metadata.node, "boot": trace.metadata.boot}
-    return {name: values[name] for name in KEY}
-
-
-def selected_columns(name: str) -> list[str]:
-    """Return the columns of a table, except its key and those that are only for replay."""
-    return [column for column in COLUMNS[name] if column not in KEY and column not in UNSEEN.get(name, ())]
-
-
-def given_by(name: str, version: Version) -> str:
-    """Return these columns from a table of a recording of a version: missing ones are null."""
-    there, columns = stored(name, version), selected_columns(name)
-    found = [f'"{there[one]}"' if one in there else f"NULL::{SQL_TYPES[COLUMNS[name][one]]}" for one in columns]
-    return ", ".join(f'{value} AS "{column}"' for value, column in zip(found, columns, strict=True))
-
-
-def once(name: str, every: str) -> str:
-    """Return each id once. Files and tasks are repeated in each segment whose events refer to them: the first is enough."""
-    if "id" not in COLUMNS[name]:
-        return ""
-    return f"SEMI JOIN (SELECT id, min(segment) AS segment FROM {every} GROUP BY id) USING (id, segment)"
-
-
-def rest_of(batches: Sequence[pa.RecordBatch], name: str) -> pa.Table:
-    """Return the unsealed and the damaged parts."""
-    import pyarrow as pa  # slow to import, and not needed for an intact sealed recording
-
-    from filetap.recording.schemas import SCHEMAS
-
-    schema = pa.schema([SCHEMAS[name].field(column) for column in selected_columns(name)])
-    table = pa.Table.from_batches([batch.select(schema.names) for batch in batches], schema).unify_dictionaries()
-    return each_once(table, ["id"]) if "id" in schema.names else table
-
-
-def each_once(table: pa.Table, keys: list[str]) -> pa.Table:
-    """Return the first row of each."""
-    if not len(table):
-        return table
-    import pyarrow as pa
-
-    first = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64())).group_by(keys).aggregate([("row", "min")])
-    return table.take(first["row_min"].combine_chunks().sort())
-
-
-def shown(name: str) -> str:
-    """Return the columns of a table other than ``events``, with times as in ``events``."""
-    moment = 'make_timestamptz(epoch_ns("{0}") // 1000) AS "{0}"'
-    return ", ".join((moment if kind == "time" else '"{0}"').format(column) for column, kind in [*COLUMNS[name].items(), ("label", "name")])
-
-
-def rows_of(traces: Sequence[Named]) -> str:
-    """Return the table ``traces``, one row per recording."""
-    rows = [", ".join(f"{literal(value)} AS {name}" for name, value in trace._asdict().items()) for trace in traces]
-    return " UNION ALL ".join(f"SELECT {row}" for row in rows)
-
-
-def literal(value: str | int | None) -> str:
-    """Return a value of ``traces`` as SQL; numbers are times."""
-    if value is None:
-        return "NULL::TIMESTAMPTZ"
-    return quoted(value) if isinstance(value, str) else f"make_timestamptz({value})"
-
-
-def task_names(number: int) -> str:
-    """Return the tasks of a recording joined with their parent processes."""
-    columns = [f"k.{name}" for name in TASK_COLUMNS] + [f"p.{name} AS parent_{name}" for name in PARENT_COLUMNS]
-    text = "list_transform(k.args, lambda one: coalesce(try(decode(one)), one::VARCHAR)) AS args"
-    tasks = f"trace{number}.tasks"
-    return (
-        f"SELECT {', '.join(columns)}, {text}, coalesce(p.pid, k.ppid) AS parent_pid FROM {tasks} k LEFT JOIN {tasks} p ON p.id = k.parent"
-    )
-
-
-def joined(number: int, name: str, shown_columns: Sequence[Column]) -> str:
-    """Return events or pending calls of one recording, with the names of their files and tasks."""
-    columns = ", ".join(f'{column.sql} AS "{column.name}"' for column in shown_columns)
-    files, tasks = f"trace{number}.file_names", f"trace{number}.task_names"
-    return (
-        f"SELECT {columns} FROM trace{number}.{name} e LEFT JOIN {files} f ON f.id = e.file "
-        f"LEFT JOIN {files} t ON t.id = e.target LEFT JOIN {tasks} k ON k.id = e.task"
-    )
-
-
-def require_text(sql: str) -> None:
-    """Raise an error if the query is not text: the command line may contain any bytes."""
-    try:
-        sql.encode()
-    except UnicodeEncodeError as error:
-        before = sql[: error.start]
-        raise QueryError(
-            f"invalid query{located(before, len(before.encode()), 0)}: it is not UTF-8, give bytes as from_hex('FF')"
-        ) from None
-
-
-def single(statements: Sequence[Any]) -> str:
-    """Return the query if it is one statement that only reads."""
-    if len(statements) != 1:
-        raise QueryError("the query is empty: give a SELECT" if not statements else "only one statement is allowed: give a single SELECT")
-    kind = statements[0].type.name
-    if kind not in READING:
-        raise QueryError(f"a query can only read: {kind} is not allowed, give a SELECT")
-    text: bytes = statements[0].query.encode()
-    end = next((at for at, _ in duckdb.tokenize(text.decode()) if text[at] == ord(";")), len(text))
-    return text[:end].decode()  # a comment may follow
-
-
-def is_of_reading(error: BaseException | None) -> bool:
-    """Return whether the error comes from the disk or from Arrow. A process that has not imported Arrow has no such error."""
-    arrow = sys.modules.get("pyarrow")
-    return isinstance(error, OSError) or bool(arrow and isinstance(error, arrow.ArrowException))
-
-
-class translate_errors:  # noqa: N801 - used like a function
-    """Convert DuckDB's errors to filetap's, on one line."""
-
-    def __init__(self, sql: str = "", before: int = 0) -> None:
-        """``before``: bytes before the query, if it is a part of another one."""
-        self._sql, self._before = sql, before
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, duckdb.InterruptException) or (isinstance(error, RuntimeError) and str(error) == "Query interrupted"):
-            raise KeyboardInterrupt from None
-        if isinstance(error, duckdb.Error):
-            raise self._translated(error) from None
-        if is_of_reading(error) and not isinstance(error, FiletapError):
-            raise UnansweredError(f"the recording could not be read: {error}") from None
-
-    def _translated(self, error: duckdb.Error) -> FiletapError:
-        text, place = message_of(error)
-        if isinstance(error, FAILURES):
-            return UnansweredError(f"the query failed: {text}")
-        if isinstance(error, duckdb.PermissionException):
-            return QueryError(f"a query can read only its recordings: {text}")
-        where = located(self._sql, place[0] - self._before, place[1]) if isinstance(error, PLACED) and place else ""
-        return QueryError(f"invalid query{where}: {text}")
-
-
-def message_of(error: duckdb.Error) -> tuple[str, list[int] | None]:
-    """Return the message of an error, on one line; and its position in the query: first byte, length."""
-    text, place = str(error), None
-    kind, brace, rest = text.partition(": {")
-    if brace and "\n" not in kind:
-        with suppress(json.JSONDecodeError):
-            details = json.loads("{" + rest)
-            text, place = details["exception_message"], json.loads(details["location"]) if "location" in details else None
-    else:
-        text = text.partition(" Error: ")[2] or text
-    lines = (line.strip().rstrip("!") for line in text.splitlines() if line.strip() and set(line) - set(" ^"))
-    return "; ".join(lines), place
-
-
-def located(sql: str, place: int, length: int) -> str:
-    """Return the position as an editor counts it: line and column, both from 1; and the words there."""
-    raw = sql.encode()
-    if not 0 <= place <= len(raw):
-        return ""
-    before = raw[:place].decode(errors="replace")
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    near = raw[place : place + length].decode(errors="replace")
-    return f" at line {line}, column {column}" + (f", near {near!r}" if near.strip() else "")
