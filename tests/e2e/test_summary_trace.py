@@ -124,7 +124,7 @@ def test_columns_stand_under_their_heads(ft: Filetap, trace: Path) -> None:
     assert {line.rindex(" ") for line in lines} == {head.rindex(" ")}
     head, *lines = ft("summary", trace, "--by", "time", "--interval", "1us").out.decode().splitlines()
     assert len(lines) > 10  # so many that one of them has all six decimals, which then all have
-    assert {len(line) for line in lines} == {head.index("TIME", 50) + len("2026-01-01 00:00:00.000000+00:00")}
+    assert {len(line) for line in lines} == {head.index("INTERVAL") + len("2026-01-01 00:00:00.000000+00:00")}
 
 
 def test_two_traces(ft: Filetap, trace: Path, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_where_a_name_starts_and_what_it_does_not_leave(name: bytes | None, scop
 
 def test_the_statistics_have_them_separately() -> None:
     lines = report.as_text(Statistics(pending={"open": 1, "lock": 2})).splitlines()
-    assert lines[-2:] == ["nothing was seen", "3 calls were pending at the end: 1 open, 2 lock"]
+    assert lines[-2:] == ["no call returned", "3 calls were pending at the end: 1 open, 2 lock"]
     assert report.as_text(Statistics(pending={"open": 1})).splitlines()[-1] == "1 call was pending at the end: 1 open"
     assert report.as_text(Statistics()).splitlines()[-1] == "nothing was seen"
     assert json.loads(report.as_json(Statistics(pending={"open": 1})))["pending"] == {"open": 1}

@@ -53,13 +53,13 @@ def verdict(stats: Statistics) -> str:
     if not stats.missed:
         return balanced(stats)
     skipped = f"events may be missing: the kernel skipped a BPF program {stats.missed} times because it was already running on that CPU"
-    return f"{skipped}; of the events seen, {balanced(stats)}" if stats.total.seen else f"{skipped}; nothing was seen"
+    return f"{skipped}; of the events seen, {balanced(stats)}" if stats.total.seen else f"{skipped}; {nothing(stats)}"
 
 
 def balanced(stats: Statistics) -> str:
     total = stats.total
     if not total.seen:
-        return "nothing was seen"
+        return nothing(stats)
     if stats.aggregated:
         parts = {"delivered": total.delivered, "aggregated in the kernel": total.aggregated, "lost": total.lost}
         lost = f"{total.lost} lost, because the aggregation table was full" if total.lost else "nothing lost"
@@ -70,6 +70,11 @@ def balanced(stats: Statistics) -> str:
     if total.aggregated:
         text += "; aggregated events are counted per task, file and op instead of listed; a larger --ring-size avoids this"
     return text
+
+
+def nothing(stats: Statistics) -> str:
+    """Return the verdict on a run without events: pending calls are none yet."""
+    return "no call returned" if stats.pending else "nothing was seen"
 
 
 def human(count: int) -> str:

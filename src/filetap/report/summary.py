@@ -39,6 +39,7 @@ NAMES: Final = {
     "command": "COMMAND",
     "call": "CALL",
     "label": "TRACE",
+    "time": "INTERVAL",
     "op": "OP",
     "euid": "USER",
     "cgroup_path": "CGROUP",
