@@ -28,8 +28,9 @@ help: ## this list
 install: $(OBJECTS) $(BIN)/filetap ## set everything up; the command is then .venv/bin/filetap
 	@echo "ready: $(BIN)/filetap"
 
+# Files in order, tests/unit last: else the files with few tests, the slowest ones, would end the run one by one.
 test: check $(WORKLOADS) ## check, then all tests (as root); ARGS="-k NAME" chooses, JOBS=1 runs one at a time
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 vm: $(OBJECTS) $(BIN)/filetap .venv/tested $(WORKLOADS) vm-packages ## kernel tests on Debian's kernels in QEMU; KERNEL=6.1 chooses one
 	@$(BIN)/python -m vm $(KERNEL) $(ARGS)

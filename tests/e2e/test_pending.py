@@ -184,6 +184,7 @@ def test_a_recording_has_a_table_of_them(ft: Filetap, hung: Hung, tmp_path: Path
     assert [row["duration_min"] for row in rows] == [lines[row["pid"]]["event"]["duration_min"] for row in rows]
     assert {(row["result"], row["duration"]) for row in rows} == {(None, None)}
     assert query_rows(ft, trace, "SELECT count(*) AS n FROM events") == [{"n": 0}]
+    assert ft("summary", trace).errors == ["filetap: no call returned; 2 calls that began: see the table pending of filetap query"]
     with filetap.open(trace) as recording:
         assert recording.pending.num_rows == 2
         assert recording.pending.schema == recording.events.schema

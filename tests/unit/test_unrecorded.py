@@ -23,8 +23,6 @@ OPS = {"read": OpStatistics(seen=9, delivered=4, aggregated=3, lost=2), "open": 
         (Statistics(ops={"read": OpStatistics(seen=9, delivered=9)}), []),
         (Statistics(ops=OPS), ["4 events were aggregated while recording", "2 events were lost while recording"]),
         (Statistics(reasons=["one", "two"]), ["nothing was seen while recording; perhaps: one; two"]),
-        (Statistics(pending={"open": 1}), ["no call returned while recording: see the table pending"]),
-        (Statistics(ops={"read": OpStatistics(seen=9, delivered=9)}, pending={"open": 1}), []),
         (Statistics(missed=7), ["events may be missing: the kernel skipped a BPF program 7 times"]),
     ],
 )

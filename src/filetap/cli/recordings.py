@@ -61,7 +61,5 @@ def unrecorded(trace: Trace) -> Iterator[str]:
         yield f"{trace.folder}: {lost} events were lost while recording"
     if stats.get("reasons"):
         yield f"{trace.folder}: nothing was seen while recording; perhaps: {'; '.join(stats['reasons'])}"
-    if stats.get("pending") and not stats["ops"]:
-        yield f"{trace.folder}: no call returned while recording: see the table pending"
     if stats["missed"]:
         yield f"{trace.folder}: events may be missing: the kernel skipped a BPF program {stats['missed']} times"

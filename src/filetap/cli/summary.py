@@ -8,10 +8,11 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from filetap.cli import options
+from filetap.cli.messages import log_message
 from filetap.cli.output import destination
 from filetap.cli.recordings import opened
 from filetap.core.errors import UsageError
-from filetap.core.units import parse_time
+from filetap.core.units import counted, parse_time
 from filetap.core.zone import Zone
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ def _sum_up(folders: tuple[str, ...], chosen: SummaryOptions, form: str, stream:
         progress.begin("summarizing", database.progress)
         table = summed(database, chosen.by, chosen.limit, chosen.sort, chosen.interval)
         _write(database, table, form, progress.out, chosen.zone)
+        pending = 0 if len(table) else database.table("SELECT count(*) AS n FROM pending")["n"][0].as_py()
+    if pending:
+        log_message(f"no call returned; {counted(pending, 'call')} that began: see the table pending of filetap query")
 
 
 def _write(database: Database, table: pa.Table, form: str, stream: IO[bytes], zone: Zone) -> None:
