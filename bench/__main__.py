@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import ask, endurance, kernel_side, operations, record, resolution, results, soak, user_side
+from bench import endurance, kernel_side, operations, queries, record, resolution, results, soak, user_side
 from bench.lab import BenchError, Lab, prepare
 from bench.table import Row, Table
 from filetap.core.errors import FiletapError
@@ -26,7 +26,7 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = (
     | user_side.MEASURES
     | endurance.MEASURES
     | record.MEASURES
-    | ask.MEASURES
+    | queries.MEASURES
     | resolution.MEASURES
     | soak.MEASURES
 )

@@ -164,35 +164,35 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "slow-pread-open": partial(slow_down, "slow-down, pread loop, -e open", (*NONE, "-e", "open"), Lab.preads, 1.1),
     "slow-pread-open-untimed": partial(slow_down, "slow-down, pread loop, -e open --no-latency", (*UNTIMED, "-e", "open"), Lab.preads, 1.1),
     "slow-floor": floor_slow_down,
-    "beside": partial(untraced_slow_down, "untraced pread loop, with latency", partial(tracing, *NONE), 1.25),
-    "beside-untimed": partial(untraced_slow_down, "untraced pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
-    "beside-open": partial(untraced_slow_down, "untraced pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
-    "beside-open-untimed": partial(
+    "untraced": partial(untraced_slow_down, "untraced pread loop, with latency", partial(tracing, *NONE), 1.25),
+    "untraced-untimed": partial(untraced_slow_down, "untraced pread loop, --no-latency", partial(tracing, *UNTIMED), 1.15),
+    "untraced-open": partial(untraced_slow_down, "untraced pread loop, -e open", partial(tracing, *NONE, "-e", "open"), 1.1),
+    "untraced-open-untimed": partial(
         untraced_slow_down, "untraced pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1
     ),
-    "beside-watch": partial(untraced_slow_down, "untraced open/read/close, ten files watched", watching, 1.15, words=opens(1)),
-    "beside-watch-latency": partial(
+    "untraced-watch": partial(untraced_slow_down, "untraced open/read/close, ten files watched", watching, 1.15, words=opens(1)),
+    "untraced-watch-latency": partial(
         untraced_slow_down,
         "untraced open/read/close, ten files watched, --latency",
         partial(watching, "--latency"),
         None,
         words=opens(1),
     ),
-    "beside-watch-empty": partial(
+    "untraced-watch-empty": partial(
         untraced_slow_down, "for comparison: open/read/close with an empty program at sys_exit", EMPTY_EXIT, None, words=opens(1)
     ),
-    "beside-exec": partial(untraced_slow_down, "untraced fork+exec, -e open", partial(tracing, *NONE, "-e", "open"), None, words=execs),
-    "beside-exec-args": partial(
+    "untraced-exec": partial(untraced_slow_down, "untraced fork+exec, -e open", partial(tracing, *NONE, "-e", "open"), None, words=execs),
+    "untraced-exec-args": partial(
         untraced_slow_down, "untraced fork+exec, -e open --args", partial(tracing, *NONE, "-e", "open", "--args"), None, words=execs
     ),
-    "beside-exec-ancestors": partial(
+    "untraced-exec-ancestors": partial(
         untraced_slow_down,
         "untraced fork+exec, -e open --ancestors",
         partial(tracing, *NONE, "-e", "open", "--ancestors"),
         None,
         words=execs,
     ),
-    "beside-empty-exit": partial(untraced_slow_down, "for comparison: with an empty program at sys_exit", EMPTY_EXIT, None),
-    "beside-empty-both": partial(untraced_slow_down, "for comparison: beside empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),
+    "untraced-empty-exit": partial(untraced_slow_down, "for comparison: with an empty program at sys_exit", EMPTY_EXIT, None),
+    "untraced-empty-both": partial(untraced_slow_down, "for comparison: with empty ones at sys_enter and sys_exit", EMPTY_BOTH, None),
 }
 """Name for ``-k`` to measure, in the table's order."""

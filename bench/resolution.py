@@ -131,10 +131,10 @@ def tree(depth: int, directories: int, each: int) -> list[Path]:
 
 
 def unrelated(_files: list[Path]) -> Path:
-    beside = TREES / "beside"
+    elsewhere = TREES / "elsewhere"
     TREES.mkdir(exist_ok=True)
-    beside.touch()
-    return beside
+    elsewhere.touch()
+    return elsewhere
 
 
 def above(files: list[Path]) -> Path:
@@ -148,7 +148,7 @@ WORKS: Final = {
     **{f"hot{depth}": Work(f"one file, {depth} deep", partial(tree, depth, 1, 1), HOT) for depth in DEPTHS},
     "thousand": Work("1,000 files, 9 deep", partial(tree, 9, 10, 100), 100),
     "once": Work("100,000 files once, 9 deep", partial(tree, 9, 1000, 100), 1),
-    "beside": Work("1,000 files, renames elsewhere", partial(tree, 9, 10, 100), 100, unrelated),
+    "elsewhere": Work("1,000 files, renames elsewhere", partial(tree, 9, 10, 100), 100, unrelated),
     "above": Work("1,000 files, renames above", partial(tree, 9, 10, 100), 100, above),
 }
 

@@ -6,7 +6,7 @@
         trace.query("SELECT path, count(*) FROM events GROUP BY path")
         trace.summary(by="process", top=5)
 
-docs/asking.md has the tables and their columns. Nothing heavy is imported before a trace is opened.
+docs/querying.md has the tables and their columns. Nothing heavy is imported before a trace is opened.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ COUNTS = st.dictionaries(st.integers(1, 30), st.integers(1, 100))
 
 
 @given(COUNTS, COUNTS, st.floats(0.1, 10))
-def test_rates_beside_totals(before: dict[int, int], now: dict[int, int], seconds: float) -> None:
+def test_rates_and_totals(before: dict[int, int], now: dict[int, int], seconds: float) -> None:
     total, interval = Accumulated("file", fine=False), Accumulated("file")
     for counts in (before, now):
         total.add(touched(counts))

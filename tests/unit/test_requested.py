@@ -30,7 +30,7 @@ JOINED: Final = {
     "jail": (b"/jail/in", b"/jail", b"../../../y", Joined(b"/jail/y", -1)),
     "jail-itself": (b"/jail", b"/jail", b"../../y", Joined(b"/jail/y", 1)),
     "outside-the-jail": (b"/home/x", b"/jail", b"../../../y", Joined(b"/y", -1)),
-    "beside-the-jail": (b"/jailer/x", b"/jail", b"../../y", Joined(b"/y", -1)),
+    "next-to-the-jail": (b"/jailer/x", b"/jail", b"../../y", Joined(b"/y", -1)),
     "taken-back": (b"/home/x", b"/", b"a/../b", Joined(b"/home/x/b", 1, certain=False)),
     "taken-back-above": (b"/home/x", b"/", b"../a/../b", Joined(b"/home/b", -1, certain=False)),
 }

@@ -1,6 +1,6 @@
 """The tables of SQL queries: each column's expression, type and description; and the macros.
 
-Plain data, separate from the connection: docs/asking.md shows it, a test compares.
+Plain data, separate from the connection: docs/querying.md shows it, a test compares.
 """
 
 from __future__ import annotations

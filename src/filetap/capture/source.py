@@ -235,7 +235,7 @@ class KernelSource:
             self._links.append(link)
             if tracepoint in self._plan.replaced:
                 self._replaced.append(link)
-        # Last, because its program at a thread's exit deletes the thread's state; the classic tracepoints first (probes.BESIDE).
+        # Last, because its program at a thread's exit deletes the thread's state; the classic tracepoints first (probes.FIRST_CLASSIC).
         self._links += [self._process.attach_tracepoint(*tracepoint) for tracepoint in self._following.tracepoints]
         self._links += [self._process.attach(program) for program in self._following.raw]
         self._cgroups.settle()

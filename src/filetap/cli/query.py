@@ -37,7 +37,7 @@ def query(words: tuple[str, ...], form: str, output: str | None, utc: bool, forc
 
     The view events has one row per event, joined with its file and task: ts, op, call, path, target_path, pid, tid,
     command, exe, uid, cgroup, device, inode, "offset", size, result, error, duration, flags, bytes and more. The view
-    pending has the calls that had not returned. The tables files, tasks, aggregated and traces have the rest. docs/asking.md
+    pending has the calls that had not returned. The tables files, tasks, aggregated and traces have the rest. docs/querying.md
     lists all columns, and macros such as seconds(duration) and since('5 minutes').
 
     \b

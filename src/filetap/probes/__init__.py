@@ -44,7 +44,7 @@ def preempt_safe(plan: Plan) -> Plan:
     """Return the same by classic tracepoints, where the kernel calls the programs of raw ones with preemption on: it would
     skip them for a task scheduled on a CPU where one was preempted. It calls the programs of classic ones with preemption
     off, except those of single calls: the plan must not contain these."""
-    wanted, forms = (*plan.raw, *plan.later), CLASSIC_FORMS | BESIDE
+    wanted, forms = (*plan.raw, *plan.later), CLASSIC_FORMS | FIRST_CLASSIC
     whole = [forms[program] for program in wanted if program in forms]
     rest = [one for one in plan.tracepoints if one not in plan.replaced]
     return replace(
@@ -54,7 +54,7 @@ def preempt_safe(plan: Plan) -> Plan:
 
 def fitting(programs: Iterable[str], preempted: bool) -> set[str]:
     """Return an object's programs for kernels that preempt programs of raw tracepoints, or for those that do not."""
-    return set(programs) - (set(CLASSIC_FORMS) if preempted else {program for program, _, _ in (CLASSIC_FORMS | BESIDE).values()})
+    return set(programs) - (set(CLASSIC_FORMS) if preempted else {program for program, _, _ in (CLASSIC_FORMS | FIRST_CLASSIC).values()})
 
 
 CLASSIC_FORMS: Final = {
@@ -72,5 +72,5 @@ CLASSIC_FORMS: Final = {
 }
 """Raw tracepoints' programs to their equivalents by a classic one."""
 
-BESIDE: Final = {"process_exec": ("classic_exec", "sched", "sched_process_exec")}
+FIRST_CLASSIC: Final = {"process_exec": ("classic_exec", "sched", "sched_process_exec")}
 """Attached before a raw tracepoint's program that has no full classic form, so that little is lost when that one is skipped."""

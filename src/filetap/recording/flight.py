@@ -185,7 +185,7 @@ class FlightSink:
 
     def dump(self, metadata: Metadata, log_message: Log) -> None:
         """Write a recording of what is held now, while recording continues."""
-        thread = threading.Thread(target=self._write_beside, args=(self._snapshot(metadata), log_message), name="flight")
+        thread = threading.Thread(target=self._write_meanwhile, args=(self._snapshot(metadata), log_message), name="flight")
         thread.start()
         self._writing = [*(one for one in self._writing if one.is_alive()), thread]
 
@@ -204,7 +204,7 @@ class FlightSink:
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
         return self.written, own, list(self._held), list(self._pending), dict(self._files.items), dict(self._tasks.items)
 
-    def _write_beside(self, snapshot: Snapshot, log_message: Log) -> None:
+    def _write_meanwhile(self, snapshot: Snapshot, log_message: Log) -> None:
         try:
             self._write(snapshot, log_message, no_progress)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""docs/asking.md and examples/: what they show works, and what they list is complete.
+"""docs/querying.md and examples/: what they show works, and what they list is complete.
 
 Separate from the tests of the commands themselves, because it checks the documentation.
 """
@@ -17,7 +17,7 @@ from filetap.analysis.columns import EVENTS, MACROS
 from tests.e2e.conftest import ENVIRONMENT, PYTHON, Filetap
 
 ROOT: Final = Path(__file__).parent.parent.parent
-TEXT: Final = (ROOT / "docs" / "asking.md").read_text(encoding="utf-8")
+TEXT: Final = (ROOT / "docs" / "querying.md").read_text(encoding="utf-8")
 PROGRAM: Final = "import json; open('/tmp/none/at all') if 0 else None"
 
 
@@ -27,7 +27,7 @@ def shown(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def trace(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("asking") / "work.tap"
+    folder = tmp_path_factory.mktemp("querying") / "work.tap"
     assert ft.trace("-e", "all", "-o", folder, "--", PYTHON, "-S", "-E", "-c", PROGRAM).status == 0
     return folder
 

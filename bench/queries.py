@@ -130,7 +130,7 @@ def make_trace(folder: Path, count: int) -> Path:
     return folder
 
 
-def asked(lab: Lab, figure: str, limit: float | None, words: Sequence[str]) -> Iterator[Row]:
+def timed(lab: Lab, figure: str, limit: float | None, words: Sequence[str]) -> Iterator[Row]:
     """Measure seconds from the start of the command to its end; the recording is cached. On two CPUs for comparison."""
     trace = make_trace(TRACE, lab.some(EVENTS))
     command = [str(FILETAP), words[0], str(trace), *words[1:]]
@@ -153,10 +153,10 @@ MOST_TOUCHED: Final = "SELECT * FROM events WHERE path = '/usr/lib/x86_64-linux-
 COUNTED: Final = "SELECT op, count(*), sum(bytes) FROM events GROUP BY op"
 
 MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
-    "ask-summary": partial(asked, figure="summary of 10 million events", limit=1.5, words=("summary",)),
-    "ask-processes": partial(asked, figure="summary of 10 million events by process", limit=1.5, words=("summary", "--by", "process")),
-    "ask-file": partial(asked, figure="query: one file's events of 10 million", limit=0.5, words=("query", ONE_FILE)),
-    "ask-most-touched": partial(asked, figure="query: the most touched file's", limit=0.5, words=("query", MOST_TOUCHED)),
-    "ask-count": partial(asked, figure="query: 10 million events by operation", limit=None, words=("query", COUNTED)),
+    "query-summary": partial(timed, figure="summary of 10 million events", limit=1.5, words=("summary",)),
+    "query-processes": partial(timed, figure="summary of 10 million events by process", limit=1.5, words=("summary", "--by", "process")),
+    "query-file": partial(timed, figure="query: one file's events of 10 million", limit=0.5, words=("query", ONE_FILE)),
+    "query-most-touched": partial(timed, figure="query: the most touched file's", limit=0.5, words=("query", MOST_TOUCHED)),
+    "query-count": partial(timed, figure="query: 10 million events by operation", limit=None, words=("query", COUNTED)),
 }
 """Measures by the word of -k."""
