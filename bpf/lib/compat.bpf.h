@@ -21,13 +21,35 @@
 /* A separate function for the verifier and the stack; inline, because not every object calls it. */
 #define SUBPROGRAM static inline __attribute__((noinline))
 
-/* The verifier follows each iteration of a loop, and 5.10 has no bpf_loop (e6f2dd0f8067, v5.17). So a loop of thousands of steps calls
- * a global function that does a few of them and is verified once. */
+/* The verifier follows each iteration of a loop. Without bpf_loop (e6f2dd0f8067, v5.17) a loop of thousands of steps calls a global
+ * function that does a few of them and is verified once. Kernels with bpf_rdonly_cast have bpf_loop, of which one iteration is verified. */
 #define STEPS_AT_ONCE 64
 #define TURNS_AT_ONCE 256
+#define MAX_TURNS (8 << 20) /* BPF_MAX_LOOPS */
 
 /* For a global function one(what, index), which returns 1 at the end: define one_each(), which calls it with each index from 'first'
- * on, at most 'count' times and 64 Ki. */
+ * on, at most 'count' times: of these the first 64 Ki, or 8 Mi by bpf_loop. */
+#if HAS_CAST
+struct turns {
+	__u64 what;
+	__u32 first;
+};
+
+#define REPEATED(one)                                                                                                                      \
+	static long one##_turn(__u32 index, struct turns *turns)                                                                           \
+	{                                                                                                                                  \
+		int end = one(turns->what, turns->first + index);                                                                          \
+                                                                                                                                           \
+		barrier_var(end); /* else the compiler, which knows that it is 0 or 1, does not check it */                                \
+		return end ? 1 : 0;                                                                                                        \
+	}                                                                                                                                  \
+	static __always_inline void one##_each(__u64 what, __u32 first, __u64 count)                                                       \
+	{                                                                                                                                  \
+		struct turns turns = { what, first };                                                                                      \
+                                                                                                                                           \
+		bpf_loop(count < MAX_TURNS ? count : MAX_TURNS, one##_turn, &turns, 0);                                                    \
+	}
+#else
 #define REPEATED(one)                                                                                                                      \
 	__noinline int one##_some(__u64 what, __u32 first, __u64 count)                                                                    \
 	{                                                                                                                                  \
@@ -42,6 +64,7 @@
 			if (i * TURNS_AT_ONCE >= count || one##_some(what, first + i * TURNS_AT_ONCE, count - i * TURNS_AT_ONCE))          \
 				break;                                                                                                     \
 	}
+#endif
 
 /* Define find(): the one element of an array; NULL only for the verifier. */
 #define ONLY_ELEMENT(find, element, map)                                                                                                   \
