@@ -180,7 +180,7 @@ __noinline int define_ancestor(__u32 exe, __u32 root)
 	if (!w || !s || !c)
 		return 0;
 	leader = (struct task_struct *)w->at;
-	define_cgroup(leader, s, c);
+	define_cgroup(leader);
 	id = new_id(c);
 	start_definition(s, DEFINE_TASK, id);
 	s->head.flags = DEFINITION_ANCESTOR;

@@ -47,7 +47,8 @@ __noinline __u64 sum_some(__u64 base, __u32 count)
 	return sum;
 }
 
-SUBPROGRAM __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
+/* Return the sum of all lengths, or NO_SUM. A global function, which is verified once. */
+__noinline __u64 sum_all(__u64 base, __u32 count)
 {
 	__u64 sum = 0, some = count > MAX_IOVECS ? NO_SUM : 0;
 
@@ -55,9 +56,17 @@ SUBPROGRAM __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
 		some = sum_some(base + i * 2 * sizeof(__u64), count - i);
 		sum += some;
 	}
-	if (some == NO_SUM)
-		*flags |= EVENT_NO_SIZE;
-	return sum;
+	return some == NO_SUM ? NO_SUM : sum;
+}
+
+static __always_inline __u64 iovec_sum(__u64 base, __u32 count, __u32 *flags)
+{
+	__u64 sum = sum_all(base, count);
+
+	if (sum != NO_SUM)
+		return sum;
+	*flags |= EVENT_NO_SIZE;
+	return 0;
 }
 
 #endif

@@ -15,14 +15,17 @@
 #include "path.bpf.h"
 #include "state.bpf.h"
 
-static __always_inline void define_cgroup(struct task_struct *task, struct scratch *s, struct counters *c)
+/* A global function, which is verified once. */
+__noinline int define_cgroup_node(__u64 address)
 {
-	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	struct kernfs_node *node = (struct kernfs_node *)address;
 	__u64 id = BPF_CORE_READ(node, id);
+	struct counters *c = counters();
+	struct scratch *s = scratch();
 	__u32 length = 0, one = 1;
 
-	if (bpf_map_lookup_elem(&ft_cgroups, &id))
-		return;
+	if (!c || !s || bpf_map_lookup_elem(&ft_cgroups, &id))
+		return 0;
 	start_definition(s, DEFINE_CGROUP, 0);
 	s->cgroup.cgroup = id;
 	for (int i = 0; i < 32; i++) {
@@ -40,6 +43,12 @@ static __always_inline void define_cgroup(struct task_struct *task, struct scrat
 	s->head.length = length;
 	if (!submit_definition(s, c))
 		bpf_map_update_elem(&ft_cgroups, &id, &one, BPF_ANY);
+	return 0;
+}
+
+static __always_inline void define_cgroup(struct task_struct *task)
+{
+	define_cgroup_node((__u64)BPF_CORE_READ(task, cgroups, dfl_cgrp, kn));
 }
 
 static __always_inline __u32 namespace_pid(struct task_struct *task)

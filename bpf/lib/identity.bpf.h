@@ -135,10 +135,13 @@ static __always_inline __u64 origin_of(struct dentry *dentry, struct inode *inod
 	return origin;
 }
 
+/* Without branches, because the verifier follows each of them. */
 static __always_inline bool is_same_key(const struct file_key *a, const struct file_key *b)
 {
-	return a->dentry == b->dentry && a->inode == b->inode && a->generation == b->generation && a->sequence == b->sequence &&
-	       a->name == b->name && a->mount == b->mount && a->origin == b->origin;
+	__u64 differing = (a->dentry ^ b->dentry) | (a->inode ^ b->inode) | (a->name ^ b->name) | (a->mount ^ b->mount) |
+			  (a->origin ^ b->origin) | (a->generation ^ b->generation) | (a->sequence ^ b->sequence);
+
+	return !differing;
 }
 
 /* Identify a file by its inode, whatever its name. On overlayfs the key stays the same when the file is copied up. Inline for the walk

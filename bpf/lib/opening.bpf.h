@@ -58,9 +58,9 @@ static __always_inline __u32 new_opening(void)
 
 /* Updated in place if the address was used before: deleting and inserting it again made a round of open, read and close 140 ns slower.
  * The table does not evict an entry that has just been looked up. */
-static __always_inline __u32 put_opening(__u64 address, const struct file_key *key, struct opening *known)
+static __always_inline __u32 put_opening(__u64 address, __u64 inode, __u32 generation, struct opening *known)
 {
-	struct opening made = { .inode = key->inode, .generation = key->generation, .number = new_opening() };
+	struct opening made = { .inode = inode, .generation = generation, .number = new_opening() };
 	struct counters *c = counters();
 
 	if (known) {
@@ -72,23 +72,17 @@ static __always_inline __u32 put_opening(__u64 address, const struct file_key *k
 	return made.number;
 }
 
-/* Return the number of the opening at 'address', whose file the task has just resolved. */
-SUBPROGRAM __u32 find_opening(struct task_state *s, __u64 address)
+/* Return the number of the opening of this file at 'address'. A global function, which is verified once. */
+__noinline __u32 find_opening(__u64 address, __u64 inode, __u32 generation)
 {
 	struct opening *known = bpf_map_lookup_elem(&ft_openings, &address);
-	__u32 *count = reopened_at(address);
 
-	s->opened = address;
-	s->reopened = count ? *count : 0;
-	if (known && known->number && known->inode == s->last.key.inode && known->generation == s->last.key.generation)
-		s->opening = known->number;
-	else
-		s->opening = put_opening(address, &s->last.key, known);
-	s->opened_inode = s->last.key.inode;
-	return s->opening;
+	if (known && known->number && known->inode == inode && known->generation == generation)
+		return known->number;
+	return put_opening(address, inode, generation, known);
 }
 
-/* The same, usually from the task's cache. */
+/* The same for the file that the task has just resolved, usually from the task's cache. */
 static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
 {
 	__u32 *count = reopened_at(address);
@@ -96,7 +90,11 @@ static __always_inline __u32 opening_of(struct task_state *s, __u64 address)
 	if (likely(s->opened == address &&
 		   (s->held == address || (s->opened_inode == s->last.key.inode && count && *count == s->reopened))))
 		return s->opening;
-	return find_opening(s, address);
+	s->opened = address;
+	s->reopened = count ? *count : 0;
+	s->opened_inode = s->last.key.inode;
+	s->opening = find_opening(address, s->last.key.inode, s->last.key.generation);
+	return s->opening;
 }
 
 /* An open has returned with this description: any earlier one in its memory is gone. */

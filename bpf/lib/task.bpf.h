@@ -44,7 +44,7 @@ static __always_inline __u32 define_task(struct task_struct *task, struct task_s
 
 	if (!c || !s)
 		return 0;
-	define_cgroup(task, s, c);
+	define_cgroup(task);
 	start_definition(s, DEFINE_TASK, new_id(c));
 	name_parent(task, state, s);
 	s->task.exe = exe_id;
