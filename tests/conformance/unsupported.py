@@ -253,7 +253,9 @@ FACILITIES: Final[dict[str, Probe]] = {
 
 UNSEEN: Final[dict[str, tuple[str, Probe]]] = {
     "uring/": ("a completion of io_uring that names its request", no_request_in_completions),
+    "reuse/ring_closes": ("a completion of io_uring that names its request", no_request_in_completions),
     "identity/overlay": ("types of the kernel's modules", modules_without_types),
+    "reuse/overlay_one_name": ("types of the kernel's modules", modules_without_types),
 }
 """What some kernels do not show of cases that they can run, by name."""
 
