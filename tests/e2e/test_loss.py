@@ -201,6 +201,7 @@ def check_reported_once(run: Traced, memory: Path, count: int, inodes: dict[int,
     assert bool(undefined) == bool(nameless.total())
 
 
+@pytest.mark.timeout(1500)  # 150 s on two free cores
 def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
     """Each is written once and read once, long after it was evicted from the cache; its name gives the number of bytes. The workload
     waits for the events: none may be missing, however slow the machine."""
@@ -249,6 +250,7 @@ def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, me
     assert run.stats["ops"]["write"]["aggregated"] > 10_000
 
 
+@pytest.mark.timeout(900)  # 50 s on two free cores
 def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path) -> None:
     """The numbers of forks, exits and execs are exact, and each child's read is its own."""
     forks, execs = 100_000, 5_000

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     pass
 
 
-LONGEST: Final = 200.0
+LONGEST: Final = 600.0
+"""Seconds that a trace may take; on two free cores none takes more than 150."""
 MEMORY: Final = 200 << 10
 """KiB that filetap may need for itself, without the mapped ring."""
 
