@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any
 
 JSON = ("-f", "json")
 READING = ("-e", "open", "-e", "read", "-e", "close")

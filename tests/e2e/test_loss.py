@@ -22,10 +22,10 @@ import pytest
 
 from tests.e2e.conftest import POLL, blocked_in, possible_cpus, wait_until
 from tests.e2e.test_end import objects_of, still_there
+from tests.e2e.traced import MEMORY, Line, Traced, balanced, moment, ring, sums
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
-from tests.e2e.traced import MEMORY, Line, Traced, balanced, moment, ring, sums
 
 LOSSES: Final = Path(__file__).parent.parent / "kernel" / "losses.c"
 

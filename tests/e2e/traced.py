@@ -15,15 +15,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from tests.e2e.conftest import cpu_of, has_ended, smallest_ring, wait_until
-
-if TYPE_CHECKING:
-    pass
-
 
 LONGEST: Final = 600.0
 """Seconds that a trace may take; on two free cores none takes more than 150."""
