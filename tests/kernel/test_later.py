@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,18 @@ def python(code: str) -> str:
     return f"/usr/bin/python3 -I -S -c 'import os\n{code}'"
 
 
+@contextmanager
+def staying(shell: Shell, place: Path, code: str) -> Iterator[None]:
+    """Run Python code in a process that stays, after it has made the file "done": names are looked up from the root of the process,
+    which has otherwise ended by then on a busy machine."""
+    script = python(f'{code}open("{place}/done", "w")\nimport time\ntime.sleep(600)')
+    shell.do(f"{script} >{place}/output 2>&1 & echo $! >{place}/pid")
+    try:
+        yield
+    finally:
+        os.kill(int((place / "pid").read_text()), signal.SIGKILL)
+
+
 CHANGES: Final = """
 os.chmod("X/one", 0o600); os.chown("X/one", 0, 0); os.utime("X/one"); os.truncate("X/one", 1); os.setxattr("X/one", "user.a", b"1")
 os.removexattr("X/one", "user.a"); os.link("X/one", "X/new"); os.rename("X/new", "X/newer"); os.unlink("X/newer"); os.mkdir("X/d")
@@ -91,7 +104,8 @@ def test_each_change_is_reported(place: Path, private: Shell, way: str, absolute
     with watching(place, "in", recursive=True) as watch:
         name = f"{place}/{way}" if absolute else way
         code = CHANGES.replace("X", name).replace("O/", "mounted/sub/../" if way == "mounted" else "out/")
-        private.do(python(code.replace('"out/', f'"{place}/out/') if absolute else code))
+        with staying(private, place, code.replace('"out/', f'"{place}/out/') if absolute else code):
+            wait_for(lambda: (watch.session.run_once(), (place / "done").exists() and len(watch.events) >= len(EXPECTED))[1])
     shown = {"X": "in" if way == "to" else way, "O": "mounted" if way == "mounted" else "out"}
     assert operations(watch.events, place) == [
         tuple(word.replace("X", shown["X"]).replace("O", shown["O"]) for word in row) for row in EXPECTED
