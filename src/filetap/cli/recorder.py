@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -180,6 +179,8 @@ class Recording:
 
 def metadata(options: dict[str, Any]) -> Metadata:
     """Return the metadata of a recording that begins now."""
+    from importlib.metadata import version  # slow to import
+
     from filetap.core.calls import CALLS
     from filetap.recording.format import Metadata
 

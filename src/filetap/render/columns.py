@@ -8,25 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from filetap.core import wire
 from filetap.core.batch import Batch
 from filetap.core.wire import Records
+from filetap.render import arrow
 
 
 def encode(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Return the distinct values in order of appearance, and the index of each row's value. Records are compared as bytes."""
     values = np.ascontiguousarray(values)
-    array = pa.array(values) if values.dtype.names is None else _opaque(values)
-    encoded = array.dictionary_encode()
+    encoded = arrow.distinct(arrow.array(values))
     distinct = np.frombuffer(encoded.dictionary.buffers()[1], values.dtype, len(encoded.dictionary))
     return distinct, encoded.indices.to_numpy()
-
-
-def _opaque(records: Records) -> Any:
-    return pa.Array.from_buffers(pa.binary(records.dtype.itemsize), len(records), [None, pa.py_buffer(records)])
 
 
 def pack(**columns: NDArray[Any]) -> Records:

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from filetap.render import arrow
 from filetap.render.columns import encode
 
 Strings: TypeAlias = Any
@@ -60,8 +60,7 @@ def lookup(table: Strings, rows: NDArray[Any]) -> Text:
 
 def numbers(values: NDArray[Any]) -> Text:
     """Return whole numbers in decimal."""
-    text = pc.cast(pa.array(np.ascontiguousarray(values)), pa.string(), memory_pool=MEMORY).view(pa.binary())
-    return whole(text)
+    return whole(arrow.decimal(arrow.array(values), MEMORY).view(pa.binary()))
 
 
 def repeated(values: NDArray[Any]) -> Text:
@@ -148,7 +147,7 @@ def interleave(columns: Sequence[Text]) -> tuple[Strings, NDArray[np.int32]]:
 
 def lay(pool: Strings, taken: NDArray[np.int32]) -> Strings:
     """Concatenate each row's strings. Arrow's ``take`` copies them in order, so its data is the joined text already."""
-    pieces = pc.take(pool, pa.array(taken.reshape(-1)), memory_pool=MEMORY)
+    pieces = arrow.take(pool, taken.reshape(-1), MEMORY)
     ends = np.ascontiguousarray(offsets(pieces)[:: taken.shape[1]])
     return pa.Array.from_buffers(pa.binary(), len(taken), [None, pa.py_buffer(ends), pieces.buffers()[2]])
 
