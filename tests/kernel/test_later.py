@@ -48,7 +48,8 @@ def private() -> Iterator[Shell]:
 @contextmanager
 def watching(place: Path, *paths: str, targets: Targets | None = None, **filters: Any) -> Iterator[Watch]:
     chosen = wanted(*OPS, types=["directory", "symlink"], paths=[str(place / path) for path in paths], **({"places": True} | filters))
-    with Watch(targets or Targets(all=True), chosen, latency=False) as watch:
+    # With latency, because on a busy machine a call may end long after its change, and otherwise only its end is known.
+    with Watch(targets or Targets(all=True), chosen, latency=True) as watch:
         yield watch
 
 

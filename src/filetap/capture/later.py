@@ -27,7 +27,7 @@ from filetap.core.clock import Clock
 from filetap.core.wire import Records
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
-from filetap.render.columns import encode, pack, second
+from filetap.render.columns import durations, encode, pack, second
 
 LOOKS: Final = 4096
 """Names that are looked up in one batch."""
@@ -36,7 +36,8 @@ AT_ONCE: Final = 256
 BELIEVED: Final = 100_000_000
 """ns for which a name that led elsewhere is not looked up again, whatever is moved meanwhile."""
 SLACK: Final = 20_000_000
-"""ns by which a file's ctime may precede the end of the call: two ticks of the kernel's coarse clock."""
+"""ns by which a file's ctime may precede the begin of the call, or its end if that is all that is known: two ticks of the
+kernel's coarse clock."""
 SECOND: Final = 1_000_000_000
 FIRST_ID: Final = 7 << 29
 """Ids of files from here on are made here; lower ones are the reader's and those of pending calls."""
@@ -69,8 +70,7 @@ class Answer(NamedTuple):
         return self.linked == 0 or self.linked + SLACK <= when
 
     def confirms(self, first: int, last: int) -> bool:
-        """Return whether calls that ended between these times may have changed this. A time in whole seconds may be two
-        seconds old."""
+        """Return whether calls of Lookups.first to last may have changed this. A time in whole seconds may be two seconds old."""
         return self.stood(first) and self.changed + (SLACK if self.changed % SECOND else 2 * SECOND) >= last
 
 
@@ -80,7 +80,7 @@ class Lookups(NamedTuple):
     rows: NDArray[np.int32]
     """For each event, the index of its distinct (file, target, task, call, argument)."""
     first: NDArray[np.int64]
-    """For each distinct one, when the first of its calls ended; ns since 1970."""
+    """For each distinct one, when the first of its calls began, or ended if their durations are not known; ns since 1970."""
     last: NDArray[np.int64]
     tasks: list[Task | None]
     """The tasks that made them."""
@@ -207,7 +207,7 @@ class Later:
         columns = {name: events[name][rows] for name in ("file", "task", "call")}
         columns |= {name: second(batch, name)[rows] for name in ("target", "argument")}
         distinct, places = encode(pack(**columns))
-        times = events["time"][rows].astype(np.int64) + batch.realtime
+        times = (events["time"] - durations(events))[rows].astype(np.int64) + batch.realtime
         first, last = np.full(len(distinct), np.iinfo(np.int64).max), np.zeros(len(distinct), np.int64)
         np.minimum.at(first, places, times)
         np.maximum.at(last, places, times)
