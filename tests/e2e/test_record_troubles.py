@@ -34,7 +34,9 @@ for number in range(int(sys.argv[2])):
     if number == 15_000 and len(sys.argv) > 3:
         while not os.path.exists(sys.argv[3] + ".go"):
             time.sleep(0.01)
-        os.system("rm -rf " + sys.argv[3])
+        if os.path.exists(sys.argv[3]):
+            os.rename(sys.argv[3], sys.argv[3] + ".gone")  # at once: what filetap makes while rm is at work would stay
+        os.system("rm -rf " + sys.argv[3] + ".gone")
 """
 HELD: Final = 15_000
 """It waits after this many writes."""
