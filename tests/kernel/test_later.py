@@ -20,7 +20,7 @@ import pytest
 from filetap.selection.targets import Targets
 from tests.conformance.unsupported import no_request_in_completions, no_ring_operation
 from tests.kernel.harness import Event, Shell, Watch, notes, wanted
-from tests.timeouts import wait_for
+from tests.timeouts import scaled, wait_for
 
 OPS: Final = ("setattr", "truncate", "setxattr", "removexattr", "link", "rename", "unlink", "rmdir", "mkdir", "mknod", "symlink")
 GONE: Final = "could not be looked up after their call"
@@ -48,8 +48,8 @@ def private() -> Iterator[Shell]:
 @contextmanager
 def watching(place: Path, *paths: str, targets: Targets | None = None, **filters: Any) -> Iterator[Watch]:
     chosen = wanted(*OPS, types=["directory", "symlink"], paths=[str(place / path) for path in paths], **({"places": True} | filters))
-    # With latency, because on a busy machine a call may end long after its change, and otherwise only its end is known.
-    with Watch(targets or Targets(all=True), chosen, latency=True) as watch:
+    # As watch does it; with latency in slow machines, where a call may end long after its change and otherwise only its end is known.
+    with Watch(targets or Targets(all=True), chosen, latency=scaled(1) > 1) as watch:
         yield watch
 
 

@@ -92,7 +92,7 @@ def _sum_up(folders: tuple[str, ...], chosen: SummaryOptions, form: str, stream:
         progress.begin("summarizing", database.progress)
         table = summed(database, chosen.by, chosen.limit, chosen.sort, chosen.interval)
         _write(database, table, form, progress.out, chosen.zone)
-        pending = 0 if len(table) else database.table("SELECT count(*) AS n FROM pending")["n"][0].as_py()
+        pending = 0 if len(table) or chosen.since or chosen.until else database.table("SELECT count(*) AS n FROM pending")["n"][0].as_py()
     if pending:
         log_message(f"no call returned; {counted(pending, 'call')} that began: see the table pending of filetap query")
 
