@@ -1,7 +1,8 @@
 # filetap: set-up, tests, demo, measurements. `make` alone says what there is.
 
 PYTHON ?= python3
-JOBS ?= $(shell nproc)
+# Two more than CPUs: a test often waits, for a pause of its own or for the kernel to detach tracepoints.
+JOBS ?= $(shell expr $$(nproc) + 2)
 BIN := .venv/bin
 OBJECTS := $(foreach kind,.bpf.o .cast.bpf.o,$(patsubst bpf/%.bpf.c,src/filetap/bpf/%$(kind),$(wildcard bpf/*.bpf.c)))
 WORKLOADS := $(patsubst bench/%.c,build/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))

@@ -27,6 +27,8 @@ from tests.e2e.traced import MEMORY, Line, Traced, balanced, moment, ring, sums
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
 
+CACHED: Final = 66_000
+"""Files; a few more than the kernel's table of files holds."""
 LOSSES: Final = Path(__file__).parent.parent / "kernel" / "losses.c"
 
 
@@ -40,7 +42,7 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """Create a directory on a file system in memory, for a million files."""
+    """Create a directory on a file system in memory, for very many files."""
     path = Path(tempfile.mkdtemp(prefix="filetap-test-", dir="/dev/shm"))
     yield path
     subprocess.run(["rm", "-rf", str(path)], check=True)
@@ -201,11 +203,11 @@ def check_reported_once(run: Traced, memory: Path, count: int, inodes: dict[int,
     assert bool(undefined) == bool(nameless.total())
 
 
-@pytest.mark.timeout(1500)  # 150 s on two free cores
-def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
+@pytest.mark.timeout(600)  # 50 s on two free cores
+def test_files_five_times_as_many_as_the_cache_holds(trace: Trace, losses: str, memory: Path) -> None:
     """Each is written once and read once, long after it was evicted from the cache; its name gives the number of bytes. The workload
     waits for the events: none may be missing, however slow the machine."""
-    count, kept, step = 1_000_000, 100_000, 10_000
+    count, kept, step = 5 * CACHED, 2 * CACHED, 10_000
     with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, kept, step]) as run:
         run.lead([last if last < kept else last - kept for last in range(step - 1, count + kept, step)])
         run.finish()
@@ -221,17 +223,17 @@ def test_a_million_files(trace: Trace, losses: str, memory: Path) -> None:
 
 def test_a_flood_of_files(trace: Trace, losses: str, memory: Path) -> None:
     """Faster than they can be delivered: events that are not delivered are counted."""
-    count = 300_000
-    with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, 100_000]) as run:
+    count = 150_000
+    with trace(["-e", "write", "-e", "read", memory], [losses, "files", memory, count, CACHED]) as run:
         run.finish()
     assert balanced(run.stats)
     check_reported_once(run, memory, count, {row["file"]: row["inode"] for row in run.printed()})
 
 
 def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, memory: Path) -> None:
-    """It is aggregated while filetap is stopped, and reported at the end, after a hundred thousand other files. Those are created no
-    faster than they are reported: a CPU ring has room for 4096."""
-    count, step = 180_000, 2000
+    """It is aggregated while filetap is stopped, and reported at the end, after twice as many other files as the cache holds. Those are
+    created no faster than they are reported: a CPU ring has room for 4096."""
+    count, step = 172_000, 2000
     words = ["-e", "write", "--ring-size", f"{256 * possible_cpus()}K", memory]
     with trace(words, [losses, "files", memory, count, 1000, step]) as run:
         run.follow(step - 1)
@@ -250,10 +252,10 @@ def test_a_file_that_was_aggregated_keeps_its_name(trace: Trace, losses: str, me
     assert run.stats["ops"]["write"]["aggregated"] > 10_000
 
 
-@pytest.mark.timeout(900)  # 50 s on two free cores
-def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)  # 20 s on two free cores
+def test_forty_thousand_processes(trace: Trace, losses: str, tmp_path: Path) -> None:
     """The numbers of forks, exits and execs are exact, and each child's read is its own."""
-    forks, execs = 100_000, 5_000
+    forks, execs = 40_000, 2_000
     (tmp_path / "file").write_bytes(b"x" * 64)
     with trace(["-e", "process", "-e", "pread64"], [losses, "children", tmp_path / "file", forks, execs]) as run:
         wait_until(run.has_written)
@@ -291,19 +293,19 @@ def test_a_hundred_thousand_processes(trace: Trace, losses: str, tmp_path: Path)
 
 def test_processes_that_were_aggregated_keep_their_pid(trace: Trace, losses: str, tmp_path: Path) -> None:
     """More processes than the kernel table holds, while filetap is stopped."""
-    forks = 45_000
+    forks = 30_000
     (tmp_path / "file").write_bytes(b"x" * 64)
     words = ["-e", "pread64", "--ring-size", ring(16)]
     with trace(words, [losses, "children", tmp_path / "file", forks, 0]) as run:
-        wait_until(lambda: run.printed() != [])
+        wait_until(lambda: run.printed_lines() > 0)
         with run.stopped():
-            before = len(run.printed())
-            wait_until(lambda: len(run.printed()) > before + 25_000)
+            before = run.printed_lines()
+            wait_until(lambda: run.printed_lines() > before + 20_000)
         run.finish()
     reported = sums((line for line in run.lines() if line.file.path == str(tmp_path / "file")), lambda line: line.process.pid)
     truth: Counter[object] = Counter()
     for child in run.printed():
         truth[child["child"]] += child["size"]
     assert {pid: moved for pid, (_, moved) in reported.items()} == truth
-    assert run.stats["ops"]["read"]["aggregated"] > 20_000
+    assert run.stats["ops"]["read"]["aggregated"] > 17_000
     assert run.stats["ops"]["read"]["lost"] == 0

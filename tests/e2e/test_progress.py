@@ -34,13 +34,13 @@ from tests.unit.batches import FILE, TASK
 from tests.unit.traces import metadata
 
 ROOT: Final = Path(__file__).parents[2]
-EVENTS: Final = 6 << 20
+EVENTS: Final = 3 << 20
 AT_ONCE: Final = 1 << 18
-LINKS: Final = 1000
-"""Names of a segment of 20 MB: twenty gigabytes are checked."""
+LINKS: Final = 300
+"""Names of a segment of 20 MB: six gigabytes are checked."""
 BAR: Final = rb"\[[# ]{30}\] +(\d+%)? "
 COUNT: Final = "SELECT count(*) AS n FROM events"
-SLOW: Final = "SELECT i FROM range(3) s(i), range(200000000) r(j) WHERE hash(i + j) % 3 = 0 GROUP BY ALL ORDER BY ALL"
+SLOW: Final = "SELECT i FROM range(3) s(i), range(70000000) r(j) WHERE hash(i + j) % 3 = 0 GROUP BY ALL ORDER BY ALL"
 """Seconds on a fast machine, by one thread."""
 
 Shell = Callable[..., Screen]
@@ -90,12 +90,12 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def failing_late(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 million events, which take seconds to search on a fast machine; only the last one failed."""
+    """24 million events, which take seconds to search on a fast machine; only the last one failed."""
     folder, last = (tmp_path_factory.mktemp("progress") / "t.tap" for _ in range(2))
     write(folder, 1 << 20, failed=False)
     write(last, 1 << 20)
-    repeat(folder, folder, range(2, 48))
-    repeat(last, folder, [48])
+    repeat(folder, folder, range(2, 24))
+    repeat(last, folder, [24])
     return folder
 
 

@@ -22,7 +22,7 @@ import msgspec
 from tests.e2e.conftest import cpu_of, has_ended, smallest_ring, wait_until
 
 LONGEST: Final = 600.0
-"""Seconds that a trace may take; on two free cores none takes more than 150."""
+"""Seconds that a trace may take; on two free cores none takes more than 60."""
 MEMORY: Final = 200 << 10
 """KiB that filetap may need for itself, without the mapped ring."""
 
@@ -92,6 +92,10 @@ class Traced:
         """Return what the command has printed so far, by line."""
         whole = (self._folder / "truth").read_bytes().rpartition(b"\n")[0]
         return [msgspec.json.decode(line) for line in whole.splitlines()]
+
+    def printed_lines(self) -> int:
+        """Return how many whole lines the command has printed so far."""
+        return (self._folder / "truth").read_bytes().count(b"\n")
 
     def lines(self) -> Iterator[Line]:
         decode = msgspec.json.Decoder(Line).decode
