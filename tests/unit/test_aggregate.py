@@ -155,13 +155,34 @@ def test_against_lists(rows: list[dict[str, int]], by: str, top: int) -> None:
 
 
 @SETTINGS
-@given(ROWS, ROWS, st.sampled_from(sorted(summary.KEYS)))
+@given(ROWS, ROWS, st.sampled_from(sorted(summary.KEYS.keys() - {"process"})))
 def test_two_traces_are_one(first: list[dict[str, int]], second: list[dict[str, int]], by: str) -> None:
     batches = [batch_of(*rows, files=FILES, tasks=TASKS) for rows in (first, second)]
     with tempfile.TemporaryDirectory() as folder:
         paths = [write(Path(folder, f"{n}.tap"), batch, [], uuid=str(n)) for n, batch in enumerate(batches)]
         found = summed(*paths, by=by, top=4)
     same(rows_of(found), [event for batch in batches for event in touches(batch)], by, 4)
+
+
+@SETTINGS
+@given(ROWS, ROWS)
+def test_processes_of_two_traces_are_not_one(first: list[dict[str, int]], second: list[dict[str, int]]) -> None:
+    """After a boot, a pid and the time of a start since then can come again."""
+    batches = {str(n): batch_of(*rows, files=FILES, tasks=TASKS) for n, rows in enumerate((first, second))}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [write(Path(folder, f"{n}.tap"), batch, [], uuid=n) for n, batch in batches.items()]
+        found = rows_of(summed(*paths, by="process", top=99))
+    assert {row["label"] for row in found} <= batches.keys()
+    for label, batch in batches.items():
+        same([row for row in found if row["label"] == label], touches(batch), "process", 99)
+
+
+def test_the_rest_of_two_traces_has_no_label(tmp_path: Path) -> None:
+    batches = [batch_of(*({"task": task} for task in (1, 1, *range(1, n))), files=FILES, tasks=TASKS) for n in (2, 4)]
+    paths = [write(tmp_path / f"{n}.tap", batch, [], uuid=str(n)) for n, batch in enumerate(batches)]
+    rows = [(row["label"], row["pid"], row["count"]) for row in rows_of(summed(*paths, by="process", top=2))]
+    assert sorted(rows[:2]) == [("0", 10, 3), ("1", 10, 3)]
+    assert rows[2:] == [(None, None, 2)]
 
 
 @SETTINGS

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filetap.analysis import summary
 from filetap.analysis.columns import BYTES
@@ -23,11 +24,12 @@ ID: Final = {"file": "file", "directory": "file", "process": "task", "user": "ta
 GROUP: Final = {
     "file": "coalesce(d.path_bytes, encode(d.path))",
     "directory": "directory(coalesce(d.path_bytes, encode(d.path))::VARCHAR)",
-    "process": "(d.pid, d.start, coalesce(d.command_bytes, encode(d.command)))",
+    "process": f"(number // {NUMBERS}, d.pid, d.start, coalesce(d.command_bytes, encode(d.command)))",
     "user": f"({', '.join(f'd.{name}' for name in summary.USER)})",
     "cgroup": "coalesce(d.cgroup_path_bytes, encode(d.cgroup_path))",
 }
-"""The expression that ids of one group share; d: their file or task. A blob as text is escaped, and so still exact."""
+"""The expression that ids of one group share; d: their file or task. A blob as text is escaped, and so still exact. Processes of
+two recordings are different ones: after a boot, pid and start can come again."""
 RANKS: Final = {"count": "sum", "errors": "sum", "bytes": "sum", "total": "sum", "max": "max", "first": "min", "last": "max"}
 """Figures that do not need the buckets, and how they add up."""
 SUMS: Final = {
@@ -82,6 +84,8 @@ def summed(database: Database, by: str, top: int = 20, sort: str = "count", widt
     named = database.table(
         f"SELECT number AS id, * EXCLUDE (number) FROM ({dimension(database, kind)}) WHERE number IN (SELECT head FROM heads)"
     )
+    if by == "process" and len(database.traces) > 1:
+        return over_processes(database, summary.keyed(found, files, named, by), top, sort)
     return summary.summary(found, named if kind == "file" else files, named if kind == "task" else tasks, by, top, sort=sort)
 
 
@@ -189,6 +193,14 @@ def over_traces(database: Database, top: int, sort: str) -> pa.Table:
     for place, (name, column) in enumerate(columns.items(), 1):
         result = result.add_column(place, name, column)
     return result
+
+
+def over_processes(database: Database, table: pa.Table, top: int, sort: str) -> pa.Table:
+    """Return the summary by process of several recordings, with the label of its recording. ``table``: from ``keyed``."""
+    labels = pa.array([one.label for one in database.named])
+    place = pc.if_else(pc.equal(table["task"], summary.OTHERS), None, pc.divide(table["task"], NUMBERS))
+    table = table.append_column("label", labels.take(place))
+    return summary.summarise(table, ["label", *summary.KEYS["process"]], top, sort).drop_columns(["start"])
 
 
 def over_time(database: Database, width: int | None = None) -> pa.Table:

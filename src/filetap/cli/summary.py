@@ -101,11 +101,8 @@ def _write(database: Database, table: pa.Table, form: str, stream: IO[bytes], zo
     if form == "table":
         from filetap.report.summary import as_text, headings
 
-        heads = (
-            [f"{line}\n" for line in headings(database.named, zone)]
-            if len(database.named) > 1 and "label" not in table.column_names
-            else []
-        )
+        several = len(database.named) > 1 and "host" not in table.column_names
+        heads = [f"{line}\n" for line in headings(database.named, zone)] if several else []
         stream.write("".join([*heads, as_text(table, zone=zone), "\n"]).encode())
     else:
         from filetap.analysis.aggregate import spelled
