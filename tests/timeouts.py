@@ -14,7 +14,7 @@ def scaled(seconds: float) -> float:
     return seconds * float(os.environ.get("FILETAP_TEST_PATIENCE", "1"))
 
 
-def wait_for(condition: Callable[[], object], limit: float = 20) -> None:
+def wait_for(condition: Callable[[], object], limit: float = 60) -> None:
     end = time.monotonic() + scaled(limit)
     while not condition():
         assert time.monotonic() < end, "the condition did not become true in time"

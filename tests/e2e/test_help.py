@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.conftest import READY
+from tests.e2e.conftest import READY, WAIT
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap
@@ -82,7 +82,7 @@ def test_example_works_as_pasted(on_path: str, tmp_path: Path, example: str) -> 
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")} | {"PATH": on_path}
     script = f"{example}\nexit $?"  # not the last command: bash would exec it, and $$ would be lost
     shell = ["bash", "-o", "pipefail", "-c", script]
-    done = subprocess.run(shell, capture_output=True, timeout=30, check=False, env=environment, cwd=tmp_path)
+    done = subprocess.run(shell, capture_output=True, timeout=WAIT, check=False, env=environment, cwd=tmp_path)
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
     text = OTHERS.sub(b"", READY.sub(b"", done.stderr))
     if "filetap top" in example:
@@ -106,7 +106,7 @@ def recorded(ft: Filetap, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("example", [example for name in ("summary", "query", "replay") for example in examples_in(help_of(name))])
 def test_example_for_recordings_works_as_pasted(on_path: str, recorded: Path, example: str) -> None:
     environment = os.environ | {"PATH": on_path}
-    done = subprocess.run(["bash", "-c", example], capture_output=True, timeout=30, check=False, env=environment, cwd=recorded)
+    done = subprocess.run(["bash", "-c", example], capture_output=True, timeout=WAIT, check=False, env=environment, cwd=recorded)
     assert (done.returncode, done.stderr) == (0, b"")
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from tests.e2e.conftest import POLL, blocked_in, possible_cpus, wait_until
+from tests.e2e.conftest import POLL, WAIT, blocked_in, possible_cpus, wait_until
 from tests.e2e.test_end import objects_of, still_there
 from tests.e2e.traced import MEMORY, Line, Traced, balanced, moment, ring, sums
 
@@ -158,7 +158,7 @@ def test_killed_and_started_again(ft: Filetap, losses: str, tmp_path: Path) -> N
                 assert second.end(signal.SIGINT).status == 0
                 ended = time.time()
             workload.terminate()
-            printed = workload.communicate(timeout=20)[0]
+            printed = workload.communicate(timeout=WAIT)[0]
         finally:
             workload.kill()
     truth = {row["thread"]: row["calls"] for row in map(msgspec.json.decode, printed.splitlines())}

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ENVIRONMENT, PYTHON, Filetap, wait_until
+from tests.e2e.conftest import ENVIRONMENT, PYTHON, WAIT, Filetap, wait_until
 
 LINE = re.compile(rb"^\d+ +(\w+)\((.*)\) += (-?\d+)")
 
@@ -48,7 +48,7 @@ def recorded(ft: Filetap, trace: Path, *command: str, events: str = "all", cwd: 
 def straced(output: Path, calls: str, *command: str, cwd: Path | None = None) -> Counter[tuple[str, int]]:
     """Return how often each call had each result."""
     words = ["strace", "-f", "-qq", "-e", "signal=none", "-e", f"trace={calls}", "-o", str(output), *command]
-    subprocess.run(words, check=True, capture_output=True, env=ENVIRONMENT, cwd=cwd, timeout=60)
+    subprocess.run(words, check=True, capture_output=True, env=ENVIRONMENT, cwd=cwd, timeout=WAIT)
     matches = filter(None, map(LINE.match, output.read_bytes().splitlines()))
     return Counter((match[1].decode(), int(match[3])) for match in matches)
 
@@ -89,7 +89,7 @@ def test_errors_have_the_names_that_strace_gives(ft: Filetap, script: Callable[[
     trace = recorded(ft, tmp_path / "t.tap", *command)
     output = tmp_path / "strace"
     calls = "openat,read,fcntl,ioctl"
-    subprocess.run(["strace", "-f", "-qq", "-o", str(output), "-e", f"trace={calls}", *command], check=True, env=ENVIRONMENT, timeout=60)
+    subprocess.run(["strace", "-f", "-qq", "-o", str(output), "-e", f"trace={calls}", *command], check=True, env=ENVIRONMENT, timeout=WAIT)
     failures = re.findall(rb"(\w+)(?:\(| resumed>).* = -1 (E\w+) ", output.read_bytes())
     rows = query_rows(
         ft, trace, "SELECT DISTINCT call, error FROM events WHERE call IN ('openat', 'read', 'fcntl', 'ioctl') AND result < 0"
@@ -199,7 +199,7 @@ class Server:
         return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", str(self._programs / program), *words]
 
     def run(self, program: str, *words: str) -> str:
-        done = subprocess.run(self._words(program, *words), capture_output=True, check=True, text=True, cwd=self.folder, timeout=60)
+        done = subprocess.run(self._words(program, *words), capture_output=True, check=True, text=True, cwd=self.folder, timeout=WAIT)
         return done.stdout
 
     def ask(self, sql: str) -> list[str]:
@@ -211,7 +211,7 @@ class Server:
     def end(self) -> None:
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=WAIT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
