@@ -6,8 +6,8 @@
 #include <asm/unistd.h>
 #include "../bpf/event.h"
 #include "../bpf/lib/compat.bpf.h"
-#include "../bpf/lib/define.bpf.h"
 #include "../bpf/lib/descriptor.bpf.h"
+#include "../bpf/lib/find_file.bpf.h"
 #include "../bpf/lib/identity.bpf.h"
 #include "../bpf/lib/kernel.h"
 #include "../bpf/lib/path.bpf.h"

@@ -13,6 +13,7 @@
 #include "lib/fd_file.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
+#include "lib/uapi.h"
 
 #define MAX_RINGS 4096
 

@@ -13,6 +13,7 @@
 #include "lib/opening.bpf.h"
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/uapi.h"
 
 /* arch/x86/include/asm/trap_pf.h */
 #define PF_WRITE 2

@@ -17,6 +17,7 @@
 #include "lib/pid.bpf.h"
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
+#include "lib/uapi.h"
 
 #define MAX_ANCESTORS 64
 

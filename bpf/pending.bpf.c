@@ -13,6 +13,7 @@
 #include "lib/listing.bpf.h"
 #include "lib/pid.bpf.h"
 #include "lib/state.bpf.h"
+#include "lib/uapi.h"
 
 SEC("iter/task")
 int ft_list_calls(struct bpf_iter__task *ctx)

@@ -6,9 +6,9 @@
 #include "event.h"
 #include "lib/ancestry.bpf.h"
 #include "lib/compat.bpf.h"
-#include "lib/define.bpf.h"
 #include "lib/descriptor.bpf.h"
 #include "lib/emit.bpf.h"
+#include "lib/find_file.bpf.h"
 #include "lib/kernel.h"
 #include "lib/pending_event.bpf.h"
 #include "lib/name.bpf.h"
@@ -17,6 +17,7 @@
 #include "lib/state.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
+#include "lib/uapi.h"
 
 /* Only processes count as live; a thread inherits everything from its process. */
 static __always_inline void inherit(struct task_state *parent, struct task_struct *child, bool thread)

@@ -7,6 +7,7 @@
  */
 #include "event.h"
 #include "lib/argument.bpf.h"
+#include "lib/call_name.bpf.h"
 #include "lib/compat.bpf.h"
 #include "lib/credentials.bpf.h"
 #include "lib/descriptor.bpf.h"
@@ -22,6 +23,7 @@
 #include "lib/fd_file.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
+#include "lib/uapi.h"
 
 /* Programs of other objects for calls that they handle (KIND_SUBMIT); the table's 'call' is their index. */
 #define MAX_HANDLERS 8

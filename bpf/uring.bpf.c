@@ -5,8 +5,8 @@
  */
 #include "event.h"
 #include "lib/argument.bpf.h"
+#include "lib/call_name.bpf.h"
 #include "lib/compat.bpf.h"
-#include "lib/call_event.bpf.h"
 #include "lib/emit.bpf.h"
 #include "lib/kernel.h"
 #include "lib/numbers.h"
@@ -16,6 +16,7 @@
 #include "lib/fd_file.bpf.h"
 #include "lib/target.bpf.h"
 #include "lib/task.bpf.h"
+#include "lib/uapi.h"
 
 #define SQE_SIZE 64
 

@@ -6,8 +6,8 @@
  */
 #include "event.h"
 #include "lib/compat.bpf.h"
-#include "lib/define.bpf.h"
 #include "lib/emit.bpf.h"
+#include "lib/find_file.bpf.h"
 #include "lib/hook.bpf.h"
 #include "lib/identity.bpf.h"
 #include "lib/kernel.h"

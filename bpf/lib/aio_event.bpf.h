@@ -11,14 +11,15 @@
 #include "aio_table.bpf.h"
 #include "argument.bpf.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
+#include "uapi.h"
 
 /* The request that is being read or written: too large for the stack. */
 struct workspace {

@@ -13,6 +13,7 @@
 #include "kernel.h"
 #include "path.bpf.h"
 #include "state.bpf.h"
+#include "uapi.h"
 
 #define MAX_ALIASES 16
 

@@ -12,6 +12,7 @@
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "describe.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "path.bpf.h"
 #include "state.bpf.h"

@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include "kernel.h"
+#include "uapi.h"
 
 #ifndef barrier
 #define barrier() asm volatile("" ::: "memory")

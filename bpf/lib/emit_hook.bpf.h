@@ -18,6 +18,7 @@
 #include "opening.bpf.h"
 #include "state.bpf.h"
 #include "task.bpf.h"
+#include "uapi.h"
 
 static __always_inline bool is_chosen(__u8 hook)
 {

@@ -8,12 +8,13 @@
 
 #include "../event.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
 #include "descriptor.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
+#include "uapi.h"
 
 /* A call that has returned. */
 struct exit_context {

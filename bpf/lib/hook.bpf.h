@@ -10,7 +10,7 @@
 
 #include "../event.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
+#include "find_file.bpf.h"
 #include "identity.bpf.h"
 #include "kernel.h"
 #include "pending_hook.bpf.h"
@@ -19,6 +19,7 @@
 #include "state.bpf.h"
 #include "target.bpf.h"
 #include "emit_hook.bpf.h"
+#include "uapi.h"
 
 #define MAX_ERRNO 4095
 #define MNT_INTERNAL 0x4000

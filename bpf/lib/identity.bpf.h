@@ -12,6 +12,7 @@
 #include "../event.h"
 #include "compat.bpf.h"
 #include "kernel.h"
+#include "uapi.h"
 
 #define MIX 0x9e3779b97f4a7c15ull
 #define NAME_WORDS 8

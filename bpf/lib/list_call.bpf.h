@@ -9,14 +9,15 @@
 
 #include "../event.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
 #include "descriptor.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "listing.bpf.h"
 #include "mapping.bpf.h"
 #include "pending_hook.bpf.h"
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
+#include "uapi.h"
 
 static __always_inline void fill_position(struct pending_call *p, __u64 address, const struct call *call)
 {

@@ -10,12 +10,13 @@
 #include "../event.h"
 #include "aio_table.bpf.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "listing.bpf.h"
 #include "ring_table.bpf.h"
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
+#include "uapi.h"
 
 #define MAX_ASKED 4096 /* requests at a time */
 

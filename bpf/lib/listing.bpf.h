@@ -10,8 +10,8 @@
 #include "../event.h"
 #include "ancestry.bpf.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
 #include "descriptor.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "opening.bpf.h"
 #include "pid.bpf.h"
@@ -19,6 +19,7 @@
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
 #include "task.bpf.h"
+#include "uapi.h"
 
 #define MAX_LEVELS 32 /* of cgroups */
 

@@ -10,13 +10,14 @@
 #include "../event.h"
 #include "argument.bpf.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
 #include "descriptor.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
+#include "uapi.h"
 
 #define MAPLE_LEAF_MOST 1 /* maple_dense and maple_leaf_64, enum maple_type */
 #define MAPLE_ARANGE 3

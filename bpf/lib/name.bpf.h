@@ -11,10 +11,12 @@
 #include "compat.bpf.h"
 #include "define.bpf.h"
 #include "descriptor.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "path_rules.bpf.h"
 #include "path.bpf.h"
 #include "state.bpf.h"
+#include "uapi.h"
 
 /* Result for a name of a call: one with an id, or 0 if it could not be read or defined; empty, which refers to the directory it starts
  * from; or one that no rule can match, which is not defined. */

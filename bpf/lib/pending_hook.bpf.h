@@ -10,11 +10,12 @@
 
 #include "../event.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "pending_event.bpf.h"
 #include "numbers.h"
 #include "state.bpf.h"
+#include "uapi.h"
 
 /* Return the call that the current task has made, as a number; 0: none whose result is that of one operation. */
 static __always_inline __u64 call_under_way(struct task_struct *task)

@@ -11,16 +11,17 @@
 #include "../event.h"
 #include "argument.bpf.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
 #include "descriptor.bpf.h"
 #include "call_event.bpf.h"
 #include "emit.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "pending_event.bpf.h"
 #include "opening.bpf.h"
 #include "ring_table.bpf.h"
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
+#include "uapi.h"
 
 /* The registers of the corresponding system call, a state to fill, and the request being written or read: one of each per CPU. */
 struct workspace {

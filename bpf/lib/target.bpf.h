@@ -11,6 +11,7 @@
 #include "compat.bpf.h"
 #include "kernel.h"
 #include "state.bpf.h"
+#include "uapi.h"
 
 /* Tested at each call, not cached: a task may be moved between cgroups at any time. */
 static __always_inline bool in_cgroup(const struct globals *g)

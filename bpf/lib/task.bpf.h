@@ -13,6 +13,7 @@
 #include "credentials.bpf.h"
 #include "define.bpf.h"
 #include "describe.bpf.h"
+#include "find_file.bpf.h"
 #include "identity.bpf.h"
 #include "kernel.h"
 #include "path.bpf.h"

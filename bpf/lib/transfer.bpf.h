@@ -10,13 +10,14 @@
 #include "../event.h"
 #include "argument.bpf.h"
 #include "compat.bpf.h"
-#include "define.bpf.h"
 #include "descriptor.bpf.h"
 #include "emit.bpf.h"
+#include "find_file.bpf.h"
 #include "kernel.h"
 #include "pending_event.bpf.h"
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
+#include "uapi.h"
 
 static __always_inline bool appends(struct file *file, const struct call *call, const struct pt_regs *regs)
 {
