@@ -29,7 +29,7 @@
 #define MAX_TURNS (8 << 20) /* BPF_MAX_LOOPS */
 
 /* For a global function one(what, index), which returns 1 at the end: define one_each(), which calls it with each index from 'first'
- * on, at most 'count' times: of these the first 64 Ki, or 8 Mi by bpf_loop. */
+ * on, at most 'count' times: of these the first 64 Ki, or 8 Mi by bpf_loop. It returns true if it was not called for the others. */
 #if HAS_CAST
 struct turns {
 	__u64 what;
@@ -44,11 +44,11 @@ struct turns {
 		barrier_var(end); /* else the compiler, which knows that it is 0 or 1, does not check it */                                \
 		return end ? 1 : 0;                                                                                                        \
 	}                                                                                                                                  \
-	static __always_inline void one##_each(__u64 what, __u32 first, __u64 count)                                                       \
+	static __always_inline bool one##_each(__u64 what, __u32 first, __u64 count)                                                       \
 	{                                                                                                                                  \
 		struct turns turns = { what, first };                                                                                      \
                                                                                                                                            \
-		bpf_loop(count < MAX_TURNS ? count : MAX_TURNS, one##_turn, &turns, 0);                                                    \
+		return bpf_loop(count < MAX_TURNS ? count : MAX_TURNS, one##_turn, &turns, 0) == MAX_TURNS;                                \
 	}
 #else
 #define REPEATED(one)                                                                                                                      \
@@ -59,11 +59,12 @@ struct turns {
 				return 1;                                                                                                  \
 		return 0;                                                                                                                  \
 	}                                                                                                                                  \
-	static __always_inline void one##_each(__u64 what, __u32 first, __u64 count)                                                       \
+	static __always_inline bool one##_each(__u64 what, __u32 first, __u64 count)                                                       \
 	{                                                                                                                                  \
 		for (__u32 i = 0; i < TURNS_AT_ONCE; i++)                                                                                  \
 			if (i * TURNS_AT_ONCE >= count || one##_some(what, first + i * TURNS_AT_ONCE, count - i * TURNS_AT_ONCE))          \
-				break;                                                                                                     \
+				return false;                                                                                              \
+		return true;                                                                                                               \
 	}
 #endif
 

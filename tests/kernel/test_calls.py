@@ -246,6 +246,29 @@ os.read(77, 10)
     assert all(event.duration >= 100_000_000 for event in mine)
 
 
+def test_a_close_range_of_very_many_descriptors(tmp_path: Path) -> None:
+    """Before v6.2 those far behind the first one are not reported: a note says so."""
+    path, far = tmp_path / "file", 190_000
+    path.touch()
+    code = f"""
+import ctypes, os, resource
+try:
+    resource.setrlimit(resource.RLIMIT_NOFILE, ({far + 1}, {far + 1}))
+except ValueError:
+    os._exit(77)
+os.dup2(os.open({os.fspath(path)!r}, 0), {far})
+os._exit(-ctypes.CDLL(None).syscall(436, 3, 0xFFFFFFFF, 0))
+"""
+    run = trace(["/usr/bin/python3", "-I", "-S", "-c", code], wanted("close", paths=[str(path)]))
+    if run.status == 77:
+        pytest.skip("the limit on descriptors cannot be raised here")
+    assert run.status == 0
+    reported = [event.fd for event in run.events if event.call == "close_range"]
+    missing = [note for note in run.stats.notes if "close_range" in note]
+    assert reported in ([3], [3, far])
+    assert missing == ["1 calls of close_range had too many descriptors: closes of the last ones are missing"] * (far not in reported)
+
+
 def test_invalid_descriptor() -> None:
     """EBADF is an attempt too: it is reported with its descriptor, and no file."""
     code = """
