@@ -137,6 +137,18 @@ def test_a_call_under_way(container: Container, tmp_path: Path) -> None:
     (event,) = container.run(f"trace OUT -p {pid} --pending --duration 0.1")
     container.do(f"kill {pid}; wait {pid}")
     assert (event["event"]["kind"], event["file"]["path"], event["process"]["pid"]) == ("pending", str(fifo), oracle)
+    assert "not listed" not in container.stderr
+
+
+def test_a_call_under_way_outside(container: Container, tmp_path: Path) -> None:
+    """It is not listed, and a note says so."""
+    fifo, note = tmp_path / "fifo", "not listed: pending calls of processes outside this pid namespace"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.DEVNULL) as outside:
+        wait_for(lambda: Path(f"/proc/{outside.pid}/syscall").read_text().startswith("257 "))
+        assert container.run(f"trace OUT --all --pending --duration 0.1 {tmp_path}") == []
+        outside.kill()
+    assert note in container.stderr
 
 
 def test_a_watch_traces_processes_outside_and_inside(container: Container, file: Path) -> None:

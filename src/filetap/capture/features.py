@@ -340,7 +340,10 @@ def _namespaces(types: KernelTypes) -> Iterator[Requirement]:
     """Yield the namespaces, and what is different in them."""
     initial = "initial"
     there = {kind: is_initial(kind) for kind in ("pid", "time", "cgroup")}
-    inside = "not the initial one: -p takes pids of this namespace, events have pids of the host"
+    inside = (
+        "not the initial one: -p takes pids of this namespace, events have pids of the host, "
+        "and pending calls of processes outside are not listed"
+    )
     blind = f"{inside}; -c does not find processes that already run outside: share the host's namespace (--pid=host)"
     walks = types.has_kfunc(iterators.WALK)
     yield Requirement("pid namespace", there["pid"] or walks, False, initial if there["pid"] else inside if walks else blind)

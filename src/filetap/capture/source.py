@@ -366,6 +366,8 @@ class KernelSource:
         """Return the lister of pending calls and requests. Loaded at its first use: most runs end when their targets have
         ended."""
         if not self._underway:
+            if not is_initial("pid") and self._options.targets.anywhere:
+                self.notes.append("not listed: pending calls of processes outside this pid namespace")
             objects = {plan.object: loaded for loaded, plan in self._others if plan.object in underway.TABLES}
             if not self._sees_requests:
                 objects.pop("uring", None)

@@ -71,6 +71,11 @@ class Targets:
             if len(values) > most:
                 raise UsageError(f"{name} can be given at most {most} times")
 
+    @property
+    def anywhere(self) -> bool:
+        """Return whether targets may run outside filetap's pid namespace. Those given by number, and their descendants, do not."""
+        return bool(self.comms or self.cgroups or self.all)
+
     def marks(self) -> dict[int, int]:
         """Return process to TARGET_*: the targets that are running already."""
         own = wire.TARGET_PID | wire.TARGET_LIVE
