@@ -131,7 +131,7 @@ static __noinline int read_ring(__u64 context)
 	from = known ? *known : ring.head;
 	bpf_map_update_elem(&ft_rings, &key, &ring.tail, BPF_ANY);
 	w->nr = ring.nr;
-	complete_one_each(context + ring.header_length, from, ring.tail >= from ? ring.tail - from : ring.tail + ring.nr - from);
+	count_cut(complete_one_each(context + ring.header_length, from, ring.tail >= from ? ring.tail - from : ring.tail + ring.nr - from));
 	return 0;
 }
 
@@ -203,7 +203,7 @@ static __always_inline int on_submit_exit(const struct pt_regs *regs)
 		return 0;
 	check_task(task, s);
 	if (taken > s->recorded)
-		record_taken_each(list, s->recorded, taken - s->recorded);
+		count_cut(record_taken_each(list, s->recorded, taken - s->recorded));
 	read_ring(regs->di);
 	if (result < 0)
 		refused(s, list, result);
@@ -243,7 +243,7 @@ static __always_inline int on_getevents_exit(const struct pt_regs *regs)
 	if (!s || result <= 0)
 		return 0;
 	check_task(task, s);
-	reap_one_each(events, 0, result);
+	count_cut(reap_one_each(events, 0, result));
 	return 0;
 }
 

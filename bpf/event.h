@@ -345,7 +345,7 @@ struct counters {
 	__u64 ids_again; /* times that the ids of files and tasks started again */
 	__u64 unresolved; /* changes of EVENT_LATER that found no room */
 	__u64 believed; /* changes dropped because their names led elsewhere a moment before, though something has been moved since */
-	__u64 ranges_cut; /* calls of close_range with more descriptors than are reported */
+	__u64 lists_cut; /* of descriptors or requests, with more elements than are looked at */
 	__u64 next_request;
 	__u32 next_id;
 	__u32 next_open;

@@ -78,10 +78,8 @@ static __noinline bool begin_close_range(const struct pt_regs *regs)
 /* Emit one close for each open descriptor, before they are gone. */
 static __always_inline int close_range(const struct pt_regs *regs)
 {
-	struct counters *c = counters();
-
-	if (begin_close_range(regs) && close_one_each((__u32)regs->si, regs->di, 1ull << 32) && c)
-		c->ranges_cut++;
+	if (begin_close_range(regs))
+		count_cut(close_one_each((__u32)regs->si, regs->di, 1ull << 32));
 	return 0;
 }
 

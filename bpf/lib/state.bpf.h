@@ -244,6 +244,15 @@ struct {
 
 PER_CPU(counters, struct counters, ft_counters)
 
+/* Count a list that has more elements than are looked at (REPEATED), if it was cut. */
+static __always_inline void count_cut(bool cut)
+{
+	struct counters *c = counters();
+
+	if (cut && c)
+		c->lists_cut++;
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -266,7 +266,7 @@ os._exit(-ctypes.CDLL(None).syscall(436, 3, 0xFFFFFFFF, 0))
     reported = [event.fd for event in run.events if event.call == "close_range"]
     missing = [note for note in run.stats.notes if "close_range" in note]
     assert reported in ([3], [3, far])
-    assert missing == ["1 calls of close_range had too many descriptors: closes of the last ones are missing"] * (far not in reported)
+    assert len(missing) == (far not in reported)
 
 
 def test_invalid_descriptor() -> None:

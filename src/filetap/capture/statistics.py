@@ -158,7 +158,8 @@ def kernel_notes(counters: Records) -> list[str]:
         "many at once): some may have been on a PATH",
         "believed": "changes by name were not looked up, because the same name had led elsewhere less than 0.1 s before "
         "and a rename or mount followed: some may have been on a PATH",
-        "ranges_cut": "calls of close_range had too many descriptors: closes of the last ones are missing",
+        "lists_cut": "calls of close_range, io_submit or io_getevents had too many descriptors or requests: events of the last ones are "
+        "missing",
         "rules_full": "times a watched file could not be added to the table of watched inodes: accesses by its other names may be missing",
         "requests_full": "requests of io_uring or io_submit were reported at submission, without a result: too many were pending",
         "completions_full": "io_uring requests may be missing: the program's own completion queue was full",

@@ -175,7 +175,7 @@ COUNTERS: Final = np.dtype(
         ("ids_again", "<u8"),
         ("unresolved", "<u8"),
         ("believed", "<u8"),
-        ("ranges_cut", "<u8"),
+        ("lists_cut", "<u8"),
         ("next_request", "<u8"),
         ("next_id", "<u4"),
         ("next_open", "<u4"),
