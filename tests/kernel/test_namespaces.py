@@ -187,7 +187,7 @@ def test_running_commands_by_name(container: Container, file: Path, tmp_path: Pa
         container.do("exec 8>&-")
         found = [event["process"]["name"] for event in touched(events, file)]
     assert found == ["namesake"] * (4 if walks_tasks() else 2)
-    assert ("outside this pid namespace" in container.stderr) == (not walks_tasks())
+    assert ("not seen: processes of -c outside this pid namespace" in container.stderr) == (not walks_tasks())
 
 
 def test_a_process_outside_the_namespace(container: Container) -> None:
