@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from filetap.core.calls import CALLS, MAX_NR
+from filetap.kernel.types import KernelTypes
 from tests.kernel.harness import READING, Event, Run, trace, wanted
 
 NONE: Final = -1000
@@ -246,6 +247,12 @@ os.read(77, 10)
     assert all(event.duration >= 100_000_000 for event in mine)
 
 
+def looks_at_all() -> bool:
+    """Return whether the programs for kernels with bpf_rdonly_cast (v6.2) are loaded: their loops are by bpf_loop."""
+    with KernelTypes() as types:
+        return types.has_cast()
+
+
 def test_a_close_range_of_very_many_descriptors(tmp_path: Path) -> None:
     """Before v6.2 those far behind the first one are not reported: a note says so."""
     path, far = tmp_path / "file", 190_000
@@ -265,7 +272,7 @@ os._exit(-ctypes.CDLL(None).syscall(436, 3, 0xFFFFFFFF, 0))
     assert run.status == 0
     reported = [event.fd for event in run.events if event.call == "close_range"]
     missing = [note for note in run.stats.notes if "close_range" in note]
-    assert reported in ([3], [3, far])
+    assert reported in ([[3, far]] if looks_at_all() else [[3], [3, far]])
     assert len(missing) == (far not in reported)
 
 
