@@ -29,7 +29,8 @@
 #define MAX_TURNS (8 << 20) /* BPF_MAX_LOOPS */
 
 /* For a global function one(what, index), which returns 1 at the end: define one_each(), which calls it with each index from 'first'
- * on, at most 'count' times: of these the first 64 Ki, or 8 Mi by bpf_loop. It returns true if it was not called for the others. */
+ * on, at most 'count' times: of these the first 64 Ki and one, or by bpf_loop 8 Mi and one. The last call finds out whether there are
+ * more; one_each() returns true if it was not called for these. */
 #if HAS_CAST
 struct turns {
 	__u64 what;
@@ -48,7 +49,8 @@ struct turns {
 	{                                                                                                                                  \
 		struct turns turns = { what, first };                                                                                      \
                                                                                                                                            \
-		return bpf_loop(count < MAX_TURNS ? count : MAX_TURNS, one##_turn, &turns, 0) == MAX_TURNS;                                \
+		return bpf_loop(count < MAX_TURNS ? count : MAX_TURNS, one##_turn, &turns, 0) == MAX_TURNS && count > MAX_TURNS &&         \
+		       !one(what, first + MAX_TURNS);                                                                                      \
 	}
 #else
 #define REPEATED(one)                                                                                                                      \
@@ -64,7 +66,7 @@ struct turns {
 		for (__u32 i = 0; i < TURNS_AT_ONCE; i++)                                                                                  \
 			if (i * TURNS_AT_ONCE >= count || one##_some(what, first + i * TURNS_AT_ONCE, count - i * TURNS_AT_ONCE))          \
 				return false;                                                                                              \
-		return true;                                                                                                               \
+		return count > TURNS_AT_ONCE * TURNS_AT_ONCE && !one(what, first + TURNS_AT_ONCE * TURNS_AT_ONCE);                         \
 	}
 #endif
 
