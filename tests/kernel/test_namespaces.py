@@ -210,6 +210,8 @@ def test_the_doctor_knows_namespaces(filetap: Command) -> None:
         for kind in ("pid", "time", "cgroup"):
             assert (rows[f"{kind} namespace"]["detail"] == "initial") != inside
         assert rows["pid namespace"]["met"] == (walks_tasks() or not inside)
+        for limit in ("-p takes pids of this namespace", "pending calls of processes outside are not listed"):
+            assert (limit in rows["pid namespace"]["detail"]) == inside
         assert "/proc" not in rows
     assert not requirements(filetap, "unshare", "--pid", "--fork")["/proc"]["met"]
 
