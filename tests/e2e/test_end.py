@@ -1,6 +1,6 @@
 """The end of a run: clean after signals; nothing left in the kernel after kill -9 at any moment.
 
-Separate from test_command.py, which is about the command's end. The oracles: bpftool's lists against what living
+Separate from test_command.py, which is about the command's end. The oracles: the kernel's lists against what living
 processes hold, and files that a command which must not run would create.
 """
 
@@ -9,52 +9,21 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.conftest import ENVIRONMENT, WAIT, Filetap, has_ended, wait_until
 from tests.e2e.screen import Screen
+from tests.loaded import held, ids, orphans
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Puppet, Running
-
-BPFTOOL = "/usr/sbin/bpftool"
-
-
-def bpftool(what: str) -> list[dict[str, Any]]:
-    listed = json.loads(subprocess.run([BPFTOOL, "-j", what, "show"], check=True, capture_output=True).stdout)
-    return [row for row in listed if "id" in row]
-
-
-def held(kind: str, pids: Iterable[str] = ()) -> set[int]:
-    """Return ids of maps or programs that processes hold by descriptor, from /proc/PID/fdinfo."""
-    ids: set[int] = set()
-    for process in pids or (name for name in os.listdir("/proc") if name.isdigit()):
-        with suppress(OSError):
-            for fd in os.listdir(f"/proc/{process}/fdinfo"):
-                with suppress(OSError):
-                    text = Path(f"/proc/{process}/fdinfo/{fd}").read_text()
-                    ids.update(int(number) for number in re.findall(rf"^{kind}_id:\s*(\d+)", text, re.MULTILINE))
-    return ids
-
-
-def orphans() -> tuple[set[int], set[int]]:
-    """Return programs and maps that no process holds. Those of other runs are held by their processes, those of service managers and
-    containers by cgroups, to which filetap never attaches."""
-    programs, maps = bpftool("prog"), bpftool("map")
-    programs_held, maps_held = held("prog"), held("map")
-    programs_held |= {row["id"] for row in programs if row["type"].startswith("cgroup_")}
-    maps_held |= {number for row in programs if row["id"] in programs_held for number in row.get("map_ids", ())}
-    return {row["id"] for row in programs} - programs_held, {row["id"] for row in maps} - maps_held
 
 
 def new_orphans(before: tuple[set[int], set[int]]) -> tuple[set[int], set[int]]:
@@ -70,15 +39,13 @@ def new_orphans(before: tuple[set[int], set[int]]) -> tuple[set[int], set[int]]:
 
 
 def objects_of(run: Running) -> tuple[set[int], set[int]]:
-    return held("prog", [str(run.pid)]), held("map", [str(run.pid)])
+    return held("prog", [run.pid]), held("map", [run.pid])
 
 
-def still_there(programs: set[int], maps: set[int]) -> set[int]:
+def still_there(programs: set[int], maps: set[int]) -> tuple[set[int], set[int]]:
     """Return which of them the kernel still has after enough time to free them."""
     end = time.monotonic() + WAIT
-    while left := ({row["id"] for row in bpftool("prog")} & programs) | ({row["id"] for row in bpftool("map")} & maps):
-        if time.monotonic() > end:
-            break
+    while any(left := (programs & ids("prog"), maps & ids("map"))) and time.monotonic() < end:
         time.sleep(0.1)
     return left
 
@@ -226,7 +193,7 @@ def test_hangup_leaves_nothing(ft: Filetap, puppet: Puppet) -> None:
         programs, maps = objects_of(run)
         run.end(signal.SIGHUP)
     assert len(programs) > 2
-    assert not still_there(programs, maps)
+    assert still_there(programs, maps) == (set(), set())
 
 
 @pytest.mark.parametrize("words", [["-e", "open"], ["-e", "io"], ["-e", "io", "--no-latency"], ["--sandbox"]], ids=" ".join)
@@ -241,7 +208,7 @@ def test_kill_9_while_attached_leaves_no_programs_and_maps(ft: Filetap, words: l
         for pid in children:
             os.kill(pid, signal.SIGKILL)
     assert len(programs) > 2 < len(maps)
-    assert not still_there(programs, maps)
+    assert still_there(programs, maps) == (set(), set())
     for group in groups:
         remove_sandbox(group.rpartition("/")[2])
 

@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import attaching
 from tests.e2e.conftest import Filetap, Result
-from tests.e2e.test_end import new_orphans, orphans
+from tests.e2e.test_end import new_orphans
+from tests.loaded import orphans
 
 
 def calls(done: Result, folder: Path) -> list[tuple[str, str, bool]]:

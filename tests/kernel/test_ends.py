@@ -1,18 +1,16 @@
 """However a run ends, nothing of it stays in the kernel.
 
-Separate, as the oracle is bpftool: it lists all programs and maps. This is the last file of tests/kernel.
+Separate, as the oracle is the kernel's list of all programs and maps. This is the last file of tests/kernel.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,32 +21,19 @@ from filetap.capture.session import Session
 from filetap.core.errors import FiletapError
 from filetap.selection.targets import Targets
 from tests.kernel.harness import Collector, Shell, Watch, wanted
+from tests.loaded import held, ids
 from tests.timeouts import scaled, wait_for
 
-BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 KINDS = ("prog", "map", "link")
-pytestmark = pytest.mark.skipif(BPFTOOL is None, reason="the oracle, bpftool, is not installed")
 
 
 def kept(pid: int) -> set[tuple[str, int]]:
     """Return programs, maps and links that ``pid`` holds, by its descriptors."""
-    found: set[tuple[str, int]] = set()
-    for info in Path(f"/proc/{pid}/fdinfo").glob("*"):
-        with suppress(OSError):
-            for line in info.read_text().splitlines():
-                kind, _, number = line.partition("_id:")
-                if kind in KINDS:
-                    found.add((kind, int(number)))
-    return found
-
-
-def exists(kind: str, number: int) -> bool:
-    shown = subprocess.run([str(BPFTOOL), "-j", kind, "show", "id", str(number)], capture_output=True, check=False)
-    return shown.returncode == 0 and b'"error"' not in shown.stdout
+    return {(kind, number) for kind in KINDS for number in held(kind, [pid])}
 
 
 def gone(mine: set[tuple[str, int]]) -> bool:
-    return not any(exists(*one) for one in mine)
+    return not any((kind, number) in mine for kind in KINDS for number in ids(kind))
 
 
 @pytest.fixture
@@ -70,7 +55,7 @@ def tracer(filetap: tuple[str, ...], tmp_path: Path) -> Iterator[tuple[subproces
 def test_nothing_is_left(tracer: tuple[subprocess.Popen[bytes], set[tuple[str, int]]], number: signal.Signals) -> None:
     running, mine = tracer
     assert {kind for kind, _ in mine} == set(KINDS)
-    wait_for(lambda: all(exists(*one) for one in mine))  # bpftool fails now and then when another process's object disappears meanwhile
+    assert not gone(mine)
     running.send_signal(number)
     running.communicate(timeout=scaled(10))
     assert running.returncode == (0 if number in (signal.SIGINT, signal.SIGTERM) else -number)

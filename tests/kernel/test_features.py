@@ -14,7 +14,6 @@ import shutil
 import struct
 import subprocess
 import sys
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +28,7 @@ from filetap.kernel.types import KernelTypes
 from filetap.selection.targets import Targets
 from tests.kernel.harness import Shell, Watch, wanted
 from tests.kernel.test_ends import kept
+from tests.loaded import held, programs
 from tests.timeouts import wait_for
 
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
@@ -264,21 +264,14 @@ def test_root_of_a_user_namespace() -> None:
 
 
 def listed(kind: str) -> list[dict[str, Any]]:
-    """Return bpftool's list; it fails when an object of another process disappears meanwhile."""
-    for _ in range(100):
-        shown = subprocess.run([str(BPFTOOL), "-j", kind], check=False, capture_output=True)
-        if shown.returncode == 0:
-            return list(json.loads(shown.stdout))
-    raise AssertionError(shown.stderr.decode())
+    """Return what bpftool shows of the objects that this process holds (not of others, see tests/loaded.py)."""
+    numbers = sorted(number for one, number in kept(os.getpid()) if one == kind)
+    return [json.loads(bpftool("-j", kind, "show", "id", str(number))) for number in numbers]
 
 
-def ours() -> set[tuple[str, int]]:
-    """Return what this doctor has loaded, without what another doctor process holds."""
-    found = {(kind, item["id"]) for kind in ("prog", "map", "link") for item in listed(kind) if item.get("name") == "ft_doctor"}
-    for pid in filter(str.isdigit, os.listdir("/proc") if found else ()):
-        with suppress(OSError):  # it has ended
-            found -= kept(int(pid)) if int(pid) != os.getpid() else set()
-    return found
+def left_by_doctor() -> set[int]:
+    """Return the programs of a doctor that no process holds, and no other one is using."""
+    return {number for number, (_, name, _) in programs() if name == "ft_doctor"} - held("prog")
 
 
 ALIKE: Final = {
@@ -298,10 +291,9 @@ def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preemp
         monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
     chosen = {hook_set.name: hook_set.chosen for hook_set in features.examine().hook_sets}
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all")):
-        held = kept(os.getpid())
-        programs = [item for item in listed("prog") if ("prog", item["id"]) in held]
-    kinds = {item["name"].removeprefix(PREFIX): "tp_btf" if item["type"] == "tracing" else item["type"] for item in programs}
-    found = {hook_set: {kind for name, kind in kinds.items() if name in programs} for hook_set, programs in ALIKE.items()}
+        loaded = listed("prog")
+    kinds = {item["name"].removeprefix(PREFIX): "tp_btf" if item["type"] == "tracing" else item["type"] for item in loaded}
+    found = {hook_set: {kind for name, kind in kinds.items() if name in alike} for hook_set, alike in ALIKE.items()}
     assert found == {hook_set: {chosen[hook_set]} - {None} for hook_set in ALIKE}
 
 
@@ -311,14 +303,12 @@ def test_names_in_bpftool_have_the_prefix(options: dict[str, Any]) -> None:
     """All programs and maps of a session have the prefix, also those of the iterators over calls under way."""
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all", paths=["/"]), **options) as tracer:
         tracer.session.source.underway()
-        held = kept(os.getpid())
-        names = {kind: [item["name"] for item in listed(kind) if (kind, item["id"]) in held] for kind in ("prog", "map")}
+        names = {kind: [item["name"] for item in listed(kind)] for kind in ("prog", "map")}
     assert len(names["prog"]) > 10
     assert len(names["map"]) > 20
     assert [name for of_kind in names.values() for name in of_kind if not name.startswith("ft_")] == []
 
 
-@needs_bpftool
 def test_nothing_is_left_behind() -> None:
     features.examine()
     before = sorted(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text()
@@ -326,4 +316,4 @@ def test_nothing_is_left_behind() -> None:
     with KernelTypes() as types:
         types.has_kfunc("bpf_rdonly_cast")
     assert (sorted(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text()) == before
-    wait_for(lambda: not ours())  # the kernel frees a program some time after its last descriptor
+    wait_for(lambda: not left_by_doctor())  # the kernel frees a program some time after its last descriptor
