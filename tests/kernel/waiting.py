@@ -48,9 +48,15 @@ def begin(call, act, **fields):
 def end():
     print("begun", flush=True)
     sys.stdin.readline()
+    kill()
+def kill():
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+def fail(*error):
+    sys.__excepthook__(*error)
+    kill()  # else the test waits for the end of their standard output
+sys.excepthook = fail
 """
 """A program that begins with this has waiting children; it reports what each of them does, and ends them at a line of input."""
 
