@@ -21,8 +21,8 @@ from vm.machine import MACHINES, Machine, Report
 
 FOLDERS: Final = ("tests/kernel", "tests/conformance")
 SLOWEST: Final = (
-    "filters identity_names watch_names watch_changes process loss paths paths_mounts counts targets aggregation threads aio "
-    "identity_follow identity_mounts watch_paths ends vfs_paths names"
+    "watch_changes filters loss watch_names process identity_names namespaces later ancestry features counts reuse pending_filters "
+    "pending_calls cgroups watch_paths aggregation ends targets credentials identity_follow paths names vfs_paths threads"
 ).split()
 """Test files by the time they take, from twenty minutes down to two."""
 

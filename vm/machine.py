@@ -162,6 +162,8 @@ def _work_disk(where: Path, files: Sequence[str]) -> None:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
         else:
             shutil.copy2(source, target)
+    for installed in (ROOT / ".venv").glob("lib/*/site-packages/filetap-*.dist-info"):  # its version is read from there
+        shutil.copytree(installed, tree / "src" / installed.name)
     now = time.time()
     for program in (tree / "build").rglob("*"):  # a disk stores whole seconds, and nothing is built inside
         os.utime(program, (now + 1, now + 1))
