@@ -25,8 +25,21 @@ static __always_inline bool in_cgroup(const struct globals *g)
 	return false;
 }
 
-static __always_inline bool comm_matches(const __u64 comm[2])
+/* The bytes of a word before its first zero byte; all of them if there is none. */
+static __always_inline __u64 up_to_zero(__u64 word)
 {
+	__u64 zero = (word - 0x0101010101010101) & ~word & 0x8080808080808080; /* its lowest bit is that of the first zero byte */
+
+	return zero ? word & (((zero & -zero) >> 7) - 1) : word;
+}
+
+/* On 5.10 (not on 6.1) a name is followed by the end of a longer one that the task had before. */
+static __always_inline bool comm_matches(const __u64 given[2])
+{
+	__u64 comm[2] = { up_to_zero(given[0]) };
+
+	if (comm[0] == given[0] && given[0] >> 56)
+		comm[1] = up_to_zero(given[1]);
 	for (int i = 0; i < MAX_COMMS; i++) {
 		const volatile __u64 *want = (const volatile __u64 *)config.comm[i];
 

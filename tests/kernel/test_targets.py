@@ -132,6 +132,14 @@ def test_command_name(files: dict[str, Path], namesake: Path) -> None:
         assert touched(watch, files) == {"inside", "child", "grandchild", "execed"}
 
 
+def test_a_short_command_name_after_a_long_one(files: dict[str, Path], namesake: Path) -> None:
+    """Linux 5.10 leaves the end of the long one behind it."""
+    with Shell(str(namesake), "-c", "exec /bin/sh") as running, Watch(Targets(comms=[b"sh", b"cat"])) as watch:
+        running.do(f": <{files['inside']}")
+        subprocess.run([str(namesake), "-c", f"exec cat {files['execed']}"], check=True, stdout=subprocess.DEVNULL)
+    assert touched(watch, files) == {"inside", "execed"}
+
+
 def test_command_name_before_an_exec(files: dict[str, Path], namesake: Path) -> None:
     """Its children count, whatever they execute."""
     with Watch(Targets(comms=[find_comm(namesake.name)])) as watch:
