@@ -22,8 +22,10 @@ from bench.lab import ROOT, SCRATCH, BenchError, Lab
 from bench.table import Row
 from filetap.capture.launch import Command
 from filetap.capture.options import Options
+from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
-from filetap.core.batch import Batch, File, Overflow, Task
+from filetap.core.batch import Batch, File, Task
+from filetap.core.sink import Sink
 from filetap.recording.format import METADATA, Metadata
 from filetap.recording.writer import TraceSink
 from filetap.selection.filters import Filters, select_calls
@@ -40,40 +42,21 @@ RENEWED: Final = 8
 """Every this many copies the files are new ones too, under other names."""
 
 
-class Kept:
+class Kept(Sink):
     """A sink that keeps what it gets."""
-
-    draining = False
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
-        self.written = 0
 
     def write(self, batch: Batch) -> None:
-        events = batch.events.copy()
-        named = {*np.unique(events["file"]).tolist(), *np.unique(batch.ext["target"]).tolist()}
-        files = {number: batch.files[number] for number in named if number in batch.files}
-        tasks = {number: batch.tasks[number] for number in np.unique(events["task"]).tolist() if number in batch.tasks}
-        self.batches.append(Batch(events, files, tasks, batch.realtime, batch.ext.copy()))
-        self.written += len(events)
-
-    def flush(self) -> None:
-        """Do nothing: no output is buffered."""
-
-    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
-        """Do nothing: this workload has none."""
-
-    def pending(self, batch: Batch) -> None:
-        """Ignore pending calls: they are not events."""
-
-    def close(self) -> None:
-        """Do nothing."""
+        self.batches.append(batch.detached())
+        self.written += len(batch.events)
 
 
 def recorded(words: list[str]) -> list[Batch]:
     """Record a command, as batches."""
     sink, command = Kept(), Command(words, None)
-    session = Session(Options(Targets(command=command.pid), Filters(calls=select_calls(["all"]))), sink)
+    session = Session(Options(Targets(command=command.pid), Filters(calls=select_calls(["all"]))), [Outlet(sink)])
     command.release()
     while not command.poll():
         session.run_once()
@@ -125,7 +108,7 @@ def make_trace(folder: Path, count: int) -> Path:
         for batch in copies.copy(number):
             sink.write(batch)
         number += 1
-    sink.close()
+    sink.finish()
     making.rename(folder)
     return folder
 

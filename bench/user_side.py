@@ -10,18 +10,17 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from bench.kernel_side import NONE, differing, unmoved
 from bench.lab import FILE, SCRATCH, Lab
 from bench.table import Row
 from bench.workloads import DRAINED, FILETAP, started, traced, tracing
 from filetap.capture.options import Options
+from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
 from filetap.core.batch import Batch
 from filetap.selection.filters import Filters, select_calls
@@ -131,9 +130,7 @@ class Recorder(CountSink):
 
     def write(self, batch: Batch) -> None:
         super().write(batch)
-        files = {number: batch.files[number] for number in np.unique(batch.events["file"]).tolist() if number in batch.files}
-        tasks = {number: batch.tasks[number] for number in np.unique(batch.events["task"]).tolist() if number in batch.tasks}
-        self.batches.append(replace(batch, events=batch.events.copy(), ext=batch.ext.copy(), files=files, tasks=tasks))
+        self.batches.append(batch.detached())
 
 
 def recorded(words: Sequence[str]) -> list[Batch]:
@@ -142,7 +139,7 @@ def recorded(words: Sequence[str]) -> list[Batch]:
     recorder = Recorder()
     with started(words, env=os.environ | {"FILETAP_GO": str(held)}, pass_fds=(held,)) as process:
         filters = Filters(calls=select_calls([]))
-        session = Session(Options(Targets(pids=[process.pid]), filters), recorder)
+        session = Session(Options(Targets(pids=[process.pid]), filters), [Outlet(recorder)])
         try:
             os.write(go, b"g")
             while process.poll() is None:
@@ -168,7 +165,7 @@ def _lines_per_second(batches: Sequence[Batch]) -> float:
         sink = NdjsonSink(nowhere)
         for batch in batches:
             sink.write(batch)
-        sink.close()
+        sink.finish()
         return sink.written / (time.process_time() - before)
 
 

@@ -136,12 +136,16 @@ class Filetap:
         return Result(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *words: str | Path | int, env: dict[str, str] | None = None, pass_fds: Sequence[int] = ()) -> Iterator[Running]:
+    def started(
+        self, *words: str | Path | int, env: dict[str, str] | None = None, pass_fds: Sequence[int] = (), stdin: int | None = None
+    ) -> Iterator[Running]:
         """Start it in the background, without the terminal that pytest may have; it is killed at the end if necessary. ``env``:
         variables to add."""
         given = [*self.command, *map(str, words)]
         pipe, environment = subprocess.PIPE, ENVIRONMENT | (env or {})
-        with subprocess.Popen(given, stdout=pipe, stderr=pipe, env=environment, pass_fds=pass_fds, start_new_session=True) as process:
+        with subprocess.Popen(
+            given, stdin=stdin, stdout=pipe, stderr=pipe, env=environment, pass_fds=pass_fds, start_new_session=True
+        ) as process:
             try:
                 yield Running(process)
             finally:

@@ -18,11 +18,13 @@ from typing import Any, Final, Self
 import pytest
 
 from filetap.capture.options import SMALLEST_CPU_RING, Options
+from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
-from filetap.capture.statistics import Statistics
 from filetap.core import wire
-from filetap.core.batch import Batch, File, Overflow, Sink, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import CALLS
+from filetap.core.sink import Sink
+from filetap.core.statistics import Statistics
 from filetap.selection.filters import Filters, select_calls, select_types
 from filetap.selection.targets import Targets
 from tests.conformance.unsupported import no_request_in_completions
@@ -92,12 +94,10 @@ class Event:
         return self.task.pid
 
 
-class Nowhere:
+class Nowhere(Sink):
     """A sink that discards events and keeps overflows."""
 
     def __init__(self) -> None:
-        self.written = 0
-        self.draining = False
         self.overflows: list[Overflow] = []
 
     def write(self, batch: Batch) -> None:
@@ -105,15 +105,6 @@ class Nowhere:
 
     def aggregated(self, overflows: Sequence[Overflow], _batch: Batch) -> None:
         self.overflows += overflows
-
-    def pending(self, _batch: Batch) -> None:
-        """Ignore calls under way."""
-
-    def flush(self) -> None:
-        """Do nothing: nothing is buffered."""
-
-    def close(self) -> None:
-        """Do nothing: nothing is open."""
 
 
 class Collector(Nowhere):
@@ -202,7 +193,7 @@ class Watch:
         self.stats = Statistics()
 
     def __enter__(self) -> Self:
-        self.session = Session(self.options, self.sink)
+        self.session = Session(self.options, [Outlet(self.sink)])
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

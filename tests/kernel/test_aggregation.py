@@ -27,10 +27,12 @@ from filetap.analysis import summary
 from filetap.analysis.aggregation import Accumulated, of_kernel
 from filetap.capture.aggregate_maps import AggregateMaps
 from filetap.capture.options import SUMS, Options
+from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
-from filetap.capture.statistics import Statistics
 from filetap.core import wire
 from filetap.core.batch import Batch
+from filetap.core.sink import SummingSink
+from filetap.core.statistics import Statistics
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import fifo_scheduling
 from filetap.selection.filters import Filters
@@ -39,7 +41,7 @@ from tests.kernel.harness import READING, Nowhere, hold, names_requests, release
 from tests.timeouts import scaled
 
 
-class Totals(Nowhere):
+class Totals(Nowhere, SummingSink):
     """Sums by each kind of group, how often they were read, and how many there were."""
 
     def __init__(self) -> None:
@@ -102,7 +104,7 @@ class Aggregated:
         held = hold(command)
         chosen = Options(Targets(command=held.pid), filters, level="syscall", aggregate=True, sums=sums, arguments=not read)
         with held:
-            session = Session(chosen, self.totals, sums=self.totals)
+            session = Session(chosen, [Outlet(self.totals)], sums=self.totals)
             session.sum_interval = every
             session.run_once()
             release(held)

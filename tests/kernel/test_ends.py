@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from filetap.capture.options import Options
+from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
 from filetap.core.errors import FiletapError
 from filetap.selection.targets import Targets
@@ -125,6 +126,6 @@ def test_nothing_is_left_by_a_start_that_fails() -> None:
     before = len(os.listdir("/proc/self/fd"))
     held = kept(os.getpid())
     with pytest.raises(FiletapError):
-        Session(Options(Targets(pids=[ended.pid])), Collector())
+        Session(Options(Targets(pids=[ended.pid])), [Outlet(Collector())])
     assert len(os.listdir("/proc/self/fd")) == before
     wait_for(lambda: kept(os.getpid()) <= held)

@@ -53,7 +53,7 @@ def line_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     sink.write(batch_of(name, fields))
-    sink.close()
+    sink.finish()
     line: dict[str, Any] = json.loads(raw.getvalue())
     return line
 
@@ -284,7 +284,7 @@ def test_alone_or_among_others_and_without_a_result(row: Row) -> None:
     raw = io.BytesIO()
     sink = NdjsonSink(raw)
     sink.write(Batch(np.concatenate([plain.events, one.events]), one.files, {}, 0, np.concatenate([plain.ext, one.ext])))
-    sink.close()
+    sink.finish()
     before, line = map(json.loads, raw.getvalue().splitlines())
     assert before["io"] == {"fd": 3, "result": 0}
     assert line["io"] == {member: value for member, value in expected.items() if member not in unknown}

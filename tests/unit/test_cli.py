@@ -111,11 +111,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--failed": {"failed": True},
     "--min-latency 1ms": {"min_latency": "1ms"},
     "-f json": {"form": "json"},
-    "-o x.tap --rotate-size 64M --rotate-time 1h --keep 7d": {"output": "x.tap", **ROTATED},
-    "-o x.tap --flight-recorder 60s --flight-memory 1G": {"output": "x.tap", **FLIGHT},
+    "-o x.tap --rotate-size 64M --rotate-time 1h --keep 7d": {"outputs": ("x.tap",), **ROTATED},
+    "-o x.tap --flight-recorder 60s --flight-memory 1G": {"outputs": ("x.tap",), **FLIGHT},
     "--format none": {"form": "none"},
-    "-o out --force": {"output": "out", "force": True},
-    "--output out": {"output": "out"},
+    "-o out --force": {"outputs": ("out",), "force": True},
+    "--output out": {"outputs": ("out",)},
+    "-o out -o x.tap -o -": {"outputs": ("out", "x.tap", "-")},
+    "--queue-size 1M --when-full drop": {"queue_size": "1M", "when_full": "drop"},
     "--stats acc": {"stats": "acc"},
     "--pending": {"pending": True},
     "--duration 2.5": {"duration": "2.5"},
@@ -172,8 +174,8 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "sandbox": ({"sandbox": True}, "--sandbox requires a command"),
     "no-wait": ({"no_wait": True}, "--no-wait requires a command"),
     "keep": ({"keep": "7d"}, "--keep requires a recording: give -o NAME.tap"),
-    "keep-file": ({"keep": "7d", "output": "x.json"}, "--keep requires a recording"),
-    "flight-memory": ({"flight_memory": "1G", "output": "x.tap"}, "--flight-memory requires --flight-recorder"),
+    "keep-file": ({"keep": "7d", "outputs": ("x.json",)}, "--keep requires a recording"),
+    "flight-memory": ({"flight_memory": "1G", "outputs": ("x.tap",)}, "--flight-memory requires --flight-recorder"),
     "zero": ({"duration": "0"}, "--duration 0: give a time above 0"),
     "negative": ({"duration": "-1.5"}, "--duration -1.5: give a time such as"),
     "nan": ({"duration": "nan"}, "--duration nan: "),
@@ -198,7 +200,7 @@ def test_mistakes_that_need_no_kernel(case: str) -> None:
 def test_no_mistakes() -> None:
     arguments().check()
     arguments(follow=True, paths=["/etc"]).check()
-    arguments(command=["x"], user="root", sandbox=True, no_wait=True, duration="100ms", min_latency="1ms", output="x.json").check()
+    arguments(command=["x"], user="root", sandbox=True, no_wait=True, duration="100ms", min_latency="1ms", outputs=("x.json",)).check()
 
 
 def test_options_of_arguments(tmp_path: Path) -> None:

@@ -19,21 +19,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.analysis.aggregation import AggregatingSink
+from filetap.analysis.aggregation import Totals
 from filetap.capture import pending
-from filetap.capture.statistics import Statistics
+from filetap.capture.outlet import Outlet
+from filetap.capture.outlets import Outlets
 from filetap.core import wire
 from filetap.core.batch import Batch, Overflow
 from filetap.core.calls import CALL_NUMBER, OP_NUMBER
+from filetap.core.statistics import Statistics
 from filetap.core.wire import AT_LEAST, MICROSECONDS, NO_OFFSET, NO_RESULT, PENDING, Records
 from filetap.recording.flight import FlightSink
 from filetap.recording.reader import Trace
 from filetap.recording.replay import Replay, Wanted
-from filetap.recording.writer import TraceSink, no_progress
+from filetap.recording.writer import TraceSink
 from filetap.render.columns import durations
 from filetap.report import stats as report
 from filetap.sinks.count import CountSink
-from filetap.sinks.fanout import Fanout
 from filetap.sinks.ndjson import NdjsonSink
 from filetap.sinks.table import TableSink, least
 from tests.unit.batches import FILE, TASK, batch_of
@@ -101,7 +102,7 @@ def test_lines_of_json() -> None:
     sink = NdjsonSink(raw)
     sink.write(batch_of({"call": READ, "result": 4, "fd": 3}))
     sink.pending(calls())
-    sink.close()
+    sink.finish()
     event, *lines = map(decoded, raw.getvalue().splitlines())
     assert (sink.written, event["event"]["action"], "kind" in event["event"]) == (1, "read", False)
     batch = calls()
@@ -115,7 +116,7 @@ def test_a_line_of_the_table_is_marked_as_pending() -> None:
     raw = io.BytesIO()
     sink = TableSink(raw)
     sink.pending(calls())
-    sink.close()
+    sink.finish()
     head, one, other = raw.getvalue().decode().splitlines()
     assert one.split()[3:] == ["read", "3", "pending", "-", "10", "5ns", "/etc/hostname"]
     assert other.split()[3:] == ["flock", "4", "pending", "-", "-", ">1.4s", "/etc/hostname"]
@@ -133,9 +134,10 @@ def test_minimum_durations(nanoseconds: int, text: str) -> None:
 
 def test_they_count_as_no_events() -> None:
     sinks = CountSink(), CountSink()
-    summing = AggregatingSink(Fanout(sinks[0], [sinks[1]]), "file")
-    summing.pending(calls())
-    assert summing.total.table().num_rows == summing.written == sum(sink.written for sink in sinks) == 0
+    totals = Totals("file")
+    outlets = Outlets([*map(Outlet, sinks), Outlet(totals)])
+    outlets.pending(calls())
+    assert totals.total.table().num_rows == totals.written == sum(sink.written for sink in sinks) == 0
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_a_trace_keeps_them_apart(tmp_path: Path) -> None:
     sink.write(batch_of({"call": READ, "result": 4, "fd": 3}))
     sink.pending(calls())
     sink.aggregated([Overflow(1, 1, OP_NUMBER["read"], 3, 30, 0, 9)], calls())
-    sink.close()
+    sink.finish()
     assert sink.written == 1
     again = replayed(tmp_path / "t.tap", Wanted())
     assert again.written == 1
@@ -215,13 +217,13 @@ def test_a_killed_recorder_leaves_them(tmp_path: Path) -> None:
 
 def test_a_flight_recorder_drops_old_ones(tmp_path: Path) -> None:
     now = [0.0]
-    sink = FlightSink(tmp_path / "t.tap", 60, 1 << 28, False, lambda: now[0])
+    sink = FlightSink(tmp_path / "t.tap", metadata(), (60, 1 << 28), log_message=print, now=lambda: now[0])
     sink.pending(calls())
     now[0] = 59.0
     sink.pending(calls())
     now[0] = 61.0
     sink.write(batch_of({"call": READ, "result": 4, "fd": 3}))
-    sink.end(metadata(), lambda _: None, no_progress)
+    sink.finish()
     trace = Trace(tmp_path / "t.tap")
     assert [trace.table(name).num_rows for name in ("events", "pending")] == [1, 2]
     assert trace.table("pending").schema == pa.schema(trace.table("events").schema)

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filetap.analysis import rates, summary
-from filetap.analysis.aggregation import NAMELESS, Accumulated, AggregateTables, AggregatingSink, of_batch, of_kernel, of_overflows
+from filetap.analysis.aggregation import NAMELESS, Accumulated, AggregateTables, Totals, of_batch, of_kernel, of_overflows
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, TASKS
 from filetap.core import wire
 from filetap.core.batch import Batch, Credentials, File, Overflow, Task
 from filetap.core.calls import CALL_NUMBER, OP_NUMBER
-from filetap.sinks.count import CountSink
 
 NOBODY = TASKS.empty_table()
 
@@ -137,7 +136,7 @@ def test_a_stream_gives_the_same_as_the_kernel() -> None:
     events["call"], events["file"], events["task"] = CALL_NUMBER["pread64"], 7, 3
     events["result"], events["duration"], events["time"] = [64, -5, 10], [100, 101, 9], [5, 6, 7]
     events["flags"][2] = wire.MICROSECONDS
-    sink = AggregatingSink(CountSink(), "file")
+    sink = Totals("file")
     sink.write(Batch(events, empty().files, empty().tasks, 0))
     sink.aggregated([Overflow(3, 7, OP_NUMBER["read"], 10, 640, 1, 9)], empty())
     assert sink.written == 3

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.capture.statistics import Delivery, OpStatistics, Statistics, Tally, balance, kernel_notes
+from filetap.capture.statistics import Tally, balance, kernel_notes
 from filetap.core import wire
 from filetap.core.batch import Overflow
 from filetap.core.calls import CALL_NUMBER, CALLS, OP_NUMBER, OPS
+from filetap.core.statistics import OpStatistics, Statistics
 from filetap.core.wire import Records
 from filetap.report import stats as report
 
@@ -100,31 +101,6 @@ def test_it_balances(rows: list[tuple[int, int]], aggregated: list[int], lost: i
         moved = sum(result for result in results if result > 0) if op in BYTES else 0
         assert row.bytes == moved + (10 * sum(aggregated) if op == "write" else 0)
     assert set(ops) == {op for op, count in seen.items() if count}
-
-
-@given(st.lists(st.lists(st.tuples(st.sampled_from(list(NUMBERS)), st.integers(-9, 9)), max_size=6), max_size=6), st.data())
-def test_an_event_counts_when_it_is_written(batches: list[list[tuple[int, int]]], data: st.DataObject) -> None:
-    """However many batches are written, and however they are divided."""
-    delivery, written, handed = Delivery(), 0, 0
-    rows = [row for batch in batches for row in batch]
-    for batch in batches:
-        delivery.hand_over(events(*batch))
-        handed += len(batch)
-        written = data.draw(st.integers(written, handed))
-        delivery.settle(written)
-        delivery.settle(written)
-        expected = Counter(OP[CALLS[call].op] for call, _ in rows[:written])
-        assert {op: int(count) for op, count in enumerate(delivery.tally.delivered) if count} == dict(expected)
-    assert int(delivery.tally.errors.sum()) == sum(result < 0 for _, result in rows[:written])
-
-
-def test_delivered_events_may_change_afterwards() -> None:
-    """They are a view of the ring."""
-    delivery, made = Delivery(), events((READ, 5))
-    delivery.hand_over(made)
-    made["call"], made["result"] = OPEN, -1
-    delivery.settle(1)
-    assert (int(delivery.tally.delivered[OP["read"]]), int(delivery.tally.bytes[OP["read"]])) == (1, 5)
 
 
 def test_notes_only_for_what_happened() -> None:

@@ -14,10 +14,12 @@ import pytest
 from filetap.core.batch import Batch, File, Task
 from filetap.core.calls import CALL_NUMBER
 from filetap.core.errors import FiletapError, UsageError
+from filetap.core.sink import Beginning
+from filetap.core.statistics import Statistics
 from filetap.recording import tables
 from filetap.recording.flight import FlightSink
 from filetap.recording.reader import Trace
-from filetap.recording.writer import TraceSink, no_progress
+from filetap.recording.writer import TraceSink
 from tests.unit.batches import batch_of
 from tests.unit.traces import metadata, rows_in, rows_of
 
@@ -34,10 +36,10 @@ class Flight:
 
     def __init__(self, folder: Path, seconds: float = 60, memory: int = 1 << 30) -> None:
         self.now, self.messages = 0.0, list[str]()
-        self.sink = FlightSink(folder / "t.tap", seconds, memory, force=False, now=lambda: self.now)
+        self.sink = FlightSink(folder / "t.tap", metadata(), (seconds, memory), log_message=self.messages.append, now=lambda: self.now)
 
     def end(self) -> None:
-        self.sink.end(metadata(), self.messages.append, no_progress)
+        self.sink.finish(Statistics())
 
 
 def test_it_keeps_the_last_seconds_and_their_definitions(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_unreferenced_definitions_are_dropped(tmp_path: Path) -> None:
     flight.sink.write(batch(200))
     assert set(flight.sink._files.items) == {1, 201}
     assert set(flight.sink._tasks.items) == {1}
-    only = FlightSink(tmp_path / "u.tap", 60, 1 << 30, force=False)
+    only = FlightSink(tmp_path / "u.tap", metadata(), (60, 1 << 30), log_message=flight.messages.append)
     only.write(batch(200))
     assert flight.sink.size == only.size
 
@@ -128,7 +130,7 @@ def test_unreferenced_definitions_are_dropped(tmp_path: Path) -> None:
 def test_each_trace_has_a_name_of_its_own_and_the_last_only_if_something_came(tmp_path: Path) -> None:
     flight = Flight(tmp_path)
     flight.sink.write(batch(1))
-    flight.sink.dump(metadata(), flight.messages.append)
+    flight.sink.dump(Statistics())
     for thread in flight.sink._writing:
         thread.join()
     flight.end()
@@ -147,7 +149,7 @@ def test_a_later_trace_has_nothing_older(tmp_path: Path) -> None:
     flight.now += 4
     flight.sink.write(batch(2))
     flight.now += 3
-    flight.sink.dump(metadata(), flight.messages.append)
+    flight.sink.dump(Statistics())
     for thread in flight.sink._writing:
         thread.join()
     assert Trace(tmp_path / "t.tap").table("events").num_rows == 20
@@ -155,10 +157,10 @@ def test_a_later_trace_has_nothing_older(tmp_path: Path) -> None:
 
 
 def test_metadata_of_one_trace_are_not_in_the_next(tmp_path: Path) -> None:
-    flight, same = Flight(tmp_path), metadata()
+    flight = Flight(tmp_path)
     for number in (1, 2):
         flight.sink.write(batch(number))
-        flight.sink.end(same, flight.messages.append, no_progress)
+        flight.end()
     first, second = (Trace(tmp_path / name).metadata for name in ("t.tap", "t-2.tap"))
     assert [[entry.events for entry in found.segments] for found in (first, second)] == [[20], [40]]
     assert (len(first.clocks), len(second.clocks), len(second.notes)) == (1, 1, 1)
@@ -176,9 +178,9 @@ def test_an_existing_file_is_reported_before_tracing(tmp_path: Path) -> None:
     TraceSink(tmp_path / "t.tap", metadata()).close()
     with pytest.raises(UsageError, match="exists: give --force"):
         Flight(tmp_path)
-    sink = FlightSink(tmp_path / "t.tap", 60, 1 << 20, force=True)
+    sink = FlightSink(tmp_path / "t.tap", metadata(), (60, 1 << 20), force=True, log_message=print)
     assert (tmp_path / "t.tap").exists()
-    sink.begin()
+    sink.begin(Beginning())
     assert not (tmp_path / "t.tap").exists()
     with pytest.raises(FiletapError, match="no such directory"):
         Flight(tmp_path / "nowhere")

@@ -43,7 +43,7 @@ def test_its_lines_are_what_they_were(old: Path, tmp_path: Path) -> None:
     with open(tmp_path / "lines", "wb", buffering=0) as stream:
         sink = NdjsonSink(stream)
         Replay(Trace(old), Wanted()).into(sink)
-        sink.close()
+        sink.finish()
     now = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
     before = [json.loads(line) for line in (OLD / f"{old.stem}.ndjson").read_text().splitlines()]
     assert [without_user(event) for event in now] == [without_user(event) for event in before]

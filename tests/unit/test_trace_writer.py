@@ -21,6 +21,7 @@ import pytest
 from filetap.core.batch import Batch, File
 from filetap.core.calls import CALL_NUMBER
 from filetap.core.errors import FiletapError, UsageError
+from filetap.core.sink import Beginning
 from filetap.recording import repair, seal, stream, writer
 from filetap.recording.checksum_index import Damage, Entry, entries
 from filetap.recording.reader import Trace
@@ -247,7 +248,7 @@ def test_existing_files_are_kept_unless_a_trace_is_forced(tmp_path: Path) -> Non
         TraceSink(tmp_path / "u.tap", metadata(), force=True)
     sink.close()
     sink = TraceSink(tmp_path / "u.tap", metadata(), force=True)
-    sink.begin()
+    sink.begin(Beginning())
     sink.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.tap", "u.tap"]
     with pytest.raises(FiletapError, match="No such file"):
@@ -262,7 +263,7 @@ def test_files_left_by_a_process_of_the_same_pid(tmp_path: Path) -> None:
         (folder / "mine").touch()
     TraceSink(tmp_path / "t.tap", metadata()).close()
     sink = TraceSink(tmp_path / "t.tap", metadata(), force=True)
-    sink.begin()
+    sink.begin(Beginning())
     sink.close()
     assert sorted(tmp_path.iterdir()) == sorted([*left, tmp_path / "t.tap"])
     assert all((folder / "mine").exists() for folder in left)

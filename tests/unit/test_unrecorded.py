@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from filetap.capture.statistics import OpStatistics, Statistics
 from filetap.cli.recordings import unrecorded
+from filetap.core.statistics import OpStatistics, Statistics
 from tests.unit.traces import record
 
 OPS = {"read": OpStatistics(seen=9, delivered=4, aggregated=3, lost=2), "open": OpStatistics(seen=5, delivered=4, aggregated=1)}

@@ -13,8 +13,8 @@ import pytest
 
 from docs import generate
 from filetap.analysis.columns import EVENTS, MACROS, PENDING
-from filetap.capture.statistics import Statistics
 from filetap.cli.main import cli
+from filetap.core.statistics import Statistics
 from filetap.recording.format import COLUMNS
 
 ROOT: Final = Path(__file__).parents[2]

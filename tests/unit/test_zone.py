@@ -106,7 +106,7 @@ def table(moments: list[int], overflow: int | None = None, utc: bool = False) ->
         sink.aggregated(
             [Overflow(task=0, file=0, op=1, count=2, bytes=0, first=overflow - batch.realtime, last=overflow - batch.realtime)], batch_of()
         )
-    sink.close()
+    sink.finish()
     return [line.split()[:2] for line in raw.getvalue().decode().splitlines()]
 
 

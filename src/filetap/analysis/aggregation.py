@@ -5,8 +5,7 @@ Separate from analysis/summary.py, which computes a result from such tables, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from filetap.analysis import summary
 from filetap.analysis.summary import AGGREGATES, FILES, KEYS, SUMS, TASKS, TIME
 from filetap.core import wire
-from filetap.core.batch import Batch, File, Overflow, Sink, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import OPS
+from filetap.core.sink import SummingSink
 from filetap.core.wire import Records
 from filetap.render.columns import clock, durations, ops
 
@@ -199,25 +199,16 @@ def without(table: pa.Table, keys: Sequence[str], kept: NDArray[np.bool_]) -> pa
     return pa.table({**columns, "others": pc.or_(table["others"], pc.invert(mask)), **rest})
 
 
-class AggregatingSink:
-    """A sink in front of another: sums up the events that pass, and the sums that the kernel delivers."""
+class Totals(SummingSink):
+    """A sink that sums up the events it gets, and the sums that the kernel delivers."""
 
-    def __init__(self, sink: Sink, by: str) -> None:
-        self.sink, self.total = sink, Accumulated(by)
-        self.written = 0
-
-    @property
-    def draining(self) -> bool:
-        return self.sink.draining
-
-    @draining.setter
-    def draining(self, value: bool) -> None:
-        self.sink.draining = value
+    def __init__(self, by: str) -> None:
+        self.total = Accumulated(by)
 
     def write(self, batch: Batch) -> None:
         if len(batch.events):
             self.total.add(of_batch(batch))
-        self._pass(partial(self.sink.write, batch))
+        self.written += len(batch.events)
 
     def summed(self, keys: Records, values: Records, batch: Batch) -> None:
         if len(keys):
@@ -226,19 +217,3 @@ class AggregatingSink:
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         if overflows:
             self.total.add(of_overflows(overflows, batch))
-        self._pass(partial(self.sink.aggregated, overflows, batch))
-
-    def pending(self, batch: Batch) -> None:
-        self._pass(partial(self.sink.pending, batch))
-
-    def flush(self) -> None:
-        self._pass(self.sink.flush)
-
-    def close(self) -> None:
-        self._pass(self.sink.close)
-
-    def _pass(self, act: Callable[[], None]) -> None:
-        try:
-            act()
-        finally:
-            self.written = self.sink.written

@@ -16,6 +16,7 @@ from filetap.analysis.aggregation import Accumulated, AggregateTables, condensed
 from filetap.analysis.rates import rates
 from filetap.analysis.summary import KEYS
 from filetap.core.batch import Batch, Overflow
+from filetap.core.sink import SummingSink
 from filetap.core.wire import Records
 
 
@@ -28,12 +29,10 @@ class Interval:
     totals: dict[str, pa.Table] = field(default_factory=dict)
 
 
-class LiveAggregator:
+class LiveAggregator(SummingSink):
     """A sink for a session that aggregates."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self.written = 0
-        self.draining = False
         self._now, self._began = now, now()
         self._totals = {by: Accumulated(by, fine=False) for by in KEYS}
         self._coming = {by: Accumulated(by) for by in KEYS}
@@ -52,22 +51,13 @@ class LiveAggregator:
         if overflows:
             self._add(of_overflows(overflows, batch))
 
-    def pending(self, batch: Batch) -> None:
-        """Ignore pending calls: they are not events."""
-
     def _add(self, sums: AggregateTables) -> None:
         for by in KEYS:
             table = condensed(summary.keyed(*sums, by), KEYS[by])
             self._totals[by].add_table(table)
             self._coming[by].add_table(table)
 
-    def flush(self) -> None:
-        """Do nothing: no output is buffered."""
-
-    def close(self) -> None:
-        """Do nothing: no output is buffered."""
-
-    def begin(self) -> None:
+    def restart(self) -> None:
         """Start counting."""
         self._began = self._now()
 

@@ -14,8 +14,8 @@ from filetap.capture.signals import Stop, undisturbed, wakeup_fd
 if TYPE_CHECKING:
     from filetap.capture.launch import Command
     from filetap.capture.session import Session
-    from filetap.capture.statistics import Statistics
     from filetap.core.batch import Batch
+    from filetap.core.statistics import Statistics
     from filetap.selection.targets import Sandbox, Targets
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +18,19 @@ from numpy.typing import NDArray
 from filetap.capture.later import Later
 from filetap.capture.name_filter import UnresolvedNameFilter
 from filetap.capture.options import Options
+from filetap.capture.outlet import Outlet
+from filetap.capture.outlets import Outlets
 from filetap.capture.peer import Wanted, completed, read
 from filetap.capture.pending import AIO, REQUESTS, Listing, Pending, same, wanted
 from filetap.capture.source import KernelSource
-from filetap.capture.statistics import AggregateTotals, Delivery, Statistics, balance, kernel_notes
+from filetap.capture.statistics import AggregateTotals, balance, kernel_notes
 from filetap.core import wire
-from filetap.core.batch import Batch, Overflow, Sink
+from filetap.core.batch import Batch, Overflow
 from filetap.core.calls import CALLS, OP_NUMBER, OPS
 from filetap.core.clock import Clock, utc
 from filetap.core.errors import FiletapError
+from filetap.core.sink import Beginning, SummingSink
+from filetap.core.statistics import Statistics
 from filetap.core.wire import Records
 from filetap.render.columns import durations
 from filetap.selection.filters import Filters
@@ -40,33 +43,27 @@ GAP: Final = 0.05
 
 
 class OutputError(FiletapError):
-    """The sink failed; what it has written stays."""
-
-
-class AggregateSink(Protocol):
-    """The receiver of the kernel's sums, in a run that aggregates."""
-
-    def summed(self, keys: Records, values: Records, batch: Batch) -> None:
-        """Take wire.AGGREGATE_KEY and wire.AGGREGATE, row by row: the sums since the last call. ``batch`` has no events, but
-        the files, tasks and clock."""
+    """No output is left; what was written stays."""
 
 
 class Session:
     """Attached from construction to ``finish``."""
 
-    def __init__(self, options: Options, sink: Sink, started: float | None = None, sums: AggregateSink | None = None) -> None:
+    def __init__(self, options: Options, outputs: Sequence[Outlet], started: float | None = None, sums: SummingSink | None = None) -> None:
         """``started``: time.monotonic() of the start that ``Statistics.attached`` counts from. ``sums``: with
         ``options.aggregate``, the receiver of the sums."""
         self._started = time.monotonic() if started is None else started
-        self._sink = sink
+        self.outlets = Outlets(outputs)
         self._clock = Clock()
         self.source = KernelSource(options, self._clock)
+        try:
+            self.outlets.begin(Beginning(self.source.hooks, self.source.notes))
+        except BaseException:
+            self.source.close()
+            raise
         self._attached, self._began = time.monotonic(), time.time()
         self._since = self._clock.boot()
         self.source.start()
-        self._delivery = Delivery()
-        self.failure: OutputError | None = None
-        """Why the sink got no more."""
         self._names = NameFilter(options.filters, self.source.later)
         self._lister = Lister(self.source, options.filters)
         self.pending = self._nothing()
@@ -90,8 +87,8 @@ class Session:
         self._wakers.add(fd)
 
     def set_draining(self) -> None:
-        """Let the sink wait for a slow reader only a little longer. Safe in a signal handler."""
-        self._sink.draining = True
+        """Let sinks wait for a slow reader only a little longer. Safe in a signal handler."""
+        self.outlets.set_draining()
 
     def run_once(self, limit: float = LONGEST_WAIT) -> int:
         """Sleep at most ``limit`` seconds, then deliver what is there. Return the number of events."""
@@ -114,7 +111,7 @@ class Session:
         if self._sums:
             self._sum_up(self._sums)
 
-    def _sum_up(self, sums: AggregateSink, final: bool = False) -> int:
+    def _sum_up(self, sums: SummingSink, final: bool = False) -> int:
         """Take the sums. Their ids are known once the definitions submitted before are read."""
         self._wait = LONGEST_WAIT
         self._sums_due = time.monotonic() + self.sum_interval
@@ -131,27 +128,21 @@ class Session:
         for drained in self.source.drain(final):
             batch = self._names.without_unwanted(drained)
             if len(batch.events):
-                self._delivery.hand_over(batch.events)
-                self._to_sink(partial(self._sink.write, batch))
+                self.outlets.write(batch)
+                self._check_outputs()
                 count += len(batch.events)
         if count:
-            self._to_sink(self._sink.flush)
+            self.outlets.flush()
+        self._check_outputs()
         return count
 
-    def _to_sink(self, act: Callable[[], None]) -> None:
-        """Write to the sink. What it has written counts as delivered, whatever happens to the rest."""
-        try:
-            act()
-        except OSError as error:
-            where = error.filename or "the output"
-            text = f"cannot write to {where}: {error.strerror}; events already written are kept, the rest are counted as lost"
-            self.failure = OutputError(text)
-            raise self.failure from None
-        finally:
-            self._delivery.settle(self._sink.written)
+    def _check_outputs(self) -> None:
+        """Raise OutputError if no output is left."""
+        if self.outlets.failure:
+            raise OutputError(self.outlets.failure)
 
     def finish(self) -> Statistics:
-        """Detach, deliver the rest, complete the statistics, release everything. The sink stays open."""
+        """Detach, deliver the rest, complete the statistics, release everything. The outputs stay open."""
         before = self._lister.look()
         if len(before):
             time.sleep(GAP)
@@ -182,22 +173,22 @@ class Session:
 
     def _hand_over_pending(self, batch: Batch) -> None:
         if len(batch.events):
-            self._to_sink(partial(self._sink.pending, batch))
+            self.outlets.pending(batch)
         self.source.definitions.drop_temporary()
 
     def _deliver_the_rest(self, listing: Listing) -> None:
-        """Deliver the rest. After a failure of the output nothing more is written, and that is no second failure."""
+        """Deliver the rest. If no output is left, nothing more is written, and that is no second failure."""
         with suppress(OutputError):
-            if not self.failure and self._sums:
+            self._check_outputs()
+            if self._sums:
                 self._sum_up(self._sums, final=True)
-            elif not self.failure:
+            else:
                 self._deliver(final=True)
-            if not self.failure and (overflows := self.source.overflows()):
-                self._to_sink(partial(self._sink.aggregated, overflows, self._nothing()))
+            if overflows := self.source.overflows():
+                self.outlets.aggregated(overflows, self._nothing())
         self.pending = self._lister.batch(listing, self._since, self._clock.offset())
-        if not self.failure:
-            with suppress(OutputError):
-                self._hand_over_pending(self.pending)
+        self._hand_over_pending(self.pending)
+        self.outlets.drain()
 
     def _nothing(self) -> Batch:
         """Return a batch without events, but with the definitions that overflows refer to."""
@@ -216,7 +207,7 @@ class Session:
     def _stats(self, overflows: list[Overflow], ended: float) -> Statistics:
         counters = self.source.counters()
         used = os.times()
-        ops = balance(counters, self._delivery.tally, overflows, self._names.dropped, self._summed if self._sums else None)
+        ops = balance(counters, self.outlets.delivered, overflows, self._names.dropped, self._summed if self._sums else None)
         return Statistics(
             ops=ops,
             aggregated=self._sums is not None,
@@ -229,6 +220,7 @@ class Session:
             cpu=used.user + used.system,
             missed=self.source.missed(),
             pending=by_op(self.pending.events),
+            outputs=self.outlets.statistics(),
             reasons=[] if ops or len(self.pending.events) else self.source.silence(int(self._names.dropped.sum())),
             notes=[*self.source.notes, *self.source.cgroup_notes(), *kernel_notes(counters), *self._notes()],
         )
@@ -241,7 +233,7 @@ class Session:
                 f"{self.source.later.removed} changes by names outside every PATH were not looked up: the names were removed first; "
                 "if they were symbolic links, the change may have been on a PATH"
             )
-        if self.failure:
+        if self.outlets.failure:
             yield "writing the output failed: the events after that are lost"
 
 

@@ -1,13 +1,11 @@
-"""The statistics of a run: events seen, delivered, aggregated and lost.
+"""Counts the statistics of a run: events seen, delivered, aggregated and lost.
 
 Separate, because it must hold in every case: seen = delivered + aggregated + lost, per op.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,56 +14,8 @@ from numpy.typing import NDArray
 from filetap.core import wire
 from filetap.core.batch import Overflow
 from filetap.core.calls import OPS
+from filetap.core.statistics import OpStatistics
 from filetap.core.wire import Records
-
-
-@dataclass(slots=True)
-class OpStatistics:
-    """One op's events; ``bytes`` are those that reads, writes and copies returned, aggregated ones included."""
-
-    seen: int = 0
-    delivered: int = 0
-    aggregated: int = 0
-    lost: int = 0
-    bytes: int = 0
-    errors: int = 0
-
-
-@dataclass(slots=True)
-class Statistics:
-    """The statistics of a whole run. Times in seconds."""
-
-    ops: dict[str, OpStatistics] = field(default_factory=dict)
-    files: int = 0
-    """Files, each under each of its paths, that events refer to; one that was evicted meanwhile counts again, one that could
-    not be described does not."""
-    processes: int = 0
-    began: str = ""
-    """When everything was attached, and when it ended: ISO 8601, UTC. Before and after that nothing was seen."""
-    ended: str = ""
-    elapsed: float = 0.0
-    cpu: float = 0.0
-    """filetap's own CPU time, user and system, from start to the statistics."""
-    attached: float = 0.0
-    """Seconds from the start until everything was attached."""
-    aggregated: bool = False
-    """The run aggregates: aggregated events were summed up as intended."""
-    missed: int = 0
-    """How often the kernel skipped a program, because it was already running on that CPU: events may not have been counted."""
-    reasons: list[str] = field(default_factory=list)
-    """Possible reasons why nothing was seen; none if something was."""
-    pending: dict[str, int] = field(default_factory=dict)
-    """Calls that were pending at the end, by op: they have made no event."""
-    notes: list[str] = field(default_factory=list)
-    """What the figures do not show: calls not decoded, full caches, how the run ended."""
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @property
-    def total(self) -> OpStatistics:
-        names = ("seen", "delivered", "aggregated", "lost", "bytes", "errors")
-        return OpStatistics(**{name: sum(getattr(op, name) for op in self.ops.values()) for name in names})
 
 
 class AggregateTotals:
@@ -96,29 +46,6 @@ class Tally:
             self.errors += np.bincount(ops[failed], minlength=wire.MAX_OPS)
         for op in np.nonzero(counts * wire.OP_RETURNS_BYTES)[0].tolist():
             self.bytes[op] += int(result[(ops == op) & (result > 0)].sum())
-
-
-class Delivery:
-    """Events in the sink: they count once the sink has written them."""
-
-    def __init__(self) -> None:
-        self.tally = Tally()
-        self._waiting: deque[tuple[NDArray[Any], NDArray[Any]]] = deque()
-        self._settled = 0
-
-    def hand_over(self, events: Records) -> None:
-        """Record the events given to the sink; ``events`` itself is void afterwards."""
-        self._waiting.append((events["call"].copy(), events["result"].copy()))
-
-    def settle(self, written: int) -> None:
-        """Count events: the sink has written this many in all, in order."""
-        while self._waiting and self._settled < written:
-            calls, results = self._waiting.popleft()
-            out = min(written - self._settled, len(calls))
-            self.tally.add(calls[:out], results[:out])
-            self._settled += out
-            if out < len(calls):
-                self._waiting.appendleft((calls[out:], results[out:]))
 
 
 def balance(

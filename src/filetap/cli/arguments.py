@@ -7,9 +7,11 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from filetap.cli import ready
+from filetap.cli.options import QUEUE_SIZE
 from filetap.cli.recorder import SUFFIX, RecordingArguments
 from filetap.core import units
 from filetap.core.errors import UsageError
@@ -18,13 +20,26 @@ from filetap.core.zone import Zone
 if TYPE_CHECKING:
     from filetap.capture.launch import Command
     from filetap.capture.options import Options
+    from filetap.capture.outlet import WhenFull
     from filetap.selection.filters import Filters
     from filetap.selection.targets import Sandbox, Targets
 
 WATCHED_TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 """What ``watch`` reports in addition to regular files: everything that has a name in a directory and can be opened by it."""
-NOT_RECORDED: Final = ("output", "force", "stats", "ready_fd", "utc")
+STANDARD: Final = "-"
+"""The FILE of -o that is standard output."""
+JSON_SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
+NOT_RECORDED: Final = ("outputs", "queue_size", "when_full", "force", "stats", "ready_fd", "utc")
 """Options that do not affect what a recording contains."""
+
+
+def is_recording(name: str) -> bool:
+    return name.rstrip("/").endswith(SUFFIX)
+
+
+def form_of(name: str) -> str:
+    """Return the format that the name of a file stands for."""
+    return "json" if Path(name).suffix in JSON_SUFFIXES else "table"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +72,10 @@ class Arguments(RecordingArguments):
     by: str | None = None
     limit: int | None = None
     form: str | None = None
-    output: str | None = None
+    outputs: Sequence[str] = ()
+    """Files, recordings, and "-" for standard output."""
+    queue_size: str = QUEUE_SIZE
+    when_full: WhenFull = "block"
     force: bool = False
     pending: bool = False
     stats: str | None = None
@@ -76,29 +94,27 @@ class Arguments(RecordingArguments):
         return Zone(self.utc)
 
     @property
-    def records(self) -> bool:
-        """Return whether a recording is written."""
-        return bool(self.output) and str(self.output).rstrip("/").endswith(SUFFIX)
+    def recordings(self) -> list[str]:
+        """The folders of recordings to write."""
+        return [name.rstrip("/") for name in self.outputs if is_recording(name)]
 
     @property
     def aggregate(self) -> bool:
         """Return whether events are only summed up, in the kernel."""
-        return self.summary and not self.form and not self.output
+        return self.summary and not self.form and not self.outputs
 
     @property
-    def shown(self) -> str:
-        """The output format of the events."""
-        return "none" if self.aggregate else self.form or "table"
-
-    @property
-    def streams(self) -> bool:
-        """Return whether events are written as they arrive."""
-        return not self.records or self.form in ("table", "json")
+    def streams(self) -> list[tuple[str, str]]:
+        """The names and formats of the files that get events as they arrive; "": the standard stream of the command."""
+        files = [name for name in self.outputs if not is_recording(name)]
+        if files or (self.outputs and self.form not in ("table", "json")):
+            return [(name, self.form or form_of(name)) for name in files]
+        return [("", "none" if self.aggregate else self.form or "table")]
 
     @property
     def prints(self) -> bool:
         """Return whether events are printed, as lines."""
-        return self.streams and self.shown != "none"
+        return any(form != "none" for _, form in self.streams)
 
     @property
     def seconds(self) -> float:
@@ -122,17 +138,27 @@ class Arguments(RecordingArguments):
         """Raise UsageError for mistakes that can be seen without the kernel."""
         if self.ready_fd is not None:
             ready.check_ready_fd(self.ready_fd)
-        self.check_recording(self.records)
+        self.check_recording(bool(self.recordings))
+        self._check_outputs()
         self._check_units()
         self._check_targets()
         self._check_filters()
         self._check_summary()
+
+    def _check_outputs(self) -> None:
+        places = [os.path.realpath(name) if name != STANDARD else name for name in self.outputs]
+        for name, place in zip(self.outputs, places, strict=True):
+            if places.count(place) > 1:
+                raise UsageError(f"-o {name} is given more than once")
+        if self.flight_recorder and len(self.recordings) > 1:
+            raise UsageError("--flight-recorder takes one recording")
 
     def _check_units(self) -> None:
         for option, text in (("--duration", self.duration), ("--min-latency", self.min_latency)):
             if text is not None:
                 units.parse_time(text, option)
         units.parse_size(self.ring_size, "--ring-size")
+        units.parse_size(self.queue_size, "--queue-size")
 
     def _check_targets(self) -> None:
         if not (self.command or self.pids or self.comms or self.cgroups or self.everything):

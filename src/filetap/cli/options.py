@@ -12,6 +12,7 @@ from filetap.core.errors import UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 FLIGHT_MEMORY: Final = "256M"
+QUEUE_SIZE: Final = "64M"
 RUN_BY: Final = ("file", "directory", "process", "op", "user", "cgroup")
 """The keys of analysis.summary.KEYS, which is not imported for the help."""
 
@@ -186,6 +187,23 @@ OUTPUT_OPTIONS: Final = (
     click.option("--duration", metavar="TIME", help="Stop tracing, but never a COMMAND, after this long, such as 10s."),
 )
 
+QUEUE_OPTIONS: Final = (
+    click.option(
+        "--queue-size",
+        default=QUEUE_SIZE,
+        show_default=True,
+        metavar="SIZE",
+        help="Memory for the events that wait for a slow output, for each output; one output alone has a queue only with --when-full.",
+    ),
+    click.option(
+        "--when-full",
+        type=click.Choice(["block", "drop", "spill"]),
+        default="block",
+        show_default=True,
+        help="When the queue of a FILE is full: wait for it, drop events, or write them to a recording (FILE-spilled.tap).",
+    ),
+)
+
 RECORD_OPTIONS: Final = (
     click.option("--rotate-size", metavar="SIZE", help="Start a new segment of the recording at this size, such as 64M."),
     click.option("--rotate-time", metavar="TIME", help="Start a new segment of the recording at this age, such as 10min or 1h."),
@@ -233,7 +251,8 @@ def latency_option(default: bool) -> Callable[[Decorated], Decorated]:
 
 
 def output_option(text: str) -> Callable[[Decorated], Decorated]:
-    return click.option("-o", "--output", metavar="FILE|NAME.tap", help=text)
+    text += " -: standard output. FILE.json: JSON without -f. Repeatable."
+    return click.option("-o", "--output", "outputs", multiple=True, metavar="FILE|NAME.tap", help=text)
 
 
 def target_options(command: Decorated) -> Decorated:
@@ -249,6 +268,11 @@ def filter_options(command: Decorated) -> Decorated:
 def output_options(command: Decorated) -> Decorated:
     """Add the options for output."""
     return with_options(OUTPUT_OPTIONS, command)
+
+
+def queue_options(command: Decorated) -> Decorated:
+    """Add the options for slow outputs."""
+    return with_options(QUEUE_OPTIONS, command)
 
 
 def record_options(command: Decorated) -> Decorated:

@@ -14,7 +14,7 @@ from filetap.core import descriptors
 from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
-    from filetap.core.batch import Sink
+    from filetap.core.sink import Sink
     from filetap.core.zone import Zone
 
 OTHER_COLUMNS: Final = 80
@@ -110,7 +110,7 @@ def _standard_output(form: str) -> IO[bytes]:
 
 
 def standard_stream(name: str) -> IO[bytes]:
-    """Return standard "output" or "error", unbuffered."""
+    """Return standard "output" or "error", unbuffered. Raise FiletapError if it is closed."""
     stream = sys.stderr if name == "error" else sys.stdout
     if stream is None:
         raise FiletapError(f"standard {name} is closed: give -o FILE")

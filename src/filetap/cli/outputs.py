@@ -1,79 +1,90 @@
-"""The files, the recording and the sink of one run: opened before tracing starts, and removed if it does not start."""
+"""The outputs of one run: opened before tracing starts, and removed if it does not start."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-from filetap.cli.arguments import Arguments
+from filetap.capture.outlet import Outlet, Queue, WhenFull
+from filetap.cli.arguments import STANDARD, Arguments
 from filetap.cli.output import OutputFile, make_sink, standard_stream
-from filetap.cli.recorder import Recording
+from filetap.cli.recorder import SUFFIX, Recording, new_recording
+from filetap.core import units
 from filetap.core.errors import FiletapError
+from filetap.core.sink import Beginning
 
 if TYPE_CHECKING:
-    from filetap.capture.session import Session
-    from filetap.capture.statistics import Statistics
-    from filetap.core.batch import Sink
+    from collections.abc import Sequence
+
+    from filetap.core.sink import Sink
 
 
 class Outputs:
-    """``sink`` takes the events of a run. ``standard``: the stream ("output" or "error") for events without ``-o``."""
+    """``outlets`` take the events of a run. ``standard``: the stream ("output" or "error") for events without ``-o``.
 
-    def __init__(self, given: Arguments, standard: str) -> None:
-        self._given = given
+    ``views``: sinks that show the run itself.
+    """
+
+    def __init__(self, given: Arguments, standard: str, views: Sequence[Sink] = ()) -> None:
+        self._given, self._standard = given, standard
         self._stats: OutputFile | None = None
-        self._file: OutputFile | None = None
-        self.recording: Recording | None = None
+        self._files: list[OutputFile] = []
+        self.recordings: list[Recording] = []
+        self.outlets: list[Outlet] = []
         try:
             self._open()
-            self.sink: Sink = self._make_sink(standard)
         except BaseException:
             self.discard()
             raise
+        self.outlets += [Outlet(view, view=True) for view in views]
 
     def _open(self) -> None:
         given = self._given
-        self._stats = OutputFile(given.stats, force=True) if given.stats else None
-        self.recording = Recording(str(given.output).rstrip("/"), given.force, given, given.options()) if given.records else None
-        self._file = OutputFile(given.output, given.force) if given.output and not given.records else None
+        if given.stats:
+            self._stats = OutputFile(given.stats, force=True)
+            self._files.append(self._stats)
+        for name in given.recordings:
+            self.recordings.append(Recording(name, given.force, given, given.options()))
+            self.outlets.append(Outlet(self.recordings[-1].sink, name, self._queue(name, "block")))
+        for name, form in given.streams:
+            shown, stream = self._stream(name)
+            sink = make_sink(form, stream, given.zone, ancestors=given.ancestors, args=given.arguments)
+            self.outlets.append(Outlet(sink, shown, self._queue(shown, given.when_full)))
 
-    def _make_sink(self, standard: str) -> Sink:
-        stream = (self._file or standard_stream(standard)) if self._given.streams else None
+    def _stream(self, name: str) -> tuple[str, IO[bytes]]:
+        """Return the name and the stream of a FILE of -o."""
+        if name in ("", STANDARD):
+            which = self._standard if not name else "output"
+            return f"standard {which}", standard_stream(which)
+        self._files.append(OutputFile(name, self._given.force))
+        return name, self._files[-1]
+
+    def _queue(self, name: str, when_full: WhenFull) -> Queue:
+        """Return the queue of an output. The only one has none unless it may miss events: the kernel's rings are one."""
         given = self._given
-        streams = [make_sink(given.shown, stream, given.zone, ancestors=given.ancestors, args=given.arguments)] if stream else []
-        if not self.recording:
-            return streams[0]
-        from filetap.sinks.fanout import Fanout
+        if len(given.recordings) + len(given.streams) < 2 and when_full == "block":
+            return Queue()
+        return Queue(units.parse_size(given.queue_size, "--queue-size"), when_full, lambda: self._spill(name))
 
-        return Fanout(self.recording.sink, streams)
+    def _spill(self, name: str) -> tuple[str, Sink]:
+        """Begin the recording for events that an output is too slow for."""
+        folder = Path(name.replace(" ", "-")).with_suffix("")
+        folder = folder.with_name(f"{folder.name}-spilled{SUFFIX}")
+        sink = new_recording(folder, self._given, self._given.options(), self._given.force)
+        sink.begin(Beginning())
+        return str(folder), sink
 
-    def begin(self, session: Session) -> None:
-        """Replace older files, once everything is attached."""
-        for file in self._files():
+    def begin(self) -> None:
+        """Empty older files, once everything is attached."""
+        for file in self._files:
             file.empty()
-        if self.recording:
-            self.recording.begin(session)
 
     def discard(self) -> None:
         """Remove what was created: nothing was traced, and it would make the next run fail."""
-        if self.recording:
-            self.recording.discard()
-        for file in self._files():
+        for outlet in self.outlets:
+            outlet.abort("the run did not begin")
+        for file in self._files:
             file.discard()
-
-    def _files(self) -> list[OutputFile]:
-        return [file for file in (self._file, self._stats) if file]
-
-    def finish(self, stats: Statistics) -> FiletapError | None:
-        """Write buffered output and seal the recording. Return the error, if any."""
-        with suppress(OSError):
-            self.sink.close()
-        try:
-            if self.recording:
-                self.recording.end(stats)
-        except FiletapError as error:
-            return error
-        return None
 
     def write_statistics(self, text: str) -> FiletapError | None:
         """Write the statistics. Return the error, if any."""

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ import click
 
 from filetap.capture.signals import Stop
 from filetap.cli import options
-from filetap.cli.arguments import Arguments
+from filetap.cli.arguments import Arguments, is_recording
 from filetap.cli.messages import write_stderr
 from filetap.cli.options import TraceCommand
 from filetap.cli.recorder import SUFFIX
@@ -36,7 +37,7 @@ LONGEST_NAME: Final = 40
 @options.process_options
 @options.hook_options
 @click.pass_context
-def record(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
+def record(context: click.Context, /, no_recursive: bool, output: str | None, **given: Any) -> None:
     """Record file accesses in a folder, for summary, query and replay.
 
     TARGET, FILTERS and PATH... are those of filetap trace. Events are written to disk during the run, so that a recording
@@ -49,13 +50,13 @@ def record(context: click.Context, /, no_recursive: bool, **given: Any) -> None:
       filetap record -o /tmp/all.tap --force --all --duration 1 --keep 1G
     """
     started, stop = time.monotonic(), Stop()
-    if given["output"] is not None and not given["output"].rstrip("/").endswith(SUFFIX):
-        raise UsageError(f"-o {given['output']}: the name of a recording must end in {SUFFIX}")
+    if output is not None and not is_recording(output):
+        raise UsageError(f"-o {output}: the name of a recording must end in {SUFFIX}")
     arguments = Arguments(command=context.obj, recursive=not no_recursive, **given)
-    if not arguments.output:
-        arguments = Arguments(command=context.obj, recursive=not no_recursive, **given | {"output": free_name(arguments)})
+    folder = free_name(arguments) if output is None else output
+    arguments = replace(arguments, outputs=[folder])
     arguments.check()
-    context.exit(trace_with(arguments, stop, started, RecordView(str(arguments.output))))
+    context.exit(trace_with(arguments, stop, started, RecordView(folder)))
 
 
 def free_name(given: Arguments) -> str:

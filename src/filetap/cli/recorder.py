@@ -17,14 +17,13 @@ from filetap.cli.options import FLIGHT_MEMORY
 from filetap.cli.progress import Progress
 from filetap.core import libraries
 from filetap.core.clock import utc
-from filetap.core.errors import FiletapError, UsageError
+from filetap.core.errors import UsageError
 from filetap.core.units import is_time, parse_seconds, parse_size
 from filetap.recording.retention import Keep, Limits
 
 if TYPE_CHECKING:
     from filetap.capture.session import Session
-    from filetap.capture.statistics import Statistics
-    from filetap.core.batch import Sink
+    from filetap.core.sink import Sink
     from filetap.recording.flight import FlightSink
     from filetap.recording.format import Metadata
     from filetap.recording.writer import TraceSink
@@ -102,79 +101,44 @@ def parse_keep(text: str) -> Keep:
 class Recording:
     """One recording, or those of a flight recorder; ``sink`` takes the batches."""
 
-    def __init__(self, output: str, force: bool, given: RecordingArguments, options: dict[str, Any]) -> None:
-        libraries.set_variable("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own allocator keeps 60 MB more after sealing (measured)
-        self.folder, self._force = Path(output), force
-        self._metadata = metadata(options)
-        self._session: Session | None = None
-        self._trace: TraceSink | None = None
+    def __init__(self, folder: str, force: bool, given: RecordingArguments, options: dict[str, Any]) -> None:
         self._flight: FlightSink | None = None
-        self.sink: Sink = self._fly(given) if given.flight_recorder else self._record(given.limits())
-
-    def _record(self, limits: Limits) -> TraceSink:
-        from filetap.recording.writer import TraceSink
-
-        self._trace = TraceSink(self.folder, self._metadata, limits, self._force)
-        return self._trace
-
-    def _fly(self, given: RecordingArguments) -> FlightSink:
-        from filetap.recording.flight import FlightSink
-
-        self._flight = FlightSink(self.folder, *given.flight(), self._force)
-        signal.signal(signal.SIGUSR1, self._request_dump)
-        return self._flight
+        self.sink: Sink
+        if given.flight_recorder:
+            self.sink = self._flight = _flight(Path(folder), given, options, force)
+            signal.signal(signal.SIGUSR1, self._request_dump)
+        else:
+            self.sink = new_recording(Path(folder), given, options, force)
 
     def _request_dump(self, _number: int, _frame: object) -> None:
         if self._flight:
             self._flight.dump_requested = True
 
-    def begin(self, session: Session) -> None:
-        """Start recording, once everything is attached."""
-        self._session = session
-        self._metadata.hooks = dict(session.source.hooks)
-        self._metadata.notes = list(session.source.notes)
-        if self._trace:
-            self._trace.begin()
-        if self._flight:
-            self._flight.begin()
-
-    def discard(self) -> None:
-        """Remove the recording: tracing did not start."""
-        if self._trace:
-            self._trace.discard()
-
-    def poll(self, failed: bool) -> None:
+    def poll(self, session: Session, failed: bool) -> None:
         """Call this repeatedly. ``failed``: the traced command has failed."""
-        if self._flight and self._session and self._flight.is_due(failed):
-            self._session.list_pending()
-            self._flight.dump(self._settled(self._session.stats_so_far()), log_message)
+        if self._flight and self._flight.is_due(failed):
+            session.list_pending()
+            self._flight.dump(session.stats_so_far())
 
     def stop(self) -> None:
         """Stop: tracing is over."""
         if self._flight:
             self._flight.stop()
 
-    def end(self, stats: Statistics) -> None:
-        """Seal it, with the statistics. Raise FiletapError if a part of that failed."""
-        try:
-            if self._flight:
-                self._flight.end(self._settled(stats), log_message, shown)
-            elif self._trace:
-                self._settled(stats)
-                self._trace.close(shown)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise FiletapError(f"{self.folder} could not be finished ({why}); the part already written can be read") from None
 
-    def _settled(self, stats: Statistics) -> Metadata:
-        """Return the metadata with the statistics."""
-        import msgspec
+def new_recording(folder: Path, given: RecordingArguments, options: dict[str, Any], force: bool) -> TraceSink:
+    """Create a recording."""
+    libraries.set_variable("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own allocator keeps 60 MB more after sealing (measured)
+    from filetap.recording.writer import TraceSink
 
-        all_notes = [*stats.notes, *(note for note in self._metadata.notes if note not in stats.notes)]
-        if self._trace:
-            self._metadata.statistics, self._metadata.notes = stats.as_json(), all_notes
-            return self._metadata
-        return msgspec.structs.replace(self._metadata, statistics=stats.as_json(), notes=all_notes)
+    return TraceSink(folder, metadata(options), given.limits(), force, shown)
+
+
+def _flight(folder: Path, given: RecordingArguments, options: dict[str, Any], force: bool) -> FlightSink:
+    libraries.set_variable("ARROW_DEFAULT_MEMORY_POOL", "system")
+    from filetap.recording.flight import FlightSink
+
+    return FlightSink(folder, metadata(options), given.flight(), force, log_message=log_message, shown=shown)
 
 
 def metadata(options: dict[str, Any]) -> Metadata:

@@ -131,7 +131,7 @@ def _replay(given: Arguments, wanted: Wanted, stream: IO[bytes]) -> None:
         sink = make_sink(given.form, progress.raw, zone, ancestors=given.ancestors, args=given.args)
         try:
             played.into(sink)
-            sink.close()
+            sink.finish()
         except BrokenPipeError:
             raise
         except OSError as error:

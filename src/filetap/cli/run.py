@@ -14,16 +14,16 @@ from filetap.cli import ready
 from filetap.cli.arguments import Arguments, options_of
 from filetap.cli.messages import log_message, write_stderr
 from filetap.cli.output import make_sink, standard_stream
-from filetap.cli.outputs import Outputs
 from filetap.cli.start import BLOCKED, IGNORED
 from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
     from filetap.capture.options import Options
     from filetap.capture.runner import Runner
-    from filetap.capture.session import AggregateSink, Session
-    from filetap.capture.statistics import Statistics
-    from filetap.core.batch import Batch, Sink
+    from filetap.capture.session import Session
+    from filetap.core.batch import Batch
+    from filetap.core.sink import SummingSink
+    from filetap.core.statistics import Statistics
     from filetap.selection.targets import Sandbox
 
 
@@ -33,9 +33,9 @@ class View:
     on_terminal = False
     """Whether it draws on the terminal. Then lines on standard error would corrupt the screen."""
 
-    def wrap(self, sink: Sink) -> tuple[Sink, AggregateSink | None]:
-        """Return the sink for the session, and the one for the kernel's sums."""
-        return sink, None
+    def sink(self) -> SummingSink | None:
+        """Return its own sink, for events and for the kernel's sums."""
+        return None
 
     def adjust(self, session: Session) -> None:
         """Change the session's settings before anything is read."""
@@ -76,23 +76,25 @@ class Run:
     def __init__(
         self, given: Arguments, view: View, stop: Stop, started: float, *, command: Command | None, sandbox: Sandbox | None
     ) -> None:
+        from filetap.cli.outputs import Outputs
+
         self._given, self._view = given, view
         self._failure: FiletapError | None = None
         options = options_of(given, command, sandbox)
-        self._outputs = Outputs(given, "error" if command else "output")
+        self._summing = view.sink()
+        self._outputs = Outputs(given, "error" if command else "output", [self._summing] if self._summing else [])
         try:
             self.session = self._make_session(options, started)
             self.runner = self._make_runner(options, stop, command, sandbox)
         except BaseException:
             self._outputs.discard()
             raise
-        self._outputs.begin(self.session)
+        self._outputs.begin()
 
     def _make_session(self, options: Options, started: float) -> Session:
         from filetap.capture.session import Session
 
-        self._outputs.sink, sums = self._view.wrap(self._outputs.sink)
-        session = Session(options, self._outputs.sink, started, sums)
+        session = Session(options, self._outputs.outlets, started, self._summing)
         self._view.adjust(session)
         return session
 
@@ -109,15 +111,13 @@ class Run:
         try:
             self._trace()
         except OutputError:
-            pass  # session.failure stores it
+            pass  # the outlets store it
         except FiletapError:
-            self._outputs.finish(self.runner.finish())
+            self._finish()
             self._remove_sandbox()
             raise
         outlived = self.runner.outlived()
-        stats = self.runner.finish()
-        unfinished = self._outputs.finish(stats)
-        self._failure = self.session.failure or unfinished
+        stats = self._finish()
         self._print_statistics(stats)
         self._remove_sandbox()
         if outlived:
@@ -128,6 +128,15 @@ class Run:
         self._view.end()
         return status
 
+    def _finish(self) -> Statistics:
+        """Return the statistics, with which the outputs are completed; of their failures the first is raised at the end."""
+        stats = self.runner.finish()
+        failures = self.session.outlets.finish(stats)
+        for failure in failures[1:]:
+            log_message(str(failure))
+        self._failure = failures[0] if failures else None
+        return stats
+
     def _trace(self) -> None:
         try:
             if not self.runner.stop.number:
@@ -136,8 +145,8 @@ class Run:
             self.runner.release()
             self._view.loop(self)
         finally:
-            if self._outputs.recording:
-                self._outputs.recording.stop()
+            for recording in self._outputs.recordings:
+                recording.stop()
             ready.stopping()
 
     def until_over(self) -> None:
@@ -148,9 +157,9 @@ class Run:
         for line in self.session.source.cgroup_news():
             log_message(line)
         self.list_if_asked()
-        if self._outputs.recording:
+        for recording in self._outputs.recordings:
             with undisturbed():
-                self._outputs.recording.poll(self.runner.failed())
+                recording.poll(self.session, self.runner.failed())
 
     def list_if_asked(self) -> None:
         """List the pending calls after a SIGUSR2: among the events, or on standard error where none are printed."""
@@ -168,7 +177,7 @@ class Run:
         with suppress(OSError):
             sink = make_sink("table", standard_stream("error"), self._given.zone)
             sink.pending(found)
-            sink.close()
+            sink.finish()
 
     def _print_statistics(self, stats: Statistics) -> None:
         from filetap.report import stats as report

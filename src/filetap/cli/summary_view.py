@@ -8,8 +8,7 @@ from filetap.cli.messages import write_stderr
 from filetap.cli.run import View
 
 if TYPE_CHECKING:
-    from filetap.capture.session import AggregateSink
-    from filetap.core.batch import Sink
+    from filetap.analysis.aggregation import Totals
     from filetap.core.zone import Zone
 
 LINES: Final = 20
@@ -21,13 +20,13 @@ class SummaryView(View):
     def __init__(self, by: str | None, limit: int | None, zone: Zone) -> None:
         self._by, self._limit, self._zone = by or "file", limit or LINES, zone
 
-    def wrap(self, sink: Sink) -> tuple[Sink, AggregateSink | None]:
-        from filetap.analysis.aggregation import AggregatingSink
+    def sink(self) -> Totals:
+        from filetap.analysis.aggregation import Totals
 
-        self._summing = AggregatingSink(sink, self._by)
-        return self._summing, self._summing
+        self._totals = Totals(self._by)
+        return self._totals
 
     def report(self) -> None:
         from filetap.report import summary
 
-        write_stderr(summary.as_text(self._summing.total.summary(self._limit), self._summing.total.cut, self._zone))
+        write_stderr(summary.as_text(self._totals.total.summary(self._limit), self._totals.total.cut, self._zone))

@@ -21,9 +21,9 @@ from filetap.core import units
 from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
-    from filetap.capture.session import AggregateSink, Session
+    from filetap.analysis.live import LiveAggregator
+    from filetap.capture.session import Session
     from filetap.cli.terminal import Terminal
-    from filetap.core.batch import Sink
     from filetap.report.top import Status
 
 SORTS: Final = ("rate", "bytes/s", "errors/s", "p50", "p99", "count", "errors", "bytes")
@@ -135,8 +135,8 @@ class TopView(View):
         self._live = LiveAggregator()
         self._pictures, self._size = 0, (0, 0)
 
-    def wrap(self, sink: Sink) -> tuple[Sink, AggregateSink | None]:
-        return self._live, self._live
+    def sink(self) -> LiveAggregator:
+        return self._live
 
     def adjust(self, session: Session) -> None:
         session.sum_interval = min(1.0, self._interval)
@@ -144,7 +144,7 @@ class TopView(View):
     def loop(self, run: Run) -> None:
         self._run, self._session = run, run.session
         self._began = time.monotonic()
-        self._live.begin()
+        self._live.restart()
         self._end = self._began + run.runner.seconds
         if self._choice.batch:
             self._print_until_the_end()

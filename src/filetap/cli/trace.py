@@ -22,6 +22,7 @@ from filetap.cli.summary_view import SummaryView
 @options.no_recursive_option
 @options.output_option("Write the events to FILE, or record them in the folder NAME.tap, as filetap record does.")
 @options.output_options
+@options.queue_options
 @options.record_options
 @options.summary_options
 @options.latency_option(True)

@@ -23,6 +23,7 @@ from filetap.cli.summary_view import SummaryView
 @options.filter_options
 @options.output_option("Write the events to FILE, or record them in the folder NAME.tap.")
 @options.output_options
+@options.queue_options
 @options.record_options
 @options.summary_options
 @options.latency_option(False)

@@ -5,15 +5,19 @@ Plain data: the reader and the replay of a recording make batches, sinks take th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filetap.core import wire
 from filetap.core.wire import Records
+
+DESCRIBED: Final = 1024
+"""Approximate bytes of a file or task, in addition to its names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,26 +199,23 @@ class Batch:
         first, last = (np.count_nonzero(self.events["flags"][:at] & wire.HAS_EXT) for at in (start, stop))
         return replace(self, events=self.events[start:stop], ext=self.ext[first:last])
 
+    def detached(self, also: Mapping[str, Iterable[int]] = MappingProxyType({})) -> Batch:
+        """Return a copy that stays valid: it has its own events, and the files and tasks that these refer to.
 
-class Sink(Protocol):
-    """The destination of batches. OSError from any method ends the run; what was written is kept."""
+        ``also``: more ids of "files" and "tasks".
+        """
+        files = {*self.events["file"].tolist(), *self.ext["target"].tolist(), *also.get("files", ())}
+        tasks = {*self.events["task"].tolist(), *also.get("tasks", ())}
+        return replace(
+            self,
+            events=self.events.copy(),
+            ext=self.ext.copy(),
+            files={number: self.files[number] for number in files if number in self.files},
+            tasks={number: self.tasks[number] for number in tasks if number in self.tasks},
+            names={number: self.names[number] for number in files if number in self.names},
+        )
 
-    written: int
-    """Events that are completely written, whatever happens next."""
-
-    draining: bool
-    """Set when the run is to end: do not wait for a slow reader any longer."""
-
-    def write(self, batch: Batch) -> None:
-        """Take a batch; it may be buffered until the next call. The batch must not be used afterwards."""
-
-    def flush(self) -> None:
-        """Write everything that is buffered."""
-
-    def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
-        """Take, at the end, what was not delivered singly. ``batch`` has no events, but the files, tasks and clock."""
-
-    def pending(self, batch: Batch) -> None:
-        """Take pending calls, as events with the flag PENDING and without a result: they do not count as written."""
-
-    def close(self) -> None: ...
+    @property
+    def nbytes(self) -> int:
+        """Return the approximate bytes of memory of a detached batch."""
+        return self.events.nbytes + self.ext.nbytes + DESCRIBED * (len(self.files) + len(self.tasks))

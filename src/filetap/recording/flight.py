@@ -22,6 +22,8 @@ from msgspec.structs import replace
 
 from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.errors import FiletapError, UsageError
+from filetap.core.sink import Beginning, Sink
+from filetap.core.statistics import Statistics
 from filetap.recording import tables
 from filetap.recording.format import Metadata
 from filetap.recording.writer import Shown, TraceSink, check_replaceable, no_progress
@@ -81,13 +83,24 @@ def size(item: File | Task) -> int:
     return DESCRIBED + sum(map(len, names))
 
 
-class FlightSink:
+class FlightSink(Sink):
     """A sink that drops old batches."""
 
-    draining = False
-
-    def __init__(self, folder: Path, seconds: float, memory: int, force: bool, now: Callable[[], float] = time.monotonic) -> None:
-        self._folder, self._seconds, self._memory, self._force, self._now = folder, seconds, memory, force, now
+    def __init__(
+        self,
+        folder: Path,
+        metadata: Metadata,
+        held: tuple[float, int],
+        force: bool = False,
+        *,
+        log_message: Log,
+        shown: Shown = no_progress,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``held``: the seconds and bytes of events to keep."""
+        self._folder, self._metadata, self._force, self._now = folder, metadata, force, now
+        self._seconds, self._memory = held
+        self._log_message, self._shown = log_message, shown
         self._check()
         self.written = 0
         """Events taken; ``dropped`` of them are gone."""
@@ -117,8 +130,9 @@ class FlightSink:
         if not self._folder.parent.is_dir():
             raise FiletapError(f"{self._folder.parent}: no such directory")
 
-    def begin(self) -> None:
+    def begin(self, beginning: Beginning) -> None:
         """Start, once everything is attached: recordings that are replaced are removed."""
+        self._metadata.hooks, self._metadata.notes = dict(beginning.hooks), list(beginning.notes)
         if self._force and self._folder.exists():
             check_replaceable(self._folder)
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -168,14 +182,8 @@ class FlightSink:
         """Return the events or the pending calls, whichever begin earlier; empty: nothing is held."""
         return min(filter(None, (self._held, self._pending)), key=lambda kind: kind[0].taken, default=self._held)
 
-    def flush(self) -> None:
-        """Do nothing: no output is buffered."""
-
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         self._overflows = overflows, batch
-
-    def close(self) -> None:
-        """Do nothing: ``end`` writes."""
 
     def is_due(self, failed: bool) -> bool:
         """Return whether a recording was requested, or the command has just failed."""
@@ -183,38 +191,54 @@ class FlightSink:
         self.dump_requested, self._failed = False, failed
         return due
 
-    def dump(self, metadata: Metadata, log_message: Log) -> None:
+    def dump(self, statistics: Statistics) -> None:
         """Write a recording of what is held now, while recording continues."""
-        thread = threading.Thread(target=self._write_meanwhile, args=(self._snapshot(metadata), log_message), name="flight")
+        thread = threading.Thread(target=self._write_meanwhile, args=(self._snapshot(statistics),), name="flight")
         thread.start()
         self._writing = [*(one for one in self._writing if one.is_alive()), thread]
 
-    def end(self, metadata: Metadata, log_message: Log, shown: Shown) -> None:
+    def finish(self, statistics: Statistics | None = None) -> None:
         """Write the last recording, unless no event has arrived since the one before."""
+        self._join()
+        try:
+            if self.written > self._since or not self._since:
+                self._write(self._snapshot(statistics), self._shown)
+        except OSError as error:
+            raise FiletapError(self._unfinished(error)) from None
+
+    def abort(self, reason: str) -> None:
+        """Write nothing more."""
+        self._join()
+
+    def _join(self) -> None:
         for thread in self._writing:
             thread.join()
-        if self.written > self._since or not self._since:
-            self._write(self._snapshot(metadata), log_message, shown)
 
-    def _snapshot(self, metadata: Metadata) -> Snapshot:
+    def _snapshot(self, statistics: Statistics | None) -> Snapshot:
         self._forget()
+        metadata = replace(self._metadata)
+        if statistics:
+            metadata.settle(statistics)
         notes = [*metadata.notes, f"flight recorder: {self.dropped} earlier events were dropped"]
         if self._listings_dropped:
             notes.append(f"flight recorder: {self._listings_dropped} listed pending calls were dropped")
         own = replace(metadata, uuid=str(uuid.uuid4()), dropped=self.dropped, notes=notes, clocks=[], segments=[])
         return self.written, own, list(self._held), list(self._pending), dict(self._files.items), dict(self._tasks.items)
 
-    def _write_meanwhile(self, snapshot: Snapshot, log_message: Log) -> None:
+    def _write_meanwhile(self, snapshot: Snapshot) -> None:
         try:
-            self._write(snapshot, log_message, no_progress)
+            self._write(snapshot, no_progress)
         except OSError as error:
-            log_message(f"flight recorder: {self._folder} could not be finished ({error.strerror}); the part already written can be read")
+            self._log_message(f"flight recorder: {self._unfinished(error)}")
         except FiletapError as error:
-            log_message(f"flight recorder: {error}")
+            self._log_message(f"flight recorder: {error}")
 
-    def _write(self, snapshot: Snapshot, log_message: Log, shown: Shown) -> None:
+    def _unfinished(self, error: OSError) -> str:
+        return f"{self._folder} could not be finished ({error.strerror or error}); the part already written can be read"
+
+    def _write(self, snapshot: Snapshot, shown: Shown) -> None:
         taken, metadata, held, pending, files, tasks = snapshot
-        sink = TraceSink(self._free_name(), metadata)
+        sink = TraceSink(self._free_name(), metadata, shown=shown)
         try:
             for batch in held:
                 sink.note_clock(*batch.realtime)
@@ -227,9 +251,9 @@ class FlightSink:
             if missing := sum(batch.events.num_rows for batch in held) - sink.written:
                 metadata.dropped += missing
                 metadata.notes.append(f"flight recorder: {missing} events did not fit in memory")
-            sink.close(shown)
+            sink.close()
         self._since = max(self._since, taken)
-        log_message(f"flight recorder: {sink.written} events are in {sink.folder}")
+        self._log_message(f"flight recorder: {sink.written} events are in {sink.folder}")
 
     def _free_name(self) -> Path:
         """Return NAME.tap, NAME-2.tap, NAME-3.tap, ..., the first that does not exist."""

@@ -14,6 +14,7 @@ from zlib import crc32
 import msgspec
 
 from filetap.core.errors import FiletapError
+from filetap.core.statistics import Statistics
 
 VERSION: Final = "2.0"
 """Major and minor."""
@@ -221,6 +222,11 @@ class Metadata(msgspec.Struct, kw_only=True):
     """Events that were delivered and later dropped (``--keep``, ``--flight-recorder``): the tables have the others."""
     checksum: str = UNCHECKED
     """CRC-32 of this file, as eight hexadecimal digits, computed with UNCHECKED in their place."""
+
+    def settle(self, statistics: Statistics) -> None:
+        """Add the statistics of the run, and its notes."""
+        self.statistics = statistics.as_json()
+        self.notes = [*statistics.notes, *(note for note in self.notes if note not in statistics.notes)]
 
     @property
     def form(self) -> Version:

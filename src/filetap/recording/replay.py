@@ -17,8 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filetap.core import wire
-from filetap.core.batch import Batch, File, Overflow, Sink, Task
+from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import OP_NUMBER
+from filetap.core.sink import Sink
 from filetap.recording import tables
 from filetap.recording.reader import Trace
 from filetap.render.columns import clock, durations, second

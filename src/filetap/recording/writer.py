@@ -22,6 +22,8 @@ import pyarrow as pa
 from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.clock import utc
 from filetap.core.errors import FiletapError, UsageError
+from filetap.core.sink import Beginning, Sink
+from filetap.core.statistics import Statistics
 from filetap.recording import tables
 from filetap.recording.format import LOCK, METADATA, TABLES, Metadata, segment, write_metadata
 from filetap.recording.retention import Limits
@@ -103,15 +105,16 @@ Shown = Callable[[Iterator[tuple[int, int]]], None]
 """Shows the progress of sealing, until it is done."""
 
 
-class TraceSink:
+class TraceSink(Sink):
     """A sink: the folder of a recording, from its first batch to its last sealed segment."""
 
-    draining = False
-
-    def __init__(self, folder: Path, metadata: Metadata, limits: Limits | None = None, force: bool = False) -> None:
+    def __init__(
+        self, folder: Path, metadata: Metadata, limits: Limits | None = None, force: bool = False, shown: Shown = no_progress
+    ) -> None:
         self.folder, self.metadata, self.written = folder, metadata, 0
         """``written``: events that are in the file."""
-        self._limits = limits or Limits()
+        self._limits, self._shown = limits or Limits(), shown
+        self._begun = False
         self._replaced: Path | None = None
         try:
             self._replaced = set_aside(folder) if force and os.path.lexists(folder) else None
@@ -127,8 +130,10 @@ class TraceSink:
         """Return why a part of it is not sealed."""
         return self._sealer.failure
 
-    def begin(self) -> None:
-        """Start, once everything is attached and is in the metadata: the recording that is replaced is removed."""
+    def begin(self, beginning: Beginning) -> None:
+        """Start, once everything is attached: the recording that is replaced is removed."""
+        self._begun = True
+        self.metadata.hooks, self.metadata.notes = dict(beginning.hooks), list(beginning.notes)
         with suppress(OSError):
             write_metadata(self.folder, self.metadata)
         if self._replaced:
@@ -164,9 +169,6 @@ class TraceSink:
         self._segment.close()
         self._sealer.add(self._segment.number, self._segment.rows)
 
-    def flush(self) -> None:
-        """Do nothing: every batch has been written to the kernel."""
-
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         self._segment.aggregated(overflows, batch)
 
@@ -177,10 +179,28 @@ class TraceSink:
         """Do the same as ``take`` for pending calls."""
         self._segment.write(calls, files, tasks, "pending")
 
-    def close(self, shown: Shown = no_progress) -> None:
+    def finish(self, statistics: Statistics | None = None) -> None:
+        """Seal the rest, with the statistics."""
+        if statistics:
+            self.metadata.settle(statistics)
+        try:
+            self.close()
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise FiletapError(f"{self.folder} could not be finished ({why}); the part already written can be read") from None
+
+    def abort(self, reason: str) -> None:
+        """Seal what there is; remove a recording that was never begun."""
+        if self._begun:
+            self.metadata.notes.append(reason)
+            self.close()
+        else:
+            self._discard()
+
+    def close(self) -> None:
         """Seal the rest. OSError: sealing failed, or writing the metadata did; what is on disk can be read."""
         self._close_segment()
-        shown(self._sealer.finish())
+        self._shown(self._sealer.finish())
         self.metadata.ended = utc(time.time())
         self.metadata.notes += [str(damage) for damage in self._sealer.damages]
         try:
@@ -192,8 +212,7 @@ class TraceSink:
         if self.failure:
             raise self.failure
 
-    def discard(self) -> None:
-        """Remove it: tracing did not start."""
+    def _discard(self) -> None:
         self._close_segment()
         no_progress(self._sealer.finish())
         shutil.rmtree(self.folder, ignore_errors=True)

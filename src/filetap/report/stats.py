@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from filetap.capture.statistics import Statistics
 from filetap.core.calls import OPS
+from filetap.core.statistics import OutputStatistics, Statistics
 from filetap.core.units import counted
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -36,9 +36,18 @@ def as_text(stats: Statistics) -> str:
         f"filetap used {stats.cpu:.2f} s of CPU, attached in {stats.attached:.2f} s"
     )
     lines.append(verdict(stats))
+    lines += map(output, stats.outputs)
     if stats.pending:
         lines.append(under_way(stats.pending))
     return "\n".join(lines + [f"perhaps: {reason}" for reason in stats.reasons] + [f"note: {note}" for note in stats.notes])
+
+
+def output(one: OutputStatistics) -> str:
+    """Return what one of several outputs has got."""
+    parts = [f"{counted(one.written, 'event')} written"]
+    parts += [f"{one.spilled} in {one.spill} instead"] * bool(one.spilled)
+    parts += [f"{one.dropped} dropped"] * bool(one.dropped)
+    return f"{one.name}: {', '.join(parts)}"
 
 
 def under_way(pending: Mapping[str, int]) -> str:

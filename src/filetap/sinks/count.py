@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from filetap.core.batch import Batch, Overflow
 from filetap.core.calls import OPS
+from filetap.core.sink import Sink
 from filetap.render.columns import encode, ops
 
 
-class CountSink:
+class CountSink(Sink):
     def __init__(self) -> None:
         self.ops: NDArray[np.int64] = np.zeros(len(OPS), np.int64)
         """Events by number of OPS."""
@@ -40,15 +41,6 @@ class CountSink:
 
     def aggregated(self, overflows: Sequence[Overflow], batch: Batch) -> None:
         self.overflows += sum(overflow.count for overflow in overflows)
-
-    def pending(self, batch: Batch) -> None:
-        """Ignore pending calls: they are not events."""
-
-    def flush(self) -> None:
-        """Do nothing: no output is buffered."""
-
-    def close(self) -> None:
-        """Do nothing: no output is buffered."""
 
 
 class Known:

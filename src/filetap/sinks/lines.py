@@ -18,6 +18,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from filetap.core.batch import Batch
+from filetap.core.sink import Sink
+from filetap.core.statistics import Statistics
 from filetap.render.strings import Strings, offsets
 
 
@@ -69,7 +71,7 @@ class Writeback:
         os.close(fd)
 
 
-class LineSink:
+class LineSink(Sink):
     """Writes whole lines into a raw file, which the caller opens and closes."""
 
     PATIENCE: Final = 1.0
@@ -85,6 +87,7 @@ class LineSink:
         """The run is to end: do not wait for a slow reader any longer."""
         self.written = 0
         """Events whose line is completely in the file."""
+        self._failed = False
 
     def lines(self, batch: Batch) -> Iterator[Strings]:
         """Return the batch as lines, in parts that Arrow can hold."""
@@ -110,10 +113,15 @@ class LineSink:
         for lines in self.lines(batch):
             self._put(lines, events=False)
 
-    def close(self) -> None:
-        """Write the rest, and stop the threads."""
+    def finish(self, statistics: Statistics | None = None) -> None:
+        """Write the rest, and stop the threads. The statistics are not written here."""
         self._layout.shutdown()
-        self.flush()
+        if not self._failed:
+            self.flush()
+
+    def abort(self, reason: str) -> None:
+        """Stop the threads."""
+        self._layout.shutdown()
 
     def _put(self, lines: Strings, events: bool = True) -> None:
         """Write lines. After OSError all lines that fit are in the file, and the start of the next one is removed if
@@ -125,6 +133,7 @@ class LineSink:
             while done < len(data):
                 done += self._some(data[done:])
         except OSError:
+            self._failed = True
             complete = int(np.searchsorted(ends, first + done, "right"))
             self.written += complete * events
             self._take_back(first + done - int(ends[complete - 1] if complete else first))
