@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.lab import ROOT, SCRATCH, BenchError, Lab
 from bench.table import Row
+from filetap.capture.kernel_source import KernelSource
 from filetap.capture.launch import Command
 from filetap.capture.options import Options
 from filetap.capture.outlet import Outlet
@@ -56,7 +57,7 @@ class Kept(Sink):
 def recorded(words: list[str]) -> list[Batch]:
     """Record a command, as batches."""
     sink, command = Kept(), Command(words, None)
-    session = Session(Options(Targets(command=command.pid), Filters(calls=select_calls(["all"]))), [Outlet(sink)])
+    session = Session(KernelSource(Options(Targets(command=command.pid), Filters(calls=select_calls(["all"])))), [Outlet(sink)])
     command.release()
     while not command.poll():
         session.run_once()

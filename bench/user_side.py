@@ -19,6 +19,7 @@ from bench.kernel_side import NONE, differing, unmoved
 from bench.lab import FILE, SCRATCH, Lab
 from bench.table import Row
 from bench.workloads import DRAINED, FILETAP, started, traced, tracing
+from filetap.capture.kernel_source import KernelSource
 from filetap.capture.options import Options
 from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
@@ -139,7 +140,7 @@ def recorded(words: Sequence[str]) -> list[Batch]:
     recorder = Recorder()
     with started(words, env=os.environ | {"FILETAP_GO": str(held)}, pass_fds=(held,)) as process:
         filters = Filters(calls=select_calls([]))
-        session = Session(Options(Targets(pids=[process.pid]), filters), [Outlet(recorder)])
+        session = Session(KernelSource(Options(Targets(pids=[process.pid]), filters)), [Outlet(recorder)])
         try:
             os.write(go, b"g")
             while process.poll() is None:

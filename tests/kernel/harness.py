@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 import pytest
 
+from filetap.capture.kernel_source import KernelSource
 from filetap.capture.options import SMALLEST_CPU_RING, Options
 from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
@@ -193,7 +194,8 @@ class Watch:
         self.stats = Statistics()
 
     def __enter__(self) -> Self:
-        self.session = Session(self.options, [Outlet(self.sink)])
+        self.source = KernelSource(self.options)
+        self.session = Session(self.source, [Outlet(self.sink)])
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -217,7 +219,7 @@ class Watch:
 
     def produced(self) -> int:
         """Return the number of slots that the kernel has written into the CPU rings so far."""
-        return int(self.session.source._reader.cpu_rings.produced().sum())
+        return int(self.source.reader.cpu_rings.produced().sum())
 
     def run_until(self, done: Callable[[], bool], limit: float = 60) -> None:
         end = time.monotonic() + scaled(limit)
@@ -268,11 +270,11 @@ def trace(command: Sequence[Any], filters: Filters | None = None, watch: dict[st
     with held, tracer:
         release(held)
         output = held.communicate(timeout=scaled(60))[0]
-        wait_for(lambda: tracer.session.source.live <= 0)
+        wait_for(lambda: tracer.source.live <= 0)
     produced = tracer.produced()
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
-    source = tracer.session.source
-    return Run(tracer.events, tracer.stats, output, held.returncode, held.pid, produced, lines, source.hooks, source.notes)
+    source = tracer.source
+    return Run(tracer.events, tracer.stats, output, held.returncode, held.pid, produced, lines, source.hooks, source.untraced)
 
 
 def notes(stats: Statistics) -> list[str]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from filetap.analysis import summary
 from filetap.analysis.aggregation import Accumulated, of_kernel
 from filetap.capture.aggregate_maps import AggregateMaps
+from filetap.capture.kernel_source import KernelSource
 from filetap.capture.options import SUMS, Options
 from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
@@ -104,19 +105,20 @@ class Aggregated:
         held = hold(command)
         chosen = Options(Targets(command=held.pid), filters, level="syscall", aggregate=True, sums=sums, arguments=not read)
         with held:
-            session = Session(chosen, [Outlet(self.totals)], sums=self.totals)
+            source = KernelSource(chosen)
+            session = Session(source, [Outlet(self.totals)], sums=self.totals)
             session.sum_interval = every
             session.run_once()
             release(held)
             output = Output(held)
             end = time.monotonic() + scaled(60)
-            while (held.poll() is None or session.source.live > 0) and time.monotonic() < end:
+            while (held.poll() is None or source.live > 0) and time.monotonic() < end:
                 if read:
                     self._pump(session, held, in_step=in_step)
                 else:
                     time.sleep(0.01)
             self.output = output.to_the_end()
-            self.slots = int(session.source._reader.cpu_rings.produced().sum())
+            self.slots = int(source.reader.cpu_rings.produced().sum())
             self.stats: Statistics = session.finish()
         assert held.returncode == 0
         self.pid = held.pid

@@ -135,7 +135,7 @@ orphan(late)
         pid = json.loads(process.stdout.readline())["orphan"]
         with Watch(Targets(pids=[pid]), wanted("open", paths=[str(tmp_path)])) as tracer:
             line = json.loads(process.communicate(b"go\n")[0])
-            wait_for(lambda: tracer.session.source.live <= 0)
+            wait_for(lambda: tracer.source.live <= 0)
     (event,) = tracer.events
     assert same(event.task.ancestors, line["above"])
     assert event.task.adopted
@@ -288,8 +288,8 @@ def test_ended_processes_are_removed_from_the_table(tmp_path: Path, options: dic
     with held, tracer:
         release(held)
         held.communicate(timeout=scaled(60))
-        wait_for(lambda: tracer.session.source.live <= 0)
-        processes = Map(tracer.session.source._process.map_fd("processes"), PROCESS_KEY, PROCESS_ENTRY)
+        wait_for(lambda: tracer.source.live <= 0)
+        processes = Map(tracer.source.programs.map_fd("processes"), PROCESS_KEY, PROCESS_ENTRY)
         wait_for(lambda: all(Path(f"/proc/{pid}").exists() for pid in processes.items()[0]["pid"].tolist()))
         assert len(processes.items()[0])
     assert len(tracer.events) == 200

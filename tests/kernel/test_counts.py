@@ -103,7 +103,7 @@ def test_forced_loss(workload: str, file: Path, threads: int) -> None:
     with held, watch:
         release(held)
         truth = json.loads(held.communicate()[0])
-        wait_for(lambda: watch.session.source.live <= 0)
+        wait_for(lambda: watch.source.live <= 0)
     stats = watch.stats.ops["read"]
     assert stats.seen == truth["calls"] == calls * threads
     assert stats.delivered == sum(n for (call, _), n in sink.counts.items() if call == "pread64")
@@ -125,7 +125,7 @@ def test_loss_with_many_processes(program: Callable[[str], str], tmp_path: Path)
     with held, watch:
         release(held)
         held.communicate()
-        wait_for(lambda: watch.session.source.live <= 0)
+        wait_for(lambda: watch.source.live <= 0)
     ops = watch.stats.ops
     for name, op in ops.items():
         assert op.seen == op.delivered + op.aggregated + op.lost, name
@@ -142,7 +142,7 @@ def test_definitions_without_room(tmp_path: Path, program: Callable[[str], str])
     with held, watch:
         release(held)
         output = held.communicate(timeout=scaled(60))[0]
-        wait_for(lambda: watch.session.source.live <= 0)
+        wait_for(lambda: watch.source.live <= 0)
     inodes = [int(line) for line in output.split()]
     writes = [event for event in watch.events if event.op == "write"]
     assert len(writes) == 100_000

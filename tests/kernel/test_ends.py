@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from filetap.capture.kernel_source import KernelSource
 from filetap.capture.options import Options
 from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
@@ -126,6 +127,6 @@ def test_nothing_is_left_by_a_start_that_fails() -> None:
     before = len(os.listdir("/proc/self/fd"))
     held = kept(os.getpid())
     with pytest.raises(FiletapError):
-        Session(Options(Targets(pids=[ended.pid])), [Outlet(Collector())])
+        Session(KernelSource(Options(Targets(pids=[ended.pid]))), [Outlet(Collector())])
     assert len(os.listdir("/proc/self/fd")) == before
     wait_for(lambda: kept(os.getpid()) <= held)

@@ -302,7 +302,7 @@ def test_a_trace_attaches_what_is_chosen(monkeypatch: pytest.MonkeyPatch, preemp
 def test_names_in_bpftool_have_the_prefix(options: dict[str, Any]) -> None:
     """All programs and maps of a session have the prefix, also those of the iterators over calls under way."""
     with Shell() as shell, Watch(Targets(pids=[shell.pid]), wanted("all", paths=["/"]), **options) as tracer:
-        tracer.session.source.underway()
+        tracer.source.underway()
         names = {kind: [item["name"] for item in listed(kind)] for kind in ("prog", "map")}
     assert len(names["prog"]) > 10
     assert len(names["map"]) > 20

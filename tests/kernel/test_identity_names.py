@@ -107,7 +107,7 @@ def access_names(program: Build, tree: Path, count: int, distinct: int, *, along
         if along:
             watch.run_until(lambda: held.poll() is not None)
         held.communicate(timeout=scaled(60))
-        wait_for(lambda: watch.session.source.live <= 0)
+        wait_for(lambda: watch.source.live <= 0)
     assert held.returncode == 0
     assert [event.path for event in watch.events] == [os.fsencode(tree / f"name{i % distinct}") for i in range(count)]
     assert {event.result for event in watch.events} == {-errno.ENOENT}
@@ -119,7 +119,7 @@ def access_names(program: Build, tree: Path, count: int, distinct: int, *, along
 def test_a_repeated_name_is_defined_once(program: Build, tree: Path) -> None:
     watch = access_names(program, tree, 10_000, 1, along=False)
     assert len({event.file.id for event in watch.events if event.file}) == 1
-    assert len(watch.session.source.definitions.files) < 20
+    assert len(watch.source.definitions.files) < 20
     assert notes(watch.stats) == []
 
 
@@ -133,7 +133,7 @@ def test_more_names_than_the_table_holds(program: Build, tree: Path, along: bool
 def test_names_return_after_eviction(program: Build, tree: Path) -> None:
     """While the table is emptied by half, no event gets another's name."""
     watch = access_names(program, tree, 120_000, 40_000, along=True)
-    assert len(watch.session.source.definitions.files) < 60_000
+    assert len(watch.source.definitions.files) < 60_000
 
 
 # renames that the target's own hooks do not see

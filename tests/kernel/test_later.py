@@ -241,9 +241,9 @@ def test_names_that_lead_elsewhere_are_not_looked_up_again(place: Path) -> None:
             shell.do("rm to/1; chmod 600 out/five")
             for _ in range(100):  # until no other process moves anything meanwhile
                 watch.session.run_once()
-                before, epoch = watch.produced(), watch.session.source._globals["epoch"][0]
+                before, epoch = watch.produced(), watch.source.globals["epoch"][0]
                 shell.do("touch to/2; rm to/2; chmod 600 out/five")
-                if watch.session.source._globals["epoch"][0] == epoch:
+                if watch.source.globals["epoch"][0] == epoch:
                     break
             assert watch.produced() == before
             shell.do("rm to; ln -s in to")

@@ -32,11 +32,11 @@ class Unread:
         with held, watch:
             release(held)
             self.output = held.communicate(timeout=scaled(120))[0]
-            wait_for(lambda: watch.session.source.live <= 0)
+            wait_for(lambda: watch.source.live <= 0)
         assert held.returncode == 0
         self.pid = held.pid
         self.events, self.overflows, self.stats = self.sink.events, self.sink.overflows, watch.stats
-        self.known = watch.session.source.definitions
+        self.known = watch.source.definitions
         self.lines = [json.loads(line) for line in self.output.splitlines() if line.startswith(b"{")]
 
     def note(self, words: str) -> int:

@@ -255,6 +255,7 @@ def test_times_in_a_recording_are_the_hosts(clocked: Callable[..., Any], tmp_pat
 REUSED = """
 import ctypes, os, signal, struct, subprocess, sys
 from filetap.core.errors import UsageError
+from filetap.capture.kernel_source import KernelSource
 from filetap.capture.outlet import Outlet
 from filetap.capture.session import Session
 from filetap.capture.options import Options
@@ -273,7 +274,7 @@ if other == 0:
     signal.pause()
 assert other == victim.pid, ctypes.get_errno()
 try:
-    Session(Options(named), [Outlet(Nowhere())]).finish()
+    Session(KernelSource(Options(named)), [Outlet(Nowhere())]).finish()
     print("traced")
 except UsageError as error:
     print(error)

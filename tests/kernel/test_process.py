@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap.capture import source
+from filetap.capture import choice
 from filetap.kernel.types import KernelTypes
 from filetap.probes import Plan, preempt_safe
 from tests.kernel.harness import Event, Run, by_path, device, trace, wanted
@@ -81,7 +81,7 @@ def test_a_skipped_exec_hides_no_other_event(monkeypatch: pytest.MonkeyPatch, tm
         return replace(kept, raw=[program for program in kept.raw if program != "process_exec"])
 
     monkeypatch.setattr(KernelTypes, "preempts_tracepoints", lambda _: True)
-    monkeypatch.setattr(source, "preempt_safe", without_exec)
+    monkeypatch.setattr(choice, "preempt_safe", without_exec)
     run = trace(["/bin/sh", "-c", f": >{tmp_path}/one; /bin/touch {tmp_path}/two"], wanted("exec", "openat", paths=[str(tmp_path)]))
     assert [(event.op, event.task.comm, event.path) for event in run.events] == [
         ("open", b"sh", os.fsencode(tmp_path / "one")),

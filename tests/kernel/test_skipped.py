@@ -192,7 +192,7 @@ def test_running_processes_are_found(family: subprocess.Popen[bytes], tmp_path: 
         release(family)
         wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
         first, *rest = [int(pid) for pid in pids.read_text().split()]
-        living = watch.session.source._liveness
+        living = watch.source.liveness
         assert living.found() == {family.pid, first, *rest}
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[0] == "Z")

@@ -242,10 +242,10 @@ def test_other_names_are_dropped_in_the_kernel(place: Path) -> None:
         for _ in range(100):  # moves by other processes clear the negative cache meanwhile
             shell.do("mkfifo out/pipe; rm out/pipe")
             watch.session.run_once()  # the start directory "out" has been looked up
-            before = watch.produced(), watch.session.source._reader.ring.produced()
+            before = watch.produced(), watch.source.reader.ring.produced()
             shell.do("stat /etc/passwd /etc/none out/five >/dev/null 2>&1; ls /etc >/dev/null")
             shell.do("mkfifo out/pipe; rm out/pipe; mkdir out/new")
-            after = watch.produced(), watch.session.source._reader.ring.produced()
+            after = watch.produced(), watch.source.reader.ring.produced()
             shell.do("rmdir out/new")
             if after == before:
                 break

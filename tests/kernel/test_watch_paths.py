@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from filetap.capture.source import KernelSource
+from filetap.capture.kernel_source import KernelSource
 from filetap.core.errors import UsageError
 from filetap.selection.targets import Targets
 from tests.kernel.harness import Watch, notes, wanted
@@ -161,12 +161,12 @@ def test_too_many_files(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_other_files_do_not_fill_the_table(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More other files than the tables of files hold: no note, and watched files are reported."""
-    monkeypatch.setattr("filetap.capture.source.FILE_CACHE", 1024)
+    monkeypatch.setattr("filetap.capture.programs.FILE_CACHE", 1024)
     (place / "many").mkdir()
     for number in range(5000):
         (place / "many" / str(number)).touch()
     with watching(place, "in") as (shell, watch):
-        assert isinstance(watch.session.source, KernelSource)
+        assert isinstance(watch.source, KernelSource)
         shell.do(f"for file in many/*; do : <$file; done; {touches('in/one')}")
     assert reported(watch, place) == ["in/one"]
     assert [note for note in notes(watch.stats) if "32-bit calls" not in note] == []  # other processes may make such calls

@@ -17,8 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filetap.capture.name_filter import UnresolvedNameFilter
-from filetap.capture.session import NameFilter
+from filetap.capture.name_filter import NameFilter, UnresolvedNameFilter
 from filetap.core import wire
 from filetap.core.batch import Batch, File
 from filetap.core.calls import CALL_NUMBER, CALLS, GROUPS, HOOKS, OPS
@@ -317,7 +316,7 @@ def kept(*rows: tuple[int, int | None]) -> list[int]:
     ext["target"] = [target for _, target in rows if target is not None]
     events["call"] = CALL_NUMBER["rename"]
     dropping = NameFilter(Filters(paths=["/in"]))
-    batch = dropping.without_unwanted(Batch(events, Resolved(), {}, 0, ext, TWO_NAMES))
+    batch = dropping.filtered(Batch(events, Resolved(), {}, 0, ext, TWO_NAMES))
     assert int(dropping.dropped.sum()) == len(rows) - len(batch.events)
     assert len(batch.ext) == int((batch.events["flags"] & wire.HAS_EXT != 0).sum())
     return [int(number) for number in batch.events["file"]]

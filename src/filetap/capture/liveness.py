@@ -1,6 +1,6 @@
 """How many of the target processes, and of their descendants, still run: this decides when a run ends.
 
-Separate from source.py, because the kernel half's own count is not enough where the kernel skips programs: filetap would wait
+Separate from kernel_source.py, because the kernel half's own count is not enough where the kernel skips programs: filetap would wait
 for ever for an exit that was not seen.
 """
 

@@ -1,6 +1,6 @@
 """The options of a run, and what the kernel half is given of them: struct config of bpf/event.h.
 
-Separate from source.py, which loads and attaches: options are plain data that the command line, an agent and tests make.
+Separate from programs.py, which loads: options are plain data that the command line, an agent and tests make.
 """
 
 from __future__ import annotations

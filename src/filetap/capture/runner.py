@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from filetap.capture.signals import Stop, undisturbed, wakeup_fd
 
 if TYPE_CHECKING:
+    from filetap.capture.kernel_source import KernelSource
     from filetap.capture.launch import Command
     from filetap.capture.session import Session
     from filetap.core.batch import Batch
     from filetap.core.statistics import Statistics
-    from filetap.selection.targets import Sandbox, Targets
+    from filetap.selection.targets import Sandbox
 
 
 class Runner:
@@ -25,7 +26,7 @@ class Runner:
     def __init__(
         self,
         session: Session,
-        targets: Targets,
+        source: KernelSource,
         stop: Stop,
         command: Command | None = None,
         sandbox: Sandbox | None = None,
@@ -35,7 +36,7 @@ class Runner:
     ) -> None:
         """``command``: held until ``release``. ``sandbox``: its cgroup. ``no_wait``: end with the command, not with its children."""
         self.session, self.stop, self.seconds = session, stop, seconds
-        self._targets, self._command, self._sandbox, self._no_wait = targets, command, sandbox, no_wait
+        self._source, self._command, self._sandbox, self._no_wait = source, command, sandbox, no_wait
         self._abandoned = False
         stop.also = self._on_signal
         session.add_wakeup_fd(wakeup_fd())
@@ -64,14 +65,14 @@ class Runner:
 
     def over(self) -> bool:
         """Return whether the command and the processes that this run is about have ended."""
-        targets = self._targets
+        targets = self._source.options.targets
         if self._command and not self._command.poll():
             return False
         if self._command and self._no_wait and not targets.pids:
             return True
         if self._sandbox and len(targets.cgroups) == 1 and not targets.comms and not targets.all:
-            return not self._sandbox.populated() and self.session.source.live <= 0
-        return targets.ends_by_itself and self.session.source.live <= 0
+            return not self._sandbox.populated() and self._source.live <= 0
+        return targets.ends_by_itself and self._source.live <= 0
 
     def failed(self) -> bool:
         """Return whether the command has ended with another status than 0."""

@@ -1,4 +1,4 @@
-"""A run: a source, a filter, a sink and the statistics, in the order in which an event passes them.
+"""A run: a source, stages, outputs and the statistics, in the order in which an event passes them.
 
 Separate, because it is the only place that connects them; the command line and the tests use it alike.
 """
@@ -13,27 +13,21 @@ from contextlib import suppress
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from filetap.capture.later import Later
-from filetap.capture.name_filter import UnresolvedNameFilter
-from filetap.capture.options import Options
 from filetap.capture.outlet import Outlet
 from filetap.capture.outlets import Outlets
-from filetap.capture.peer import Wanted, completed, read
-from filetap.capture.pending import AIO, REQUESTS, Listing, Pending, same, wanted
-from filetap.capture.source import KernelSource
-from filetap.capture.statistics import AggregateTotals, balance, kernel_notes
+from filetap.capture.pending import Listing
+from filetap.capture.source import Source
+from filetap.capture.statistics import AggregateTotals, balance
 from filetap.core import wire
 from filetap.core.batch import Batch, Overflow
-from filetap.core.calls import CALLS, OP_NUMBER, OPS
-from filetap.core.clock import Clock, utc
+from filetap.core.calls import OP_NUMBER, OPS
+from filetap.core.clock import utc
 from filetap.core.errors import FiletapError
 from filetap.core.sink import Beginning, SummingSink
+from filetap.core.stage import Stage
 from filetap.core.statistics import Statistics
 from filetap.core.wire import Records
-from filetap.render.columns import durations
-from filetap.selection.filters import Filters
 
 SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
@@ -49,32 +43,37 @@ class OutputError(FiletapError):
 class Session:
     """Attached from construction to ``finish``."""
 
-    def __init__(self, options: Options, outputs: Sequence[Outlet], started: float | None = None, sums: SummingSink | None = None) -> None:
-        """``started``: time.monotonic() of the start that ``Statistics.attached`` counts from. ``sums``: with
-        ``options.aggregate``, the receiver of the sums."""
+    def __init__(
+        self,
+        source: Source,
+        outputs: Sequence[Outlet],
+        started: float | None = None,
+        *,
+        sums: SummingSink | None = None,
+        stages: Sequence[Stage] = (),
+    ) -> None:
+        """``started``: time.monotonic() of the start that ``Statistics.attached`` counts from. ``sums``: the receiver of the sums
+        of a source that aggregates. ``stages``: those after the source's own ones."""
         self._started = time.monotonic() if started is None else started
         self.outlets = Outlets(outputs)
-        self._clock = Clock()
-        self.source = KernelSource(options, self._clock)
+        self.source = source
+        source.attach()
         try:
-            self.outlets.begin(Beginning(self.source.hooks, self.source.notes))
+            self.outlets.begin(Beginning(source.hooks, source.untraced))
         except BaseException:
-            self.source.close()
+            source.close()
             raise
         self._attached, self._began = time.monotonic(), time.time()
-        self._since = self._clock.boot()
-        self.source.start()
-        self._names = NameFilter(options.filters, self.source.later)
-        self._lister = Lister(self.source, options.filters)
-        self.pending = self._nothing()
+        source.start()
+        self._stages = [*source.stages(), *stages]
+        self.last_pending = source.known()
         """The calls that were pending at the last listing."""
-        self._sums = sums if options.aggregate else None
-        self._summed = AggregateTotals()
+        self._sums, self._summed = sums, AggregateTotals()
         self.sum_interval, self._sums_due = SUM_INTERVAL, 0.0
         self._wait = SHORTEST_WAIT
         self._wakers: set[int] = set()
         self._poll = select.poll()
-        self._poll.register(self.source.fd, select.POLLIN)
+        self._poll.register(source.fd, select.POLLIN)
 
     @property
     def attached(self) -> float:
@@ -99,7 +98,7 @@ class Session:
             else:
                 self.source.woken()
                 self._sums_due = 0.0
-        self.source.enable_enter_probes()
+        self.source.refresh()
         if self._sums:
             return self._sum_up(self._sums) if time.monotonic() >= self._sums_due else 0
         count = self._deliver(final=False)
@@ -115,18 +114,18 @@ class Session:
         """Take the sums. Their ids are known once the definitions submitted before are read."""
         self._wait = LONGEST_WAIT
         self._sums_due = time.monotonic() + self.sum_interval
-        taken = self.source.take_sums()
+        keys, values = self.source.take_sums()
         count = self._deliver(final)
-        keys, values = self._names.without_unwanted_sums(*taken, self._nothing())
+        for stage in self._stages:
+            keys, values = stage.take_sums(keys, values, self.source.known())
         self._summed.add(keys, values)
-        sums.summed(keys, values, self._nothing())
-        self.source.forget_files()
+        sums.summed(keys, values, self.source.known())
+        self.source.forget()
         return count + len(keys)
 
     def _deliver(self, final: bool) -> int:
         count = 0
-        for drained in self.source.drain(final):
-            batch = self._names.without_unwanted(drained)
+        for batch in self._staged(final):
             if len(batch.events):
                 self.outlets.write(batch)
                 self._check_outputs()
@@ -136,6 +135,13 @@ class Session:
         self._check_outputs()
         return count
 
+    def _staged(self, final: bool) -> Iterator[Batch]:
+        """Yield what has passed all stages; ``final``: what they hold back, too."""
+        batches = self.source.drain(final)
+        for stage in self._stages:
+            batches = through(stage, batches, final)
+        return batches
+
     def _check_outputs(self) -> None:
         """Raise OutputError if no output is left."""
         if self.outlets.failure:
@@ -143,12 +149,10 @@ class Session:
 
     def finish(self) -> Statistics:
         """Detach, deliver the rest, complete the statistics, release everything. The outputs stay open."""
-        before = self._lister.look()
-        if len(before):
-            time.sleep(GAP)
+        before = self._look()
         self.source.stop()
         ended = time.monotonic()
-        listing = self._lister.again(before)
+        listing = self.source.look_again(before)
         self.source.detach()
         try:
             self._deliver_the_rest(listing)
@@ -157,24 +161,28 @@ class Session:
             self.source.close()
         return stats
 
-    def list_pending(self) -> Batch:
-        """Deliver the calls that are pending now."""
-        before = self._lister.look()
+    def _look(self) -> Records:
+        """Return what is pending, and a moment later the caller looks again."""
+        before = self.source.look()
         if len(before):
             time.sleep(GAP)
-        listing = self._lister.again(before)
+        return before
+
+    def list_pending(self) -> Batch:
+        """Deliver the calls that are pending now."""
+        listing = self.source.look_again(self._look())
         if self._sums:
             self._sum_up(self._sums)
         else:
             self._deliver(final=False)
-        self.pending = self._lister.batch(listing, self._since, self._clock.offset())
-        self._hand_over_pending(self.pending)
-        return self.pending
+        return self._deliver_pending(listing)
 
-    def _hand_over_pending(self, batch: Batch) -> None:
-        if len(batch.events):
-            self.outlets.pending(batch)
-        self.source.definitions.drop_temporary()
+    def _deliver_pending(self, listing: Listing) -> Batch:
+        self.last_pending = self.source.pending(listing)
+        if len(self.last_pending.events):
+            self.outlets.pending(self.last_pending)
+        self.source.release()
+        return self.last_pending
 
     def _deliver_the_rest(self, listing: Listing) -> None:
         """Deliver the rest. If no output is left, nothing more is written, and that is no second failure."""
@@ -185,15 +193,9 @@ class Session:
             else:
                 self._deliver(final=True)
             if overflows := self.source.overflows():
-                self.outlets.aggregated(overflows, self._nothing())
-        self.pending = self._lister.batch(listing, self._since, self._clock.offset())
-        self._hand_over_pending(self.pending)
+                self.outlets.aggregated(overflows, self.source.known())
+        self._deliver_pending(listing)
         self.outlets.drain()
-
-    def _nothing(self) -> Batch:
-        """Return a batch without events, but with the definitions that overflows refer to."""
-        known = self.source.definitions
-        return Batch(np.zeros(0, wire.EVENT), known.files, known.tasks, self._clock.offset(), names=known.files.made)
 
     def stats_so_far(self) -> Statistics:
         """Return the statistics of delivered events; those still in the rings are not included."""
@@ -207,159 +209,36 @@ class Session:
     def _stats(self, overflows: list[Overflow], ended: float) -> Statistics:
         counters = self.source.counters()
         used = os.times()
-        ops = balance(counters, self.outlets.delivered, overflows, self._names.dropped, self._summed if self._sums else None)
+        dropped = sum((stage.dropped for stage in self._stages), np.zeros(wire.MAX_OPS, np.int64))
+        ops = balance(counters, self.outlets.delivered, overflows, dropped, self._summed if self._sums else None)
+        pending = by_op(self.last_pending.events)
         return Statistics(
             ops=ops,
             aggregated=self._sums is not None,
             files=int(counters["files"].sum()),
-            processes=self.source.definitions.processes,
+            processes=self.source.processes(),
             began=utc(self._began),
             ended=utc(self._began + ended - self._attached),
             elapsed=ended - self._attached,
             attached=self.attached,
             cpu=used.user + used.system,
             missed=self.source.missed(),
-            pending=by_op(self.pending.events),
+            pending=pending,
             outputs=self.outlets.statistics(),
-            reasons=[] if ops or len(self.pending.events) else self.source.silence(int(self._names.dropped.sum())),
-            notes=[*self.source.notes, *self.source.cgroup_notes(), *kernel_notes(counters), *self._notes()],
+            reasons=[] if ops or pending else self.source.silence(int(dropped.sum())),
+            notes=self.source.notes() + ["writing the output failed: the events after that are lost"] * bool(self.outlets.failure),
         )
 
-    def _notes(self) -> Iterator[str]:
-        if self.source.forgotten:
-            yield f"{self.source.forgotten} files were dropped from the full file table; if used again, they are counted again"
-        if self.source.later and self.source.later.removed:
-            yield (
-                f"{self.source.later.removed} changes by names outside every PATH were not looked up: the names were removed first; "
-                "if they were symbolic links, the change may have been on a PATH"
-            )
-        if self.outlets.failure:
-            yield "writing the output failed: the events after that are lost"
 
-
-class Lister:
-    """Looks for pending calls, twice, and applies the filters of user space."""
-
-    def __init__(self, source: KernelSource, filters: Filters) -> None:
-        self._source, self._filters = source, filters
-        self._names = NameFilter(filters)
-        self._timed = source.options.timed
-        named_only = UnresolvedNameFilter(filters).exclusive
-        self._pending = Pending(source.options.filters.calls, source.definitions, source.new_id, named_only)
-
-    def look(self) -> Records:
-        """Return everything that is pending at this moment, however short. A failure is noted and does not end the run."""
-        if self._filters.failed or self._source.all_ended():
-            return np.zeros(0, wire.PENDING_CALL)  # whether a pending call will fail is not known
-        try:
-            return self._pending.chosen(self._source.underway().calls())
-        except FiletapError as error:
-            self._source.notes.append(f"pending calls are not listed: {error}")
-            return np.zeros(0, wire.PENDING_CALL)
-
-    def again(self, before: Records) -> Listing:
-        """Return what of ``before`` is still pending, and its arguments."""
-        if not len(before):
-            return Listing(before, [])
-        found = same(before, self.look(), self._timed)
-        alive = self._alive(found)
-        found = found[~self._completed(found, alive)]
-        needed = [wanted(CALLS[number], record) for number, record in zip(self._pending.calls(found), found, strict=True)]
-        data = read(found, needed)
-        if not any(needs != Wanted() for needs in needed):
-            return Listing(found, data, alive)
-        still = {int(tid) for tid in same(found, self.look(), self._timed)["tid"]}
-        kept = [row for row, tid in enumerate(found["tid"].tolist()) if tid in still]
-        return Listing(found[kept], [data[row] for row in kept], alive)
-
-    def _alive(self, found: Records) -> dict[tuple[int, int], int]:
-        """Return processes with requests: by pid and start their numbers in /proc."""
-        if not REQUESTS.intersection(found["call"].tolist()):
-            return {}
-        return {(pid, start): number for start, pid, number in self._source.underway().living().tolist()}
-
-    def _completed(self, found: Records, alive: dict[tuple[int, int], int]) -> Records:
-        """Return which are requests of io_submit whose completions are in their processes' memory, and were not seen by a
-        call yet."""
-        aio = np.isin(found["call"], AIO)
-        if not aio.any():
-            return aio
-        places, positions = self._source.underway().rings()
-        there = [owner in alive for owner in zip(places["tgid"].tolist(), places["start"].tolist(), strict=True)]
-        rings = places[there], positions[there]
-        numbers = {pid: number for (pid, _), number in alive.items() if number and pid in found["pid"][aio]}
-        done = {(pid, address) for pid, number in numbers.items() for address in completed(pid, number, *rings)}
-        return aio & [request in done for request in zip(found["pid"].tolist(), found["ip"].tolist(), strict=True)]
-
-    def batch(self, listing: Listing, began: int, realtime: int) -> Batch:
-        """Return the batch. ``began``: start of the trace, CLOCK_BOOTTIME."""
-        whole = self._pending.batch(listing, self._bound(began), realtime)
-        batch = self._names.without_unwanted(whole)
-        least = self._filters.min_latency
-        return batch.where(durations(batch.events) >= least) if least else batch
-
-    def _bound(self, began: int) -> int:
-        """Return since when the beginning of every target's calls is traced; 0: a process may have joined a cgroup in the
-        middle of a call."""
-        return began if self._timed and not self._source.options.targets.cgroups else 0
+def through(stage: Stage, batches: Iterator[Batch], final: bool) -> Iterator[Batch]:
+    """Yield what a stage makes of batches."""
+    for batch in batches:
+        yield from stage.take(batch)
+    if final:
+        yield from stage.end()
 
 
 def by_op(events: Records) -> dict[str, int]:
     """Return the number of each operation."""
     counts = np.bincount(wire.OP_OF_CALL[events["call"]], minlength=wire.MAX_OPS)
     return {OPS[op]: int(counts[op]) for op in np.nonzero(counts)[0].tolist()}
-
-
-class NameFilter:
-    """The only filter in user space: names that led to no file are matched as the caller wrote them."""
-
-    def __init__(self, filters: Filters, later: Later | None = None) -> None:
-        self._names, self._later = UnresolvedNameFilter(filters), later
-        self.dropped = np.zeros(wire.MAX_OPS, np.int64)
-        """Dropped events per op, which the kernel has counted as seen. Minus those that it has not counted, and that match."""
-
-    def without_unwanted(self, batch: Batch) -> Batch:
-        if not self._names.needed:
-            return batch
-        drop, later = self._unwanted(batch), batch.events["flags"] & wire.LATER != 0
-        if self._later and (doubtful := drop & later & (batch.events["result"] >= 0)).any():
-            batch, kept = self._later.look(batch, doubtful)
-            drop &= ~kept
-        self.dropped += _by_op(batch, drop & ~later) - _by_op(batch, later & ~drop)
-        return batch.where(~drop) if drop.any() else batch
-
-    def _unwanted(self, batch: Batch) -> NDArray[np.bool_]:
-        """Return the events of which no name matches as the caller wrote it."""
-        named = {n for n in np.unique(batch.events["file"]).tolist() if not self._wanted(batch, n)}
-        drop = np.isin(batch.events["file"], list(named)) if named else np.zeros(len(batch.events), bool)
-        if len(batch.ext):
-            two = batch.events["flags"] & wire.HAS_EXT != 0
-            unsaid = (batch.events["file"][two] == 0) & (batch.ext["target"] != 0) & self._names.exclusive
-            drop[two] = (drop[two] | unsaid) & ~self._wanted_targets(batch)
-        return drop
-
-    def without_unwanted_sums(self, keys: Records, values: Records, batch: Batch) -> tuple[Records, Records]:
-        """Filter the kernel's sums in the same way. If this filter is needed, they include no event with two names."""
-        if not self._names.needed:
-            return keys, values
-        unwanted = [n for n in np.unique(keys["file"]).tolist() if not self._wanted(batch, n)]
-        drop = np.isin(keys["file"], unwanted)
-        np.add.at(self.dropped, keys["op"][drop], values["count"][drop].astype(np.int64))
-        return keys[~drop], values[~drop]
-
-    def _wanted(self, batch: Batch, number: int) -> bool:
-        """Return whether a file matches. One that the kernel resolved has passed its filter there; nothing is known of one
-        without a name."""
-        name = batch.names.get(number)
-        return not name or bool(name.inode) or self._names.wants(name)
-
-    def _wanted_targets(self, batch: Batch) -> NDArray[np.bool_]:
-        """One matching name of the two is enough."""
-        targets = batch.ext["target"]
-        wanted = [n for n in np.unique(targets).tolist() if n and self._wanted(batch, n)]
-        return np.isin(targets, wanted)
-
-
-def _by_op(batch: Batch, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many of these events there are of each operation."""
-    return np.bincount(wire.OP_OF_CALL[batch.events["call"][rows]], minlength=wire.MAX_OPS)

@@ -1,6 +1,6 @@
 """The iterators of pending calls, and the tables of requests that they look up.
 
-Separate from source.py, because most runs never load them.
+Separate from programs.py, because most runs never load them.
 """
 
 from __future__ import annotations
@@ -10,23 +10,41 @@ from typing import Any, Final
 
 import numpy as np
 
-from filetap.capture.namespaces import numbers_in_proc
+from filetap.capture.choice import Choice
+from filetap.capture.namespaces import is_initial, numbers_in_proc
+from filetap.capture.programs import Programs
 from filetap.core import wire
 from filetap.core.wire import Records
 from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
-from filetap.probes import Plan
+from filetap.probes.pending import PLAN, TABLES
 
-PLAN: Final = Plan("pending", raw=["list_calls", "list_reqs", "list_living"])
-TABLES: Final = {"uring": ("slots", "requests"), "aio": ("under_way",)}
-"""By object: its maps of requests."""
-OWN: Final = ("path_scratch", "name_scratch", "counters", "ancestors")
-"""Maps that it does not share with the others: any of their programs may preempt an iterator."""
 IDS: Final = 3 << 30
 """Ids from here on are of definitions made by the iterators; the reader's begin at 2 << 30."""
 AT_ONCE: Final = 4096
 """MAX_ASKED of bpf/lib/list_request.bpf.h."""
 U32, U64 = np.dtype("<u4"), np.dtype("<u8")
+
+
+class LazyUnderway:
+    """Returns what lists pending calls and requests. Loaded at its first use: most runs end when their targets have ended."""
+
+    def __init__(self, choice: Choice, programs: Programs, tgid: int) -> None:
+        """``tgid``: filetap's."""
+        self._choice, self._programs, self._tgid = choice, programs, tgid
+        self._made: Underway | None = None
+
+    def __call__(self) -> Underway:
+        if not self._made:
+            if not is_initial("pid") and self._choice.options.targets.anywhere:
+                self._choice.untraced.append("not listed: pending calls of processes outside this pid namespace")
+            objects = {plan.object: loaded for loaded, plan in self._programs.others if plan.object in TABLES}
+            if not self._choice.sees_requests:
+                objects.pop("uring", None)
+            config = self._programs.config.copy()
+            config["first_id"], config["args"] = IDS, False  # programs read arguments only from the current task's memory
+            self._made = Underway(self._programs.load(PLAN, config, objects), objects, self._tgid)
+        return self._made
 
 
 class Underway:

@@ -92,9 +92,11 @@ class Run:
         self._outputs.begin()
 
     def _make_session(self, options: Options, started: float) -> Session:
+        from filetap.capture.kernel_source import KernelSource
         from filetap.capture.session import Session
 
-        session = Session(options, self._outputs.outlets, started, self._summing)
+        self._source = KernelSource(options)
+        session = Session(self._source, self._outputs.outlets, started, sums=self._summing if options.aggregate else None)
         self._view.adjust(session)
         return session
 
@@ -102,7 +104,7 @@ class Run:
         from filetap.capture.runner import Runner
 
         given = self._given
-        return Runner(self.session, options.targets, stop, command, sandbox, seconds=given.seconds, no_wait=given.no_wait)
+        return Runner(self.session, self._source, stop, command, sandbox, seconds=given.seconds, no_wait=given.no_wait)
 
     def to_the_end(self) -> int:
         """Trace, print the statistics, and return the exit status."""
@@ -154,7 +156,7 @@ class Run:
         self.runner.run(self._after_each)
 
     def _after_each(self) -> None:
-        for line in self.session.source.cgroup_news():
+        for line in self._source.cgroup_news():
             log_message(line)
         self.list_if_asked()
         for recording in self._outputs.recordings:
@@ -184,7 +186,7 @@ class Run:
 
         self._view.report()
         if self._given.pending and (not self._given.prints or not stats.pending):
-            self._show_pending(self.session.pending)
+            self._show_pending(self.session.last_pending)
         write_stderr(report.as_text(stats))
         failure = self._outputs.write_statistics(report.as_json(stats))
         self._failure = self._failure or failure
