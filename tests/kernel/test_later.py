@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from filetap.selection.targets import Targets
 from tests.conformance.unsupported import no_request_in_completions, no_ring_operation
 from tests.kernel.harness import Event, Shell, Watch, notes, wanted
-from tests.timeouts import scaled, wait_for
+from tests.timeouts import wait_for
 
 OPS: Final = ("setattr", "truncate", "setxattr", "removexattr", "link", "rename", "unlink", "rmdir", "mkdir", "mknod", "symlink")
 GONE: Final = "could not be looked up after their call"
@@ -46,10 +47,11 @@ def private() -> Iterator[Shell]:
 
 
 @contextmanager
-def watching(place: Path, *paths: str, targets: Targets | None = None, **filters: Any) -> Iterator[Watch]:
+def watching(place: Path, *paths: str, targets: Targets | None = None, latency: bool = True, **filters: Any) -> Iterator[Watch]:
+    """Watch as ``filetap watch --latency`` does. Without it only the end of a call is known, and on a busy machine that may be long after
+    its change."""
     chosen = wanted(*OPS, types=["directory", "symlink"], paths=[str(place / path) for path in paths], **({"places": True} | filters))
-    # As watch does it; with latency in slow machines, where a call may end long after its change and otherwise only its end is known.
-    with Watch(targets or Targets(all=True), chosen, latency=scaled(1) > 1) as watch:
+    with Watch(targets or Targets(all=True), chosen, latency=latency) as watch:
         yield watch
 
 
@@ -95,6 +97,18 @@ EXPECTED: Final = [
     ("chmod", "X/sub/three"),
     ("rename", "O/one", "X/moved"),
 ]
+
+
+def test_without_latency_each_change_is_reported_or_counted(place: Path, private: Shell) -> None:
+    with watching(place, "in", recursive=True, latency=False) as watch:
+        later = watch.source.later
+        assert later
+        with staying(private, place, CHANGES.replace("X", f"{place}/to").replace("O/", "out/").replace('"out/', f'"{place}/out/')):
+            wait_for(lambda: (watch.session.run_once(), (place / "done").exists() and len(watch.events) + later.missed >= len(EXPECTED))[1])
+    expected = Counter(tuple(word.replace("X", "in").replace("O", "out") for word in row) for row in EXPECTED)
+    assert Counter(operations(watch.events, place)) <= expected
+    assert len(watch.events) + later.missed == len(EXPECTED)
+    assert sum(int(note.split()[0]) for note in watch.stats.notes if GONE in note) == later.missed
 
 
 @pytest.mark.parametrize("absolute", [True, False])
