@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
-from filetap.core.batch import Batch, File, Overflow, Task
+from filetap.core.batch import DESCRIBED, Batch, File, Overflow, Task
 from filetap.core.errors import FiletapError, UsageError
 from filetap.core.sink import Beginning, Sink
 from filetap.core.statistics import Statistics
@@ -30,8 +30,6 @@ from filetap.recording.writer import Shown, TraceSink, check_replaceable, no_pro
 
 OVERHEAD: Final = 4096
 """Bytes of a batch in addition to its columns."""
-DESCRIBED: Final = 1024
-"""Bytes of a file or task in addition to its names."""
 
 Log = Callable[[str], None]
 
