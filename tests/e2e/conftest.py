@@ -179,7 +179,8 @@ class Running:
 
     def wait_ready(self) -> None:
         """Wait until it is attached: it holds BPF links and sleeps in its loop's poll(2)."""
-        wait_until(lambda: attached(self.pid))
+        wait_until(lambda: attached(self.pid) or self.process.poll() is not None)
+        assert self.process.returncode is None, self.end().err
 
     def read_until(self, words: bytes) -> bytes:
         """Return its standard error up to the line that contains these words."""

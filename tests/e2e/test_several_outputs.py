@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import stat
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.conftest import PYTHON, parse, wait_until
+from tests.e2e.conftest import PYTHON, disk_of, parse, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Filetap, Puppet, Result
@@ -119,6 +121,7 @@ def test_events_for_a_slow_reader_go_to_a_recording(ft: Filetap, stuck: list[Any
     assert done.status == 0
     mine = outputs["standard output"]
     assert (mine["dropped"], mine["spill"]) == (0, "standard-output-spilled.tap")
+    assert not list(tmp_path.glob("*.json*"))
     assert mine["written"] == len(parse(done.out))
     assert mine["written"] + mine["spilled"] == mine["written"] + recorded(tmp_path / mine["spill"]) == 200_001
     assert mine["spilled"] > 0
@@ -128,13 +131,156 @@ def test_events_for_a_slow_reader_go_to_a_recording(ft: Filetap, stuck: list[Any
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-o", "a", "-o", "./a"], "-o a is given more than once"),
+        (["-o", "a", "-o", "./a"], "-o a and -o ./a are the same file"),
+        (["-o", "/dev/fd/1", "-o", "/dev/stdout"], "-o /dev/fd/1 and -o /dev/stdout are the same file"),
+        (["-o", "-", "-o", "-"], "-o - and -o - are the same file"),
+        (["-o", "a", "--force", "--stats", "a"], "-o a and --stats a are the same file"),
+        (["-o", "a.tap", "--stats", "a.tap"], "-o a.tap and --stats a.tap are the same file"),
+        (["-o", "a.tap", "-o", "a.tap/x.txt"], "-o a.tap/x.txt is inside -o a.tap"),
+        (["-o", "a.json", "-o", "a.json-spilled.tap", "--when-full", "spill"], "a.json-spilled.tap exists"),
+        (["-o", ""], "-o: the name is empty"),
+        (["--stats", ""], "--stats: the name is empty"),
+        (["-o", "."], ". is a directory: give the name of a file"),
+        (["-o", "a", "-f", "none"], "-f none writes no events to -o a: leave one of them out"),
+        (["-o", "a.tap", "--when-full", "drop"], "--when-full drop does not apply to recordings, which always have all events"),
+        (["--queue-size", "0"], "--queue-size 0: at least 64K, and at most the machine's memory"),
+        (["--queue-size", "63K"], "--queue-size 63K: at least 64K"),
+        (["--queue-size", "99999999999999T"], "--queue-size 99999999999999T: at least 64K, and at most the machine's memory"),
         (["-o", "a.tap", "-o", "b.tap", "--flight-recorder", "60s"], "--flight-recorder takes one recording"),
         (["--queue-size", "many"], "--queue-size many"),
     ],
 )
-def test_mistakes(ft: Filetap, words: list[str], message: str) -> None:
-    done = ft.trace("--all", *words)
+def test_mistakes(ft: Filetap, words: list[str], message: str, tmp_path: Path) -> None:
+    """They are found before anything is traced, and leave nothing behind."""
+    done = ft.trace(*words, "--", "touch", "ran", cwd=tmp_path)
     assert done.status == 2
     assert message in done.err.decode()
     assert done.err.count(b"\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_record_makes_one_recording(ft: Filetap, tmp_path: Path) -> None:
+    done = ft("record", "-o", "a.tap", "-o", "b.tap", "--", "touch", "ran", cwd=tmp_path)
+    assert (done.status, done.err.decode()) == (2, "filetap: record makes one recording: give -o once, or trace with several -o\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("--force -o old -o link", "-o link is the same file as -o old"),
+        ("--force -o old --stats link", "--stats link is the same file as -o old"),
+        ("--force -o old >old", "-o old is the same file as standard output"),
+        ("--force -o old -o - >>link", "-o old is the same file as -o -"),
+        ("--force -o old 2>>link", "-o old is the same file as standard error"),
+        ("-o - -o /dev/stdout", "-o /dev/stdout is the same file as -o -"),
+    ],
+)
+def test_two_names_of_one_file(ft: Filetap, tmp_path: Path, words: str, names: str) -> None:
+    """Each output would overwrite the other's lines."""
+    done = ft.shell(f"cd $folder; echo precious >old; ln old link; filetap trace {words} -- touch ran", folder=tmp_path)
+    assert done.status == 2
+    text = (done.err + (tmp_path / "old").read_bytes()).decode()
+    assert f"filetap: {names}: give each output a file of its own\n" in text
+    assert not (tmp_path / "ran").exists()
+
+
+def test_streams_that_are_meant_twice(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    """Statistics may follow events, and events may go where a shell has redirected a stream."""
+    script = (
+        "cd $folder; filetap trace -f json -o /dev/stdout --stats - $file -- cat $file >out; filetap trace -o /dev/stderr -- true 2>err"
+    )
+    done = ft.shell(script, folder=tmp_path, file=tree / "a")
+    assert done.status == 0
+    text = (tmp_path / "out").read_text()
+    assert len(parse(text.split('{\n  "ops"')[0].encode())) == 5
+    assert sum(op["seen"] for op in json.loads(text[text.index('{\n  "ops"') :])["ops"].values()) == 5
+    assert "nothing lost" in (tmp_path / "err").read_text()
+
+
+def test_a_spill_that_fails_ends_no_output(ft: Filetap, stuck: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its recording is on a disk that is full; the other output has all events."""
+    with disk_of("1M", tmp_path) as disk:
+        monkeypatch.chdir(disk)
+        done, outputs = run_stuck(ft, ["-o", tmp_path / "t.tap", "--when-full", "spill", *stuck], tmp_path)
+        spilled = len(parse(ft("replay", "-f", "json", disk / "standard-output-spilled.tap").out))
+        monkeypatch.chdir(tmp_path)
+    assert done.status == 1
+    mine = outputs["standard output"]
+    assert mine["failure"] == "cannot write to standard-output-spilled.tap: No space left on device"
+    assert mine["written"] == len(parse(done.out))
+    assert (mine["spilled"], mine["dropped"] > 0) == (spilled, True)
+    assert mine["written"] + mine["spilled"] + mine["dropped"] == recorded(tmp_path / "t.tap") == 200_001
+    assert b"nothing lost: 200001 seen = 200001 delivered" in done.err
+
+
+def test_outputs_of_one_stem_spill_to_recordings_of_their_own(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    """What is not needed is removed at the end."""
+    words: list[Any] = ["--when-full", "spill", "-o", "z.json", "-o", "z.txt", tree / "a", "--", "ls", tmp_path, tree / "a"]
+    done = ft.trace(*words, cwd=tmp_path)
+    assert done.status == 0
+    assert {b"z.json-spilled.tap", b"z.txt-spilled.tap"} <= set(done.out.split())
+    assert {path.name for path in tmp_path.iterdir()} == {"z.json", "z.txt", *(tree.name,) * (tree.parent == tmp_path)}
+
+
+def test_counts_go_on_after_the_last_output_has_failed(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    stats, full = tmp_path / "stats", tmp_path / "full"
+    os.mknod(full, 0o666 | stat.S_IFCHR, os.stat("/dev/full").st_rdev)
+    done = ft.trace("-o", "/dev/full", "-o", full, "--stats", stats, tree, "--", *reads(tree, 50_000))
+    assert done.status == 1
+    seen = sum(op["seen"] for op in json.loads(stats.read_text())["ops"].values())
+    assert {row["dropped"] for row in outputs_of(stats).values()} == {seen}
+
+
+def test_a_flight_recorder_reports_what_it_keeps(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    tap, stats = tmp_path / "f.tap", tmp_path / "stats"
+    words: list[Any] = ["--flight-recorder", "60s", "--flight-memory", "1M", "-o", tap, "-o", tmp_path / "e.json", "--stats", stats]
+    done = ft.trace(*words, tree, "--", *reads(tree, 20_000))
+    assert done.status == 0
+    mine = outputs_of(stats)[str(tap)]
+    assert 0 < mine["written"] == recorded(tap) < 20_001
+    assert mine["written"] + mine["dropped"] == outputs_of(stats)[str(tmp_path / "e.json")]["written"] == 20_001
+
+
+def test_names_are_shown_readably(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    done = ft.trace("-o", tmp_path / "x\x1b[31m.json", "-o", tmp_path / "y", tree, "--", "cat", tree / "a")
+    assert b"\x1b" not in done.err
+    assert b"x\\x1b[31m.json: 5 events written" in done.err
+
+
+def test_a_command_that_cannot_be_executed_leaves_no_output(ft: Filetap, tmp_path: Path) -> None:
+    """Nor does it touch an old one."""
+    (tmp_path / "old").write_text("precious")
+    (tmp_path / "plain").touch(0o644)
+    for command, status in (("./missing", 127), ("./plain", 126), ("./", 126)):
+        done = ft.trace("--force", "-o", "old", "-o", "new.tap", "--", command, cwd=tmp_path)
+        assert (done.status, len(done.err.splitlines())) == (status, 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "plain"}
+    assert (tmp_path / "old").read_text() == "precious"
+
+
+def test_a_fifo_is_waited_for(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with ft.started("trace", "-f", "json", "-o", tmp_path / "fifo", tree, "--", "cat", tree / "a") as run:
+        text = (tmp_path / "fifo").read_bytes()
+        assert run.end().status == 0
+    assert len(parse(text)) == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_waiting_for_a_fifo_can_be_ended(ft: Filetap, tmp_path: Path, number: int) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with ft.started("trace", "-o", tmp_path / "fifo", "--", "touch", tmp_path / "ran") as run:
+        wait_until(lambda: bool(Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text()))
+        done = run.end(number)
+    assert (done.status, done.err.decode()) == (128 + number, f"filetap: {tmp_path / 'fifo'}: nothing reads it\n")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_lost_terminal_ends_the_run_with_its_statistics(ft: Filetap, puppet: Puppet, tree: Path, tmp_path: Path) -> None:
+    with ft.started("trace", "-f", "json", "-o", tmp_path / "e.json", "-p", puppet.pid, tree) as run:
+        run.wait_ready()
+        puppet.touch(tree / "a")
+        done = run.end(signal.SIGHUP)
+    assert b"nothing lost: 2 seen = 2 delivered" in done.err
+    assert len(parse((tmp_path / "e.json").read_bytes())) == 2

@@ -26,7 +26,7 @@ from filetap.core.statistics import OutputStatistics, Statistics
 from tests.unit.batches import batch_of
 
 LARGE, SMALL = Queue(1 << 30), 1
-"""SMALL: bytes of a queue in which one batch waits."""
+"""SMALL: bytes of a queue in which no batch waits: one is being written."""
 
 
 def batch(number: int, count: int = 10) -> Batch:
@@ -190,27 +190,54 @@ def test_a_full_queue_drops_and_counts() -> None:
         run.pending(batch(1, 3))  # never dropped: there are few
         gate.open.set()
         run.drain()
-        assert run.statistics() == [OutputStatistics("slow", written=20, dropped=80)]
-        assert int(run.delivered.delivered.sum()) == 20
-    assert kept.events == events_of(0, 1)
+        assert run.statistics() == [OutputStatistics("slow", written=10, dropped=90)]
+        assert int(run.delivered.delivered.sum()) == 10
+    assert kept.events == events_of(0)
     assert "pending 3" in kept.did
 
 
 def test_a_full_queue_spills() -> None:
     gate, spilled = Gate(), Kept()
     kept = Kept(gate)
-    with running(Outlet(kept, "slow", Queue(SMALL, "spill", lambda: ("spilled.tap", spilled)))) as run:
+    with running(Outlet(kept, "slow", Queue(SMALL, "spill", Outlet(spilled, "spilled.tap")))) as run:
         run.write(batch(0))
         assert gate.reached.wait(60)
         for number in range(1, 10):
             run.write(batch(number))
         gate.open.set()
         run.drain()
-        assert run.statistics() == [OutputStatistics("slow", written=20, spilled=80, spill="spilled.tap")]
+        assert run.statistics() == [OutputStatistics("slow", written=10, spilled=90, spill="spilled.tap")]
         assert int(run.delivered.delivered.sum()) == 100
         run.finish(Statistics())
     assert kept.events + spilled.events == events_of(*range(10))
-    assert spilled.did[0] == "finish"
+    assert spilled.did[:2] == ["begin", "finish"]
+
+
+def test_a_spill_that_is_not_needed_is_aborted() -> None:
+    spilled = Kept()
+    with running(Outlet(Kept(), "fast", Queue(LARGE.bytes, "spill", Outlet(spilled, "spilled.tap")))) as run:
+        run.write(batch(0))
+        run.drain()
+        assert run.statistics() == [OutputStatistics("fast", written=10)]
+        run.finish(Statistics())
+    assert spilled.did[0] == "abort nothing was spilled"
+
+
+def test_a_spill_that_fails_ends_no_output() -> None:
+    gate, spilled = Gate(), Kept(fails_at(3, FULL))
+    kept = Kept(gate)
+    with running(Outlet(kept, "slow", Queue(SMALL, "spill", Outlet(spilled, "spilled.tap")))) as run:
+        run.write(batch(0))
+        assert gate.reached.wait(60)
+        for number in range(1, 10):
+            run.write(batch(number))
+        gate.open.set()
+        run.drain()
+        assert not run.failure
+        why = "cannot write to spilled.tap: No space left on device"
+        assert run.statistics() == [OutputStatistics("slow", 10, dropped=70, spilled=20, spill="spilled.tap", failure=why)]
+        assert [str(error) for error in run.finish(Statistics())] == [f"{why}; events already written are kept"]
+    assert kept.events + spilled.events == events_of(0, 1, 2)
 
 
 @pytest.mark.parametrize("queue", [Queue(), LARGE], ids=["direct", "queued"])

@@ -164,14 +164,16 @@ def test_a_run_from_the_beginning_to_the_end() -> None:
 
 
 def test_the_last_output_ends_the_run() -> None:
+    """What comes after its failure is counted."""
     source = FakeSource([reads(1, 2, 3)], [reads(4)], [reads(5)])
-    session = Session(source, [Outlet(Sizes(room=2), "a")])
+    outlet = Outlet(Sizes(room=2), "a")
+    session = Session(source, [outlet])
     with pytest.raises(OutputError, match="cannot write to a: No space left on device"):
         session.run_once(0)
     stats = session.finish()
     assert (stats.total.seen, stats.total.delivered, stats.total.lost) == (5, 2, 3)
     assert stats.notes[-1] == "writing the output failed: the events after that are lost"
-    assert "last drain" not in source.did
+    assert (outlet.statistics().written, outlet.statistics().dropped) == (2, 3)
     assert source.did[-1] == "close"
 
 

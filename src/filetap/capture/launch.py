@@ -26,7 +26,7 @@ NOTIFY_SOCKET = b"NOTIFY_SOCKET"
 ABANDONED = 125
 """Exit status of a child that was never released."""
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that filetap handles itself, or Python ignores, and its command must not."""
 
 
@@ -36,6 +36,16 @@ class CommandError(FiletapError):
     def __init__(self, command: str, code: int) -> None:
         super().__init__(f"{command}: {os.strerror(code)}")
         self.status = NOT_FOUND if code == errno.ENOENT else NOT_EXECUTABLE
+
+
+def find_program(name: str) -> str:
+    """Return the path of a program. Raise CommandError if it is certain that it cannot be executed: then nothing is begun."""
+    path = name if "/" in name else shutil.which(name)
+    if path is None or not os.path.exists(path):
+        raise CommandError(name, errno.ENOENT)
+    if os.path.isdir(path) or not os.access(path, os.X_OK):
+        raise CommandError(name, errno.EACCES)
+    return path
 
 
 def find_user(name: str | None) -> pwd.struct_passwd | None:
@@ -62,9 +72,7 @@ class Command:
         """``ignored``, ``blocked``: signals that were so when filetap began, such as SIGINT in a script's background job
         (``&``): they stay so."""
         self.arguments = arguments
-        path = arguments[0] if "/" in arguments[0] else shutil.which(arguments[0])
-        if path is None:
-            raise CommandError(arguments[0], errno.ENOENT)
+        path = find_program(arguments[0])
         go, self._go = os.pipe()
         self._error, error = os.pipe()
         # # Blocked during the fork: a signal that reaches the child before its handlers are reset must not run filetap's.
@@ -116,8 +124,8 @@ class Command:
         return 128 - code if code < 0 else code
 
     def signal(self, number: int) -> None:
-        """Forward a signal, if it still runs and has not received it itself: the terminal sends an interrupt to both."""
-        if not self.poll() and not (number == signal.SIGINT and self._hears_terminal()):
+        """Forward a signal, if it still runs and has not received it itself: the terminal sends some to both."""
+        if not self.poll() and not (number in (signal.SIGINT, signal.SIGHUP) and self._hears_terminal()):
             os.kill(self.pid, number)
 
     def _hears_terminal(self) -> bool:

@@ -34,8 +34,8 @@ class Queue:
     """0: there is no queue. The thread that reads the events writes them, too, and waits as long as that takes."""
     when_full: WhenFull = "block"
     """block: events wait in the kernel's rings; drop: they are counted; spill: they are written to a recording."""
-    spill: Callable[[], tuple[str, Sink]] | None = None
-    """Returns the name and the sink of that recording, begun; called when it is first needed."""
+    spill: Outlet | None = None
+    """Of that recording; it begins when it is first needed, and is aborted if it never is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class Outlet:
         self._dropped = 0
         self._unsettled: deque[Item] = deque()
         self._settled = 0
-        self._spill: Outlet | None = None
+        self._beginning = Beginning()
+        self._spilling = False
         self._items: deque[Item] = deque()
         self._size = 0
         self._busy = self._closing = False
@@ -72,7 +73,13 @@ class Outlet:
         """Return whether a thread of its own writes, so that batches must stay valid."""
         return self._queue.bytes > 0
 
+    @property
+    def trouble(self) -> str:
+        """Return why it or the recording of its spilled events gets nothing more."""
+        return self.failure or (self._queue.spill.failure if self._queue.spill else "")
+
     def begin(self, beginning: Beginning) -> None:
+        self._beginning = beginning
         self.sink.begin(beginning)
         if self._thread:
             self._thread.start()
@@ -94,17 +101,19 @@ class Outlet:
             self._changed.notify_all()
 
     def _is_full(self, item: Item) -> bool:
-        """Return whether a batch has to wait. What is no batch is small, and is never dropped."""
-        return bool(item.receipt and self._items) and self._size + item.size > self._queue.bytes
+        """Return whether a batch has to wait. One that is larger than the queue passes when nothing waits or is being written; what
+        is no batch is small, and is never dropped."""
+        return bool(item.receipt and self._size) and self._size + item.size > self._queue.bytes
 
     def _put_elsewhere(self, item: Item) -> None:
-        if self._queue.when_full == "spill" and self._queue.spill and not self._spill:
-            name, sink = self._queue.spill()
-            self._spill = Outlet(sink, name)
-        if self._spill:
-            self._spill.put(item)
-        else:
+        spill = self._queue.spill
+        if not spill:
             self._end(item)
+            return
+        if not self._spilling:
+            self._spilling = True
+            spill.put(Item(lambda sink: sink.begin(self._beginning)))
+        spill.put(item)
 
     def _end(self, item: Item, written: int = 0) -> None:
         """Count an item's events: the first ones are written, and the others never will be."""
@@ -192,9 +201,10 @@ class Outlet:
 
     def statistics(self) -> OutputStatistics:
         """Return the counts; they are final after ``drain``."""
-        spilled, name = (self._spill.sink.written, self._spill.name) if self._spill else (0, "")
-        lost = self._spill.statistics().dropped if self._spill else 0
-        return OutputStatistics(self.name, self.sink.written, self._dropped + lost, spilled, name, self.failure)
+        spill = self._queue.spill.statistics() if self._queue.spill and self._spilling else OutputStatistics("")
+        kept = self.sink.kept
+        dropped = self._dropped + self.sink.written - kept + spill.dropped
+        return OutputStatistics(self.name, kept, dropped, spill.written, spill.name, self.trouble)
 
     def finish(self, statistics: Statistics) -> None:
         """Complete the output. Raise FiletapError or OSError if that fails."""
@@ -202,14 +212,18 @@ class Outlet:
         try:
             self.sink.finish(statistics)
         finally:
-            if self._spill:
-                self._spill.finish(statistics)
+            if self._spilling and self._queue.spill:
+                self._queue.spill.finish(statistics)
+            elif self._queue.spill:
+                self._queue.spill.abort("nothing was spilled")
 
     def abort(self, reason: str) -> None:
         self._close()
-        self.sink.abort(reason)
-        if self._spill:
-            self._spill.abort(reason)
+        try:
+            self.sink.abort(reason)
+        finally:
+            if self._queue.spill:
+                self._queue.spill.abort(reason)
 
     def _close(self) -> None:
         with self._changed:

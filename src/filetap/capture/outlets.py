@@ -99,9 +99,9 @@ class Outlets:
             unfinished = error
         except OSError as error:
             outlet.failure = outlet.failure or f"cannot write to {outlet.name}: {error.strerror or error}"
-        if not outlet.failure:
+        if not outlet.trouble:
             return unfinished
-        return FiletapError(f"{outlet.failure}; events already written are kept{LOST if self.failure else ''}")
+        return FiletapError(f"{outlet.trouble}; events already written are kept{LOST if self.failure else ''}")
 
     def abort(self, reason: str) -> None:
         """End all outputs: the run did not begin, or broke off."""

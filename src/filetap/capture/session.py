@@ -9,7 +9,6 @@ import os
 import select
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -124,15 +123,16 @@ class Session:
         return count + len(keys)
 
     def _deliver(self, final: bool) -> int:
+        """Deliver what is there. ``final``: if no output is left, its outlet still counts what it misses."""
         count = 0
         for batch in self._staged(final):
             if len(batch.events):
                 self.outlets.write(batch)
-                self._check_outputs()
+                self._check_outputs(final)
                 count += len(batch.events)
         if count:
             self.outlets.flush()
-        self._check_outputs()
+        self._check_outputs(final)
         return count
 
     def _staged(self, final: bool) -> Iterator[Batch]:
@@ -142,9 +142,9 @@ class Session:
             batches = through(stage, batches, final)
         return batches
 
-    def _check_outputs(self) -> None:
-        """Raise OutputError if no output is left."""
-        if self.outlets.failure:
+    def _check_outputs(self, final: bool = False) -> None:
+        """Raise OutputError if no output is left, unless the run is over anyway."""
+        if self.outlets.failure and not final:
             raise OutputError(self.outlets.failure)
 
     def finish(self) -> Statistics:
@@ -185,15 +185,13 @@ class Session:
         return self.last_pending
 
     def _deliver_the_rest(self, listing: Listing) -> None:
-        """Deliver the rest. If no output is left, nothing more is written, and that is no second failure."""
-        with suppress(OutputError):
-            self._check_outputs()
-            if self._sums:
-                self._sum_up(self._sums, final=True)
-            else:
-                self._deliver(final=True)
-            if overflows := self.source.overflows():
-                self.outlets.aggregated(overflows, self.source.known())
+        """Deliver the rest. If no output is left, that is no second failure."""
+        if self._sums:
+            self._sum_up(self._sums, final=True)
+        else:
+            self._deliver(final=True)
+        if overflows := self.source.overflows():
+            self.outlets.aggregated(overflows, self.source.known())
         self._deliver_pending(listing)
         self.outlets.drain()
 

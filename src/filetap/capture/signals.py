@@ -1,4 +1,4 @@
-"""The signals of a run: SIGINT and SIGTERM end it, SIGUSR2 lists the pending calls.
+"""The signals of a run: SIGINT, SIGTERM and SIGHUP end it, SIGUSR2 lists the pending calls.
 
 Separate, because handlers are installed before a command is forked, long before there is a session.
 """
@@ -16,12 +16,13 @@ class Stop:
 
     def __init__(self) -> None:
         self.number = 0
-        """The last of SIGINT and SIGTERM; 0: none yet."""
+        """The last of SIGINT, SIGTERM and SIGHUP; 0: none yet."""
         self.also: Callable[[int], None] = lambda number: None
         """Called by the handler, at any moment."""
         self._requested = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup(1)
+                signal.signal(number, self._note)
         signal.signal(signal.SIGUSR2, self._request)
 
     def list_requested(self) -> bool:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,8 @@ WATCHED_TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 """What ``watch`` reports in addition to regular files: everything that has a name in a directory and can be opened by it."""
 STANDARD: Final = "-"
 """The FILE of -o that is standard output."""
+LEAST_QUEUE: Final = 64 << 10
+"""Bytes."""
 JSON_SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
 NOT_RECORDED: Final = ("outputs", "queue_size", "when_full", "force", "stats", "ready_fd", "utc")
 """Options that do not affect what a recording contains."""
@@ -121,6 +124,14 @@ class Arguments(RecordingArguments):
         """The value of ``--duration``."""
         return units.parse_seconds(self.duration, "--duration") if self.duration is not None else float("inf")
 
+    @property
+    def queue_bytes(self) -> int:
+        """The value of ``--queue-size``. Raise UsageError if it is too small, or more than the machine's memory."""
+        size = units.parse_size(self.queue_size, "--queue-size")
+        if not LEAST_QUEUE <= size <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+            raise UsageError(f"--queue-size {self.queue_size}: at least 64K, and at most the machine's memory")
+        return size
+
     def options(self) -> dict[str, Any]:
         """Return the part of the command line that a recording keeps."""
         return {name: value for name, value in asdict(self).items() if name not in NOT_RECORDED}
@@ -146,19 +157,32 @@ class Arguments(RecordingArguments):
         self._check_summary()
 
     def _check_outputs(self) -> None:
-        places = [os.path.realpath(name) if name != STANDARD else name for name in self.outputs]
-        for name, place in zip(self.outputs, places, strict=True):
-            if places.count(place) > 1:
-                raise UsageError(f"-o {name} is given more than once")
+        if "" in self.outputs or self.stats == "":
+            raise UsageError(f"{'--stats' if self.stats == '' else '-o'}: the name is empty")
+        if self.form == "none" and (files := [name for name, _ in self.streams if name]):
+            raise UsageError(f"-f none writes no events to -o {files[0]}: leave one of them out")
+        if self.when_full != "block" and not self.streams:
+            raise UsageError(f"--when-full {self.when_full} does not apply to recordings, which always have all events")
+        self._check_places()
         if self.flight_recorder and len(self.recordings) > 1:
             raise UsageError("--flight-recorder takes one recording")
+
+    def _check_places(self) -> None:
+        """Raise UsageError if an output is given twice, or lies in a recording. That a file has two names is seen once it is open."""
+        given = [("-o", name) for name in self.outputs] + [("--stats", self.stats)] * bool(self.stats)
+        places = [(f"{option} {name}", name if name == STANDARD else os.path.realpath(str(name))) for option, name in given]
+        for (one, place), (other, folder) in permutations(places, 2):
+            if place == folder:
+                raise UsageError(f"{one} and {other} are the same file")
+            if place.startswith(f"{folder}/"):
+                raise UsageError(f"{one} is inside {other}")
 
     def _check_units(self) -> None:
         for option, text in (("--duration", self.duration), ("--min-latency", self.min_latency)):
             if text is not None:
                 units.parse_time(text, option)
         units.parse_size(self.ring_size, "--ring-size")
-        units.parse_size(self.queue_size, "--queue-size")
+        self.queue_bytes  # noqa: B018
 
     def _check_targets(self) -> None:
         if not (self.command or self.pids or self.comms or self.cgroups or self.everything):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedWriter, FileIO
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -14,6 +16,7 @@ from filetap.core import descriptors
 from filetap.core.errors import FiletapError, UsageError
 
 if TYPE_CHECKING:
+    from filetap.capture.signals import Stop
     from filetap.core.sink import Sink
     from filetap.core.zone import Zone
 
@@ -22,22 +25,30 @@ OTHER_COLUMNS: Final = 80
 LEAST_WIDTH: Final = 28
 """Of a column of ancestors or arguments."""
 STREAMS: Final = {1: "stdout", 2: "stderr"}
+READER_INTERVAL: Final = 0.05
+"""Seconds between two attempts to open a FIFO that nothing reads."""
 
 
 class OutputFile(FileIO):
     """The FILE of an option, unbuffered. An older file is truncated at the first write. Raises UsageError, FiletapError."""
 
-    def __init__(self, path: str, force: bool) -> None:
+    def __init__(self, path: str, force: bool, stop: Stop | None = None) -> None:
+        """``stop``: ends waiting for the reader of a FIFO."""
+        if os.path.isdir(path) or not path:
+            raise UsageError(f"{path} is a directory: give the name of a file" if path else "the name of an output is empty")
         made, stream = not os.path.lexists(path), _is_stream(path)
         try:
-            fd = _open_stream(path) if stream else _open_file(path, force)
+            fd = _open_stream(path, stop) if stream else _open_file(path, force)
         except FileExistsError:
             raise UsageError(f"{path} exists: give --force to overwrite it") from None
         except OSError as error:
             descriptors.check(error.errno or 0)
-            raise FiletapError(f"{path}: {error.strerror}") from None
+            failure = FiletapError(f"{path}: {error.strerror}")
+            failure.status = 128 + stop.number if stop and stop.number else failure.status
+            raise failure from None
         super().__init__(fd, "wb")
         self._path, self._made, self._old = path, made, not made and not stream
+        self.is_stream = stream
 
     def write(self, data: Any, /) -> int:
         self.empty()
@@ -70,9 +81,54 @@ def _is_stream(path: str) -> bool:
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or _own_stream(path) is not None
 
 
-def _open_stream(path: str) -> int:
+def _open_stream(path: str, stop: Stop | None) -> int:
     own = _own_stream(path)
-    return os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC) if own is None else os.dup(own)
+    if own is not None:
+        return os.dup(own)
+    flags = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC
+    if not stop or not stat.S_ISFIFO(os.stat(path).st_mode):
+        return os.open(path, flags)
+    return _open_fifo(path, flags, stop)
+
+
+def _open_fifo(path: str, flags: int, stop: Stop) -> int:
+    """Wait until somebody reads the FIFO: open(2) would not be ended by the signals that end a run."""
+    while not stop.number:
+        try:
+            fd = os.open(path, flags | os.O_NONBLOCK)
+            os.set_blocking(fd, True)
+            return fd
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        time.sleep(READER_INTERVAL)
+    raise InterruptedError(errno.EINTR, "nothing reads it")
+
+
+def check_distinct(streams: Mapping[str, IO[bytes]]) -> None:
+    """Raise UsageError if two outputs are one file, by another name or because a shell has redirected standard output there:
+    they would overwrite each other. ``streams``: by the names for the message."""
+    opened = {name: stream for name, stream in streams.items() if isinstance(stream, OutputFile) and not stream.is_stream}
+    known: dict[tuple[int, int], str] = {}
+    for name in (name for name in streams if name not in opened):
+        _note(known, name, streams[name])
+    for name, own in (("standard output", sys.stdout), ("standard error", sys.stderr)):
+        if own and stat.S_ISREG(os.fstat(own.fileno()).st_mode):
+            known.setdefault(_place(own), name)
+    for name, stream in opened.items():
+        _note(known, name, stream)
+
+
+def _note(known: dict[tuple[int, int], str], name: str, stream: IO[Any]) -> None:
+    other = known.setdefault(_place(stream), name)
+    if other != name:
+        raise UsageError(f"{name} is the same file as {other}: give each output a file of its own")
+
+
+def _place(stream: IO[Any]) -> tuple[int, int]:
+    """Return the device and inode."""
+    found = os.fstat(stream.fileno())
+    return found.st_dev, found.st_ino
 
 
 def _own_stream(path: str) -> int | None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from filetap.capture.outlet import Outlet, Queue, WhenFull
 from filetap.cli.arguments import STANDARD, Arguments
-from filetap.cli.output import OutputFile, make_sink, standard_stream
+from filetap.cli.output import OutputFile, check_distinct, make_sink, standard_stream
 from filetap.cli.recorder import SUFFIX, Recording, new_recording
-from filetap.core import units
 from filetap.core.errors import FiletapError
-from filetap.core.sink import Beginning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from filetap.capture.signals import Stop
     from filetap.core.sink import Sink
+
+
+SPILLED: Final = f"-spilled{SUFFIX}"
+"""Added to the name of an output: the recording of what was spilled."""
 
 
 class Outputs:
@@ -25,8 +28,9 @@ class Outputs:
     ``views``: sinks that show the run itself.
     """
 
-    def __init__(self, given: Arguments, standard: str, views: Sequence[Sink] = ()) -> None:
-        self._given, self._standard = given, standard
+    def __init__(self, given: Arguments, standard: str, stop: Stop, views: Sequence[Sink] = ()) -> None:
+        """``stop``: ends waiting for the reader of a FIFO."""
+        self._given, self._standard, self._stop = given, standard, stop
         self._stats: OutputFile | None = None
         self._files: list[OutputFile] = []
         self.recordings: list[Recording] = []
@@ -41,13 +45,16 @@ class Outputs:
     def _open(self) -> None:
         given = self._given
         if given.stats:
-            self._stats = OutputFile(given.stats, force=True)
+            self._stats = OutputFile("/dev/stdout" if given.stats == STANDARD else given.stats, force=True, stop=self._stop)
             self._files.append(self._stats)
         for name in given.recordings:
             self.recordings.append(Recording(name, given.force, given, given.options()))
             self.outlets.append(Outlet(self.recordings[-1].sink, name, self._queue(name, "block")))
+        streams = {name: self._stream(name) for name, _ in given.streams}
+        named = {f"-o {name}" if name else shown: stream for name, (shown, stream) in streams.items()}
+        check_distinct(named | ({f"--stats {given.stats}": self._stats} if self._stats and not self._stats.is_stream else {}))
         for name, form in given.streams:
-            shown, stream = self._stream(name)
+            shown, stream = streams[name]
             sink = make_sink(form, stream, given.zone, ancestors=given.ancestors, args=given.arguments)
             self.outlets.append(Outlet(sink, shown, self._queue(shown, given.when_full)))
 
@@ -56,7 +63,7 @@ class Outputs:
         if name in ("", STANDARD):
             which = self._standard if not name else "output"
             return f"standard {which}", standard_stream(which)
-        self._files.append(OutputFile(name, self._given.force))
+        self._files.append(OutputFile(name, self._given.force, self._stop))
         return name, self._files[-1]
 
     def _queue(self, name: str, when_full: WhenFull) -> Queue:
@@ -64,15 +71,13 @@ class Outputs:
         given = self._given
         if len(given.recordings) + len(given.streams) < 2 and when_full == "block":
             return Queue()
-        return Queue(units.parse_size(given.queue_size, "--queue-size"), when_full, lambda: self._spill(name))
+        return Queue(given.queue_bytes, when_full, self._spill(name) if when_full == "spill" else None)
 
-    def _spill(self, name: str) -> tuple[str, Sink]:
-        """Begin the recording for events that an output is too slow for."""
-        folder = Path(name.replace(" ", "-")).with_suffix("")
-        folder = folder.with_name(f"{folder.name}-spilled{SUFFIX}")
-        sink = new_recording(folder, self._given, self._given.options(), self._given.force)
-        sink.begin(Beginning())
-        return str(folder), sink
+    def _spill(self, name: str) -> Outlet:
+        """Return the recording for events that an output is too slow for; of /dev/stdout in the current directory."""
+        folder = Path(name.replace(" ", "-") + SPILLED)
+        folder = Path(folder.name) if folder.is_relative_to("/dev") else folder
+        return Outlet(new_recording(folder, self._given, self._given.options(), self._given.force), str(folder))
 
     def begin(self) -> None:
         """Empty older files, once everything is attached."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -30,14 +30,21 @@ LONGEST_NAME: Final = 40
 @options.target_options
 @options.filter_options
 @options.no_recursive_option
-@click.option("-o", "--output", metavar="NAME.tap", help="The folder to create.  [default: filetap-DATE-TIME-TARGET.tap]")
+@click.option(
+    "-o",
+    "--output",
+    "given_names",
+    multiple=True,
+    metavar="NAME.tap",
+    help="The folder to create.  [default: filetap-DATE-TIME-TARGET.tap]",
+)
 @options.output_options
 @options.record_options
 @options.latency_option(True)
 @options.process_options
 @options.hook_options
 @click.pass_context
-def record(context: click.Context, /, no_recursive: bool, output: str | None, **given: Any) -> None:
+def record(context: click.Context, /, no_recursive: bool, given_names: Sequence[str], **given: Any) -> None:
     """Record file accesses in a folder, for summary, query and replay.
 
     TARGET, FILTERS and PATH... are those of filetap trace. Events are written to disk during the run, so that a recording
@@ -50,10 +57,12 @@ def record(context: click.Context, /, no_recursive: bool, output: str | None, **
       filetap record -o /tmp/all.tap --force --all --duration 1 --keep 1G
     """
     started, stop = time.monotonic(), Stop()
-    if output is not None and not is_recording(output):
-        raise UsageError(f"-o {output}: the name of a recording must end in {SUFFIX}")
+    if len(given_names) > 1:
+        raise UsageError("record makes one recording: give -o once, or trace with several -o")
+    if given_names and not is_recording(given_names[0]):
+        raise UsageError(f"-o {given_names[0]}: the name of a recording must end in {SUFFIX}")
     arguments = Arguments(command=context.obj, recursive=not no_recursive, **given)
-    folder = free_name(arguments) if output is None else output
+    folder = given_names[0] if given_names else free_name(arguments)
     arguments = replace(arguments, outputs=[folder])
     arguments.check()
     context.exit(trace_with(arguments, stop, started, RecordView(folder)))

@@ -82,7 +82,7 @@ class Run:
         self._failure: FiletapError | None = None
         options = options_of(given, command, sandbox)
         self._summing = view.sink()
-        self._outputs = Outputs(given, "error" if command else "output", [self._summing] if self._summing else [])
+        self._outputs = Outputs(given, "error" if command else "output", stop, [self._summing] if self._summing else [])
         try:
             self.session = self._make_session(options, started)
             self.runner = self._make_runner(options, stop, command, sandbox)

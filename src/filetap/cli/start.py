@@ -11,7 +11,8 @@ import signal
 
 from filetap.core import libraries
 
-IGNORED = frozenset(number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2) if signal.getsignal(number) == signal.SIG_IGN)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
+IGNORED = frozenset(number for number in HANDLED if signal.getsignal(number) == signal.SIG_IGN)
 """Signals that were ignored when filetap started: a traced command ignores them, too."""
 BLOCKED = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 """Signals that were blocked when filetap started: a traced command blocks them, too."""

@@ -36,6 +36,11 @@ class Sink:
     written: int = 0
     """Events that are completely written, whatever happens next."""
 
+    @property
+    def kept(self) -> int:
+        """Return how many of the written events are still there: a flight recorder drops old ones."""
+        return self.written
+
     draining: bool = False
     """Set when the run is to end: do not wait for a slow reader any longer."""
 

@@ -116,6 +116,10 @@ class FlightSink(Sink):
         """Pending calls of each listing."""
         self._listings_dropped = 0
         """The number of dropped calls of listings."""
+        self._saved = self._saved_until = 0
+        """Events that are part of a recording; events taken when the last of them was."""
+        self._lock = threading.RLock()
+        """Held while what is held changes: an outlet's thread writes, and the session's thread takes snapshots."""
         self._stopped: float | None = None
         self._writing: list[threading.Thread] = []
 
@@ -140,14 +144,27 @@ class FlightSink(Sink):
         """Return the approximate bytes of memory held."""
         return self._bytes + self._files.size + self._tasks.size
 
+    @property
+    def kept(self) -> int:
+        """Return how many events are in recordings, or held for the next one."""
+        with self._lock:
+            self._forget()
+            return self._saved + self._unsaved
+
+    @property
+    def _unsaved(self) -> int:
+        return self.written - max(self._saved_until, self.dropped)
+
     def write(self, batch: Batch) -> None:
-        self._held.append(self._hold(batch))
-        self.written += len(batch.events)
-        self._forget()
+        with self._lock:
+            self._held.append(self._hold(batch))
+            self.written += len(batch.events)
+            self._forget()
 
     def pending(self, batch: Batch) -> None:
-        self._pending.append(self._hold(batch))
-        self._forget()
+        with self._lock:
+            self._pending.append(self._hold(batch))
+            self._forget()
 
     def stop(self) -> None:
         """Stop: tracing is over. The last recording counts back from here, however long the rest takes."""
@@ -213,7 +230,12 @@ class FlightSink(Sink):
             thread.join()
 
     def _snapshot(self, statistics: Statistics | None) -> Snapshot:
+        with self._lock:
+            return self._taken(statistics)
+
+    def _taken(self, statistics: Statistics | None) -> Snapshot:
         self._forget()
+        self._saved, self._saved_until = self._saved + self._unsaved, self.written
         metadata = replace(self._metadata)
         if statistics:
             metadata.settle(statistics)
