@@ -16,6 +16,8 @@ from click.shell_completion import BashComplete, FishComplete, ShellComplete, Zs
 
 from filetap.analysis.columns import EVENTS, MACROS, PENDING
 from filetap.cli.main import COMMANDS, GROUPS, cli
+from filetap.core import columns
+from filetap.recording.format import OWNERS
 
 DOCS: Final = Path(__file__).resolve().parent
 SHELLS: Final[dict[str, type[ShellComplete]]] = {"filetap.bash": BashComplete, "_filetap": ZshComplete, "filetap.fish": FishComplete}
@@ -67,15 +69,71 @@ def command_page(name: str, command: click.Command, context: click.Context) -> s
 
 def columns_page() -> str:
     """Return docs/reference/columns.md."""
-    of_events = table(("column", "meaning"), [(f"`{column.name}`", column.meaning) for column in EVENTS])
+    of_events = table(("column", "meaning"), view_rows())
     names = {column.name for column in EVENTS}
     of_pending = table(("column", "meaning"), [(f"`{column.name}`", column.meaning) for column in PENDING if column.name not in names])
     macros = table(("macro", "meaning"), [(f"`{call}`", meaning) for call, (_, meaning) in MACROS.items()])
+    registry = [row for column in columns.COLUMNS if column.json or column.view or column.meaning for row in [registry_row(column)]]
+    everywhere = table(("column", "of", "type", "unit", "JSON", "SQL view", "table", "meaning"), registry)
     return (
         f"# Columns\n\nOf the view `events` in `filetap query`, a row for each event:\n\n{of_events}\n\n"
         f"The view `pending` has them too, a row for each call that had not returned, and:\n\n{of_pending}\n\n"
-        f"Macros:\n\n{macros}\n"
+        f"Macros:\n\n{macros}\n\n"
+        f"All columns, and where each is shown. *of*: the table of recordings that has it; *view*: it is only in SQL.\n\n{everywhere}\n"
     )
+
+
+def view_rows() -> list[tuple[str, str]]:
+    return [(f"`{column.name}`", column.meaning) for column in EVENTS]
+
+
+def registry_row(column: columns.Column) -> tuple[str, ...]:
+    return (
+        f"`{column.name}`",
+        column.of,
+        columns.TYPES[column.type].partition(",")[0],
+        column.unit,
+        f"`{column.json}`" if column.json else "",
+        f"`{column.view}`" if column.view else "",
+        column.heading,
+        column.meaning,
+    )
+
+
+ARROW: Final = {"name": "dictionary", "time": "timestamp", "exact": "string", "list": "list", "numbers": "list", "texts": "list"}
+"""How docs/trace-format.md names types; the others are Arrow's own names."""
+ELEMENTS: Final = {"list": "binary", "numbers": "uint32", "texts": "string"}
+
+
+def format_rows(owner: columns.Owner) -> list[tuple[str, str, str]]:
+    """Return the rows of a table of recordings for docs/trace-format.md."""
+    rows = []
+    for column in columns.of(owner):
+        kinds = [kind for kind in (ELEMENTS.get(column.type), column.unit) if kind]
+        rows.append((column.name, ARROW.get(column.type, column.type), ": ".join([*kinds, column.meaning])))
+        rows += [(f"{column.name}_bytes", "binary", "")] * (column.type == "exact")
+    return rows
+
+
+def with_table(text: str, heading: str, made: str) -> str:
+    """Return a document with another table below a heading."""
+    before, found, after = text.partition(f"\n{heading}\n")
+    assert found, heading
+    return before + found + re.sub(r"(?:^\|.*\n)+", lambda _: f"{made}\n", after, count=1, flags=re.MULTILINE)
+
+
+def querying_page() -> str:
+    """Return docs/querying.md with the columns of the view."""
+    text = (DOCS / "querying.md").read_text(encoding="utf-8")
+    return with_table(text, "### The view `events`", table(("column", "meaning"), view_rows()))
+
+
+def format_page() -> str:
+    """Return docs/trace-format.md with the columns of the tables."""
+    text = (DOCS / "trace-format.md").read_text(encoding="utf-8")
+    for name, owner in OWNERS.items():
+        text = text if name == "pending" else with_table(text, f"## {name}", table(("column", "type", ""), format_rows(owner)))
+    return text
 
 
 def index_page() -> str:
@@ -117,6 +175,7 @@ def main_man_page() -> str:
 def files() -> dict[Path, str]:
     """Return everything that is generated, by its path below docs/."""
     made = {Path("reference/README.md"): index_page(), Path("reference/columns.md"): columns_page(), Path("man/filetap.1"): main_man_page()}
+    made |= {Path("querying.md"): querying_page(), Path("trace-format.md"): format_page()}
     for name, command, context in commands():
         made[Path(f"reference/filetap-{name}.md")] = command_page(name, command, context)
         made[Path(f"man/filetap-{name}.1")] = man_page(name, command, context)

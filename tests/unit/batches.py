@@ -12,8 +12,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from filetap.core import wire
-from filetap.core.batch import GROUPS, USERS, Batch, Credentials, File, Task
+from filetap.core.batch import Batch, Credentials, File, Task
 from filetap.core.calls import CALL_NUMBER, CALLS
+from filetap.core.columns import GROUPS, USERS
 from filetap.core.wire import Records
 
 REALTIME: Final = 1_795_000_000_000_000_000

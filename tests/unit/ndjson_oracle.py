@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from filetap.core import wire
+from filetap.core import command_line, wire
 from filetap.core.batch import Batch, Credentials, File, Task
 from filetap.core.calls import CALLS
-from filetap.render import command_line
 from filetap.sinks.lines import LineSink
 from filetap.sinks.ndjson import NdjsonSink
 from tests.unit.test_error_names import kernel_errors

@@ -19,10 +19,9 @@ from filetap.capture import decode
 from filetap.capture.decode import decode_file
 from filetap.capture.definitions import Definitions
 from filetap.capture.files import Files
-from filetap.capture.mounts import Mounts
-from filetap.capture.users import Accounts
 from filetap.core import wire
-from filetap.core.batch import GROUPS, USERS, Credentials, File, Task
+from filetap.core.batch import Credentials, File, Task
+from filetap.core.columns import GROUPS, USERS
 from tests.unit.definition_records import COMPONENT, PATH, file_record, name_record, record, task_record, upwards
 
 ANON = 0x09041934
@@ -66,26 +65,14 @@ def test_the_inode_beneath_an_overlay() -> None:
     assert (file.real_inode, file.real_device) == (77, 8 << 20 | 1)
 
 
-class OneMount(Mounts):
-    """Shows everything of one device below a directory."""
-
-    def __init__(self) -> None:
-        """Read no mountinfo."""
-
-    def path(self, device: int, inside: bytes) -> bytes:
-        return b"/host" + inside if device == 5 else b""
-
-
 @given(PATH, PATH)
-def test_the_host_path_comes_from_the_mounts(names: list[bytes], inside: list[bytes]) -> None:
-    """The path within the file system follows the other one."""
-    tail = upwards(names) + upwards(inside)
-    files = Files(10, OneMount())
-    for number, device in ((1, 5), (2, 6)):
-        fields = {"mode": stat.S_IFREG, "device": device, "fs_path": len(upwards(inside))}
-        files.define(number, record(wire.FILE_DEFINITION, wire.DEFINE_FILE, number, tail, **fields))
-    assert files[1].path == files[2].path == b"/" + b"/".join(names)
-    assert (files[1].host_path, files[2].host_path) == (b"/host/" + b"/".join(inside), b"")
+def test_the_path_inside_the_file_system_follows_the_other_one(names: list[bytes], inside: list[bytes]) -> None:
+    fields = {"mode": stat.S_IFREG, "fs_path": len(upwards(inside))}
+    for wanted in (True, False):
+        files = Files(10, wanted)
+        files.define(1, record(wire.FILE_DEFINITION, wire.DEFINE_FILE, 1, upwards(names) + upwards(inside), **fields))
+        assert files[1].path == b"/" + b"/".join(names)
+        assert files[1].inner_path == (b"/" + b"/".join(inside) if wanted else b"")
 
 
 FLAGS = {"truncated": wire.TRUNCATED, "deleted": wire.DELETED, "raced": wire.RACED}
@@ -218,18 +205,15 @@ def test_truncated_groups_and_no_login() -> None:
     assert made.tasks[5].args is None
 
 
-def test_user_names_only_in_the_same_root() -> None:
+def test_whether_a_task_has_the_root_of_the_host() -> None:
     """In another root, such as a container's, the ids may belong to other users."""
-    names = Accounts(lambda root: root.inode == 2, lambda number: {7: "alice"}.get(number, ""), lambda number: f"group{number}")
-    made = Definitions(9, 9, accounts=names)
+    made = Definitions(9, 9, is_own_root=lambda root: root.inode == 2)
     for root, inode in ((1, 2), (2, 99)):
         made.apply(file_record(root, [], inode=inode))
     for number, root in ((5, 1), (6, 2), (7, 3)):
         made.apply(task_record(number, struct.pack("<I", 4), root=root, groups=1, euid=7, uid=8, loginuid=0xFFFFFFFF))
-    ours, others, unknown = (made.tasks[number].credentials for number in (5, 6, 7))
-    assert (ours.user_name, ours.real_user_name, ours.audit_user_name) == ("alice", "", "")
-    assert (ours.group_name, ours.group_names) == ("group0", ("group4",))
-    assert others == unknown == Credentials(euid=7, uid=8, groups=(4,))
+    assert [made.tasks[number].has_host_root for number in (5, 6, 7)] == [True, False, False]
+    assert made.tasks[5].credentials == Credentials(euid=7, uid=8, groups=(4,))
 
 
 def test_a_task_with_few_fields(known: Definitions) -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from filetap.capture.ancestors import Ancestors
 from filetap.capture.definitions import Definitions
-from filetap.core import wire
+from filetap.core import command_line, wire
 from filetap.core.batch import Task
-from filetap.render import command_line, lineage
+from filetap.render import lineage
 from filetap.render.terminal import columns_of
 from tests.unit.definition_records import task_record
 

@@ -13,10 +13,8 @@ import threading
 from collections import Counter
 
 from filetap.capture.users import Names, accounts
-from filetap.core.batch import Credentials, File
+from filetap.core.batch import Credentials
 from tests.timeouts import wait_for
-
-ROOT = File(1, b"/")
 
 
 class Database:
@@ -81,7 +79,6 @@ def test_the_host_s_own() -> None:
     user, group = pwd.getpwall()[-1], grp.getgrall()[-1]
     nobody = max({entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid < 2**31}) + 1
     given = Credentials(euid=user.pw_uid, uid=nobody, suid=None, egid=group.gr_gid, groups=(group.gr_gid,))
-    named = accounts(lambda _: True).named(given, ROOT)
+    named = accounts().named(given)
     assert (named.user_name, named.real_user_name, named.saved_user_name) == (user.pw_name, "", "")
     assert (named.group_name, named.group_names) == (group.gr_name, (group.gr_name,))
-    assert accounts(lambda _: False).named(given, ROOT) == accounts(lambda _: True).named(given, None) == given

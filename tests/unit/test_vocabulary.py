@@ -85,7 +85,9 @@ def test_documents(path: Path) -> None:
 
 
 def test_generated_documents() -> None:
-    assert {path: words for path, text in generate.files().items() if path.parts[0] != "completions" and (words := dialect(text))} == {}
+    """Those that only have generated tables are tested above."""
+    made = {path: text for path, text in generate.files().items() if path.parts[0] in ("reference", "man")}
+    assert {path: words for path, text in made.items() if (words := dialect(text))} == {}
 
 
 def test_messages() -> None:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filetap.analysis import summary
-from filetap.analysis.columns import BYTES
 from filetap.analysis.sql import NUMBERS, Database
+from filetap.core.columns import BYTES
 from filetap.core.errors import UsageError
 
 WORDS: Final = (*summary.KEYS, "call", "trace", "time")

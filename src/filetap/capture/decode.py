@@ -55,8 +55,8 @@ def text(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
-def decode_file(record: bytes) -> File:
-    """Return the file that a record of wire.DEFINE_FILE defines."""
+def decode_file(record: bytes, inner_path: bool = False) -> File:
+    """Return the file that a record of wire.DEFINE_FILE defines. ``inner_path``: with the path inside its file system."""
     row = file_record(record)
     path = _path(components(record, row["fs_path"]), row["flags"], row["inode"], row["magic"])
     return File(
@@ -72,6 +72,7 @@ def decode_file(record: bytes) -> File:
         filesystem=text(row["filesystem"]),
         mount=row["mount"],
         mount_namespace=row["mount_namespace"],
+        inner_path=fs_path(record) if inner_path else b"",
         real_inode=row["real_inode"],
         real_device=row["real_device"],
         truncated=bool(row["flags"] & wire.TRUNCATED),

@@ -16,14 +16,12 @@ import numpy as np
 from filetap.capture import decode
 from filetap.capture.ancestors import Ancestors
 from filetap.capture.files import Aggregated, Files, none_aggregated
-from filetap.capture.mounts import Mounts
 from filetap.capture.requested import Home, Request
-from filetap.capture.users import Accounts
-from filetap.core import wire
-from filetap.core.batch import GROUPS, USERS, Credentials, File, Task
+from filetap.core import command_line, wire
+from filetap.core.batch import Credentials, File, Task
+from filetap.core.columns import GROUPS, USERS
 from filetap.core.constants import NEVER_SET
 from filetap.core.wire import Records
-from filetap.render import command_line
 
 _TASK_PLAIN: Final = (
     "pid tid namespace_pid ppid parent forker start execs cgroup pid_namespace mount_namespace user_namespace cgroup_namespace"
@@ -61,16 +59,16 @@ class Definitions:
         file_limit: int,
         name_limit: int,
         *,
-        mounts: Mounts | None = None,
         aggregated: Aggregated = none_aggregated,
-        accounts: Accounts | None = None,
+        inner_paths: bool = False,
+        is_own_root: Callable[[File], bool] = lambda root: False,
         ancestors: Ancestors | None = None,
         arguments: Arguments = no_arguments,
     ) -> None:
-        """``accounts``: looks up names of users and groups. ``arguments``: returns those of a process whose arguments the
-        kernel could not read."""
-        self.files = Files(file_limit, mounts, aggregated=aggregated)
-        self._aggregated, self._accounts, self._arguments = aggregated, accounts, arguments
+        """``inner_paths``: as of Files. ``is_own_root``: of the root directory of a task. ``arguments``: returns those of a process
+        whose arguments the kernel could not read."""
+        self.files = Files(file_limit, inner_paths, aggregated=aggregated)
+        self._aggregated, self._is_own_root, self._arguments = aggregated, is_own_root, arguments
         self.ancestors = ancestors or Ancestors(set)
         self._names: dict[int, tuple[int, int, bytes]] = {}
         self.given: dict[int, Given] = {}
@@ -130,7 +128,8 @@ class Definitions:
             ancestor=ancestor,
             adopted=bool(ids["flags"] & wire.ADOPTED),
             ancestors=() if ancestor else self.ancestors.above(ids["parent"]),
-            credentials=self._credentials(ids, groups),
+            credentials=_credentials(ids, groups),
+            has_host_root=bool((root := self.files.get(ids["root"])) and self._is_own_root(root)),
             **{name: ids[name] for name in _TASK_PLAIN},
         )
         task = task if task.args else self._with_arguments(task)
@@ -145,13 +144,6 @@ class Definitions:
     def _with_arguments(self, task: Task) -> Task:
         found = self._arguments(task.pid, task.start)
         return replace(task, args=found[0], args_truncated=found[1], args_late=True) if found else task
-
-    def _credentials(self, ids: Mapping[str, int], groups: tuple[int, ...]) -> Credentials:
-        numbers: dict[str, Any] = {name: ids[name] for name in (*USERS.values(), *GROUPS.values())}
-        if numbers["loginuid"] == NEVER_SET:
-            del numbers["loginuid"]
-        made = Credentials(**numbers, groups=groups, groups_truncated=ids["groups"] > len(groups))
-        return self._accounts.named(made, self.files.get(ids["root"])) if self._accounts else made
 
     def adopt(self, made: File) -> None:
         """Add a name for one event, which may still be in a ring."""
@@ -210,3 +202,10 @@ class Definitions:
                 self.given.pop(-number, None)
             elif number > 0 and number not in tasks:
                 self.tasks.pop(number, None)
+
+
+def _credentials(ids: Mapping[str, int], groups: tuple[int, ...]) -> Credentials:
+    numbers: dict[str, Any] = {name: ids[name] for name in (*USERS.values(), *GROUPS.values())}
+    if numbers["loginuid"] == NEVER_SET:
+        del numbers["loginuid"]
+    return Credentials(**numbers, groups=groups, groups_truncated=ids["groups"] > len(groups))

@@ -8,14 +8,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 import numpy as np
 
-from filetap.capture.decode import decode_file, file_record, fs_path
-from filetap.capture.mounts import Mounts
+from filetap.capture.decode import decode_file, file_record
 from filetap.core import wire
 from filetap.core.batch import File
 from filetap.core.wire import Records
@@ -43,12 +41,12 @@ class Files(Mapping[int, File]):
     def __init__(
         self,
         limit: int,
-        mounts: Mounts | None = None,
+        inner_paths: bool = False,
         now: Callable[[], float] = time.monotonic,
         aggregated: Aggregated = none_aggregated,
     ) -> None:
-        """``mounts``: finds the host's paths of files, if they are requested."""
-        self.limit, self._mounts, self._now, self._aggregated = limit, mounts, now, aggregated
+        """``inner_paths``: definitions have paths inside their file systems."""
+        self.limit, self._inner_paths, self._now, self._aggregated = limit, inner_paths, now, aggregated
         self._records: dict[int, bytes] = {}
         self._kept: dict[int, bytes] = {}
         self._evicted: deque[tuple[float, dict[int, bytes]]] = deque()
@@ -59,15 +57,11 @@ class Files(Mapping[int, File]):
     def __getitem__(self, number: int) -> File:
         file = self.made.get(number) or self._decoded.get(number)
         if file is None:
-            file = self._decode(self._record(number))
+            file = decode_file(self._record(number), self._inner_paths)
             if len(self._decoded) >= self.DECODED:
                 self._decoded.clear()
             self._decoded[number] = file
         return file
-
-    def _decode(self, record: bytes) -> File:
-        file = decode_file(record)
-        return replace(file, host_path=self._mounts.path(file.device, fs_path(record))) if self._mounts else file
 
     def _record(self, number: int) -> bytes:
         for records in self._tables():

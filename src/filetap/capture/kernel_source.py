@@ -19,6 +19,7 @@ from filetap.capture.attachment import Attachment
 from filetap.capture.cgroups import Cgroups
 from filetap.capture.choice import Choice, choose
 from filetap.capture.definitions import Arguments, Definitions, no_arguments
+from filetap.capture.described import HostPaths, UserNames
 from filetap.capture.files import OverflowKeys
 from filetap.capture.later import Elsewhere, Judge, Later
 from filetap.capture.lister import NONE, Lister
@@ -37,7 +38,7 @@ from filetap.capture.silence import Facts, reasons
 from filetap.capture.statistics import kernel_notes
 from filetap.capture.underway import LazyUnderway
 from filetap.capture.users import accounts
-from filetap.core import descriptors, wire
+from filetap.core import command_line, descriptors, wire
 from filetap.core.batch import Batch, Overflow
 from filetap.core.clock import Clock
 from filetap.core.stage import Stage
@@ -45,7 +46,6 @@ from filetap.core.wire import Records
 from filetap.kernel.maps import Map
 from filetap.kernel.ring import CpuRings, Ring
 from filetap.kernel.types import KernelTypes
-from filetap.render import command_line
 
 WAKEUPS_SIZE: Final = 4096
 U32: Final = np.dtype("<u4")
@@ -114,9 +114,9 @@ class KernelSource:
         return Definitions(
             FILE_CACHE * 3 // 4,
             NAME_CACHE * 3 // 4,
-            mounts=self._resources.enter_context(closing(Mounts())) if self.options.host_paths else None,
             aggregated=OverflowKeys(fd("overflows"), fd("counters"), self.programs.cpus),
-            accounts=accounts(self._is_own_root),
+            inner_paths=self.options.host_paths,
+            is_own_root=self._is_own_root,
             ancestors=Ancestors(ProcessIds(fd("processes"))),
             arguments=self._arguments(),
         )
@@ -189,7 +189,9 @@ class KernelSource:
             self.forget()
 
     def stages(self) -> list[Stage]:
-        return [NameFilter(self.options.filters, self.later)]
+        """Return them: names of users last, for the tasks that are still there."""
+        paths = [HostPaths(self._resources.enter_context(closing(Mounts())))] if self.options.host_paths else []
+        return [NameFilter(self.options.filters, self.later), *paths, UserNames(accounts())]
 
     def take_sums(self) -> tuple[Records, Records]:
         assert self._sums

@@ -65,7 +65,7 @@ class Session:
         self._attached, self._began = time.monotonic(), time.time()
         source.start()
         self._stages = [*source.stages(), *stages]
-        self.last_pending = source.known()
+        self.last_pending = self._known()
         """The calls that were pending at the last listing."""
         self._sums, self._summed = sums, AggregateTotals()
         self.sum_interval, self._sums_due = SUM_INTERVAL, 0.0
@@ -118,7 +118,7 @@ class Session:
         for stage in self._stages:
             keys, values = stage.take_sums(keys, values, self.source.known())
         self._summed.add(keys, values)
-        sums.summed(keys, values, self.source.known())
+        sums.summed(keys, values, self._known())
         self.source.forget()
         return count + len(keys)
 
@@ -141,6 +141,15 @@ class Session:
         for stage in self._stages:
             batches = through(stage, batches, final)
         return batches
+
+    def _known(self) -> Batch:
+        """Return what the source knows, as sinks get it."""
+        return self._described(self.source.known())
+
+    def _described(self, batch: Batch) -> Batch:
+        for stage in self._stages:
+            batch = stage.describe(batch)
+        return batch
 
     def _check_outputs(self, final: bool = False) -> None:
         """Raise OutputError if no output is left, unless the run is over anyway."""
@@ -178,7 +187,7 @@ class Session:
         return self._deliver_pending(listing)
 
     def _deliver_pending(self, listing: Listing) -> Batch:
-        self.last_pending = self.source.pending(listing)
+        self.last_pending = self._described(self.source.pending(listing))
         if len(self.last_pending.events):
             self.outlets.pending(self.last_pending)
         self.source.release()
@@ -191,7 +200,7 @@ class Session:
         else:
             self._deliver(final=True)
         if overflows := self.source.overflows():
-            self.outlets.aggregated(overflows, self.source.known())
+            self.outlets.aggregated(overflows, self._known())
         self._deliver_pending(listing)
         self.outlets.drain()
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from filetap.core.batch import GROUPS, USERS, Credentials, File
+from filetap.core.batch import Credentials
+from filetap.core.columns import GROUPS, USERS
 
 
 class Names:
@@ -30,6 +31,12 @@ class Names:
         self._known: dict[int, tuple[float, str]] = {}
         self._late: set[threading.Thread] = set()
 
+    @property
+    def is_late(self) -> bool:
+        """Return whether a lookup has not ended that the caller no longer waits for."""
+        self._late = {thread for thread in self._late if thread.is_alive()}
+        return bool(self._late)
+
     def __call__(self, number: int) -> str:
         looked_up, name = self._known.get(number, (None, ""))
         if looked_up is None or self._now() - looked_up > self.AGE:
@@ -38,10 +45,10 @@ class Names:
         return self._known[number][1]
 
     def _ask(self, number: int) -> None:
-        self._late = {thread for thread in self._late if thread.is_alive()}
+        late = self.is_late
         thread = threading.Thread(target=self._answer, args=(number,), name="names", daemon=True)
         thread.start()
-        thread.join(0 if self._late else self._patience)
+        thread.join(0 if late else self._patience)
         if thread.is_alive():
             self._late.add(thread)
 
@@ -57,13 +64,16 @@ class Accounts:
     """Names for the ids of tasks that use this process's user database: those that have the same root directory. In a
     container with another root a number may be another user, whose name is not here."""
 
-    def __init__(self, is_own_root: Callable[[File], bool], users: Callable[[int], str], groups: Callable[[int], str]) -> None:
-        self._is_own_root, self._users, self._groups = is_own_root, users, groups
+    def __init__(self, users: Names, groups: Names) -> None:
+        self._users, self._groups = users, groups
 
-    def named(self, credentials: Credentials, root: File | None) -> Credentials:
-        """Return the credentials with names. ``root``: the task's root directory; None: not known."""
-        if root is None or not self._is_own_root(root):
-            return credentials
+    @property
+    def is_late(self) -> bool:
+        """Return whether names are missing that may still come."""
+        return self._users.is_late or self._groups.is_late
+
+    def named(self, credentials: Credentials) -> Credentials:
+        """Return the credentials with names."""
         names = _names(credentials, USERS, self._users) | _names(credentials, GROUPS, self._groups)
         listed = tuple(map(self._groups, credentials.groups or ()))
         return replace(credentials, **names, group_names=listed if any(listed) else ())
@@ -74,7 +84,7 @@ def _names(credentials: Credentials, ids: Mapping[str, str], names: Callable[[in
     return {f"{word}_name": names(number) for word, number in numbers.items() if number is not None}
 
 
-def accounts(is_own_root: Callable[[File], bool]) -> Accounts:
+def accounts() -> Accounts:
     """Look up by getpwuid(3) and getgrgid(3), which use the sources of nsswitch.conf(5)."""
     users, groups = Names(lambda number: pwd.getpwuid(number).pw_name), Names(lambda number: grp.getgrgid(number).gr_name)
-    return Accounts(is_own_root, users, groups)
+    return Accounts(users, groups)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filetap.core import wire
+from filetap.core.columns import GROUPS, USERS
 from filetap.core.wire import Records
 
 DESCRIBED: Final = 1024
@@ -41,6 +42,8 @@ class File:
     filesystem: bytes = b""
     mount: int = 0
     mount_namespace: int = 0
+    inner_path: bytes = b""
+    """The path inside its file system, if the path on the host was requested."""
     host_path: bytes = b""
     """The path in filetap's own mount namespace; empty if it was not requested, or is not visible there."""
     real_inode: int = 0
@@ -58,11 +61,8 @@ class File:
     truncated: bool = False
     deleted: bool = False
     raced: bool = False
-
-
-USERS: Final = {"user": "euid", "real_user": "uid", "saved_user": "suid", "fs_user": "fsuid", "audit_user": "loginuid"}
-"""The names of ECS, for the kernel's ids of a user."""
-GROUPS: Final = {"group": "egid", "real_group": "gid", "saved_group": "sgid", "fs_group": "fsgid"}
+    added: Mapping[str, Any] | None = None
+    """Values that stages have added, by the name of their column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,8 @@ class Task:
     cgroup_path: bytes = b""
     root: bytes = b"/"
     """The task's root directory; other than "/" in a chroot."""
+    has_host_root: bool = False
+    """Its root directory is filetap's own, and with it the user database."""
     pid_namespace: int = 0
     mount_namespace: int = 0
     user_namespace: int = 0
@@ -140,6 +142,8 @@ class Task:
     """A process that is an ancestor of others; no event refers to it."""
     adopted: bool = False
     """``parent`` is not the process that forked it, but has adopted it."""
+    added: Mapping[str, Any] | None = None
+    """As of File."""
     ancestors: tuple[Task, ...] = ()
     """The parent, its parent, and so on, as far as they are known. An ancestor itself has only ``parent``."""
 
@@ -188,6 +192,8 @@ class Batch:
     """Of wire.EVENT_EXT: one row for each event with the flag HAS_EXT, in the same order."""
     names: Mapping[int, File] = field(default_factory=dict)
     """Those of ``files`` that are requested names, not resolved. Looking up any other one is expensive."""
+    renewed: frozenset[int] = frozenset()
+    """Ids of files and tasks of which more is known than in earlier batches: texts made of them before are void."""
 
     def where(self, keep: NDArray[np.bool_]) -> Batch:
         """Return the events that ``keep`` marks, with their data."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from filetap.core import errnos
@@ -130,6 +131,7 @@ def file_type(mode: int) -> str | None:
     return TYPE_NAMES.get(mode >> 12 & 0xF)
 
 
+@lru_cache(1024)
 def device(number: int) -> str:
     """Return ``major:minor`` from the kernel's encoding."""
     return f"{number >> 20}:{number & 0xFFFFF}"

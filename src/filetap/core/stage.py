@@ -18,9 +18,14 @@ class Stage:
         self.dropped = np.zeros(wire.MAX_OPS, np.int64)
         """Dropped events per op, which the source has counted as seen. Minus those that it has not counted, and that pass."""
 
+    def describe(self, batch: Batch) -> Batch:
+        """Return the batch with what this stage adds to its files and tasks. Also called for batches that hold no events of the
+        run: pending calls, and what sums refer to."""
+        return batch
+
     def take(self, batch: Batch) -> Iterator[Batch]:
         """Yield what passes now, in order. A batch that is held back must be ``detached``, and only for a bounded time."""
-        yield batch
+        yield self.describe(batch)
 
     def end(self) -> Iterator[Batch]:
         """Yield what is held back: nothing more will come."""

@@ -13,12 +13,13 @@ from zlib import crc32
 
 import msgspec
 
+from filetap.core import columns
 from filetap.core.errors import FiletapError
 from filetap.core.statistics import Statistics
 
-VERSION: Final = "2.0"
-"""Major and minor."""
 Version = tuple[int, int]
+VERSION: Final = "{}.{}".format(*max((2, 0), columns.newest()))
+"""Major and minor: what wrote the newest column can be read by what knows it."""
 OLDEST: Final = (1, 0)
 NUMBERED: Final[dict[int, Version]] = {1: (1, 0), 2: (1, 1)}
 """Versions before 2.0 were written as plain numbers."""
@@ -47,101 +48,31 @@ KEY: Final = ("trace", "node", "boot")
 """Ids are valid within one recording; these columns identify the recording in a table of several."""
 
 
-def _columns(words: str) -> dict[str, str]:
-    """Return name to type, from ``type: name name ...``. An exact text has a second column with the bytes where they are not
-    UTF-8."""
+def types_of(column: columns.Column) -> dict[str, str]:
+    """Return the types of a column by name, in the words of schemas.py. An exact text has a second column with the bytes where they
+    are not UTF-8."""
+    return {column.name: "string", f"{column.name}_bytes": "binary"} if column.type == "exact" else {column.name: column.type}
+
+
+def columns_of(owner: columns.Owner) -> dict[str, str]:
+    """Return the columns of a table: the types by name."""
     found = dict.fromkeys(KEY, "name")
-    for line in words.strip().splitlines():
-        kind, _, names = line.strip().partition(": ")
-        for name in names.split():
-            found |= {name: "string", f"{name}_bytes": "binary"} if kind == "exact" else {name: kind}
+    for column in columns.of(owner):
+        found |= types_of(column)
     return found
 
 
-EVENTS: Final = _columns("""
-    time: ts
-    int64: realtime
-    name: op call
-    uint32: task file target tid
-    int32: fd
-    uint32: open_id
-    int64: offset
-    uint64: size
-    int64: result duration
-    int32: target_fd
-    int64: target_offset
-    uint64: address
-    name: arguments
-    uint32: event_flags
-    uint64: raw_arg0 raw_arg1 raw_arg2 raw_arg3
-""")
-"""One row for each event. Null: there is none, or it is not known."""
+def added(owner: columns.Owner) -> dict[str, Version]:
+    """Return the columns that version 1.0 does not have, and the version that they came with."""
+    return {name: column.since for column in columns.of(owner) if column.since > columns.FIRST_VERSION for name in types_of(column)}
 
-FILES: Final = _columns("""
-    uint32: id
-    exact: path
-    bool: resolved
-    uint64: inode
-    string: device
-    uint64: subvolume
-    uint32: generation
-    name: type
-    uint32: mode
-    uint64: size
-    string: filesystem
-    uint32: mount mount_namespace
-    exact: host_path
-    uint64: real_inode
-    string: real_device
-    bool: truncated deleted raced
-    exact: requested
-    bool: later
-""")
-"""Referred to by events as ``file`` and ``target``: one file under one path."""
 
-TASKS: Final = _columns("""
-    uint32: id pid tid namespace_pid ppid parent forker
-    bool: adopted ancestor
-    exact: command thread exe root
-    int64: start
-    uint32: execs uid euid suid fsuid gid egid sgid fsgid loginuid
-    numbers: groups
-    bool: groups_truncated
-    string: user_name real_user_name saved_user_name fs_user_name audit_user_name
-    string: group_name real_group_name saved_group_name fs_group_name
-    texts: group_names
-    uint64: cgroup
-    exact: cgroup_path
-    uint32: pid_namespace mount_namespace user_namespace cgroup_namespace
-    list: args
-    exact: command_line
-    bool: args_truncated args_late
-""")
-"""Referred to by events as ``task``: one thread during one period. Also the ancestor processes of these."""
-
-AGGREGATED: Final = _columns("""
-    uint32: task file
-    name: op
-    uint32: pid
-    uint64: count bytes
-    time: first last
-""")
-"""Events that did not fit in the ring, summed by task, file and op."""
-
-COLUMNS: Final = {"events": EVENTS, "files": FILES, "tasks": TASKS, "aggregated": AGGREGATED, "pending": EVENTS}
-"""Columns of each table, by name: the type, in the words of schemas.py."""
-
-ADDED: Final[dict[Version, dict[str, frozenset[str]]]] = {
-    (1, 1): {
-        "files": frozenset(("requested", "requested_bytes", "later")),
-        "tasks": frozenset(
-            "suid egid sgid fsgid groups groups_truncated user_name real_user_name saved_user_name fs_user_name audit_user_name "
-            "group_name real_group_name saved_group_name fs_group_name group_names "
-            "forker adopted ancestor command_line command_line_bytes args_late".split()
-        ),
-    },
-}
-"""By version and table: the columns that came with it. In older recordings they are null."""
+OWNERS: Final[dict[str, columns.Owner]] = {"events": "event", "files": "file", "tasks": "task", "aggregated": "sum", "pending": "event"}
+"""The rows of each table."""
+COLUMNS: Final = {table: columns_of(owner) for table, owner in OWNERS.items()}
+"""The columns of each table. Files and tasks are those that events refer to; tasks also their ancestors."""
+ADDED: Final = {table: added(owner) for table, owner in OWNERS.items()}
+"""By table: the columns that older recordings do not have, and since when; there they are null."""
 
 
 def parsed(version: int | str) -> Version:
@@ -154,7 +85,7 @@ def parsed(version: int | str) -> Version:
 
 def stored(table: str, version: Version) -> dict[str, str]:
     """Return those of COLUMNS that a recording of a version has, and their names there. Newer versions have all."""
-    new = {name for since, tables in ADDED.items() if version < since for name in tables.get(table, ())}
+    new = {name for name, since in ADDED[table].items() if version < since}
     old = OLD_COLUMNS if version < (2, 0) else {}
     return {name: old.get(name, name) for name in COLUMNS[table] if name not in new}
 

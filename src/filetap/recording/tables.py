@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from filetap.core import constants, wire
+from filetap.core import columns as registry
+from filetap.core import wire
 from filetap.core.batch import Batch, Credentials, File, Overflow, Task, lineage
-from filetap.core.calls import CALLS, OPS
+from filetap.core.calls import CALLS
 from filetap.core.constants import NEVER_SET
 from filetap.core.wire import Records
 from filetap.recording.format import KEY, OF_EVENTS, Metadata, TraceError
 from filetap.recording.schemas import AGGREGATED, EVENTS, FILES, RECORDED, SCHEMAS, TASKS
-from filetap.render import arguments, command_line, jsontext
+from filetap.render import arguments, jsontext
 from filetap.render.columns import clock, durations, encode, pack, second
 
 SECOND: Final = ("target_offset", "target", "target_fd", "argument")
@@ -257,56 +257,39 @@ def _texts(name: str, values: Sequence[bytes | None]) -> Columns:
     }
 
 
-def _plain(items: Sequence[object], schema: pa.Schema, columns: Columns) -> Columns:
-    """Return the attributes that have the names of their columns."""
-    rest = [field for field in schema if field.name not in columns]
-    values = zip(*map(attrgetter(*(field.name for field in rest)), items), strict=True) if items else ((),) * len(rest)
-    return columns | {field.name: pa.array(column, field.type) for field, column in zip(rest, values, strict=True)}
+def _described(items: Sequence[object], owner: registry.Owner, metadata: Metadata, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the columns of an owner."""
+    made = key_columns(metadata, len(items))
+    for column in registry.of(owner):
+        values = list(map(column.recorded, items))
+        name = column.name
+        made |= _texts(name, values) if column.type == "exact" else {name: pa.array(values, value_type(schema.field(name).type))}
+    return _batch(made, schema)
 
 
 def file_table(files: Sequence[File], metadata: Metadata) -> pa.RecordBatch:
-    known = [file.mode if file.resolved or file.mode else None for file in files]
-    columns = key_columns(metadata, len(files)) | _texts("path", [file.path for file in files])
-    columns |= _texts("host_path", [file.host_path for file in files]) | _texts("requested", [file.requested for file in files])
-    columns |= {
-        "device": pa.array([constants.device(file.device) if file.device else None for file in files], pa.string()),
-        "real_device": pa.array([constants.device(file.real_device) if file.real_device else None for file in files], pa.string()),
-        "type": pa.array([constants.file_type(mode) if mode is not None else None for mode in known], pa.string()),
-        "mode": pa.array(known, pa.uint32()),
-        "filesystem": pa.array([file.filesystem.decode(errors="replace") or None for file in files], pa.string()),
-    }
-    return _batch(_plain(files, FILES, columns), FILES)
+    return _described(files, "file", metadata, FILES)
 
 
 def task_table(tasks: Sequence[Task], metadata: Metadata) -> pa.RecordBatch:
-    columns = key_columns(metadata, len(tasks)) | _texts("command", [task.comm for task in tasks])
-    for name in ("thread", "exe", "root", "cgroup_path"):
-        columns |= _texts(name, [getattr(task, name) for task in tasks])
-    columns |= _credentials([task.credentials for task in tasks])
-    columns |= {name: pa.array([getattr(task, name) or None for task in tasks], pa.uint32()) for name in ("parent", "forker")}
-    columns |= _texts("command_line", [command_line.join(task.args) if task.args is not None else None for task in tasks])
-    return _batch(_plain(tasks, TASKS, columns), TASKS)
-
-
-def _credentials(credentials: Sequence[Credentials]) -> Columns:
-    """Return the columns; unknown names are null."""
-    return {
-        field.name: pa.array([getattr(one, field.name) if getattr(one, field.name) != "" else None for one in credentials], field.type)
-        for field in TASKS
-        if field.name in Credentials.__dataclass_fields__
-    }
+    return _described(tasks, "task", metadata, TASKS)
 
 
 def overflow_table(overflows: Sequence[Overflow], realtime: int, metadata: Metadata) -> pa.RecordBatch:
-    times = {name: pa.array([getattr(overflow, name) + realtime for overflow in overflows], pa.int64()) for name in ("first", "last")}
-    columns = key_columns(metadata, len(overflows)) | {"op": pa.array([OPS[overflow.op] for overflow in overflows], pa.string())}
-    columns |= {name: times[name].cast(AGGREGATED.field(name).type) for name in times}
-    return _batch(_plain(overflows, AGGREGATED, columns), AGGREGATED)
+    shifted = [replace(overflow, first=overflow.first + realtime, last=overflow.last + realtime) for overflow in overflows]
+    return _described(shifted, "sum", metadata, AGGREGATED)
 
 
 def _exact(row: Mapping[str, Any], name: str) -> bytes:
     exact: bytes | None = row[f"{name}_bytes"]
     return exact if exact is not None else (row[name] or "").encode()
+
+
+def _added(row: Mapping[str, Any], owner: registry.Owner) -> Columns | None:
+    """Return the known values that stages have added."""
+    new = [column for column in registry.of(owner) if column.added]
+    values = {column.name: _exact(row, column.name) if column.type == "exact" else row[column.name] for column in new}
+    return {name: value for name, value in values.items() if value} or None
 
 
 def _number(device: str | None) -> int:
@@ -333,6 +316,7 @@ def _file(row: Mapping[str, Any]) -> File:
         mode=row["mode"] or 0,
         filesystem=(row["filesystem"] or "").encode(),
         later=bool(row["later"]),
+        added=_added(row, "file"),
         **{name: row[name] for name in same},
     )
 
@@ -346,7 +330,7 @@ def tasks_of(table: pa.Table) -> dict[int, Task]:
 
 def _task(row: Mapping[str, Any]) -> Task:
     same: Columns = {name: row[name] for name in row if name in Task.__dataclass_fields__}
-    same["credentials"] = _credentials_of(row)
+    same |= {"credentials": _credentials_of(row), "added": _added(row, "task")}
     same |= {name: _exact(row, name) for name in ("thread", "exe", "root", "cgroup_path")}
     same["args"] = None if row["args"] is None else tuple(row["args"])
     same |= {name: bool(row[name]) for name in ("adopted", "ancestor", "args_late")}

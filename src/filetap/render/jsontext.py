@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from itertools import repeat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import groupby
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
-from filetap.core import constants
-from filetap.core.batch import GROUPS, USERS, Credentials, File, Task
-from filetap.render import command_line
+from filetap.core import columns
+from filetap.core.batch import Task
+from filetap.core.columns import Column
 
 ENCODER: Final = msgspec.json.Encoder()
 """The standard library's encoder takes 2.5 ns a character, this one 0.3."""
@@ -29,8 +30,11 @@ HOSTILE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2
 def quote(text: str) -> str:
     """Return a JSON string that is harmless on a terminal too."""
     quoted = ENCODER.encode(text).decode()
-    if text.isascii() and "\x7f" not in text:
-        return quoted
+    return quoted if text.isascii() and "\x7f" not in text else harmless(quoted)
+
+
+def harmless(quoted: str) -> str:
+    """Escape the characters of JSON that are not harmless on a terminal."""
     return HOSTILE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 
@@ -52,44 +56,73 @@ def array(name: str, values: Sequence[bytes]) -> str:
     return f'{quoted},"{name}_b64":[{exact}]'
 
 
-@lru_cache(1024)
-def kind_members(device: int, mode: int | None, filesystem: bytes) -> str:
-    """Return the members that many files share: with a cache, a new file costs half."""
-    kind = constants.file_type(mode) if mode is not None else None
-    parts = [f'"device":"{constants.device(device)}"'] if device else []
-    parts += [f'"type":"{kind}"'] if kind else []
-    parts += [member("filesystem", filesystem)] if filesystem else []
-    return ",".join(parts)
+def field(name: str, value: Any) -> str:
+    """Return a member for a value of any type that columns have."""
+    if isinstance(value, bytes):
+        return member(name, value)
+    if isinstance(value, str):
+        return f'"{name}":{quote(value)}'
+    if isinstance(value, tuple) and all(isinstance(one, bytes) for one in value):
+        return array(name, value)
+    text = ENCODER.encode(value).decode()
+    return f'"{name}":{text if text.isascii() else harmless(text)}'
 
 
-def file_members(file: File) -> str:
-    """Return the members, never empty. Without a path there is an inode, of a file that could not be described, or a name
-    that leads nowhere known."""
-    mode = file.mode if file.resolved or file.mode else None  # Anonymous inodes have the mode 0, a name that led nowhere has none.
-    parts = [member("path", file.path)] if file.path else []
-    parts += [f'"inode":"{file.inode}"'] if file.inode else []
-    parts += [kind] if (kind := kind_members(file.device, mode, file.filesystem)) else []
-    parts += ['"resolved":false'] if not file.resolved else []
-    parts += ['"resolved_later":true'] if file.later else []
-    parts += [member("requested", file.requested)] if file.requested else []
-    parts += ['"truncated":true'] if file.truncated else []
-    parts += ['"deleted":true'] if file.deleted else []
-    parts += ['"raced":true'] if file.raced else []
-    parts += [member("host_path", file.host_path)] if file.host_path else []
-    parts += [f'"real":{{"inode":"{file.real_inode}","device":"{constants.device(file.real_device)}"}}'] if file.real_inode else []
-    return ",".join(parts)
+Write = Callable[[Any], str]
+"""Returns the members of a File, a Task or a part of it; empty: it has none."""
 
 
-def process_members(task: Task) -> str:
-    parts = [f'"pid":{task.pid},{member("name", task.comm)}']
-    parts += [f'"executable":{{{member("path", task.exe)}}}'] if task.exe else []
-    parts.append(f'"parent":{{{parent_members(task)}}}')
-    parts += [who] if (who := credential_members(task.credentials)) else []
-    parts += [member("root", task.root)] if task.root != b"/" else []
-    parts += [array("args", task.args), member("command_line", command_line.join(task.args))] if task.args is not None else []
-    parts += ['"args_truncated":true'] if task.args_truncated else []
-    parts += ['"args_late":true'] if task.args_late else []
-    return ",".join(parts)
+def writer(columns: Iterable[Column], below: str, special: Mapping[str, Write] = MappingProxyType({})) -> Write:
+    """Return a function that writes the members of the object ``below``. ``special``: functions for objects in it, by name."""
+    inside = [(column, column.json.removeprefix(f"{below}.").split(".")) for column in columns if column.json.startswith(f"{below}.")]
+    groups = [(part, list(group)) for part, group in groupby(inside, lambda one: one[0].part)]
+    return joined([_of_part(part, group) if part else _members(group, special) for part, group in groups])
+
+
+def joined(writes: Sequence[Write]) -> Write:
+    return writes[0] if len(writes) == 1 else lambda owner: ",".join([text for write in writes if (text := write(owner))])
+
+
+def _of_part(part: str, group: Sequence[tuple[Column, list[str]]]) -> Write:
+    """Write members of a part, once for each distinct one."""
+    write = lru_cache(1024)(_members(group, {}))
+    return lambda item: write(getattr(item, part))
+
+
+def _members(group: Sequence[tuple[Column, list[str]]], special: Mapping[str, Write]) -> Write:
+    """Write members in the order of the columns; an object is where its first member is."""
+    objects: dict[str, list[tuple[Column, list[str]]]] = {}
+    for column, path in group:
+        objects.setdefault(path[0], []).append((column, path[1:]))
+    return joined(
+        [
+            _object(name, special.get(name) or _members(inner, {})) if inner[0][1] else _value(name, inner[0][0])
+            for name, inner in objects.items()
+        ]
+    )
+
+
+def _object(name: str, write: Write) -> Write:
+    return lambda owner: f'"{name}":{{{text}}}' if (text := write(owner)) else ""
+
+
+def _value(name: str, column: Column) -> Write:
+    get, write = column.getter, partial(_WRITES.get(column.type, field), name)
+    if column.shown:
+        return lambda owner: "" if (value := get(owner)) is None else field(name, value)
+    return lambda owner: write(value) if (value := get(owner)) else ""
+
+
+_WRITES: Final[dict[str, Callable[[str, Any], str]]] = {
+    "exact": member,
+    "bool": lambda name, _: f'"{name}":true',
+    "name": lru_cache(1024)(field),
+    "string": lru_cache(1024)(field),
+}
+"""By type; the others are written by the type of the value."""
+
+
+_ABOVE: Final = writer([column for column in columns.of("task") if column.above], "process")
 
 
 def parent_members(task: Task) -> str:
@@ -98,13 +131,7 @@ def parent_members(task: Task) -> str:
 
 def above_members(process: Task, child: Task) -> str:
     """Return the members of an ancestor."""
-    parts = [f'"pid":{process.pid},{member("name", process.comm)}']
-    parts += [f'"executable":{{{member("path", process.exe)}}}'] if process.exe else []
-    parts += [member("command_line", command_line.join(process.args))] if process.args is not None else []
-    parts += ['"args_truncated":true'] if process.args_truncated else []
-    parts += ['"args_late":true'] if process.args_late else []
-    parts += ['"adopted":true'] if child.adopted else []
-    return ",".join(parts)
+    return f'{_ABOVE(process)},"adopted":true' if child.adopted else _ABOVE(process)
 
 
 def ancestor_members(task: Task) -> str:
@@ -115,34 +142,20 @@ def ancestor_members(task: Task) -> str:
     return f',"ancestors":[{listed}]{cut}' if listed else ""
 
 
-@lru_cache(1024)
-def credential_members(credentials: Credentials) -> str:
-    """Return the members of the users; most tasks share them. Saved ids and those of the file system only if they differ from
-    the effective ones."""
-    parts = []
-    for word, name in (USERS | GROUPS).items():
-        number, effective = (getattr(credentials, one) for one in (name, "egid" if word.endswith("group") else "euid"))
-        if number is not None and not (word.startswith(("saved", "fs")) and number == effective):
-            parts.append(f'"{word}":{{{identified(number, getattr(credentials, f"{word}_name"))}}}')
-    names = credentials.group_names or repeat("")
-    listed = ",".join(f"{{{identified(number, name)}}}" for number, name in zip(credentials.groups or (), names, strict=False))
-    parts += [f'"supplemental_groups":[{listed}]'] if listed else []
-    parts += ['"supplemental_groups_truncated":true'] if credentials.groups_truncated else []
-    return ",".join(parts)
+file_members: Final = writer(columns.of("file"), "file")
+"""Never empty: without a path there is an inode, of a file that could not be described, or a name that leads nowhere known."""
+process_members: Final = writer(columns.of("task"), "process", {"parent": parent_members})
+thread_members: Final = writer(columns.of("task"), "thread")
+"""Its number is in the event."""
 
 
-def identified(number: int, name: str) -> str:
-    return f'"id":{number}' + (f',"name":{quote(name)}' if name else "")
+def _context() -> Write:
+    """Return what writes the other objects of a task, whose names are in the registry: cgroup, ..."""
+    names = dict.fromkeys(column.json.partition(".")[0] for column in columns.of("task") if column.json)
+    return joined([_object(name, writer(columns.of("task"), name)) for name in names if name not in ("process", "thread")])
 
 
-def thread_members(task: Task) -> str:
-    """Return the thread's name if it differs from the process's; its number is in the event."""
-    return member("name", task.thread) + "," if task.thread not in (b"", task.comm) else ""
-
-
-def cgroup_members(task: Task) -> str:
-    path = "," + member("path", task.cgroup_path) if task.cgroup_path else ""
-    return f'"id":"{task.cgroup}"{path}'
+context_members: Final = _context()
 
 
 def members(values: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ Separate, because it is the only cache of the text formats, and it has to stay s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -61,6 +61,12 @@ class TextCache(Generic[T]):
         self._kept[number] = made
         self._size += OVERHEAD + sum(map(len, made))
 
+    def forget(self, numbers: Collection[int]) -> None:
+        """Make these texts again: more is known."""
+        for number in numbers:
+            if made := self._kept.pop(number, None):
+                self._size -= OVERHEAD + sum(map(len, made))
+
     def columns(self, ids: NDArray[Any], known: Mapping[int, T]) -> list[Text]:
         """Return one column for each text that ``make`` returns, with as many of the first rows as PORTION bytes describe."""
         distinct, rows = encode(ids)
@@ -93,6 +99,8 @@ class Descriptions:
 
     def parts(self, batch: Batch) -> Iterator[tuple[Batch, list[Text]]]:
         """Yield the batch with its columns of text; in one part, unless the names are very long."""
+        for cache in (self._files, self._tasks, self._targets):
+            cache.forget(batch.renewed)
         while len(batch.events):
             texts = self._texts(batch)
             count = min(len(text.rows) for text in texts)

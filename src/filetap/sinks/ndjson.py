@@ -92,14 +92,14 @@ def target_texts(file: File | None) -> tuple[bytes]:
 
 
 def task_texts(task: Task | None, ancestors: bool = False) -> tuple[bytes, bytes]:
-    """Return the text from the end of ``file`` or ``event`` to the thread's number; and from ``cgroup`` to the end of the
-    line."""
+    """Return the text from the end of ``file`` or ``event`` to the thread's number; and from ``cgroup`` to the end
+    of the line."""
     if task is None:
         return b'},"thread":{"id":', b"}\n"
     above = jsontext.ancestor_members(task) if ancestors else ""
-    process = f'}},"process":{{{jsontext.process_members(task)}{above}}},"thread":{{{jsontext.thread_members(task)}"id":'
-    cgroup = f',"cgroup":{{{jsontext.cgroup_members(task)}}}}}\n' if task.cgroup else "}\n"
-    return process.encode(), cgroup.encode()
+    thread, context = jsontext.thread_members(task), jsontext.context_members(task)
+    process = f'}},"process":{{{jsontext.process_members(task)}{above}}},"thread":{{{thread}{"," * bool(thread)}"id":'
+    return process.encode(), f"{',' * bool(context)}{context}}}\n".encode()
 
 
 BEFORE_TARGET: Final = strings([b"", b",", b'},"file":{'])

@@ -13,12 +13,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filetap.core import constants, wire
+from filetap.core import columns, command_line, constants, wire
 from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import BYTE_OPS, CALLS, GROUPS, OP_NUMBER, OPS, Call
+from filetap.core.columns import Column
 from filetap.core.wire import Records
 from filetap.core.zone import SECOND, Fixed, Zone
-from filetap.render import arguments, command_line, lineage
+from filetap.render import arguments, lineage
 from filetap.render.columns import clock, durations, encode, ops, second
 from filetap.render.strings import (
     Strings,
@@ -42,6 +43,9 @@ from filetap.sinks.lines import LineSink, RawFile
 COMM, CALL, FD, RESULT, OFFSET, SIZE, LATENCY = 10, 15, 4, 8, 7, 6, 6
 """Widths. From the descriptor on they include the blank before, because those columns are aligned to the right."""
 
+ADDED: Final = 16
+HEADED: Final = [column for column in columns.of("task") if column.heading]
+"""Columns of the registry that the table has, and their width."""
 TIME: Final = 12
 HEADER: Final = (
     f" {'PID':>7} {'COMM':{COMM}} {'CALL':{CALL}}{'FD':>{FD}}{'RESULT':>{RESULT}}{'OFFSET':>{OFFSET}}{'SIZE':>{SIZE}}{'TOOK':>{LATENCY}}"
@@ -83,8 +87,9 @@ class TableSink(LineSink):
         self._colour = colour
         self._calls = call_strings(colour)
         self._descriptions = Descriptions(file_texts, partial(task_texts, ancestors=ancestors, args=args), target_texts)
-        columns = [f" {name:{width or ''}}" for name, width in (("ANCESTORS", ancestors), ("ARGS", args)) if width is not None]
-        self._header = f"{HEADER}{''.join(columns)} PATH\n"
+        added = [f" {column.heading:{ADDED}}" for column in HEADED]
+        added += [f" {name:{width or ''}}" for name, width in (("ANCESTORS", ancestors), ("ARGS", args)) if width is not None]
+        self._header = f"{HEADER}{''.join(added)} PATH\n"
         self._begun = False
 
     def write(self, batch: Batch) -> None:
@@ -201,8 +206,15 @@ def target_texts(file: File | None) -> tuple[bytes]:
 def task_texts(task: Task | None, ancestors: int | None = None, args: int | None = None) -> tuple[bytes, bytes]:
     """Return what stands before the call, and before the path. ``ancestors``, ``args``: as of TableSink."""
     pid, comm = (str(task.pid), printable(task.comm)) if task else ("-", "-")
+    more = "".join([f" {fitted(headed(column, task), ADDED)}" for column in HEADED])
     above = "" if ancestors is None else f" {lineage.line(task, ancestors) if task else '-':{ancestors or ''}}"
-    return f" {pid:>7} {fitted(comm, COMM)} ".encode(), f"{above}{'' if args is None else described_args(task, args)}".encode()
+    return f" {pid:>7} {fitted(comm, COMM)} ".encode(), f"{more}{above}{'' if args is None else described_args(task, args)}".encode()
+
+
+def headed(column: Column, task: Task | None) -> str:
+    """Return a value for a column of its own."""
+    value = column.recorded(task) if task else None
+    return printable(value if isinstance(value, bytes) else str(value).encode()) if value else "-"
 
 
 def described_args(task: Task | None, width: int) -> str:
