@@ -29,6 +29,8 @@ import io
 from pathlib import Path
 import filetap
 from docs import generate
+from filetap.capture.outlet import Outlet
+from filetap.capture.recorded_source import play
 from filetap.core.batch import File, Task
 from filetap.recording.format import VERSION
 from filetap.recording.reader import Trace
@@ -48,9 +50,7 @@ sinks = [NdjsonSink(raws[0]), TableSink(raws[1]), TraceSink(folder, metadata())]
 for sink in sinks:
     sink.write(batch)
     sink.finish()
-again = NdjsonSink(raws[2])
-Replay(Trace(folder), Wanted()).into(again)
-again.finish()
+play(Replay(Trace(folder), Wanted()), Outlet(NdjsonSink(raws[2])))
 sql = "SELECT container, container_bytes, layer FROM events ORDER BY pid"
 with filetap.open(folder) as trace, filetap.open(old) as older, filetap.open(folder, old) as both:
     answers = [[list(row.values()) for row in one.query(sql).to_pylist()] for one in (trace, older)]

@@ -23,6 +23,7 @@ from filetap.analysis.aggregation import Totals
 from filetap.capture import pending
 from filetap.capture.outlet import Outlet
 from filetap.capture.outlets import Outlets
+from filetap.capture.recorded_source import play
 from filetap.core import wire
 from filetap.core.batch import Batch, Overflow
 from filetap.core.calls import CALL_NUMBER, OP_NUMBER
@@ -177,7 +178,7 @@ class Kept(CountSink):
 
 def replayed(folder: Path, wanted: Wanted) -> Kept:
     sink = Kept()
-    Replay(Trace(folder), wanted).into(sink)
+    play(Replay(Trace(folder), wanted), Outlet(sink))
     return sink
 
 

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import filetap
+from filetap.capture.outlet import Outlet
+from filetap.capture.recorded_source import play
 from filetap.recording import seal, stream
 from filetap.recording.format import ADDED, COLUMNS, read_metadata, stored, write_metadata
 from filetap.recording.reader import Trace
@@ -51,7 +53,7 @@ def test_its_lines_are_what_they_were(old: Path, tmp_path: Path) -> None:
     """Except for the user, which is now the effective one, and fields made from the arguments."""
     with open(tmp_path / "lines", "wb", buffering=0) as stream:
         sink = NdjsonSink(stream)
-        Replay(Trace(old), Wanted()).into(sink)
+        play(Replay(Trace(old), Wanted()), Outlet(sink))
         sink.finish()
     now = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
     before = [json.loads(line) for line in (OLD / f"{old.stem}.ndjson").read_text().splitlines()]

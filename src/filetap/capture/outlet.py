@@ -55,6 +55,8 @@ class Outlet:
         self.sink, self.name, self.view = sink, name, view
         self.failure = ""
         """Why it gets nothing more."""
+        self.error: OSError | None = None
+        """The same."""
         self._queue = queue or Queue()
         self._dropped = 0
         self._unsettled: deque[Item] = deque()
@@ -153,6 +155,7 @@ class Outlet:
         try:
             self._call(item.act, retry)
         except OSError as error:
+            self.error = error
             self.failure = f"cannot write to {error.filename or self.name or 'the output'}: {error.strerror or error}"
         finally:
             self._settle()

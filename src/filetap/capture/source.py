@@ -1,4 +1,4 @@
-"""A source of a session's events: the kernel, or what a test makes up.
+"""A source of a session's events: the kernel, a recording, or what a test makes up.
 
 Its life: attach, start, any number of drain, stop, detach, a last drain, close.
 """

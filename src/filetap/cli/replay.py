@@ -119,6 +119,8 @@ def recorded_names(paths: Sequence[str]) -> tuple[bytes, ...]:
 
 
 def _replay(given: Arguments, wanted: Wanted, stream: IO[bytes]) -> None:
+    from filetap.capture.outlet import Outlet
+    from filetap.capture.recorded_source import play
     from filetap.recording.reader import Trace
     from filetap.recording.replay import Replay
 
@@ -130,8 +132,7 @@ def _replay(given: Arguments, wanted: Wanted, stream: IO[bytes]) -> None:
         progress.begin("replaying", lambda: played.done)
         sink = make_sink(given.form, progress.raw, zone, ancestors=given.ancestors, args=given.args)
         try:
-            played.into(sink)
-            sink.finish()
+            play(played, Outlet(sink))
         except BrokenPipeError:
             raise
         except OSError as error:

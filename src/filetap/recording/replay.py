@@ -1,4 +1,4 @@
-"""Turns a recording back into batches, filtered: the input of a live run's sinks.
+"""Turns a recording back into batches, filtered, as a live run has them.
 
 Separate from reader.py, which reads tables. Filters are applied to what was recorded, by columns: a PATH is a recorded path, or
 below one.
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from filetap.core import wire
 from filetap.core.batch import Batch, File, Overflow, Task
 from filetap.core.calls import OP_NUMBER
-from filetap.core.sink import Sink
 from filetap.recording import tables
+from filetap.recording.format import Metadata
 from filetap.recording.reader import Trace
 from filetap.render.columns import clock, durations, second
 from filetap.selection.paths import is_below
@@ -77,7 +77,7 @@ class Wanted:
 
 
 class Replay:
-    """One recording, once."""
+    """One recording, once: its events, then its sums, then its pending calls."""
 
     def __init__(self, trace: Trace, wanted: Wanted) -> None:
         self._trace, self._wanted = trace, wanted
@@ -88,28 +88,41 @@ class Replay:
         self._chosen = Chosen(wanted, {}, {})
 
     @property
+    def metadata(self) -> Metadata:
+        return self._trace.metadata
+
+    @property
     def done(self) -> float:
         """Return the progress, 0 to 1; below 0: not known."""
         return self._rows / self._total if self._total else -1.0
 
-    def into(self, sink: Sink) -> None:
-        """Write everything that matches, in the order of each thread; then the aggregated events. The sink stays open."""
+    def events(self) -> Iterator[Batch]:
+        """Yield everything that matches, in the order of each thread."""
         unsealed = self._trace.streams("events")
         self._total = 0 if unsealed else sum(entry.events for entry in self._trace.metadata.segments)
         for rows in self._trace.batches("events"):
-            for batch in self._batches(rows):
-                if len((kept := batch.where(self._chosen.of(batch))).events):
-                    sink.write(kept)
+            yield from self._matching(rows)
             self._rows += rows.num_rows
-        sink.flush()
-        aggregated, pending = self._trace.table("aggregated"), self._trace.table("pending")
+
+    def overflows(self) -> list[Overflow]:
+        """Return what was not recorded singly and matches."""
+        aggregated = self._trace.table("aggregated")
         self._describe()
-        overflows = [overflow for overflow in overflows_of(aggregated) if self._chosen.overflow(overflow)]
-        sink.aggregated(overflows, Batch(np.zeros(0, wire.EVENT), self._files, self._tasks, 0))
-        for rows in pending.to_batches():
-            for batch in self._batches(rows):
-                if len((kept := batch.where(self._chosen.of(batch))).events):
-                    sink.pending(kept)
+        return [overflow for overflow in overflows_of(aggregated) if self._chosen.overflow(overflow)]
+
+    def pending(self) -> Iterator[Batch]:
+        """Yield the pending calls that match."""
+        for rows in self._trace.table("pending").to_batches():
+            yield from self._matching(rows)
+
+    def known(self) -> Batch:
+        """Return a batch without events, but with everything that ids refer to."""
+        return Batch(np.zeros(0, wire.EVENT), self._files, self._tasks, 0)
+
+    def _matching(self, rows: pa.RecordBatch) -> Iterator[Batch]:
+        for batch in self._batches(rows):
+            if len((kept := batch.where(self._chosen.of(batch))).events):
+                yield kept
 
     def _describe(self) -> None:
         """Load the files and tasks that are on disk by now."""
