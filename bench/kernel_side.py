@@ -5,8 +5,9 @@ Separate from user_side.py, which measures filetap's own process. Ratios are pai
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from bench.lab import Lab
 from bench.programs import attached, counted, run_time, under_floor
 from bench.table import Row
 from bench.workloads import Outcome, Statistics, alone, traced, tracing, watching
+from filetap.selection.targets import cgroup_root
 
 NONE: Final = ("-f", "none")
 UNTIMED: Final = ("-f", "none", "--no-latency")
@@ -97,6 +99,30 @@ def _with(presence: Callable[[], AbstractContextManager[Any]], words: Sequence[s
         return alone(words)
 
 
+def untraced_slow_down_by_cgroups(lab: Lab) -> Iterator[Row]:
+    """Measure what an untraced workload pays when ten thousand cgroups are targets, compared with a trace of one command."""
+    words = lab.preads()
+    with cgroups(10_000) as path:
+        pairs = list(
+            lab.alternate(partial(_with, partial(tracing, *NONE), words), partial(_with, partial(tracing, *NONE, "--cgroup", path), words))
+        )
+    figure = "untraced pread loop, 10,000 cgroups traced / none"
+    yield Row(figure, [many.ns / none.ns for none, many in pairs], 1.05)
+
+
+@contextmanager
+def cgroups(count: int) -> Iterator[str]:
+    """Create a cgroup with so many below it, a hundred in each; they are removed at the end."""
+    top = cgroup_root() / f"filetap-bench-{os.getpid()}"
+    try:
+        for number in range(count):
+            (top / str(number // 100) / str(number)).mkdir(parents=True)
+        yield str(top)
+    finally:
+        for path, _, _ in os.walk(top, topdown=False):
+            os.rmdir(path)
+
+
 def floor_slow_down(lab: Lab) -> Iterator[Row]:
     """Measure the cost that any tracer on a BPF ring has here."""
     words = lab.preads()
@@ -170,6 +196,7 @@ MEASURES: Final[dict[str, Callable[[Lab], Iterator[Row]]]] = {
     "untraced-open-untimed": partial(
         untraced_slow_down, "untraced pread loop, -e open --no-latency", partial(tracing, *UNTIMED, "-e", "open"), 1.1
     ),
+    "untraced-cgroups": untraced_slow_down_by_cgroups,
     "untraced-watch": partial(untraced_slow_down, "untraced open/read/close, ten files watched", watching, 1.15, words=opens(1)),
     "untraced-watch-latency": partial(
         untraced_slow_down,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Cgroups that are targets: their ids change when they are removed and created again, their paths do not.
+ * Cgroups that are targets: their ids change when they are removed and created again, their paths do not; and those below them, which
+ * are targets as well.
  *
  * The kernel calls these programs before mkdir(2) returns, when the new cgroup is not visible yet (cgroup_mkdir,
  * kernel/cgroup/cgroup.c): no task can be in it before its id is known here.
@@ -64,20 +65,52 @@ static __always_inline bool record_path(struct cgroup *cgroup, const char *path)
 	return bpf_probe_read_kernel_str(changed->bytes, sizeof(changed->bytes), path) > 0;
 }
 
+/* Returns true if a cgroup above this one is a target, or in one. The directories are those of cgroups. */
+static __always_inline bool is_below_target(struct kernfs_node *node)
+{
+	__u64 id;
+
+	for (int i = 0; i < MAX_CGROUP_LEVELS; i++) {
+		node = kernfs_parent(node);
+		if (!node)
+			break;
+		id = BPF_CORE_READ(node, id);
+		if (bpf_map_lookup_elem(&ft_target_cgroups, &id))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void add_target(__u64 id)
+{
+	struct counters *c = counters();
+	__u64 one = 1;
+
+	if (bpf_map_update_elem(&ft_target_cgroups, &id, &one, BPF_ANY) && c)
+		c->cgroups_full++;
+}
+
 SEC("tp_btf/cgroup_mkdir")
 int ft_cgroup_made(__u64 *ctx)
 {
 	struct cgroup *cgroup = (struct cgroup *)ctx[0];
 	struct globals *g = globals();
+	bool target;
+	__u64 id;
 
 	if (!g || !record_path(cgroup, (const char *)ctx[1]))
 		return 0;
+	id = BPF_CORE_READ(cgroup, kn, id);
+	target = is_below_target(BPF_CORE_READ(cgroup, kn));
 	for (__u32 i = 0; i < MAX_CGROUPS && i < config.cgroups; i++) {
 		if (!has_path(i))
 			continue;
-		g->cgroups[i].id = BPF_CORE_READ(cgroup, kn, id);
+		g->cgroups[i].id = id;
 		g->cgroups[i].gone = 0;
+		target = true;
 	}
+	if (target)
+		add_target(id);
 	return 0;
 }
 
@@ -86,11 +119,14 @@ int ft_cgroup_gone(__u64 *ctx)
 {
 	struct cgroup *cgroup = (struct cgroup *)ctx[0];
 	struct globals *g = globals();
+	__u64 id;
 
 	if (!g || !record_path(cgroup, (const char *)ctx[1]))
 		return 0;
+	id = BPF_CORE_READ(cgroup, kn, id);
+	bpf_map_delete_elem(&ft_target_cgroups, &id);
 	for (__u32 i = 0; i < MAX_CGROUPS && i < config.cgroups; i++) {
-		if (g->cgroups[i].id != BPF_CORE_READ(cgroup, kn, id) && !has_path(i))
+		if (g->cgroups[i].id != id && !has_path(i))
 			continue;
 		g->cgroups[i].id = NO_CGROUP;
 		g->cgroups[i].gone = bpf_ktime_get_boot_ns();

@@ -283,6 +283,7 @@ enum ancestry { ANCESTRY_NONE, ANCESTRY_PRESENT, ANCESTRY_AT_FORK, ANCESTRY_FORK
 #define MAX_NR 512 /* system calls; io_uring's opcodes follow in the same table */
 #define MAX_OPCODES 64
 #define MAX_CGROUPS 8
+#define MAX_CGROUP_LEVELS 64
 #define MAX_COMMS 8
 #define MAX_PATH_RULE_DEPTH 8
 
@@ -316,6 +317,7 @@ struct config {
 	__u8 every_call; /* the return of every call is traced, whether it matches or not */
 	__u8 ancestry; /* ANCESTRY_* */
 	__u8 later; /* changes by names whose text matches no PATH are emitted as well (EVENT_LATER) */
+	__u8 cgroup_states; /* tasks in target cgroups have a state (membership.bpf.h), so that others are recognised by having none */
 	__u32 first_id; /* of the definitions that this object makes, which has separate counters */
 	__u64 lengths; /* of the names in rules by name: one bit per length, the last for all lengths from 63 on */
 	__u64 basenames; /* one bit for each value of the low six bits of the hashes in the map 'basenames' */
@@ -346,6 +348,7 @@ struct counters {
 	__u64 unresolved; /* changes of EVENT_LATER that found no room */
 	__u64 believed; /* changes dropped because their names led elsewhere a moment before, though something has been moved since */
 	__u64 lists_cut; /* of descriptors or requests, with more elements than are looked at */
+	__u64 cgroups_full; /* new cgroups in a target that could not be stored */
 	__u64 next_request;
 	__u32 next_id;
 	__u32 next_open;
@@ -357,8 +360,6 @@ struct counters {
 struct target_cgroup {
 	__u64 id; /* NO_CGROUP: it does not exist now */
 	__u64 gone; /* CLOCK_BOOTTIME of its removal, ns; 0: it exists */
-	__u32 level; /* steps below the root of the hierarchy */
-	__u32 reserved;
 };
 
 #define NO_CGROUP (~0ULL)
@@ -377,6 +378,8 @@ struct globals {
 	__u32 self; /* the kernel's tgid of filetap, in the initial pid namespace. Only user space writes this */
 	__u32 named; /* tasks that became targets because of their name */
 	__u32 executed; /* launched commands that reached their exec */
+	__u32 unmarked; /* tasks in target cgroups for which no state could be allocated at that moment (membership.bpf.h) */
+	__u32 marked; /* the value of 'unmarked' up to which all such tasks have a state by now. Only user space writes this */
 	__u32 reserved;
 	struct target_cgroup cgroups[MAX_CGROUPS];
 };

@@ -13,6 +13,7 @@
 #include "lib/compat.bpf.h"
 #include "lib/identity.bpf.h"
 #include "lib/kernel.h"
+#include "lib/membership.bpf.h"
 #include "lib/path.bpf.h"
 #include "lib/pid.bpf.h"
 #include "lib/state.bpf.h"
@@ -100,6 +101,7 @@ static __always_inline void mark_target(struct task_struct *task)
 		return;
 	if (!task->signal->live.counter)
 		return; /* ended, but not reaped: its exit will not be seen */
+	set_membership(task);
 	target = target_of(task);
 	if (!target)
 		return;
@@ -125,13 +127,7 @@ int ft_mark_targets(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* c68a78ffe2cb (v6.7): a program may walk the tasks of all pid namespaces. User space loads the code below where this exists. */
-#define BPF_TASK_ITER_ALL_THREADS 1
-extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task, unsigned int flags) __ksym __weak;
-extern struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym __weak;
-extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym __weak;
-
-/* The same for tasks that filetap's pid namespace does not show: they can be targets by their names. */
+/* The same for tasks that filetap's pid namespace does not show: they can be targets by their names and cgroups. */
 SEC("iter/task")
 int ft_mark_all(struct bpf_iter__task *ctx)
 {
@@ -189,8 +185,6 @@ int ft_file_ids(struct bpf_iter__task_file *ctx)
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;
 }
-
-#define MAX_CGROUP_LEVELS 64
 
 /* A descriptor of filetap for a cgroup's directory, which may have been removed meanwhile; the names from it up to the root follow,
  * each ended by NUL, and an empty one. */

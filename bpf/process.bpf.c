@@ -10,6 +10,7 @@
 #include "lib/emit.bpf.h"
 #include "lib/find_file.bpf.h"
 #include "lib/kernel.h"
+#include "lib/membership.bpf.h"
 #include "lib/pending_event.bpf.h"
 #include "lib/name.bpf.h"
 #include "lib/path_rules.bpf.h"
@@ -28,7 +29,8 @@ static __always_inline void inherit(struct task_state *parent, struct task_struc
 
 	if (!thread && !config.follow)
 		target &= ~(TARGET_PID | TARGET_LIVE);
-	if (!target || !(s = new_state(child)))
+	s = target ? new_state(child) : state_of(child);
+	if (!s)
 		return;
 	s->target = target;
 	s->forker = parent->task;
@@ -49,6 +51,7 @@ static __always_inline int on_fork(struct task_struct *task, struct task_struct 
 	__u16 call = found.kind != KIND_FORK ? 0 : thread ? found.other : found.call;
 
 	forget_state(child);
+	set_membership(child);
 	if (s) {
 		s->held = 0; /* the child may share its descriptors */
 		inherit(s, child, thread);
@@ -69,6 +72,20 @@ SEC("tp_btf/cgroup_attach_task")
 int ft_task_moved(__u64 *ctx)
 {
 	count_move(0);
+	return 0;
+}
+
+/* All threads of a process move, or one thread; each is looked at. Forks of the process wait meanwhile (cgroup_attach_lock()). */
+SEC("tp_btf/cgroup_attach_task")
+int ft_members_moved(__u64 *ctx)
+{
+	struct task_struct *task;
+	struct bpf_iter_task it;
+
+	bpf_iter_task_new(&it, (struct task_struct *)ctx[2], BPF_TASK_ITER_PROC_THREADS);
+	while ((task = bpf_iter_task_next(&it)))
+		set_membership(task);
+	bpf_iter_task_destroy(&it);
 	return 0;
 }
 
@@ -270,8 +287,10 @@ static __always_inline void end_task(struct task_state *s, bool last)
 	s->task = 0;
 	if (last && g && s->target & TARGET_LIVE)
 		__sync_fetch_and_add(&g->live, -1);
-	if (last)
+	if (last) {
 		s->target = 0;
+		s->in_cgroup = 0;
+	}
 }
 
 /* The last thread reports the end of the process, whichever thread that is. */

@@ -188,23 +188,6 @@ static __always_inline long read_user_string(char *to, __u32 space, const char *
 #define read_word(pointer, member) ((__typeof__((pointer)->member))word_at((void *)(pointer) + word_offset(__typeof__(pointer), member)))
 #define word_offset(type, member) bpf_core_field_offset(((type)0)->member)
 
-/* Return the id of the current task's cgroup at a level of the tree; 0: it is higher. The helper came to tracing programs in
- * 95b861a7935b (v5.15); ancestor_ids, which 5.10 has, became pointers in 7f203bc89eb6 (v6.1). */
-static __always_inline __u64 ancestor_cgroup(__u32 level)
-{
-	struct cgroup___before_6_1 *old = NULL;
-	struct cgroup *cgroup;
-	__u64 id = 0;
-
-	if (HAS_CAST || !bpf_core_field_exists(old->ancestor_ids))
-		return bpf_get_current_ancestor_cgroup_id(level);
-	cgroup = BPF_CORE_READ(current_task(), cgroups, dfl_cgrp);
-	old = (void *)cgroup + level * sizeof(id);
-	if (level <= (__u32)BPF_CORE_READ(cgroup, level))
-		bpf_probe_read_kernel(&id, sizeof(id), old->ancestor_ids);
-	return id;
-}
-
 /* kernfs_node.parent became __parent in 633488947ef6 (v6.15). */
 static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
 {

@@ -317,9 +317,6 @@ struct cgroup {
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
 };
-struct cgroup___before_6_1 {
-	__u64 ancestor_ids[1];
-};
 struct css_set {
 	struct cgroup *dfl_cgrp;
 };

@@ -18,10 +18,9 @@
 #include "ring_table.bpf.h"
 #include "state.bpf.h"
 #include "fd_file.bpf.h"
+#include "target.bpf.h"
 #include "task.bpf.h"
 #include "uapi.h"
-
-#define MAX_LEVELS 32 /* of cgroups */
 
 /* What is being listed. */
 struct listed {
@@ -39,26 +38,12 @@ static __always_inline struct pending_call *pending_call(void)
 	return l ? &l->call : NULL;
 }
 
-static __always_inline bool is_chosen_cgroup(const struct globals *g, __u64 id)
-{
-	for (int i = 0; i < MAX_CGROUPS; i++)
-		if (i < config.cgroups && id == g->cgroups[i].id)
-			return true;
-	return false;
-}
-
 /* in_cgroup() of a task other than the current one. */
-SUBPROGRAM bool lies_in_cgroup(struct task_struct *task)
+static __always_inline bool lies_in_cgroup(struct task_struct *task)
 {
-	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-	struct globals *g = globals();
+	__u64 id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 
-	for (int i = 0; g && node && i < MAX_LEVELS; i++) {
-		if (is_chosen_cgroup(g, BPF_CORE_READ(node, id)))
-			return true;
-		node = kernfs_parent(node);
-	}
-	return false;
+	return bpf_map_lookup_elem(&ft_target_cgroups, &id);
 }
 
 /* find_target() of a task other than the current one, also when events no longer count. */
@@ -68,9 +53,9 @@ static __always_inline bool is_target(struct task_struct *task, struct task_stat
 
 	if (!g || (__u32)task_field(task, tgid) == g->self || (s && s->target & TARGET_HELD))
 		return false;
-	if (s && s->target & (config.command_in_cgroup ? TARGET_PID : TARGET_PID | TARGET_COMM))
+	if (s && is_marked(s))
 		return true;
-	if (!config.all && !(config.cgroups && lies_in_cgroup(task)))
+	if (!config.all && !(tests_cgroups() && lies_in_cgroup(task)))
 		return false;
 	return !config.command_in_cgroup || (s && s->target & TARGET_COMM);
 }

@@ -105,6 +105,7 @@ struct task_state {
 	__u32 forker_pid; /* the process that forked this one; 0: not seen */
 	__u32 name; /* id of the name that requested_name() has just handled */
 	__u32 target;
+	__u32 in_cgroup; /* a target by its cgroup. Only set_membership() writes this: it may run on another CPU than the task */
 	__u32 file; /* resolved at entry */
 	__u32 open;
 	__u16 resolved; /* 1 + number of the call that was resolved at entry */
@@ -208,6 +209,15 @@ struct {
 	__type(value, __u32);
 } ft_cgroups SEC(".maps");
 
+/* Ids of the cgroups that are targets, and of all below them. A new one is added before a task can be in it, and removed with its
+ * directory (cgroup.bpf.c). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u64);
+} ft_target_cgroups SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -295,12 +305,17 @@ static __always_inline struct task_state *enter_task(struct task_struct *task)
 }
 
 /* Return the state, creating it if there was none; NULL: there is no room. */
+static __always_inline struct task_state *try_state(struct task_struct *task)
+{
+	return HAS_TASK_STORAGE ? bpf_task_storage_get(&ft_tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) : enter_task(task);
+}
+
+/* The same, and count a task that will not be traced. */
 static __always_inline struct task_state *new_state(struct task_struct *task)
 {
-	struct task_state *s;
+	struct task_state *s = try_state(task);
 	struct counters *c;
 
-	s = HAS_TASK_STORAGE ? bpf_task_storage_get(&ft_tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) : enter_task(task);
 	if (!s && (c = counters()))
 		c->uncounted_tasks++;
 	return s;

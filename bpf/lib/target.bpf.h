@@ -13,16 +13,12 @@
 #include "state.bpf.h"
 #include "uapi.h"
 
-/* Tested at each call, not cached: a task may be moved between cgroups at any time. */
-static __always_inline bool in_cgroup(const struct globals *g)
+/* Without config.cgroup_states this is tested at each call: a task may be moved between cgroups at any time. */
+static __always_inline bool in_cgroup(void)
 {
-	for (int i = 0; i < MAX_CGROUPS; i++) {
-		if (i >= config.cgroups)
-			break;
-		if (ancestor_cgroup(g->cgroups[i].level) == g->cgroups[i].id)
-			return true;
-	}
-	return false;
+	__u64 id = bpf_get_current_cgroup_id();
+
+	return bpf_map_lookup_elem(&ft_target_cgroups, &id);
 }
 
 /* The bytes of a word before its first zero byte; all of them if there is none. */
@@ -56,7 +52,7 @@ static __always_inline struct task_state *tested_target(struct task_struct *task
 {
 	if ((__u32)task_field(task, tgid) == g->self)
 		return NULL;
-	if (!config.all && !in_cgroup(g))
+	if (!config.all && !in_cgroup())
 		return NULL;
 	if (config.command_in_cgroup && (!s || !(s->target & TARGET_COMM)))
 		return NULL;
@@ -68,11 +64,32 @@ static __always_inline struct task_state *tested_target(struct task_struct *task
 	return s;
 }
 
+/* Returns true if cgroups are targets and tasks in them may have no state. */
+static __always_inline bool tests_cgroups(void)
+{
+	struct globals *g;
+
+	if (!config.cgroups)
+		return false;
+	if (!config.cgroup_states)
+		return true;
+	g = globals();
+	return unlikely(!g || g->unmarked != g->marked);
+}
+
+/* Returns true if the state says that its task is a target. */
+static __always_inline bool is_marked(const struct task_state *s)
+{
+	if (config.command_in_cgroup)
+		return s->target & TARGET_PID || (s->in_cgroup && s->target & TARGET_COMM);
+	return s->in_cgroup || s->target & (TARGET_PID | TARGET_COMM);
+}
+
 /* Returns true if the task is certainly no target: one load, which is the whole cost of an untraced task's call. Without task storage
  * it costs a lookup in the table. */
 static __always_inline bool is_untraced(struct task_struct *task)
 {
-	return HAS_TASK_STORAGE && !task->bpf_storage && !config.all && !config.cgroups;
+	return HAS_TASK_STORAGE && !task->bpf_storage && !config.all && !tests_cgroups();
 }
 
 static __always_inline struct task_state *find_target(struct task_struct *task)
@@ -82,9 +99,9 @@ static __always_inline struct task_state *find_target(struct task_struct *task)
 
 	if (!g || unlikely(g->stopped) || (s && unlikely(s->target & TARGET_HELD)))
 		return NULL;
-	if (s && (s->target & (config.command_in_cgroup ? TARGET_PID : TARGET_PID | TARGET_COMM)))
+	if (s && is_marked(s))
 		return s;
-	if (config.all || config.cgroups)
+	if (config.all || tests_cgroups())
 		return tested_target(task, s, g);
 	return NULL;
 }
@@ -102,8 +119,10 @@ static __always_inline void inherit_target(struct task_struct *task)
 {
 	struct task_state *owner = state_of(leader_of(task)), *s;
 
-	if (owner && owner->target && (s = new_state(task)))
+	if (owner && (owner->target || owner->in_cgroup) && (s = new_state(task))) {
 		s->target = owner->target;
+		s->in_cgroup = owner->in_cgroup;
+	}
 }
 
 /* PF_IO_WORKER was another bit before v5.12, and BTF does not contain macros: where there is a table, any thread without a state may be

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from filetap.kernel.loader import Object
 from filetap.kernel.maps import Map
 from filetap.selection.targets import Cgroup, inode
 
-U32 = np.dtype("<u4")
+U32, U64 = np.dtype("<u4"), np.dtype("<u8")
 PATH = np.dtype(f"S{wire.CGROUP_PATH_SPACE}")
 
 
@@ -30,6 +31,7 @@ class Identified(NamedTuple):
 
     id: int
     level: int
+    """Steps below the root of the hierarchy."""
     path: bytes
     """From the root of the hierarchy."""
 
@@ -42,8 +44,12 @@ class Cgroups:
         self._named, self._clock = named, clock
         self._table = kernel_globals["cgroups"][0]
         self._found = _identify(named, iterators) if named else []
+        self._targets = Map(iterators.map_fd("target_cgroups"), U64, U64)
+        self.full = False
+        """There was no room for some of the cgroups below them."""
         for row, found in zip(self._table, self._found, strict=False):
-            row["id"], row["level"] = found.id, found.level
+            row["id"] = found.id
+            self._targets.put(found.id, 1)
         self._known = [found.id for found in self._found]
 
     def write_paths(self, fd: int) -> None:
@@ -55,11 +61,21 @@ class Cgroups:
 
     def settle(self) -> None:
         """Handle cgroups that were created or removed before the programs were attached: repeat the lookup until both halves
-        agree."""
+        agree. Then add what is below them: what is created there from now on, the kernel half adds."""
         for cgroup, row in zip(self._named, self._table, strict=False):
             while (now := self._now(cgroup)) != row["id"]:
                 row["gone"] = self._clock.boot() if now == NO_CGROUP else 0
+                self._targets.delete(np.array([row["id"]], U64))
                 row["id"] = now
+                if now != NO_CGROUP:
+                    self._targets.put(now, 1)
+            if now != NO_CGROUP:
+                self._add_below(cgroup.directory)
+
+    def _add_below(self, directory: Path) -> None:
+        for path, names, _ in os.walk(directory):
+            for number in (inode(os.path.join(path, name)) for name in names):
+                self.full |= number is not None and not self._targets.add(number, 1)
 
     @staticmethod
     def _now(cgroup: Cgroup) -> int:

@@ -34,6 +34,8 @@ class Choice:
     cast: bool
     """Whether the kernel has bpf_rdonly_cast."""
     task_storage: bool
+    cgroup_states: bool
+    """Tasks in target cgroups have states: the kernel can walk the threads of a process."""
     sees_requests: bool
     """Whether completions of io_uring name their requests."""
     untraced: list[str]
@@ -77,21 +79,24 @@ def _choice(options: Options, kernel: KernelTypes) -> Choice:
         cgroup.plan(len(options.targets.cgroups)),
     ]
     sees = bool(uring.programs(kernel))
+    members = bool(options.targets.cgroups) and kernel.has_task_storage() and kernel.has_kfunc(iterators.WALK) and not preempted
     unseen = f"not seen: {uring.SEES} (this kernel's tracepoints do not report which request completed)"
     return Choice(
         options=options,
-        process=steady(process.plan()),
+        process=steady(process.plan(members)),
         syscalls=of_calls,
-        iterators=iterators.plan(kernel, everywhere(options.targets), options.looks_later),
+        iterators=iterators.plan(kernel, everywhere(options.targets, members), options.looks_later),
         others=[plan for plan in others if plan.programs],
         hooks=list(vfs.hooks(calls, options.level)),
         cast=kernel.has_cast(),
         task_storage=kernel.has_task_storage(),
+        cgroup_states=members,
         sees_requests=sees,
         untraced=[] if sees else [unseen],
     )
 
 
-def everywhere(targets: Targets) -> bool:
-    """Return whether targets may run where filetap's pid namespace does not show them."""
-    return bool(targets.comms) and not is_initial("pid")
+def everywhere(targets: Targets, members: bool) -> bool:
+    """Return whether tasks to be marked may run where filetap's pid namespace does not show them. ``members``: those in target
+    cgroups are to be marked."""
+    return (bool(targets.comms) or members) and not is_initial("pid")

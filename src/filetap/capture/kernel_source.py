@@ -24,7 +24,7 @@ from filetap.capture.files import OverflowKeys
 from filetap.capture.later import Elsewhere, Judge, Later
 from filetap.capture.lister import NONE, Lister
 from filetap.capture.liveness import TargetLiveness
-from filetap.capture.marking import mark
+from filetap.capture.marking import mark, mark_members
 from filetap.capture.mounts import Mounts
 from filetap.capture.name_filter import NameFilter, UnresolvedNameFilter
 from filetap.capture.namespaces import find_ourselves, is_initial
@@ -83,7 +83,7 @@ class KernelSource:
                 self._attachment = Attachment(choice, self.programs)
                 self._attachment.attach(self._cgroups, kernel)
                 self.hooks = self._attachment.attach_types
-            self.untraced += mark(self.options.targets, self.programs.iterators, self.liveness)
+            self.untraced += mark(self.options.targets, self.programs.iterators, self.liveness, choice.cgroup_states)
             self.refresh()
         except BaseException:
             self.close()
@@ -168,9 +168,10 @@ class KernelSource:
         self._wakeups.release(self._wakeups.produced())
 
     def refresh(self) -> None:
-        """Attach what is needed once a target has threads."""
+        """Attach what is needed once a target has threads; mark tasks that could not be marked when they moved."""
         if self._attachment:
             self._attachment.refresh()
+            mark_members(self.options.targets, self.programs.iterators, self.globals)
 
     @property
     def live(self) -> int:
@@ -229,6 +230,7 @@ class KernelSource:
         """Return struct counters, one record per CPU; files that user space could not make a rule are added to the first."""
         counters = Map(self.programs.map_fd("counters"), U32, wire.COUNTERS).per_cpu(self.programs.cpus)
         counters["rules_full"][0] += self._new_files.missed if self._new_files else 0
+        counters["cgroups_full"][0] += self._cgroups.full
         counters["unresolved"][0] += self.later.missed if self.later else 0
         return counters
 

@@ -27,6 +27,8 @@ NAME_CACHE: Final = 32 << 10
 PARENTS: Final = 16 << 10
 FOLLOWED: Final = 128 << 10
 """Processes that the kernel half knows at a time: those with children that were defined, or all that were forked."""
+TARGET_CGROUPS: Final = 64 << 10
+"""The cgroups that can be targets, with all below them."""
 
 
 class Programs:
@@ -39,6 +41,7 @@ class Programs:
         self.cpus = int(library().libbpf_num_possible_cpus())
         self.slots = ring_slots(choice.options.room, self.cpus)
         self.config = configuration(choice.options, names, self.cpus, self.slots)
+        self.config["cgroup_states"] = choice.cgroup_states
         self.config["every_call"] = "call_exit" not in choice.syscalls.attached
         try:
             self._load()
@@ -88,6 +91,7 @@ class Programs:
         loaded.resize({"files": FILE_CACHE, "requested": NAME_CACHE, "inode_rules": options.filters.rule_space})
         loaded.resize({"path_rules": max(1, len(names.watch_paths)), "basenames": max(1, len(names.basenames))})
         loaded.resize({"rejected": FILE_CACHE, "processes": FOLLOWED if options.ancestors else PARENTS})
+        loaded.resize({"target_cgroups": TARGET_CGROUPS if options.targets.cgroups else 1})
         if options.aggregate:
             loaded.resize({"sums_one": options.sums, "sums_other": options.sums})
 

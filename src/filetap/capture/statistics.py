@@ -87,6 +87,7 @@ def kernel_notes(counters: Records) -> list[str]:
         "and a rename or mount followed: some may have been on a PATH",
         "lists_cut": "calls of close_range, io_submit or io_getevents had too many descriptors or requests: events of the last ones are "
         "missing",
+        "cgroups_full": "times a cgroup below a traced one did not fit in the table of traced cgroups: its processes were not traced",
         "rules_full": "times a watched file could not be added to the table of watched inodes: accesses by its other names may be missing",
         "requests_full": "requests of io_uring or io_submit were reported at submission, without a result: too many were pending",
         "completions_full": "io_uring requests may be missing: the program's own completion queue was full",

@@ -152,7 +152,7 @@ CONFIG: Final = np.dtype(
         ("fault_calls", "<u2", 2),
         *((name, "u1") for name in "all follow failed latency enter paths follow_renames fs_path".split()),
         *((name, "u1") for name in "args cgroups comms command_in_cgroup level attach_type path_rule_depth".split()),
-        *((name, "u1") for name in "track_hardlinks every_call ancestry later".split()),
+        *((name, "u1") for name in "track_hardlinks every_call ancestry later cgroup_states".split()),
         ("first_id", "<u4"),
         ("lengths", "<u8"),
         ("basenames", "<u8"),
@@ -176,6 +176,7 @@ COUNTERS: Final = np.dtype(
         ("unresolved", "<u8"),
         ("believed", "<u8"),
         ("lists_cut", "<u8"),
+        ("cgroups_full", "<u8"),
         ("next_request", "<u8"),
         ("next_id", "<u4"),
         ("next_open", "<u4"),
@@ -183,7 +184,7 @@ COUNTERS: Final = np.dtype(
         ("at_work", "<u4"),
     ]
 )
-TARGET_CGROUP: Final = np.dtype([("id", "<u8"), ("gone", "<u8"), ("level", "<u4"), ("reserved", "<u4")])
+TARGET_CGROUP: Final = np.dtype([("id", "<u8"), ("gone", "<u8")])
 NO_CGROUP: Final = (1 << 64) - 1
 GLOBALS: Final = np.dtype(
     [
@@ -199,6 +200,8 @@ GLOBALS: Final = np.dtype(
         ("self", "<u4"),
         ("named", "<u4"),
         ("executed", "<u4"),
+        ("unmarked", "<u4"),
+        ("marked", "<u4"),
         ("reserved", "<u4"),
         ("cgroups", TARGET_CGROUP, MAX_CGROUPS),
     ]
