@@ -6,12 +6,14 @@ must be reported, also right after a mkdir(2), and files that it touches outside
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -248,6 +250,76 @@ def test_all_threads_of_a_process_that_moves(cgroup: Path, tmp_path: Path) -> No
                 phase(f"outside-{number}")
         stdin.close()
     assert sorted(names(watch, tmp_path)) == [f"inside-{number}-{thread}" for number in range(3) for thread in range(5)]
+
+
+RACE = """
+import json, os, sys, threading, time
+folder, count = sys.argv[1], int(sys.argv[2])
+stop, made = threading.Event(), []
+def work(number):
+    now, clock, rows, n = time.clock_gettime_ns, time.CLOCK_BOOTTIME, [], 0
+    made.append(rows)
+    while not stop.is_set():
+        began = now(clock)
+        try:
+            os.open(f"{folder}/{number}-{n}", os.O_RDONLY)
+        except OSError:
+            rows.append((f"{number}-{n}", began, now(clock)))
+        n += 1
+        time.sleep(0.0002)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+for thread in threads:
+    thread.start()
+print("ready", flush=True)
+sys.stdin.read()
+stop.set()
+for thread in threads:
+    thread.join()
+json.dump([row for rows in made for row in rows], sys.stdout)
+"""
+
+
+def within(calls: list[tuple[str, int, int]], windows: list[tuple[int, int]]) -> set[str]:
+    """Return the calls that lie in one of the windows, which are in order."""
+    begins, ends = (np.array(column) for column in zip(*windows, strict=True))
+    at = np.searchsorted(begins, [began for _, began, _ in calls], "right") - 1
+    return {name for (name, _, ended), place in zip(calls, at.tolist(), strict=True) if place >= 0 and ended <= ends[place]}
+
+
+def test_moves_while_all_threads_make_calls(cgroup: Path, tmp_path: Path) -> None:
+    """A call that lies between the end of a move in and the begin of the move out is reported; one between these is not."""
+    place, outside = cgroup / "service", cgroup / "outside"
+    for folder in (place, outside):
+        folder.mkdir()
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    windows: list[tuple[bool, int, int]] = []
+
+    def boot() -> int:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    with opened(Targets(cgroups=[find_cgroup(str(place))])) as watch:
+        command = [sys.executable, "-S", "-E", "-c", RACE, str(tmp_path), "8"]
+        with subprocess.Popen(command, text=True, **pipes) as process:
+            assert process.stdin
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            for number in range(60):
+                for there in (place, outside):
+                    (there / "cgroup.procs").write_text(str(process.pid))
+                    began = boot()
+                    time.sleep(0.001 * (number % 7))
+                    watch.session.run_once(0)
+                    windows.append((there is place, began, boot()))
+            process.stdin.close()
+            calls = json.loads(process.stdout.read())
+    seen = set(names(watch, tmp_path))
+    inside, out = (within(calls, [window[1:] for window in windows if window[0] is kind]) for kind in (True, False))
+    assert len(inside) > 1000
+    assert len(out) > 1000
+    assert watch.stats.total.aggregated == watch.stats.total.lost == 0
+    assert inside - seen == set()
+    assert out & seen == set()
+    assert notes(watch.stats) == []
 
 
 def test_children_of_a_process_that_moves(cgroup: Path, mover: Mover) -> None:
