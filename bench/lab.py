@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from bench.neighbours import Neighbours
 
@@ -79,6 +79,14 @@ class Lab:
     def urings(self, count: int, file: Path = FILE) -> list[str]:
         """Return io_uring reads of a block of 4096 bytes: there is one in FILE, and many in MAPPED."""
         return [str(URING), str(file), str(self.some(count))]
+
+    def in_turn(self, *runs: Callable[[], Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield the results of each round, in the order of ``runs``: each round begins with another one, so that drift cancels."""
+        for number in range(self.pairs):
+            self.neighbours.look()
+            first = number % len(runs)
+            found = {at: runs[at]() for at in (*range(first, len(runs)), *range(first))}
+            yield tuple(found[at] for at in range(len(runs)))
 
     def alternate(self, one: Callable[[], First], other: Callable[[], Second]) -> Iterator[tuple[First, Second]]:
         """Yield pairs of results, in alternating order."""
