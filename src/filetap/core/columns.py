@@ -61,7 +61,7 @@ class Column:
     json: str = ""
     """The field of JSON, such as ``container.name``; empty: it is in no JSON. What is not known is left out."""
     heading: str = ""
-    """Of its column in tables; empty: there is none. Only for values of tasks and files."""
+    """Of its column in tables; empty: there is none. Only for values of tasks."""
     view: str = ""
     """The column of the SQL view ``events``; empty: it is only in the table of its owner."""
     sql: str = ""
