@@ -75,7 +75,7 @@ static __always_inline bool is_below_target(struct kernfs_node *node)
 		if (!node)
 			break;
 		id = BPF_CORE_READ(node, id);
-		if (bpf_map_lookup_elem(&ft_target_cgroups, &id))
+		if (bpf_map_lookup_elem(&ft_cgroup_tree, &id))
 			return true;
 	}
 	return false;
@@ -86,7 +86,7 @@ static __always_inline void add_target(__u64 id)
 	struct counters *c = counters();
 	__u64 one = 1;
 
-	if (bpf_map_update_elem(&ft_target_cgroups, &id, &one, BPF_ANY) && c)
+	if (bpf_map_update_elem(&ft_cgroup_tree, &id, &one, BPF_ANY) && c)
 		c->cgroups_full++;
 }
 
@@ -124,7 +124,7 @@ int ft_cgroup_gone(__u64 *ctx)
 	if (!g || !record_path(cgroup, (const char *)ctx[1]))
 		return 0;
 	id = BPF_CORE_READ(cgroup, kn, id);
-	bpf_map_delete_elem(&ft_target_cgroups, &id);
+	bpf_map_delete_elem(&ft_cgroup_tree, &id);
 	for (__u32 i = 0; i < MAX_CGROUPS && i < config.cgroups; i++) {
 		if (g->cgroups[i].id != id && !has_path(i))
 			continue;

@@ -77,7 +77,7 @@ int ft_task_moved(__u64 *ctx)
 
 /* All threads of a process move, or one thread; each is looked at. Forks of the process wait meanwhile (cgroup_attach_lock()). */
 SEC("tp_btf/cgroup_attach_task")
-int ft_members_moved(__u64 *ctx)
+int ft_member_moved(__u64 *ctx)
 {
 	struct task_struct *task;
 	struct bpf_iter_task it;

@@ -74,12 +74,13 @@ def columns_page() -> str:
     of_pending = table(("column", "meaning"), [(f"`{column.name}`", column.meaning) for column in PENDING if column.name not in names])
     macros = table(("macro", "meaning"), [(f"`{call}`", meaning) for call, (_, meaning) in MACROS.items()])
     registry = [row for column in columns.COLUMNS if column.json or column.view or column.meaning for row in [registry_row(column)]]
-    everywhere = table(("column", "of", "type", "unit", "JSON", "SQL view", "table", "meaning"), registry)
+    everywhere = table(("column", "table", "type", "unit", "JSON", "SQL view", "heading", "meaning"), registry)
     return (
         f"# Columns\n\nOf the view `events` in `filetap query`, a row for each event:\n\n{of_events}\n\n"
         f"The view `pending` has them too, a row for each call that had not returned, and:\n\n{of_pending}\n\n"
         f"Macros:\n\n{macros}\n\n"
-        f"All columns, and where each is shown. *of*: the table of recordings that has it; *view*: it is only in SQL.\n\n{everywhere}\n"
+        "All columns, and where each is shown. *table*: of a recording, as in SQL; *view*: it is only in the view. *heading*: of its "
+        f"column in printed tables, if it is one that can be added.\n\n{everywhere}\n"
     )
 
 
@@ -90,7 +91,7 @@ def view_rows() -> list[tuple[str, str]]:
 def registry_row(column: columns.Column) -> tuple[str, ...]:
     return (
         f"`{column.name}`",
-        column.of,
+        next((name for name, owner in OWNERS.items() if owner == column.of), column.of),
         columns.TYPES[column.type].partition(",")[0],
         column.unit,
         f"`{column.json}`" if column.json else "",

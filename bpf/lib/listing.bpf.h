@@ -43,7 +43,7 @@ static __always_inline bool lies_in_cgroup(struct task_struct *task)
 {
 	__u64 id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 
-	return bpf_map_lookup_elem(&ft_target_cgroups, &id);
+	return bpf_map_lookup_elem(&ft_cgroup_tree, &id);
 }
 
 /* find_target() of a task other than the current one, also when events no longer count. */

@@ -33,7 +33,7 @@ static __always_inline void set_membership(struct task_struct *task)
 
 	if (!config.cgroup_states || !g || (__u32)task_field(task, tgid) == g->self)
 		return;
-	if (!bpf_map_lookup_elem(&ft_target_cgroups, &id)) {
+	if (!bpf_map_lookup_elem(&ft_cgroup_tree, &id)) {
 		s = state_of(task);
 		if (s)
 			s->in_cgroup = 0;

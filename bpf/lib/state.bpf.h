@@ -216,7 +216,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u64);
 	__type(value, __u64);
-} ft_target_cgroups SEC(".maps");
+} ft_cgroup_tree SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -18,7 +18,7 @@ static __always_inline bool in_cgroup(void)
 {
 	__u64 id = bpf_get_current_cgroup_id();
 
-	return bpf_map_lookup_elem(&ft_target_cgroups, &id);
+	return bpf_map_lookup_elem(&ft_cgroup_tree, &id);
 }
 
 /* The bytes of a word before its first zero byte; all of them if there is none. */

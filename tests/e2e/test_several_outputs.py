@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def recorded(folder: Path) -> int:
-    return sum(pq.read_table(path).num_rows for path in (folder / "events").glob("*.parquet"))
+    return sum(pq.read_table(io.BytesIO(path.read_bytes())).num_rows for path in (folder / "events").glob("*.parquet"))
 
 
 def outputs_of(stats: Path) -> dict[str, dict[str, Any]]:
@@ -137,7 +138,10 @@ def test_events_for_a_slow_reader_go_to_a_recording(ft: Filetap, stuck: list[Any
         (["-o", "a", "--force", "--stats", "a"], "-o a and --stats a are the same file"),
         (["-o", "a.tap", "--stats", "a.tap"], "-o a.tap and --stats a.tap are the same file"),
         (["-o", "a.tap", "-o", "a.tap/x.txt"], "-o a.tap/x.txt is inside -o a.tap"),
-        (["-o", "a.json", "-o", "a.json-spilled.tap", "--when-full", "spill"], "a.json-spilled.tap exists"),
+        (
+            ["-o", "a.json", "-o", "a.json-spilled.tap", "--when-full", "spill"],
+            "-o a.json-spilled.tap and the spill of -o a.json are the same file",
+        ),
         (["-o", ""], "-o: the name is empty"),
         (["--stats", ""], "--stats: the name is empty"),
         (["-o", "."], ". is a directory: give the name of a file"),
@@ -248,6 +252,68 @@ def test_names_are_shown_readably(ft: Filetap, tree: Path, tmp_path: Path) -> No
     assert b"x\\x1b[31m.json: 5 events written" in done.err
 
 
+STRANGE = ["bad\udcff", "red\x1b[31m"]
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=["not UTF-8", "escape"])
+def test_names_of_any_bytes(ft: Filetap, tree: Path, tmp_path: Path, cgroup: Path, name: str) -> None:
+    """Of outputs, spills and cgroups: in recordings and statistics they are readable text."""
+    tap, stats = tmp_path / f"{name}.tap", tmp_path / "stats"
+    named = cgroup / name
+    named.mkdir()
+    words: list[Any] = [
+        "-o",
+        tap,
+        "-o",
+        tmp_path / f"{name}.json",
+        "--when-full",
+        "spill",
+        "--cgroup",
+        named,
+        "--stats",
+        stats,
+        "--no-wait",
+    ]
+    done = ft.trace(*words, tree, "--", "sh", "-c", f'rmdir "$0"; cat {tree / "a"}', named)
+    assert done.status == 0
+    shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace").replace("\x1b", "\\x1b")
+    found = json.loads(stats.read_text())
+    assert [Path(row["name"]).name for row in found["outputs"]] == [f"{shown}.tap", f"{shown}.json"]
+    assert any(f"/{shown} was removed at" in note for note in found["notes"])
+    assert b"\x1b" not in done.err
+    assert json.loads((tap / "trace.json").read_bytes())["notes"] == found["notes"]
+    assert recorded(tap) == 5
+
+
+@pytest.mark.parametrize("name", [*STRANGE, "it's $HOME"], ids=["not UTF-8", "escape", "quotes"])
+def test_what_is_printed_to_analyze_it_can_be_pasted(ft: Filetap, tree: Path, tmp_path: Path, name: str) -> None:
+    done = ft("record", "-o", tmp_path / f"{name}.tap", tree, "--", "cat", tree / "a")
+    (line,) = [line for line in done.err.decode().splitlines() if line.startswith("  filetap summary ")]
+    assert line.isprintable()
+    assert ft.shell(line).status == 0
+
+
+def test_a_recording_of_before_gets_no_other_file(ft: Filetap, tree: Path, tmp_path: Path) -> None:
+    assert ft("record", "-o", tmp_path / "old.tap", tree, "--", "true").status == 0
+    done = ft.trace("-o", tmp_path / "old.tap" / "events" / "x.json", tree, "--", "true")
+    text = f"-o {tmp_path}/old.tap/events/x.json is inside the recording {tmp_path}/old.tap"
+    assert (done.status, done.err.decode()) == (2, f"filetap: {text}\n")
+
+
+@pytest.mark.parametrize("when_full", ["drop", "spill"])
+def test_counts_of_the_only_output_after_it_failed(
+    ft: Filetap, tree: Path, tmp_path: Path, when_full: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event counts once, also those of the batch that failed."""
+    monkeypatch.chdir(tmp_path)
+    stats = tmp_path / "stats"
+    done = ft.trace("-o", "/dev/full", "-f", "json", "--when-full", when_full, "--stats", stats, tree, "--", *reads(tree, 200_000))
+    assert done.status == 1
+    mine = outputs_of(stats)["/dev/full"]
+    seen = sum(op["seen"] for op in json.loads(stats.read_text())["ops"].values())
+    assert mine["written"] + mine["dropped"] + mine["spilled"] == seen
+
+
 def test_a_command_that_cannot_be_executed_leaves_no_output(ft: Filetap, tmp_path: Path) -> None:
     """Nor does it touch an old one."""
     (tmp_path / "old").write_text("precious")
@@ -273,7 +339,8 @@ def test_waiting_for_a_fifo_can_be_ended(ft: Filetap, tmp_path: Path, number: in
     with ft.started("trace", "-o", tmp_path / "fifo", "--", "touch", tmp_path / "ran") as run:
         wait_until(lambda: bool(Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text()))
         done = run.end(number)
-    assert (done.status, done.err.decode()) == (128 + number, f"filetap: {tmp_path / 'fifo'}: nothing reads it\n")
+    waiting = f"filetap: waiting for a reader of {tmp_path / 'fifo'}\n" if b"waiting for a reader" in done.err else ""
+    assert (done.status, done.err.decode()) == (128 + number, f"{waiting}filetap: {tmp_path / 'fifo'}: nothing reads it\n")
     assert not (tmp_path / "ran").exists()
 
 

@@ -52,7 +52,7 @@ def test_an_empty_cgroup_and_one_that_is_removed(ft: Filetap, cgroup: Path, tmp_
     with ft.started("trace", "--cgroup", cgroup / "a", "--cgroup", cgroup / "b", "-f", "none", "--stats", stats) as run:
         run.read_until(b"attached in")
         (cgroup / "b").rmdir()
-        assert silent(run.end(signal.SIGTERM), f"cgroup /{cgroup.name}/a is empty", f"cgroup /{cgroup.name}/b is gone")
+        assert silent(run.end(signal.SIGTERM), f"cgroup /{cgroup.name}/a is empty now", f"cgroup /{cgroup.name}/b is gone")
     reported = json.loads(stats.read_text())
     assert [reason for reason in reported["reasons"] if cgroup.name in reason] == reported["reasons"][:2]
     assert any("removed at" in note for note in reported["notes"])

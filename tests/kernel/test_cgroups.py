@@ -368,7 +368,7 @@ def test_ten_thousand_below_it(cgroup: Path, mover: Mover) -> None:
         mover.visit(place / "99" / "99", "existing")
         mover.visit(place / "50" / "50" / "new" / "newer", "deep", make=True)
         mover.visit(cgroup / "other" / "99", "outside", make=True)
-        table = Map(watch.source.programs.map_fd("target_cgroups"), np.dtype("<u8"), np.dtype("<u8"))
+        table = Map(watch.source.programs.map_fd("cgroup_tree"), np.dtype("<u8"), np.dtype("<u8"))
         assert len(table.items()[0]) == 1 + 100 + 10_000 + 2
         for path, _, _ in os.walk(place, topdown=False):
             os.rmdir(path)

@@ -100,7 +100,7 @@ def test_and_in_sql(found: dict[str, Any]) -> None:
 
 def test_and_in_the_documents(found: dict[str, Any]) -> None:
     assert "| `container` | name of the container |" in found["page"]
-    assert "| `layer` | file | integer |  | `file.layer` | `layer` |  | of the image |" in found["page"]
+    assert "| `layer` | files | integer |  | `file.layer` | `layer` |  | of the image |" in found["page"]
     assert "| container | string | name of the container |\n| container_bytes | binary |" in found["format"]
 
 

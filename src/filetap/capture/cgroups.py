@@ -44,7 +44,7 @@ class Cgroups:
         self._named, self._clock = named, clock
         self._table = kernel_globals["cgroups"][0]
         self._found = _identify(named, iterators) if named else []
-        self._targets = Map(iterators.map_fd("target_cgroups"), U64, U64)
+        self._targets = Map(iterators.map_fd("cgroup_tree"), U64, U64)
         self.full = False
         """There was no room for some of the cgroups below them."""
         for row, found in zip(self._table, self._found, strict=False):
@@ -103,7 +103,7 @@ class Cgroups:
             if row["id"] == NO_CGROUP:
                 yield f"cgroup {name} is gone"
             elif _is_empty(cgroup):
-                yield f"cgroup {name} is empty"
+                yield f"cgroup {name} is empty now"
 
     def gone(self) -> Iterator[str]:
         """Yield a line for each that no longer exists, with the time of its removal."""

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from filetap.capture.delivery import Receipt
 from filetap.core.sink import Beginning, Sink, UnavailableError
 from filetap.core.statistics import OutputStatistics, Statistics
+from filetap.render.terminal import one_line
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 30.0
@@ -49,10 +50,11 @@ class Item:
 
 
 class Outlet:
-    """``name``: for messages. A ``view`` shows the run itself: a run whose other outputs have failed ends."""
+    """``name``: for messages; what is not printable in it is escaped. A ``view`` shows the run itself: a run whose other outputs have
+    failed ends."""
 
     def __init__(self, sink: Sink, name: str = "", queue: Queue | None = None, *, view: bool = False) -> None:
-        self.sink, self.name, self.view = sink, name, view
+        self.sink, self.name, self.view = sink, one_line(name), view
         self.failure = ""
         """Why it gets nothing more."""
         self.error: OSError | None = None
@@ -156,7 +158,7 @@ class Outlet:
             self._call(item.act, retry)
         except OSError as error:
             self.error = error
-            self.failure = f"cannot write to {error.filename or self.name or 'the output'}: {error.strerror or error}"
+            self.failure = one_line(f"cannot write to {error.filename or self.name or 'the output'}: {error.strerror or error}")
         finally:
             self._settle()
 

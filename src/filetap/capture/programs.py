@@ -91,7 +91,7 @@ class Programs:
         loaded.resize({"files": FILE_CACHE, "requested": NAME_CACHE, "inode_rules": options.filters.rule_space})
         loaded.resize({"path_rules": max(1, len(names.watch_paths)), "basenames": max(1, len(names.basenames))})
         loaded.resize({"rejected": FILE_CACHE, "processes": FOLLOWED if options.ancestors else PARENTS})
-        loaded.resize({"target_cgroups": TARGET_CGROUPS if options.targets.cgroups else 1})
+        loaded.resize({"cgroup_tree": TARGET_CGROUPS if options.targets.cgroups else 1})
         if options.aggregate:
             loaded.resize({"sums_one": options.sums, "sums_other": options.sums})
 

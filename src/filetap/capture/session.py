@@ -27,12 +27,14 @@ from filetap.core.sink import Beginning, SummingSink
 from filetap.core.stage import Stage
 from filetap.core.statistics import Statistics
 from filetap.core.wire import Records
+from filetap.render.terminal import one_line
 
 SHORTEST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.1
 SUM_INTERVAL: Final = 1.0
 GAP: Final = 0.05
 """Seconds between two looks at pending calls: a listed call has lasted at least that long."""
+FAILED: Final = "writing the output failed: the events after that are lost"
 
 
 class OutputError(FiletapError):
@@ -123,12 +125,12 @@ class Session:
         return count + len(keys)
 
     def _deliver(self, final: bool) -> int:
-        """Deliver what is there. ``final``: if no output is left, its outlet still counts what it misses."""
+        """Deliver what is there, to its end: a batch that is not taken to its end would come again. ``final``: if no output is
+        left, its outlet still counts what it misses."""
         count = 0
         for batch in self._staged(final):
             if len(batch.events):
                 self.outlets.write(batch)
-                self._check_outputs(final)
                 count += len(batch.events)
         if count:
             self.outlets.flush()
@@ -232,8 +234,8 @@ class Session:
             missed=self.source.missed(),
             pending=pending,
             outputs=self.outlets.statistics(),
-            reasons=[] if ops or pending else self.source.silence(int(dropped.sum())),
-            notes=self.source.notes() + ["writing the output failed: the events after that are lost"] * bool(self.outlets.failure),
+            reasons=[] if ops or pending else list(map(one_line, self.source.silence(int(dropped.sum())))),
+            notes=list(map(one_line, self.source.notes())) + [FAILED] * bool(self.outlets.failure),
         )
 
 

@@ -29,6 +29,8 @@ WATCHED_TYPES: Final = ("directory", "pipe", "char", "block", "symlink")
 """What ``watch`` reports in addition to regular files: everything that has a name in a directory and can be opened by it."""
 STANDARD: Final = "-"
 """The FILE of -o that is standard output."""
+SPILLED: Final = f"-spilled{SUFFIX}"
+"""Added to the name of an output: the recording of what was spilled."""
 LEAST_QUEUE: Final = 64 << 10
 """Bytes."""
 JSON_SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
@@ -38,6 +40,17 @@ NOT_RECORDED: Final = ("outputs", "queue_size", "when_full", "force", "stats", "
 
 def is_recording(name: str) -> bool:
     return name.rstrip("/").endswith(SUFFIX)
+
+
+def is_old_recording(folder: Path) -> bool:
+    """Return whether there is a recording in this folder (recording/format.py)."""
+    return folder.suffix == SUFFIX and (folder / "trace.json").is_file()
+
+
+def spill_of(name: str) -> str:
+    """Return the name of the recording for events that an output is too slow for; of /dev/stdout in the current directory."""
+    folder = name.replace(" ", "-") + SPILLED
+    return Path(folder).name if folder.startswith("/dev/") else folder
 
 
 def form_of(name: str) -> str:
@@ -169,8 +182,13 @@ class Arguments(RecordingArguments):
 
     def _check_places(self) -> None:
         """Raise UsageError if an output is given twice, or lies in a recording. That a file has two names is seen once it is open."""
-        given = [("-o", name) for name in self.outputs] + [("--stats", self.stats)] * bool(self.stats)
-        places = [(f"{option} {name}", name if name == STANDARD else os.path.realpath(str(name))) for option, name in given]
+        given = [(f"-o {name}", name) for name in self.outputs] + [(f"--stats {self.stats}", self.stats or "")] * bool(self.stats)
+        spilled = [name for name, _ in self.streams if name not in ("", STANDARD)] if self.when_full == "spill" else []
+        given += [(f"the spill of -o {name}", spill_of(name)) for name in spilled]
+        places = [(words, name if name == STANDARD else os.path.realpath(name)) for words, name in given]
+        for words, place in places:
+            if recording := next((folder for folder in Path(place).parents if is_old_recording(folder)), None):
+                raise UsageError(f"{words} is inside the recording {recording}")
         for (one, place), (other, folder) in permutations(places, 2):
             if place == folder:
                 raise UsageError(f"{one} and {other} are the same file")

@@ -200,7 +200,8 @@ QUEUE_OPTIONS: Final = (
         type=click.Choice(["block", "drop", "spill"]),
         default="block",
         show_default=True,
-        help="When the queue of a FILE is full: wait for it, drop events, or write them to the recording FILE-spilled.tap.",
+        help="When the queue of a FILE is full: wait for it, drop events, or write them to the recording FILE-spilled.tap "
+        "(of -: standard-output-spilled.tap).",
     ),
 )
 

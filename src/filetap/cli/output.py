@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedWriter, FileIO
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from filetap.cli.messages import log_message
 from filetap.core import descriptors
 from filetap.core.errors import FiletapError, UsageError
 
@@ -93,6 +94,7 @@ def _open_stream(path: str, stop: Stop | None) -> int:
 
 def _open_fifo(path: str, flags: int, stop: Stop) -> int:
     """Wait until somebody reads the FIFO: open(2) would not be ended by the signals that end a run."""
+    waiting = False
     while not stop.number:
         try:
             fd = os.open(path, flags | os.O_NONBLOCK)
@@ -101,6 +103,9 @@ def _open_fifo(path: str, flags: int, stop: Stop) -> int:
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
+        if not waiting:
+            log_message(f"waiting for a reader of {path}")
+        waiting = True
         time.sleep(READER_INTERVAL)
     raise InterruptedError(errno.EINTR, "nothing reads it")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING
 
 from filetap.capture.outlet import Outlet, Queue, WhenFull
-from filetap.cli.arguments import STANDARD, Arguments
+from filetap.cli.arguments import STANDARD, Arguments, spill_of
 from filetap.cli.output import OutputFile, check_distinct, make_sink, standard_stream
-from filetap.cli.recorder import SUFFIX, Recording, new_recording
+from filetap.cli.recorder import Recording, new_recording
 from filetap.core.errors import FiletapError
 
 if TYPE_CHECKING:
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
     from filetap.capture.signals import Stop
     from filetap.core.sink import Sink
-
-
-SPILLED: Final = f"-spilled{SUFFIX}"
-"""Added to the name of an output: the recording of what was spilled."""
 
 
 class Outputs:
@@ -74,10 +70,9 @@ class Outputs:
         return Queue(given.queue_bytes, when_full, self._spill(name) if when_full == "spill" else None)
 
     def _spill(self, name: str) -> Outlet:
-        """Return the recording for events that an output is too slow for; of /dev/stdout in the current directory."""
-        folder = Path(name.replace(" ", "-") + SPILLED)
-        folder = Path(folder.name) if folder.is_relative_to("/dev") else folder
-        return Outlet(new_recording(folder, self._given, self._given.options(), self._given.force), str(folder))
+        """Return the recording for events that an output is too slow for."""
+        folder = spill_of(name)
+        return Outlet(new_recording(Path(folder), self._given, self._given.options(), self._given.force), folder)
 
     def begin(self) -> None:
         """Empty older files, once everything is attached."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from filetap.cli.options import TraceCommand
 from filetap.cli.recorder import SUFFIX
 from filetap.cli.run import View, trace_with
 from filetap.core.errors import UsageError
+from filetap.render.terminal import one_line, printable
 
 LONGEST_NAME: Final = 40
 
@@ -94,4 +96,14 @@ class RecordView(View):
 
     def end(self) -> None:
         if os.path.isdir(self._folder):
-            write_stderr(f"to analyze it:\n  filetap summary {self._folder}\n  filetap replay {self._folder}")
+            name = shell_word(self._folder)
+            write_stderr(f"to analyze it:\n  filetap summary {name}\n  filetap replay {name}")
+
+
+def shell_word(name: str) -> str:
+    """Quote a name for a shell; what cannot be printed is written as bash(1) reads it in $'...'."""
+    readable = one_line(name)
+    if readable == name:
+        return shlex.quote(name)
+    escaped = printable(os.fsencode(name)).replace("'", "\\'")
+    return f"$'{escaped}'"

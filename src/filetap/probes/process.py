@@ -11,4 +11,4 @@ from filetap.probes import Plan
 def plan(members: bool) -> Plan:
     """Return all programs, always: they follow children, and detect exits and changes of cgroup, even if their events are not
     requested. ``members``: tasks in target cgroups have states."""
-    return Plan("process", raw=["process_fork", "process_exec", "process_exit", "task_moved", *["members_moved"] * members])
+    return Plan("process", raw=["process_fork", "process_exec", "process_exit", "task_moved", *["member_moved"] * members])

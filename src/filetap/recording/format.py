@@ -174,6 +174,8 @@ def read_metadata(folder: Path) -> Metadata:
     try:
         text = (folder / METADATA).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise TraceError(f"{folder}: there is no such recording") from None
         raise TraceError(f"{folder} is not a recording: it has no {METADATA}") from None
     except OSError as error:
         raise TraceError(f"{folder / METADATA}: {error.strerror}") from None

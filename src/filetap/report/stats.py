@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from filetap.core.calls import OPS
 from filetap.core.statistics import OutputStatistics, Statistics
 from filetap.core.units import counted
-from filetap.render.terminal import one_line
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _WIDTH = max(map(len, OPS)) + 1
@@ -48,7 +47,7 @@ def output(one: OutputStatistics) -> str:
     parts = [f"{counted(one.written, 'event')} written"]
     parts += [f"{one.spilled} in {one.spill} instead"] * bool(one.spilled)
     parts += [f"{one.dropped} dropped"] * bool(one.dropped)
-    return one_line(f"{one.name}: {', '.join(parts)}")
+    return f"{one.name}: {', '.join(parts)}"
 
 
 def under_way(pending: Mapping[str, int]) -> str:
