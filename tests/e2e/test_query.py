@@ -207,7 +207,7 @@ def bad(trace: Path, tmp_path: Path, how: str) -> Path:
     return folder
 
 
-WRONG = {"nothing": "is not a recording", "none": "is not a recording", "newer": "has format version 99.0", "garbage": "is damaged"}
+WRONG = {"nothing": "there is no such recording", "none": "is not a recording", "newer": "has format version 99.0", "garbage": "is damaged"}
 
 
 @pytest.mark.parametrize("command", [("query", "SELECT 1"), ("summary",), ("replay",)], ids=str)

@@ -214,6 +214,10 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_is_no_trace(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere", Path("/dev/null")):
-        with pytest.raises(TraceError, match="is not a recording"):
+    for path, why in (
+        (tmp_path, "is not a recording"),
+        (tmp_path / "nowhere", "no such recording"),
+        (Path("/dev/null"), "is not a recording"),
+    ):
+        with pytest.raises(TraceError, match=why):
             Trace(path)
