@@ -314,8 +314,8 @@ def test_moves_while_all_threads_make_calls(cgroup: Path, tmp_path: Path) -> Non
             calls = json.loads(process.stdout.read())
     seen = set(names(watch, tmp_path))
     inside, out = (within(calls, [window[1:] for window in windows if window[0] is kind]) for kind in (True, False))
-    assert len(inside) > 1000
-    assert len(out) > 1000
+    assert len(inside) > 100
+    assert len(out) > 100
     assert watch.stats.total.aggregated == watch.stats.total.lost == 0
     assert inside - seen == set()
     assert out & seen == set()
