@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -194,6 +195,29 @@ def test_a_full_queue_drops_and_counts() -> None:
         assert int(run.delivered.delivered.sum()) == 10
     assert kept.events == events_of(0)
     assert "pending 3" in kept.did
+
+
+def test_what_has_become_known_reaches_a_sink_that_missed_it() -> None:
+    """A dropped batch said that more is known of a task: the next one says so."""
+    gate, seen = Gate(), []
+
+    class Noted(Kept):
+        def write(self, batch: Batch) -> None:
+            seen.append(sorted(batch.renewed))
+            super().write(batch)
+
+    with running(Outlet(Noted(gate), "slow", Queue(SMALL, "drop"))) as run:
+        run.write(batch(0))
+        assert gate.reached.wait(60)
+        for number in (1, 2):
+            run.write(replace(batch(number), renewed=frozenset((number,))))
+        gate.open.set()
+        run.drain()
+        run.write(replace(batch(3), renewed=frozenset((3,))))
+        run.drain()
+        run.write(batch(4))
+        run.drain()
+    assert seen == [[], [1, 2, 3], []]
 
 
 def test_a_full_queue_spills() -> None:

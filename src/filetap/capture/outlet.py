@@ -9,10 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from filetap.capture.delivery import Receipt
+from filetap.core.batch import Batch
 from filetap.core.sink import Beginning, Sink, UnavailableError
 from filetap.core.statistics import OutputStatistics, Statistics
 from filetap.render.terminal import one_line
@@ -47,6 +48,8 @@ class Item:
     size: int = 0
     count: int = 0
     receipt: Receipt | None = None
+    renewed: frozenset[int] = frozenset()
+    """As of Batch."""
 
 
 class Outlet:
@@ -65,6 +68,8 @@ class Outlet:
         self._settled = 0
         self._beginning = Beginning()
         self._spilling = False
+        self._unseen: frozenset[int] = frozenset()
+        """``renewed`` of batches that the sink has not got: the next one includes it."""
         self._items: deque[Item] = deque()
         self._size = 0
         self._busy = self._closing = False
@@ -88,6 +93,13 @@ class Outlet:
         if self._thread:
             self._thread.start()
 
+    def write(self, batch: Batch, receipt: Receipt | None) -> None:
+        """Give the sink a batch, which must stay valid if this outlet is queued."""
+        batch = replace(batch, renewed=batch.renewed | self._unseen) if self._unseen else batch
+        self._unseen = frozenset()
+        size = batch.nbytes if self.queued else 0
+        self.put(Item(lambda sink: sink.write(batch), size, len(batch.events), receipt, batch.renewed))
+
     def put(self, item: Item) -> None:
         """Give the sink an item: now, or behind those that wait."""
         if not self.queued:
@@ -110,6 +122,7 @@ class Outlet:
         return bool(item.receipt and self._size) and self._size + item.size > self._queue.bytes
 
     def _put_elsewhere(self, item: Item) -> None:
+        self._unseen |= item.renewed
         spill = self._queue.spill
         if not spill:
             self._end(item)

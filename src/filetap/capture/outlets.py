@@ -38,12 +38,10 @@ class Outlets:
 
     def write(self, batch: Batch) -> None:
         """Write a batch, which is void afterwards."""
-        receipt, count = self._delivery.hand_over(batch.events, len(self._outputs)), len(batch.events)
+        receipt = self._delivery.hand_over(batch.events, len(self._outputs))
         held = batch.detached() if self._any_queued else batch
         for outlet in self._outlets:
-            given = held if outlet.queued else batch
-            size = given.nbytes if outlet.queued else 0
-            outlet.put(Item(partial(_write, given), size, count, receipt if outlet in self._outputs else None))
+            outlet.write(held if outlet.queued else batch, receipt if outlet in self._outputs else None)
 
     def pending(self, batch: Batch) -> None:
         """Write pending calls."""
@@ -108,10 +106,6 @@ class Outlets:
         for outlet in self._outlets:
             with suppress(OSError, FiletapError):
                 outlet.abort(reason)
-
-
-def _write(batch: Batch, sink: Sink) -> None:
-    sink.write(batch)
 
 
 def _pending(batch: Batch, sink: Sink) -> None:
