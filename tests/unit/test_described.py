@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from filetap.capture.described import Described, HostPaths, UserNames
-from filetap.capture.mounts import Mounts
-from filetap.capture.users import Accounts, Names
 from filetap.core.batch import Batch, Credentials, File, Task
+from filetap.enrich.described import Described
+from filetap.enrich.host_paths import HostPaths, Mounts
+from filetap.enrich.users import Accounts, Names, UserNames
 from filetap.sinks.ndjson import NdjsonSink
 from tests.timeouts import wait_for
 from tests.unit.batches import batch_of

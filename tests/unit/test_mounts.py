@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from filetap.capture import mounts
-from filetap.capture.mounts import Mounts
 from filetap.core import mountinfo
 from filetap.core.mountinfo import Mount, parse
+from filetap.enrich.host_paths import Mounts
 
 TABLE = b"""\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -46,7 +46,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mounts]:
     path = tmp_path / "mountinfo"
     path.write_bytes(TABLE)
     monkeypatch.setattr(mountinfo, "MOUNTINFO", str(path))
-    monkeypatch.setattr("filetap.capture.mounts.select.poll", Still)
+    monkeypatch.setattr("filetap.enrich.host_paths.select.poll", Still)
     made = Mounts()
     yield made
     made.close()

@@ -12,8 +12,8 @@ import pwd
 import threading
 from collections import Counter
 
-from filetap.capture.users import Names, accounts
 from filetap.core.batch import Credentials
+from filetap.enrich.users import Names, accounts
 from tests.timeouts import wait_for
 
 

@@ -19,13 +19,11 @@ from filetap.capture.attachment import Attachment
 from filetap.capture.cgroups import Cgroups
 from filetap.capture.choice import Choice, choose
 from filetap.capture.definitions import Arguments, Definitions, no_arguments
-from filetap.capture.described import HostPaths, UserNames
 from filetap.capture.files import OverflowKeys
 from filetap.capture.later import Elsewhere, Judge, Later
 from filetap.capture.lister import NONE, Lister
 from filetap.capture.liveness import TargetLiveness
 from filetap.capture.marking import mark, mark_members
-from filetap.capture.mounts import Mounts
 from filetap.capture.name_filter import NameFilter, UnresolvedNameFilter
 from filetap.capture.namespaces import find_ourselves, is_initial
 from filetap.capture.options import Options
@@ -37,12 +35,13 @@ from filetap.capture.rules import NameRules, NewFileTracker, Rules, own_root
 from filetap.capture.silence import Facts, reasons
 from filetap.capture.statistics import kernel_notes
 from filetap.capture.underway import LazyUnderway
-from filetap.capture.users import accounts
 from filetap.core import command_line, descriptors, wire
 from filetap.core.batch import Batch, Overflow
 from filetap.core.clock import Clock
 from filetap.core.stage import Stage
 from filetap.core.wire import Records
+from filetap.enrich.host_paths import HostPaths, Mounts
+from filetap.enrich.users import UserNames, accounts
 from filetap.kernel.maps import Map
 from filetap.kernel.ring import CpuRings, Ring
 from filetap.kernel.types import KernelTypes

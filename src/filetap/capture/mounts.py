@@ -1,58 +1,13 @@
-"""Finds where filetap's own mount namespace shows a file (the path that --host-paths adds), and decodes the arguments of
-mount(2).
-
-The kernel sends each file's path inside its file system; this module finds the mount that shows it.
-"""
+"""The arguments of mount(2): which are paths, and what a call creates."""
 
 from __future__ import annotations
 
-import select
 from typing import Final
-
-from filetap.core import mountinfo
-from filetap.core.mountinfo import Mount
-from filetap.selection.paths import is_below
 
 FILESYSTEMS: Final = "/proc/filesystems"
 MS_REMOUNT, MS_BIND, MS_MOVE, MS_PROPAGATION = 1 << 5, 1 << 12, 1 << 13, 0xF << 17
 MS_MGC_VAL, MS_MGC_MSK = 0xC0ED0000, 0xFFFF0000
 """Flags of mount(2)."""
-
-
-class Mounts:
-    """The present mounts: read again whenever they have changed."""
-
-    def __init__(self) -> None:
-        self._file = open(mountinfo.MOUNTINFO, "rb", buffering=0)  # noqa: SIM115  # open to be notified of changes
-        self._changes = select.poll()
-        self._changes.register(self._file, select.POLLPRI)
-        self._mounts: list[Mount] = []
-        self._read()
-
-    def _read(self) -> None:
-        self._file.seek(0)
-        self._mounts = mountinfo.parse(self._file.read())
-
-    def path(self, device: int, inside: bytes) -> bytes:
-        """Return the path of a file from its path inside the file system; empty: no mount here shows it."""
-        if self._changes.poll(0):
-            self._read()
-        shown = [number for number, mount in enumerate(self._mounts) if mount.device == device and is_below(inside, mount.root)]
-        for number in sorted(shown, key=lambda number: -len(self._mounts[number].root)):
-            mount = self._mounts[number]
-            path = mount.point.rstrip(b"/") + inside[len(mount.root.rstrip(b"/")) :] or b"/"
-            if not self._covered(path, number):
-                return path
-        return b""
-
-    def _covered(self, path: bytes, number: int) -> bool:
-        """Return whether another mount hides what this one shows there."""
-        point = self._mounts[number].point
-        deeper = ((other.point, at) for at, other in enumerate(self._mounts) if is_below(path, other.point) and at != number)
-        return any(len(other) > len(point) or (other == point and at > number) for other, at in deeper)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def has_plain_source(flags: int) -> bool:

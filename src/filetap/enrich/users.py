@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from filetap.core.batch import Credentials
+from filetap.core.batch import Batch, Credentials, Task
 from filetap.core.columns import GROUPS, USERS
+from filetap.core.stage import Stage
+from filetap.enrich.described import Described
 
 
 class Names:
@@ -88,3 +90,40 @@ def accounts() -> Accounts:
     """Look up by getpwuid(3) and getgrgid(3), which use the sources of nsswitch.conf(5)."""
     users, groups = Names(lambda number: pwd.getpwuid(number).pw_name), Names(lambda number: grp.getgrgid(number).gr_name)
     return Accounts(users, groups)
+
+
+class UserNames(Stage):
+    """Adds the names of users and groups to ``Task.credentials``. Those that the database has not answered in time come later."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        super().__init__()
+        self._accounts = accounts
+        self._tasks: Described[Task] = Described(self._named)
+        self._ancestors: Described[Task] = Described(self._with_names)
+        self._incomplete: set[int] = set()
+        """Ids of tasks and ancestors that were described while a name was missing."""
+
+    def describe(self, batch: Batch) -> Batch:
+        return replace(batch, tasks=self._tasks.of(batch.tasks), renewed=batch.renewed | self._completed())
+
+    def _completed(self) -> frozenset[int]:
+        """Return the ids of tasks whose missing names have come."""
+        if not self._incomplete or self._accounts.is_late:
+            return frozenset()
+        found, self._incomplete = frozenset(self._incomplete), set()
+        for described in (self._tasks, self._ancestors):
+            described.forget(found)
+        return found
+
+    def _named(self, task: Task) -> Task:
+        above = {process.id: process for process in task.ancestors}
+        named = self._ancestors.of(above)
+        return replace(self._with_names(task), ancestors=tuple(named[number] for number in above))
+
+    def _with_names(self, task: Task) -> Task:
+        if not task.has_host_root:
+            return task
+        named = replace(task, credentials=self._accounts.named(task.credentials))
+        if self._accounts.is_late:
+            self._incomplete.add(task.id)
+        return named
